@@ -1,0 +1,269 @@
+//! The commands that only look: list, what a rebuild would change, lookup, explain. They print answers to standard
+//! output, and hold no rule of their own.
+
+use std::collections::BTreeMap;
+use std::io::{self, BufRead, Write};
+use std::os::unix::ffi::OsStrExt;
+
+use crate::cdb;
+use crate::cli::{Format, Table};
+use crate::delivery::{Trail, deliver};
+use crate::error::Error;
+use crate::logins::Login;
+use crate::rebuild::{HomeReader, Sink, build, read_host};
+use crate::recipients::{Recipient, relay_step};
+use crate::report;
+use crate::settings::Settings;
+use crate::smtpd;
+use crate::text::{Shown, split_address};
+
+/// Both tables in memory, sorted.
+#[derive(Default)]
+struct Sorted {
+    recipients: BTreeMap<Vec<u8>, &'static [u8]>,
+    logins: BTreeMap<Vec<u8>, Vec<u8>>,
+}
+
+impl Sink for Sorted {
+    fn recipient(&mut self, recipient: Recipient) -> Result<(), Error> {
+        let data = recipient.data();
+        self.recipients.insert(recipient.key, data);
+        Ok(())
+    }
+
+    fn login(&mut self, login: Login) -> Result<(), Error> {
+        self.logins.insert(login.key, login.data);
+        Ok(())
+    }
+}
+
+/// How a failure to write an answer ends the command: a closed standard output is no failure, nobody reads on.
+fn written(result: io::Result<()>) -> Result<(), Error> {
+    match result {
+        Err(cause) if cause.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        Err(cause) => Err(Error::Io { doing: "write to", path: "standard output".into(), cause }),
+        Ok(()) => Ok(()),
+    }
+}
+
+/// Prints what a rebuild would write.
+///
+/// # Errors
+/// What stops a rebuild; a standard output that is full.
+pub fn list(settings: &Settings, what: Table, format: Format) -> Result<(), Error> {
+    let mut sorted = Sorted::default();
+    report::say_all(&build(settings, &mut sorted)?);
+    let mut out = io::BufWriter::new(io::stdout().lock());
+    let mut print = || -> io::Result<()> {
+        let recipients = sorted.recipients.iter().map(|(key, data)| (&key[..], *data));
+        let logins = sorted.logins.iter().map(|(key, data)| (&key[..], &data[..]));
+        match (what, format) {
+            (Table::Recipients, Format::Text) => {
+                for (key, data) in recipients {
+                    writeln!(out, "{}\t{}", word(smtpd::accepts(data)), Shown(key))?;
+                }
+            }
+            (Table::Logins, Format::Text) => {
+                for (key, _) in logins {
+                    writeln!(out, "{}", Shown(key))?;
+                }
+            }
+            (Table::Recipients, Format::Cdbmake) => print_cdbmake(&mut out, recipients)?,
+            (Table::Logins, Format::Cdbmake) => print_cdbmake(&mut out, logins)?,
+        }
+        out.flush()
+    };
+    written(print())
+}
+
+fn word(accepted: bool) -> &'static str {
+    if accepted { "accept" } else { "refuse" }
+}
+
+/// The text form of a cdb: `+klen,dlen:key->data` a line, then an empty line.
+fn print_cdbmake<'r>(out: &mut impl Write, records: impl Iterator<Item = (&'r [u8], &'r [u8])>) -> io::Result<()> {
+    for (key, data) in records {
+        write!(out, "+{},{}:", key.len(), data.len())?;
+        out.write_all(key)?;
+        out.write_all(b"->")?;
+        out.write_all(data)?;
+        out.write_all(b"\n")?;
+    }
+    out.write_all(b"\n")
+}
+
+/// Prints what a rebuild would change, one line a change.
+///
+/// # Errors
+/// What stops a rebuild; a standard output that is full.
+pub fn dry_run(settings: &Settings) -> Result<(), Error> {
+    let (recipients, logins) = (settings.recipients_target()?.0.read(), settings.logins_target()?.0.read());
+    let mut new = Sorted::default();
+    report::say_all(&build(settings, &mut new)?);
+    let mut out = io::BufWriter::new(io::stdout().lock());
+    let mut print = || -> io::Result<()> {
+        let old = records(recipients.as_deref());
+        let changes = |key: &[u8]| {
+            let answer = |data: Option<&[u8]>| data.map(smtpd::accepts);
+            (answer(old.get(key).copied()), answer(new.recipients.get(key).copied()))
+        };
+        let keys: std::collections::BTreeSet<&[u8]> =
+            old.keys().copied().chain(new.recipients.keys().map(Vec::as_slice)).collect();
+        for key in keys {
+            let (old, new) = changes(key);
+            if old != new {
+                for (sign, answer) in [('-', old), ('+', new)] {
+                    if let Some(accepted) = answer {
+                        writeln!(out, "{sign}\t{}\t{}", word(accepted), Shown(key))?;
+                    }
+                }
+            }
+        }
+        let old = records(logins.as_deref());
+        let keys: std::collections::BTreeSet<&[u8]> =
+            old.keys().copied().chain(new.logins.keys().map(Vec::as_slice)).collect();
+        for key in keys {
+            let sign = match (old.get(key), new.logins.get(key)) {
+                (None, _) => '+',
+                (_, None) => '-',
+                (Some(old), Some(new)) if *old == &new[..] => continue,
+                _ => '~',
+            };
+            writeln!(out, "{sign}\tlogin\t{}", Shown(key))?;
+        }
+        out.flush()
+    };
+    written(print())
+}
+
+/// The records of a published file, of equal keys the first; none of what is missing or damaged.
+fn records(image: Option<&[u8]>) -> BTreeMap<&[u8], &[u8]> {
+    let mut found = BTreeMap::new();
+    if let Some(cdb) = image.and_then(|image| cdb::Reader::new(image).ok()) {
+        for record in cdb.records().map_while(Result::ok) {
+            found.entry(record.key).or_insert(record.data);
+        }
+    }
+    found
+}
+
+/// Asks the published recipients' table as qmail-smtpd does. Whether all were accepted is the answer.
+///
+/// # Errors
+/// A table that is not there; a standard output that is full.
+pub fn lookup(settings: &Settings, addresses: &[std::ffi::OsString]) -> Result<bool, Error> {
+    let published = Published::open(settings)?;
+    let mut all = true;
+    let mut out = io::stdout().lock();
+    let mut answer = |address: &[u8]| -> io::Result<()> {
+        let answer = published.lookup(address);
+        all &= answer.accepted;
+        let key = answer.key.unwrap_or_else(|| b"-".to_vec());
+        writeln!(out, "{}\t{}\t{}", word(answer.accepted), Shown(address), Shown(&key))
+    };
+    let result = if addresses.is_empty() {
+        read_addresses(&mut answer)?
+    } else {
+        addresses.iter().try_for_each(|address| answer(address.as_bytes()))
+    };
+    written(result)?;
+    Ok(all)
+}
+
+/// Reads one address a line from standard input.
+fn read_addresses(answer: &mut dyn FnMut(&[u8]) -> io::Result<()>) -> Result<io::Result<()>, Error> {
+    for line in io::stdin().lock().split(b'\n') {
+        let line = line.map_err(|cause| Error::Io { doing: "read", path: "standard input".into(), cause })?;
+        if !line.is_empty()
+            && let Err(cause) = answer(&line)
+        {
+            return Ok(Err(cause));
+        }
+    }
+    Ok(Ok(()))
+}
+
+/// The published recipients' table.
+struct Published {
+    image: Vec<u8>,
+    break_byte: u8,
+}
+
+impl Published {
+    fn open(settings: &Settings) -> Result<Published, Error> {
+        let target = settings.recipients_target()?.0;
+        let image = target.open().map_err(|cause| {
+            Error::io("open", &target.name, cause).then("qmail-smtpd answers 421 to every client")
+        })?;
+        if let Err(corrupt) = cdb::Reader::new(&image) {
+            report::say(
+                report::Level::Alert,
+                &format!("{}: {corrupt}; qmail-smtpd refuses every recipient", crate::error::show_path(&target.name)),
+            );
+        }
+        Ok(Published { image, break_byte: settings.layout.break_byte })
+    }
+
+    fn lookup(&self, address: &[u8]) -> smtpd::Answer {
+        let cdb = cdb::Reader::new(&self.image).ok();
+        smtpd::lookup(address, self.break_byte, |key| cdb?.find(key))
+    }
+}
+
+/// Prints what qmail would do with each address, step by step.
+///
+/// # Errors
+/// What stops a rebuild; a standard output that is full.
+pub fn explain(settings: &Settings, addresses: &[std::ffi::OsString]) -> Result<(), Error> {
+    let mut notes = Vec::new();
+    let host = read_host(settings, &mut notes)?;
+    report::say_all(&notes);
+    let homes = HomeReader::new(&host, 1);
+    let published = Published::open(settings);
+    let mut out = io::stdout().lock();
+    let mut print = |number: usize, address: &[u8]| -> io::Result<()> {
+        if number > 0 {
+            writeln!(out)?;
+        }
+        writeln!(out, "{}", Shown(address))?;
+        let mut trail = Trail::kept();
+        let delivery = deliver(&host, &homes, address, &mut trail);
+        for step in trail.steps() {
+            writeln!(out, "  {step}")?;
+        }
+        let mut wanted = delivery.accepted();
+        if let Some((accepted, step)) = relay_step(&host, address, &delivery) {
+            writeln!(out, "  {step}")?;
+            wanted = accepted;
+        }
+        let name = settings.layout.root.path(&settings.validrcptto);
+        let name = crate::error::show_path(&name);
+        match &published {
+            Err(error) => writeln!(out, "  {name}: not published yet, or unreadable: {error}")?,
+            Ok(published) => {
+                let answer = published.lookup(address);
+                let by = match &answer.key {
+                    Some(key) => format!("by its key {}", Shown(key)),
+                    None => "no key matches".to_owned(),
+                };
+                let agrees = if answer.accepted == wanted {
+                    "as it should be"
+                } else if wanted {
+                    "but should be accepted: the host has changed since, or this spelling cannot be listed"
+                } else {
+                    "but should be refused: the host has changed since, or the table cannot say it"
+                };
+                let answered = if answer.accepted { "accepted" } else { "refused" };
+                writeln!(out, "  {name}: {answered}, {by}: {agrees}")?;
+            }
+        }
+        let domain = split_address(address).map(|(_, domain)| crate::text::lower(domain));
+        if let Some(domain) = domain.filter(|domain| !host.control.accepts(domain)) {
+            let rcpthosts = host.control_path("rcpthosts");
+            let rcpthosts = crate::error::show_path(&rcpthosts);
+            writeln!(out, "  {rcpthosts}: {} is not listed: qmail-smtpd refuses strangers' mail for it", Shown(&domain))?;
+        }
+        writeln!(out, "{}", delivery.verdict)
+    };
+    written(addresses.iter().enumerate().try_for_each(|(number, address)| print(number, address.as_bytes())))
+}

@@ -1,0 +1,123 @@
+//! What can be typed. Each option is also an environment variable, so that an envdir holds the settings.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use clap::builder::BoolishValueParser;
+use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
+
+/// Rebuilds validrcptto.cdb and auth.cdb, the recipient and login tables of a qmail and vpopmail host.
+#[derive(Debug, Parser)]
+#[command(name = "qmail-updater", version, about, max_term_width = 100, disable_help_subcommand = true)]
+#[command(after_help = "Exit status: 0 done; 1 a negative answer; 100 usage or a malformed file; 111 try again later.")]
+pub struct Cli {
+    /// Settings of the host.
+    #[command(flatten)]
+    pub options: Options,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// Settings of the host, as they are typed.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Options for every command")]
+pub struct Options {
+    /// Take every absolute path below DIR, as after chroot
+    #[arg(long, global = true, value_name = "DIR", env = "QMAIL_UPDATER_ROOT", default_value = "/")]
+    pub root: PathBuf,
+    /// qmail's folder
+    #[arg(long, global = true, value_name = "DIR", env = "QMAIL_UPDATER_QMAIL", default_value = "/var/qmail")]
+    pub qmail: OsString,
+    /// vpopmail's folder
+    #[arg(long, global = true, value_name = "DIR", env = "QMAIL_UPDATER_VPOPMAIL", default_value = "/home/vpopmail")]
+    pub vpopmail: OsString,
+    /// The recipients' table [default: QMAIL/control/validrcptto.cdb]
+    #[arg(long, global = true, value_name = "FILE", env = "QMAIL_UPDATER_VALIDRCPTTO")]
+    pub validrcptto: Option<OsString>,
+    /// The logins' table [default: QMAIL/control/auth.cdb]
+    #[arg(long, global = true, value_name = "FILE", env = "QMAIL_UPDATER_AUTH")]
+    pub auth: Option<OsString>,
+    /// Locks
+    #[arg(long, global = true, value_name = "DIR", env = "QMAIL_UPDATER_STATE", default_value = "/run/qmail-updater")]
+    pub state: OsString,
+    /// qmail's conf-break
+    #[arg(long = "break", global = true, value_name = "CHAR", env = "QMAIL_UPDATER_BREAK", default_value = "-")]
+    #[arg(allow_hyphen_values = true)]
+    pub break_char: OsString,
+    /// vpopmail was built with --enable-qmail-ext
+    #[arg(long, global = true, env = "QMAIL_UPDATER_VPOPMAIL_EXT")]
+    #[arg(action = ArgAction::SetTrue, value_parser = BoolishValueParser::new())]
+    pub vpopmail_ext: bool,
+    /// What a catch-all of `delete` means
+    #[arg(long, global = true, value_name = "ANSWER", env = "QMAIL_UPDATER_CATCHALL_DELETE", default_value = "refuse")]
+    pub catchall_delete: CatchallDelete,
+    /// Owner of the logins' table [default: as it is; root:root]
+    #[arg(long, global = true, value_name = "USER:GROUP", env = "QMAIL_UPDATER_AUTH_OWNER")]
+    pub auth_owner: Option<OsString>,
+    /// System accounts log in too
+    #[arg(long, global = true, env = "QMAIL_UPDATER_AUTH_SYSTEM_USERS")]
+    #[arg(action = ArgAction::SetTrue, value_parser = BoolishValueParser::new())]
+    pub auth_system_users: bool,
+    /// Threads that read the homes [default: as useful]
+    #[arg(long, global = true, value_name = "N", env = "QMAIL_UPDATER_THREADS")]
+    #[arg(value_parser = clap::value_parser!(u16).range(1..=256))]
+    pub threads: Option<u16>,
+}
+
+/// What a catch-all of `delete` means for a recipient that nothing else takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum CatchallDelete {
+    /// The recipient is refused at the door
+    Refuse,
+    /// The message is accepted, and qmail swallows it
+    Accept,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Read the host and publish both tables
+    Rebuild {
+        /// Publish nothing; print what would change, one line a change
+        #[arg(long)]
+        dry_run: bool,
+    },
+    /// Print what a rebuild would write, sorted
+    List {
+        /// Which table
+        what: Table,
+        /// How
+        #[arg(long, value_name = "FORMAT", default_value = "text")]
+        format: Format,
+    },
+    /// Ask the published recipients' table as qmail-smtpd does; exit 1 if any address is refused
+    Lookup {
+        /// The addresses; without any, one a line from standard input
+        addresses: Vec<OsString>,
+    },
+    /// Say step by step what qmail would do with an address, and why
+    Explain {
+        /// The addresses
+        #[arg(required = true)]
+        addresses: Vec<OsString>,
+    },
+}
+
+/// One of the two tables.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Table {
+    /// validrcptto.cdb
+    Recipients,
+    /// auth.cdb
+    Logins,
+}
+
+/// How a table is printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// One key a line, unprintable bytes as \xHH; never a hash
+    Text,
+    /// As cdbmake reads it, raw; of logins this shows the hashes
+    Cdbmake,
+}

@@ -1,0 +1,243 @@
+//! users/assign: who owns an address (qmail-users(5), qmail-newu(8), SPEC section 3). Parsed as qmail-newu parses it,
+//! asked as qmail-lspawn asks the users/cdb made from it.
+
+use std::collections::{BTreeSet, HashMap};
+use std::path::Path;
+
+use crate::cdb;
+use crate::error::{Error, show_path};
+use crate::report::Note;
+use crate::root::{Root, Who};
+use crate::text::{leading_number, lines, lower};
+
+/// What one line assigns.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Assignment {
+    /// The user's name; of a vpopmail domain, the real domain's.
+    pub user: Vec<u8>,
+    /// Who delivers. Uid 0 never does.
+    pub who: Who,
+    /// The home, as the line names it.
+    pub home: Vec<u8>,
+    /// `-` or nothing, usually.
+    pub dash: Vec<u8>,
+    /// ext of an exact line, pre of a wildcard.
+    pub ext: Vec<u8>,
+    /// The line of users/assign; `None` when only users/cdb is there.
+    pub line: Option<usize>,
+}
+
+/// users/assign, keys in lower case; of equal keys the first line.
+#[derive(Clone, Debug, Default)]
+pub struct Assignments {
+    /// `=local` lines, and all others that begin neither with `+` nor with `.`.
+    pub exact: HashMap<Vec<u8>, Assignment>,
+    /// `+loc` lines.
+    pub wildcards: HashMap<Vec<u8>, Assignment>,
+    /// The last bytes of the wildcards' locs, as they are written: the only bytes after which qmail-lspawn tries one.
+    pub last_bytes: BTreeSet<u8>,
+    /// Whether they came from users/cdb because there is no users/assign.
+    pub compiled_only: bool,
+    /// The lengths of the wildcards' locs, longest last.
+    lengths: BTreeSet<usize>,
+}
+
+/// What users/assign says about an address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Match<'a> {
+    /// An exact line.
+    Exact(&'a Assignment),
+    /// A wildcard: its loc, and what it assigns.
+    Wildcard(&'a [u8], &'a Assignment),
+}
+
+impl Assignments {
+    /// Reads users/assign, or users/cdb when there is no such file, and warns when both are there and differ.
+    ///
+    /// # Errors
+    /// Whatever would make qmail-newu refuse users/assign; a file that cannot be read.
+    pub fn read(root: &Root, qmail: &[u8], notes: &mut Vec<Note>) -> Result<Assignments, Error> {
+        let (file, compiled_file) = ([qmail, b"/users/assign"].concat(), [qmail, b"/users/cdb"].concat());
+        let (path, compiled_path) = (root.path(&file), root.path(&compiled_file));
+        let text = root.read(&file).map_err(|cause| Error::io("read", &path, cause))?;
+        let compiled = root.read(&compiled_file).map_err(|cause| Error::io("read", &compiled_path, cause))?;
+        match (text, compiled) {
+            (Some(text), compiled) => {
+                let assignments = Assignments::parse(&text, &path)?;
+                match compiled.as_deref().map(Assignments::parse_compiled) {
+                    Some(Ok(compiled)) if compiled.says_the_same(&assignments) => {}
+                    Some(Ok(_)) => notes.push(Note::warning(format!(
+                        "{}: not what {} says: run qmail-newu; until then qmail delivers by the old one",
+                        show_path(&compiled_path),
+                        show_path(&path)
+                    ))),
+                    Some(Err(cause)) => notes.push(Note::warning(format!(
+                        "{}: {cause}: run qmail-newu; until then qmail defers all local mail",
+                        show_path(&compiled_path)
+                    ))),
+                    None if assignments.exact.is_empty() && assignments.wildcards.is_empty() => {}
+                    None => notes.push(Note::warning(format!(
+                        "{}: missing: run qmail-newu; until then qmail knows nothing of {}",
+                        show_path(&compiled_path),
+                        show_path(&path)
+                    ))),
+                }
+                Ok(assignments)
+            }
+            (None, Some(compiled)) => {
+                notes.push(Note::warning(format!(
+                    "{}: no such file; what {} says counts",
+                    show_path(&path),
+                    show_path(&compiled_path)
+                )));
+                Assignments::parse_compiled(&compiled)
+                    .map_err(|cause| Error::malformed(&compiled_path, None, cause.to_string()))
+            }
+            (None, None) => Ok(Assignments::default()),
+        }
+    }
+
+    /// Parses users/assign. `path` is for messages.
+    ///
+    /// # Errors
+    /// What makes qmail-newu fail: fewer than seven colons, a colon first, a NUL, an empty line, no line that begins
+    /// with `.`.
+    pub fn parse(text: &[u8], path: &Path) -> Result<Assignments, Error> {
+        let mut found = Assignments::default();
+        let refused = |line: usize, what: &str| {
+            Err(Error::malformed(path, line, format!("{what}; qmail-newu refuses the file, and nothing is published")))
+        };
+        let mut last = 0;
+        let mut unended = false;
+        for (number, line) in lines(text) {
+            last = number;
+            if line.first() == Some(&b'.') {
+                return Ok(found);
+            }
+            unended = !text.ends_with(b"\n");
+            if line.is_empty() {
+                return refused(number, "empty line");
+            }
+            if line.contains(&0) {
+                return refused(number, "NUL byte");
+            }
+            if line[0] == b':' {
+                return refused(number, "begins with a colon");
+            }
+            let mut fields = line.splitn(8, |b| *b == b':');
+            let mut field = || fields.next();
+            let (Some(key), Some(user), Some(uid), Some(gid), Some(home), Some(dash), Some(ext), Some(_)) =
+                (field(), field(), field(), field(), field(), field(), field(), field())
+            else {
+                return refused(number, "fewer than seven colons");
+            };
+            let assignment = Assignment {
+                user: user.to_vec(),
+                who: who(uid, gid),
+                home: home.to_vec(),
+                dash: dash.to_vec(),
+                ext: ext.to_vec(),
+                line: Some(number),
+            };
+            if key[0] == b'+' {
+                found.add_wildcard(&key[1..], assignment);
+            } else {
+                found.exact.entry(lower(&key[1..])).or_insert(assignment);
+            }
+        }
+        let what = if unended { "no newline at its end, and no line that begins with \".\"" } else { "no line that begins with \".\" ends the file" };
+        refused(last + usize::from(!unended), what)
+    }
+
+    /// Takes apart a users/cdb: exact lines under `!local` NUL, wildcards under `!loc`, the wildcards' last bytes under
+    /// the empty key (qmail-lspawn).
+    ///
+    /// # Errors
+    /// A damaged cdb, or one without the empty key.
+    pub fn parse_compiled(image: &[u8]) -> Result<Assignments, cdb::Corrupt> {
+        let cdb = cdb::Reader::new(image)?;
+        let mut found = Assignments { compiled_only: true, ..Assignments::default() };
+        for record in cdb.records() {
+            let record = record?;
+            let Some((b'!', key)) = record.key.split_first() else { continue };
+            let mut fields = record.data.splitn(7, |b| *b == 0);
+            let mut field = || fields.next().unwrap_or_default();
+            let user = field().to_vec();
+            let who = who(field(), field());
+            let assignment = Assignment {
+                user,
+                who,
+                home: field().to_vec(),
+                dash: field().to_vec(),
+                ext: field().to_vec(),
+                line: None,
+            };
+            match key.split_last() {
+                Some((0, local)) => {
+                    found.exact.entry(local.to_vec()).or_insert(assignment);
+                }
+                _ => found.add_wildcard(key, assignment),
+            }
+        }
+        found.last_bytes = cdb.find(b"").ok_or(cdb::Corrupt::Record)?.iter().copied().collect();
+        Ok(found)
+    }
+
+    fn add_wildcard(&mut self, loc: &[u8], assignment: Assignment) {
+        self.last_bytes.extend(loc.last());
+        self.lengths.insert(loc.len());
+        self.wildcards.entry(lower(loc)).or_insert(assignment);
+    }
+
+    fn says_the_same(&self, other: &Assignments) -> bool {
+        let same = |a: &HashMap<Vec<u8>, Assignment>, b: &HashMap<Vec<u8>, Assignment>| {
+            a.len() == b.len()
+                && a.iter().all(|(key, a)| {
+                    b.get(key).is_some_and(|b| {
+                        (&a.user, a.who, &a.home, &a.dash, &a.ext) == (&b.user, b.who, &b.home, &b.dash, &b.ext)
+                    })
+                })
+        };
+        self.last_bytes == other.last_bytes
+            && same(&self.exact, &other.exact)
+            && same(&self.wildcards, &other.wildcards)
+    }
+
+    /// Who owns the local part (lower case): an exact line, else the longest loc that it begins with.
+    pub fn find(&self, local: &[u8]) -> Option<Match<'_>> {
+        if let Some(assignment) = self.exact.get(local) {
+            return Some(Match::Exact(assignment));
+        }
+        self.lengths
+            .range(..=local.len())
+            .rev()
+            .filter(|length| self.is_tried(&local[..**length]))
+            .find_map(|length| self.wildcards.get_key_value(&local[..*length]))
+            .map(|(loc, assignment)| Match::Wildcard(loc, assignment))
+    }
+
+    /// Whether qmail-lspawn ever tries a wildcard of this loc (lower case): after the bytes that some loc ends in, as
+    /// written; the empty loc always.
+    pub fn is_tried(&self, loc: &[u8]) -> bool {
+        loc.last().is_none_or(|last| self.last_bytes.contains(last))
+    }
+
+    /// The `+domain-` line of a vpopmail domain (lower case), which is where vpopmail looks its folder up.
+    pub fn vpopmail_domain(&self, domain: &[u8]) -> Option<&Assignment> {
+        self.wildcards.get(&[domain, b"-"].concat())
+    }
+
+    /// Every `+domain-` line with its domain (not empty), vpopmail domain or not.
+    pub fn domains(&self) -> impl Iterator<Item = (&[u8], &Assignment)> {
+        self.wildcards.iter().filter_map(|(loc, assignment)| match loc.split_last() {
+            Some((b'-', domain)) if !domain.is_empty() => Some((domain, assignment)),
+            _ => None,
+        })
+    }
+}
+
+/// Uid and gid as qmail-lspawn reads them: leading digits, no digits is 0.
+fn who(uid: &[u8], gid: &[u8]) -> Who {
+    // Wraps like qmail's assignment of an unsigned long to a uid_t.
+    Who { uid: leading_number(uid) as u32, gid: leading_number(gid) as u32 }
+}

@@ -1,0 +1,468 @@
+//! The .qmail files of one home, and what their instructions mean (dot-qmail(5), qmail-command(8), SPEC section 3).
+//! Every entry whose name begins with `.qmail` counts, whatever it is: also what no mail ever reaches decides whether an
+//! address falls through to the next name.
+
+use std::collections::BTreeMap;
+use std::io;
+
+use crate::root::{Directory, End, Found, Kind, NAME_MAX, PATH_MAX, Perm, Root, Who};
+use crate::text::{lines, trim_end};
+
+/// A dot-qmail file longer than this is not read to its end, in bytes.
+const MAX_LENGTH: u64 = 1 << 20;
+/// Directories called `.qmail-...` are read to this depth below the home.
+const MAX_DEPTH: usize = 16;
+/// At most so many entries are read below one home's `.qmail-...` directories.
+const MAX_NESTED: usize = 10_000;
+
+/// What one line of a dot-qmail file says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Instruction {
+    /// A comment, an empty line after the first, or a `+` line that does nothing.
+    Nothing,
+    /// Forward to an address.
+    Forward,
+    /// Deliver to a mailbox or maildir.
+    Mailbox,
+    /// `+list`: no mailbox or program line may follow.
+    List,
+    /// Run a program.
+    Program(Program),
+}
+
+/// What is known about a program line.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Program {
+    /// Nothing: it may deliver.
+    Unknown,
+    /// bouncesaying without a condition.
+    Bouncesaying,
+    /// `exit N`, N modulo 256, or nothing at all (0).
+    Exit(u8),
+    /// `vdelivermail X CATCHALL`.
+    Vdelivermail(Catchall),
+    /// vdelivermail with another number of arguments: it defers.
+    VdelivermailMisused,
+}
+
+/// What vdelivermail does with a name that is no mailbox.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Catchall {
+    /// `bounce-no-mailbox`.
+    Bounce,
+    /// `delete`: the message is swallowed.
+    Delete,
+    /// A directory or an address.
+    Deliver,
+}
+
+/// The instructions of one dot-qmail file.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct DotQmail {
+    /// Whether it is empty, which means default delivery.
+    pub empty: bool,
+    /// Whether its first line is blank, which defers.
+    pub blank_first: bool,
+    /// Its instructions by line, from 1; lines that do nothing left out.
+    pub instructions: Vec<(usize, Instruction)>,
+}
+
+/// The names of a host's own programs, for [`DotQmail::parse`].
+pub struct Programs<'a> {
+    /// qmail's folder, as the host names it.
+    pub qmail: &'a [u8],
+    /// vpopmail's folder, as the host names it.
+    pub vpopmail: &'a [u8],
+    /// Whether a file is there, by its path on the host.
+    pub exists: &'a dyn Fn(&[u8]) -> bool,
+}
+
+impl DotQmail {
+    /// Parses the content of a dot-qmail file as qmail-local does.
+    pub fn parse(content: &[u8], programs: &Programs<'_>) -> DotQmail {
+        let mut found = DotQmail { empty: content.is_empty(), ..DotQmail::default() };
+        for (number, line) in lines(content) {
+            let line = trim_end(line);
+            let instruction = match line.first() {
+                None | Some(0) if number == 1 => {
+                    found.blank_first = true;
+                    break;
+                }
+                None | Some(0 | b'#') => Instruction::Nothing,
+                Some(b'/' | b'.') => Instruction::Mailbox,
+                Some(b'|') => Instruction::Program(parse_program(&line[1..], programs)),
+                // A NUL ends the word, as it ends a string in C.
+                Some(b'+') if line == b"+list" || line.starts_with(b"+list\0") => Instruction::List,
+                Some(b'+') => Instruction::Nothing,
+                Some(_) => Instruction::Forward,
+            };
+            if instruction != Instruction::Nothing {
+                found.instructions.push((number, instruction));
+            }
+        }
+        found
+    }
+
+    /// Whether any line forwards.
+    pub fn forwards(&self) -> bool {
+        self.instructions.iter().any(|(_, instruction)| *instruction == Instruction::Forward)
+    }
+}
+
+/// What is known about the command behind a `|`, which qmail-local hands to `sh -c`.
+fn parse_program(command: &[u8], programs: &Programs<'_>) -> Program {
+    let special = |b: &u8| b"\r\0;|&<>`$(){}[]*?~#!\\".contains(b);
+    if command.iter().any(special) {
+        return Program::Unknown;
+    }
+    let Some(words) = shell_words(command) else { return Program::Unknown };
+    let Some((name, arguments)) = words.split_first() else { return Program::Exit(0) };
+    let is_ours = |folder: &[u8], program: &[u8]| {
+        name.strip_prefix(folder).and_then(|rest| rest.strip_prefix(b"/bin/")) == Some(program)
+    };
+    if name == b"exit" {
+        return match arguments {
+            [] => Program::Exit(0),
+            [code] => exit_code(code).map_or(Program::Unknown, Program::Exit),
+            _ => Program::Unknown,
+        };
+    }
+    if name == b"bouncesaying" || is_ours(programs.qmail, b"bouncesaying") {
+        return if arguments.len() <= 1 { Program::Bouncesaying } else { Program::Unknown };
+    }
+    let vdelivermail = is_ours(programs.vpopmail, b"vdelivermail")
+        || (name.starts_with(b"/") && name.ends_with(b"/vdelivermail") && (programs.exists)(name));
+    if vdelivermail {
+        return match arguments {
+            [_, catchall] => Program::Vdelivermail(match &catchall[..] {
+                b"bounce-no-mailbox" => Catchall::Bounce,
+                b"delete" => Catchall::Delete,
+                _ => Catchall::Deliver,
+            }),
+            _ => Program::VdelivermailMisused,
+        };
+    }
+    Program::Unknown
+}
+
+/// The number of an `exit`, modulo 256; `None` for what some shell would refuse.
+fn exit_code(word: &[u8]) -> Option<u8> {
+    if word.is_empty() || !word.iter().all(u8::is_ascii_digit) {
+        return None;
+    }
+    let number: i32 = std::str::from_utf8(word).ok()?.parse().ok()?;
+    Some((number & 0xff) as u8)
+}
+
+/// The words of a command that holds no special character but quotes, as the shell splits them; `None` when a quote is
+/// not closed.
+fn shell_words(command: &[u8]) -> Option<Vec<Vec<u8>>> {
+    let mut words: Vec<Vec<u8>> = Vec::new();
+    let mut word: Option<Vec<u8>> = None;
+    let mut rest = command.iter();
+    while let Some(byte) = rest.next() {
+        match byte {
+            b' ' | b'\t' => words.extend(word.take()),
+            quote @ (b'\'' | b'"') => {
+                let word = word.get_or_insert_default();
+                loop {
+                    match rest.next()? {
+                        byte if byte == quote => break,
+                        byte => word.push(*byte),
+                    }
+                }
+            }
+            byte => word.get_or_insert_default().push(*byte),
+        }
+    }
+    words.extend(word);
+    Some(words)
+}
+
+/// What one name in a home is.
+#[derive(Clone, Debug)]
+pub enum Entry {
+    /// A regular file.
+    File {
+        /// Its mode, owner and group.
+        perm: Perm,
+        /// What it says; `None` when it could not be read, or not to its end.
+        content: Option<DotQmail>,
+    },
+    /// A directory.
+    Directory {
+        /// Its mode, owner and group.
+        perm: Perm,
+        /// What is in it; `None` when it could not be read, or lies outside the home or beyond the bounds.
+        entries: Option<BTreeMap<Vec<u8>, Entry>>,
+    },
+    /// Anything else: to be opened for reading, and then passed over.
+    Other(Perm),
+    /// A symbolic link.
+    Link {
+        /// The directories that must be searched to follow it.
+        searched: Vec<Perm>,
+        /// What it leads to; `None` when it dangles or loops.
+        target: Option<Box<Entry>>,
+    },
+    /// What it is could not be found out.
+    Unknown,
+}
+
+/// What opening a name for reading comes to, in the place of qmail-local.
+#[derive(Clone, Copy, Debug)]
+pub enum Opening<'a> {
+    /// Not there, or no regular file: the next name is tried.
+    Passed(&'static str),
+    /// Not permitted.
+    Denied,
+    /// A regular file with these permissions and this content.
+    File(Perm, &'a DotQmail),
+    /// We could not look.
+    Unknown,
+}
+
+/// The dot-qmail entries of one home, by name without its `.qmail`.
+#[derive(Clone, Debug, Default)]
+pub struct DotQmails {
+    entries: BTreeMap<Vec<u8>, Entry>,
+}
+
+/// One name that could answer for addresses.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stem {
+    /// What follows `.qmail`, with `/` for what lies in directories.
+    pub name: Vec<u8>,
+    /// The directories above it that the deliverer must be able to search.
+    pub searched: Vec<Perm>,
+}
+
+impl DotQmails {
+    /// Opens the file `.qmail` + `name` as `who`, in a home that `who` may search. `name` may lead into directories.
+    pub fn open(&self, name: &[u8], who: Who) -> Opening<'_> {
+        if name.len() + b".qmail".len() >= PATH_MAX {
+            return Opening::Passed("name too long");
+        }
+        let mut parts = name.split(|b| *b == b'/');
+        let Some(first) = parts.next() else { return Opening::Passed("no such file") };
+        if first.len() + b".qmail".len() > NAME_MAX {
+            return Opening::Passed("name too long");
+        }
+        let Some(mut entry) = self.entries.get(first) else { return Opening::Passed("no such file") };
+        let mut rest = parts.peekable();
+        loop {
+            while let Entry::Link { searched, target } = entry {
+                if !searched.iter().all(|directory| directory.searchable(who)) {
+                    return Opening::Denied;
+                }
+                match target {
+                    Some(target) => entry = target,
+                    None => return Opening::Passed("a link that leads nowhere"),
+                }
+            }
+            if rest.peek().is_none() {
+                break;
+            }
+            let Entry::Directory { perm, entries } = entry else {
+                return match entry {
+                    Entry::Unknown => Opening::Unknown,
+                    _ => Opening::Passed("below a file"),
+                };
+            };
+            // Slashes side by side are one; a last one asks for the directory itself.
+            while rest.next_if(|part| part.is_empty()).is_some() {}
+            let Some(part) = rest.next() else { break };
+            if !perm.searchable(who) {
+                return Opening::Denied;
+            }
+            if part.len() > NAME_MAX {
+                return Opening::Passed("name too long");
+            }
+            match entries.as_ref().map(|entries| entries.get(part)) {
+                Some(Some(inner)) => entry = inner,
+                Some(None) => return Opening::Passed("no such file"),
+                None => return Opening::Unknown,
+            }
+        }
+        let (perm, kind) = match entry {
+            Entry::File { perm, .. } => (perm, "a file"),
+            Entry::Directory { perm, .. } => (perm, "a directory"),
+            Entry::Other(perm) => (perm, "no regular file"),
+            Entry::Link { .. } | Entry::Unknown => return Opening::Unknown,
+        };
+        if !perm.readable(who) {
+            return Opening::Denied;
+        }
+        match entry {
+            Entry::File { content: Some(content), .. } => Opening::File(*perm, content),
+            Entry::File { content: None, .. } => Opening::Unknown,
+            _ => Opening::Passed(kind),
+        }
+    }
+
+    /// Every stem (SPEC section 8) whose name begins with `dash`, without it: entries of any kind, and what lies in
+    /// directories. Names with an upper-case letter or a `.` after `dash` are left out: no address ever asks for them.
+    pub fn stems(&self, dash: &[u8]) -> Vec<Stem> {
+        let mut found = Vec::new();
+        collect_stems(&self.entries, b"", &[], &mut found);
+        found.retain_mut(|stem: &mut Stem| match stem.name.strip_prefix(dash) {
+            Some(rest) if !rest.iter().any(|b| b.is_ascii_uppercase() || *b == b'.') => {
+                stem.name = rest.to_vec();
+                true
+            }
+            _ => false,
+        });
+        found
+    }
+
+    /// Reads the entries of an open home. `home` is its path on the host, for links that lead out of it.
+    ///
+    /// # Errors
+    /// The directory cannot be listed.
+    pub fn read(root: &Root, home: &[u8], directory: &Directory, programs: &Programs<'_>) -> io::Result<DotQmails> {
+        let mut reader = Reader { root, home_id: directory.id, programs, nested: 0 };
+        let mut entries = BTreeMap::new();
+        for (name, kind) in directory.entries(|name| name.starts_with(b".qmail"))? {
+            let path = [home, b"/", &name].concat();
+            let entry = reader.read_entry(directory, &name, kind, &path, 0, &[]);
+            if let Some(entry) = entry {
+                entries.insert(name[b".qmail".len()..].to_vec(), entry);
+            }
+        }
+        Ok(DotQmails { entries })
+    }
+}
+
+fn collect_stems(entries: &BTreeMap<Vec<u8>, Entry>, above: &[u8], searched: &[Perm], found: &mut Vec<Stem>) {
+    for (name, entry) in entries {
+        let name = [above, name].concat();
+        found.push(Stem { name: name.clone(), searched: searched.to_vec() });
+        let mut searched = searched.to_vec();
+        let mut entry = entry;
+        while let Entry::Link { searched: more, target: Some(target) } = entry {
+            searched.extend_from_slice(more);
+            entry = target;
+        }
+        if let Entry::Directory { perm, entries: Some(entries) } = entry {
+            searched.push(*perm);
+            collect_stems(entries, &[&name[..], b"/"].concat(), &searched, found);
+        }
+    }
+}
+
+/// Reads the entries of one home.
+struct Reader<'a> {
+    root: &'a Root,
+    home_id: (u64, u64),
+    programs: &'a Programs<'a>,
+    /// How many entries were read below directories.
+    nested: usize,
+}
+
+impl Reader<'_> {
+    /// What `name` in `directory` is; `None` when it has vanished. `above` are the directories it lies in, the home left
+    /// out, so that a link to one of them does not go round.
+    fn read_entry(
+        &mut self,
+        directory: &Directory,
+        name: &[u8],
+        kind: Option<Kind>,
+        path: &[u8],
+        depth: usize,
+        above: &[(u64, u64)],
+    ) -> Option<Entry> {
+        let kind = match kind {
+            Some(Kind::Other) | None => match directory.stat(name) {
+                Ok((Kind::Other, perm, _)) => return Some(Entry::Other(perm)),
+                Ok((kind, ..)) => kind,
+                Err(cause) => return unknown_unless_gone(&cause),
+            },
+            Some(kind) => kind,
+        };
+        match kind {
+            Kind::Regular => match directory.open_file(name) {
+                Ok(file) => Some(self.read_file(file)),
+                Err(cause) => self.read_perm_only(directory, name, &cause),
+            },
+            Kind::Directory => match directory.open_directory(name) {
+                Ok(inner) => Some(self.read_directory(&inner, path, depth, above)),
+                Err(cause) => self.read_perm_only(directory, name, &cause),
+            },
+            Kind::Link => Some(self.read_link(path, depth, above)),
+            Kind::Other => Some(Entry::Unknown),
+        }
+    }
+
+    /// An entry that could not be opened: what stat(2) still says about it.
+    fn read_perm_only(&self, directory: &Directory, name: &[u8], cause: &io::Error) -> Option<Entry> {
+        match directory.stat(name) {
+            Ok((Kind::Regular, perm, _)) => Some(Entry::File { perm, content: None }),
+            Ok((Kind::Directory, perm, _)) => Some(Entry::Directory { perm, entries: None }),
+            Ok((Kind::Other, perm, _)) => Some(Entry::Other(perm)),
+            Ok((Kind::Link, ..)) => Some(Entry::Unknown),
+            Err(_) => unknown_unless_gone(cause),
+        }
+    }
+
+    fn read_file(&self, file: crate::root::Opened) -> Entry {
+        let perm = file.perm;
+        if file.size > MAX_LENGTH {
+            return Entry::File { perm, content: None };
+        }
+        let limit = MAX_LENGTH as usize + 1;
+        let content = file.read_all(limit).ok().filter(|content| content.len() < limit);
+        Entry::File { perm, content: content.map(|content| DotQmail::parse(&content, self.programs)) }
+    }
+
+    fn read_directory(&mut self, directory: &Directory, path: &[u8], depth: usize, above: &[(u64, u64)]) -> Entry {
+        let perm = directory.perm;
+        let out_of_bounds = depth >= MAX_DEPTH || self.nested >= MAX_NESTED || above.contains(&directory.id);
+        let Some(listed) = (!out_of_bounds).then(|| directory.entries(|_| true).ok()).flatten() else {
+            return Entry::Directory { perm, entries: None };
+        };
+        self.nested += listed.len();
+        if self.nested > MAX_NESTED {
+            return Entry::Directory { perm, entries: None };
+        }
+        let above = [above, &[directory.id]].concat();
+        let mut entries = BTreeMap::new();
+        for (name, kind) in listed {
+            let path = [path, b"/", &name].concat();
+            if let Some(entry) = self.read_entry(directory, &name, kind, &path, depth + 1, &above) {
+                entries.insert(name, entry);
+            }
+        }
+        Entry::Directory { perm, entries: Some(entries) }
+    }
+
+    fn read_link(&mut self, path: &[u8], depth: usize, above: &[(u64, u64)]) -> Entry {
+        let walk = self.root.walk(path);
+        let target = match walk.end {
+            End::Found(found) => Some(Box::new(self.read_target(&found, path, depth, above))),
+            End::Missing(_) => None,
+            End::Failed(_) => Some(Box::new(Entry::Unknown)),
+        };
+        Entry::Link { searched: walk.searched, target }
+    }
+
+    fn read_target(&mut self, found: &Found, path: &[u8], depth: usize, above: &[(u64, u64)]) -> Entry {
+        let perm = found.perm;
+        match found.kind {
+            Kind::Regular => match found.open_file() {
+                Ok(file) => self.read_file(file),
+                Err(_) => Entry::File { perm, content: None },
+            },
+            // What lies outside the home is not read: its names are not the home's.
+            Kind::Directory if found.above.contains(&self.home_id) => match found.open_directory() {
+                Ok(directory) => self.read_directory(&directory, path, depth, above),
+                Err(_) => Entry::Directory { perm, entries: None },
+            },
+            Kind::Directory => Entry::Directory { perm, entries: None },
+            Kind::Other | Kind::Link => Entry::Other(perm),
+        }
+    }
+}
+
+fn unknown_unless_gone(cause: &io::Error) -> Option<Entry> {
+    (cause.kind() != io::ErrorKind::NotFound).then_some(Entry::Unknown)
+}

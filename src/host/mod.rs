@@ -1,0 +1,224 @@
+//! What the mail host says: the only readers of its files. [`Host`] holds the small things, whole; a [`Home`] is one
+//! directory with its dot-qmail files and mailboxes, read, used and dropped, because a million mailboxes must never be
+//! in memory at once.
+
+pub mod accounts;
+pub mod assign;
+pub mod authvars;
+pub mod control;
+pub mod dot_qmail;
+pub mod vpopmail;
+
+use std::collections::HashSet;
+use std::path::PathBuf;
+
+use crate::error::{Error, show_cause, show_path};
+use crate::report::Note;
+use crate::root::{Directory, End, Perm, Root, Walk, Who};
+use crate::text::{Shown, lower};
+use accounts::{Accounts, Sources};
+use assign::Assignments;
+use authvars::AuthVars;
+use control::Control;
+use dot_qmail::{DotQmails, Programs};
+use vpopmail::Mailboxes;
+
+/// Where qmail and vpopmail are, and how they were built.
+#[derive(Clone, Debug)]
+pub struct Layout {
+    /// Every absolute path is taken below it.
+    pub root: Root,
+    /// qmail's folder, as the host names it, no slash at its end.
+    pub qmail: Vec<u8>,
+    /// vpopmail's folder, as the host names it, no slash at its end.
+    pub vpopmail: Vec<u8>,
+    /// qmail's conf-break.
+    pub break_byte: u8,
+    /// Whether vpopmail was built with qmail-ext.
+    pub qmail_ext: bool,
+    /// Whether a message that only a catch-all of `delete` takes is refused.
+    pub refuse_delete: bool,
+}
+
+/// Everything about a host but its homes.
+#[derive(Clone, Debug)]
+pub struct Host {
+    /// Where its files are.
+    pub layout: Layout,
+    /// QMAIL/control.
+    pub control: Control,
+    /// QMAIL/users/assign.
+    pub assignments: Assignments,
+    /// The system's accounts.
+    pub accounts: Accounts,
+    /// The domain whose users log in by their bare names, in lower case.
+    pub default_domain: Option<Vec<u8>>,
+    /// The limits of domains that have none of their own.
+    pub default_limits: u64,
+    /// The homes that a `+domain-` line names: only there mailboxes are looked for.
+    mailbox_homes: HashSet<Vec<u8>>,
+}
+
+impl Host {
+    /// Reads all of it. `sources` and `enumerated` are those of [`Accounts::read`].
+    ///
+    /// # Errors
+    /// What stops a rebuild: a file that is there and cannot be read, and a malformed one (DESIGN, "a source that cannot
+    /// be read").
+    pub fn read(
+        layout: Layout,
+        sources: Sources,
+        enumerated: Option<&[u8]>,
+        notes: &mut Vec<Note>,
+    ) -> Result<Host, Error> {
+        let root = &layout.root;
+        let control = Control::read(root, &layout.qmail, notes)?;
+        let assignments = Assignments::read(root, &layout.qmail, notes)?;
+        let accounts = Accounts::read(root, sources, enumerated, notes)?;
+        let default_domain_file = [&layout.vpopmail[..], b"/etc/defaultdomain"].concat();
+        let read = |file: &[u8]| root.read(file).map_err(|cause| Error::io("read", &root.path(file), cause));
+        let default_domain = read(&default_domain_file)?
+            .map(|content| lower(control::first_line(&content).trim_ascii()))
+            .filter(|domain| !domain.is_empty());
+        if let Some(domain) = &default_domain
+            && assignments.vpopmail_domain(domain).is_none()
+        {
+            notes.push(Note::warning(format!(
+                "{}: line 1: \"{}\" is no domain of users/assign; nobody logs in by a bare name",
+                show_path(&root.path(&default_domain_file)),
+                Shown(domain)
+            )));
+        }
+        let default_limits = read(&[&layout.vpopmail[..], b"/etc/vlimits.default"].concat())?
+            .map_or(0, |text| vpopmail::parse_limits(&text));
+        let mailbox_homes = assignments.domains().map(|(_, line)| line.home.clone()).collect();
+        Ok(Host { layout, control, assignments, accounts, default_domain, default_limits, mailbox_homes })
+    }
+
+    /// The path of a file in QMAIL/control, for messages.
+    pub fn control_path(&self, name: &str) -> PathBuf {
+        self.layout.root.path(&[&self.layout.qmail[..], b"/control/", name.as_bytes()].concat())
+    }
+
+    /// The path of users/assign, or of the users/cdb that stands in for it, for messages.
+    pub fn assign_path(&self) -> PathBuf {
+        let name: &[u8] = if self.assignments.compiled_only { b"/users/cdb" } else { b"/users/assign" };
+        self.layout.root.path(&[&self.layout.qmail[..], name].concat())
+    }
+
+    /// Reads control/authvars; without the file, no login brings variables.
+    ///
+    /// # Errors
+    /// A file that cannot be read, or is malformed.
+    pub fn read_authvars(&self) -> Result<AuthVars, Error> {
+        let path = self.control_path("authvars");
+        let text = self
+            .layout
+            .root
+            .read(&[&self.layout.qmail[..], b"/control/authvars"].concat())
+            .map_err(|cause| Error::io("read", &path, cause))?;
+        AuthVars::parse(&text.unwrap_or_default(), &path)
+    }
+
+    /// Reads the home at `path`, as users/assign or passwd names it.
+    pub fn read_home(&self, path: &[u8]) -> Home {
+        let root = &self.layout.root;
+        let exists = |file: &[u8]| matches!(root.walk(file).end, End::Found(_));
+        let programs = Programs { qmail: &self.layout.qmail, vpopmail: &self.layout.vpopmail, exists: &exists };
+        let Walk { searched, end } = root.walk(path);
+        let mut home = Home {
+            path: path.to_vec(),
+            above: searched,
+            state: HomeState::Missing(String::new()),
+            mailboxes: Mailboxes::Absent,
+            limits: Ok(self.default_limits),
+        };
+        let found = match end {
+            End::Found(found) => found,
+            End::Missing(cause) => return Home { state: HomeState::Missing(cause.desc().to_owned()), ..home },
+            End::Failed(cause) => return Home { state: HomeState::Unreadable(None, cause.desc().to_owned()), ..home },
+        };
+        if found.kind != crate::root::Kind::Directory {
+            return Home { state: HomeState::Missing("Not a directory".to_owned()), ..home };
+        }
+        let directory = match found.open_directory() {
+            Ok(directory) => directory,
+            Err(cause) => {
+                return Home { state: HomeState::Unreadable(Some(found.perm), show_cause(&cause)), ..home };
+            }
+        };
+        home.state = match DotQmails::read(root, path, &directory, &programs) {
+            Ok(dot_qmails) => HomeState::Listed(directory.perm, dot_qmails),
+            Err(cause) => HomeState::Unreadable(Some(directory.perm), show_cause(&cause)),
+        };
+        self.read_domain(&directory, &mut home);
+        home
+    }
+
+    fn read_domain(&self, directory: &Directory, home: &mut Home) {
+        if !self.mailbox_homes.contains(&home.path) {
+            return;
+        }
+        home.mailboxes = Mailboxes::read(&self.layout.root, &home.path, directory);
+        if !matches!(home.mailboxes, Mailboxes::Absent) {
+            home.limits = vpopmail::read_limits(&self.layout.root, &home.path, directory)
+                .map(|limits| limits.unwrap_or(self.default_limits))
+                .map_err(|cause| show_cause(&cause));
+        }
+    }
+}
+
+/// What a home is like.
+#[derive(Clone, Debug)]
+pub enum HomeState {
+    /// Not there, or no directory: why.
+    Missing(String),
+    /// There, but it could not be listed: its permissions if they are known, and why.
+    Unreadable(Option<Perm>, String),
+    /// Its permissions and its dot-qmail files.
+    Listed(Perm, DotQmails),
+}
+
+/// One directory: a user's home, or a vpopmail domain.
+#[derive(Clone, Debug)]
+pub struct Home {
+    /// Its path, as users/assign or passwd names it.
+    pub path: Vec<u8>,
+    /// The directories that must be searched to reach it.
+    pub above: Vec<Perm>,
+    /// What it is like.
+    pub state: HomeState,
+    /// Its mailboxes, when a `+domain-` line names it.
+    pub mailboxes: Mailboxes,
+    /// The domain's limits as flags, or why they could not be read.
+    pub limits: Result<u64, String>,
+}
+
+impl Home {
+    /// Whether `who` may enter it (chdir(2)); a home whose permissions nobody knows counts as one.
+    pub fn enterable(&self, who: Who) -> bool {
+        let own = match &self.state {
+            HomeState::Missing(_) => return false,
+            HomeState::Unreadable(perm, _) => perm.as_ref(),
+            HomeState::Listed(perm, _) => Some(perm),
+        };
+        self.above.iter().chain(own).all(|directory| directory.searchable(who))
+    }
+}
+
+impl Home {
+    /// Why the home, or what it holds, could not be read; `None` when nothing is wrong with it.
+    pub fn trouble(&self) -> Option<String> {
+        match (&self.state, &self.mailboxes) {
+            (HomeState::Missing(cause) | HomeState::Unreadable(_, cause), _) => Some(cause.clone()),
+            (_, Mailboxes::Unreadable(file, cause)) => Some(format!("{file}: {cause}")),
+            (HomeState::Listed(..), _) => None,
+        }
+    }
+}
+
+/// Where homes come from: read from the host one at a time, or made by a test.
+pub trait Homes {
+    /// The home at this path.
+    fn home(&self, path: &[u8]) -> std::sync::Arc<Home>;
+}

@@ -1,0 +1,136 @@
+//! Which logins auth.cdb holds, with which data (SPEC section 4, "Logins"). Pure.
+
+use crate::host::authvars::{AuthVars, Variables, expires};
+use crate::host::vpopmail::{Mailbox, Mailboxes, NO_SMTP, is_legal_name};
+use crate::host::{Home, HomeState, Host};
+use crate::text::{join_address, split_address};
+
+/// One record of auth.cdb.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Login {
+    /// What the client sends as its user name.
+    pub key: Vec<u8>,
+    /// The crypt string, then `,NAME="value"` groups. Never shown.
+    pub data: Vec<u8>,
+}
+
+impl std::fmt::Debug for Login {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Login").field("key", &crate::text::Shown(&self.key)).finish_non_exhaustive()
+    }
+}
+
+/// What decides about logins beside the homes.
+#[derive(Debug)]
+pub struct Policy<'a> {
+    /// The host.
+    pub host: &'a Host,
+    /// control/authvars.
+    pub variables: &'a AuthVars,
+    /// Seconds since 1970-01-01 UTC.
+    pub now: u64,
+}
+
+impl Policy<'_> {
+    /// The logins of one vpopmail domain, whose `+domain-` line names this home.
+    ///
+    /// # Errors
+    /// Why they cannot be known: the home, its mailboxes or its limits could not be read.
+    pub fn domain(&self, domain: &[u8], home: &Home) -> Result<Vec<Login>, String> {
+        let mailboxes = match (&home.state, &home.mailboxes) {
+            (HomeState::Missing(cause) | HomeState::Unreadable(_, cause), Mailboxes::Absent) => {
+                return Err(cause.clone());
+            }
+            (_, Mailboxes::Unreadable(file, cause)) => return Err(format!("{file}: {cause}")),
+            (_, Mailboxes::Absent) => return Err("neither vpasswd.cdb nor vpasswd".to_owned()),
+            (_, Mailboxes::Known(mailboxes)) => mailboxes,
+        };
+        let limits = home.limits.as_ref().map_err(|cause| format!(".qmailadmin-limits: {cause}"))?;
+        let mut names: Vec<_> = mailboxes.iter().collect();
+        names.sort_unstable_by_key(|(name, _)| *name);
+        let mut logins = Vec::new();
+        for (name, mailbox) in names {
+            if let Some(crypt) = usable_crypt(mailbox, *limits).filter(|_| is_legal_name(name)) {
+                logins.extend(self.login(name, domain, crypt));
+            }
+        }
+        Ok(logins)
+    }
+
+    /// The records of one mailbox: `name@domain`, and the bare name in the default domain.
+    fn login(&self, name: &[u8], domain: &[u8], crypt: &[u8]) -> Vec<Login> {
+        let address = join_address(name, domain);
+        let Some(data) = self.data(&address, crypt) else { return Vec::new() };
+        let bare = self.host.default_domain.as_deref() == Some(domain) && !name.iter().any(|b| b"/%".contains(b));
+        let bare = bare.then(|| Login { key: name.to_vec(), data: data.clone() });
+        std::iter::once(Login { key: address, data }).chain(bare).collect()
+    }
+
+    /// The data of a login that counts as `address` in authvars; `None` when it has expired.
+    fn data(&self, address: &[u8], crypt: &[u8]) -> Option<Vec<u8>> {
+        let variables: Variables = self.variables.of(address);
+        if expires(&variables).is_some_and(|time| self.now >= time) {
+            return None;
+        }
+        let mut data = crypt.to_vec();
+        for (name, value) in variables {
+            data.extend([b",", &name[..], b"=\"", &value, b"\""].concat());
+        }
+        Some(data)
+    }
+
+    /// A published record as it would be published now, with today's variables: for a domain that cannot be read.
+    pub fn kept(&self, key: &[u8], data: &[u8]) -> Option<Login> {
+        let crypt = data.split(|b| *b == b',').next().unwrap_or_default();
+        let address = match (&self.host.default_domain, split_address(key)) {
+            (Some(domain), None) => join_address(key, domain),
+            _ => key.to_vec(),
+        };
+        Some(Login { key: key.to_vec(), data: self.data(&address, crypt)? })
+    }
+
+    /// The record of a system account.
+    pub fn system_user(&self, name: &[u8], hash: &[u8]) -> Option<Login> {
+        let data = self.data(name, usable_hash(hash)?)?;
+        Some(Login { key: name.to_vec(), data })
+    }
+}
+
+/// The crypt string that qmail-smtpd can compare with, unless the mailbox may not log in.
+fn usable_crypt(mailbox: &Mailbox, limits: u64) -> Option<&[u8]> {
+    if mailbox.broken || mailbox.effective_flags(limits) & NO_SMTP != 0 {
+        return None;
+    }
+    usable_hash(&mailbox.crypt).and_then(|crypt| usable_hash(without_scheme(crypt)))
+}
+
+/// The crypt string without the `{SCHEME}` that vpopmail strips before it compares.
+fn without_scheme(crypt: &[u8]) -> &[u8] {
+    match (crypt.first(), crypt.iter().position(|b| *b == b'}')) {
+        (Some(b'{'), Some(end)) => &crypt[end + 1..],
+        _ => crypt,
+    }
+}
+
+/// What is empty, begins with `*` or `!`, or holds a comma never authenticates.
+fn usable_hash(crypt: &[u8]) -> Option<&[u8]> {
+    (!matches!(crypt.first(), None | Some(b'*' | b'!')) && !crypt.contains(&b',')).then_some(crypt)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_scheme_is_stripped_and_what_never_authenticates_is_left_out() {
+        let usable = |record: &str| {
+            let mailbox = Mailbox::parse(record.as_bytes());
+            usable_crypt(&mailbox, 0).map(|crypt| String::from_utf8_lossy(crypt).into_owned())
+        };
+        assert_eq!(usable("{SHA512-CRYPT}$6$a$b:1:0:N").as_deref(), Some("$6$a$b"));
+        assert_eq!(usable("$6$a$b:1:0:N").as_deref(), Some("$6$a$b"));
+        for record in [":1:0:N", "*:1:0:N", "!$6$a$b:1:0:N", "a,b:1:0:N", "{X}:1:0:N", "{X}*:1:0:N", "$6$a$b:1:2048:N", "$6$a$b:1"] {
+            assert_eq!(usable(record), None, "{record}");
+        }
+    }
+}

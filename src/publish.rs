@@ -1,0 +1,259 @@
+//! Atomic replacement (SPEC section 7); the only writer. A new file appears under its name only when it is complete and
+//! on disk: written under a temporary name in the same folder, with its owner and mode set before its first byte.
+
+use std::fs::{self, File};
+use std::io::{self, Read};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+use nix::unistd::{Gid, Uid, fchown, geteuid};
+use tempfile::NamedTempFile;
+
+use crate::cdb;
+use crate::error::{Error, show_path};
+use crate::root::{End, Kind, Root};
+
+/// Numeric owner and group.
+pub type Owner = (u32, u32);
+
+/// What a published file must look like.
+#[derive(Clone, Copy, Debug)]
+pub struct Look {
+    /// Its permission bits.
+    pub mode: u32,
+    /// Its owner; `None`: whoever writes it.
+    pub owner: Option<Owner>,
+}
+
+/// A published file: where its name leads, and the folder there.
+#[derive(Clone, Debug)]
+pub struct Target {
+    /// The name that was asked for, as it is typed.
+    pub name: PathBuf,
+    /// Where it is published: the name itself, or what a symbolic link of that name leads to.
+    real: PathBuf,
+    folder: PathBuf,
+}
+
+impl Target {
+    /// Finds out where the file `inside` (absolute, below the root) is to be published.
+    ///
+    /// # Errors
+    /// A folder that is not there; a name that is no regular file; a symbolic link when one of the folders belongs to
+    /// somebody else than root and the caller.
+    pub fn find(root: &Root, inside: &[u8]) -> Result<Target, Error> {
+        let name = root.path(inside);
+        let mut inside = inside.to_vec();
+        let mut folders = Vec::new();
+        for _ in 0..40 {
+            let slash = inside.iter().rposition(|b| *b == b'/').map_or(0, |at| at + 1);
+            let (folder_inside, file) = (inside[..slash].to_vec(), inside[slash..].to_vec());
+            let folder = match root.walk(&folder_inside).end {
+                End::Found(found) if found.kind == Kind::Directory => found,
+                End::Found(_) => return Err(Error::io("publish", &name, nix::errno::Errno::ENOTDIR)),
+                End::Missing(cause) | End::Failed(cause) => return Err(Error::io("publish", &name, cause)),
+            };
+            folders.push((folder.real.clone(), folder.perm.uid));
+            let real = folder.real.join(std::ffi::OsStr::from_bytes(&file));
+            match root.walk_no_follow(&inside).end {
+                End::Found(found) if found.kind == Kind::Link => {
+                    let target = fs::read_link(&real).map_err(|cause| Error::io("read the link", &real, cause))?;
+                    let target = target.as_os_str().as_bytes();
+                    inside = if target.starts_with(b"/") { target.to_vec() } else { [&folder_inside, target].concat() };
+                }
+                End::Found(found) if found.kind != Kind::Regular => {
+                    return Err(Error::io("publish", &name, io::Error::other("is no regular file")));
+                }
+                End::Failed(cause) => return Err(Error::io("publish", &name, cause)),
+                End::Found(_) | End::Missing(_) => {
+                    let owner = geteuid().as_raw();
+                    let foreign = folders.iter().find(|(_, uid)| *uid != 0 && *uid != owner);
+                    if let Some((foreign, uid)) = foreign.filter(|_| folders.len() > 1) {
+                        return Err(Error::Temporary(format!(
+                            "{} is a symbolic link, and the folder {} belongs to uid {uid}, who could lead it anywhere; \
+                             nothing is published",
+                            show_path(&name),
+                            show_path(foreign)
+                        )));
+                    }
+                    return Ok(Target { name, real, folder: folder.real });
+                }
+            }
+        }
+        Err(Error::io("publish", &name, nix::errno::Errno::ELOOP))
+    }
+
+    /// The content that is published now.
+    ///
+    /// # Errors
+    /// Those of open(2) and read(2).
+    pub fn open(&self) -> io::Result<Vec<u8>> {
+        fs::read(&self.real)
+    }
+
+    /// The content that is published now; `None` when there is none, or it cannot be read.
+    pub fn read(&self) -> Option<Vec<u8>> {
+        self.open().ok()
+    }
+
+    /// The owner of the file that is published now.
+    pub fn owner(&self) -> Option<Owner> {
+        fs::metadata(&self.real).ok().map(|meta| (meta.uid(), meta.gid()))
+    }
+
+    /// Its last name, for messages.
+    pub fn base_name(&self) -> String {
+        self.name.file_name().map(|name| show_path(Path::new(name)).to_string()).unwrap_or_default()
+    }
+
+    fn temporary_prefix(&self) -> Vec<u8> {
+        let name = self.real.file_name().unwrap_or_default();
+        [b".", name.as_bytes(), b"."].concat()
+    }
+
+    /// Removes what a killed rebuild left behind. A temporary file that somebody still writes is locked, and stays.
+    ///
+    /// # Errors
+    /// The folder cannot be read.
+    pub fn remove_litter(&self) -> Result<(), Error> {
+        let failed = |cause| Error::io("look for temporary files in", &self.folder, cause);
+        for entry in fs::read_dir(&self.folder).map_err(failed)? {
+            let entry = entry.map_err(failed)?;
+            let name = entry.file_name();
+            let ours = name.as_bytes().starts_with(&self.temporary_prefix()) && name.as_bytes().ends_with(SUFFIX);
+            // Only a regular file is opened: another kind of that name is not ours.
+            if ours && entry.file_type().is_ok_and(|kind| kind.is_file()) {
+                let unused = File::open(entry.path()).is_ok_and(|file| file.try_lock().is_ok());
+                if unused {
+                    let _ = fs::remove_file(entry.path());
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The end of a temporary file's name.
+const SUFFIX: &[u8] = b".tmp";
+
+/// A new file that is being written beside the one it will replace; dropped, it leaves nothing.
+pub struct Staged {
+    target: Target,
+    look: Look,
+    file: NamedTempFile,
+    writer: cdb::Writer,
+    /// How many records it holds.
+    pub records: u64,
+}
+
+impl Staged {
+    /// Makes the temporary file, with its final owner and mode, and starts a cdb in it.
+    ///
+    /// # Errors
+    /// Those of the file system; a file that cannot be given to its owner.
+    pub fn create(target: &Target, look: Look) -> Result<Staged, Error> {
+        let failed = |cause: io::Error| Error::io("make a temporary file for", &target.name, cause);
+        let file = tempfile::Builder::new()
+            .prefix(std::ffi::OsStr::from_bytes(&target.temporary_prefix()))
+            .suffix(std::ffi::OsStr::from_bytes(SUFFIX))
+            .permissions(fs::Permissions::from_mode(0o600))
+            .tempfile_in(&target.folder)
+            .map_err(failed)?;
+        file.as_file().try_lock().map_err(|cause| failed(cause.into()))?;
+        if let Some((uid, gid)) = look.owner {
+            let is = file.as_file().metadata().map_err(failed)?;
+            if (is.uid(), is.gid()) != (uid, gid) {
+                fchown(file.as_file(), Some(Uid::from_raw(uid)), Some(Gid::from_raw(gid))).map_err(|cause| {
+                    Error::Temporary(format!(
+                        "unable to give {} to uid {uid}, gid {gid}: {}; the old files stay",
+                        show_path(&target.name),
+                        cause.desc()
+                    ))
+                })?;
+            }
+        }
+        file.as_file().set_permissions(fs::Permissions::from_mode(look.mode)).map_err(failed)?;
+        let writer = file.as_file().try_clone().and_then(cdb::Writer::new).map_err(failed)?;
+        Ok(Staged { target: target.clone(), look, file, writer, records: 0 })
+    }
+
+    /// Adds a record.
+    ///
+    /// # Errors
+    /// Those of write(2), and a file that would pass the 4 GiB of a cdb.
+    pub fn add(&mut self, key: &[u8], data: &[u8]) -> Result<(), Error> {
+        self.records += 1;
+        self.writer.add(key, data).map_err(|cause| Error::io("write", &self.target.name, cause))
+    }
+
+    /// Writes the rest and brings it to the disk, unless the published file says the same already.
+    ///
+    /// # Errors
+    /// Those of write(2) and fsync(2), and a file that would pass the 4 GiB of a cdb.
+    pub fn finish(self) -> Result<Ready, Error> {
+        let Staged { target, look, file, writer, records } = self;
+        let failed = |cause: io::Error| Error::io("write", &target.name, cause);
+        writer.finish().map_err(failed)?;
+        let changed = !is_the_same(file.path(), &target.real, look);
+        if changed {
+            file.as_file().sync_all().map_err(failed)?;
+        }
+        Ok(Ready { target, file: changed.then_some(file), records })
+    }
+}
+
+/// A new file that is complete and on disk, or not needed.
+pub struct Ready {
+    target: Target,
+    file: Option<NamedTempFile>,
+    /// How many records it holds.
+    pub records: u64,
+}
+
+impl Ready {
+    /// Whether it differs from the published file.
+    pub fn is_new(&self) -> bool {
+        self.file.is_some()
+    }
+
+    /// Puts it in the place of the old one. Whether it was needed is the answer.
+    ///
+    /// # Errors
+    /// Those of rename(2), after which the old file is still there, and of fsync(2) on the folder.
+    pub fn publish(self) -> Result<bool, Error> {
+        let Ready { target, file, .. } = self;
+        let Some(file) = file else { return Ok(false) };
+        file.persist(&target.real).map_err(|failed| Error::io("publish", &target.name, failed.error))?;
+        File::open(&target.folder)
+            .and_then(|folder| folder.sync_all())
+            .map_err(|cause| Error::io("sync the folder of", &target.name, cause))?;
+        Ok(true)
+    }
+}
+
+/// Whether the published file has this look and the same bytes as the new one.
+fn is_the_same(new: &Path, published: &Path, look: Look) -> bool {
+    let compare = || -> io::Result<bool> {
+        let (mut new, mut old) = (File::open(new)?, File::open(published)?);
+        let meta = old.metadata()?;
+        let looks = meta.is_file()
+            && meta.mode() & 0o7777 == look.mode
+            && look.owner.is_none_or(|owner| owner == (meta.uid(), meta.gid()))
+            && meta.len() == new.metadata()?.len();
+        if !looks {
+            return Ok(false);
+        }
+        let (mut a, mut b) = (vec![0; 1 << 16], vec![0; 1 << 16]);
+        loop {
+            let read = new.read(&mut a)?;
+            if read == 0 {
+                return Ok(true);
+            }
+            if old.read_exact(&mut b[..read]).is_err() || a[..read] != b[..read] {
+                return Ok(false);
+            }
+        }
+    };
+    compare().unwrap_or(false)
+}

@@ -1,0 +1,323 @@
+//! The story of one rebuild, on one page: lock, read the host, build the tables home by home, publish, report.
+
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant, SystemTime};
+
+use rayon::prelude::*;
+
+use crate::cdb;
+use crate::commands;
+use crate::error::{Error, show_path};
+use crate::host::accounts::{Accounts, Sources, read_shadow};
+use crate::host::{Home, Homes, Host};
+use crate::logins::{Login, Policy};
+use crate::publish::{Look, Staged, Target};
+use crate::recipients::{Answers, Outcome, Plan, Recipient, Tables, Unit};
+use crate::report::{self, Level, Note, Progress};
+use crate::settings::Settings;
+use crate::text::{Shown, split_address};
+
+/// How long a rebuild waits for another one.
+const LOCK_PATIENCE: Duration = Duration::from_secs(60);
+
+/// Where the records of the two tables go.
+pub trait Sink {
+    /// Takes a record of validrcptto.cdb.
+    ///
+    /// # Errors
+    /// It cannot be written.
+    fn recipient(&mut self, recipient: Recipient) -> Result<(), Error>;
+    /// Takes a record of auth.cdb.
+    ///
+    /// # Errors
+    /// It cannot be written.
+    fn login(&mut self, login: Login) -> Result<(), Error>;
+}
+
+/// Rebuilds and publishes both tables.
+///
+/// # Errors
+/// Whatever keeps them from being right; the published files are then the old ones, unless it says otherwise.
+pub fn rebuild(settings: &Settings) -> Result<(), Error> {
+    let start = Instant::now();
+    let stays = |error: Error| error.then("nothing is published, the old files stay");
+    let _lock = lock(settings).map_err(stays)?;
+    let targets = || -> Result<_, Error> { Ok((settings.recipients_target()?, settings.logins_target()?)) };
+    let (recipients, logins) = targets().map_err(stays)?;
+    let stage = |(target, look): &(Target, Look)| {
+        target.remove_litter()?;
+        Staged::create(target, *look)
+    };
+    let build = || -> Result<_, Error> {
+        let mut new = New { recipients: stage(&recipients)?, logins: stage(&logins)? };
+        let notes = build(settings, &mut new)?;
+        Ok((new.recipients.finish()?, new.logins.finish()?, notes))
+    };
+    let (new_recipients, new_logins, notes) = build().map_err(stays)?;
+    report::say_all(&notes);
+    let (recipient_count, login_count) = (new_recipients.records, new_logins.records);
+    let recipients_changed = new_recipients.publish().map_err(stays)?;
+    let logins_changed = new_logins
+        .publish()
+        .map_err(|error| error.then(&format!("the new {} is published already", recipients.0.base_name())))?;
+    let word = |changed| if changed { "published" } else { "unchanged" };
+    report::say(
+        Level::Status,
+        &format!(
+            "rebuild done: {} {} recipients={recipient_count} {} {} logins={login_count} ms={}",
+            recipients.0.base_name(),
+            word(recipients_changed),
+            logins.0.base_name(),
+            word(logins_changed),
+            start.elapsed().as_millis()
+        ),
+    );
+    Ok(())
+}
+
+/// The two new files.
+struct New {
+    recipients: Staged,
+    logins: Staged,
+}
+
+impl Sink for New {
+    fn recipient(&mut self, recipient: Recipient) -> Result<(), Error> {
+        self.recipients.add(&recipient.key, recipient.data())
+    }
+
+    fn login(&mut self, login: Login) -> Result<(), Error> {
+        self.logins.add(&login.key, &login.data)
+    }
+}
+
+/// Holds the host's one lock until it is dropped.
+fn lock(settings: &Settings) -> Result<File, Error> {
+    let folder = &settings.state;
+    if !folder.is_dir() {
+        if let Some(above) = folder.parent() {
+            fs::create_dir_all(above).map_err(|cause| Error::io("make", above, cause))?;
+        }
+        match DirBuilder::new().mode(0o750).create(folder) {
+            Err(cause) if cause.kind() != std::io::ErrorKind::AlreadyExists => {
+                return Err(Error::io("make", folder, cause));
+            }
+            _ => {}
+        }
+    }
+    let path = folder.join("lock");
+    let failed = |cause| Error::io("lock", &path, cause);
+    let flags = nix::fcntl::OFlag::O_NOFOLLOW | nix::fcntl::OFlag::O_NONBLOCK;
+    let file = OpenOptions::new()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .mode(0o640)
+        .custom_flags(flags.bits())
+        .open(&path)
+        .map_err(failed)?;
+    let start = Instant::now();
+    loop {
+        match file.try_lock() {
+            Ok(()) => return Ok(file),
+            Err(TryLockError::Error(cause)) => return Err(failed(cause)),
+            Err(TryLockError::WouldBlock) if start.elapsed() >= LOCK_PATIENCE => {
+                return Err(Error::Temporary(format!(
+                    "{}: another rebuild has held it for {} s",
+                    show_path(&path),
+                    LOCK_PATIENCE.as_secs()
+                )));
+            }
+            Err(TryLockError::WouldBlock) => std::thread::sleep(Duration::from_millis(50)),
+        }
+    }
+}
+
+/// Reads everything but the homes.
+///
+/// # Errors
+/// What stops a rebuild.
+pub fn read_host(settings: &Settings, notes: &mut Vec<Note>) -> Result<Host, Error> {
+    let layout = settings.layout.clone();
+    let sources = Accounts::sources(&layout.root)?;
+    let enumerated = (sources == Sources::More && layout.root.is_machine()).then(commands::getent_passwd).flatten();
+    Host::read(layout, sources, enumerated.as_deref(), notes)
+}
+
+/// Builds both tables into the sink, home by home. The same sources give the same records in the same order, whatever
+/// the number of threads.
+///
+/// # Errors
+/// What stops a rebuild, and those of the sink.
+pub fn build(settings: &Settings, sink: &mut dyn Sink) -> Result<Vec<Note>, Error> {
+    let mut notes = Vec::new();
+    let host = read_host(settings, &mut notes)?;
+    let variables = host.read_authvars()?;
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs());
+    let policy = Policy { host: &host, variables: &variables, now };
+    let plan = Plan::new(&host, &mut notes);
+    let homes = HomeReader::new(&host, settings.threads);
+    let pool = rayon::ThreadPoolBuilder::new()
+        .num_threads(settings.threads)
+        .build()
+        .map_err(|cause| Error::Temporary(format!("unable to start {} threads: {cause}", settings.threads)))?;
+    let progress = Progress::new(plan.units.len());
+    let mut tables = Tables::new(&plan);
+    let mut unread = Unread::default();
+    let mut bare = HashSet::new();
+    // A batch is asked in parallel and added in order: what is in memory stays bounded.
+    let batch = settings.threads * 32;
+    for (number, units) in plan.units.chunks(batch).enumerate() {
+        let asked: Vec<Asked> = pool.install(|| units.par_iter().map(|unit| ask(&plan, &policy, unit, &homes)).collect());
+        for (index, asked) in asked.into_iter().enumerate() {
+            tables.add(number * batch + index, asked.answers, &mut |recipient| sink.recipient(recipient))?;
+            unread.causes.extend(asked.trouble);
+            for (domain, home, cause) in asked.unread_domains {
+                unread.silent_causes.insert(home.clone(), cause);
+                unread.domains.insert(domain, home);
+            }
+            for login in asked.logins {
+                if settings.auth_system_users && !login.key.contains(&b'@') {
+                    bare.insert(login.key.clone());
+                }
+                sink.login(login)?;
+            }
+        }
+        progress.advance(units.len());
+    }
+    let published = if tables.is_doubtful() { settings.recipients_target()?.0.read() } else { None };
+    let published = published.as_deref().and_then(|image| cdb::Reader::new(image).ok());
+    let outcome = tables.finish(&homes, published, &mut |recipient| sink.recipient(recipient))?;
+    let kept_logins = unread.keep_logins(settings, &policy)?;
+    for login in kept_logins.into_iter().filter(|login| !bare.contains(&login.key)).collect::<Vec<_>>() {
+        if !login.key.contains(&b'@') {
+            bare.insert(login.key.clone());
+        }
+        sink.login(login)?;
+    }
+    if settings.auth_system_users {
+        let hashes = read_shadow(&settings.layout.root, now / 86_400)?;
+        let users = host.accounts.accepted.keys().filter(|name| !bare.contains(*name));
+        for login in users.filter_map(|name| policy.system_user(name, hashes.get(name)?)) {
+            sink.login(login)?;
+        }
+    }
+    notes.extend(unread.alerts(&host, &outcome));
+    notes.extend(outcome.notes);
+    Ok(notes)
+}
+
+/// What came of one unit.
+struct Asked {
+    answers: Answers,
+    logins: Vec<Login>,
+    /// The home and why it, or its mailboxes, could not be read.
+    trouble: Option<(Vec<u8>, String)>,
+    /// The domains whose logins could not be read, with their home and why.
+    unread_domains: Vec<(Vec<u8>, Vec<u8>, String)>,
+}
+
+fn ask(plan: &Plan<'_>, policy: &Policy<'_>, unit: &Unit<'_>, homes: &HomeReader<'_>) -> Asked {
+    let mut asked =
+        Asked { answers: plan.ask(unit, homes), logins: Vec::new(), trouble: None, unread_domains: Vec::new() };
+    let Some(path) = unit.home else { return asked };
+    let home = homes.home(path);
+    asked.trouble = home.trouble().map(|cause| (path.to_vec(), cause));
+    for (domain, _) in &unit.vpopmail_domains {
+        match policy.domain(domain, &home) {
+            Ok(logins) => asked.logins.extend(logins),
+            Err(cause) => asked.unread_domains.push((domain.to_vec(), path.to_vec(), cause)),
+        }
+    }
+    asked
+}
+
+/// What could not be read.
+#[derive(Default)]
+struct Unread {
+    /// Why, by home.
+    causes: BTreeMap<Vec<u8>, String>,
+    /// Why logins are unknown, by home: nothing is said of them unless something was published, because a home without
+    /// mailboxes may just be no vpopmail domain.
+    silent_causes: BTreeMap<Vec<u8>, String>,
+    /// The homes of the domains whose logins are unknown.
+    domains: BTreeMap<Vec<u8>, Vec<u8>>,
+    /// How many published logins are kept, by home.
+    kept: BTreeMap<Vec<u8>, usize>,
+}
+
+impl Unread {
+    /// The published logins of the domains that could not be read.
+    fn keep_logins(&mut self, settings: &Settings, policy: &Policy<'_>) -> Result<Vec<Login>, Error> {
+        if self.domains.is_empty() {
+            return Ok(Vec::new());
+        }
+        let Some(image) = settings.logins_target()?.0.read() else { return Ok(Vec::new()) };
+        let Ok(published) = cdb::Reader::new(&image) else { return Ok(Vec::new()) };
+        let default_domain = policy.host.default_domain.as_deref().unwrap_or_default();
+        let mut kept = BTreeMap::new();
+        for record in published.records().map_while(Result::ok) {
+            let domain = split_address(record.key).map_or(default_domain, |(_, domain)| domain);
+            if let Some(home) = self.domains.get(domain) {
+                *self.kept.entry(home.clone()).or_default() += 1;
+                if let Some(login) = policy.kept(record.key, record.data) {
+                    kept.entry(login.key.clone()).or_insert(login);
+                }
+            }
+        }
+        Ok(kept.into_values().collect())
+    }
+
+    /// One alert for each home that could not be read.
+    fn alerts(&self, host: &Host, outcome: &Outcome) -> Vec<Note> {
+        let homes: BTreeSet<&Vec<u8>> = self.causes.keys().chain(outcome.unread.keys()).chain(self.kept.keys()).collect();
+        let alert = |home: &Vec<u8>| {
+            let path = host.layout.root.path(home);
+            let cause = self.causes.get(home).or_else(|| self.silent_causes.get(home));
+            let cause = cause.map_or("the user that users/assign names may not enter it", String::as_str);
+            let recipients = outcome.unread.get(home).copied().unwrap_or_default();
+            let logins = self.kept.get(home).copied().unwrap_or_default();
+            let what = match recipients + logins {
+                0 => "nothing is published that could be kept, so what leads there is accepted".to_owned(),
+                _ => format!("kept as published: {recipients} recipients, {logins} logins"),
+            };
+            Note::alert(format!("{}: {}; {what}", show_path(&path), Shown(cause.as_bytes())))
+        };
+        homes.into_iter().map(alert).collect()
+    }
+}
+
+/// Reads homes from the host, and remembers the last few: an address may lead from one home to the next.
+pub struct HomeReader<'a> {
+    host: &'a Host,
+    recent: Mutex<Vec<Arc<Home>>>,
+    remembered: usize,
+}
+
+impl<'a> HomeReader<'a> {
+    /// Remembers a few homes for each thread.
+    pub fn new(host: &'a Host, threads: usize) -> HomeReader<'a> {
+        HomeReader { host, recent: Mutex::default(), remembered: 4 + 2 * threads }
+    }
+}
+
+impl Homes for HomeReader<'_> {
+    fn home(&self, path: &[u8]) -> Arc<Home> {
+        {
+            let mut recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
+            if let Some(at) = recent.iter().position(|home| home.path == path) {
+                let home = recent.remove(at);
+                recent.insert(0, home.clone());
+                return home;
+            }
+        }
+        let home = Arc::new(self.host.read_home(path));
+        let mut recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
+        recent.insert(0, home.clone());
+        recent.truncate(self.remembered);
+        home
+    }
+}

@@ -1,0 +1,832 @@
+//! Which keys validrcptto.cdb needs so that qmail-smtpd's lookup gives [`delivery`](crate::delivery)'s answer for every
+//! address, the ones nobody listed included (SPEC section 8). Pure. Nothing is decided here about mail: the points at
+//! which the answer can change are collected, delivery is asked for each, and the answers are laid out as a table.
+//!
+//! The work is cut into [`Unit`]s, one a home, so that each home is read once, asked for every domain that it serves,
+//! and dropped. A domain's table is finished, and leaves, with the last home that contributes to it.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+
+use crate::cdb;
+use crate::delivery::{Delivery, Route, Step, Trail, Verdict, deliver, route};
+use crate::error::show_path;
+use crate::host::control::RelayList;
+use crate::host::dot_qmail::Stem;
+use crate::host::vpopmail::{ADDRESS_MAX, Mailboxes};
+use crate::host::{HomeState, Homes, Host};
+use crate::report::Note;
+use crate::root::Who;
+use crate::smtpd::{self, DEFAULT, default_key, lookup};
+use crate::text::{Shown, join_address, lower, split_address};
+
+/// A stem with more colons than this is given two spellings only, all `.` and all `:`.
+const MAX_SPELLED_COLONS: usize = 6;
+
+/// One record of validrcptto.cdb.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Recipient {
+    /// An address, a `...-default@domain`, an `@domain`, or a bare local part.
+    pub key: Vec<u8>,
+    /// Whether it accepts.
+    pub accepted: bool,
+}
+
+impl Recipient {
+    /// The record's data, as qmail-smtpd reads it.
+    pub fn data(&self) -> &'static [u8] {
+        if self.accepted { smtpd::ACCEPT } else { smtpd::REFUSE }
+    }
+}
+
+/// A point at which the answer can change: below a domain, or, before the domain is known, a whole local part as
+/// qmail-lspawn sees it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Point {
+    local: Vec<u8>,
+    kind: Kind,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    /// This very name. `listed`: people look for it in the list, so it is written even where a wider key accepts it.
+    Name { listed: bool },
+    /// Every name that begins like this and that nobody listed.
+    Pattern,
+}
+
+/// A domain that qmail-smtpd may ask about.
+#[derive(Debug)]
+struct Domain {
+    name: Vec<u8>,
+    /// What qmail-send puts before a local part, its `-` included; empty for a local domain, `None` for a relayed one.
+    prefix: Option<Vec<u8>>,
+    /// Whether rcpthosts lets it through; if not, only its bare names matter.
+    accepted: bool,
+    /// Whether names without `@` belong to it.
+    bare: bool,
+}
+
+/// One way from a local part into a home: a `+loc` line, or an account, or alias.
+#[derive(Debug)]
+struct Rule<'a> {
+    /// What the local part begins with.
+    loc: Vec<u8>,
+    /// What the extension begins with, lower case.
+    pre: Vec<u8>,
+    dash: &'a [u8],
+    who: Who,
+}
+
+/// One home and what has to be asked while it is at hand.
+#[derive(Debug, Default)]
+pub struct Unit<'a> {
+    /// The home; `None` for what needs none.
+    pub home: Option<&'a [u8]>,
+    /// The domains whose `+domain-` line names this home, with the line's uid; published or not.
+    pub vpopmail_domains: Vec<(&'a [u8], u32)>,
+    rules: Vec<usize>,
+    /// Points by whole local part: for every domain whose prefix they begin with.
+    placed: Vec<Point>,
+    /// Points of one domain.
+    own: Vec<(usize, Point)>,
+}
+
+/// What has to be asked of whom.
+#[derive(Debug)]
+pub struct Plan<'a> {
+    host: &'a Host,
+    domains: Vec<Domain>,
+    domain_index: HashMap<Vec<u8>, usize>,
+    by_prefix: BTreeMap<Vec<u8>, Vec<usize>>,
+    rules: Vec<Rule<'a>>,
+    rules_by_loc: BTreeMap<Vec<u8>, Vec<usize>>,
+    /// In the order in which their answers must be added.
+    pub units: Vec<Unit<'a>>,
+    /// For each unit the domains with a prefix of their own that it may contribute to; the first `shared` units
+    /// contribute to all.
+    contributions: Vec<Vec<usize>>,
+    fresh_word: Vec<u8>,
+}
+
+/// One answer of delivery.
+#[derive(Debug)]
+struct Answer {
+    domain: usize,
+    point: Point,
+    fact: Fact,
+}
+
+#[derive(Clone, Debug)]
+struct Fact {
+    accepted: bool,
+    /// The home that could not be read, when `accepted` says only "we cannot know".
+    doubt: Option<Box<[u8]>>,
+    /// The file and line behind it, for an answer that may have to be widened.
+    origin: Option<Box<str>>,
+    listed: bool,
+}
+
+/// What came of one unit.
+#[derive(Debug, Default)]
+pub struct Answers(Vec<Answer>);
+
+impl<'a> Plan<'a> {
+    /// Collects what has to be asked, from everything but the homes.
+    pub fn new(host: &'a Host, notes: &mut Vec<Note>) -> Plan<'a> {
+        let mut plan = Plan {
+            host,
+            domains: Vec::new(),
+            domain_index: HashMap::new(),
+            by_prefix: BTreeMap::new(),
+            rules: Vec::new(),
+            rules_by_loc: BTreeMap::new(),
+            units: Vec::new(),
+            contributions: Vec::new(),
+            fresh_word: fresh_word(host),
+        };
+        plan.collect_domains(notes);
+        plan.collect_units();
+        plan
+    }
+
+    /// Every domain that rcpthosts accepts and some control file names, and envnoathost's.
+    fn collect_domains(&mut self, notes: &mut Vec<Note>) {
+        let control = &self.host.control;
+        let mut names: BTreeSet<&[u8]> = BTreeSet::new();
+        let without_dot = |name: &&[u8]| name.first() != Some(&b'.');
+        names.extend(control.locals.keys().map(Vec::as_slice));
+        for key in control.virtual_domains.keys().filter(|key| !key.is_empty()) {
+            names.extend(match split_address(key) {
+                Some((_, domain)) => Some(domain),
+                None => Some(key.as_slice()).filter(without_dot),
+            });
+        }
+        names.extend(control.rcpthosts.iter().flat_map(|names| names.keys()).map(Vec::as_slice).filter(without_dot));
+        names.extend(control.morercpthosts.keys().map(Vec::as_slice).filter(without_dot));
+        names.retain(|name| control.accepts(name));
+        let bare = &control.envnoathost[..];
+        let envnoathost_accepted = names.contains(bare);
+        names.insert(bare);
+        for name in names {
+            let prefix = prefix_of(self.host, name);
+            let index = self.domains.len();
+            if let Some(prefix) = &prefix {
+                self.by_prefix.entry(prefix.clone()).or_default().push(index);
+            }
+            self.domain_index.insert(name.to_vec(), index);
+            let (is_bare, accepted) = (name == bare, name != bare || envnoathost_accepted);
+            self.domains.push(Domain { name: name.to_vec(), prefix, accepted, bare: is_bare });
+        }
+        let mut lists: Vec<_> = control.relay_lists.iter().collect();
+        lists.sort_unstable_by_key(|(domain, _)| *domain);
+        for (domain, list) in lists {
+            let path = self.host.control_path("validrcptto.d").join(OsStr::from_bytes(domain));
+            let index = self.domain_index.get(domain).filter(|index| self.domains[**index].accepted);
+            if index.is_none_or(|index| self.domains[*index].prefix.is_some()) {
+                notes.push(Note::warning(format!("{}: ignored: the domain is not relayed", show_path(&path))));
+            } else if list.names.is_empty() && list.others.is_none() {
+                notes.push(Note::warning(format!("{}: empty: every recipient is refused", show_path(&path))));
+            }
+        }
+    }
+
+    fn collect_units(&mut self) {
+        let host = self.host;
+        let mut units: BTreeMap<Option<&'a [u8]>, Unit<'a>> = BTreeMap::new();
+        let mut unit = |home: Option<&'a [u8]>, fill: &mut dyn FnMut(&mut Unit<'a>)| {
+            fill(units.entry(home).or_insert_with(|| Unit { home, ..Unit::default() }));
+        };
+        // As qmail-lspawn and qmail-local see it, a home is needed only then.
+        let usable = |who: Who, home: &'a [u8]| (who.uid != 0 && home.first() == Some(&b'/')).then_some(home);
+        let listed = |local: &[u8]| Point { local: local.to_vec(), kind: Kind::Name { listed: true } };
+        let pattern = |local: &[u8]| Point { local: local.to_vec(), kind: Kind::Pattern };
+
+        let mut exact: Vec<_> = host.assignments.exact.iter().collect();
+        exact.sort_unstable_by_key(|(key, _)| *key);
+        for (key, line) in exact {
+            unit(usable(line.who, &line.home), &mut |unit| unit.placed.push(listed(key)));
+        }
+        let mut wildcards: Vec<_> =
+            host.assignments.wildcards.iter().filter(|(loc, _)| host.assignments.is_tried(loc)).collect();
+        wildcards.sort_unstable_by_key(|(loc, _)| *loc);
+        for (loc, line) in wildcards {
+            let rule = Rule { loc: loc.clone(), pre: lower(&line.ext), dash: &line.dash, who: line.who };
+            let rule = self.add_rule(rule);
+            unit(usable(line.who, &line.home), &mut |unit| {
+                unit.rules.push(rule);
+                unit.placed.extend([listed(loc), pattern(loc)]);
+            });
+        }
+        // Behind an empty loc qmail-getpw is never asked.
+        if !host.assignments.wildcards.contains_key(&b""[..]) {
+            for (name, account) in &host.accounts.accepted {
+                let loc = [&name[..], &[host.layout.break_byte]].concat();
+                let rule = Rule { loc: loc.clone(), pre: Vec::new(), dash: b"-", who: account.who };
+                let rule = self.add_rule(rule);
+                unit(usable(account.who, &account.home), &mut |unit| {
+                    unit.rules.push(rule);
+                    unit.placed.extend([listed(name), pattern(&loc)]);
+                });
+            }
+            if let Some(alias) = &host.accounts.alias {
+                let rule = self.add_rule(Rule { loc: Vec::new(), pre: Vec::new(), dash: b"-", who: alias.who });
+                unit(usable(alias.who, &alias.home), &mut |unit| unit.rules.push(rule));
+            }
+        }
+        let mut domains: Vec<_> = host.assignments.domains().collect();
+        domains.sort_unstable_by_key(|(domain, _)| *domain);
+        for (domain, line) in domains {
+            // A relative home is no one's, for mail or for logins.
+            let home = Some(&line.home[..]).filter(|home| home.first() == Some(&b'/'));
+            unit(home, &mut |unit| unit.vpopmail_domains.push((domain, line.who.uid)));
+        }
+        for (index, point) in self.own_points() {
+            let address = self.address(index, &point);
+            let home = match route(host, &address, &mut Trail::unkept()) {
+                Route::Decided(_) => None,
+                Route::Local(assigned) => Some(assigned.home),
+            };
+            unit(home, &mut |unit| unit.own.push((index, point.clone())));
+        }
+        let mut units: Vec<(Vec<usize>, bool, Unit<'a>)> = units
+            .into_values()
+            .map(|unit| {
+                let shared = unit.rules.iter().any(|rule| self.rules[*rule].loc.is_empty());
+                (if shared { Vec::new() } else { self.contributions_of(&unit) }, shared, unit)
+            })
+            .collect();
+        // Those that contribute to every domain come first, so that no domain has to wait for them.
+        units.sort_by_key(|(_, shared, _)| !shared);
+        (self.contributions, self.units) = units.into_iter().map(|(domains, _, unit)| (domains, unit)).unzip();
+    }
+
+    fn add_rule(&mut self, rule: Rule<'a>) -> usize {
+        let index = self.rules.len();
+        self.rules_by_loc.entry(rule.loc.clone()).or_default().push(index);
+        self.rules.push(rule);
+        index
+    }
+
+    /// The points that belong to one domain whatever its homes hold.
+    fn own_points(&self) -> Vec<(usize, Point)> {
+        let control = &self.host.control;
+        let mut points = Vec::new();
+        for (index, domain) in self.domains.iter().enumerate() {
+            points.push((index, Point { local: Vec::new(), kind: Kind::Pattern }));
+            if domain.bare {
+                points.push((index, Point { local: b"postmaster".to_vec(), kind: Kind::Name { listed: false } }));
+            }
+            if let Some(list) = relay_list(self.host, &domain.name) {
+                let mut names: Vec<_> = list.names.keys().collect();
+                names.sort_unstable();
+                let kind = Kind::Name { listed: true };
+                points.extend(names.into_iter().map(|name| (index, Point { local: name.clone(), kind })));
+            }
+        }
+        let mut addresses: Vec<_> = control.virtual_domains.keys().filter_map(|key| split_address(key)).collect();
+        addresses.sort_unstable();
+        for (local, domain) in addresses {
+            if let Some(index) = self.domain_index.get(domain)
+                && !local.is_empty()
+            {
+                points.push((*index, Point { local: local.to_vec(), kind: Kind::Name { listed: true } }));
+            }
+        }
+        points
+    }
+
+    /// The domains with a prefix of their own that points of this unit may belong to.
+    fn contributions_of(&self, unit: &Unit<'_>) -> Vec<usize> {
+        let mut found = BTreeSet::new();
+        let locs = unit.rules.iter().map(|rule| &self.rules[*rule].loc);
+        for loc in locs {
+            self.place(loc, |domain, _| {
+                found.insert(domain);
+            });
+            let longer = self.by_prefix.range(loc.clone()..).take_while(|(prefix, _)| prefix.starts_with(loc));
+            found.extend(longer.flat_map(|(_, domains)| domains.iter().copied()));
+        }
+        for point in &unit.placed {
+            self.place(&point.local, |domain, _| {
+                found.insert(domain);
+            });
+        }
+        found.extend(unit.own.iter().map(|(domain, _)| *domain));
+        found.extend(unit.vpopmail_domains.iter().filter_map(|(domain, _)| self.domain_index.get(*domain)));
+        found.retain(|domain| self.leaves_early(*domain));
+        found.into_iter().collect()
+    }
+
+    /// Whether the domain's table can be finished before all homes have been read: local domains hear of every home.
+    fn leaves_early(&self, domain: usize) -> bool {
+        self.domains[domain].prefix.as_ref().is_some_and(|prefix| !prefix.is_empty())
+    }
+
+    /// Finds every domain in which this whole local part (as qmail-lspawn sees it) stands for an address, and the local
+    /// part of that address.
+    fn place<'l>(&self, whole: &'l [u8], mut found: impl FnMut(usize, &'l [u8])) {
+        let cuts = (0..whole.len()).filter(|at| whole[*at] == b'-').map(|at| at + 1);
+        for cut in std::iter::once(0).chain(cuts) {
+            for domain in self.by_prefix.get(&whole[..cut]).into_iter().flatten() {
+                found(*domain, &whole[cut..]);
+            }
+        }
+    }
+
+    /// The address that stands for a point; a pattern's is one that nobody listed.
+    fn address(&self, domain: usize, point: &Point) -> Vec<u8> {
+        let word = if point.kind == Kind::Pattern { &self.fresh_word[..] } else { b"" };
+        join_address(&[&point.local[..], word].concat(), &self.domains[domain].name)
+    }
+
+    /// Reads one unit's home and asks delivery about every point in it. Troubles are the homes that could not be read,
+    /// and why.
+    pub fn ask(&self, unit: &Unit<'_>, homes: &dyn Homes) -> Answers {
+        let mut points: Vec<(usize, Point)> = unit.own.clone();
+        let mut place = |point: &Point| {
+            self.place(&point.local, |domain, local| {
+                // The empty pattern is every domain's own; an empty name is none.
+                if !local.is_empty() {
+                    points.push((domain, Point { local: local.to_vec(), kind: point.kind }));
+                }
+            });
+        };
+        unit.placed.iter().for_each(&mut place);
+        if let Some(path) = unit.home {
+            let home = homes.home(path);
+            if let HomeState::Listed(_, dot_qmails) = &home.state {
+                let mut stems: HashMap<&[u8], Vec<Stem>> = HashMap::new();
+                for rule in unit.rules.iter().map(|rule| &self.rules[*rule]) {
+                    let stems = stems.entry(rule.dash).or_insert_with(|| dot_qmails.stems(rule.dash));
+                    stem_points(rule, stems).iter().for_each(&mut place);
+                }
+            }
+            if let Mailboxes::Known(mailboxes) = &home.mailboxes {
+                for (domain, uid) in &unit.vpopmail_domains {
+                    let Some(index) = self.domain_index.get(*domain) else { continue };
+                    let mut names: Vec<&[u8]> = mailboxes.keys().map(Vec::as_slice).collect();
+                    // No address is spelled like the others.
+                    names.retain(|name| name.len() <= ADDRESS_MAX && !name.iter().any(u8::is_ascii_uppercase));
+                    names.sort_unstable();
+                    points.extend(self.mailbox_points(*index, *uid, &names).into_iter().map(|point| (*index, point)));
+                }
+            }
+        }
+        Answers(points.into_iter().map(|(domain, point)| self.answer(domain, point, homes)).collect())
+    }
+
+    /// The points that a domain's mailboxes make: one for every rule that can lead to vdelivermail with their name.
+    fn mailbox_points(&self, domain: usize, uid: u32, names: &[&[u8]]) -> Vec<Point> {
+        let Some(prefix) = &self.domains[domain].prefix else { return Vec::new() };
+        let shorter = (0..prefix.len()).filter_map(|end| self.rules_by_loc.get(&prefix[..end]));
+        let longer = self.rules_by_loc.range(prefix.clone()..).take_while(|(loc, _)| loc.starts_with(prefix));
+        let mut points = Vec::new();
+        for rule in shorter.chain(longer.map(|(_, rules)| rules)).flatten().map(|rule| &self.rules[*rule]) {
+            // vdelivermail opens the mailboxes only when it runs as their uid.
+            if rule.who.uid != uid {
+                continue;
+            }
+            for name in names {
+                let Some(rest) = strip_pre(name, &rule.pre) else { continue };
+                let whole = [&rule.loc[..], rest].concat();
+                let Some(local) = whole.strip_prefix(&prefix[..]) else { continue };
+                if local.is_empty() {
+                    continue;
+                }
+                points.push(Point { local: local.to_vec(), kind: Kind::Name { listed: true } });
+                if self.host.layout.qmail_ext && !rest.contains(&b'-') {
+                    points.push(Point { local: [local, b"-"].concat(), kind: Kind::Pattern });
+                }
+            }
+        }
+        points
+    }
+
+    fn answer(&self, domain: usize, point: Point, homes: &dyn Homes) -> Answer {
+        let address = self.address(domain, &point);
+        let delivery = deliver(self.host, homes, &address, &mut Trail::unkept());
+        let accepted = self.accepts(domain, &point, &delivery);
+        let origin = (accepted && self.may_be_widened(&point)).then(|| self.origin(&address, homes));
+        let listed = point.kind == Kind::Name { listed: true };
+        Answer { domain, fact: Fact { accepted, doubt: delivery.doubt.map(Vec::into), origin, listed }, point }
+    }
+
+    /// Delivery's answer, and for another host's mail the administrator's.
+    fn accepts(&self, domain: usize, point: &Point, delivery: &Delivery) -> bool {
+        let listed = (delivery.verdict == Verdict::Remote)
+            .then(|| relay_list(self.host, &self.domains[domain].name))
+            .flatten()
+            .map(|list| list.find(if point.kind == Kind::Pattern { b"" } else { &point.local }).0);
+        listed.unwrap_or_else(|| delivery.accepted())
+    }
+
+    /// Whether an accepting point like this is more than the format can say.
+    fn may_be_widened(&self, point: &Point) -> bool {
+        match point.kind {
+            Kind::Pattern => !point.local.is_empty() && !self.is_key_prefix(&point.local),
+            Kind::Name { .. } => self.default_prefix(&point.local).is_some(),
+        }
+    }
+
+    /// The file and line that decide about an address.
+    fn origin(&self, address: &[u8], homes: &dyn Homes) -> Box<str> {
+        let mut trail = Trail::kept();
+        let delivery = deliver(self.host, homes, address, &mut trail);
+        let listed = relay_step(self.host, address, &delivery).map(|(_, step)| step);
+        listed.or_else(|| trail.steps().pop()).map(|step| step.to_string()).unwrap_or_default().into()
+    }
+
+    /// Whether a pattern of this prefix has a key of its own.
+    fn is_key_prefix(&self, local: &[u8]) -> bool {
+        local.is_empty() || local.last() == Some(&self.host.layout.break_byte)
+    }
+
+    /// For a name `X-default` the `X-`, whose key is the name's own.
+    fn default_prefix<'l>(&self, local: &'l [u8]) -> Option<&'l [u8]> {
+        local.strip_suffix(DEFAULT).filter(|prefix| !prefix.is_empty() && self.is_key_prefix(prefix))
+    }
+
+    /// The longest prefix of a local part that can have a key, itself left out.
+    fn wider_prefix<'l>(&self, local: &'l [u8]) -> &'l [u8] {
+        let end = local.len().saturating_sub(1);
+        let last = local[..end].iter().rposition(|b| *b == self.host.layout.break_byte);
+        &local[..last.map_or(0, |at| at + 1)]
+    }
+
+    /// The point that a published key stands for, with its domain. A name `X-default` shares the key of the pattern
+    /// `X-`, which says more.
+    fn point_of_key(&self, key: &[u8]) -> Option<(usize, Point)> {
+        let (local, domain, listed) = match split_address(key) {
+            Some((local, domain)) => (local, domain, true),
+            None => (key, &self.host.control.envnoathost[..], false),
+        };
+        let pattern = if local.is_empty() { Some(local) } else { self.default_prefix(local).filter(|_| listed) };
+        let point = match pattern {
+            Some(prefix) => Point { local: prefix.to_vec(), kind: Kind::Pattern },
+            None => Point { local: local.to_vec(), kind: Kind::Name { listed } },
+        };
+        Some((*self.domain_index.get(domain)?, point))
+    }
+}
+
+/// What qmail-send puts before local parts of the domain that no `user@domain` key names, its `-` included: nothing for
+/// a local domain, `None` for a relayed one.
+fn prefix_of(host: &Host, domain: &[u8]) -> Option<Vec<u8>> {
+    let control = &host.control;
+    if control.locals.contains_key(domain) {
+        return Some(Vec::new());
+    }
+    let address = join_address(&fresh_word(host), domain);
+    let (_, found) = control.virtual_domain(&address)?;
+    (!found.prepend.is_empty()).then(|| [&found.prepend[..], b"-"].concat())
+}
+
+/// The recipients that control/validrcptto.d lists, if the domain is relayed.
+fn relay_list<'a>(host: &'a Host, domain: &[u8]) -> Option<&'a RelayList> {
+    let list = host.control.relay_lists.get(domain)?;
+    (host.control.accepts(domain) && prefix_of(host, domain).is_none()).then_some(list)
+}
+
+/// What control/validrcptto.d says about an address that delivery leaves to another host: whether it is accepted, and
+/// the step that says so; `None` when it says nothing.
+pub fn relay_step(host: &Host, address: &[u8], delivery: &Delivery) -> Option<(bool, Step)> {
+    let address = lower(address);
+    let (local, domain) = split_address(&address)?;
+    let list = (delivery.verdict == Verdict::Remote).then(|| relay_list(host, domain)).flatten()?;
+    let (accepted, line) = list.find(local);
+    let text = match (accepted, line) {
+        (true, _) => "accepts it",
+        (false, Some(_)) => "refuses it",
+        (false, None) => "does not list it: refused",
+    };
+    let path = host.control_path("validrcptto.d").join(OsStr::from_bytes(domain));
+    Some((accepted, Step { path: Some(path), line, text: text.to_owned() }))
+}
+
+/// The rest of a mailbox's name behind a rule's pre, in which `.` and `:` are one.
+fn strip_pre<'n>(name: &'n [u8], pre: &[u8]) -> Option<&'n [u8]> {
+    let (start, rest) = name.split_at_checked(pre.len())?;
+    let one = |b: u8| if b == b'.' { b':' } else { b };
+    start.iter().zip(pre).all(|(a, b)| one(*a) == one(*b)).then_some(rest)
+}
+
+/// The points that the stems of a home make for one rule.
+fn stem_points(rule: &Rule<'_>, stems: &[Stem]) -> Vec<Point> {
+    let pre: Vec<u8> = rule.pre.iter().map(|b| if *b == b'.' { b':' } else { *b }).collect();
+    let mut points = Vec::new();
+    for stem in stems.iter().filter(|stem| stem.searched.iter().all(|perm| perm.searchable(rule.who))) {
+        let prefix = stem.name.strip_suffix(DEFAULT).filter(|prefix| prefix.last().is_none_or(|last| *last == b'-'));
+        if let Some(rest) = stem.name.strip_prefix(&pre[..]) {
+            let kind = Kind::Name { listed: prefix.is_none() };
+            points.extend(spellings(rest).into_iter().map(|rest| Point { local: [&rule.loc[..], &rest].concat(), kind }));
+        }
+        if let Some(rest) = prefix.and_then(|prefix| prefix.strip_prefix(&pre[..])) {
+            for rest in spellings(rest) {
+                let local = [&rule.loc[..], &rest].concat();
+                points.push(Point { local: local.clone(), kind: Kind::Pattern });
+                points.push(Point { local, kind: Kind::Name { listed: false } });
+            }
+        }
+    }
+    points
+}
+
+/// Every spelling of a stem in addresses: each `:` answers for `.` and for `:`.
+fn spellings(stem: &[u8]) -> Vec<Vec<u8>> {
+    let colons: Vec<usize> = (0..stem.len()).filter(|at| stem[*at] == b':').collect();
+    let spell = |is_dot: &dyn Fn(usize) -> bool| {
+        let mut spelled = stem.to_vec();
+        for (number, at) in colons.iter().enumerate() {
+            if is_dot(number) {
+                spelled[*at] = b'.';
+            }
+        }
+        spelled
+    };
+    if colons.len() > MAX_SPELLED_COLONS {
+        return vec![spell(&|_| true), spell(&|_| false)];
+    }
+    (0..1u32 << colons.len()).map(|dots| spell(&|number| dots >> number & 1 == 1)).collect()
+}
+
+/// A word that occurs in no name: longer than any address that qmail-smtpd takes, and made of one byte in which no loc
+/// that is ever tried ends, so that none ends inside it.
+fn fresh_word(host: &Host) -> Vec<u8> {
+    let unused = |b: &&u8| **b != host.layout.break_byte && !host.assignments.last_bytes.contains(b);
+    let byte = b"qzxjkvbywfghpmuclrdnsiotae0123456789_=!&?^{}~".iter().find(unused).unwrap_or(&b'q');
+    vec![*byte; ADDRESS_MAX + 100]
+}
+
+/// Lays the answers out as tables, one a domain.
+pub struct Tables<'a> {
+    plan: &'a Plan<'a>,
+    tables: Vec<Table>,
+    /// How many units each domain still waits for.
+    waiting: Vec<usize>,
+    /// The domains whose records have left.
+    written: Vec<bool>,
+    notes: Vec<Note>,
+    kept: BTreeMap<Vec<u8>, usize>,
+}
+
+/// What is known of one domain.
+#[derive(Debug, Default)]
+struct Table {
+    names: BTreeMap<Vec<u8>, Fact>,
+    patterns: BTreeMap<Vec<u8>, Fact>,
+}
+
+/// What came of the tables beside the records.
+#[derive(Debug, Default)]
+pub struct Outcome {
+    /// What the format cannot say and was widened.
+    pub notes: Vec<Note>,
+    /// The homes that could not be read, each with how many published keys were kept for it; 0: none was published, and
+    /// what leads there is accepted.
+    pub unread: BTreeMap<Vec<u8>, usize>,
+}
+
+impl<'a> Tables<'a> {
+    /// Empty tables.
+    pub fn new(plan: &'a Plan<'a>) -> Tables<'a> {
+        let mut waiting = vec![0; plan.domains.len()];
+        plan.contributions.iter().flatten().for_each(|domain| waiting[*domain] += 1);
+        let tables = plan.domains.iter().map(|_| Table::default()).collect();
+        Tables {
+            plan,
+            tables,
+            waiting,
+            written: vec![false; plan.domains.len()],
+            notes: Vec::new(),
+            kept: BTreeMap::new(),
+        }
+    }
+
+    /// Adds the answers of one unit, in the order of the plan, and hands the records of every domain that they complete
+    /// to `sink`.
+    ///
+    /// # Errors
+    /// Those of the sink.
+    pub fn add<E>(
+        &mut self,
+        unit: usize,
+        answers: Answers,
+        sink: &mut dyn FnMut(Recipient) -> Result<(), E>,
+    ) -> Result<(), E> {
+        for Answer { domain, point, fact } in answers.0 {
+            self.tables[domain].add(point, fact);
+        }
+        for domain in &self.plan.contributions[unit] {
+            self.waiting[*domain] -= 1;
+            // What could not be read has to wait for the published file.
+            if self.waiting[*domain] == 0 && !self.tables[*domain].is_doubtful() {
+                let table = std::mem::take(&mut self.tables[*domain]);
+                self.write(*domain, table, sink)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether something could not be read, so that the published file is needed to keep entries from.
+    pub fn is_doubtful(&self) -> bool {
+        self.tables.iter().any(Table::is_doubtful)
+    }
+
+    /// Finishes the domains that are left, keeping from the `published` file what could not be read.
+    ///
+    /// # Errors
+    /// Those of the sink.
+    pub fn finish<E>(
+        mut self,
+        homes: &dyn Homes,
+        published: Option<cdb::Reader<'_>>,
+        sink: &mut dyn FnMut(Recipient) -> Result<(), E>,
+    ) -> Result<Outcome, E> {
+        let plan = self.plan;
+        let left: Vec<usize> = (0..plan.domains.len()).filter(|domain| !self.written[*domain]).collect();
+        let doubtful = left.iter().filter(|domain| self.tables[**domain].is_doubtful());
+        let mut kept: HashMap<usize, Vec<Point>> = doubtful.map(|domain| (*domain, Vec::new())).collect();
+        if let Some(published) = published.filter(|_| !kept.is_empty()) {
+            for record in published.records().map_while(Result::ok) {
+                if let Some((domain, point)) = plan.point_of_key(record.key)
+                    && let Some(points) = kept.get_mut(&domain)
+                {
+                    points.push(point);
+                }
+            }
+        }
+        for domain in left {
+            let mut table = std::mem::take(&mut self.tables[domain]);
+            self.keep(domain, &mut table, kept.remove(&domain).unwrap_or_default(), published, homes);
+            self.write(domain, table, sink)?;
+        }
+        Ok(Outcome { notes: self.notes, unread: self.kept })
+    }
+
+    /// Puts the published file's answers in the place of those that only say "we cannot know", where it has any.
+    fn keep(
+        &mut self,
+        domain: usize,
+        table: &mut Table,
+        points: Vec<Point>,
+        published: Option<cdb::Reader<'_>>,
+        homes: &dyn Homes,
+    ) {
+        let plan = self.plan;
+        let mut kept_here: BTreeSet<Box<[u8]>> = BTreeSet::new();
+        for point in points {
+            let answer = plan.answer(domain, point, homes);
+            if let Some(home) = &answer.fact.doubt {
+                *self.kept.entry(home.to_vec()).or_default() += 1;
+                kept_here.insert(home.clone());
+                table.add(answer.point, answer.fact);
+            }
+        }
+        for home in table.doubts() {
+            self.kept.entry(home.to_vec()).or_default();
+        }
+        let Some(published) = published else { return };
+        let ask = |point: Point| {
+            let lookup = |address: &[u8]| lookup(address, plan.host.layout.break_byte, |key| published.find(key));
+            // A domain that rcpthosts does not accept has bare names only.
+            match point.kind {
+                Kind::Name { .. } if !plan.domains[domain].accepted => lookup(&point.local).accepted,
+                _ => lookup(&plan.address(domain, &point)).accepted,
+            }
+        };
+        for (local, fact) in &mut table.names {
+            if fact.doubt.as_ref().is_some_and(|home| kept_here.contains(home)) {
+                fact.accepted = ask(Point { local: local.clone(), kind: Kind::Name { listed: true } });
+            }
+        }
+        for (local, fact) in &mut table.patterns {
+            if fact.doubt.as_ref().is_some_and(|home| kept_here.contains(home)) {
+                fact.accepted = ask(Point { local: local.clone(), kind: Kind::Pattern });
+            }
+        }
+    }
+
+    /// Hands the records of one domain to the sink, in the order of their keys.
+    fn write<E>(
+        &mut self,
+        domain: usize,
+        mut table: Table,
+        sink: &mut dyn FnMut(Recipient) -> Result<(), E>,
+    ) -> Result<(), E> {
+        self.written[domain] = true;
+        let plan = self.plan;
+        let (name, bare, accepted) = {
+            let domain = &plan.domains[domain];
+            (&domain.name[..], domain.bare, domain.accepted)
+        };
+        let mut records = BTreeMap::new();
+        if bare {
+            // A name with an @ in it would be another domain's address.
+            let bare = table.names.iter().filter(|(local, fact)| fact.accepted && !local.contains(&b'@'));
+            records.extend(bare.map(|(local, _)| (local.clone(), true)));
+        }
+        if accepted {
+            self.widen(&mut table, name);
+            let patterns = table.written_patterns(plan);
+            for (local, fact) in &table.names {
+                let answered = table_answer(plan, &patterns, local);
+                // A refusal under X-default would refuse all of X-; an acceptance was widened to it.
+                let worth_it = fact.accepted != answered && (fact.accepted || plan.default_prefix(local).is_none());
+                if worth_it || (fact.accepted && fact.listed) {
+                    records.insert(join_address(local, name), fact.accepted);
+                }
+            }
+            for (local, accepted) in patterns {
+                let key = if local.is_empty() { join_address(b"", name) } else { default_key(&local, name) };
+                records.insert(key, accepted);
+            }
+        }
+        records.into_iter().try_for_each(|(key, accepted)| sink(Recipient { key, accepted }))
+    }
+
+    /// Widens to accept what the format cannot say (SPEC section 8), with a warning for each.
+    fn widen(&mut self, table: &mut Table, domain: &[u8]) {
+        let plan = self.plan;
+        let patterns = table.patterns.iter().map(|(local, fact)| (local, fact, plan.wider_prefix(local), "..."));
+        let names = table.names.iter().filter_map(|(local, fact)| Some((local, fact, plan.default_prefix(local)?, "")));
+        let mut wider: BTreeMap<Vec<u8>, (Box<str>, String)> = BTreeMap::new();
+        let patterns = patterns.filter(|(local, ..)| !plan.is_key_prefix(local));
+        for (local, fact, prefix, dots) in patterns.chain(names).filter(|(_, fact, ..)| fact.accepted) {
+            let narrow = format!("{}{dots}", Shown(local));
+            wider.entry(prefix.to_vec()).or_insert((fact.origin.clone().unwrap_or_default(), narrow));
+        }
+        // The answer of the next wider pattern, before any widening.
+        let answered = |local: &[u8]| {
+            let mut local = local;
+            loop {
+                match table.patterns.get(local) {
+                    Some(fact) => return fact.accepted,
+                    None if local.is_empty() => return false,
+                    None => local = plan.wider_prefix(local),
+                }
+            }
+        };
+        wider.retain(|prefix, _| !answered(prefix));
+        for (prefix, (origin, narrow)) in wider {
+            let (narrow, domain) = (Shown(narrow.as_bytes()), Shown(domain));
+            self.notes.push(Note::warning(format!(
+                "{origin}; the table cannot say {narrow}@{domain} alone: every {}...@{domain} without a key of its own is \
+                 accepted",
+                Shown(&prefix)
+            )));
+            let fact = Fact { accepted: true, doubt: None, origin: None, listed: false };
+            table.patterns.insert(prefix, fact);
+        }
+    }
+}
+
+impl Table {
+    fn add(&mut self, point: Point, fact: Fact) {
+        let facts = if point.kind == Kind::Pattern { &mut self.patterns } else { &mut self.names };
+        let listed = fact.listed;
+        facts.entry(point.local).or_insert(fact).listed |= listed;
+    }
+
+    fn doubts(&self) -> impl Iterator<Item = Box<[u8]>> {
+        self.names.values().chain(self.patterns.values()).filter_map(|fact| fact.doubt.clone())
+    }
+
+    fn is_doubtful(&self) -> bool {
+        self.names.values().chain(self.patterns.values()).any(|fact| fact.doubt.is_some())
+    }
+
+    /// The patterns that need a key: those that differ from the next wider one that has one.
+    fn written_patterns(&self, plan: &Plan<'_>) -> BTreeMap<Vec<u8>, bool> {
+        let mut sorted: Vec<_> = self.patterns.iter().filter(|(local, _)| plan.is_key_prefix(local)).collect();
+        sorted.sort_by_key(|(local, _)| local.len());
+        let mut written = BTreeMap::new();
+        for (local, fact) in sorted {
+            let wider = if local.is_empty() { false } else { pattern_answer(plan, &written, plan.wider_prefix(local)) };
+            if fact.accepted != wider {
+                written.insert(local.clone(), fact.accepted);
+            }
+        }
+        written
+    }
+}
+
+/// What the written patterns say about names that begin with `prefix`, which can have a key.
+fn pattern_answer(plan: &Plan<'_>, written: &BTreeMap<Vec<u8>, bool>, mut prefix: &[u8]) -> bool {
+    loop {
+        if let Some(accepted) = written.get(prefix) {
+            return *accepted;
+        }
+        if prefix.is_empty() {
+            return false;
+        }
+        prefix = plan.wider_prefix(prefix);
+    }
+}
+
+/// What the written patterns say about one name.
+fn table_answer(plan: &Plan<'_>, written: &BTreeMap<Vec<u8>, bool>, local: &[u8]) -> bool {
+    let prefix = if plan.is_key_prefix(local) { local } else { plan.wider_prefix(local) };
+    pattern_answer(plan, written, prefix)
+}

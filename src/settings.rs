@@ -1,0 +1,147 @@
+//! What was typed and what the environment says, made usable: paths below the root, policies, owners.
+
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::OsStrExt;
+use std::path::PathBuf;
+
+use nix::unistd::{Gid, Group, Uid, User, getegid, geteuid};
+
+use crate::cli::{CatchallDelete, Options};
+use crate::error::{Error, show_path};
+use crate::host::Layout;
+use crate::publish::{Look, Owner, Target};
+use crate::root::Root;
+use crate::text::{Shown, lines};
+
+/// The settings of one command.
+#[derive(Debug)]
+pub struct Settings {
+    /// Where the host's files are, and how qmail and vpopmail were built.
+    pub layout: Layout,
+    /// validrcptto.cdb, as the host names it.
+    pub validrcptto: Vec<u8>,
+    /// auth.cdb, as the host names it.
+    pub auth: Vec<u8>,
+    /// The folder of locks.
+    pub state: PathBuf,
+    /// Who owns auth.cdb, when the administrator says so.
+    pub auth_owner: Option<Owner>,
+    /// Whether system accounts log in too.
+    pub auth_system_users: bool,
+    /// How many threads read homes.
+    pub threads: usize,
+}
+
+impl Settings {
+    /// Makes the options usable.
+    ///
+    /// # Errors
+    /// An option that cannot be used: a relative path, a break character that is not one byte, an unknown owner.
+    pub fn new(options: &Options) -> Result<Settings, Error> {
+        let root = std::path::absolute(&options.root).map_err(|cause| Error::io("find", &options.root, cause))?;
+        if !root.is_dir() {
+            return Err(Error::Usage(format!("--root {}: no such folder", show_path(&root))));
+        }
+        // Kept as it was typed: messages name files as the administrator does.
+        let root = Root::new(&options.root);
+        let qmail = folder("--qmail", &options.qmail)?;
+        let vpopmail = folder("--vpopmail", &options.vpopmail)?;
+        let in_control = |name: &str| [&qmail[..], b"/control/", name.as_bytes()].concat();
+        let file = |option: &str, value: &Option<OsString>, name: &str| match value {
+            Some(value) => absolute(option, value),
+            None => Ok(in_control(name)),
+        };
+        let validrcptto = file("--validrcptto", &options.validrcptto, "validrcptto.cdb")?;
+        let auth = file("--auth", &options.auth, "auth.cdb")?;
+        let state = root.path(&absolute("--state", &options.state)?);
+        let &[break_byte] = options.break_char.as_bytes() else {
+            return Err(Error::Usage(format!(
+                "--break \"{}\": one character is needed, the one in qmail's conf-break",
+                Shown(options.break_char.as_bytes())
+            )));
+        };
+        if matches!(break_byte, b'@' | 0) {
+            return Err(Error::Usage("--break: qmail cannot cut a local part at an @".to_owned()));
+        }
+        let auth_owner = options.auth_owner.as_ref().map(|owner| find_owner(&root, owner.as_bytes())).transpose()?;
+        let layout = Layout {
+            root,
+            qmail,
+            vpopmail,
+            break_byte,
+            qmail_ext: options.vpopmail_ext,
+            refuse_delete: options.catchall_delete == CatchallDelete::Refuse,
+        };
+        let threads = options.threads.map_or_else(
+            || std::thread::available_parallelism().map_or(1, usize::from).min(4),
+            usize::from,
+        );
+        let auth_system_users = options.auth_system_users;
+        Ok(Settings { layout, validrcptto, auth, state, auth_owner, auth_system_users, threads })
+    }
+
+    /// Where validrcptto.cdb is published, and how it must look there.
+    ///
+    /// # Errors
+    /// Those of [`Target::find`].
+    pub fn recipients_target(&self) -> Result<(Target, Look), Error> {
+        Ok((Target::find(&self.layout.root, &self.validrcptto)?, Look { mode: 0o644, owner: None }))
+    }
+
+    /// Where auth.cdb is published, and how it must look there.
+    ///
+    /// # Errors
+    /// Those of [`Target::find`].
+    pub fn logins_target(&self) -> Result<(Target, Look), Error> {
+        let target = Target::find(&self.layout.root, &self.auth)?;
+        let own = (geteuid().as_raw(), getegid().as_raw());
+        let owner = self.auth_owner.or_else(|| target.owner()).unwrap_or(own);
+        Ok((target, Look { mode: 0o640, owner: Some(owner) }))
+    }
+}
+
+fn absolute(option: &str, value: &OsStr) -> Result<Vec<u8>, Error> {
+    let path = value.as_bytes();
+    if path.first() != Some(&b'/') {
+        return Err(Error::Usage(format!("{option} \"{}\": an absolute path is needed", Shown(path))));
+    }
+    Ok(path.to_vec())
+}
+
+/// An absolute path without a slash at its end.
+fn folder(option: &str, value: &OsStr) -> Result<Vec<u8>, Error> {
+    let mut path = absolute(option, value)?;
+    while path.last() == Some(&b'/') {
+        path.pop();
+    }
+    Ok(path)
+}
+
+/// Finds `USER:GROUP`, names or numbers, among the accounts of the host below the root.
+fn find_owner(root: &Root, owner: &[u8]) -> Result<Owner, Error> {
+    let refused = |what: &str| Error::Usage(format!("--auth-owner \"{}\": {what}", Shown(owner)));
+    let colon = owner.iter().position(|b| *b == b':').ok_or_else(|| refused("USER:GROUP is needed"))?;
+    let (user, group) = (&owner[..colon], &owner[colon + 1..]);
+    let known = |name: &[u8], file: &[u8]| -> Option<u32> {
+        let name_text = std::str::from_utf8(name).ok()?;
+        if let Ok(number) = name_text.parse() {
+            return Some(number);
+        }
+        if root.is_machine() {
+            return match file {
+                b"/etc/passwd" => User::from_name(name_text).ok().flatten().map(|user| Uid::as_raw(user.uid)),
+                _ => Group::from_name(name_text).ok().flatten().map(|group| Gid::as_raw(group.gid)),
+            };
+        }
+        let text = root.read(file).ok().flatten()?;
+        lines(&text).find_map(|(_, line)| {
+            let mut fields = line.split(|b| *b == b':');
+            let found = fields.next()? == name;
+            let number = std::str::from_utf8(fields.nth(1)?).ok()?.parse().ok()?;
+            found.then_some(number)
+        })
+    };
+    let uid = known(user, b"/etc/passwd").ok_or_else(|| refused("no such user"))?;
+    let gid = known(group, b"/etc/group").ok_or_else(|| refused("no such group"))?;
+    Ok((uid, gid))
+}

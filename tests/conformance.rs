@@ -1,0 +1,96 @@
+//! Twelve mail hosts whose verdicts were compared with what real qmail and vpopmail did (conformance/README.md): every
+//! address of them is asked of the published file, and auth.cdb must hold their logins and nothing else.
+
+mod support;
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+use base64::Engine;
+use qmail_updater::cdb;
+use serde_json::Value;
+use support::{MailHost, give, is_root, skip};
+
+/// Makes the host that the JSON describes.
+fn build_host(description: &Value) -> MailHost {
+    let host = MailHost::empty();
+    let number = |file: &Value, name: &str| u32::try_from(file[name].as_u64().unwrap()).unwrap();
+    let (folders, others): (Vec<_>, Vec<_>) =
+        description["files"].as_array().unwrap().iter().partition(|file| file["dir"] == true);
+    for file in folders.iter().chain(&others) {
+        let inside = file["path"].as_str().unwrap();
+        let path = host.path(inside);
+        if file["dir"] == true {
+            fs::create_dir_all(&path).unwrap();
+        } else if file["fifo"] == true {
+            nix::unistd::mkfifo(&path, nix::sys::stat::Mode::S_IRUSR).unwrap();
+        } else if let Some(target) = file["symlink"].as_str() {
+            host.link(inside, target);
+            continue;
+        } else if let Some(text) = file["text"].as_str() {
+            fs::write(&path, text).unwrap();
+        } else {
+            let content = base64::prelude::BASE64_STANDARD.decode(file["base64"].as_str().unwrap()).unwrap();
+            fs::write(&path, content).unwrap();
+        }
+        give(&path, number(file, "uid"), number(file, "gid"));
+        let mode = u32::from_str_radix(file["mode"].as_str().unwrap(), 8).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+    }
+    host
+}
+
+#[test]
+fn every_verdict_and_every_login_of_the_conformance_hosts() {
+    if !is_root() {
+        return skip("the conformance hosts", "their files belong to several users, which needs root");
+    }
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/conformance");
+    let (mut asked, mut logins, mut wrong) = (0, 0, Vec::new());
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_none_or(|extension| extension != "json") {
+            continue;
+        }
+        let description: Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+        let name = description["name"].as_str().unwrap();
+        let host = build_host(&description);
+        host.rebuild();
+
+        let verdicts = description["smtpd"].as_object().unwrap();
+        let addresses: String = verdicts.keys().map(|address| format!("{address}\n")).collect();
+        let answer = host.run_with_input(&["lookup"], addresses.as_bytes());
+        assert_eq!(answer.stdout.lines().count(), verdicts.len(), "{name}: {}", answer.stderr);
+        for ((address, verdict), line) in verdicts.iter().zip(answer.stdout.lines()) {
+            let verdict = verdict.as_str().unwrap();
+            asked += 1;
+            if verdict != "any" && !line.starts_with(verdict) {
+                wrong.push(format!("{name}: {address} should be {verdict}: {line}"));
+            }
+        }
+
+        let image = fs::read(host.published("auth.cdb")).unwrap();
+        let published: BTreeMap<String, String> = cdb::Reader::new(&image)
+            .unwrap()
+            .records()
+            .map(|record| record.unwrap())
+            .map(|record| [record.key, record.data].map(|bytes| String::from_utf8(bytes.to_vec()).unwrap()))
+            .map(|[key, data]| (key, data))
+            .collect();
+        let expected: BTreeMap<String, String> = serde_json::from_value(description["logins"].clone()).unwrap();
+        logins += expected.len();
+        if published != expected {
+            wrong.push(format!("{name}: logins {published:?} instead of {expected:?}"));
+        }
+
+        // The published file is what the next rebuild keeps from: it must come out the same.
+        let before = fs::read(host.published("validrcptto.cdb")).unwrap();
+        host.rebuild();
+        assert!(before == fs::read(host.published("validrcptto.cdb")).unwrap(), "{name}: a second rebuild differs");
+    }
+    assert!(wrong.is_empty(), "{} of {asked} wrong:\n{}", wrong.len(), wrong[..wrong.len().min(60)].join("\n"));
+    println!("{asked} verdicts and {logins} logins right");
+    assert_eq!((asked, logins), (40_957, 90), "the hosts are not all there");
+}

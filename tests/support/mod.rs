@@ -1,0 +1,187 @@
+//! A mail host in a folder of its own, and the real binary run on it.
+#![allow(dead_code, reason = "each test uses some of it")]
+
+use std::fs;
+use std::io::Write;
+use std::os::unix::fs::{PermissionsExt, chown, symlink};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+use tempfile::TempDir;
+
+/// Whether the tests run as root; those that need it say so when they do not.
+pub fn is_root() -> bool {
+    nix::unistd::geteuid().is_root()
+}
+
+/// Says why a test is left out.
+pub fn skip(test: &str, why: &str) {
+    let _ = writeln!(std::io::stderr(), "skipped: {test}: {why}");
+}
+
+/// The current uid and gid, as passwd and users/assign write them.
+pub fn me() -> (u32, u32) {
+    (nix::unistd::geteuid().as_raw(), nix::unistd::getegid().as_raw())
+}
+
+/// A mail host below a temporary folder.
+pub struct MailHost {
+    folder: TempDir,
+}
+
+/// What a command answered.
+pub struct Answer {
+    pub code: i32,
+    pub stdout: String,
+    pub stderr: String,
+}
+
+impl From<Output> for Answer {
+    fn from(output: Output) -> Answer {
+        Answer {
+            // 128 + signal, as a shell says it.
+            code: output.status.code().unwrap_or_else(|| {
+                128 + std::os::unix::process::ExitStatusExt::signal(&output.status).unwrap_or_default()
+            }),
+            stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
+            stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+        }
+    }
+}
+
+impl MailHost {
+    /// An empty host.
+    pub fn empty() -> MailHost {
+        let folder = tempfile::Builder::new().prefix("qmail-updater-test.").tempdir().unwrap();
+        // Others must be able to search it, as they can search /.
+        fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
+        MailHost { folder }
+    }
+
+    /// The folder that stands for `/`.
+    pub fn root(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// The path on this machine of a path on the host.
+    pub fn path(&self, inside: &str) -> PathBuf {
+        self.root().join(inside.trim_start_matches('/'))
+    }
+
+    /// Writes a file, mode 0644, and the folders above it, mode 0755.
+    pub fn write(&self, inside: &str, content: impl AsRef<[u8]>) -> &MailHost {
+        let path = self.path(inside);
+        self.make_folders(path.parent().unwrap());
+        fs::write(&path, content).unwrap();
+        self.mode(inside, 0o644)
+    }
+
+    /// Makes a folder, mode 0755, and those above it.
+    pub fn folder(&self, inside: &str) -> &MailHost {
+        self.make_folders(&self.path(inside));
+        self
+    }
+
+    fn make_folders(&self, path: &Path) {
+        if !path.is_dir() {
+            self.make_folders(path.parent().unwrap());
+            fs::create_dir(path).unwrap();
+            fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
+        }
+    }
+
+    /// Sets the mode of a file or folder.
+    pub fn mode(&self, inside: &str, mode: u32) -> &MailHost {
+        fs::set_permissions(self.path(inside), fs::Permissions::from_mode(mode)).unwrap();
+        self
+    }
+
+    /// Makes a symbolic link.
+    pub fn link(&self, inside: &str, target: &str) -> &MailHost {
+        self.make_folders(self.path(inside).parent().unwrap());
+        symlink(target, self.path(inside)).unwrap();
+        self
+    }
+
+    /// Removes a file.
+    pub fn remove(&self, inside: &str) -> &MailHost {
+        fs::remove_file(self.path(inside)).unwrap();
+        self
+    }
+
+    /// Gives a file away; needs root.
+    pub fn own(&self, inside: &str, uid: u32, gid: u32) -> &MailHost {
+        std::os::unix::fs::lchown(self.path(inside), Some(uid), Some(gid)).unwrap();
+        self
+    }
+
+    /// Writes a vpasswd.cdb with these mailboxes, `name:record` each.
+    pub fn mailboxes(&self, domain_folder: &str, lines: &[&str]) -> &MailHost {
+        let records = lines.iter().map(|line| line.split_once(':').unwrap());
+        let image = qmail_updater::cdb::image(records.map(|(name, record)| (name.as_bytes(), record.as_bytes()))).unwrap();
+        self.write(&format!("{domain_folder}/vpasswd.cdb"), image)
+    }
+
+    /// The real binary, told of this host.
+    pub fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_qmail-updater"));
+        command.env_clear().arg("--root").arg(self.root()).args(arguments).stdin(Stdio::null());
+        command
+    }
+
+    /// Runs the real binary to its end.
+    pub fn run(&self, arguments: &[&str]) -> Answer {
+        self.command(arguments).output().unwrap().into()
+    }
+
+    /// Runs it with this on standard input.
+    pub fn run_with_input(&self, arguments: &[&str], input: &[u8]) -> Answer {
+        let mut child = self
+            .command(arguments)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut stdin = child.stdin.take().unwrap();
+        std::thread::scope(|scope| {
+            scope.spawn(move || {
+                let _ = stdin.write_all(input);
+            });
+            child.wait_with_output().unwrap().into()
+        })
+    }
+
+    /// Rebuilds, and insists that it succeeds.
+    pub fn rebuild(&self) -> Answer {
+        let answer = self.run(&["rebuild"]);
+        assert_eq!(answer.code, 0, "{}", answer.stderr);
+        answer
+    }
+
+    /// A published file.
+    pub fn published(&self, name: &str) -> PathBuf {
+        self.path(&format!("/var/qmail/control/{name}"))
+    }
+}
+
+/// Runs a program of the machine and gives its standard output.
+pub fn output_of(program: &str, arguments: &[&str]) -> Vec<u8> {
+    let output = Command::new(program).args(arguments).output().unwrap_or_else(|error| panic!("{program}: {error}"));
+    assert!(output.status.success(), "{program}: {}", String::from_utf8_lossy(&output.stderr));
+    output.stdout
+}
+
+/// Whether a program is installed.
+pub fn has(program: &str) -> bool {
+    std::env::split_paths(&std::env::var_os("PATH").unwrap_or_default()).any(|folder| folder.join(program).is_file())
+}
+
+/// Gives a path to another user, links not followed.
+pub fn give(path: &Path, uid: u32, gid: u32) {
+    if path.is_symlink() {
+        std::os::unix::fs::lchown(path, Some(uid), Some(gid)).unwrap();
+    } else {
+        chown(path, Some(uid), Some(gid)).unwrap();
+    }
+}
