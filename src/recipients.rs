@@ -48,6 +48,13 @@ struct Point {
     kind: Kind,
 }
 
+impl Point {
+    /// What a pattern begins with, as a name that nobody looks for in the list.
+    fn as_name(&self) -> Point {
+        Point { local: self.local.clone(), kind: Kind::Name { listed: false } }
+    }
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {
     /// This very name. `listed`: people look for it in the list, so it is written even where a wider key accepts it.
@@ -374,7 +381,10 @@ impl<'a> Plan<'a> {
                 }
             }
         }
-        Answers(points.into_iter().map(|(domain, point)| self.answer(domain, point, homes)).collect())
+        // Every pattern is a name too: what it begins with may have an answer of its own.
+        let patterns = points.iter().filter(|(_, point)| point.kind == Kind::Pattern && !point.local.is_empty());
+        let names = patterns.map(|(domain, point)| (*domain, point.as_name())).collect::<Vec<_>>();
+        Answers(points.into_iter().chain(names).map(|(domain, point)| self.answer(domain, point, homes)).collect())
     }
 
     /// The points that a domain's mailboxes make: one for every rule that can lead to vdelivermail with their name.
@@ -525,8 +535,7 @@ fn stem_points(rule: &Rule<'_>, stems: &[Stem]) -> Vec<Point> {
         if let Some(rest) = prefix.and_then(|prefix| prefix.strip_prefix(&pre[..])) {
             for rest in spellings(rest) {
                 let local = [&rule.loc[..], &rest].concat();
-                points.push(Point { local: local.clone(), kind: Kind::Pattern });
-                points.push(Point { local, kind: Kind::Name { listed: false } });
+                points.push(Point { local, kind: Kind::Pattern });
             }
         }
     }

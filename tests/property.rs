@@ -1,0 +1,327 @@
+//! The heart of it: on generated hosts, for every address made of their names, extensions, spellings and mutations,
+//! qmail-smtpd's lookup in the built table gives delivery's answer, with exactly the exceptions of the rule book
+//! ("Which keys"): the table may be wider than qmail where it cannot say it, with a warning, and is never narrower.
+
+mod support;
+
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
+
+use clap::Parser;
+use proptest::collection::vec;
+use proptest::prelude::*;
+use proptest::test_runner::{Config, TestRunner};
+use qmail_updater::cli::Cli;
+use qmail_updater::delivery::{Delivery, Trail, Verdict, deliver};
+use qmail_updater::error::Error;
+use qmail_updater::host::Host;
+use qmail_updater::logins::Login;
+use qmail_updater::rebuild::{HomeReader, Sink, build, read_host};
+use qmail_updater::recipients::{Recipient, relay_step};
+use qmail_updater::settings::Settings;
+use qmail_updater::smtpd;
+use support::{MailHost, is_root, me};
+
+const DOMAINS: &[&str] = &["loc.test", "v0.test", "v1.test", "al.test", "pre.test", "sub.wild.test", "relay.test", "u_s.test"];
+const WORDS: &[&str] = &[
+    "a", "joe", "joe-x", "joe-list", "list", "list-owner", "x-default", "default", "a:b", "a-b", "x", "-", "-x", "x-",
+    "b-default-c", "sub/x", "sub/x-default", "ann", "postmaster", "x+y", "joe+x", "x-a:b", "list-a:b:a", "v0.test-list",
+    "Up", "d.ot", "al", "a@b", "x+default", "jo", "li",
+];
+const LOCS: &[&str] = &[
+    "v0.test-", "v1.test-", "al.test-", "joe", "joe-", "li", "list-", "pre-x", "pre-", "v0.test-list-", "v0.test-li", "",
+    "a", "x-default", "joe-Li", "joe-x-default", "sub.wild.test-", "+", "joe+", "v0.test-x-default", "u_s.test-",
+];
+const PRES: &[&str] = &["", "", "", "list-", "x", "A.b-", "li", "x-", "default"];
+const DASHES: &[&str] = &["-", "-", "-", "", "-x-"];
+const HOMES: &[&str] = &[
+    "/home/vpopmail/domains/v0.test", "/home/vpopmail/domains/v1.test", "/home/joe", "/home/ann", "/var/qmail/alias",
+    "/home/gone", "relative", "",
+];
+const PREPENDS: &[&str] = &["v0.test", "v1.test", "al.test", "joe", "joe-list", "pre", "alias", "nobody", "", "a", "list", "Joe"];
+const KEYS: &[&str] = &[
+    "v0.test", "v1.test", "al.test", "pre.test", ".wild.test", "", "joe@loc.test", "list@v0.test", "x-default@relay.test",
+    "sub.wild.test", "u_s.test", "postmaster@pre.test", "a@b@v1.test",
+];
+const ACCOUNTS: &[&str] = &["joe", "ann", "joe-list", "x-default", "v0.test-joe", "al", "a", "alias", "Up", "-x", "joe+x"];
+const CONTENTS: &[&str] = &[
+    "", "\n", "&else@example.net\n", "./Maildir/\n", "|exit 100\n", "|bouncesaying 'gone'\n", "|exit 99\n|exit 100\n",
+    "| /home/vpopmail/bin/vdelivermail '' bounce-no-mailbox\n", "| /home/vpopmail/bin/vdelivermail '' delete\n",
+    "| /home/vpopmail/bin/vdelivermail '' ann@example.net\n", "| /home/vpopmail/bin/vdelivermail '' bounce-no-mailbox\n",
+    "| /home/vpopmail/bin/vdelivermail '' delete\n&x@y.test\n", "|exit 0\n|exit 100\n", "# only\n", "+list\n|exit 100\n",
+    "|preline procmail\n",
+];
+const MODES: &[u32] = &[0o644, 0o644, 0o644, 0o600, 0o646, 0o744, 0o000];
+
+#[derive(Clone, Debug)]
+struct Spec {
+    locals: Vec<usize>,
+    keys: Vec<(usize, usize)>,
+    assign: Vec<(bool, usize, usize, usize, usize, bool)>,
+    accounts: Vec<(usize, usize)>,
+    files: Vec<(usize, usize, usize, usize, usize)>,
+    mailboxes: Vec<(usize, usize, usize)>,
+    home_modes: Vec<usize>,
+    relay: Option<Vec<(bool, usize)>>,
+    break_plus: bool,
+    qmail_ext: bool,
+    delete_accepts: bool,
+    wildcard_rcpthosts: bool,
+}
+
+fn spec() -> impl Strategy<Value = Spec> {
+    let locals = vec(prop_oneof![4 => Just(0), 1 => 0..DOMAINS.len()], 1..3);
+    let keys = vec((0..KEYS.len(), 0..PREPENDS.len()), 0..7);
+    let line = (any::<bool>(), 0..LOCS.len(), 0..HOMES.len(), 0..DASHES.len(), 0..PRES.len(), proptest::bool::weighted(0.95));
+    let assign = vec(line, 0..7);
+    let accounts = vec((0..ACCOUNTS.len(), 2..5usize), 0..5);
+    let file = (0..5usize, 0..WORDS.len() + 2, 0..CONTENTS.len(), 0..MODES.len(), 0..12usize);
+    let files = vec(file, 0..14);
+    let mailboxes = vec((0..2usize, 0..WORDS.len(), 0..6usize), 0..8);
+    let home_modes = vec(prop_oneof![12 => Just(0usize), 1 => 1..5usize], 5);
+    let relay = proptest::option::of(vec((any::<bool>(), 0..WORDS.len() + 1), 0..4));
+    let switches = (proptest::bool::weighted(0.15), proptest::bool::weighted(0.25), any::<bool>(), any::<bool>());
+    (locals, keys, assign, accounts, files, mailboxes, home_modes, relay, switches).prop_map(
+        |(locals, keys, assign, accounts, files, mailboxes, home_modes, relay, switches)| Spec {
+            locals,
+            keys,
+            assign,
+            accounts,
+            files,
+            mailboxes,
+            home_modes,
+            relay,
+            break_plus: switches.0,
+            qmail_ext: switches.1,
+            delete_accepts: switches.2,
+            wildcard_rcpthosts: switches.3,
+        },
+    )
+}
+
+/// Who owns the homes: as root somebody else, so that permissions count; else whoever runs the tests.
+fn owner() -> (u32, u32) {
+    if is_root() { (1001, 1001) } else { me() }
+}
+
+fn materialise(spec: &Spec) -> MailHost {
+    let host = MailHost::empty();
+    let (uid, gid) = owner();
+    let give = |path: &str| {
+        if is_root() {
+            host.own(path, uid, gid);
+        }
+    };
+    let lines = |lines: Vec<String>| lines.concat();
+    host.write("/var/qmail/control/me", "loc.test\n");
+    host.write("/var/qmail/control/locals", lines(spec.locals.iter().map(|d| format!("{}\n", DOMAINS[*d])).collect()));
+    // The ordinary lines first; what follows may repeat their keys, and wins.
+    let usual = ["v0.test:v0.test", "v1.test:v1.test", "al.test:al.test", "pre.test:joe", ".wild.test:pre", "u_s.test:v0.test"];
+    let usual = usual.map(|line| format!("{line}\n")).concat();
+    let keys = lines(spec.keys.iter().map(|(k, p)| format!("{}:{}\n", KEYS[*k], PREPENDS[*p])).collect());
+    host.write("/var/qmail/control/virtualdomains", usual + &keys);
+    let wild = if spec.wildcard_rcpthosts { ".wild.test\n" } else { "" };
+    host.write("/var/qmail/control/rcpthosts", format!("{}\n{wild}", DOMAINS.join("\n")));
+    if let Some(relay) = &spec.relay {
+        let mut seen = BTreeSet::new();
+        let entry = |(accepted, word): &(bool, usize)| match WORDS.get(*word) {
+            Some(word) if word.contains('@') || !seen.insert(word.to_lowercase()) => String::new(),
+            Some(word) => format!("{}{word}\n", if *accepted { "" } else { "!" }),
+            None => "@\n".to_owned(),
+        };
+        host.write("/var/qmail/control/validrcptto.d/relay.test", lines(relay.iter().map(entry).collect()));
+    }
+    let usual = format!(
+        "+v0.test-:v0.test:{uid}:{gid}:{}:-::\n+v1.test-:v1.test:{uid}:{gid}:{}:-::\n+al.test-:v0.test:{uid}:{gid}:{}:-::\n",
+        HOMES[0], HOMES[1], HOMES[0]
+    );
+    let line = |(wild, loc, home, dash, pre, usable): &(bool, usize, usize, usize, usize, bool)| {
+        let sign = if *wild { '+' } else { '=' };
+        let uid = if *usable { uid } else { 0 };
+        format!("{sign}{}:u:{uid}:{gid}:{}:{}:{}:\n", LOCS[*loc], HOMES[*home], DASHES[*dash], PRES[*pre])
+    };
+    host.write("/var/qmail/users/assign", lines(spec.assign.iter().map(line).collect()) + &usual + ".\n");
+    let account = |(name, home): &(usize, usize)| {
+        format!("{}:x:{uid}:{gid}::{}:/bin/sh\n", ACCOUNTS[*name], HOMES[*home])
+    };
+    let accounts = lines(spec.accounts.iter().map(account).collect());
+    host.write("/etc/passwd", format!("{accounts}alias:x:{uid}:{gid}::/var/qmail/alias:/bin/true\n"));
+    for home in &HOMES[..5] {
+        host.folder(home);
+        give(home);
+    }
+    for (domain, line) in [(HOMES[0], CONTENTS[7]), (HOMES[1], CONTENTS[8])] {
+        host.write(&format!("{domain}/.qmail-default"), line);
+        give(&format!("{domain}/.qmail-default"));
+    }
+    for (home, word, content, mode, kind) in &spec.files {
+        let stem = WORDS.get(*word).map_or(String::new(), |word| format!("-{word}"));
+        let path = format!("{}/.qmail{stem}", HOMES[*home]);
+        if host.path(&path).symlink_metadata().is_ok() || host.path(&path).ancestors().any(|path| path.is_file()) {
+            continue;
+        }
+        match kind {
+            0 => {
+                host.folder(&path);
+            }
+            1 => {
+                host.link(&path, "/nowhere");
+            }
+            2 => {
+                host.link(&path, ".qmail-default");
+            }
+            _ => {
+                host.write(&path, CONTENTS[*content]);
+                give(&path);
+                host.mode(&path, MODES[*mode]);
+            }
+        }
+    }
+    for domain in 0..2 {
+        let mut lines: BTreeMap<&str, String> = BTreeMap::from([("postmaster", "postmaster:x:1:0:N:/d:Q".to_owned())]);
+        for (_, word, flags) in spec.mailboxes.iter().filter(|(d, ..)| *d == domain) {
+            let gid = [0, 0, 0x10, 0x800, 0, 0][*flags];
+            lines.insert(WORDS[*word], format!("{}:x:1:{gid}:N:/d:Q", WORDS[*word].replace(':', ".")));
+        }
+        let lines: Vec<&str> = lines.values().map(String::as_str).collect();
+        host.mailboxes(HOMES[domain], &lines);
+    }
+    for (home, mode) in HOMES.iter().zip(&spec.home_modes) {
+        host.mode(home, [0o755, 0o700, 0o1755, 0o757, 0o711][*mode]);
+    }
+    host
+}
+
+/// The addresses that are asked below one domain.
+fn addresses(spec: &Spec) -> Vec<String> {
+    let mut locals: BTreeSet<String> = BTreeSet::new();
+    let mut words: Vec<String> = WORDS.iter().map(|word| (*word).to_owned()).collect();
+    words.extend(spec.assign.iter().map(|line| LOCS[line.1].to_owned()));
+    words.extend(spec.accounts.iter().map(|account| ACCOUNTS[account.0].to_owned()));
+    words.push("zz".to_owned());
+    for word in &words {
+        for end in ["", "-", "-x", "-default", "z", "-zz-zz", "+x", "+", "-a.b", "-owner", "-list", "list", ".", "/x", "-x-default"] {
+            locals.insert(format!("{word}{end}"));
+        }
+        locals.extend([word.replace(':', "."), word.replace('.', ":"), word.to_uppercase(), format!("v0.test-{word}"), format!("al.test-{word}")]);
+        locals.extend(["joe-", "list-", "pre-", "a-b-"].map(|start| format!("{start}{word}")));
+        locals.extend((1..word.len()).filter(|end| word.is_char_boundary(*end)).map(|end| word[..end].to_owned()));
+    }
+    locals.remove("");
+    locals.into_iter().collect()
+}
+
+#[derive(Default)]
+struct Table(BTreeMap<Vec<u8>, &'static [u8]>);
+
+impl Sink for Table {
+    fn recipient(&mut self, recipient: Recipient) -> Result<(), Error> {
+        let data = recipient.data();
+        let before = self.0.insert(recipient.key.clone(), data);
+        assert_eq!(before, None, "{recipient:?} is written twice");
+        Ok(())
+    }
+
+    fn login(&mut self, _: Login) -> Result<(), Error> {
+        Ok(())
+    }
+}
+
+/// Holds the table of one host against delivery, and says how many addresses were asked.
+fn check(spec: &Spec) -> Result<usize, TestCaseError> {
+    let mail_host = materialise(spec);
+    let root = mail_host.root().to_str().unwrap();
+    let mut arguments = vec!["qmail-updater", "--root", root, "--threads", "1"];
+    arguments.extend(if spec.break_plus { &["--break", "+"][..] } else { &[] });
+    arguments.extend(if spec.qmail_ext { &["--vpopmail-ext"][..] } else { &[] });
+    arguments.extend(if spec.delete_accepts { &["--catchall-delete", "accept"][..] } else { &[] });
+    arguments.push("rebuild");
+    let settings = Settings::new(&Cli::parse_from(arguments).options).unwrap();
+    let mut table = Table::default();
+    let notes = build(&settings, &mut table).map_err(|error| TestCaseError::fail(error.to_string()))?;
+    let host = read_host(&settings, &mut Vec::new()).unwrap();
+    let homes = HomeReader::new(&host, 8);
+    let break_byte = settings.layout.break_byte;
+    let lookup = |address: &[u8]| smtpd::lookup(address, break_byte, |key| table.0.get(key));
+    let judge = |address: &[u8]| {
+        let mut trail = Trail::kept();
+        let delivery = deliver(&host, &homes, address, &mut trail);
+        let accepted = relay_step(&host, address, &delivery).map_or(delivery.accepted(), |(accepted, _)| accepted);
+        (accepted, delivery, trail.steps())
+    };
+    let mut asked = 0;
+    for local in addresses(spec) {
+        for domain in DOMAINS {
+            let address = format!("{local}@{domain}");
+            let (accepted, delivery, steps) = judge(address.as_bytes());
+            let answer = lookup(address.as_bytes());
+            asked += 1;
+            if accepted == answer.accepted {
+                continue;
+            }
+            let story = || {
+                let steps: String = steps.iter().map(|step| format!("  {step}\n")).collect();
+                let keys: String = table.0.iter().map(|(key, data)| format!("  {:?} {data:?}\n", String::from_utf8_lossy(key))).collect();
+                format!("{address}: {}, yet {answer:?}\n{steps}{keys}", delivery.verdict)
+            };
+            prop_assert!(!accepted, "refused what qmail keeps: {}", story());
+            let wider = is_wider(&host, spec, &local, domain, &notes, &steps, &|address| judge(address).0);
+            prop_assert!(wider, "accepted what qmail bounces: {}", story());
+        }
+        // Without an @ only names can be listed, but what is listed must be right.
+        if !local.contains('@') && lookup(local.as_bytes()).accepted {
+            prop_assert!(judge(local.as_bytes()).0, "bare {local} accepted");
+        }
+    }
+    let postmaster: Delivery = judge(b"postmaster").1;
+    prop_assert_eq!(lookup(b"postmaster").accepted, postmaster.verdict != Verdict::Bounce, "bare postmaster");
+    Ok(asked)
+}
+
+/// Whether the rule book lets the table be wider than qmail for this address.
+#[allow(clippy::too_many_arguments, reason = "one page that holds all exceptions")]
+fn is_wider(
+    host: &Host,
+    spec: &Spec,
+    local: &str,
+    domain: &str,
+    notes: &[qmail_updater::report::Note],
+    steps: &[qmail_updater::delivery::Step],
+    accepts: &dyn Fn(&[u8]) -> bool,
+) -> bool {
+    let local = local.to_lowercase();
+    let sign = host.layout.break_byte as char;
+    // Widened, with a warning that names what the name begins with.
+    let widened = notes.iter().any(|note| {
+        let prefix = note.text.split_once("alone: every ").and_then(|(_, rest)| rest.split_once(&format!("...@{domain} ")));
+        prefix.is_some_and(|(prefix, _)| local.starts_with(prefix))
+    });
+    // A pattern that has no key bounces below an accepting one: a loc that does not end in the break character (under
+    // this domain's prefix), or with another break character any at all.
+    let narrower = |end: usize| {
+        let (start, rest) = local.split_at(end);
+        !start.is_empty() && !start.ends_with(sign) && !rest.is_empty() && !accepts(format!("{start}qqzzqqzz@{domain}").as_bytes())
+    };
+    let below_loc = (1..local.len()).filter(|end| local.is_char_boundary(*end)).any(narrower)
+        && (spec.break_plus || spec.assign.iter().any(|line| line.0 && !LOCS[line.1].ends_with('-')));
+    // X-default bounces while X- delivers: it has the same key.
+    let shares_key = local.strip_suffix("default").is_some_and(|prefix| prefix.ends_with(sign));
+    // vdelivermail refuses the name for its bytes.
+    let bytes = steps.last().is_some_and(|step| step.text.contains("a byte in the name that vpopmail does not take"));
+    widened || below_loc || shares_key || bytes
+}
+
+#[test]
+fn the_table_gives_deliverys_answer_for_every_address() {
+    let cases = std::env::var("PROPTEST_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(2_000);
+    let config = Config { cases, failure_persistence: None, max_shrink_iters: 4_000, ..Config::default() };
+    let asked = RefCell::new(0);
+    let result = TestRunner::new(config).run(&spec(), |spec| {
+        *asked.borrow_mut() += check(&spec)?;
+        Ok(())
+    });
+    if let Err(error) = result {
+        panic!("{error}");
+    }
+    println!("{cases} hosts, {} addresses", asked.borrow());
+}
