@@ -8,14 +8,14 @@ use std::os::unix::ffi::OsStrExt;
 use crate::cdb;
 use crate::cli::{Format, Table};
 use crate::delivery::{Trail, deliver};
-use crate::error::Error;
+use crate::error::{Error, show_path};
 use crate::logins::Login;
 use crate::rebuild::{HomeReader, Sink, build, read_host};
 use crate::recipients::{Recipient, relay_step};
 use crate::report;
 use crate::settings::Settings;
 use crate::smtpd;
-use crate::text::{Shown, split_address};
+use crate::text::{Shown, lower, split_address};
 
 /// Both tables in memory, sorted.
 #[derive(Default)]
@@ -192,13 +192,13 @@ struct Published {
 impl Published {
     fn open(settings: &Settings) -> Result<Published, Error> {
         let target = settings.recipients_target()?.0;
-        let image = target.open().map_err(|cause| {
-            Error::io("open", &target.name, cause).then("qmail-smtpd answers 421 to every client")
-        })?;
+        let image = target
+            .open()
+            .map_err(|cause| Error::io("open", &target.name, cause).then("qmail-smtpd answers 421 to every client"))?;
         if let Err(corrupt) = cdb::Reader::new(&image) {
             report::say(
                 report::Level::Alert,
-                &format!("{}: {corrupt}; qmail-smtpd refuses every recipient", crate::error::show_path(&target.name)),
+                &format!("{}: {corrupt}; qmail-smtpd refuses every recipient", show_path(&target.name)),
             );
         }
         Ok(Published { image, break_byte: settings.layout.break_byte })
@@ -207,6 +207,22 @@ impl Published {
     fn lookup(&self, address: &[u8]) -> smtpd::Answer {
         let cdb = cdb::Reader::new(&self.image).ok();
         smtpd::lookup(address, self.break_byte, |key| cdb?.find(key))
+    }
+
+    /// What it answers, and whether that is what is wanted.
+    fn compared(&self, address: &[u8], wanted: bool) -> String {
+        let answer = self.lookup(address);
+        let by = match &answer.key {
+            Some(key) => format!("by its key {}", Shown(key)),
+            None => "no key matches".to_owned(),
+        };
+        let answered = if answer.accepted { "accepted" } else { "refused" };
+        let agrees = match (answer.accepted, wanted) {
+            (true, false) => "but should be refused: the host has changed since, or the table cannot say it",
+            (false, true) => "but should be accepted: the host has changed since, or this spelling cannot be listed",
+            _ => "as it should be",
+        };
+        format!("{answered}, {by}: {agrees}")
     }
 }
 
@@ -236,32 +252,18 @@ pub fn explain(settings: &Settings, addresses: &[std::ffi::OsString]) -> Result<
             writeln!(out, "  {step}")?;
             wanted = accepted;
         }
-        let name = settings.layout.root.path(&settings.validrcptto);
-        let name = crate::error::show_path(&name);
-        match &published {
-            Err(error) => writeln!(out, "  {name}: not published yet, or unreadable: {error}")?,
-            Ok(published) => {
-                let answer = published.lookup(address);
-                let by = match &answer.key {
-                    Some(key) => format!("by its key {}", Shown(key)),
-                    None => "no key matches".to_owned(),
-                };
-                let agrees = if answer.accepted == wanted {
-                    "as it should be"
-                } else if wanted {
-                    "but should be accepted: the host has changed since, or this spelling cannot be listed"
-                } else {
-                    "but should be refused: the host has changed since, or the table cannot say it"
-                };
-                let answered = if answer.accepted { "accepted" } else { "refused" };
-                writeln!(out, "  {name}: {answered}, {by}: {agrees}")?;
-            }
-        }
-        let domain = split_address(address).map(|(_, domain)| crate::text::lower(domain));
+        let domain = split_address(address).map(|(_, domain)| lower(domain));
         if let Some(domain) = domain.filter(|domain| !host.control.accepts(domain)) {
-            let rcpthosts = host.control_path("rcpthosts");
-            let rcpthosts = crate::error::show_path(&rcpthosts);
-            writeln!(out, "  {rcpthosts}: {} is not listed: qmail-smtpd refuses strangers' mail for it", Shown(&domain))?;
+            let path = host.control_path("rcpthosts");
+            let path = show_path(&path);
+            writeln!(out, "  {path}: {} is not listed: qmail-smtpd refuses strangers' mail for it", Shown(&domain))?;
+        } else {
+            let path = settings.layout.root.path(&settings.validrcptto);
+            let path = show_path(&path);
+            match &published {
+                Ok(published) => writeln!(out, "  {path}: {}", published.compared(address, wanted))?,
+                Err(_) => writeln!(out, "  {path}: not published yet, or it cannot be read")?,
+            }
         }
         writeln!(out, "{}", delivery.verdict)
     };

@@ -9,7 +9,9 @@ use std::sync::Arc;
 use crate::error::show_path;
 use crate::host::assign::{Assignment, Match};
 use crate::host::dot_qmail::{Catchall, DotQmail, Instruction, Opening, Program};
-use crate::host::vpopmail::{ADDRESS_MAX, BOUNCE_MAIL, Mailbox, Mailboxes, is_legal_host, is_legal_name};
+use crate::host::vpopmail::{
+    ADDRESS_MAX, BOUNCE_MAIL, COMPILED, Mailbox, Mailboxes, TEXT, is_legal_host, is_legal_name,
+};
 use crate::host::{Home, HomeState, Homes, Host};
 use crate::root::Who;
 use crate::smtpd::DEFAULT;
@@ -315,10 +317,8 @@ fn qmail_local(host: &Host, homes: &dyn Homes, assigned: &Assigned<'_>, trail: &
     let home_path = || host.layout.root.path(assigned.home);
     let here = Place { path: &home_path, line: None };
     let mut deferred = |why: &str| here.decide(trail, Verdict::Defer, || format!("{why}: deferred"));
-    let doubted = |delivery: Delivery| Delivery {
-        doubt: assigned.from_assign.then(|| assigned.home.to_vec()),
-        ..delivery
-    };
+    let doubted =
+        |delivery: Delivery| Delivery { doubt: assigned.from_assign.then(|| assigned.home.to_vec()), ..delivery };
     let (perm, dot_qmails) = match &home.state {
         HomeState::Missing(cause) | HomeState::Unreadable(_, cause) => return doubted(deferred(cause)),
         HomeState::Listed(perm, dot_qmails) => (perm, dot_qmails),
@@ -426,8 +426,9 @@ fn follow(
             }
         }
     }
-    if file.content.forwards() {
-        return whole.decide(trail, Deliver, || "forwards: delivered".to_owned());
+    if let Some(line) = file.content.first_forward() {
+        let here = Place { line: Some(line), ..whole };
+        return here.decide(trail, Deliver, || "forwards: delivered".to_owned());
     }
     match deleted {
         Some(here) if host.layout.refuse_delete => here.decide(trail, Bounce, || {
@@ -474,22 +475,24 @@ fn vdelivermail(
                     return Some(Delivery { verdict: Verdict::Defer, doubt: Some(line.home.clone()) });
                 }
                 Ok(Some((name, mailbox))) => {
+                    let line = mailbox.line.and_then(|line| usize::try_from(line.get()).ok());
+                    let file = if line.is_some() { TEXT } else { COMPILED };
+                    here.note(trail, || format!("vdelivermail looks for {} in {}", Shown(name), Shown(domain)));
+                    let path = || host.layout.root.path(&[&its_home.path[..], b"/", file.as_bytes()].concat());
                     let (verdict, why) = judge_mailbox(mailbox);
-                    return Some(here.decide(trail, verdict, || {
-                        format!("vdelivermail: mailbox {} of {}: {why}", Shown(name), Shown(domain))
-                    }));
+                    let found = || format!("mailbox {}: {why}", Shown(name));
+                    return Some(Place { path: &path, line }.decide(trail, verdict, found));
                 }
                 Ok(None) => {
-                    here.note(trail, || format!("vdelivermail: no mailbox {} of {}", Shown(name), Shown(domain)));
+                    here.note(trail, || format!("vdelivermail finds no mailbox {} in {}", Shown(name), Shown(domain)));
                 }
             }
         }
         Some(_) => here.note(trail, || {
             format!("vdelivermail: users/assign gives {} another uid, so it has no mailbox", Shown(domain))
         }),
-        None => here.note(trail, || {
-            format!("vdelivermail: no line +{}- in users/assign, so it has no mailbox", Shown(domain))
-        }),
+        None => here
+            .note(trail, || format!("vdelivermail: no line +{}- in users/assign, so it has no mailbox", Shown(domain))),
     }
     match catchall {
         Catchall::Bounce => Some(here.decide(trail, Bounce, || "catch-all bounce-no-mailbox: bounced".to_owned())),

@@ -1,18 +1,56 @@
-//! qmail-updater
+//! Rebuilds `validrcptto.cdb` and `auth.cdb`, the two constant databases by which a patched qmail-smtpd checks
+//! recipients and logins, from what a qmail and vpopmail host says.
+//!
+//! Data flows one way, and the rooms of this house stand in its order:
+//!
+//! ```text
+//! settings -> host -> delivery -> recipients, logins -> publish
+//! ```
+//!
+//! The heart is that [`delivery`] decides and [`recipients`] asks it: one set of rules says what qmail would do with an
+//! address; the table is built so that qmail-smtpd's lookup ([`smtpd`]) gives the same answer for every address, and
+//! `explain` prints how it came about. [`rebuild::rebuild`] tells the whole story on one page.
+//!
+//! Who may use whom (a test holds the code against this table):
+//!
+//! | room | what it owns | uses |
+//! |---|---|---|
+//! | [`cli`] | what can be typed | |
+//! | [`settings`] | what was typed, made usable: paths below the root, policies | cli error host publish root text |
+//! | [`root`] | walking and opening paths below the root | |
+//! | [`host`] | what the mail host says: the only readers of its files | cdb error report root text |
+//! | [`delivery`] | pure: what qmail would do with one address, and why | error host root smtpd text |
+//! | [`recipients`] | pure: which keys, each decided by delivery | cdb delivery error host report root smtpd text |
+//! | [`logins`] | pure: which logins, with which data | host text |
+//! | [`smtpd`] | pure: how qmail-smtpd looks a recipient up | text |
+//! | [`cdb`] | the file format, both ways | |
+//! | [`publish`] | atomic replacement: the only writer of published files | cdb error root |
+//! | [`lock`] | one rebuild at a time | error text |
+//! | [`commands`] | the only spawner | |
+//! | [`rebuild`] | the story of one rebuild | cdb commands error host lock logins publish recipients report settings text |
+//! | [`answers`] | list, lookup, explain: the only printers to standard output | cdb cli delivery error logins rebuild recipients report settings smtpd text |
+//! | [`report`] | every log line: the only printer to standard error | error |
+//! | [`error`] | what failed, doing what, to which file | text |
+//! | [`text`] | bytes as people read them | |
+//!
+//! Names and addresses are bytes, not text; they are compared in ASCII lower case where qmail does, and only there.
+
 #![deny(unsafe_code)]
-pub mod cli;
-pub mod settings;
-pub mod text;
-pub mod root;
-pub mod error;
-pub mod report;
+
+pub mod answers;
 pub mod cdb;
-pub mod smtpd;
-pub mod host;
+pub mod cli;
+pub mod commands;
 pub mod delivery;
-pub mod recipients;
+pub mod error;
+pub mod host;
+pub mod lock;
 pub mod logins;
 pub mod publish;
-pub mod commands;
 pub mod rebuild;
-pub mod answers;
+pub mod recipients;
+pub mod report;
+pub mod root;
+pub mod settings;
+pub mod smtpd;
+pub mod text;

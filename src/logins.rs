@@ -129,7 +129,16 @@ mod tests {
         };
         assert_eq!(usable("{SHA512-CRYPT}$6$a$b:1:0:N").as_deref(), Some("$6$a$b"));
         assert_eq!(usable("$6$a$b:1:0:N").as_deref(), Some("$6$a$b"));
-        for record in [":1:0:N", "*:1:0:N", "!$6$a$b:1:0:N", "a,b:1:0:N", "{X}:1:0:N", "{X}*:1:0:N", "$6$a$b:1:2048:N", "$6$a$b:1"] {
+        for record in [
+            ":1:0:N",
+            "*:1:0:N",
+            "!$6$a$b:1:0:N",
+            "a,b:1:0:N",
+            "{X}:1:0:N",
+            "{X}*:1:0:N",
+            "$6$a$b:1:2048:N",
+            "$6$a$b:1",
+        ] {
             assert_eq!(usable(record), None, "{record}");
         }
     }

@@ -1,10 +1,8 @@
 //! The story of one rebuild, on one page: lock, read the host, build the tables home by home, publish, report.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
-use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Instant, SystemTime};
 
 use rayon::prelude::*;
 
@@ -13,15 +11,13 @@ use crate::commands;
 use crate::error::{Error, show_path};
 use crate::host::accounts::{Accounts, Sources, read_shadow};
 use crate::host::{Home, Homes, Host};
+use crate::lock;
 use crate::logins::{Login, Policy};
 use crate::publish::{Look, Staged, Target};
 use crate::recipients::{Answers, Outcome, Plan, Recipient, Tables, Unit};
 use crate::report::{self, Level, Note, Progress};
 use crate::settings::Settings;
 use crate::text::{Shown, split_address};
-
-/// How long a rebuild waits for another one.
-const LOCK_PATIENCE: Duration = Duration::from_secs(60);
 
 /// Where the records of the two tables go.
 pub trait Sink {
@@ -44,7 +40,7 @@ pub trait Sink {
 pub fn rebuild(settings: &Settings) -> Result<(), Error> {
     let start = Instant::now();
     let stays = |error: Error| error.then("nothing is published, the old files stay");
-    let _lock = lock(settings).map_err(stays)?;
+    let _lock = lock::acquire(&settings.state).map_err(stays)?;
     let targets = || -> Result<_, Error> { Ok((settings.recipients_target()?, settings.logins_target()?)) };
     let (recipients, logins) = targets().map_err(stays)?;
     let stage = |(target, look): &(Target, Look)| {
@@ -94,48 +90,6 @@ impl Sink for New {
     }
 }
 
-/// Holds the host's one lock until it is dropped.
-fn lock(settings: &Settings) -> Result<File, Error> {
-    let folder = &settings.state;
-    if !folder.is_dir() {
-        if let Some(above) = folder.parent() {
-            fs::create_dir_all(above).map_err(|cause| Error::io("make", above, cause))?;
-        }
-        match DirBuilder::new().mode(0o750).create(folder) {
-            Err(cause) if cause.kind() != std::io::ErrorKind::AlreadyExists => {
-                return Err(Error::io("make", folder, cause));
-            }
-            _ => {}
-        }
-    }
-    let path = folder.join("lock");
-    let failed = |cause| Error::io("lock", &path, cause);
-    let flags = nix::fcntl::OFlag::O_NOFOLLOW | nix::fcntl::OFlag::O_NONBLOCK;
-    let file = OpenOptions::new()
-        .create(true)
-        .truncate(false)
-        .write(true)
-        .mode(0o640)
-        .custom_flags(flags.bits())
-        .open(&path)
-        .map_err(failed)?;
-    let start = Instant::now();
-    loop {
-        match file.try_lock() {
-            Ok(()) => return Ok(file),
-            Err(TryLockError::Error(cause)) => return Err(failed(cause)),
-            Err(TryLockError::WouldBlock) if start.elapsed() >= LOCK_PATIENCE => {
-                return Err(Error::Temporary(format!(
-                    "{}: another rebuild has held it for {} s",
-                    show_path(&path),
-                    LOCK_PATIENCE.as_secs()
-                )));
-            }
-            Err(TryLockError::WouldBlock) => std::thread::sleep(Duration::from_millis(50)),
-        }
-    }
-}
-
 /// Reads everything but the homes.
 ///
 /// # Errors
@@ -171,7 +125,8 @@ pub fn build(settings: &Settings, sink: &mut dyn Sink) -> Result<Vec<Note>, Erro
     // A batch is asked in parallel and added in order: what is in memory stays bounded.
     let batch = settings.threads * 32;
     for (number, units) in plan.units.chunks(batch).enumerate() {
-        let asked: Vec<Asked> = pool.install(|| units.par_iter().map(|unit| ask(&plan, &policy, unit, &homes)).collect());
+        let asked: Vec<Asked> =
+            pool.install(|| units.par_iter().map(|unit| ask(&plan, &policy, unit, &homes)).collect());
         for (index, asked) in asked.into_iter().enumerate() {
             tables.add(number * batch + index, asked.answers, &mut |recipient| sink.recipient(recipient))?;
             unread.causes.extend(asked.trouble);
@@ -273,7 +228,8 @@ impl Unread {
 
     /// One alert for each home that could not be read.
     fn alerts(&self, host: &Host, outcome: &Outcome) -> Vec<Note> {
-        let homes: BTreeSet<&Vec<u8>> = self.causes.keys().chain(outcome.unread.keys()).chain(self.kept.keys()).collect();
+        let homes: BTreeSet<&Vec<u8>> =
+            self.causes.keys().chain(outcome.unread.keys()).chain(self.kept.keys()).collect();
         let alert = |home: &Vec<u8>| {
             let path = host.layout.root.path(home);
             let cause = self.causes.get(home).or_else(|| self.silent_causes.get(home));

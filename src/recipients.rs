@@ -530,7 +530,8 @@ fn stem_points(rule: &Rule<'_>, stems: &[Stem]) -> Vec<Point> {
         let prefix = stem.name.strip_suffix(DEFAULT).filter(|prefix| prefix.last().is_none_or(|last| *last == b'-'));
         if let Some(rest) = stem.name.strip_prefix(&pre[..]) {
             let kind = Kind::Name { listed: prefix.is_none() };
-            points.extend(spellings(rest).into_iter().map(|rest| Point { local: [&rule.loc[..], &rest].concat(), kind }));
+            points
+                .extend(spellings(rest).into_iter().map(|rest| Point { local: [&rule.loc[..], &rest].concat(), kind }));
         }
         if let Some(rest) = prefix.and_then(|prefix| prefix.strip_prefix(&pre[..])) {
             for rest in spellings(rest) {

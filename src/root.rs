@@ -170,9 +170,9 @@ impl Root {
         let mut searched = Vec::new();
         let end = match self.walk_steps(inside, follow_last, &mut searched) {
             Ok(found) => End::Found(found),
-            Err(
-                cause @ (Errno::ENOENT | Errno::ENOTDIR | Errno::ELOOP | Errno::ENAMETOOLONG | Errno::EINVAL),
-            ) => End::Missing(cause),
+            Err(cause @ (Errno::ENOENT | Errno::ENOTDIR | Errno::ELOOP | Errno::ENAMETOOLONG | Errno::EINVAL)) => {
+                End::Missing(cause)
+            }
             Err(cause) => End::Failed(cause),
         };
         Walk { searched, end }
@@ -228,12 +228,9 @@ impl Root {
                     }
                     todo.extend(names(&target));
                 }
-                Kind::Directory => dirs.push(Step {
-                    fd: Arc::new(fd),
-                    perm: Perm::of(&stat),
-                    id: (stat.st_dev, stat.st_ino),
-                    name,
-                }),
+                Kind::Directory => {
+                    dirs.push(Step { fd: Arc::new(fd), perm: Perm::of(&stat), id: (stat.st_dev, stat.st_ino), name })
+                }
                 _ if !last || must_be_directory => return Err(Errno::ENOTDIR),
                 _ => {
                     return Ok(Found {
@@ -339,7 +336,8 @@ impl Directory {
     /// # Errors
     /// Those of getdents(2).
     pub fn entries(&self, wanted: impl Fn(&[u8]) -> bool) -> io::Result<Vec<(Vec<u8>, Option<Kind>)>> {
-        let mut dir = Dir::openat(&self.fd, ".", OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC, Mode::empty())?;
+        let mut dir =
+            Dir::openat(&self.fd, ".", OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC, Mode::empty())?;
         let mut found = Vec::new();
         for entry in dir.iter() {
             let entry = entry?;
@@ -363,7 +361,8 @@ impl Directory {
     /// # Errors
     /// Those of fstatat(2), a vanished entry among them.
     pub fn stat(&self, name: &[u8]) -> io::Result<(Kind, Perm, (u64, u64))> {
-        let stat = nix::sys::stat::fstatat(&self.fd, OsStr::from_bytes(name), nix::fcntl::AtFlags::AT_SYMLINK_NOFOLLOW)?;
+        let stat =
+            nix::sys::stat::fstatat(&self.fd, OsStr::from_bytes(name), nix::fcntl::AtFlags::AT_SYMLINK_NOFOLLOW)?;
         Ok((kind_of(&stat), Perm::of(&stat), (stat.st_dev, stat.st_ino)))
     }
 
@@ -403,7 +402,11 @@ fn open_directory(dir: impl AsFd, name: &OsStr) -> io::Result<Directory> {
 
 /// The names of a path, the last one first.
 fn names(path: &[u8]) -> Vec<OsString> {
-    path.split(|b| *b == b'/').rev().filter(|name| !name.is_empty()).map(|name| OsString::from_vec(name.to_vec())).collect()
+    path.split(|b| *b == b'/')
+        .rev()
+        .filter(|name| !name.is_empty())
+        .map(|name| OsString::from_vec(name.to_vec()))
+        .collect()
 }
 
 fn kind_of(stat: &FileStat) -> Kind {

@@ -72,10 +72,9 @@ impl Settings {
             qmail_ext: options.vpopmail_ext,
             refuse_delete: options.catchall_delete == CatchallDelete::Refuse,
         };
-        let threads = options.threads.map_or_else(
-            || std::thread::available_parallelism().map_or(1, usize::from).min(4),
-            usize::from,
-        );
+        let threads = options
+            .threads
+            .map_or_else(|| std::thread::available_parallelism().map_or(1, usize::from).min(4), usize::from);
         let auth_system_users = options.auth_system_users;
         Ok(Settings { layout, validrcptto, auth, state, auth_owner, auth_system_users, threads })
     }

@@ -37,16 +37,12 @@ pub struct Answer {
 /// ```
 pub fn lookup<D: AsRef<[u8]>>(address: &[u8], break_byte: u8, find: impl Fn(&[u8]) -> Option<D>) -> Answer {
     let address = lower(address);
-    let decide = |key: Vec<u8>| {
-        find(&key).map(|data| Answer { accepted: accepts(data.as_ref()), key: Some(key) })
-    };
+    let decide = |key: Vec<u8>| find(&key).map(|data| Answer { accepted: accepts(data.as_ref()), key: Some(key) });
     let refused = Answer { accepted: false, key: None };
     let Some((local, domain)) = split_address(&address) else { return decide(address).unwrap_or(refused) };
     let cuts = (0..local.len()).rev().filter(|at| local[*at] == break_byte);
     decide(address.clone())
-        .or_else(|| {
-            cuts.map(|at| default_key(&local[..=at], domain)).find_map(decide)
-        })
+        .or_else(|| cuts.map(|at| default_key(&local[..=at], domain)).find_map(decide))
         .or_else(|| decide(join_address(b"", domain)))
         .unwrap_or(refused)
 }

@@ -22,33 +22,111 @@ use qmail_updater::settings::Settings;
 use qmail_updater::smtpd;
 use support::{MailHost, is_root, me};
 
-const DOMAINS: &[&str] = &["loc.test", "v0.test", "v1.test", "al.test", "pre.test", "sub.wild.test", "relay.test", "u_s.test"];
+const DOMAINS: &[&str] =
+    &["loc.test", "v0.test", "v1.test", "al.test", "pre.test", "sub.wild.test", "relay.test", "u_s.test"];
 const WORDS: &[&str] = &[
-    "a", "joe", "joe-x", "joe-list", "list", "list-owner", "x-default", "default", "a:b", "a-b", "x", "-", "-x", "x-",
-    "b-default-c", "sub/x", "sub/x-default", "ann", "postmaster", "x+y", "joe+x", "x-a:b", "list-a:b:a", "v0.test-list",
-    "Up", "d.ot", "al", "a@b", "x+default", "jo", "li",
+    "a",
+    "joe",
+    "joe-x",
+    "joe-list",
+    "list",
+    "list-owner",
+    "x-default",
+    "default",
+    "a:b",
+    "a-b",
+    "x",
+    "-",
+    "-x",
+    "x-",
+    "b-default-c",
+    "sub/x",
+    "sub/x-default",
+    "ann",
+    "postmaster",
+    "x+y",
+    "joe+x",
+    "x-a:b",
+    "list-a:b:a",
+    "v0.test-list",
+    "Up",
+    "d.ot",
+    "al",
+    "a@b",
+    "x+default",
+    "jo",
+    "li",
 ];
 const LOCS: &[&str] = &[
-    "v0.test-", "v1.test-", "al.test-", "joe", "joe-", "li", "list-", "pre-x", "pre-", "v0.test-list-", "v0.test-li", "",
-    "a", "x-default", "joe-Li", "joe-x-default", "sub.wild.test-", "+", "joe+", "v0.test-x-default", "u_s.test-",
+    "v0.test-",
+    "v1.test-",
+    "al.test-",
+    "joe",
+    "joe-",
+    "li",
+    "list-",
+    "pre-x",
+    "pre-",
+    "v0.test-list-",
+    "v0.test-li",
+    "",
+    "a",
+    "x-default",
+    "joe-Li",
+    "joe-x-default",
+    "sub.wild.test-",
+    "+",
+    "joe+",
+    "v0.test-x-default",
+    "u_s.test-",
 ];
 const PRES: &[&str] = &["", "", "", "list-", "x", "A.b-", "li", "x-", "default"];
 const DASHES: &[&str] = &["-", "-", "-", "", "-x-"];
 const HOMES: &[&str] = &[
-    "/home/vpopmail/domains/v0.test", "/home/vpopmail/domains/v1.test", "/home/joe", "/home/ann", "/var/qmail/alias",
-    "/home/gone", "relative", "",
+    "/home/vpopmail/domains/v0.test",
+    "/home/vpopmail/domains/v1.test",
+    "/home/joe",
+    "/home/ann",
+    "/var/qmail/alias",
+    "/home/gone",
+    "relative",
+    "",
 ];
-const PREPENDS: &[&str] = &["v0.test", "v1.test", "al.test", "joe", "joe-list", "pre", "alias", "nobody", "", "a", "list", "Joe"];
+const PREPENDS: &[&str] =
+    &["v0.test", "v1.test", "al.test", "joe", "joe-list", "pre", "alias", "nobody", "", "a", "list", "Joe"];
 const KEYS: &[&str] = &[
-    "v0.test", "v1.test", "al.test", "pre.test", ".wild.test", "", "joe@loc.test", "list@v0.test", "x-default@relay.test",
-    "sub.wild.test", "u_s.test", "postmaster@pre.test", "a@b@v1.test",
+    "v0.test",
+    "v1.test",
+    "al.test",
+    "pre.test",
+    ".wild.test",
+    "",
+    "joe@loc.test",
+    "list@v0.test",
+    "x-default@relay.test",
+    "sub.wild.test",
+    "u_s.test",
+    "postmaster@pre.test",
+    "a@b@v1.test",
 ];
-const ACCOUNTS: &[&str] = &["joe", "ann", "joe-list", "x-default", "v0.test-joe", "al", "a", "alias", "Up", "-x", "joe+x"];
+const ACCOUNTS: &[&str] =
+    &["joe", "ann", "joe-list", "x-default", "v0.test-joe", "al", "a", "alias", "Up", "-x", "joe+x"];
 const CONTENTS: &[&str] = &[
-    "", "\n", "&else@example.net\n", "./Maildir/\n", "|exit 100\n", "|bouncesaying 'gone'\n", "|exit 99\n|exit 100\n",
-    "| /home/vpopmail/bin/vdelivermail '' bounce-no-mailbox\n", "| /home/vpopmail/bin/vdelivermail '' delete\n",
-    "| /home/vpopmail/bin/vdelivermail '' ann@example.net\n", "| /home/vpopmail/bin/vdelivermail '' bounce-no-mailbox\n",
-    "| /home/vpopmail/bin/vdelivermail '' delete\n&x@y.test\n", "|exit 0\n|exit 100\n", "# only\n", "+list\n|exit 100\n",
+    "",
+    "\n",
+    "&else@example.net\n",
+    "./Maildir/\n",
+    "|exit 100\n",
+    "|bouncesaying 'gone'\n",
+    "|exit 99\n|exit 100\n",
+    "| /home/vpopmail/bin/vdelivermail '' bounce-no-mailbox\n",
+    "| /home/vpopmail/bin/vdelivermail '' delete\n",
+    "| /home/vpopmail/bin/vdelivermail '' ann@example.net\n",
+    "| /home/vpopmail/bin/vdelivermail '' bounce-no-mailbox\n",
+    "| /home/vpopmail/bin/vdelivermail '' delete\n&x@y.test\n",
+    "|exit 0\n|exit 100\n",
+    "# only\n",
+    "+list\n|exit 100\n",
     "|preline procmail\n",
 ];
 const MODES: &[u32] = &[0o644, 0o644, 0o644, 0o600, 0o646, 0o744, 0o000];
@@ -72,7 +150,8 @@ struct Spec {
 fn spec() -> impl Strategy<Value = Spec> {
     let locals = vec(prop_oneof![4 => Just(0), 1 => 0..DOMAINS.len()], 1..3);
     let keys = vec((0..KEYS.len(), 0..PREPENDS.len()), 0..7);
-    let line = (any::<bool>(), 0..LOCS.len(), 0..HOMES.len(), 0..DASHES.len(), 0..PRES.len(), proptest::bool::weighted(0.95));
+    let line =
+        (any::<bool>(), 0..LOCS.len(), 0..HOMES.len(), 0..DASHES.len(), 0..PRES.len(), proptest::bool::weighted(0.95));
     let assign = vec(line, 0..7);
     let accounts = vec((0..ACCOUNTS.len(), 2..5usize), 0..5);
     let file = (0..5usize, 0..WORDS.len() + 2, 0..CONTENTS.len(), 0..MODES.len(), 0..12usize);
@@ -116,7 +195,8 @@ fn materialise(spec: &Spec) -> MailHost {
     host.write("/var/qmail/control/me", "loc.test\n");
     host.write("/var/qmail/control/locals", lines(spec.locals.iter().map(|d| format!("{}\n", DOMAINS[*d])).collect()));
     // The ordinary lines first; what follows may repeat their keys, and wins.
-    let usual = ["v0.test:v0.test", "v1.test:v1.test", "al.test:al.test", "pre.test:joe", ".wild.test:pre", "u_s.test:v0.test"];
+    let usual =
+        ["v0.test:v0.test", "v1.test:v1.test", "al.test:al.test", "pre.test:joe", ".wild.test:pre", "u_s.test:v0.test"];
     let usual = usual.map(|line| format!("{line}\n")).concat();
     let keys = lines(spec.keys.iter().map(|(k, p)| format!("{}:{}\n", KEYS[*k], PREPENDS[*p])).collect());
     host.write("/var/qmail/control/virtualdomains", usual + &keys);
@@ -141,9 +221,8 @@ fn materialise(spec: &Spec) -> MailHost {
         format!("{sign}{}:u:{uid}:{gid}:{}:{}:{}:\n", LOCS[*loc], HOMES[*home], DASHES[*dash], PRES[*pre])
     };
     host.write("/var/qmail/users/assign", lines(spec.assign.iter().map(line).collect()) + &usual + ".\n");
-    let account = |(name, home): &(usize, usize)| {
-        format!("{}:x:{uid}:{gid}::{}:/bin/sh\n", ACCOUNTS[*name], HOMES[*home])
-    };
+    let account =
+        |(name, home): &(usize, usize)| format!("{}:x:{uid}:{gid}::{}:/bin/sh\n", ACCOUNTS[*name], HOMES[*home]);
     let accounts = lines(spec.accounts.iter().map(account).collect());
     host.write("/etc/passwd", format!("{accounts}alias:x:{uid}:{gid}::/var/qmail/alias:/bin/true\n"));
     for home in &HOMES[..5] {
@@ -200,10 +279,32 @@ fn addresses(spec: &Spec) -> Vec<String> {
     words.extend(spec.accounts.iter().map(|account| ACCOUNTS[account.0].to_owned()));
     words.push("zz".to_owned());
     for word in &words {
-        for end in ["", "-", "-x", "-default", "z", "-zz-zz", "+x", "+", "-a.b", "-owner", "-list", "list", ".", "/x", "-x-default"] {
+        for end in [
+            "",
+            "-",
+            "-x",
+            "-default",
+            "z",
+            "-zz-zz",
+            "+x",
+            "+",
+            "-a.b",
+            "-owner",
+            "-list",
+            "list",
+            ".",
+            "/x",
+            "-x-default",
+        ] {
             locals.insert(format!("{word}{end}"));
         }
-        locals.extend([word.replace(':', "."), word.replace('.', ":"), word.to_uppercase(), format!("v0.test-{word}"), format!("al.test-{word}")]);
+        locals.extend([
+            word.replace(':', "."),
+            word.replace('.', ":"),
+            word.to_uppercase(),
+            format!("v0.test-{word}"),
+            format!("al.test-{word}"),
+        ]);
         locals.extend(["joe-", "list-", "pre-", "a-b-"].map(|start| format!("{start}{word}")));
         locals.extend((1..word.len()).filter(|end| word.is_char_boundary(*end)).map(|end| word[..end].to_owned()));
     }
@@ -261,7 +362,11 @@ fn check(spec: &Spec) -> Result<usize, TestCaseError> {
             }
             let story = || {
                 let steps: String = steps.iter().map(|step| format!("  {step}\n")).collect();
-                let keys: String = table.0.iter().map(|(key, data)| format!("  {:?} {data:?}\n", String::from_utf8_lossy(key))).collect();
+                let keys: String = table
+                    .0
+                    .iter()
+                    .map(|(key, data)| format!("  {:?} {data:?}\n", String::from_utf8_lossy(key)))
+                    .collect();
                 format!("{address}: {}, yet {answer:?}\n{steps}{keys}", delivery.verdict)
             };
             prop_assert!(!accepted, "refused what qmail keeps: {}", story());
@@ -293,14 +398,18 @@ fn is_wider(
     let sign = host.layout.break_byte as char;
     // Widened, with a warning that names what the name begins with.
     let widened = notes.iter().any(|note| {
-        let prefix = note.text.split_once("alone: every ").and_then(|(_, rest)| rest.split_once(&format!("...@{domain} ")));
+        let prefix =
+            note.text.split_once("alone: every ").and_then(|(_, rest)| rest.split_once(&format!("...@{domain} ")));
         prefix.is_some_and(|(prefix, _)| local.starts_with(prefix))
     });
     // A pattern that has no key bounces below an accepting one: a loc that does not end in the break character (under
     // this domain's prefix), or with another break character any at all.
     let narrower = |end: usize| {
         let (start, rest) = local.split_at(end);
-        !start.is_empty() && !start.ends_with(sign) && !rest.is_empty() && !accepts(format!("{start}qqzzqqzz@{domain}").as_bytes())
+        !start.is_empty()
+            && !start.ends_with(sign)
+            && !rest.is_empty()
+            && !accepts(format!("{start}qqzzqqzz@{domain}").as_bytes())
     };
     let below_loc = (1..local.len()).filter(|end| local.is_char_boundary(*end)).any(narrower)
         && (spec.break_plus || spec.assign.iter().any(|line| line.0 && !LOCS[line.1].ends_with('-')));

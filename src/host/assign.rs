@@ -145,7 +145,11 @@ impl Assignments {
                 found.exact.entry(lower(&key[1..])).or_insert(assignment);
             }
         }
-        let what = if unended { "no newline at its end, and no line that begins with \".\"" } else { "no line that begins with \".\" ends the file" };
+        let what = if unended {
+            "no newline at its end, and no line that begins with \".\""
+        } else {
+            "no line that begins with \".\" ends the file"
+        };
         refused(last + usize::from(!unended), what)
     }
 

@@ -41,10 +41,7 @@ impl AuthVars {
             let (pattern, groups) = (lower(&line[..end]), trim(&line[end..]));
             let is_pattern = pattern == b"*" || split_address(&pattern).is_some_and(|(_, domain)| !domain.is_empty());
             if !is_pattern {
-                return Err(malformed(format!(
-                    "\"{}\" is no pattern: user@domain, @domain or * is",
-                    Shown(&pattern)
-                )));
+                return Err(malformed(format!("\"{}\" is no pattern: user@domain, @domain or * is", Shown(&pattern))));
             }
             let variables = found.entry(pattern.clone()).or_default();
             for (name, value) in parse_groups(groups).map_err(malformed)? {
@@ -85,17 +82,19 @@ fn parse_groups(text: &[u8]) -> Result<Vec<(Vec<u8>, Vec<u8>)>, String> {
     let mut found = Vec::new();
     let mut rest = text;
     loop {
-        let equals = rest.iter().position(|b| *b == b'=').ok_or("NAME=\"value\" is missing behind the pattern or a comma")?;
+        let equals =
+            rest.iter().position(|b| *b == b'=').ok_or("NAME=\"value\" is missing behind the pattern or a comma")?;
         let name = trim(&rest[..equals]);
         if name.is_empty() || name.iter().any(|b| !b.is_ascii_graphic() || b"\",".contains(b)) {
             return Err(format!("\"{}\" is no variable's name", Shown(name)));
         }
-        let quoted = rest[equals + 1..].strip_prefix(b"\"").ok_or_else(|| {
-            format!("the value of {} does not begin with a double quote", Shown(name))
-        })?;
-        let end = quoted.iter().position(|b| *b == b'"').ok_or_else(|| {
-            format!("the value of {} does not end with a double quote", Shown(name))
-        })?;
+        let quoted = rest[equals + 1..]
+            .strip_prefix(b"\"")
+            .ok_or_else(|| format!("the value of {} does not begin with a double quote", Shown(name)))?;
+        let end = quoted
+            .iter()
+            .position(|b| *b == b'"')
+            .ok_or_else(|| format!("the value of {} does not end with a double quote", Shown(name)))?;
         if quoted[..end].contains(&0) {
             return Err(format!("the value of {} holds a NUL", Shown(name)));
         }
@@ -104,9 +103,7 @@ fn parse_groups(text: &[u8]) -> Result<Vec<(Vec<u8>, Vec<u8>)>, String> {
         if rest.is_empty() {
             return Ok(found);
         }
-        rest = rest.strip_prefix(b",").ok_or_else(|| {
-            format!("no comma behind the value of {}", Shown(name))
-        })?;
+        rest = rest.strip_prefix(b",").ok_or_else(|| format!("no comma behind the value of {}", Shown(name)))?;
     }
 }
 

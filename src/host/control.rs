@@ -71,9 +71,8 @@ impl Control {
     /// validrcptto.d.
     pub fn read(root: &Root, qmail: &[u8], notes: &mut Vec<Note>) -> Result<Control, Error> {
         let file = |name: &str| [qmail, b"/control/", name.as_bytes()].concat();
-        let read = |name: &str| {
-            root.read(&file(name)).map_err(|cause| Error::io("read", &root.path(&file(name)), cause))
-        };
+        let read =
+            |name: &str| root.read(&file(name)).map_err(|cause| Error::io("read", &root.path(&file(name)), cause));
         let me = read("me")?.map(|content| first_line(&content));
         let (locals, locals_from_me) = match (read("locals")?, &me) {
             (Some(content), _) => (names(&content), false),
@@ -303,7 +302,9 @@ pub fn parse_relay_list(content: &[u8], domain: &[u8], path: &Path) -> Result<Re
         };
         if local.is_empty() {
             if !accepted {
-                return Err(malformed("\"!\" needs the name that it refuses; names not listed are refused anyway".into()));
+                return Err(malformed(
+                    "\"!\" needs the name that it refuses; names not listed are refused anyway".into(),
+                ));
             }
             list.others.get_or_insert(number);
         } else {

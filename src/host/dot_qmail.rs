@@ -103,9 +103,9 @@ impl DotQmail {
         found
     }
 
-    /// Whether any line forwards.
-    pub fn forwards(&self) -> bool {
-        self.instructions.iter().any(|(_, instruction)| *instruction == Instruction::Forward)
+    /// The first line that forwards.
+    pub fn first_forward(&self) -> Option<usize> {
+        self.instructions.iter().find(|(_, instruction)| *instruction == Instruction::Forward).map(|(line, _)| *line)
     }
 }
 

@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 use std::io;
+use std::num::NonZeroU32;
 
 use crate::cdb;
 use crate::error::show_cause;
@@ -19,6 +20,11 @@ pub const OVERRIDE: u64 = 0x2000;
 /// An address longer than this never passes qmail-smtpd, in bytes; a longer name is none.
 pub const ADDRESS_MAX: usize = 900;
 
+/// What the programs read.
+pub const COMPILED: &str = "vpasswd.cdb";
+/// What it is made from.
+pub const TEXT: &str = "vpasswd";
+
 /// One mailbox: what vpasswd says behind its name.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Mailbox {
@@ -28,6 +34,8 @@ pub struct Mailbox {
     pub flags: u64,
     /// A record with fewer than three fields, on which vdelivermail crashes.
     pub broken: bool,
+    /// The line of the text vpasswd; `None` when it came from vpasswd.cdb.
+    pub line: Option<NonZeroU32>,
 }
 
 impl Mailbox {
@@ -36,7 +44,7 @@ impl Mailbox {
         let mut fields = record.split(|b| *b == b':');
         let crypt = fields.next().unwrap_or_default().to_vec();
         let gid = fields.nth(1);
-        Mailbox { crypt, flags: gid.map_or(0, leading_number), broken: gid.is_none() }
+        Mailbox { crypt, flags: gid.map_or(0, leading_number), broken: gid.is_none(), line: None }
     }
 
     /// The flags or-ed with the domain's limits, unless the mailbox overrides them.
@@ -72,8 +80,6 @@ impl Mailboxes {
     /// Reads vpasswd.cdb, or, when there is none, the text vpasswd that vpopmail would make it from. `home` is the path
     /// of the open `directory`.
     pub fn read(root: &Root, home: &[u8], directory: &Directory) -> Mailboxes {
-        const COMPILED: &str = "vpasswd.cdb";
-        const TEXT: &str = "vpasswd";
         let read = |name| read_file(root, home, directory, name);
         match read(COMPILED) {
             Ok(Some(image)) => match parse_compiled(&image) {
@@ -120,9 +126,11 @@ fn parse_compiled(image: &[u8]) -> Result<HashMap<Vec<u8>, Mailbox>, cdb::Corrup
 /// The text vpasswd, `name:record` a line; a line without a colon is no mailbox.
 fn parse_text(text: &[u8]) -> HashMap<Vec<u8>, Mailbox> {
     let mut found = HashMap::new();
-    for (_, line) in crate::text::lines(text) {
+    for (number, line) in crate::text::lines(text) {
         if let Some(colon) = line.iter().position(|b| *b == b':') {
-            found.entry(line[..colon].to_vec()).or_insert_with(|| Mailbox::parse(&line[colon + 1..]));
+            let line_number = u32::try_from(number).ok().and_then(NonZeroU32::new);
+            let mailbox = || Mailbox { line: line_number, ..Mailbox::parse(&line[colon + 1..]) };
+            found.entry(line[..colon].to_vec()).or_insert_with(mailbox);
         }
     }
     found

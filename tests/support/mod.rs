@@ -1,6 +1,7 @@
 //! A mail host in a folder of its own, and the real binary run on it.
 #![allow(dead_code, reason = "each test uses some of it")]
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::Write;
 use std::os::unix::fs::{PermissionsExt, chown, symlink};
@@ -56,6 +57,25 @@ impl MailHost {
         // Others must be able to search it, as they can search /.
         fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
         MailHost { folder }
+    }
+
+    /// A copy of the sample host, with the modes that examples/try gives it.
+    pub fn sample() -> MailHost {
+        let host = MailHost::empty();
+        host.copy(&Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/host"), "");
+        host
+    }
+
+    fn copy(&self, from: &Path, inside: &str) {
+        for entry in fs::read_dir(from).unwrap() {
+            let entry = entry.unwrap();
+            let inside = format!("{inside}/{}", entry.file_name().to_str().unwrap());
+            if entry.file_type().unwrap().is_dir() {
+                self.folder(&inside).copy(&entry.path(), &inside);
+            } else {
+                self.write(&inside, fs::read(entry.path()).unwrap());
+            }
+        }
     }
 
     /// The folder that stands for `/`.
@@ -118,7 +138,8 @@ impl MailHost {
     /// Writes a vpasswd.cdb with these mailboxes, `name:record` each.
     pub fn mailboxes(&self, domain_folder: &str, lines: &[&str]) -> &MailHost {
         let records = lines.iter().map(|line| line.split_once(':').unwrap());
-        let image = qmail_updater::cdb::image(records.map(|(name, record)| (name.as_bytes(), record.as_bytes()))).unwrap();
+        let image =
+            qmail_updater::cdb::image(records.map(|(name, record)| (name.as_bytes(), record.as_bytes()))).unwrap();
         self.write(&format!("{domain_folder}/vpasswd.cdb"), image)
     }
 
@@ -157,6 +178,21 @@ impl MailHost {
         let answer = self.run(&["rebuild"]);
         assert_eq!(answer.code, 0, "{}", answer.stderr);
         answer
+    }
+
+    /// qmail-smtpd's answers in the published file: `accept` or `refuse` for each address.
+    pub fn answers(&self, addresses: &[&str]) -> Vec<String> {
+        let arguments: Vec<&str> = ["lookup"].into_iter().chain(addresses.iter().copied()).collect();
+        let answer = self.run(&arguments);
+        answer.stdout.lines().map(|line| line.split('\t').next().unwrap().to_owned()).collect()
+    }
+
+    /// The published logins with their data.
+    pub fn logins(&self) -> BTreeMap<String, String> {
+        let image = fs::read(self.published("auth.cdb")).unwrap();
+        let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
+        let cdb = qmail_updater::cdb::Reader::new(&image).unwrap();
+        cdb.records().map(Result::unwrap).map(|record| (text(record.key), text(record.data))).collect()
     }
 
     /// A published file.

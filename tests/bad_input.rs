@@ -1,0 +1,249 @@
+//! Bad input is normal input: a clear error or a clear warning, nothing lost, no panic.
+
+mod support;
+
+use std::fs;
+
+use support::{Answer, MailHost, is_root, skip};
+
+const DOMAIN: &str = "/home/vpopmail/domains/example.com";
+
+/// What a rebuild says when it must not publish anything.
+fn refused(host: &MailHost) -> Answer {
+    let before = ["validrcptto.cdb", "auth.cdb"].map(|name| fs::read(host.published(name)).ok());
+    let answer = host.run(&["rebuild"]);
+    let after = ["validrcptto.cdb", "auth.cdb"].map(|name| fs::read(host.published(name)).ok());
+    assert!(before == after, "something was published: {}", answer.stderr);
+    answer
+}
+
+#[track_caller]
+fn assert_fatal(answer: &Answer, code: i32, says: &[&str]) {
+    let fatal: Vec<&str> = answer.stderr.lines().filter(|line| line.starts_with("qmail-updater: fatal: ")).collect();
+    assert_eq!((answer.code, fatal.len()), (code, 1), "{}", answer.stderr);
+    for words in says {
+        assert!(fatal[0].contains(words), "{words:?} is missing: {}", fatal[0]);
+    }
+}
+
+#[test]
+fn users_assign_that_qmail_newu_refuses_stops_the_rebuild() {
+    let good = "+example.com-:example.com:89:89:/home/vpopmail/domains/example.com:-::\n";
+    for (text, line, what) in [
+        (format!("{good}=x:y:1:1:/h:-:\n.\n"), "line 2:", "fewer than seven colons"),
+        (format!("{good}:x:y:1:1:/h:-::\n.\n"), "line 2:", "begins with a colon"),
+        (format!("{good}=x\0:y:1:1:/h:-::\n.\n"), "line 2:", "NUL"),
+        (format!("{good}\n.\n"), "line 2:", "empty line"),
+        (good.to_owned(), "line 2:", "\".\""),
+        (good.trim_end().to_owned(), "line 1:", "\".\""),
+        (String::new(), "line 1:", "\".\""),
+    ] {
+        let host = MailHost::sample();
+        host.rebuild();
+        host.write("/var/qmail/users/assign", &text);
+        assert_fatal(&refused(&host), 100, &["/var/qmail/users/assign: ", line, what, "nothing is published"]);
+    }
+}
+
+#[test]
+fn what_follows_the_dot_line_and_the_seventh_colon_is_ignored() {
+    let host = MailHost::sample();
+    host.write("/var/qmail/users/assign", "=carol:carol:1:1:/home/carol:::not read\n.\nnor this\n");
+    host.rebuild();
+    assert_eq!(host.answers(&["carol@mail.example.org", "nor this@mail.example.org"]), ["accept", "refuse"]);
+}
+
+#[test]
+fn files_of_our_own_are_not_guessed_at() {
+    for (file, text, says) in [
+        ("authvars", "* A=\"1\"\njoe B=\"2\"\n", ["authvars: line 2:", "no pattern"]),
+        ("authvars", "@x.test A=\"1\",B=\"2\",A=\"3\"\n", ["authvars: line 1:", "gets A twice"]),
+        ("validrcptto.d/relay.example", "erik\nfrida@other.example\n", ["relay.example: line 2:", "other.example"]),
+        ("validrcptto.d/relay.example", "erik\n# no\n!ERIK\n", ["relay.example: line 3:", "accepted on line 1"]),
+        ("validrcptto.d/relay.example", "two names\n", ["relay.example: line 1:", "\\x20"]),
+    ] {
+        let host = MailHost::sample();
+        host.rebuild();
+        host.write(&format!("/var/qmail/control/{file}"), text);
+        assert_fatal(&refused(&host), 100, &says);
+    }
+}
+
+#[test]
+fn a_virtualdomains_line_without_a_colon_is_passed_over_with_a_warning() {
+    let host = MailHost::sample();
+    host.write("/var/qmail/control/virtualdomains", "example.com\nexample.net:example.net\nexample.com:example.com\n");
+    let answer = host.rebuild();
+    assert!(answer.stderr.contains("virtualdomains: line 1: no colon in \"example.com\""), "{}", answer.stderr);
+    assert_eq!(host.answers(&["ann@example.com", "nobody@example.com"]), ["accept", "refuse"]);
+}
+
+#[test]
+fn without_locals_and_me_nothing_is_published() {
+    let host = MailHost::sample();
+    host.rebuild();
+    host.remove("/var/qmail/control/locals").remove("/var/qmail/control/me");
+    assert_fatal(&refused(&host), 111, &["control/locals", "control/me", "nothing is published"]);
+}
+
+/// A host that was rebuilt while all was well; then its folder of example.com is damaged.
+fn damaged(damage: impl Fn(&MailHost)) -> (MailHost, Answer) {
+    let host = MailHost::sample();
+    host.mailboxes(DOMAIN, &["ann:$1$a$b:1:0:N:/d:Q", "bob:$1$a$c:1:16:N:/d:Q", "postmaster:$1$a$d:1:0:N:/d:Q"]);
+    host.rebuild();
+    host.mailboxes("/home/vpopmail/domains/example.net", &["eva:$1$a$e:1:0:N:/d:Q"]);
+    damage(&host);
+    let answer = host.rebuild();
+    (host, answer)
+}
+
+#[test]
+fn what_cannot_be_read_is_kept_as_published_and_the_rest_is_rebuilt() {
+    let truncated = |host: &MailHost| {
+        let image = fs::read(host.path(DOMAIN).join("vpasswd.cdb")).unwrap();
+        host.write(&format!("{DOMAIN}/vpasswd.cdb"), &image[..image.len() - 1]);
+    };
+    let moved_away = |host: &MailHost| fs::rename(host.path(DOMAIN), host.path("/away")).unwrap();
+    let emptied = |host: &MailHost| {
+        host.remove(&format!("{DOMAIN}/vpasswd.cdb")).write(&format!("{DOMAIN}/vpasswd"), "");
+    };
+    let half_deleted = |host: &MailHost| {
+        host.remove(&format!("{DOMAIN}/vpasswd.cdb")).remove(&format!("{DOMAIN}/vpasswd"));
+    };
+    let a_folder = |host: &MailHost| {
+        host.remove(&format!("{DOMAIN}/vpasswd.cdb")).folder(&format!("{DOMAIN}/vpasswd.cdb"));
+    };
+    let a_fifo = |host: &MailHost| {
+        host.remove(&format!("{DOMAIN}/vpasswd.cdb"));
+        let path = host.path(&format!("{DOMAIN}/vpasswd.cdb"));
+        nix::unistd::mkfifo(&path, nix::sys::stat::Mode::S_IRUSR).unwrap();
+    };
+    let damages: [(&str, &dyn Fn(&MailHost), &str); 6] = [
+        ("truncated", &truncated, "vpasswd.cdb: corrupt"),
+        ("moved away", &moved_away, "No such file or directory"),
+        ("emptied", &emptied, "vpasswd: empty"),
+        ("half deleted", &half_deleted, "neither vpasswd.cdb nor vpasswd"),
+        ("a folder", &a_folder, "vpasswd.cdb: "),
+        ("a FIFO", &a_fifo, "vpasswd.cdb: "),
+    ];
+    for (name, damage, cause) in damages {
+        let (host, answer) = damaged(damage);
+        let alerts: Vec<&str> = answer.stderr.lines().filter(|line| line.contains(": alert: ")).collect();
+        assert_eq!(alerts.len(), 1, "{name}: {}", answer.stderr);
+        assert!(alerts[0].contains(cause) && alerts[0].contains("kept"), "{name}: {}", alerts[0]);
+        let asked =
+            ["ann@example.com", "ann@example.edu", "bob@example.com", "nobody@example.com", "list-x@example.com"];
+        assert_eq!(host.answers(&asked), ["accept", "accept", "refuse", "refuse", "accept"], "{name}");
+        assert_eq!(host.answers(&["eva@example.net", "dora@example.net"]), ["accept", "accept"], "{name}");
+        let logins = host.logins();
+        for login in ["ann@example.com", "ann@example.edu", "ann", "eva@example.net"] {
+            assert!(logins.contains_key(login), "{name}: {login} cannot log in");
+        }
+        assert!(!logins.contains_key("dora@example.net"), "{name}: dora's mailbox is gone");
+
+        // Nothing changes when nothing changes.
+        let answer = host.rebuild();
+        assert!(answer.stderr.contains("validrcptto.cdb unchanged"), "{name}: {}", answer.stderr);
+        assert!(answer.stderr.contains("auth.cdb unchanged"), "{name}: {}", answer.stderr);
+    }
+}
+
+#[test]
+fn a_domain_that_is_no_longer_assigned_goes_on_purpose() {
+    let (host, _) = damaged(|host| fs::rename(host.path(DOMAIN), host.path("/away")).unwrap());
+    host.write("/var/qmail/users/assign", ".\n").write("/var/qmail/control/virtualdomains", "");
+    host.write("/var/qmail/control/rcpthosts", "mail.example.org\n");
+    host.rebuild();
+    assert_eq!(host.answers(&["ann@example.com"]), ["refuse"]);
+    assert!(!host.logins().contains_key("ann@example.com"));
+}
+
+#[test]
+fn with_nothing_published_what_leads_to_a_missing_home_is_accepted_and_nothing_wider() {
+    let host = MailHost::sample();
+    fs::remove_dir_all(host.path(DOMAIN)).unwrap();
+    let answer = host.rebuild();
+    assert!(answer.stderr.contains("alert: "), "{}", answer.stderr);
+    let asked = ["anybody@example.com", "anybody@example.edu", "nobody@mail.example.org", "spamtrap@example.net"];
+    assert_eq!(host.answers(&asked), ["accept", "accept", "refuse", "refuse"]);
+}
+
+#[test]
+fn a_corrupt_vpasswd_cdb_never_panics_and_never_empties_the_domain() {
+    let host = MailHost::sample();
+    let mailboxes = ["ann:$1$a$b:1:0:N:/d:Q", "bob:$1$a$c:1:16:N:/d:Q"];
+    host.mailboxes(DOMAIN, &mailboxes);
+    host.rebuild();
+    let file = host.path(&format!("{DOMAIN}/vpasswd.cdb"));
+    let whole = fs::read(&file).unwrap();
+    let absurd = |at: usize, bytes: [u8; 4]| {
+        let mut image = whole.clone();
+        image[at..at + 4].copy_from_slice(&bytes);
+        image
+    };
+    let mut images: Vec<Vec<u8>> = (0..whole.len()).step_by(37).map(|length| whole[..length].to_vec()).collect();
+    for at in [0, 4, 8, 1024, 2044, 2048, 2052] {
+        images.extend([absurd(at, [0xff; 4]), absurd(at, [0xff, 0xff, 0xff, 0x7f]), absurd(at, [3, 0, 0, 0])]);
+    }
+    for image in images {
+        fs::write(&file, &image).unwrap();
+        let answer = host.run(&["rebuild"]);
+        assert_eq!(answer.code, 0, "{}", answer.stderr);
+        assert!(!answer.stderr.contains("panicked"), "{}", answer.stderr);
+        assert_eq!(host.answers(&["ann@example.com"]), ["accept"], "{} of {} bytes", image.len(), whole.len());
+    }
+}
+
+#[test]
+fn a_sparse_giant_is_corrupt_and_not_read_into_memory() {
+    let (host, answer) = damaged(|host| {
+        let path = host.path(&format!("{DOMAIN}/vpasswd.cdb"));
+        fs::File::create(path).unwrap().set_len(1 << 40).unwrap();
+    });
+    assert!(answer.stderr.contains("longer than the 4 GiB"), "{}", answer.stderr);
+    assert_eq!(host.answers(&["ann@example.com"]), ["accept"]);
+}
+
+#[test]
+fn odd_bytes_are_kept_as_bytes_and_escaped_in_messages() {
+    let host = MailHost::sample();
+    host.write(&format!("{DOMAIN}/.qmail-\u{1b}[2j"), "&x@y.test\n");
+    host.write("/var/qmail/control/virtualdomains", "a\u{1b}[31m\nexample.com:example.com\n");
+    let answer = host.rebuild();
+    assert!(answer.stderr.contains("\"a\\x1b[31m\""), "{}", answer.stderr);
+    assert!(!answer.stderr.contains('\u{1b}'));
+    let list = host.run(&["list", "recipients"]).stdout;
+    assert!(list.contains("accept\t\\x1b[2j@example.com\n"), "{list}");
+    assert_eq!(host.answers(&["\u{1b}[2J@example.com"]), ["accept"]);
+    assert!(!host.run(&["lookup", "\u{1b}[2J@example.com"]).stdout.contains('\u{1b}'));
+    assert!(!host.run(&["explain", "\u{1b}[2J@example.com"]).stdout.contains('\u{1b}'));
+}
+
+#[test]
+fn a_broken_virtualdomains_list_or_rcpthosts_says_what_cannot_be_said() {
+    let host = MailHost::sample();
+    host.remove("/var/qmail/control/rcpthosts");
+    assert!(host.rebuild().stderr.contains("control/rcpthosts: no such file"));
+    host.write("/var/qmail/control/rcpthosts", "example.com\nexample.net\nexample.edu\n");
+    host.write("/var/qmail/control/validrcptto.d/relay.example", "");
+    let answer = host.rebuild();
+    assert!(answer.stderr.contains("relay.example: ignored: the domain is not relayed"), "{}", answer.stderr);
+    host.write("/var/qmail/control/morercpthosts", "Relay.example\nold.example\n");
+    let answer = host.rebuild();
+    assert!(answer.stderr.contains("relay.example: empty: every recipient is refused"), "{}", answer.stderr);
+    assert!(answer.stderr.contains("morercpthosts.cdb: missing"), "{}", answer.stderr);
+    assert_eq!(host.answers(&["erik@relay.example", "x@old.example"]), ["refuse", "accept"]);
+}
+
+#[test]
+fn an_ordinary_user_who_may_not_read_a_domain_keeps_it() {
+    if is_root() {
+        return skip("a domain that may not be read", "root reads everything");
+    }
+    let (host, answer) = damaged(|host| {
+        host.mode(DOMAIN, 0o000);
+    });
+    host.mode(DOMAIN, 0o755);
+    assert!(answer.stderr.contains("alert: "), "{}", answer.stderr);
+    assert_eq!(host.answers(&["ann@example.com", "nobody@example.com"]), ["accept", "refuse"]);
+}

@@ -1,0 +1,370 @@
+//! Every command, option and exit status of the contract, through the real binary.
+
+mod support;
+
+use std::fs;
+use std::process::{Command, Stdio};
+
+use support::{Answer, MailHost, is_root, me, skip};
+
+const COM: &str = "/home/vpopmail/domains/example.com";
+
+#[test]
+fn list_is_sorted_and_shows_what_a_rebuild_publishes() {
+    let host = MailHost::sample();
+    let before = host.run(&["list", "recipients"]);
+    assert_eq!(before.code, 0);
+    assert!(!host.published("validrcptto.cdb").exists(), "list publishes nothing");
+    assert!(before.stdout.contains("accept\tlist-default@example.com\n"), "{}", before.stdout);
+    assert!(before.stdout.contains("refuse\tspamtrap@example.net\n"), "{}", before.stdout);
+    let lines: Vec<&str> = before.stdout.lines().collect();
+    let mut keys: Vec<&str> = lines.iter().map(|line| line.split_once('\t').unwrap().1).collect();
+    keys.sort_unstable();
+    assert!(lines.iter().map(|line| line.split_once('\t').unwrap().1).eq(keys), "sorted by key");
+    host.rebuild();
+    assert_eq!(host.run(&["list", "recipients"]).stdout, before.stdout);
+}
+
+#[test]
+fn dry_run_prints_one_line_a_change_and_publishes_nothing() {
+    let host = MailHost::sample();
+    host.mailboxes(COM, &["ann:$1$a$b:1:0:N:/d:Q", "bob:$1$a$c:1:0:N:/d:Q"]);
+    host.rebuild();
+    assert_eq!(host.run(&["rebuild", "--dry-run"]).stdout, "", "nothing has changed");
+    host.remove("/var/qmail/control/authvars");
+    host.mailboxes(COM, &["ann:$1$a$b:1:0:N:/d:Q", "eve:$1$a$d:1:0:N:/d:Q"]);
+    host.write("/home/vpopmail/domains/example.net/.qmail-spamtrap", "./Maildir/\n");
+    let before = fs::read(host.published("validrcptto.cdb")).unwrap();
+    let answer = host.run(&["rebuild", "--dry-run"]);
+    assert_eq!(answer.code, 0, "{}", answer.stderr);
+    assert_eq!(
+        answer.stdout,
+        "-\taccept\tbob@example.com\n\
+         -\taccept\tbob@example.edu\n\
+         +\taccept\teve@example.com\n\
+         +\taccept\teve@example.edu\n\
+         +\taccept\texample.net-spamtrap\n\
+         -\trefuse\texample.net-spamtrap@mail.example.org\n\
+         +\taccept\texample.net-spamtrap@mail.example.org\n\
+         -\trefuse\tspamtrap@example.net\n\
+         +\taccept\tspamtrap@example.net\n\
+         ~\tlogin\tann\n\
+         ~\tlogin\tann@example.com\n\
+         ~\tlogin\tann@example.edu\n\
+         -\tlogin\tbob\n\
+         -\tlogin\tbob@example.com\n\
+         -\tlogin\tbob@example.edu\n\
+         ~\tlogin\tdora@example.net\n\
+         +\tlogin\teve\n\
+         +\tlogin\teve@example.com\n\
+         +\tlogin\teve@example.edu\n\
+         ~\tlogin\tpostmaster@example.net\n"
+    );
+    assert!(before == fs::read(host.published("validrcptto.cdb")).unwrap());
+    host.rebuild();
+    assert_eq!(host.run(&["rebuild", "--dry-run"]).stdout, "", "and now it is published");
+}
+
+#[test]
+fn lookup_answers_as_qmail_smtpd_does() {
+    let host = MailHost::sample();
+    let missing = host.run(&["lookup", "ann@example.com"]);
+    assert_eq!(missing.code, 111, "{}", missing.stderr);
+    assert!(
+        missing.stderr.contains("unable to open") && missing.stderr.contains("validrcptto.cdb"),
+        "{}",
+        missing.stderr
+    );
+    host.rebuild();
+    let accepted = host.run(&["lookup", "ANN@Example.COM", "list-a-b@example.com", "x@example.net"]);
+    assert_eq!(accepted.code, 0);
+    assert_eq!(
+        accepted.stdout,
+        "accept\tANN@Example.COM\tann@example.com\n\
+         accept\tlist-a-b@example.com\tlist-default@example.com\n\
+         accept\tx@example.net\t@example.net\n"
+    );
+    // One a line, the last without a newline too; the domain's dot and an empty line count as written.
+    let answer =
+        host.run_with_input(&["lookup"], b"nobody@example.com\n\nann@example.com.\nspamtrap@example.net\npostmaster");
+    assert_eq!(answer.code, 1);
+    assert_eq!(
+        answer.stdout,
+        "refuse\tnobody@example.com\t-\n\
+         refuse\tann@example.com.\t-\n\
+         refuse\tspamtrap@example.net\tspamtrap@example.net\n\
+         accept\tpostmaster\tpostmaster\n"
+    );
+    fs::write(host.published("validrcptto.cdb"), "").unwrap();
+    let answer = host.run(&["lookup", "ann@example.com"]);
+    assert_eq!((answer.code, &answer.stdout[..]), (1, "refuse\tann@example.com\t-\n"));
+    assert!(answer.stderr.contains("alert: "), "{}", answer.stderr);
+}
+
+#[test]
+fn explain_names_file_and_line_of_every_step() {
+    let host = MailHost::sample();
+    host.rebuild();
+    let addresses = [
+        "carol@mail.example.org",
+        "carol-news@mail.example.org",
+        "carol-sports@mail.example.org",
+        "postmaster",
+        "nobody@mail.example.org",
+        "Ann@Example.com",
+        "ann@example.edu",
+        "bob@example.com",
+        "nobody@example.com",
+        "Office.Desk@example.com",
+        "list-subscribe@example.com",
+        "oldlist@example.com",
+        "anybody@example.net",
+        "spamtrap@example.net",
+        "anybody@backup.example",
+        "erik@relay.example",
+        "erik-old@relay.example",
+        "nobody@relay.example",
+        "someone@elsewhere.example",
+    ];
+    let arguments: Vec<&str> = ["explain"].into_iter().chain(addresses).collect();
+    let answer = host.run(&arguments);
+    assert_eq!(answer.code, 0, "{}", answer.stderr);
+    let told = answer.stdout.replace(host.root().to_str().unwrap(), "");
+    // Read against the files of examples/host, line by line, before it was put here.
+    assert_eq!(told, include_str!("golden/explain.txt"));
+}
+
+#[test]
+fn explain_says_when_the_published_file_is_behind() {
+    let host = MailHost::sample();
+    let answer = host.run(&["explain", "ann@example.com"]);
+    assert!(answer.stdout.contains("not published yet"), "{}", answer.stdout);
+    host.rebuild();
+    host.write(&format!("{COM}/.qmail-new"), "&x@y.test\n");
+    let answer = host.run(&["explain", "new@example.com"]);
+    assert!(answer.stdout.contains("no key matches: but should be accepted"), "{}", answer.stdout);
+    assert!(answer.stdout.ends_with("\ndeliver\n"), "{}", answer.stdout);
+}
+
+#[test]
+fn a_missing_home_defers_and_a_root_owned_assignment_too() {
+    let host = MailHost::sample();
+    host.write("/var/qmail/users/assign", "=gone:x:7:7:/home/gone:::\n=rooted:x:0:0:/root:::\n=odd:x:7:7:home:::\n.\n");
+    let verdicts = ["gone", "rooted", "odd"].map(|name| {
+        let answer = host.run(&["explain", &format!("{name}@mail.example.org")]).stdout;
+        answer.lines().last().unwrap().to_owned()
+    });
+    assert_eq!(verdicts, ["defer", "defer", "bounce"]);
+}
+
+#[test]
+fn every_setting_is_an_option_and_an_environment_variable() {
+    let host = MailHost::sample();
+    host.write("/etc/group", "root:x:0:\n");
+    let outside = MailHost::empty();
+    fs::rename(host.path("/var/qmail"), host.path("/var/mailer")).unwrap();
+    fs::rename(host.path("/home/vpopmail"), host.path("/home/vp")).unwrap();
+    let text = fs::read_to_string(host.path("/var/mailer/users/assign")).unwrap().replace("/home/vpopmail", "/home/vp");
+    host.write("/var/mailer/users/assign", text.replace("=carol", "=carol+x"));
+    for file in ["example.com", "example.net"] {
+        let path = format!("/home/vp/domains/{file}/.qmail-default");
+        let text = fs::read_to_string(host.path(&path)).unwrap().replace("/home/vpopmail", "/home/vp");
+        host.write(&path, text);
+    }
+    host.write("/home/vp/domains/example.net/.qmail-default", "|/home/vp/bin/vdelivermail '' delete\n");
+    host.folder("/srv");
+    let (uid, gid) = me();
+    let owner = format!("{uid}:{gid}");
+    let settings = [
+        ("QMAIL", "/var/mailer/"),
+        ("VPOPMAIL", "/home/vp"),
+        ("VALIDRCPTTO", "/srv/v.cdb"),
+        ("AUTH", "/srv/a.cdb"),
+        ("STATE", "/srv/state"),
+        ("BREAK", "+"),
+        ("VPOPMAIL_EXT", "yes"),
+        ("CATCHALL_DELETE", "accept"),
+        ("AUTH_OWNER", &owner),
+        ("AUTH_SYSTEM_USERS", "0"),
+        ("THREADS", "2"),
+    ];
+    let check = |answer: Answer| {
+        assert_eq!(answer.code, 0, "{}", answer.stderr);
+        assert!(host.path("/srv/state/lock").exists() && host.path("/srv/a.cdb").exists());
+        let image = fs::read(host.path("/srv/v.cdb")).unwrap();
+        let table = qmail_updater::cdb::Reader::new(&image).unwrap();
+        for key in ["@example.net", "ann+default@example.com"] {
+            assert!(table.find(key.as_bytes()).is_none_or(|data| data.is_empty()), "{key}");
+        }
+        assert!(table.find(b"@example.net").is_some(), "delete accepts");
+        fs::remove_dir_all(host.path("/srv")).unwrap();
+        host.folder("/srv");
+    };
+    let mut by_environment = host.command(&["rebuild"]);
+    for (name, value) in settings {
+        by_environment.env(format!("QMAIL_UPDATER_{name}"), value);
+    }
+    check(by_environment.output().unwrap().into());
+    let mut options: Vec<String> = Vec::new();
+    for (name, value) in settings {
+        let name = format!("--{}", name.to_lowercase().replace('_', "-"));
+        match value {
+            "yes" => options.push(name),
+            "0" => {}
+            _ => options.extend([name, value.to_owned()]),
+        }
+    }
+    options.push("rebuild".to_owned());
+    check(host.run(&options.iter().map(String::as_str).collect::<Vec<_>>()));
+    // An option beats the environment, and the root is a setting too.
+    let mut command = Command::new(env!("CARGO_BIN_EXE_qmail-updater"));
+    command.env_clear().env("QMAIL_UPDATER_ROOT", outside.root()).arg("--root").arg(host.root());
+    command.args(["--qmail", "/var/mailer", "list", "recipients"]);
+    assert!(command.output().unwrap().status.success());
+}
+
+#[test]
+fn misuse_exits_100_and_says_how_it_is_used() {
+    let host = MailHost::sample();
+    for (arguments, says) in [
+        (&[][..], "Usage"),
+        (&["frobnicate"], "frobnicate"),
+        (&["rebuild", "--colour"], "--colour"),
+        (&["list"], "Usage"),
+        (&["explain"], "Usage"),
+        (&["rebuild", "--qmail", "qmail"], "--qmail \"qmail\": an absolute path is needed"),
+        (&["rebuild", "--break", "--"], "--break \"--\": one character is needed"),
+        (&["rebuild", "--threads", "0"], "--threads"),
+        (&["rebuild", "--catchall-delete", "maybe"], "--catchall-delete"),
+        (&["rebuild", "--root", "/nonexistent/root"], "--root /nonexistent/root: no such folder"),
+    ] {
+        let answer: Answer = if arguments.contains(&"--root") {
+            Command::new(env!("CARGO_BIN_EXE_qmail-updater")).args(arguments).output().unwrap().into()
+        } else {
+            host.run(arguments)
+        };
+        assert_eq!(answer.code, 100, "{arguments:?}: {}", answer.stderr);
+        assert!(answer.stderr.contains(says), "{arguments:?}: {}", answer.stderr);
+        assert_eq!(answer.stdout, "");
+    }
+    let mut command = host.command(&["rebuild"]);
+    let answer: Answer = command.env("QMAIL_UPDATER_VPOPMAIL_EXT", "perhaps").output().unwrap().into();
+    assert_eq!(answer.code, 100, "{}", answer.stderr);
+    assert_eq!(host.run(&["--help"]).code, 0);
+    assert_eq!(host.run(&["--version"]).stdout, concat!("qmail-updater ", env!("CARGO_PKG_VERSION"), "\n"));
+}
+
+#[test]
+fn a_closed_or_full_standard_output_or_error_never_panics() {
+    let host = MailHost::sample();
+    host.rebuild();
+    let shell = |command: &str| -> Answer {
+        let script = format!("{} --root {} {command}", env!("CARGO_BIN_EXE_qmail-updater"), host.root().display());
+        Command::new("bash").args(["-c", &format!("set -o pipefail; {script}")]).output().unwrap().into()
+    };
+    for command in
+        ["list recipients", "lookup ann@example.com", "explain ann@example.com", "rebuild --dry-run", "rebuild"]
+    {
+        for (redirection, code) in
+            [(">&-", Some(0)), ("2>&-", Some(0)), (">&- 2>&-", Some(0)), ("2>/dev/full", Some(0)), ("| true", None)]
+        {
+            let answer = shell(&format!("{command} {redirection}"));
+            assert!(!answer.stderr.contains("panicked"), "{command} {redirection}: {}", answer.stderr);
+            assert!(code.is_none_or(|code| code == answer.code), "{command} {redirection}: {}", answer.code);
+        }
+    }
+    for command in ["list recipients", "lookup ann@example.com", "explain ann@example.com", "--help"] {
+        let answer = shell(&format!("{command} >/dev/full"));
+        assert!(!answer.stderr.contains("panicked"), "{command}: {}", answer.stderr);
+        if command != "--help" {
+            assert_eq!(answer.code, 111, "{command}: {}", answer.stderr);
+            assert!(answer.stderr.contains("unable to write to standard output: No space left"), "{}", answer.stderr);
+        }
+    }
+}
+
+#[test]
+fn progress_is_never_shown_where_standard_error_is_no_terminal() {
+    let host = MailHost::sample();
+    let lines: String = (0..300).map(|n| format!("=user{n}:carol:7:7:/home/carol:-:x{n}:\n")).collect();
+    host.write("/var/qmail/users/assign", lines + ".\n");
+    for n in 0..300 {
+        host.folder(&format!("/home/user{n}"));
+    }
+    let lines: String = (0..300).map(|n| format!("=user{n}:u:7:7:/home/user{n}:::\n")).collect();
+    host.write("/var/qmail/users/assign", lines + ".\n");
+    let answer = host.rebuild();
+    assert!(!answer.stderr.contains("reading") && !answer.stderr.contains('\r'), "{}", answer.stderr);
+    if !support::has("script") {
+        return skip("progress on a terminal", "script(1) is not installed");
+    }
+    let command = format!("{} --root {} rebuild", env!("CARGO_BIN_EXE_qmail-updater"), host.root().display());
+    let terminal = Command::new("script").args(["-qec", &command, "/dev/null"]).stdin(Stdio::null()).output().unwrap();
+    let shown = String::from_utf8_lossy(&terminal.stdout).into_owned();
+    assert!(shown.contains("rebuild done"), "{shown}");
+    assert!(shown.contains("/300 homes") || shown.contains("/301 homes") || shown.contains("/302 homes"), "{shown}");
+}
+
+#[test]
+fn accounts_from_elsewhere_make_local_domains_accept_what_users_assign_does_not_decide() {
+    let host = MailHost::sample();
+    host.write("/etc/nsswitch.conf", "passwd: files ldap\n");
+    let answer = host.rebuild();
+    assert!(answer.stderr.contains("nsswitch.conf: passwd names more than files"), "{}", answer.stderr);
+    let asked = ["anybody@mail.example.org", "carol-sports@mail.example.org", "nobody@example.com"];
+    assert_eq!(host.answers(&asked), ["accept", "refuse", "refuse"]);
+    host.write("/etc/nsswitch.conf", "passwd: files systemd\n");
+    host.rebuild();
+    assert_eq!(host.answers(&asked), ["refuse", "refuse", "refuse"]);
+}
+
+#[test]
+fn an_account_counts_when_it_owns_its_home_where_anybody_can_see_it() {
+    let host = MailHost::sample();
+    let (uid, gid) = if is_root() { (1001, 1001) } else { me() };
+    host.folder("/home/closed/dan").folder("/home/erin").folder("/home/frank");
+    for home in ["/home/closed/dan", "/home/erin"] {
+        if is_root() {
+            host.own(home, uid, gid);
+        }
+    }
+    let frank = uid + 1;
+    let account = |name: &str, uid: u32, home: &str| format!("{name}:x:{uid}:{gid}::{home}:/bin/sh\n");
+    let passwd = account("dan", uid, "/home/closed/dan")
+        + &account("erin", uid, "/home/erin")
+        + &account("frank", frank, "/home/frank");
+    host.write("/etc/passwd", passwd + "alias:x:7790:2108::/var/qmail/alias:/bin/true\n");
+    host.mode("/home/closed", 0o750);
+    host.rebuild();
+    let asked = ["erin", "erin-x", "frank", "dan"].map(|name| format!("{name}@mail.example.org"));
+    let answers = host.answers(&asked.each_ref().map(String::as_str));
+    assert_eq!(answers, ["accept", "refuse", "refuse", "refuse"], "no stranger sees /home/closed/dan");
+    host.mode("/home/closed", 0o755);
+    host.rebuild();
+    assert_eq!(host.answers(&["dan@mail.example.org"]), ["accept"]);
+}
+
+#[test]
+fn users_cdb_counts_without_users_assign_and_is_compared_with_it() {
+    let host = MailHost::sample();
+    let home = "/home/vpopmail/domains/example.com";
+    let record = format!("example.com\0{}\0{}\0{home}\0-\0\0", 89, 89);
+    let image = qmail_updater::cdb::image([(&b"!example.com-"[..], record.as_bytes()), (&b""[..], b"-")]).unwrap();
+    host.write("/var/qmail/users/cdb", &image);
+    let answer = host.rebuild();
+    assert!(
+        answer.stderr.contains("users/cdb: not what") && answer.stderr.contains("run qmail-newu"),
+        "{}",
+        answer.stderr
+    );
+    host.write("/var/qmail/users/assign", format!("+example.com-:example.com:89:89:{home}:-::\n.\n"));
+    assert!(!host.rebuild().stderr.contains("users/cdb"));
+    host.remove("/var/qmail/users/assign");
+    let answer = host.rebuild();
+    assert!(answer.stderr.contains("users/assign: no such file; what"), "{}", answer.stderr);
+    assert_eq!(host.answers(&["ann@example.com", "nobody@example.com"]), ["accept", "refuse"]);
+    host.write("/var/qmail/users/cdb", &image[..image.len() - 3]);
+    let answer = host.run(&["rebuild"]);
+    assert_eq!(answer.code, 100, "{}", answer.stderr);
+    assert!(answer.stderr.contains("users/cdb: corrupt"), "{}", answer.stderr);
+}

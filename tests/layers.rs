@@ -1,0 +1,81 @@
+//! The rules of lib.rs, held against the code: who uses whom, and who alone may touch the disk, spawn or print.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// Every source file by its room, with comments and the tests at its end cut off.
+fn sources() -> Vec<(String, PathBuf, String)> {
+    fn walk(folder: &Path, found: &mut Vec<PathBuf>) {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                walk(&path, found);
+            } else {
+                found.push(path);
+            }
+        }
+    }
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut files = Vec::new();
+    walk(&folder, &mut files);
+    let room = |path: &Path| {
+        let first = path.strip_prefix(&folder).unwrap().components().next().unwrap();
+        Path::new(&first).file_stem().unwrap().to_str().unwrap().to_owned()
+    };
+    let code = |path: &Path| {
+        let text = fs::read_to_string(path).unwrap();
+        let text = text.split("#[cfg(test)]").next().unwrap().to_owned();
+        text.lines().filter(|line| !line.trim_start().starts_with("//")).map(|line| format!("{line}\n")).collect()
+    };
+    files.into_iter().map(|path| (room(&path), path.clone(), code(&path))).collect()
+}
+
+/// The table in lib.rs: the rooms, and whom each may use.
+fn rules() -> BTreeMap<String, BTreeSet<String>> {
+    let text = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("src/lib.rs")).unwrap();
+    let rows = text.lines().filter_map(|line| line.strip_prefix("//! | [`"));
+    let rule = |row: &str| {
+        let (room, rest) = row.split_once("`]").unwrap();
+        let uses = rest.trim_end_matches(" |").rsplit_once('|').unwrap().1;
+        (room.to_owned(), uses.split_whitespace().map(str::to_owned).collect())
+    };
+    rows.map(rule).collect()
+}
+
+#[test]
+fn each_room_uses_whom_lib_rs_says_and_nobody_else() {
+    let rules = rules();
+    let mut used: BTreeMap<String, BTreeSet<String>> =
+        rules.keys().map(|room| (room.clone(), BTreeSet::new())).collect();
+    for (room, path, code) in sources() {
+        for (_, rest) in code.match_indices("crate::").map(|(at, name)| code.split_at(at + name.len())) {
+            let name: String = rest.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect();
+            assert!(!name.is_empty(), "{}: a braced import hides whom it uses", path.display());
+            if name != room && room != "lib" && room != "main" {
+                used.get_mut(&room).unwrap_or_else(|| panic!("lib.rs has no room {room}")).insert(name);
+            }
+        }
+    }
+    assert_eq!(used, rules);
+}
+
+#[test]
+fn few_rooms_touch_the_disk_one_spawns_and_one_prints_to_standard_error() {
+    // What gives it away, and who may.
+    let rules: [(&str, &[&str]); 8] = [
+        ("std::process", &["commands", "main"]),
+        ("stderr()", &["report"]),
+        ("eprint", &[]),
+        ("stdout()", &["answers"]),
+        ("std::fs", &["root", "publish", "lock", "cdb"]),
+        ("nix::fcntl", &["root", "lock"]),
+        ("SystemTime", &["rebuild"]),
+        ("std::env", &[]),
+    ];
+    for (room, path, code) in sources() {
+        for (sign, rooms) in rules {
+            assert!(!code.contains(sign) || rooms.contains(&room.as_str()), "{} holds {sign}", path.display());
+        }
+    }
+}

@@ -1,0 +1,165 @@
+//! auth.cdb: who may log in, with which data (rule book, "Logins").
+
+mod support;
+
+use std::fs;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use support::{MailHost, is_root, me};
+
+const COM: &str = "/home/vpopmail/domains/example.com";
+
+fn keys(host: &MailHost) -> Vec<String> {
+    host.rebuild();
+    host.logins().into_keys().collect()
+}
+
+/// The sample host with one mailbox in example.com, and no authvars.
+fn one_mailbox(record: &str) -> MailHost {
+    let host = MailHost::sample();
+    host.remove("/var/qmail/control/authvars").remove("/home/vpopmail/etc/defaultdomain");
+    host.mailboxes(COM, &[record]).mailboxes("/home/vpopmail/domains/example.net", &[]);
+    host
+}
+
+#[test]
+fn every_domain_of_users_assign_has_its_logins_alias_domains_too() {
+    let host = one_mailbox("ann:$1$a$b:1:0:N:/d:Q");
+    // Neither virtualdomains nor .qmail-default is asked, and a domain needs no dot.
+    host.write("/var/qmail/control/virtualdomains", "").remove(&format!("{COM}/.qmail-default"));
+    host.write("/var/qmail/users/assign", format!("+Example.COM-:x:89:89:{COM}:-::\n+local-:x:89:89:{COM}:-::\n.\n"));
+    assert_eq!(keys(&host), ["ann@example.com", "ann@local"]);
+}
+
+#[test]
+fn effective_flags_decide() {
+    let limits = format!("{COM}/.qmailadmin-limits");
+    for (record, own_limits, default_limits, may) in [
+        ("ann:$1$a$b:1:0:N:/d:Q", None, "", true),
+        ("ann:$1$a$b:1:2048:N:/d:Q", None, "", false),
+        ("ann:$1$a$b:1:26:N:/d:Q", None, "", true),
+        ("ann:$1$a$b:1:0:N:/d:Q", Some("disable_smtp 0\n"), "", false),
+        ("ann:$1$a$b:1:8192:N:/d:Q", Some("disable_smtp\n"), "", true),
+        ("ann:$1$a$b:1:0:N:/d:Q", None, "disable_smtp\n", false),
+        ("ann:$1$a$b:1:0:N:/d:Q", Some("maxforwards -1\n"), "disable_smtp\n", true),
+        ("ann:$1$a$b:1", None, "", false),
+        ("Ann:$1$a$b:1:0:N:/d:Q", None, "", false),
+        ("ann:{MD5-CRYPT}$1$a$b:1:0:N:/d:Q", None, "", true),
+        ("ann::1:0:N:/d:Q", None, "", false),
+        ("ann:!$1$a$b:1:0:N:/d:Q", None, "", false),
+    ] {
+        let host = one_mailbox(record);
+        if let Some(own_limits) = own_limits {
+            host.write(&limits, own_limits);
+        }
+        host.write("/home/vpopmail/etc/vlimits.default", default_limits);
+        host.rebuild();
+        let logins = host.logins();
+        assert_eq!(
+            logins.get("ann@example.com").map(String::as_str),
+            may.then_some("$1$a$b"),
+            "{record} {own_limits:?}"
+        );
+        assert_eq!(logins.len(), if may { 2 } else { 0 }, "example.com and its alias example.edu: {logins:?}");
+    }
+}
+
+#[test]
+fn the_default_domain_logs_in_by_bare_names() {
+    let host = one_mailbox("ann:$1$a$b:1:0:N:/d:Q");
+    host.mailboxes(COM, &["ann:$1$a$b:1:0:N:/d:Q", "a/b:$1$a$b:1:0:N:/d:Q", "it's:$1$a$b:1:0:N:/d:Q"]);
+    host.write("/home/vpopmail/etc/defaultdomain", "  Example.COM \nexample.net\n");
+    let bare: Vec<String> = keys(&host).into_iter().filter(|login| !login.contains('@')).collect();
+    assert_eq!(bare, ["ann", "it's"]);
+    host.write("/home/vpopmail/etc/defaultdomain", "example.org\n");
+    let answer = host.rebuild();
+    assert!(
+        answer.stderr.contains("defaultdomain: line 1: \"example.org\" is no domain of users/assign"),
+        "{}",
+        answer.stderr
+    );
+    assert!(host.logins().keys().all(|login| login.contains('@')));
+}
+
+#[test]
+fn authvars_are_published_sorted_by_name_and_the_most_specific_wins() {
+    let host = one_mailbox("ann:$1$a$b:1:0:N:/d:Q");
+    host.write("/home/vpopmail/etc/defaultdomain", "example.com\n");
+    host.write(
+        "/var/qmail/control/authvars",
+        "* B=\"1\",A=\"1\"\n@EXAMPLE.com B=\"2, or 3\" , C=\"\"\nann@example.com A=\"9\"\n",
+    );
+    host.rebuild();
+    let logins = host.logins();
+    let full = "$1$a$b,A=\"9\",B=\"2, or 3\",C=\"\"";
+    assert_eq!(logins["ann@example.com"], full);
+    assert_eq!(logins["ann"], full, "a bare login counts as one of the default domain");
+    assert_eq!(logins["ann@example.edu"], "$1$a$b,A=\"1\",B=\"1\"");
+}
+
+#[test]
+fn an_expired_login_is_left_out_and_the_others_say_when() {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
+    let host = one_mailbox("ann:$1$a$b:1:0:N:/d:Q");
+    let (past, future) = (now - 1, now + 86_400);
+    let line = format!("@example.com PASSWORD_EXPIRES=\"{past}\"\n@example.edu PASSWORD_EXPIRES=\"{future}\"\n");
+    host.write("/var/qmail/control/authvars", line);
+    host.rebuild();
+    let logins = host.logins();
+    assert_eq!(logins.keys().collect::<Vec<_>>(), ["ann@example.edu"]);
+    assert_eq!(logins["ann@example.edu"], format!("$1$a$b,PASSWORD_EXPIRES=\"{future}\""));
+}
+
+#[test]
+fn system_accounts_log_in_when_asked_for_and_the_default_domain_comes_first() {
+    let (uid, gid) = if is_root() { (1001, 1001) } else { me() };
+    let host = one_mailbox("ann:$1$a$b:1:0:N:/d:Q");
+    host.write("/home/vpopmail/etc/defaultdomain", "example.com\n");
+    let names = ["ann", "carol", "locked", "expired", "Upper", "homeless"];
+    let account = |name: &&str| {
+        let home = if *name == "homeless" { "/home/gone" } else { "/home/carol" };
+        format!("{name}:x:{uid}:{gid}::{home}:/bin/sh\n")
+    };
+    host.write("/etc/passwd", names.iter().map(account).collect::<String>() + "root:x:0:0::/root:/bin/sh\n");
+    if is_root() {
+        host.own("/home/carol", uid, gid);
+    }
+    let shadow = "root:$6$r$r:1:0:99999:7:::\nann:$6$s$a:1::::::\ncarol:$6$s$c:1:0:99999:7:::\nlocked:!$6$s$l:1::::::\n\
+                  expired:$6$s$e:1:0:9:7:::\nUpper:$6$s$u:1::::::\nhomeless:$6$s$h:1::::::\n";
+    host.write("/etc/shadow", shadow);
+    let before = keys(&host);
+    assert_eq!(before, ["ann", "ann@example.com", "ann@example.edu"]);
+    let answer = host.run(&["--auth-system-users", "rebuild"]);
+    assert_eq!(answer.code, 0, "{}", answer.stderr);
+    let logins = host.logins();
+    assert_eq!(logins.keys().collect::<Vec<_>>(), ["ann", "ann@example.com", "ann@example.edu", "carol"]);
+    assert_eq!((&logins["ann"][..], &logins["carol"][..]), ("$1$a$b", "$6$s$c"));
+    fs::remove_file(host.path("/etc/shadow")).unwrap();
+    let answer = host.run(&["--auth-system-users", "rebuild"]);
+    assert_eq!(answer.code, 111);
+    assert!(answer.stderr.contains("unable to read") && answer.stderr.contains("etc/shadow"), "{}", answer.stderr);
+}
+
+#[test]
+fn the_text_vpasswd_counts_only_without_a_vpasswd_cdb() {
+    let host = one_mailbox("ann:$1$a$b:1:0:N:/d:Q");
+    assert!(
+        !keys(&host).contains(&"carla@example.com".to_owned()) && keys(&host).contains(&"ann@example.com".to_owned())
+    );
+    host.remove(&format!("{COM}/vpasswd.cdb"));
+    assert!(keys(&host).contains(&"bob@example.com".to_owned()));
+}
+
+#[test]
+fn no_hash_is_ever_shown_but_by_list_logins_for_cdbmake() {
+    let host = one_mailbox("ann:$1$salt$secrethash:1:0:N:/d:Q:clearpassword");
+    for arguments in [&["rebuild", "--dry-run"][..], &["rebuild"], &["list", "logins"], &["explain", "ann@example.com"]]
+    {
+        let answer = host.run(arguments);
+        let said = format!("{}{}", answer.stdout, answer.stderr);
+        assert!(said.contains("ann") || said.contains("logins="), "{said}");
+        assert!(!said.contains("secrethash") && !said.contains("clearpassword"), "{said}");
+    }
+    let raw = host.run(&["list", "logins", "--format", "cdbmake"]).stdout;
+    assert_eq!(raw, "+15,18:ann@example.com->$1$salt$secrethash\n+15,18:ann@example.edu->$1$salt$secrethash\n\n");
+}

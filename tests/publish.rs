@@ -1,0 +1,270 @@
+//! Publishing: whole files or the old ones, at any moment, with the right owner and mode, readable by independent
+//! readers of the format.
+
+mod support;
+
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::os::unix::process::ExitStatusExt;
+use std::process::{Command, Stdio};
+use std::time::Instant;
+
+use support::{MailHost, has, is_root, me, output_of, skip};
+
+const FILES: [&str; 2] = ["validrcptto.cdb", "auth.cdb"];
+
+fn contents(host: &MailHost) -> [Vec<u8>; 2] {
+    FILES.map(|name| fs::read(host.published(name)).unwrap())
+}
+
+/// Inode, and mode with the kind bits cut off.
+fn look(host: &MailHost, name: &str) -> (u64, u32, (u32, u32)) {
+    let meta = fs::metadata(host.published(name)).unwrap();
+    (meta.ino(), meta.mode() & 0o7777, (meta.uid(), meta.gid()))
+}
+
+/// What lies in the folder of the published files.
+fn litter(host: &MailHost) -> Vec<String> {
+    let names = fs::read_dir(host.path("/var/qmail/control")).unwrap();
+    let names = names.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    names.filter(|name| name.starts_with('.')).collect()
+}
+
+/// The sample host with a domain large enough that a rebuild takes some time.
+fn large(mailboxes: usize) -> MailHost {
+    let host = MailHost::sample();
+    let lines: Vec<String> = (0..mailboxes).map(|n| format!("user{n}:$1$salt$hash{n}:1:0:N:/d:Q")).collect();
+    let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
+    host.mailboxes("/home/vpopmail/domains/example.com", &lines);
+    host
+}
+
+#[test]
+fn modes_are_right_under_any_umask_and_unchanged_files_stay() {
+    let host = MailHost::sample();
+    let binary = env!("CARGO_BIN_EXE_qmail-updater");
+    let script = format!("umask 077; exec {binary} --root {} rebuild", host.root().display());
+    assert!(Command::new("sh").args(["-c", &script]).stderr(Stdio::null()).status().unwrap().success());
+    assert_eq!(look(&host, "validrcptto.cdb").1, 0o644);
+    assert_eq!(look(&host, "auth.cdb").1, 0o640);
+    assert_eq!(look(&host, "auth.cdb").2, me());
+    assert_eq!(fs::metadata(host.path("/run/qmail-updater")).unwrap().mode() & 0o777, 0o750);
+
+    let before = FILES.map(|name| look(&host, name));
+    let answer = host.rebuild();
+    assert!(answer.stderr.contains("validrcptto.cdb unchanged recipients="), "{}", answer.stderr);
+    assert_eq!(before, FILES.map(|name| look(&host, name)));
+
+    // One table changes, the other stays.
+    host.write("/home/vpopmail/domains/example.com/.qmail-new", "&x@y.test\n");
+    host.rebuild();
+    assert_ne!(before[0].0, look(&host, "validrcptto.cdb").0);
+    assert_eq!(before[1], look(&host, "auth.cdb"));
+    assert_eq!(host.answers(&["new@example.com"]), ["accept"]);
+}
+
+#[test]
+fn a_table_that_others_may_read_is_made_right_again() {
+    let host = MailHost::sample();
+    host.rebuild();
+    host.mode("/var/qmail/control/auth.cdb", 0o644);
+    host.rebuild();
+    assert_eq!(look(&host, "auth.cdb").1, 0o640);
+}
+
+#[test]
+fn the_same_sources_give_the_same_bytes_for_any_number_of_threads() {
+    let host = large(300);
+    host.rebuild();
+    let first = contents(&host);
+    for threads in ["1", "2", "3", "8"] {
+        FILES.iter().for_each(|name| fs::remove_file(host.published(name)).unwrap());
+        assert_eq!(host.run(&["rebuild", "--threads", threads]).code, 0);
+        assert!(first == contents(&host), "{threads} threads");
+    }
+}
+
+#[test]
+fn auth_cdb_gets_its_owner_or_keeps_the_old_one() {
+    if !is_root() {
+        return skip("owners of auth.cdb", "only root can give files away");
+    }
+    let host = MailHost::sample();
+    host.write("/etc/group", "root:x:0:\nnofiles:x:4242:\n");
+    assert_eq!(host.run(&["rebuild", "--auth-owner", "vpopmail:nofiles"]).code, 0);
+    assert_eq!(look(&host, "auth.cdb").2, (89, 4242), "names of the host below the root");
+    let inode = look(&host, "auth.cdb").0;
+    host.rebuild();
+    assert_eq!(look(&host, "auth.cdb").2, (89, 4242), "those of the file it replaces");
+    assert_eq!(look(&host, "auth.cdb").0, inode);
+    assert_eq!(host.run(&["rebuild", "--auth-owner", "0:7"]).code, 0);
+    assert_eq!(look(&host, "auth.cdb").2, (0, 7), "numbers");
+    for owner in ["nobody-here:nofiles", "root:nobody-here", "root"] {
+        let answer = host.run(&["rebuild", "--auth-owner", owner]);
+        assert_eq!(answer.code, 100, "{}", answer.stderr);
+        assert!(answer.stderr.contains(&format!("--auth-owner \"{owner}\"")), "{}", answer.stderr);
+    }
+}
+
+#[test]
+fn a_symbolic_link_is_published_at_its_target_when_nobody_else_can_lead_it_away() {
+    let host = MailHost::sample();
+    host.folder("/srv/tables");
+    // An absolute link is taken below the root, and need not lead to a file yet.
+    host.link("/var/qmail/control/validrcptto.cdb", "/srv/tables/validrcptto.cdb");
+    host.link("/var/qmail/control/auth.cdb", "../../../srv/tables/auth.cdb");
+    host.rebuild();
+    for name in FILES {
+        assert!(host.published(name).is_symlink(), "{name}");
+        assert!(host.path("/srv/tables").join(name).metadata().unwrap().is_file(), "{name}");
+    }
+    if !is_root() {
+        return skip("a link in somebody else's folder", "only root can give folders away");
+    }
+    host.own("/srv/tables", 4242, 4242);
+    let answer = host.run(&["rebuild"]);
+    assert_eq!(answer.code, 111, "{}", answer.stderr);
+    assert!(answer.stderr.contains("/srv/tables belongs to uid 4242"), "{}", answer.stderr);
+}
+
+#[test]
+fn a_table_that_cannot_be_written_leaves_both_as_they_are() {
+    let host = MailHost::sample();
+    host.rebuild();
+    let before = contents(&host);
+    host.write("/home/vpopmail/domains/example.com/.qmail-new", "&x@y.test\n");
+    let script = format!(
+        "ulimit -f 0; trap '' XFSZ; exec {} --root {} rebuild",
+        env!("CARGO_BIN_EXE_qmail-updater"),
+        host.root().display()
+    );
+    let output = Command::new("bash").args(["-c", &script]).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(111), "{said}");
+    assert!(said.contains("fatal: unable to write") && said.contains("File too large"), "{said}");
+    assert!(said.contains("the old files stay"), "{said}");
+    assert!(before == contents(&host));
+    assert_eq!(litter(&host), [""; 0]);
+}
+
+#[test]
+fn killed_at_any_moment_the_files_are_whole_and_old_or_new() {
+    const TRIES: u32 = 100;
+    let host = large(3_000);
+    host.rebuild();
+    let old = contents(&host);
+    host.write("/home/vpopmail/domains/example.com/.qmail-new", "&x@y.test\n");
+    host.write("/var/qmail/control/authvars", "* DATABYTES=\"1\"\n");
+    let start = Instant::now();
+    host.rebuild();
+    let (new, takes) = (contents(&host), start.elapsed());
+    assert!(old[0] != new[0] && old[1] != new[1]);
+    let mut killed = 0;
+    for number in 0..TRIES {
+        FILES.iter().zip(&old).for_each(|(name, old)| fs::write(host.published(name), old).unwrap());
+        let mut child = host.command(&["rebuild"]).stderr(Stdio::null()).spawn().unwrap();
+        // The moment is the test: it is spread over the running time, and somewhat beyond it.
+        let (start, moment) = (Instant::now(), takes * number * 11 / (TRIES * 10));
+        while start.elapsed() < moment {
+            std::hint::spin_loop();
+        }
+        let _ = child.kill();
+        killed += u32::from(child.wait().unwrap().signal().is_some());
+        for ((name, old), new) in FILES.iter().zip(&old).zip(&new) {
+            let now = fs::read(host.published(name)).unwrap();
+            assert!(now == *old || now == *new, "{name} is neither old nor new after {moment:?}");
+        }
+    }
+    assert!(killed >= TRIES / 4, "only {killed} of {TRIES} were killed in time");
+    host.rebuild();
+    assert!(new == contents(&host));
+    assert_eq!(litter(&host), [""; 0]);
+}
+
+#[test]
+fn what_a_killed_rebuild_left_behind_goes_and_what_another_still_writes_stays() {
+    let host = MailHost::sample();
+    host.write("/var/qmail/control/.validrcptto.cdb.aBc123.tmp", "torn");
+    host.write("/var/qmail/control/.auth.cdb.aBc123.tmp", "torn");
+    host.write("/var/qmail/control/.auth.cdb.locked.tmp", "being written");
+    host.write("/var/qmail/control/.mine", "not a temporary file");
+    let writer = fs::File::open(host.path("/var/qmail/control/.auth.cdb.locked.tmp")).unwrap();
+    writer.lock().unwrap();
+    host.rebuild();
+    let mut left = litter(&host);
+    left.sort();
+    assert_eq!(left, [".auth.cdb.locked.tmp", ".mine"]);
+}
+
+#[test]
+fn two_rebuilds_at_once_go_one_after_the_other() {
+    let host = large(2_000);
+    let spawn = || host.command(&["rebuild"]).stderr(Stdio::piped()).spawn().unwrap();
+    let children = [spawn(), spawn(), spawn()];
+    let outputs = children.map(|child| child.wait_with_output().unwrap());
+    let said = outputs.map(|output| {
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.success(), "{said}");
+        said
+    });
+    let published = said.iter().filter(|said| said.contains("validrcptto.cdb published")).count();
+    assert_eq!(published, 1, "the others find it unchanged: {said:?}");
+}
+
+#[test]
+fn a_rebuild_waits_for_the_lock() {
+    let host = MailHost::sample();
+    host.folder("/run/qmail-updater");
+    let lock = fs::File::create(host.path("/run/qmail-updater/lock")).unwrap();
+    lock.lock().unwrap();
+    let mut child = host.command(&["rebuild"]).stderr(Stdio::null()).spawn().unwrap();
+    // It holds the lock file open as soon as it waits for it.
+    let files = format!("/proc/{}/fd", child.id());
+    let path = host.path("/run/qmail-updater/lock");
+    while !fs::read_dir(&files).unwrap().any(|fd| fs::read_link(fd.unwrap().path()).is_ok_and(|to| to == path)) {
+        assert!(child.try_wait().unwrap().is_none(), "it did not wait");
+    }
+    assert!(child.try_wait().unwrap().is_none() && !host.published("validrcptto.cdb").exists());
+    drop(lock);
+    assert!(child.wait().unwrap().success());
+    assert!(host.published("validrcptto.cdb").exists());
+}
+
+#[test]
+fn independent_readers_find_what_lookup_finds() {
+    let programs = ["cdb", "cdbget", "cdbdump"];
+    if let Some(missing) = programs.iter().find(|program| !has(program)) {
+        return skip("independent readers of cdb", &format!("{missing} is not installed (tinycdb, freecdb)"));
+    }
+    let host = large(50);
+    host.rebuild();
+    for (name, what) in [("validrcptto.cdb", "recipients"), ("auth.cdb", "logins")] {
+        let file = host.published(name);
+        let sorted = |text: Vec<u8>| {
+            let text = String::from_utf8(text).unwrap();
+            let mut lines: Vec<String> = text.lines().map(str::to_owned).collect();
+            lines.sort_unstable();
+            lines
+        };
+        let listed = sorted(host.run(&["list", what, "--format", "cdbmake"]).stdout.into_bytes());
+        assert_eq!(sorted(output_of("cdb", &["-d", file.to_str().unwrap()])), listed, "cdb -d {name}");
+        let dumped = Command::new("cdbdump").stdin(fs::File::open(&file).unwrap()).output().unwrap();
+        assert_eq!(sorted(dumped.stdout), listed, "cdbdump {name}");
+    }
+    let file = host.published("validrcptto.cdb");
+    let addresses =
+        ["user7@example.com", "list-default@example.edu", "@example.net", "spamtrap@example.net", "postmaster"];
+    for address in addresses {
+        let ours = host.run(&["lookup", address]);
+        let tinycdb = output_of("cdb", &["-q", file.to_str().unwrap(), address]);
+        let freecdb = Command::new("cdbget").arg(address).stdin(fs::File::open(&file).unwrap()).output().unwrap();
+        assert!(freecdb.status.success(), "{address}");
+        assert_eq!(tinycdb, freecdb.stdout, "{address}");
+        let answer = if tinycdb.starts_with(b"-") { "refuse" } else { "accept" };
+        assert_eq!(ours.stdout, format!("{answer}\t{address}\t{address}\n"));
+    }
+    let nobody =
+        Command::new("cdbget").arg("user50@example.com").stdin(fs::File::open(&file).unwrap()).output().unwrap();
+    assert!(!nobody.status.success());
+    assert_eq!(host.run(&["lookup", "user50@example.com"]).code, 1);
+}
