@@ -7,7 +7,7 @@ use std::os::unix::ffi::OsStrExt;
 
 use crate::cdb;
 use crate::cli::{Format, Table};
-use crate::delivery::{Trail, deliver};
+use crate::delivery::{Delivery, Trail, deliver};
 use crate::error::{Error, show_path};
 use crate::logins::Login;
 use crate::rebuild::{HomeReader, Sink, build, read_host};
@@ -139,8 +139,8 @@ pub fn dry_run(settings: &Settings) -> Result<(), Error> {
 /// The records of a published file, of equal keys the first; none of what is missing or damaged.
 fn records(image: Option<&[u8]>) -> BTreeMap<&[u8], &[u8]> {
     let mut found = BTreeMap::new();
-    if let Some(cdb) = image.and_then(|image| cdb::Reader::new(image).ok()) {
-        for record in cdb.records().map_while(Result::ok) {
+    if let Some(cdb) = image.and_then(|image| cdb::Reader::new(image).ok()).filter(|cdb| cdb.check().is_ok()) {
+        for record in cdb.records() {
             found.entry(record.key).or_insert(record.data);
         }
     }
@@ -194,12 +194,11 @@ impl Published {
         let target = settings.recipients_target()?.0;
         let image = target
             .open()
-            .map_err(|cause| Error::io("open", &target.name, cause).then("qmail-smtpd answers 421 to every client"))?;
-        if let Err(corrupt) = cdb::Reader::new(&image) {
-            report::say(
-                report::Level::Alert,
-                &format!("{}: {corrupt}; qmail-smtpd refuses every recipient", show_path(&target.name)),
-            );
+            .map_err(|cause| Error::io("read", &target.name, cause).then("qmail-smtpd answers 421 to every client"))?;
+        if let Err(corrupt) = cdb::Reader::new(&image).and_then(|cdb| cdb.check()) {
+            let text =
+                format!("{}: {corrupt}; qmail-smtpd refuses what it does not find in it", show_path(&target.name));
+            report::say(report::Level::Alert, &text);
         }
         Ok(Published { image, break_byte: settings.layout.break_byte })
     }
@@ -210,7 +209,7 @@ impl Published {
     }
 
     /// What it answers, and whether that is what is wanted.
-    fn compared(&self, address: &[u8], wanted: bool) -> String {
+    fn compared(&self, address: &[u8], wanted: bool, delivery: &Delivery) -> String {
         let answer = self.lookup(address);
         let by = match &answer.key {
             Some(key) => format!("by its key {}", Shown(key)),
@@ -218,6 +217,7 @@ impl Published {
         };
         let answered = if answer.accepted { "accepted" } else { "refused" };
         let agrees = match (answer.accepted, wanted) {
+            _ if delivery.doubt.is_some() => "the published answer is kept while the source above cannot be read",
             (true, false) => "but should be refused: the host has changed since, or the table cannot say it",
             (false, true) => "but should be accepted: the host has changed since, or this spelling cannot be listed",
             _ => "as it should be",
@@ -234,7 +234,7 @@ pub fn explain(settings: &Settings, addresses: &[std::ffi::OsString]) -> Result<
     let mut notes = Vec::new();
     let host = read_host(settings, &mut notes)?;
     report::say_all(&notes);
-    let homes = HomeReader::new(&host, 1);
+    let homes = HomeReader::new(&host, settings);
     let published = Published::open(settings);
     let mut out = io::stdout().lock();
     let mut print = |number: usize, address: &[u8]| -> io::Result<()> {
@@ -261,7 +261,7 @@ pub fn explain(settings: &Settings, addresses: &[std::ffi::OsString]) -> Result<
             let path = settings.layout.root.path(&settings.validrcptto);
             let path = show_path(&path);
             match &published {
-                Ok(published) => writeln!(out, "  {path}: {}", published.compared(address, wanted))?,
+                Ok(published) => writeln!(out, "  {path}: {}", published.compared(address, wanted, &delivery))?,
                 Err(_) => writeln!(out, "  {path}: not published yet, or it cannot be read")?,
             }
         }

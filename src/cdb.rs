@@ -9,7 +9,7 @@ use std::fs::File;
 use std::io;
 
 /// The pointers to the 256 tables: what every cdb begins with.
-const HEADER: usize = 2048;
+pub const HEADER: usize = 2048;
 
 /// What is wrong with a cdb.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,10 +18,12 @@ pub enum Corrupt {
     TooShort,
     /// Larger than 4 GiB, which no pointer reaches.
     TooLong,
-    /// A pointer leads outside the file.
-    Pointer,
+    /// The tables are not where the pointers say, one behind the other up to the end of the file.
+    Tables,
     /// A record runs past the end of the records.
     Record,
+    /// A record cannot be found by its key.
+    Lost,
 }
 
 impl fmt::Display for Corrupt {
@@ -29,8 +31,9 @@ impl fmt::Display for Corrupt {
         f.write_str(match self {
             Corrupt::TooShort => "corrupt: shorter than a cdb's 2048 bytes of pointers",
             Corrupt::TooLong => "corrupt: longer than the 4 GiB of a cdb",
-            Corrupt::Pointer => "corrupt: a pointer leads outside the file (truncated?)",
+            Corrupt::Tables => "corrupt: its tables are not where its pointers say (truncated?)",
             Corrupt::Record => "corrupt: a record runs past the end of the records",
+            Corrupt::Lost => "corrupt: a record cannot be found by its key",
         })
     }
 }
@@ -58,15 +61,13 @@ pub struct Record<'a> {
 #[derive(Clone, Copy, Debug)]
 pub struct Reader<'a> {
     image: &'a [u8],
-    /// Where the records end and the tables begin.
-    end: usize,
 }
 
 impl<'a> Reader<'a> {
-    /// Takes the bytes of a cdb file; every pointer to a table must lead into the file.
+    /// Takes the bytes of a cdb file, as its own readers take them: whatever is wrong inside is only "not found".
     ///
     /// # Errors
-    /// What makes it no cdb, or a damaged one.
+    /// Too short or too long to be one.
     pub fn new(image: &'a [u8]) -> Result<Reader<'a>, Corrupt> {
         if image.len() < HEADER {
             return Err(Corrupt::TooShort);
@@ -74,16 +75,7 @@ impl<'a> Reader<'a> {
         if u32::try_from(image.len()).is_err() {
             return Err(Corrupt::TooLong);
         }
-        let mut end = image.len();
-        for table in 0..256 {
-            let (position, slots) = pair(image, table * 8).ok_or(Corrupt::TooShort)?;
-            let length = slots.checked_mul(8).ok_or(Corrupt::Pointer)?;
-            if position < HEADER || position.checked_add(length).is_none_or(|stop| stop > image.len()) {
-                return Err(Corrupt::Pointer);
-            }
-            end = end.min(position);
-        }
-        Ok(Reader { image, end })
+        Ok(Reader { image })
     }
 
     /// The data of the first record with this key, as `cdb_find` finds it: a damaged record ends the search.
@@ -92,7 +84,7 @@ impl<'a> Reader<'a> {
         let (position, slots) = pair(self.image, (hash as usize & 0xff) * 8)?;
         let first = (hash as usize >> 8).checked_rem(slots)?;
         for slot in (first..slots).chain(0..first) {
-            let (slot_hash, record) = pair(self.image, position + slot * 8)?;
+            let (slot_hash, record) = pair(self.image, position.checked_add(slot.checked_mul(8)?)?)?;
             if record == 0 {
                 return None;
             }
@@ -106,25 +98,34 @@ impl<'a> Reader<'a> {
         None
     }
 
-    /// All records in the order in which they were written. Ends after the first damaged one.
-    pub fn records(&self) -> impl Iterator<Item = Result<Record<'a>, Corrupt>> + use<'a> {
+    /// All records in the order in which they were written; of a damaged cdb nothing after the first damage.
+    pub fn records(&self) -> impl Iterator<Item = Record<'a>> + use<'a> {
         let reader = *self;
+        let end = check_tables(self.image, self.image.len()).unwrap_or(HEADER);
         let mut position = HEADER;
         std::iter::from_fn(move || {
-            if position >= reader.end {
-                return None;
-            }
-            match reader.record_at(position, reader.end) {
-                Ok((record, next)) => {
-                    position = next;
-                    Some(Ok(record))
-                }
-                Err(corrupt) => {
-                    position = reader.end;
-                    Some(Err(corrupt))
-                }
-            }
+            let (record, next) = (position < end).then(|| reader.record_at(position, end).ok()).flatten()?;
+            position = next;
+            Some(record)
         })
+    }
+
+    /// Makes sure that the cdb is whole: its tables fill the file behind the records, and every record is found by its
+    /// key.
+    ///
+    /// # Errors
+    /// The first damage.
+    pub fn check(&self) -> Result<(), Corrupt> {
+        let end = check_tables(self.image, self.image.len())?;
+        let mut position = HEADER;
+        while position < end {
+            let (record, next) = self.record_at(position, end)?;
+            if self.find(record.key).is_none() {
+                return Err(Corrupt::Lost);
+            }
+            position = next;
+        }
+        Ok(())
     }
 
     /// The record at `position` and where the next one begins; it must end by `limit`.
@@ -135,6 +136,27 @@ impl<'a> Reader<'a> {
         let next = data_start.checked_add(data_length).filter(|next| *next <= limit).ok_or(Corrupt::Record)?;
         Ok((Record { key: &self.image[key_start..data_start], data: &self.image[data_start..next] }, next))
     }
+}
+
+/// Looks at the pointers that a cdb of `length` bytes begins with: the 256 tables must stand one behind the other, the
+/// last one ending the file. Where the first begins, the records end.
+///
+/// # Errors
+/// They do not.
+pub fn check_tables(header: &[u8], length: usize) -> Result<usize, Corrupt> {
+    let (first, _) = pair(header, 0).ok_or(Corrupt::TooShort)?;
+    let mut next = first;
+    for table in 0..256 {
+        let (position, slots) = pair(header, table * 8).ok_or(Corrupt::TooShort)?;
+        if position != next {
+            return Err(Corrupt::Tables);
+        }
+        next = slots.checked_mul(8).and_then(|size| position.checked_add(size)).ok_or(Corrupt::Tables)?;
+    }
+    if first < HEADER || next != length {
+        return Err(Corrupt::Tables);
+    }
+    Ok(first)
 }
 
 /// Two little-endian u32 at `position`, as sizes.

@@ -4,6 +4,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::builder::BoolishValueParser;
+use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 
 /// Rebuilds validrcptto.cdb and auth.cdb, the recipient and login tables of a qmail and vpopmail host.
@@ -17,6 +18,42 @@ pub struct Cli {
     /// What to do.
     #[command(subcommand)]
     pub command: Command,
+}
+
+impl Cli {
+    /// Reads the arguments and the environment.
+    ///
+    /// # Errors
+    /// Help or version were asked for, or something cannot be used.
+    pub fn read() -> Result<Cli, Refusal> {
+        Cli::try_parse()
+            .map_err(|error| if error.use_stderr() { Refusal::Misuse(one_line(&error)) } else { Refusal::Help(error) })
+    }
+}
+
+/// Why there is nothing to do.
+pub enum Refusal {
+    /// Help or version, to be printed.
+    Help(clap::Error),
+    /// What is wrong, in one line.
+    Misuse(String),
+}
+
+/// What clap says about a misuse, in one line, with the environment variable that may be meant.
+fn one_line(error: &clap::Error) -> String {
+    let text = error.render().to_string();
+    let said: Vec<&str> = text.lines().map(str::trim).take_while(|line| !line.starts_with("Usage:")).collect();
+    let said = said.into_iter().filter(|line| !line.is_empty() && !line.starts_with("For more information"));
+    let said = said.collect::<Vec<_>>().join("; ").replace(":; ", ": ").replace("; [", " [");
+    let mut said = said.strip_prefix("error: ").unwrap_or(&said).to_owned();
+    if error.kind() != ErrorKind::UnknownArgument
+        && let Some(ContextValue::String(argument)) = error.get(ContextKind::InvalidArg)
+        && let Some(option) = argument.strip_prefix("--")
+    {
+        let option = option.split(' ').next().unwrap_or_default();
+        said.push_str(&format!("; QMAIL_UPDATER_{} may hold it", option.to_uppercase().replace('-', "_")));
+    }
+    said + "; --help says more"
 }
 
 /// Settings of the host, as they are typed.

@@ -10,7 +10,7 @@ use crate::error::show_path;
 use crate::host::assign::{Assignment, Match};
 use crate::host::dot_qmail::{Catchall, DotQmail, Instruction, Opening, Program};
 use crate::host::vpopmail::{
-    ADDRESS_MAX, BOUNCE_MAIL, COMPILED, Mailbox, Mailboxes, TEXT, is_legal_host, is_legal_name,
+    ABSENT, ADDRESS_MAX, BOUNCE_MAIL, COMPILED, Mailbox, Mailboxes, TEXT, is_legal_host, is_legal_name,
 };
 use crate::host::{Home, HomeState, Homes, Host};
 use crate::root::Who;
@@ -206,7 +206,10 @@ pub fn route<'a>(host: &'a Host, address: &[u8], trail: &mut Trail) -> Route<'a>
         whole
     };
     if address.first() == Some(&b'@') {
-        trail.add(|| (host.control_path("locals"), None, "no local part: qmail drops it silently".to_owned()));
+        trail.add(|| {
+            let file = if control.locals.contains_key(domain) { "locals" } else { "virtualdomains" };
+            (host.control_path(file), None, "no local part: qmail drops the message silently".to_owned())
+        });
         return Route::Decided(Verdict::Bounce);
     }
     own(host, local, domain.to_vec(), trail)
@@ -475,7 +478,7 @@ fn vdelivermail(
                     return Some(Delivery { verdict: Verdict::Defer, doubt: Some(line.home.clone()) });
                 }
                 Ok(Some((name, mailbox))) => {
-                    let line = mailbox.line.and_then(|line| usize::try_from(line.get()).ok());
+                    let line = mailbox.line;
                     let file = if line.is_some() { TEXT } else { COMPILED };
                     here.note(trail, || format!("vdelivermail looks for {} in {}", Shown(name), Shown(domain)));
                     let path = || host.layout.root.path(&[&its_home.path[..], b"/", file.as_bytes()].concat());
@@ -505,19 +508,19 @@ fn vdelivermail(
 }
 
 /// The mailbox that takes the name, or, with qmail-ext, the name up to its first `-`; an error when nobody can know.
-fn find_mailbox<'a>(host: &Host, home: &'a Home, name: &'a [u8]) -> Result<Option<(&'a [u8], &'a Mailbox)>, String> {
+fn find_mailbox<'a>(host: &Host, home: &'a Home, name: &'a [u8]) -> Result<Option<(&'a [u8], Mailbox<'a>)>, String> {
     let mailboxes = match (&home.state, &home.mailboxes) {
         (_, Mailboxes::Known(mailboxes)) => mailboxes,
         (_, Mailboxes::Unreadable(file, cause)) => return Err(format!("{file}: {cause}")),
         (HomeState::Missing(cause) | HomeState::Unreadable(_, cause), Mailboxes::Absent) => return Err(cause.clone()),
-        (HomeState::Listed(..), Mailboxes::Absent) => return Err("neither vpasswd.cdb nor vpasswd".to_owned()),
+        (HomeState::Listed(..), Mailboxes::Absent) => return Err(ABSENT.to_owned()),
     };
-    let find = |name: &'a [u8]| Some((name, mailboxes.get(name).filter(|_| name.len() <= ADDRESS_MAX)?));
+    let find = |name: &'a [u8]| Some((name, mailboxes.find(name).filter(|_| name.len() <= ADDRESS_MAX)?));
     let base = || name.iter().position(|b| *b == b'-').filter(|_| host.layout.qmail_ext).map(|dash| &name[..dash]);
     Ok(find(name).or_else(|| find(base()?)))
 }
 
-fn judge_mailbox(mailbox: &Mailbox) -> (Verdict, &'static str) {
+fn judge_mailbox(mailbox: Mailbox<'_>) -> (Verdict, &'static str) {
     if mailbox.broken {
         (Verdict::Defer, "its record has fewer than three fields: deferred")
     } else if mailbox.flags & BOUNCE_MAIL != 0 {

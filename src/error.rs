@@ -73,6 +73,8 @@ pub fn show_path(path: &Path) -> Shown<'_> {
 pub fn show_cause(cause: &io::Error) -> String {
     match cause.raw_os_error() {
         Some(code) => nix::errno::Errno::from_raw(code).desc().to_owned(),
+        // An error that a library wrapped, which may hold a path.
+        None if cause.kind() != io::ErrorKind::Other => cause.kind().to_string(),
         None => cause.to_string(),
     }
 }

@@ -20,22 +20,23 @@
 //! | [`root`] | walking and opening paths below the root | |
 //! | [`host`] | what the mail host says: the only readers of its files | cdb error report root text |
 //! | [`delivery`] | pure: what qmail would do with one address, and why | error host root smtpd text |
-//! | [`recipients`] | pure: which keys, each decided by delivery | cdb delivery error host report root smtpd text |
+//! | [`recipients`] | pure: which keys, each decided by delivery | cdb delivery host report root smtpd text |
 //! | [`logins`] | pure: which logins, with which data | host text |
 //! | [`smtpd`] | pure: how qmail-smtpd looks a recipient up | text |
 //! | [`cdb`] | the file format, both ways | |
 //! | [`publish`] | atomic replacement: the only writer of published files | cdb error root |
-//! | [`lock`] | one rebuild at a time | error text |
+//! | [`lock`] | one rebuild at a time | error root |
 //! | [`commands`] | the only spawner | |
 //! | [`rebuild`] | the story of one rebuild | cdb commands error host lock logins publish recipients report settings text |
 //! | [`answers`] | list, lookup, explain: the only printers to standard output | cdb cli delivery error logins rebuild recipients report settings smtpd text |
-//! | [`report`] | every log line: the only printer to standard error | error |
+//! | [`report`] | every log line: the only printer to standard error | error text |
 //! | [`error`] | what failed, doing what, to which file | text |
 //! | [`text`] | bytes as people read them | |
 //!
 //! Names and addresses are bytes, not text; they are compared in ASCII lower case where qmail does, and only there.
 
 #![deny(unsafe_code)]
+#![warn(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 pub mod answers;
 pub mod cdb;

@@ -1,32 +1,22 @@
 //! One rebuild at a time on a host.
 
-use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
-use std::path::Path;
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use crate::error::{Error, show_path};
+use crate::root::{End, Root};
 
 /// How long a rebuild waits for another one.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Takes the host's one lock, `lock` in the folder of states, which is made when it is missing; held until it is dropped.
+/// Takes the host's one lock, `lock` in the folder of states (absolute, below the root), which is made when it is missing; held until it is dropped.
 ///
 /// # Errors
 /// A folder or file that cannot be made; another rebuild that takes longer than a minute.
-pub fn acquire(folder: &Path) -> Result<File, Error> {
-    if !folder.is_dir() {
-        if let Some(above) = folder.parent() {
-            fs::create_dir_all(above).map_err(|cause| Error::io("make", above, cause))?;
-        }
-        match DirBuilder::new().mode(0o700).create(folder) {
-            // Whatever the umask says.
-            Ok(()) => fs::set_permissions(folder, fs::Permissions::from_mode(0o750))
-                .map_err(|cause| Error::io("set the mode of", folder, cause))?,
-            Err(cause) if cause.kind() == std::io::ErrorKind::AlreadyExists => {}
-            Err(cause) => return Err(Error::io("make", folder, cause)),
-        }
-    }
+pub fn acquire(root: &Root, folder: &[u8]) -> Result<File, Error> {
+    let folder = &make(root, folder)?;
     let path = folder.join("lock");
     let failed = |cause| Error::io("lock", &path, cause);
     let flags = nix::fcntl::OFlag::O_NOFOLLOW | nix::fcntl::OFlag::O_NONBLOCK;
@@ -53,4 +43,16 @@ pub fn acquire(folder: &Path) -> Result<File, Error> {
             Err(TryLockError::WouldBlock) => std::thread::sleep(Duration::from_millis(50)),
         }
     }
+}
+
+/// The real path of the folder of states, made with mode 0750, whatever the umask says, when it is missing.
+fn make(root: &Root, folder: &[u8]) -> Result<PathBuf, Error> {
+    let path = root.path(folder);
+    let failed = |cause| Error::io("make the folder", &path, cause);
+    let missing = matches!(root.walk(folder).end, End::Missing(_));
+    let real = root.make_folder(folder).map_err(failed)?;
+    if missing {
+        fs::set_permissions(&real, fs::Permissions::from_mode(0o750)).map_err(failed)?;
+    }
+    Ok(real)
 }

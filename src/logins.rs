@@ -1,9 +1,9 @@
 //! Which logins auth.cdb holds, with which data (SPEC section 4, "Logins"). Pure.
 
 use crate::host::authvars::{AuthVars, Variables, expires};
-use crate::host::vpopmail::{Mailbox, Mailboxes, NO_SMTP, is_legal_name};
+use crate::host::vpopmail::{ABSENT, LIMITS, Mailbox, Mailboxes, NO_SMTP, is_legal_name};
 use crate::host::{Home, HomeState, Host};
-use crate::text::{join_address, split_address};
+use crate::text::join_address;
 
 /// One record of auth.cdb.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -42,15 +42,13 @@ impl Policy<'_> {
                 return Err(cause.clone());
             }
             (_, Mailboxes::Unreadable(file, cause)) => return Err(format!("{file}: {cause}")),
-            (_, Mailboxes::Absent) => return Err("neither vpasswd.cdb nor vpasswd".to_owned()),
+            (_, Mailboxes::Absent) => return Err(ABSENT.to_owned()),
             (_, Mailboxes::Known(mailboxes)) => mailboxes,
         };
-        let limits = home.limits.as_ref().map_err(|cause| format!(".qmailadmin-limits: {cause}"))?;
-        let mut names: Vec<_> = mailboxes.iter().collect();
-        names.sort_unstable_by_key(|(name, _)| *name);
+        let limits = home.limits.as_ref().map_err(|cause| format!("{LIMITS}: {cause}"))?;
         let mut logins = Vec::new();
-        for (name, mailbox) in names {
-            if let Some(crypt) = usable_crypt(mailbox, *limits).filter(|_| is_legal_name(name)) {
+        for name in mailboxes.names().into_iter().filter(|name| is_legal_name(name)) {
+            if let Some(crypt) = mailboxes.find(name).and_then(|mailbox| usable_crypt(mailbox, *limits)) {
                 logins.extend(self.login(name, domain, crypt));
             }
         }
@@ -79,14 +77,16 @@ impl Policy<'_> {
         Some(data)
     }
 
+    /// The address that a bare login of the default domain counts as.
+    pub fn address_of_bare(&self, login: &[u8]) -> Vec<u8> {
+        join_address(login, self.host.default_domain.as_deref().unwrap_or_default())
+    }
+
     /// A published record as it would be published now, with today's variables: for a domain that cannot be read.
-    pub fn kept(&self, key: &[u8], data: &[u8]) -> Option<Login> {
+    /// `address` is what the login counts as.
+    pub fn kept(&self, key: &[u8], address: &[u8], data: &[u8]) -> Option<Login> {
         let crypt = data.split(|b| *b == b',').next().unwrap_or_default();
-        let address = match (&self.host.default_domain, split_address(key)) {
-            (Some(domain), None) => join_address(key, domain),
-            _ => key.to_vec(),
-        };
-        Some(Login { key: key.to_vec(), data: self.data(&address, crypt)? })
+        Some(Login { key: key.to_vec(), data: self.data(address, crypt)? })
     }
 
     /// The record of a system account.
@@ -97,11 +97,11 @@ impl Policy<'_> {
 }
 
 /// The crypt string that qmail-smtpd can compare with, unless the mailbox may not log in.
-fn usable_crypt(mailbox: &Mailbox, limits: u64) -> Option<&[u8]> {
+fn usable_crypt(mailbox: Mailbox<'_>, limits: u64) -> Option<&[u8]> {
     if mailbox.broken || mailbox.effective_flags(limits) & NO_SMTP != 0 {
         return None;
     }
-    usable_hash(&mailbox.crypt).and_then(|crypt| usable_hash(without_scheme(crypt)))
+    usable_hash(mailbox.crypt).and_then(|crypt| usable_hash(without_scheme(crypt)))
 }
 
 /// The crypt string without the `{SCHEME}` that vpopmail strips before it compares.
@@ -124,8 +124,8 @@ mod tests {
     #[test]
     fn a_scheme_is_stripped_and_what_never_authenticates_is_left_out() {
         let usable = |record: &str| {
-            let mailbox = Mailbox::parse(record.as_bytes());
-            usable_crypt(&mailbox, 0).map(|crypt| String::from_utf8_lossy(crypt).into_owned())
+            let mailbox = Mailbox::parse(record.as_bytes(), None);
+            usable_crypt(mailbox, 0).map(|crypt| String::from_utf8_lossy(crypt).into_owned())
         };
         assert_eq!(usable("{SHA512-CRYPT}$6$a$b:1:0:N").as_deref(), Some("$6$a$b"));
         assert_eq!(usable("$6$a$b:1:0:N").as_deref(), Some("$6$a$b"));

@@ -1,30 +1,31 @@
 //! Arguments in, exit status out.
 
 use std::process::ExitCode;
+use std::sync::Arc;
 
-use clap::Parser;
-use qmail_updater::cli::{Cli, Command};
+use qmail_updater::cli::{Cli, Command, Refusal};
 use qmail_updater::error::Error;
 use qmail_updater::settings::Settings;
 use qmail_updater::{answers, rebuild, report};
 
 fn main() -> ExitCode {
-    let cli = match Cli::try_parse() {
-        Ok(cli) => cli,
-        Err(error) => {
-            // Help and version are answers; everything else is misuse.
-            let code = if error.use_stderr() { 100 } else { 0 };
-            let _ = error.print();
-            return ExitCode::from(code);
-        }
-    };
-    match run(&cli) {
+    // Caught, the signal leaves write(2) to fail with EFBIG, which is reported and cleaned up after.
+    let _ = signal_hook::flag::register(signal_hook::consts::SIGXFSZ, Arc::default());
+    match Cli::read().map_err(usage).and_then(|cli| run(&cli)) {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::from(1),
         Err(error) => {
             report::fatal(&error);
             ExitCode::from(error.exit_code())
         }
+    }
+}
+
+/// Prints what was asked for instead of a command, or says what cannot be used.
+fn usage(refusal: Refusal) -> Error {
+    match refusal {
+        Refusal::Help(help) => help.exit(),
+        Refusal::Misuse(what) => Error::Usage(what),
     }
 }
 

@@ -41,47 +41,61 @@ impl Target {
     ///
     /// # Errors
     /// A folder that is not there; a name that is no regular file; a symbolic link when one of the folders belongs to
-    /// somebody else than root and the caller.
+    /// somebody else than root and the caller; a link or file that somebody else put into a folder that others may write.
     pub fn find(root: &Root, inside: &[u8]) -> Result<Target, Error> {
         let name = root.path(inside);
+        let failed = |cause: nix::errno::Errno| Error::io("use", &name, cause);
+        let is_foreign = |uid: u32| uid != 0 && uid != geteuid().as_raw();
+        let foreign = |what: String| Error::Temporary(format!("unable to use {}: {what}", show_path(&name)));
         let mut inside = inside.to_vec();
-        let mut folders = Vec::new();
+        let mut folders: Vec<(PathBuf, u32)> = Vec::new();
+        // As many links as the kernel follows.
         for _ in 0..40 {
             let slash = inside.iter().rposition(|b| *b == b'/').map_or(0, |at| at + 1);
             let (folder_inside, file) = (inside[..slash].to_vec(), inside[slash..].to_vec());
             let folder = match root.walk(&folder_inside).end {
                 End::Found(found) if found.kind == Kind::Directory => found,
-                End::Found(_) => return Err(Error::io("publish", &name, nix::errno::Errno::ENOTDIR)),
-                End::Missing(cause) | End::Failed(cause) => return Err(Error::io("publish", &name, cause)),
+                End::Found(_) => return Err(failed(nix::errno::Errno::ENOTDIR)),
+                End::Missing(cause) | End::Failed(cause) => {
+                    let folder = root.path(&folder_inside);
+                    return Err(Error::io("use the folder", &folder, cause));
+                }
             };
-            folders.push((folder.real.clone(), folder.perm.uid));
+            let exposed = folder.perm.mode & 0o022 != 0 || is_foreign(folder.perm.uid);
             let real = folder.real.join(std::ffi::OsStr::from_bytes(&file));
-            match root.walk_no_follow(&inside).end {
+            folders.push((folder.real.clone(), folder.perm.uid));
+            let end = root.walk_no_follow(&inside).end;
+            if let End::Found(found) = &end
+                && exposed
+                && is_foreign(found.perm.uid)
+            {
+                return Err(foreign(format!("uid {} put it into a folder that others may write", found.perm.uid)));
+            }
+            match end {
                 End::Found(found) if found.kind == Kind::Link => {
                     let target = fs::read_link(&real).map_err(|cause| Error::io("read the link", &real, cause))?;
                     let target = target.as_os_str().as_bytes();
                     inside = if target.starts_with(b"/") { target.to_vec() } else { [&folder_inside, target].concat() };
                 }
-                End::Found(found) if found.kind != Kind::Regular => {
-                    return Err(Error::io("publish", &name, io::Error::other("is no regular file")));
-                }
-                End::Failed(cause) => return Err(Error::io("publish", &name, cause)),
+                End::Found(found) if found.kind != Kind::Regular => return Err(foreign("no regular file".to_owned())),
+                End::Failed(cause) => return Err(failed(cause)),
                 End::Found(_) | End::Missing(_) => {
-                    let owner = geteuid().as_raw();
-                    let foreign = folders.iter().find(|(_, uid)| *uid != 0 && *uid != owner);
-                    if let Some((foreign, uid)) = foreign.filter(|_| folders.len() > 1) {
-                        return Err(Error::Temporary(format!(
-                            "{} is a symbolic link, and the folder {} belongs to uid {uid}, who could lead it anywhere; \
-                             nothing is published",
-                            show_path(&name),
-                            show_path(foreign)
+                    if let Some((folder, uid)) = folders.iter().find(|(_, uid)| folders.len() > 1 && is_foreign(*uid)) {
+                        return Err(foreign(format!(
+                            "it is a symbolic link, and the folder {} belongs to uid {uid}, who could lead it anywhere",
+                            show_path(folder)
                         )));
                     }
                     return Ok(Target { name, real, folder: folder.real });
                 }
             }
         }
-        Err(Error::io("publish", &name, nix::errno::Errno::ELOOP))
+        Err(failed(nix::errno::Errno::ELOOP))
+    }
+
+    /// Whether both are published at the same place.
+    pub fn is_the_same(&self, other: &Target) -> bool {
+        self.real == other.real
     }
 
     /// The content that is published now.
@@ -121,7 +135,10 @@ impl Target {
         for entry in fs::read_dir(&self.folder).map_err(failed)? {
             let entry = entry.map_err(failed)?;
             let name = entry.file_name();
-            let ours = name.as_bytes().starts_with(&self.temporary_prefix()) && name.as_bytes().ends_with(SUFFIX);
+            let random = name.as_bytes().strip_prefix(&self.temporary_prefix()[..]);
+            let random = random.and_then(|rest| rest.strip_suffix(SUFFIX));
+            let ours =
+                random.is_some_and(|random| random.len() == RANDOM && random.iter().all(u8::is_ascii_alphanumeric));
             // Only a regular file is opened: another kind of that name is not ours.
             if ours && entry.file_type().is_ok_and(|kind| kind.is_file()) {
                 let unused = File::open(entry.path()).is_ok_and(|file| file.try_lock().is_ok());
@@ -136,6 +153,8 @@ impl Target {
 
 /// The end of a temporary file's name.
 const SUFFIX: &[u8] = b".tmp";
+/// How many random letters and digits a temporary file's name holds.
+const RANDOM: usize = 6;
 
 /// A new file that is being written beside the one it will replace; dropped, it leaves nothing.
 pub struct Staged {
@@ -157,6 +176,7 @@ impl Staged {
         let file = tempfile::Builder::new()
             .prefix(std::ffi::OsStr::from_bytes(&target.temporary_prefix()))
             .suffix(std::ffi::OsStr::from_bytes(SUFFIX))
+            .rand_bytes(RANDOM)
             .permissions(fs::Permissions::from_mode(0o600))
             .tempfile_in(&target.folder)
             .map_err(failed)?;
@@ -166,7 +186,7 @@ impl Staged {
             if (is.uid(), is.gid()) != (uid, gid) {
                 fchown(file.as_file(), Some(Uid::from_raw(uid)), Some(Gid::from_raw(gid))).map_err(|cause| {
                     Error::Temporary(format!(
-                        "unable to give {} to uid {uid}, gid {gid}: {}; the old files stay",
+                        "unable to give {} to uid {uid}, gid {gid}: {}",
                         show_path(&target.name),
                         cause.desc()
                     ))

@@ -1,7 +1,7 @@
 //! The story of one rebuild, on one page: lock, read the host, build the tables home by home, publish, report.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Instant, SystemTime};
 
 use rayon::prelude::*;
@@ -10,7 +10,8 @@ use crate::cdb;
 use crate::commands;
 use crate::error::{Error, show_path};
 use crate::host::accounts::{Accounts, Sources, read_shadow};
-use crate::host::{Home, Homes, Host};
+use crate::host::vpopmail::{ABSENT, Mailboxes};
+use crate::host::{Home, HomeState, Homes, Host};
 use crate::lock;
 use crate::logins::{Login, Policy};
 use crate::publish::{Look, Staged, Target};
@@ -40,9 +41,16 @@ pub trait Sink {
 pub fn rebuild(settings: &Settings) -> Result<(), Error> {
     let start = Instant::now();
     let stays = |error: Error| error.then("nothing is published, the old files stay");
-    let _lock = lock::acquire(&settings.state).map_err(stays)?;
+    let _lock = lock::acquire(&settings.layout.root, &settings.state).map_err(stays)?;
     let targets = || -> Result<_, Error> { Ok((settings.recipients_target()?, settings.logins_target()?)) };
     let (recipients, logins) = targets().map_err(stays)?;
+    if recipients.0.is_the_same(&logins.0) {
+        return Err(stays(Error::Usage(format!(
+            "{} and {} are the same file",
+            show_path(&recipients.0.name),
+            show_path(&logins.0.name)
+        ))));
+    }
     let stage = |(target, look): &(Target, Look)| {
         target.remove_litter()?;
         Staged::create(target, *look)
@@ -112,8 +120,8 @@ pub fn build(settings: &Settings, sink: &mut dyn Sink) -> Result<Vec<Note>, Erro
     let variables = host.read_authvars()?;
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs());
     let policy = Policy { host: &host, variables: &variables, now };
-    let plan = Plan::new(&host, &mut notes);
-    let homes = HomeReader::new(&host, settings.threads);
+    let plan = Plan::new(&host);
+    let homes = HomeReader::new(&host, settings);
     let pool = rayon::ThreadPoolBuilder::new()
         .num_threads(settings.threads)
         .build()
@@ -130,12 +138,9 @@ pub fn build(settings: &Settings, sink: &mut dyn Sink) -> Result<Vec<Note>, Erro
         for (index, asked) in asked.into_iter().enumerate() {
             tables.add(number * batch + index, asked.answers, &mut |recipient| sink.recipient(recipient))?;
             unread.causes.extend(asked.trouble);
-            for (domain, home, cause) in asked.unread_domains {
-                unread.silent_causes.insert(home.clone(), cause);
-                unread.domains.insert(domain, home);
-            }
+            unread.domains.extend(asked.unread_domains);
             for login in asked.logins {
-                if settings.auth_system_users && !login.key.contains(&b'@') {
+                if !login.key.contains(&b'@') {
                     bare.insert(login.key.clone());
                 }
                 sink.login(login)?;
@@ -146,11 +151,8 @@ pub fn build(settings: &Settings, sink: &mut dyn Sink) -> Result<Vec<Note>, Erro
     let published = if tables.is_doubtful() { settings.recipients_target()?.0.read() } else { None };
     let published = published.as_deref().and_then(|image| cdb::Reader::new(image).ok());
     let outcome = tables.finish(&homes, published, &mut |recipient| sink.recipient(recipient))?;
-    let kept_logins = unread.keep_logins(settings, &policy)?;
-    for login in kept_logins.into_iter().filter(|login| !bare.contains(&login.key)).collect::<Vec<_>>() {
-        if !login.key.contains(&b'@') {
-            bare.insert(login.key.clone());
-        }
+    for login in unread.keep_logins(settings, &policy)? {
+        bare.insert(login.key.clone());
         sink.login(login)?;
     }
     if settings.auth_system_users {
@@ -171,8 +173,8 @@ struct Asked {
     logins: Vec<Login>,
     /// The home and why it, or its mailboxes, could not be read.
     trouble: Option<(Vec<u8>, String)>,
-    /// The domains whose logins could not be read, with their home and why.
-    unread_domains: Vec<(Vec<u8>, Vec<u8>, String)>,
+    /// The domains whose logins could not be read, with their home.
+    unread_domains: Vec<(Vec<u8>, Vec<u8>)>,
 }
 
 fn ask(plan: &Plan<'_>, policy: &Policy<'_>, unit: &Unit<'_>, homes: &HomeReader<'_>) -> Asked {
@@ -184,7 +186,9 @@ fn ask(plan: &Plan<'_>, policy: &Policy<'_>, unit: &Unit<'_>, homes: &HomeReader
     for (domain, _) in &unit.vpopmail_domains {
         match policy.domain(domain, &home) {
             Ok(logins) => asked.logins.extend(logins),
-            Err(cause) => asked.unread_domains.push((domain.to_vec(), path.to_vec(), cause)),
+            // A home without mailboxes may just be no vpopmail domain.
+            Err(_) if asked.trouble.is_none() => {}
+            Err(_) => asked.unread_domains.push((domain.to_vec(), path.to_vec())),
         }
     }
     asked
@@ -195,9 +199,6 @@ fn ask(plan: &Plan<'_>, policy: &Policy<'_>, unit: &Unit<'_>, homes: &HomeReader
 struct Unread {
     /// Why, by home.
     causes: BTreeMap<Vec<u8>, String>,
-    /// Why logins are unknown, by home: nothing is said of them unless something was published, because a home without
-    /// mailboxes may just be no vpopmail domain.
-    silent_causes: BTreeMap<Vec<u8>, String>,
     /// The homes of the domains whose logins are unknown.
     domains: BTreeMap<Vec<u8>, Vec<u8>>,
     /// How many published logins are kept, by home.
@@ -212,13 +213,19 @@ impl Unread {
         }
         let Some(image) = settings.logins_target()?.0.read() else { return Ok(Vec::new()) };
         let Ok(published) = cdb::Reader::new(&image) else { return Ok(Vec::new()) };
-        let default_domain = policy.host.default_domain.as_deref().unwrap_or_default();
         let mut kept = BTreeMap::new();
-        for record in published.records().map_while(Result::ok) {
-            let domain = split_address(record.key).map_or(default_domain, |(_, domain)| domain);
+        for record in published.records() {
+            // A bare login may be a system account's: it belongs to the default domain when its address is there too.
+            let address = match split_address(record.key) {
+                Some(_) => record.key.to_vec(),
+                None => policy.address_of_bare(record.key),
+            };
+            let Some((_, domain)) = split_address(&address).filter(|_| published.find(&address).is_some()) else {
+                continue;
+            };
             if let Some(home) = self.domains.get(domain) {
                 *self.kept.entry(home.clone()).or_default() += 1;
-                if let Some(login) = policy.kept(record.key, record.data) {
+                if let Some(login) = policy.kept(record.key, &address, record.data) {
                     kept.entry(login.key.clone()).or_insert(login);
                 }
             }
@@ -226,21 +233,39 @@ impl Unread {
         Ok(kept.into_values().collect())
     }
 
-    /// One alert for each home that could not be read.
+    /// One alert for each home that could not be read: why, and what follows for recipients and logins.
     fn alerts(&self, host: &Host, outcome: &Outcome) -> Vec<Note> {
-        let homes: BTreeSet<&Vec<u8>> =
-            self.causes.keys().chain(outcome.unread.keys()).chain(self.kept.keys()).collect();
+        let homes: BTreeSet<&Vec<u8>> = self.causes.keys().chain(outcome.unread.keys()).collect();
         let alert = |home: &Vec<u8>| {
+            let cause =
+                self.causes.get(home).map_or("the user that users/assign names may not enter it", String::as_str);
+            let mut follows = Vec::new();
+            if let Some(kept) = outcome.unread.get(home) {
+                if kept.keys > 0 {
+                    follows.push(format!("{} recipients are kept as published", kept.keys));
+                }
+                if let Some(domain) = kept.accepted.first() {
+                    let more = match kept.accepted.len() - 1 {
+                        0 => String::new(),
+                        more => format!(" and {more} more domains"),
+                    };
+                    let domain = Shown(domain);
+                    follows.push(format!(
+                        "nothing is published to keep for {domain}{more}, so what leads there is accepted"
+                    ));
+                }
+            }
+            if self.domains.values().any(|unread| unread == home) {
+                follows.push(match self.kept.get(home) {
+                    Some(count) => format!("{count} logins are kept as published"),
+                    None => "no login is published to keep, so nobody logs in there".to_owned(),
+                });
+            }
+            if follows.is_empty() {
+                follows.push("nothing depends on it yet".to_owned());
+            }
             let path = host.layout.root.path(home);
-            let cause = self.causes.get(home).or_else(|| self.silent_causes.get(home));
-            let cause = cause.map_or("the user that users/assign names may not enter it", String::as_str);
-            let recipients = outcome.unread.get(home).copied().unwrap_or_default();
-            let logins = self.kept.get(home).copied().unwrap_or_default();
-            let what = match recipients + logins {
-                0 => "nothing is published that could be kept, so what leads there is accepted".to_owned(),
-                _ => format!("kept as published: {recipients} recipients, {logins} logins"),
-            };
-            Note::alert(format!("{}: {}; {what}", show_path(&path), Shown(cause.as_bytes())))
+            Note::alert(format!("{}: {}; {}", show_path(&path), Shown(cause.as_bytes()), follows.join("; ")))
         };
         homes.into_iter().map(alert).collect()
     }
@@ -251,12 +276,37 @@ pub struct HomeReader<'a> {
     host: &'a Host,
     recent: Mutex<Vec<Arc<Home>>>,
     remembered: usize,
+    /// The domains that have published logins; read when the first one without mailboxes is met.
+    published_domains: OnceLock<HashSet<Vec<u8>>>,
+    settings: &'a Settings,
 }
 
 impl<'a> HomeReader<'a> {
     /// Remembers a few homes for each thread.
-    pub fn new(host: &'a Host, threads: usize) -> HomeReader<'a> {
-        HomeReader { host, recent: Mutex::default(), remembered: 4 + 2 * threads }
+    pub fn new(host: &'a Host, settings: &'a Settings) -> HomeReader<'a> {
+        let remembered = 4 + 2 * settings.threads;
+        HomeReader { host, recent: Mutex::default(), remembered, published_domains: OnceLock::new(), settings }
+    }
+
+    fn read_published_domains(&self) -> HashSet<Vec<u8>> {
+        let image = self.settings.logins_target().ok().and_then(|(target, _)| target.read()).unwrap_or_default();
+        let logins = cdb::Reader::new(&image).into_iter().flat_map(|cdb| cdb.records());
+        logins.filter_map(|login| split_address(login.key)).map(|(_, domain)| domain.to_vec()).collect()
+    }
+
+    /// Reads a home. One that holds no mailboxes any more, though logins of its domain are published, is half deleted
+    /// or an empty mount point: nothing in it counts.
+    fn read(&self, path: &[u8]) -> Home {
+        let mut home = self.host.read_home(path);
+        if let (HomeState::Listed(perm, _), Mailboxes::Absent) = (&home.state, &home.mailboxes)
+            && self
+                .host
+                .domains_of(path)
+                .any(|domain| self.published_domains.get_or_init(|| self.read_published_domains()).contains(domain))
+        {
+            home.state = HomeState::Unreadable(Some(*perm), ABSENT.to_owned());
+        }
+        home
     }
 }
 
@@ -270,7 +320,7 @@ impl Homes for HomeReader<'_> {
                 return home;
             }
         }
-        let home = Arc::new(self.host.read_home(path));
+        let home = Arc::new(self.read(path));
         let mut recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
         recent.insert(0, home.clone());
         recent.truncate(self.remembered);

@@ -11,8 +11,6 @@ use std::os::unix::ffi::OsStrExt;
 
 use crate::cdb;
 use crate::delivery::{Delivery, Route, Step, Trail, Verdict, deliver, route};
-use crate::error::show_path;
-use crate::host::control::RelayList;
 use crate::host::dot_qmail::Stem;
 use crate::host::vpopmail::{ADDRESS_MAX, Mailboxes};
 use crate::host::{HomeState, Homes, Host};
@@ -141,7 +139,7 @@ pub struct Answers(Vec<Answer>);
 
 impl<'a> Plan<'a> {
     /// Collects what has to be asked, from everything but the homes.
-    pub fn new(host: &'a Host, notes: &mut Vec<Note>) -> Plan<'a> {
+    pub fn new(host: &'a Host) -> Plan<'a> {
         let mut plan = Plan {
             host,
             domains: Vec::new(),
@@ -153,13 +151,13 @@ impl<'a> Plan<'a> {
             contributions: Vec::new(),
             fresh_word: fresh_word(host),
         };
-        plan.collect_domains(notes);
+        plan.collect_domains();
         plan.collect_units();
         plan
     }
 
     /// Every domain that rcpthosts accepts and some control file names, and envnoathost's.
-    fn collect_domains(&mut self, notes: &mut Vec<Note>) {
+    fn collect_domains(&mut self) {
         let control = &self.host.control;
         let mut names: BTreeSet<&[u8]> = BTreeSet::new();
         let without_dot = |name: &&[u8]| name.first() != Some(&b'.');
@@ -177,7 +175,7 @@ impl<'a> Plan<'a> {
         let envnoathost_accepted = names.contains(bare);
         names.insert(bare);
         for name in names {
-            let prefix = prefix_of(self.host, name);
+            let prefix = control.prefix(name);
             let index = self.domains.len();
             if let Some(prefix) = &prefix {
                 self.by_prefix.entry(prefix.clone()).or_default().push(index);
@@ -185,17 +183,6 @@ impl<'a> Plan<'a> {
             self.domain_index.insert(name.to_vec(), index);
             let (is_bare, accepted) = (name == bare, name != bare || envnoathost_accepted);
             self.domains.push(Domain { name: name.to_vec(), prefix, accepted, bare: is_bare });
-        }
-        let mut lists: Vec<_> = control.relay_lists.iter().collect();
-        lists.sort_unstable_by_key(|(domain, _)| *domain);
-        for (domain, list) in lists {
-            let path = self.host.control_path("validrcptto.d").join(OsStr::from_bytes(domain));
-            let index = self.domain_index.get(domain).filter(|index| self.domains[**index].accepted);
-            if index.is_none_or(|index| self.domains[*index].prefix.is_some()) {
-                notes.push(Note::warning(format!("{}: ignored: the domain is not relayed", show_path(&path))));
-            } else if list.names.is_empty() && list.others.is_none() {
-                notes.push(Note::warning(format!("{}: empty: every recipient is refused", show_path(&path))));
-            }
         }
     }
 
@@ -285,7 +272,7 @@ impl<'a> Plan<'a> {
             if domain.bare {
                 points.push((index, Point { local: b"postmaster".to_vec(), kind: Kind::Name { listed: false } }));
             }
-            if let Some(list) = relay_list(self.host, &domain.name) {
+            if let Some(list) = control.relay_lists.get(&domain.name) {
                 let mut names: Vec<_> = list.names.keys().collect();
                 names.sort_unstable();
                 let kind = Kind::Name { listed: true };
@@ -348,8 +335,7 @@ impl<'a> Plan<'a> {
         join_address(&[&point.local[..], word].concat(), &self.domains[domain].name)
     }
 
-    /// Reads one unit's home and asks delivery about every point in it. Troubles are the homes that could not be read,
-    /// and why.
+    /// Reads one unit's home and asks delivery about every point in it.
     pub fn ask(&self, unit: &Unit<'_>, homes: &dyn Homes) -> Answers {
         let mut points: Vec<(usize, Point)> = unit.own.clone();
         let mut place = |point: &Point| {
@@ -373,10 +359,7 @@ impl<'a> Plan<'a> {
             if let Mailboxes::Known(mailboxes) = &home.mailboxes {
                 for (domain, uid) in &unit.vpopmail_domains {
                     let Some(index) = self.domain_index.get(*domain) else { continue };
-                    let mut names: Vec<&[u8]> = mailboxes.keys().map(Vec::as_slice).collect();
-                    // No address is spelled like the others.
-                    names.retain(|name| name.len() <= ADDRESS_MAX && !name.iter().any(u8::is_ascii_uppercase));
-                    names.sort_unstable();
+                    let names = mailboxes.names();
                     points.extend(self.mailbox_points(*index, *uid, &names).into_iter().map(|point| (*index, point)));
                 }
             }
@@ -426,7 +409,7 @@ impl<'a> Plan<'a> {
     /// Delivery's answer, and for another host's mail the administrator's.
     fn accepts(&self, domain: usize, point: &Point, delivery: &Delivery) -> bool {
         let listed = (delivery.verdict == Verdict::Remote)
-            .then(|| relay_list(self.host, &self.domains[domain].name))
+            .then(|| self.host.control.relay_lists.get(&self.domains[domain].name))
             .flatten()
             .map(|list| list.find(if point.kind == Kind::Pattern { b"" } else { &point.local }).0);
         listed.unwrap_or_else(|| delivery.accepted())
@@ -445,7 +428,10 @@ impl<'a> Plan<'a> {
         let mut trail = Trail::kept();
         let delivery = deliver(self.host, homes, address, &mut trail);
         let listed = relay_step(self.host, address, &delivery).map(|(_, step)| step);
-        listed.or_else(|| trail.steps().pop()).map(|step| step.to_string()).unwrap_or_default().into()
+        // The last step that names a line is what somebody can change.
+        let steps = trail.steps();
+        let step = listed.as_ref().or(steps.iter().rfind(|step| step.line.is_some())).or(steps.last());
+        step.map(ToString::to_string).unwrap_or_default().into()
     }
 
     /// Whether a pattern of this prefix has a key of its own.
@@ -481,34 +467,16 @@ impl<'a> Plan<'a> {
     }
 }
 
-/// What qmail-send puts before local parts of the domain that no `user@domain` key names, its `-` included: nothing for
-/// a local domain, `None` for a relayed one.
-fn prefix_of(host: &Host, domain: &[u8]) -> Option<Vec<u8>> {
-    let control = &host.control;
-    if control.locals.contains_key(domain) {
-        return Some(Vec::new());
-    }
-    let address = join_address(&fresh_word(host), domain);
-    let (_, found) = control.virtual_domain(&address)?;
-    (!found.prepend.is_empty()).then(|| [&found.prepend[..], b"-"].concat())
-}
-
-/// The recipients that control/validrcptto.d lists, if the domain is relayed.
-fn relay_list<'a>(host: &'a Host, domain: &[u8]) -> Option<&'a RelayList> {
-    let list = host.control.relay_lists.get(domain)?;
-    (host.control.accepts(domain) && prefix_of(host, domain).is_none()).then_some(list)
-}
-
 /// What control/validrcptto.d says about an address that delivery leaves to another host: whether it is accepted, and
 /// the step that says so; `None` when it says nothing.
 pub fn relay_step(host: &Host, address: &[u8], delivery: &Delivery) -> Option<(bool, Step)> {
     let address = lower(address);
     let (local, domain) = split_address(&address)?;
-    let list = (delivery.verdict == Verdict::Remote).then(|| relay_list(host, domain)).flatten()?;
+    let list = (delivery.verdict == Verdict::Remote).then(|| host.control.relay_lists.get(domain)).flatten()?;
     let (accepted, line) = list.find(local);
     let text = match (accepted, line) {
-        (true, _) => "accepts it",
-        (false, Some(_)) => "refuses it",
+        (true, _) => "lists it: accepted",
+        (false, Some(_)) => "lists it with a !: refused",
         (false, None) => "does not list it: refused",
     };
     let path = host.control_path("validrcptto.d").join(OsStr::from_bytes(domain));
@@ -578,7 +546,7 @@ pub struct Tables<'a> {
     /// The domains whose records have left.
     written: Vec<bool>,
     notes: Vec<Note>,
-    kept: BTreeMap<Vec<u8>, usize>,
+    unread: BTreeMap<Vec<u8>, Kept>,
 }
 
 /// What is known of one domain.
@@ -593,9 +561,17 @@ struct Table {
 pub struct Outcome {
     /// What the format cannot say and was widened.
     pub notes: Vec<Note>,
-    /// The homes that could not be read, each with how many published keys were kept for it; 0: none was published, and
-    /// what leads there is accepted.
-    pub unread: BTreeMap<Vec<u8>, usize>,
+    /// The homes that could not be read.
+    pub unread: BTreeMap<Vec<u8>, Kept>,
+}
+
+/// What became of the recipients of a home that could not be read.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Kept {
+    /// How many published keys were kept.
+    pub keys: usize,
+    /// The domains of which nothing was published that could be kept: what leads there is accepted.
+    pub accepted: BTreeSet<Vec<u8>>,
 }
 
 impl<'a> Tables<'a> {
@@ -610,7 +586,7 @@ impl<'a> Tables<'a> {
             waiting,
             written: vec![false; plan.domains.len()],
             notes: Vec::new(),
-            kept: BTreeMap::new(),
+            unread: BTreeMap::new(),
         }
     }
 
@@ -654,67 +630,67 @@ impl<'a> Tables<'a> {
         published: Option<cdb::Reader<'_>>,
         sink: &mut dyn FnMut(Recipient) -> Result<(), E>,
     ) -> Result<Outcome, E> {
+        let left: Vec<usize> = (0..self.written.len()).filter(|domain| !self.written[*domain]).collect();
+        let known = self.add_published(published, homes);
+        for domain in left {
+            let mut table = std::mem::take(&mut self.tables[domain]);
+            self.keep(domain, &mut table, published.filter(|_| known.contains(&domain)));
+            self.write(domain, table, sink)?;
+        }
+        Ok(Outcome { notes: self.notes, unread: self.unread })
+    }
+
+    /// Adds the points that published keys stand for to the tables in which something could not be read, where they
+    /// concern what could not be read, and finds the domains of which anything is published.
+    fn add_published(&mut self, published: Option<cdb::Reader<'_>>, homes: &dyn Homes) -> BTreeSet<usize> {
         let plan = self.plan;
-        let left: Vec<usize> = (0..plan.domains.len()).filter(|domain| !self.written[*domain]).collect();
-        let doubtful = left.iter().filter(|domain| self.tables[**domain].is_doubtful());
-        let mut kept: HashMap<usize, Vec<Point>> = doubtful.map(|domain| (*domain, Vec::new())).collect();
-        if let Some(published) = published.filter(|_| !kept.is_empty()) {
-            for record in published.records().map_while(Result::ok) {
-                if let Some((domain, point)) = plan.point_of_key(record.key)
-                    && let Some(points) = kept.get_mut(&domain)
-                {
-                    points.push(point);
+        let doubtful: Vec<bool> = self.tables.iter().map(Table::is_doubtful).collect();
+        let mut known = BTreeSet::new();
+        if !doubtful.contains(&true) {
+            return known;
+        }
+        for record in published.iter().flat_map(|published| published.records()) {
+            let Some((domain, point)) = plan.point_of_key(record.key).filter(|(domain, _)| doubtful[*domain]) else {
+                continue;
+            };
+            known.insert(domain);
+            let answer = plan.answer(domain, point, homes);
+            if let Some(home) = &answer.fact.doubt {
+                self.unread.entry(home.to_vec()).or_default().keys += 1;
+                self.tables[domain].add(answer.point, answer.fact);
+            }
+        }
+        known
+    }
+
+    /// Puts the published file's answers in the place of those that only say "we cannot know": of a domain that it knows
+    /// and a home of which it holds anything.
+    fn keep(&mut self, domain: usize, table: &mut Table, published: Option<cdb::Reader<'_>>) {
+        let plan = self.plan;
+        let keeps = |home: &[u8]| self.unread.get(home).is_some_and(|kept| kept.keys > 0);
+        let mut accepted: BTreeSet<Box<[u8]>> = BTreeSet::new();
+        let names = table.names.iter_mut().map(|(local, fact)| (local, Kind::Name { listed: true }, fact));
+        let patterns = table.patterns.iter_mut().map(|(local, fact)| (local, Kind::Pattern, fact));
+        for (local, kind, fact) in names.chain(patterns) {
+            let Some(home) = fact.doubt.take() else { continue };
+            match published.filter(|_| keeps(&home)) {
+                Some(published) => {
+                    let lookup = |address: &[u8]| {
+                        lookup(address, plan.host.layout.break_byte, |key| published.find(key)).accepted
+                    };
+                    // A domain that rcpthosts does not accept has bare names only.
+                    fact.accepted = match kind {
+                        Kind::Name { .. } if !plan.domains[domain].accepted => lookup(local),
+                        _ => lookup(&plan.address(domain, &Point { local: local.clone(), kind })),
+                    };
+                }
+                None => {
+                    accepted.insert(home);
                 }
             }
         }
-        for domain in left {
-            let mut table = std::mem::take(&mut self.tables[domain]);
-            self.keep(domain, &mut table, kept.remove(&domain).unwrap_or_default(), published, homes);
-            self.write(domain, table, sink)?;
-        }
-        Ok(Outcome { notes: self.notes, unread: self.kept })
-    }
-
-    /// Puts the published file's answers in the place of those that only say "we cannot know", where it has any.
-    fn keep(
-        &mut self,
-        domain: usize,
-        table: &mut Table,
-        points: Vec<Point>,
-        published: Option<cdb::Reader<'_>>,
-        homes: &dyn Homes,
-    ) {
-        let plan = self.plan;
-        let mut kept_here: BTreeSet<Box<[u8]>> = BTreeSet::new();
-        for point in points {
-            let answer = plan.answer(domain, point, homes);
-            if let Some(home) = &answer.fact.doubt {
-                *self.kept.entry(home.to_vec()).or_default() += 1;
-                kept_here.insert(home.clone());
-                table.add(answer.point, answer.fact);
-            }
-        }
-        for home in table.doubts() {
-            self.kept.entry(home.to_vec()).or_default();
-        }
-        let Some(published) = published else { return };
-        let ask = |point: Point| {
-            let lookup = |address: &[u8]| lookup(address, plan.host.layout.break_byte, |key| published.find(key));
-            // A domain that rcpthosts does not accept has bare names only.
-            match point.kind {
-                Kind::Name { .. } if !plan.domains[domain].accepted => lookup(&point.local).accepted,
-                _ => lookup(&plan.address(domain, &point)).accepted,
-            }
-        };
-        for (local, fact) in &mut table.names {
-            if fact.doubt.as_ref().is_some_and(|home| kept_here.contains(home)) {
-                fact.accepted = ask(Point { local: local.clone(), kind: Kind::Name { listed: true } });
-            }
-        }
-        for (local, fact) in &mut table.patterns {
-            if fact.doubt.as_ref().is_some_and(|home| kept_here.contains(home)) {
-                fact.accepted = ask(Point { local: local.clone(), kind: Kind::Pattern });
-            }
+        for home in accepted {
+            self.unread.entry(home.into()).or_default().accepted.insert(plan.domains[domain].name.clone());
         }
     }
 
@@ -797,10 +773,6 @@ impl Table {
         let facts = if point.kind == Kind::Pattern { &mut self.patterns } else { &mut self.names };
         let listed = fact.listed;
         facts.entry(point.local).or_insert(fact).listed |= listed;
-    }
-
-    fn doubts(&self) -> impl Iterator<Item = Box<[u8]>> {
-        self.names.values().chain(self.patterns.values()).filter_map(|fact| fact.doubt.clone())
     }
 
     fn is_doubtful(&self) -> bool {

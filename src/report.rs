@@ -5,6 +5,7 @@ use std::fmt;
 use std::io::{IsTerminal, Write};
 
 use crate::error::Error;
+use crate::text::Shown;
 
 /// How serious a note is, in qmail's words.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -53,7 +54,8 @@ impl Note {
 
 /// Writes one line to the log. A log that is closed or full loses it; that never stops the work.
 pub fn say(level: Level, text: &str) {
-    let line = format!("qmail-updater: {level}: {text}\n");
+    // Names are escaped where they are put in; this is for what a library says.
+    let line = format!("qmail-updater: {level}: {}\n", Shown(text.as_bytes()));
     let _ = std::io::stderr().write_all(line.as_bytes());
 }
 

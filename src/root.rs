@@ -268,10 +268,39 @@ impl Root {
     /// # Errors
     /// Whatever keeps it from being read; something that is no regular file is an error too.
     pub fn read(&self, inside: &[u8]) -> io::Result<Option<Vec<u8>>> {
+        self.open(inside)?.map(Opened::read_all).transpose()
+    }
+
+    /// Opens the regular file at `inside`, or `None` when nothing is there.
+    ///
+    /// # Errors
+    /// Whatever keeps it from being opened; something that is no regular file is an error too.
+    pub fn open(&self, inside: &[u8]) -> io::Result<Option<Opened>> {
         match self.walk(inside).end {
-            End::Found(found) => found.open_file()?.read_all(usize::MAX).map(Some),
+            End::Found(found) => found.open_file().map(Some),
             End::Missing(_) => Ok(None),
             End::Failed(cause) => Err(cause.into()),
+        }
+    }
+
+    /// The real path of the folder at `inside`, which is made, mode 0755 less the umask, when it is missing, and so are
+    /// those above it. Links are followed below the root.
+    ///
+    /// # Errors
+    /// A folder that cannot be made, or is something else.
+    pub fn make_folder(&self, inside: &[u8]) -> io::Result<PathBuf> {
+        match self.walk(inside).end {
+            End::Found(found) if found.kind == Kind::Directory => Ok(found.real),
+            End::Found(_) => Err(Errno::ENOTDIR.into()),
+            End::Failed(cause) => Err(cause.into()),
+            End::Missing(_) => {
+                let inside = inside.strip_suffix(b"/").unwrap_or(inside);
+                let slash = inside.iter().rposition(|b| *b == b'/').ok_or(Errno::ENOENT)?;
+                let above = if slash == 0 { &b"/"[..] } else { &inside[..slash] };
+                let path = self.make_folder(above)?.join(OsStr::from_bytes(&inside[slash + 1..]));
+                std::fs::create_dir(&path)?;
+                Ok(path)
+            }
         }
     }
 }
@@ -308,13 +337,23 @@ pub struct Opened {
 }
 
 impl Opened {
-    /// Reads it to its end, or the first `limit` bytes.
+    /// Reads it to its end.
     ///
     /// # Errors
     /// Those of read(2).
-    pub fn read_all(mut self, limit: usize) -> io::Result<Vec<u8>> {
-        let mut content = Vec::with_capacity(usize::try_from(self.size).unwrap_or(limit).min(limit).min(1 << 24));
-        (&mut self.file).take(limit as u64).read_to_end(&mut content)?;
+    pub fn read_all(mut self) -> io::Result<Vec<u8>> {
+        let mut content = Vec::new();
+        self.file.read_to_end(&mut content)?;
+        Ok(content)
+    }
+
+    /// Reads the next `length` bytes, or what there is before its end.
+    ///
+    /// # Errors
+    /// Those of read(2).
+    pub fn read_start(&mut self, length: usize) -> io::Result<Vec<u8>> {
+        let mut content = Vec::new();
+        (&mut self.file).take(length as u64).read_to_end(&mut content)?;
         Ok(content)
     }
 }
@@ -419,5 +458,5 @@ fn kind_of(stat: &FileStat) -> Kind {
 }
 
 fn not_regular() -> io::Error {
-    io::Error::new(io::ErrorKind::InvalidInput, "is not a regular file")
+    io::Error::other("no regular file")
 }

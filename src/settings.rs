@@ -2,7 +2,6 @@
 
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
-use std::path::PathBuf;
 
 use nix::unistd::{Gid, Group, Uid, User, getegid, geteuid};
 
@@ -22,8 +21,8 @@ pub struct Settings {
     pub validrcptto: Vec<u8>,
     /// auth.cdb, as the host names it.
     pub auth: Vec<u8>,
-    /// The folder of locks.
-    pub state: PathBuf,
+    /// The folder of locks, as the host names it.
+    pub state: Vec<u8>,
     /// Who owns auth.cdb, when the administrator says so.
     pub auth_owner: Option<Owner>,
     /// Whether system accounts log in too.
@@ -53,7 +52,7 @@ impl Settings {
         };
         let validrcptto = file("--validrcptto", &options.validrcptto, "validrcptto.cdb")?;
         let auth = file("--auth", &options.auth, "auth.cdb")?;
-        let state = root.path(&absolute("--state", &options.state)?);
+        let state = folder("--state", &options.state)?;
         let &[break_byte] = options.break_char.as_bytes() else {
             return Err(Error::Usage(format!(
                 "--break \"{}\": one character is needed, the one in qmail's conf-break",
@@ -123,8 +122,9 @@ fn find_owner(root: &Root, owner: &[u8]) -> Result<Owner, Error> {
     let (user, group) = (&owner[..colon], &owner[colon + 1..]);
     let known = |name: &[u8], file: &[u8]| -> Option<u32> {
         let name_text = std::str::from_utf8(name).ok()?;
-        if let Ok(number) = name_text.parse() {
-            return Some(number);
+        if name.first().is_some_and(u8::is_ascii_digit) {
+            // The largest number means "leave it" to chown(2).
+            return name_text.parse().ok().filter(|number| *number != u32::MAX);
         }
         if root.is_machine() {
             return match file {

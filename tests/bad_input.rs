@@ -41,7 +41,11 @@ fn users_assign_that_qmail_newu_refuses_stops_the_rebuild() {
         let host = MailHost::sample();
         host.rebuild();
         host.write("/var/qmail/users/assign", &text);
-        assert_fatal(&refused(&host), 100, &["/var/qmail/users/assign: ", line, what, "nothing is published"]);
+        assert_fatal(
+            &refused(&host),
+            100,
+            &["/var/qmail/users/assign: ", line, what, "qmail-newu refuses", "nothing is published"],
+        );
     }
 }
 
@@ -60,7 +64,7 @@ fn files_of_our_own_are_not_guessed_at() {
         ("authvars", "@x.test A=\"1\",B=\"2\",A=\"3\"\n", ["authvars: line 1:", "gets A twice"]),
         ("validrcptto.d/relay.example", "erik\nfrida@other.example\n", ["relay.example: line 2:", "other.example"]),
         ("validrcptto.d/relay.example", "erik\n# no\n!ERIK\n", ["relay.example: line 3:", "accepted on line 1"]),
-        ("validrcptto.d/relay.example", "two names\n", ["relay.example: line 1:", "\\x20"]),
+        ("validrcptto.d/relay.example", "two names\n", ["relay.example: line 1:", "a blank"]),
     ] {
         let host = MailHost::sample();
         host.rebuild();
@@ -110,6 +114,10 @@ fn what_cannot_be_read_is_kept_as_published_and_the_rest_is_rebuilt() {
     let half_deleted = |host: &MailHost| {
         host.remove(&format!("{DOMAIN}/vpasswd.cdb")).remove(&format!("{DOMAIN}/vpasswd"));
     };
+    let deleted = |host: &MailHost| {
+        fs::remove_dir_all(host.path(DOMAIN)).unwrap();
+        host.folder(DOMAIN);
+    };
     let a_folder = |host: &MailHost| {
         host.remove(&format!("{DOMAIN}/vpasswd.cdb")).folder(&format!("{DOMAIN}/vpasswd.cdb"));
     };
@@ -118,10 +126,12 @@ fn what_cannot_be_read_is_kept_as_published_and_the_rest_is_rebuilt() {
         let path = host.path(&format!("{DOMAIN}/vpasswd.cdb"));
         nix::unistd::mkfifo(&path, nix::sys::stat::Mode::S_IRUSR).unwrap();
     };
-    let damages: [(&str, &dyn Fn(&MailHost), &str); 6] = [
+    type Damage<'a> = (&'a str, &'a dyn Fn(&MailHost), &'a str);
+    let damages: [Damage<'_>; 7] = [
         ("truncated", &truncated, "vpasswd.cdb: corrupt"),
         ("moved away", &moved_away, "No such file or directory"),
-        ("emptied", &emptied, "vpasswd: empty"),
+        ("emptied", &emptied, "vpasswd: no mailbox in it"),
+        ("an empty mount point", &deleted, "neither vpasswd.cdb nor vpasswd"),
         ("half deleted", &half_deleted, "neither vpasswd.cdb nor vpasswd"),
         ("a folder", &a_folder, "vpasswd.cdb: "),
         ("a FIFO", &a_fifo, "vpasswd.cdb: "),
@@ -185,6 +195,10 @@ fn a_corrupt_vpasswd_cdb_never_panics_and_never_empties_the_domain() {
     for at in [0, 4, 8, 1024, 2044, 2048, 2052] {
         images.extend([absurd(at, [0xff; 4]), absurd(at, [0xff, 0xff, 0xff, 0x7f]), absurd(at, [3, 0, 0, 0])]);
     }
+    // An empty table whose pointer cuts the records short, and tables that lead nowhere.
+    images.push(absurd(0, [0, 8, 0, 0]));
+    let tables = whole.len() - 8 * 4;
+    images.extend((tables..whole.len()).step_by(4).map(|at| absurd(at, [1, 1, 1, 1])));
     for image in images {
         fs::write(&file, &image).unwrap();
         let answer = host.run(&["rebuild"]);
@@ -227,12 +241,80 @@ fn a_broken_virtualdomains_list_or_rcpthosts_says_what_cannot_be_said() {
     host.write("/var/qmail/control/rcpthosts", "example.com\nexample.net\nexample.edu\n");
     host.write("/var/qmail/control/validrcptto.d/relay.example", "");
     let answer = host.rebuild();
-    assert!(answer.stderr.contains("relay.example: ignored: the domain is not relayed"), "{}", answer.stderr);
+    assert!(answer.stderr.contains("relay.example: ignored: no relayed domain is called so"), "{}", answer.stderr);
     host.write("/var/qmail/control/morercpthosts", "Relay.example\nold.example\n");
     let answer = host.rebuild();
     assert!(answer.stderr.contains("relay.example: empty: every recipient is refused"), "{}", answer.stderr);
     assert!(answer.stderr.contains("morercpthosts.cdb: missing"), "{}", answer.stderr);
     assert_eq!(host.answers(&["erik@relay.example", "x@old.example"]), ["refuse", "accept"]);
+}
+
+#[test]
+fn limits_that_cannot_be_read_keep_the_logins_and_let_nobody_else_in() {
+    let (host, answer) = damaged(|host| {
+        host.folder(&format!("{DOMAIN}/.qmailadmin-limits"));
+        host.mailboxes(DOMAIN, &["ann:$1$a$b:1:0:N:/d:Q", "new:$1$a$c:1:0:N:/d:Q"]);
+    });
+    assert!(answer.stderr.contains(".qmailadmin-limits: "), "{}", answer.stderr);
+    assert_eq!(host.answers(&["new@example.com", "bob@example.com"]), ["accept", "refuse"], "mail needs no limits");
+    assert!(host.logins().contains_key("ann@example.com") && !host.logins().contains_key("new@example.com"));
+    fs::remove_file(host.published("auth.cdb")).unwrap();
+    let answer = host.rebuild();
+    assert!(answer.stderr.contains("nobody logs in there"), "{}", answer.stderr);
+    assert!(!host.logins().contains_key("ann@example.com"));
+}
+
+#[test]
+fn a_kept_domain_does_not_keep_a_system_accounts_login() {
+    let host = MailHost::sample();
+    let (uid, gid) = support::me();
+    let (uid, gid) = if is_root() { (1001, 1001) } else { (uid, gid) };
+    host.write("/etc/passwd", format!("carol:x:{uid}:{gid}::/home/carol:/bin/sh\n"));
+    if is_root() {
+        host.own("/home/carol", uid, gid);
+    }
+    host.write("/etc/shadow", "carol:$6$s$old:1::::::\n");
+    assert_eq!(host.run(&["rebuild", "--auth-system-users"]).code, 0);
+    assert!(host.logins()["carol"].starts_with("$6$s$old"));
+    fs::rename(host.path(DOMAIN), host.path("/away")).unwrap();
+    host.write("/etc/shadow", "carol:$6$s$new:1::::::\n");
+    assert_eq!(host.run(&["rebuild", "--auth-system-users"]).code, 0);
+    assert!(host.logins()["carol"].starts_with("$6$s$new"));
+    host.rebuild();
+    assert!(!host.logins().contains_key("carol") && host.logins().contains_key("ann"));
+}
+
+#[test]
+fn a_new_alias_of_a_domain_that_cannot_be_read_accepts_and_the_old_ones_keep() {
+    let (host, _) = damaged(|host| fs::rename(host.path(DOMAIN), host.path("/away")).unwrap());
+    let assign = fs::read_to_string(host.path("/var/qmail/users/assign")).unwrap();
+    let line = "+new.example-:example.com:89:89:/home/vpopmail/domains/example.com:-::\n";
+    host.write("/var/qmail/users/assign", format!("{line}{assign}"));
+    let add = |file: &str, text: &str| {
+        let file = format!("/var/qmail/control/{file}");
+        let before = fs::read_to_string(host.path(&file)).unwrap();
+        host.write(&file, before + text);
+    };
+    add("virtualdomains", "new.example:new.example\n");
+    add("rcpthosts", "new.example\n");
+    let answer = host.rebuild();
+    assert!(answer.stderr.contains("nothing is published to keep for new.example"), "{}", answer.stderr);
+    let asked = ["x@new.example", "ann@example.com", "x@example.com", "example.com-x@mail.example.org"];
+    assert_eq!(host.answers(&asked), ["accept", "accept", "refuse", "refuse"]);
+    let told = host.run(&["explain", "x@example.com"]).stdout;
+    assert!(told.contains("the published answer is kept while the source above cannot be read"), "{told}");
+}
+
+#[test]
+fn what_lies_about_in_validrcptto_d_does_not_stop_a_rebuild() {
+    let host = MailHost::sample();
+    for name in [".relay.example.swp", "relay.example~", "old.example"] {
+        host.write(&format!("/var/qmail/control/validrcptto.d/{name}"), "not a list\n");
+    }
+    host.folder("/var/qmail/control/validrcptto.d/.git");
+    let answer = host.rebuild();
+    assert_eq!(answer.stderr.matches("ignored: no relayed domain is called so").count(), 4, "{}", answer.stderr);
+    assert_eq!(host.answers(&["erik@relay.example", "nobody@relay.example"]), ["accept", "refuse"]);
 }
 
 #[test]

@@ -71,7 +71,7 @@ fn lookup_answers_as_qmail_smtpd_does() {
     let missing = host.run(&["lookup", "ann@example.com"]);
     assert_eq!(missing.code, 111, "{}", missing.stderr);
     assert!(
-        missing.stderr.contains("unable to open") && missing.stderr.contains("validrcptto.cdb"),
+        missing.stderr.contains("unable to read") && missing.stderr.contains("validrcptto.cdb"),
         "{}",
         missing.stderr
     );
@@ -227,11 +227,11 @@ fn every_setting_is_an_option_and_an_environment_variable() {
 fn misuse_exits_100_and_says_how_it_is_used() {
     let host = MailHost::sample();
     for (arguments, says) in [
-        (&[][..], "Usage"),
+        (&[][..], "requires a subcommand"),
         (&["frobnicate"], "frobnicate"),
         (&["rebuild", "--colour"], "--colour"),
-        (&["list"], "Usage"),
-        (&["explain"], "Usage"),
+        (&["list"], "<WHAT>"),
+        (&["explain"], "<ADDRESSES>"),
         (&["rebuild", "--qmail", "qmail"], "--qmail \"qmail\": an absolute path is needed"),
         (&["rebuild", "--break", "--"], "--break \"--\": one character is needed"),
         (&["rebuild", "--threads", "0"], "--threads"),
@@ -245,11 +245,14 @@ fn misuse_exits_100_and_says_how_it_is_used() {
         };
         assert_eq!(answer.code, 100, "{arguments:?}: {}", answer.stderr);
         assert!(answer.stderr.contains(says), "{arguments:?}: {}", answer.stderr);
-        assert_eq!(answer.stdout, "");
+        assert_eq!((&answer.stdout[..], answer.stderr.lines().count()), ("", 1), "{}", answer.stderr);
+        assert!(answer.stderr.starts_with("qmail-updater: fatal: "), "{}", answer.stderr);
     }
     let mut command = host.command(&["rebuild"]);
     let answer: Answer = command.env("QMAIL_UPDATER_VPOPMAIL_EXT", "perhaps").output().unwrap().into();
     assert_eq!(answer.code, 100, "{}", answer.stderr);
+    assert!(answer.stderr.contains("QMAIL_UPDATER_VPOPMAIL_EXT"), "{}", answer.stderr);
+    assert!(!host.run(&["\u{1b}]0;x\u{7}"]).stderr.contains('\u{1b}'));
     assert_eq!(host.run(&["--help"]).code, 0);
     assert_eq!(host.run(&["--version"]).stdout, concat!("qmail-updater ", env!("CARGO_PKG_VERSION"), "\n"));
 }

@@ -75,7 +75,6 @@ fn every_verdict_and_every_login_of_the_conformance_hosts() {
         let published: BTreeMap<String, String> = cdb::Reader::new(&image)
             .unwrap()
             .records()
-            .map(|record| record.unwrap())
             .map(|record| [record.key, record.data].map(|bytes| String::from_utf8(bytes.to_vec()).unwrap()))
             .map(|[key, data]| (key, data))
             .collect();

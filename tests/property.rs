@@ -256,14 +256,14 @@ fn materialise(spec: &Spec) -> MailHost {
             }
         }
     }
-    for domain in 0..2 {
+    for (domain, home) in HOMES[..2].iter().enumerate() {
         let mut lines: BTreeMap<&str, String> = BTreeMap::from([("postmaster", "postmaster:x:1:0:N:/d:Q".to_owned())]);
         for (_, word, flags) in spec.mailboxes.iter().filter(|(d, ..)| *d == domain) {
             let gid = [0, 0, 0x10, 0x800, 0, 0][*flags];
             lines.insert(WORDS[*word], format!("{}:x:1:{gid}:N:/d:Q", WORDS[*word].replace(':', ".")));
         }
         let lines: Vec<&str> = lines.values().map(String::as_str).collect();
-        host.mailboxes(HOMES[domain], &lines);
+        host.mailboxes(home, &lines);
     }
     for (home, mode) in HOMES.iter().zip(&spec.home_modes) {
         host.mode(home, [0o755, 0o700, 0o1755, 0o757, 0o711][*mode]);
@@ -341,7 +341,7 @@ fn check(spec: &Spec) -> Result<usize, TestCaseError> {
     let mut table = Table::default();
     let notes = build(&settings, &mut table).map_err(|error| TestCaseError::fail(error.to_string()))?;
     let host = read_host(&settings, &mut Vec::new()).unwrap();
-    let homes = HomeReader::new(&host, 8);
+    let homes = HomeReader::new(&host, &settings);
     let break_byte = settings.layout.break_byte;
     let lookup = |address: &[u8]| smtpd::lookup(address, break_byte, |key| table.0.get(key));
     let judge = |address: &[u8]| {

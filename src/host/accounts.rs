@@ -64,7 +64,11 @@ impl Accounts {
         notes: &mut Vec<Note>,
     ) -> Result<Accounts, Error> {
         let file = b"/etc/passwd";
-        let local = root.read(file).map_err(|cause| Error::io("read", &root.path(file), cause))?.unwrap_or_default();
+        let local = root.read(file).map_err(|cause| Error::io("read", &root.path(file), cause))?.unwrap_or_else(|| {
+            let path = root.path(file);
+            notes.push(Note::warning(format!("{}: no such file: the host has no accounts", show_path(&path))));
+            Vec::new()
+        });
         let mut known = HashMap::new();
         let mut order = Vec::new();
         for (from_file, text) in [(true, Some(&local[..])), (false, enumerated)] {

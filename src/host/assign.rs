@@ -93,7 +93,13 @@ impl Assignments {
                 Assignments::parse_compiled(&compiled)
                     .map_err(|cause| Error::malformed(&compiled_path, None, cause.to_string()))
             }
-            (None, None) => Ok(Assignments::default()),
+            (None, None) => {
+                notes.push(Note::warning(format!(
+                    "{}: no such file, and no users/cdb either: no address is assigned, and no vpopmail domain is known",
+                    show_path(&path)
+                )));
+                Ok(Assignments::default())
+            }
         }
     }
 
@@ -104,9 +110,8 @@ impl Assignments {
     /// with `.`.
     pub fn parse(text: &[u8], path: &Path) -> Result<Assignments, Error> {
         let mut found = Assignments::default();
-        let refused = |line: usize, what: &str| {
-            Err(Error::malformed(path, line, format!("{what}; qmail-newu refuses the file, and nothing is published")))
-        };
+        let refused =
+            |line: usize, what: &str| Err(Error::malformed(path, line, format!("{what}; qmail-newu refuses the file")));
         let mut last = 0;
         let mut unended = false;
         for (number, line) in lines(text) {
@@ -160,9 +165,9 @@ impl Assignments {
     /// A damaged cdb, or one without the empty key.
     pub fn parse_compiled(image: &[u8]) -> Result<Assignments, cdb::Corrupt> {
         let cdb = cdb::Reader::new(image)?;
+        cdb.check()?;
         let mut found = Assignments { compiled_only: true, ..Assignments::default() };
         for record in cdb.records() {
-            let record = record?;
             let Some((b'!', key)) = record.key.split_first() else { continue };
             let mut fields = record.data.splitn(7, |b| *b == 0);
             let mut field = || fields.next().unwrap_or_default();

@@ -41,7 +41,10 @@ impl AuthVars {
             let (pattern, groups) = (lower(&line[..end]), trim(&line[end..]));
             let is_pattern = pattern == b"*" || split_address(&pattern).is_some_and(|(_, domain)| !domain.is_empty());
             if !is_pattern {
-                return Err(malformed(format!("\"{}\" is no pattern: user@domain, @domain or * is", Shown(&pattern))));
+                return Err(malformed(format!(
+                    "\"{}\" is no pattern; write user@domain, @domain or *",
+                    Shown(&pattern)
+                )));
             }
             let variables = found.entry(pattern.clone()).or_default();
             for (name, value) in parse_groups(groups).map_err(malformed)? {
@@ -77,8 +80,11 @@ pub fn expires(variables: &Variables) -> Option<u64> {
     })
 }
 
+/// A name and its value.
+type Group = (Vec<u8>, Vec<u8>);
+
 /// `NAME="value"` groups, separated by commas.
-fn parse_groups(text: &[u8]) -> Result<Vec<(Vec<u8>, Vec<u8>)>, String> {
+fn parse_groups(text: &[u8]) -> Result<Vec<Group>, String> {
     let mut found = Vec::new();
     let mut rest = text;
     loop {

@@ -53,6 +53,65 @@ pub struct RelayList {
 }
 
 impl RelayList {
+    /// Parses control/validrcptto.d/DOMAIN.
+    ///
+    /// # Errors
+    /// An address of another domain; blanks or unprintable bytes inside an entry; one name both accepted and refused.
+    pub fn parse(content: &[u8], domain: &[u8], path: &Path) -> Result<RelayList, Error> {
+        let mut list = RelayList::default();
+        for (number, line) in lines(content) {
+            let line = trim(line);
+            if matches!(line.first(), None | Some(b'#')) {
+                continue;
+            }
+            let malformed = |what: String| Error::malformed(path, number, what);
+            let (accepted, entry) = match line.strip_prefix(b"!") {
+                Some(rest) => (false, trim(rest)),
+                None => (true, line),
+            };
+            if let Some(odd) = entry.iter().find(|b| !b.is_ascii_graphic() && b.is_ascii()) {
+                let what =
+                    if odd.is_ascii_whitespace() { "a blank".to_owned() } else { format!("the byte \\x{odd:02x}") };
+                return Err(malformed(format!(
+                    "\"{}\" holds {what}; write one local part or one address a line, and comments on lines of their own",
+                    Shown(entry)
+                )));
+            }
+            let entry = lower(entry);
+            let local = match split_address(&entry) {
+                Some((local, host)) if host == domain || entry == b"@" => local,
+                Some((_, host)) => {
+                    return Err(malformed(format!(
+                        "\"{}\" is an address of {}, not of {}",
+                        Shown(&entry),
+                        Shown(host),
+                        Shown(domain)
+                    )));
+                }
+                None => &entry,
+            };
+            if local.is_empty() {
+                if !accepted {
+                    return Err(malformed(
+                        "\"!\" needs the name that it refuses; names not listed are refused anyway".into(),
+                    ));
+                }
+                list.others.get_or_insert(number);
+            } else {
+                let (before, first) = *list.names.entry(local.to_vec()).or_insert((accepted, number));
+                if before != accepted {
+                    return Err(malformed(format!(
+                        "\"{}\" is {} here and {} on line {first}",
+                        Shown(local),
+                        if accepted { "accepted" } else { "refused" },
+                        if before { "accepted" } else { "refused" },
+                    )));
+                }
+            }
+        }
+        Ok(list)
+    }
+
     /// Whether the local part (lower case) is accepted, and the line that says so; the empty one stands for every name
     /// that is not listed.
     pub fn find(&self, local: &[u8]) -> (bool, Option<usize>) {
@@ -79,7 +138,7 @@ impl Control {
             (None, Some(me)) => (me.split(|b| *b == 0).map(|name| (lower(name), Some(1))).collect(), true),
             (None, None) => {
                 return Err(Error::Temporary(format!(
-                    "neither {} nor {} exists; qmail-send would not start, and nothing is published",
+                    "neither {} nor {} exists; qmail-send would not start",
                     show_path(&root.path(&file("locals"))),
                     show_path(&root.path(&file("me")))
                 )));
@@ -97,8 +156,8 @@ impl Control {
         let rcpthosts = read("rcpthosts")?.map(|content| names(&content));
         if rcpthosts.is_none() {
             notes.push(Note::warning(format!(
-                "{}: no such file: qmail-smtpd takes mail for every domain, and refuses those that no control file \
-                 names here",
+                "{}: no such file: qmail-smtpd lets every domain through, and the table refuses all that neither locals \
+                 nor virtualdomains nor morercpthosts names",
                 show_path(&root.path(&file("rcpthosts")))
             )));
         }
@@ -109,8 +168,7 @@ impl Control {
                 show_path(&root.path(&file("percenthack")))
             )));
         }
-        let relay_lists = read_relay_lists(root, &file("validrcptto.d"), notes)?;
-        Ok(Control {
+        let mut control = Control {
             locals,
             locals_from_me,
             virtual_domains,
@@ -118,8 +176,10 @@ impl Control {
             morercpthosts,
             envnoathost: lower(&envnoathost),
             envnoathost_file,
-            relay_lists,
-        })
+            relay_lists: HashMap::new(),
+        };
+        control.read_relay_lists(root, &file("validrcptto.d"), notes)?;
+        Ok(control)
     }
 
     /// Whether qmail-smtpd takes mail for the domain (lower case) at all: by name, or by a suffix that begins with a dot.
@@ -133,15 +193,64 @@ impl Control {
     /// What virtualdomains says about `local@domain` (lower case), and the key that said it: the whole address, the
     /// domain, its suffixes from the longest, the empty key. An empty prepend is an answer too.
     pub fn virtual_domain(&self, address: &[u8]) -> Option<(&[u8], &VirtualDomain)> {
-        let (local, domain) = split_address(address)?;
-        let start = local.len() + 1;
-        let suffixes = (1..domain.len()).filter(|at| domain[*at] == b'.').map(|at| start + at);
-        [0, start]
-            .into_iter()
-            .chain(suffixes)
-            .chain([address.len()])
-            .find_map(|at| self.virtual_domains.get_key_value(&address[at..]))
-            .map(|(key, value)| (key.as_slice(), value))
+        let (_, domain) = split_address(address)?;
+        self.key(address).or_else(|| self.virtual_domain_of_all(domain))
+    }
+
+    /// The same for a local part that no key names.
+    fn virtual_domain_of_all(&self, domain: &[u8]) -> Option<(&[u8], &VirtualDomain)> {
+        let suffixes = (1..domain.len()).filter(|at| domain[*at] == b'.');
+        std::iter::once(0).chain(suffixes).chain([domain.len()]).find_map(|at| self.key(&domain[at..]))
+    }
+
+    fn key(&self, key: &[u8]) -> Option<(&[u8], &VirtualDomain)> {
+        self.virtual_domains.get_key_value(key).map(|(key, value)| (key.as_slice(), value))
+    }
+
+    /// What qmail-send puts before local parts of the domain (lower case) that no `user@domain` key names, its `-`
+    /// included: nothing for a local domain, `None` when they are another host's.
+    pub fn prefix(&self, domain: &[u8]) -> Option<Vec<u8>> {
+        if self.locals.contains_key(domain) {
+            return Some(Vec::new());
+        }
+        let (_, found) = self.virtual_domain_of_all(domain)?;
+        (!found.prepend.is_empty()).then(|| [&found.prepend[..], b"-"].concat())
+    }
+
+    /// Whether the domain (lower case) is relayed: rcpthosts or morercpthosts names it, and it is another host's.
+    fn is_relayed(&self, domain: &[u8]) -> bool {
+        let named = self.morercpthosts.contains_key(domain)
+            || self.rcpthosts.as_ref().is_some_and(|names| names.contains_key(domain));
+        named && self.accepts(domain) && self.prefix(domain).is_none()
+    }
+
+    /// Reads validrcptto.d; files that are for no relayed domain are passed over, with a warning.
+    fn read_relay_lists(&mut self, root: &Root, folder: &[u8], notes: &mut Vec<Note>) -> Result<(), Error> {
+        let path = root.path(folder);
+        let directory = match root.walk(folder).end {
+            End::Found(found) => found.open_directory().map_err(|cause| Error::io("open", &path, cause))?,
+            End::Missing(_) => return Ok(()),
+            End::Failed(cause) => return Err(Error::io("open", &path, cause)),
+        };
+        for (name, _) in directory.entries(|_| true).map_err(|cause| Error::io("read", &path, cause))? {
+            let file = [folder, b"/", &name].concat();
+            let path = root.path(&file);
+            let mut ignored = |why: &str| notes.push(Note::warning(format!("{}: ignored: {why}", show_path(&path))));
+            if self.is_relayed(&lower(&name)) && lower(&name) != name {
+                ignored("its name is not in lower case");
+            } else if !self.is_relayed(&name) {
+                ignored("no relayed domain is called so");
+            } else if let Some(content) = root.read(&file).map_err(|cause| Error::io("read", &path, cause))? {
+                let list = RelayList::parse(&content, &name, &path)?;
+                if list.names.is_empty() && list.others.is_none() {
+                    notes.push(Note::warning(format!("{}: empty: every recipient is refused", show_path(&path))));
+                }
+                self.relay_lists.insert(name, list);
+            } else {
+                ignored("a link that leads nowhere");
+            }
+        }
+        Ok(())
     }
 }
 
@@ -193,29 +302,23 @@ fn read_morercpthosts(root: &Root, file: &[u8], notes: &mut Vec<Note>) -> Result
     let (path, compiled_path) = (root.path(file), root.path(&compiled_file));
     let text = root.read(file).map_err(|cause| Error::io("read", &path, cause))?;
     let compiled = root.read(&compiled_file).map_err(|cause| Error::io("read", &compiled_path, cause))?;
-    let compiled: Option<HashSet<Vec<u8>>> = match compiled {
-        Some(image) => match cdb::Reader::new(&image).and_then(|cdb| {
-            cdb.records().map(|record| record.map(|record| record.key.to_vec())).collect::<Result<_, _>>()
-        }) {
-            Ok(keys) => Some(keys),
-            Err(cause) => {
+    let compiled: Option<Result<HashSet<Vec<u8>>, _>> = compiled.map(|image| {
+        let cdb = cdb::Reader::new(&image)?;
+        cdb.check().map(|()| cdb.records().map(|record| record.key.to_vec()).collect())
+    });
+    let Some(text) = text else {
+        return match compiled {
+            None => Ok(Names::new()),
+            Some(Err(corrupt)) => Err(Error::malformed(&compiled_path, None, corrupt.to_string())),
+            Some(Ok(compiled)) => {
                 notes.push(Note::warning(format!(
-                    "{}: {cause}; qmail-smtpd knows none of its domains until qmail-newmrh makes it again",
+                    "{}: no such file; the domains of {} count",
+                    show_path(&path),
                     show_path(&compiled_path)
                 )));
-                None
+                Ok(compiled.into_iter().map(|name| (name, None)).collect())
             }
-        },
-        None => None,
-    };
-    let Some(text) = text else {
-        let Some(compiled) = compiled else { return Ok(Names::new()) };
-        notes.push(Note::warning(format!(
-            "{}: no such file; the domains of {} count",
-            show_path(&path),
-            show_path(&compiled_path)
-        )));
-        return Ok(compiled.into_iter().map(|name| (name, None)).collect());
+        };
     };
     let mut found = Names::new();
     // qmail-newmrh trims and lower-cases the line; a NUL is part of the entry there.
@@ -225,99 +328,17 @@ fn read_morercpthosts(root: &Root, file: &[u8], notes: &mut Vec<Note>) -> Result
             found.entry(lower(line)).or_insert(Some(number));
         }
     }
-    if compiled.is_none_or(|keys| keys.len() != found.len() || !found.keys().all(|name| keys.contains(name)))
-        && !(found.is_empty() && matches!(root.walk(&compiled_file).end, End::Missing(_)))
-    {
-        notes.push(Note::warning(format!(
-            "{}: missing, or not what {} says: run qmail-newmrh; until then qmail-smtpd goes by the old list",
-            show_path(&compiled_path),
-            show_path(&path)
-        )));
-    }
-    Ok(found)
-}
-
-fn read_relay_lists(root: &Root, folder: &[u8], notes: &mut Vec<Note>) -> Result<HashMap<Vec<u8>, RelayList>, Error> {
-    let path = root.path(folder);
-    let directory = match root.walk(folder).end {
-        End::Found(found) => found.open_directory().map_err(|cause| Error::io("open", &path, cause))?,
-        End::Missing(_) => return Ok(HashMap::new()),
-        End::Failed(cause) => return Err(Error::io("open", &path, cause)),
+    let until = match compiled {
+        Some(Ok(keys)) if keys.len() == found.len() && found.keys().all(|name| keys.contains(name)) => None,
+        Some(Ok(_)) => {
+            Some(format!("not what {} says: run qmail-newmrh; until then the old list counts", show_path(&path)))
+        }
+        Some(Err(corrupt)) => {
+            Some(format!("{corrupt}: run qmail-newmrh; until then qmail-smtpd knows none of its domains"))
+        }
+        None if found.is_empty() => None,
+        None => Some("missing: run qmail-newmrh; until then qmail-smtpd knows none of its domains".to_owned()),
     };
-    let mut lists = HashMap::new();
-    for (name, _) in directory.entries(|_| true).map_err(|cause| Error::io("read", &path, cause))? {
-        let file = [folder, b"/", &name].concat();
-        let path = root.path(&file);
-        if lower(&name) != name {
-            notes.push(Note::warning(format!("{}: ignored: its name is not in lower case", show_path(&path))));
-            continue;
-        }
-        match root.read(&file) {
-            Ok(Some(content)) => {
-                lists.insert(name.clone(), parse_relay_list(&content, &name, &path)?);
-            }
-            Ok(None) => notes.push(Note::warning(format!("{}: ignored: a link to nothing", show_path(&path)))),
-            Err(cause) => {
-                return Err(Error::Io { doing: "read", path, cause });
-            }
-        }
-    }
-    Ok(lists)
-}
-
-/// Parses control/validrcptto.d/DOMAIN.
-///
-/// # Errors
-/// An address of another domain; blanks or unprintable bytes inside an entry; one name both accepted and refused.
-pub fn parse_relay_list(content: &[u8], domain: &[u8], path: &Path) -> Result<RelayList, Error> {
-    let mut list = RelayList::default();
-    for (number, line) in lines(content) {
-        let line = trim(line);
-        if matches!(line.first(), None | Some(b'#')) {
-            continue;
-        }
-        let malformed = |what: String| Error::malformed(path, number, what);
-        let (accepted, entry) = match line.strip_prefix(b"!") {
-            Some(rest) => (false, trim(rest)),
-            None => (true, line),
-        };
-        if let Some(odd) = entry.iter().find(|b| !b.is_ascii_graphic() && b.is_ascii()) {
-            return Err(malformed(format!(
-                "\"{}\" holds the byte \\x{odd:02x}; one local part or one address a line",
-                Shown(entry)
-            )));
-        }
-        let entry = lower(entry);
-        let local = match split_address(&entry) {
-            Some((local, host)) if host == domain || entry == b"@" => local,
-            Some((_, host)) => {
-                return Err(malformed(format!(
-                    "\"{}\" is an address of {}, not of {}",
-                    Shown(&entry),
-                    Shown(host),
-                    Shown(domain)
-                )));
-            }
-            None => &entry,
-        };
-        if local.is_empty() {
-            if !accepted {
-                return Err(malformed(
-                    "\"!\" needs the name that it refuses; names not listed are refused anyway".into(),
-                ));
-            }
-            list.others.get_or_insert(number);
-        } else {
-            let (before, first) = *list.names.entry(local.to_vec()).or_insert((accepted, number));
-            if before != accepted {
-                return Err(malformed(format!(
-                    "\"{}\" is {} here and {} on line {first}",
-                    Shown(local),
-                    if accepted { "accepted" } else { "refused" },
-                    if before { "accepted" } else { "refused" },
-                )));
-            }
-        }
-    }
-    Ok(list)
+    notes.extend(until.map(|what| Note::warning(format!("{}: {what}", show_path(&compiled_path)))));
+    Ok(found)
 }

@@ -5,11 +5,11 @@
 use std::collections::BTreeMap;
 use std::io;
 
-use crate::root::{Directory, End, Found, Kind, NAME_MAX, PATH_MAX, Perm, Root, Who};
+use crate::root::{Directory, End, Found, Kind, NAME_MAX, Opened, PATH_MAX, Perm, Root, Who};
 use crate::text::{lines, trim_end};
 
 /// A dot-qmail file longer than this is not read to its end, in bytes.
-const MAX_LENGTH: u64 = 1 << 20;
+const MAX_LENGTH: usize = 1 << 20;
 /// Directories called `.qmail-...` are read to this depth below the home.
 const MAX_DEPTH: usize = 16;
 /// At most so many entries are read below one home's `.qmail-...` directories.
@@ -404,13 +404,9 @@ impl Reader<'_> {
         }
     }
 
-    fn read_file(&self, file: crate::root::Opened) -> Entry {
+    fn read_file(&self, mut file: Opened) -> Entry {
         let perm = file.perm;
-        if file.size > MAX_LENGTH {
-            return Entry::File { perm, content: None };
-        }
-        let limit = MAX_LENGTH as usize + 1;
-        let content = file.read_all(limit).ok().filter(|content| content.len() < limit);
+        let content = file.read_start(MAX_LENGTH + 1).ok().filter(|content| content.len() <= MAX_LENGTH);
         Entry::File { perm, content: content.map(|content| DotQmail::parse(&content, self.programs)) }
     }
 

@@ -9,7 +9,7 @@ pub mod control;
 pub mod dot_qmail;
 pub mod vpopmail;
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::path::PathBuf;
 
 use crate::error::{Error, show_cause, show_path};
@@ -55,8 +55,8 @@ pub struct Host {
     pub default_domain: Option<Vec<u8>>,
     /// The limits of domains that have none of their own.
     pub default_limits: u64,
-    /// The homes that a `+domain-` line names: only there mailboxes are looked for.
-    mailbox_homes: HashSet<Vec<u8>>,
+    /// The homes that a `+domain-` line names, with their domains: only there mailboxes are looked for.
+    mailbox_homes: HashMap<Vec<u8>, Vec<Vec<u8>>>,
 }
 
 impl Host {
@@ -91,7 +91,10 @@ impl Host {
         }
         let default_limits = read(&[&layout.vpopmail[..], b"/etc/vlimits.default"].concat())?
             .map_or(0, |text| vpopmail::parse_limits(&text));
-        let mailbox_homes = assignments.domains().map(|(_, line)| line.home.clone()).collect();
+        let mut mailbox_homes: HashMap<Vec<u8>, Vec<Vec<u8>>> = HashMap::new();
+        for (domain, line) in assignments.domains() {
+            mailbox_homes.entry(line.home.clone()).or_default().push(domain.to_vec());
+        }
         Ok(Host { layout, control, assignments, accounts, default_domain, default_limits, mailbox_homes })
     }
 
@@ -118,6 +121,11 @@ impl Host {
             .read(&[&self.layout.qmail[..], b"/control/authvars"].concat())
             .map_err(|cause| Error::io("read", &path, cause))?;
         AuthVars::parse(&text.unwrap_or_default(), &path)
+    }
+
+    /// The domains whose `+domain-` line names this home.
+    pub fn domains_of(&self, home: &[u8]) -> impl Iterator<Item = &[u8]> {
+        self.mailbox_homes.get(home).into_iter().flatten().map(Vec::as_slice)
     }
 
     /// Reads the home at `path`, as users/assign or passwd names it.
@@ -156,7 +164,7 @@ impl Host {
     }
 
     fn read_domain(&self, directory: &Directory, home: &mut Home) {
-        if !self.mailbox_homes.contains(&home.path) {
+        if !self.mailbox_homes.contains_key(&home.path) {
             return;
         }
         home.mailboxes = Mailboxes::read(&self.layout.root, &home.path, directory);
@@ -212,7 +220,9 @@ impl Home {
         match (&self.state, &self.mailboxes) {
             (HomeState::Missing(cause) | HomeState::Unreadable(_, cause), _) => Some(cause.clone()),
             (_, Mailboxes::Unreadable(file, cause)) => Some(format!("{file}: {cause}")),
-            (HomeState::Listed(..), _) => None,
+            (HomeState::Listed(..), _) => {
+                self.limits.as_ref().err().map(|cause| format!("{}: {cause}", vpopmail::LIMITS))
+            }
         }
     }
 }

@@ -3,11 +3,10 @@
 
 use std::collections::HashMap;
 use std::io;
-use std::num::NonZeroU32;
 
 use crate::cdb;
 use crate::error::show_cause;
-use crate::root::{Directory, Root};
+use crate::root::{Directory, Opened, Root};
 use crate::text::leading_number;
 
 /// A mailbox's mail bounces (vmoduser -b).
@@ -24,27 +23,29 @@ pub const ADDRESS_MAX: usize = 900;
 pub const COMPILED: &str = "vpasswd.cdb";
 /// What it is made from.
 pub const TEXT: &str = "vpasswd";
+/// The limits of one domain.
+pub const LIMITS: &str = ".qmailadmin-limits";
 
 /// One mailbox: what vpasswd says behind its name.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Mailbox {
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Mailbox<'a> {
     /// The crypt field, as it is written. Never shown.
-    pub crypt: Vec<u8>,
+    pub crypt: &'a [u8],
     /// The gid field: vpopmail's bit mask of flags.
     pub flags: u64,
     /// A record with fewer than three fields, on which vdelivermail crashes.
     pub broken: bool,
     /// The line of the text vpasswd; `None` when it came from vpasswd.cdb.
-    pub line: Option<NonZeroU32>,
+    pub line: Option<usize>,
 }
 
-impl Mailbox {
+impl<'a> Mailbox<'a> {
     /// Parses `crypt:uid:gid:gecos:dir:quota[:clear password]`.
-    pub fn parse(record: &[u8]) -> Mailbox {
+    pub fn parse(record: &'a [u8], line: Option<usize>) -> Mailbox<'a> {
         let mut fields = record.split(|b| *b == b':');
-        let crypt = fields.next().unwrap_or_default().to_vec();
+        let crypt = fields.next().unwrap_or_default();
         let gid = fields.nth(1);
-        Mailbox { crypt, flags: gid.map_or(0, leading_number), broken: gid.is_none(), line: None }
+        Mailbox { crypt, flags: gid.map_or(0, leading_number), broken: gid.is_none(), line }
     }
 
     /// The flags or-ed with the domain's limits, unless the mailbox overrides them.
@@ -53,7 +54,7 @@ impl Mailbox {
     }
 }
 
-impl std::fmt::Debug for Mailbox {
+impl std::fmt::Debug for Mailbox<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Mailbox").field("flags", &self.flags).field("broken", &self.broken).finish_non_exhaustive()
     }
@@ -62,17 +63,59 @@ impl std::fmt::Debug for Mailbox {
 /// The mailboxes of one domain directory.
 #[derive(Clone, Debug)]
 pub enum Mailboxes {
-    /// All of them, by name; of equal names the first.
-    Known(HashMap<Vec<u8>, Mailbox>),
+    /// All of them.
+    Known(Vpasswd),
     /// The directory holds neither vpasswd.cdb nor vpasswd.
     Absent,
     /// They could not be read: the file of the directory, and what is wrong with it.
     Unreadable(&'static str, String),
 }
 
-impl Default for Mailboxes {
-    fn default() -> Self {
-        Mailboxes::Known(HashMap::new())
+/// What is known when a domain directory holds neither vpasswd.cdb nor vpasswd.
+pub const ABSENT: &str = "neither vpasswd.cdb nor vpasswd is there";
+
+/// The content of a vpasswd.cdb, or of a text vpasswd; of equal names the first counts.
+#[derive(Clone)]
+pub enum Vpasswd {
+    /// The cdb as it is, whole and checked; it takes no more memory than the file.
+    Compiled(Vec<u8>),
+    /// The lines of the text by name: line number and record.
+    Text(HashMap<Vec<u8>, (usize, Vec<u8>)>),
+}
+
+impl std::fmt::Debug for Vpasswd {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Vpasswd::Compiled(_) => "Compiled",
+            Vpasswd::Text(_) => "Text",
+        })
+    }
+}
+
+impl Vpasswd {
+    /// The mailbox of this name.
+    pub fn find(&self, name: &[u8]) -> Option<Mailbox<'_>> {
+        match self {
+            Vpasswd::Compiled(image) => Some(Mailbox::parse(cdb::Reader::new(image).ok()?.find(name)?, None)),
+            Vpasswd::Text(lines) => lines.get(name).map(|(line, record)| Mailbox::parse(record, Some(*line))),
+        }
+    }
+
+    /// The names that vpopmail or an address may use, sorted, each once: no upper-case letter, no longer than an address.
+    pub fn names(&self) -> Vec<&[u8]> {
+        let usable = |name: &&[u8]| name.len() <= ADDRESS_MAX && !name.iter().any(u8::is_ascii_uppercase);
+        let mut names: Vec<&[u8]> = match self {
+            Vpasswd::Compiled(image) => cdb::Reader::new(image)
+                .into_iter()
+                .flat_map(|cdb| cdb.records())
+                .map(|record| record.key)
+                .filter(usable)
+                .collect(),
+            Vpasswd::Text(lines) => lines.keys().map(Vec::as_slice).filter(usable).collect(),
+        };
+        names.sort_unstable();
+        names.dedup();
+        names
     }
 }
 
@@ -80,57 +123,58 @@ impl Mailboxes {
     /// Reads vpasswd.cdb, or, when there is none, the text vpasswd that vpopmail would make it from. `home` is the path
     /// of the open `directory`.
     pub fn read(root: &Root, home: &[u8], directory: &Directory) -> Mailboxes {
-        let read = |name| read_file(root, home, directory, name);
-        match read(COMPILED) {
-            Ok(Some(image)) => match parse_compiled(&image) {
-                Ok(mailboxes) => return Mailboxes::Known(mailboxes),
-                Err(corrupt) => return Mailboxes::Unreadable(COMPILED, corrupt.to_string()),
-            },
+        match open_file(root, home, directory, COMPILED).and_then(|file| file.map(read_compiled).transpose()) {
+            Ok(Some(image)) => return Mailboxes::Known(Vpasswd::Compiled(image)),
             Ok(None) => {}
             Err(cause) => return Mailboxes::Unreadable(COMPILED, show_cause(&cause)),
         }
-        match read(TEXT) {
-            Ok(Some(text)) if text.is_empty() => {
-                Mailboxes::Unreadable(TEXT, "empty, and there is no vpasswd.cdb".to_owned())
+        let text = open_file(root, home, directory, TEXT).and_then(|file| file.map(Opened::read_all).transpose());
+        match text.map(|text| text.map(|text| parse_text(&text))) {
+            // vpopmail makes an empty file first, and fills it a moment later.
+            Ok(Some(lines)) if lines.is_empty() => {
+                Mailboxes::Unreadable(TEXT, "no mailbox in it, and there is no vpasswd.cdb".to_owned())
             }
-            Ok(Some(text)) => Mailboxes::Known(parse_text(&text)),
+            Ok(Some(lines)) => Mailboxes::Known(Vpasswd::Text(lines)),
             Ok(None) => Mailboxes::Absent,
             Err(cause) => Mailboxes::Unreadable(TEXT, show_cause(&cause)),
         }
     }
 }
 
-/// A file of the directory; `None` when it is not there.
-fn read_file(root: &Root, home: &[u8], directory: &Directory, name: &str) -> io::Result<Option<Vec<u8>>> {
+/// Reads a vpasswd.cdb, and makes sure that it is whole before much of it is in memory.
+fn read_compiled(mut file: Opened) -> io::Result<Vec<u8>> {
+    let header = file.read_start(cdb::HEADER)?;
+    let length = usize::try_from(file.size).unwrap_or(usize::MAX);
+    if u32::try_from(length).is_err() {
+        return Err(io::Error::other(cdb::Corrupt::TooLong));
+    }
+    cdb::check_tables(&header, length).map_err(io::Error::other)?;
+    let mut image = header;
+    image.reserve_exact(length.saturating_sub(cdb::HEADER));
+    image.append(&mut file.read_all()?);
+    cdb::Reader::new(&image).and_then(|cdb| cdb.check()).map_err(io::Error::other)?;
+    Ok(image)
+}
+
+/// Opens a file of the directory; `None` when it is not there.
+fn open_file(root: &Root, home: &[u8], directory: &Directory, name: &str) -> io::Result<Option<Opened>> {
     match directory.open_file(name.as_bytes()) {
+        Ok(file) => Ok(Some(file)),
         // A link, which is followed from the root.
         Err(cause) if cause.raw_os_error() == Some(nix::errno::Errno::ELOOP as i32) => {
-            root.read(&[home, b"/", name.as_bytes()].concat())
+            root.open(&[home, b"/", name.as_bytes()].concat())
         }
-        Ok(file) if u32::try_from(file.size).is_err() => Err(io::Error::other(cdb::Corrupt::TooLong)),
-        Ok(file) => file.read_all(u32::MAX as usize).map(Some),
         Err(cause) if cause.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(cause) => Err(cause),
     }
 }
 
-fn parse_compiled(image: &[u8]) -> Result<HashMap<Vec<u8>, Mailbox>, cdb::Corrupt> {
-    let mut found = HashMap::new();
-    for record in cdb::Reader::new(image)?.records() {
-        let record = record?;
-        found.entry(record.key.to_vec()).or_insert_with(|| Mailbox::parse(record.data));
-    }
-    Ok(found)
-}
-
 /// The text vpasswd, `name:record` a line; a line without a colon is no mailbox.
-fn parse_text(text: &[u8]) -> HashMap<Vec<u8>, Mailbox> {
+fn parse_text(text: &[u8]) -> HashMap<Vec<u8>, (usize, Vec<u8>)> {
     let mut found = HashMap::new();
     for (number, line) in crate::text::lines(text) {
         if let Some(colon) = line.iter().position(|b| *b == b':') {
-            let line_number = u32::try_from(number).ok().and_then(NonZeroU32::new);
-            let mailbox = || Mailbox { line: line_number, ..Mailbox::parse(&line[colon + 1..]) };
-            found.entry(line[..colon].to_vec()).or_insert_with(mailbox);
+            found.entry(line[..colon].to_vec()).or_insert_with(|| (number, line[colon + 1..].to_vec()));
         }
     }
     found
@@ -151,7 +195,8 @@ pub fn parse_limits(text: &[u8]) -> u64 {
 /// # Errors
 /// A file that is there and cannot be read.
 pub fn read_limits(root: &Root, home: &[u8], directory: &Directory) -> io::Result<Option<u64>> {
-    Ok(read_file(root, home, directory, ".qmailadmin-limits")?.map(|text| parse_limits(&text)))
+    let file = open_file(root, home, directory, LIMITS)?;
+    Ok(file.map(Opened::read_all).transpose()?.map(|text| parse_limits(&text)))
 }
 
 /// Whether vpopmail looks the name up at all: lower case, and only bytes that a mailbox may be called by.
@@ -183,7 +228,7 @@ mod tests {
 
     #[test]
     fn a_mailbox_overrides_the_limits_of_its_domain_but_not_its_own_flags() {
-        let flags = |record: &str| Mailbox::parse(record.as_bytes()).effective_flags(NO_SMTP) & NO_SMTP;
+        let flags = |record: &str| Mailbox::parse(record.as_bytes(), None).effective_flags(NO_SMTP) & NO_SMTP;
         assert_eq!(flags("x:1:0:N:/d:NOQUOTA"), NO_SMTP);
         assert_eq!(flags("x:1:8192:N:/d:NOQUOTA"), 0);
         assert_eq!(flags("x:1:10240:N:/d:NOQUOTA"), NO_SMTP);
@@ -191,8 +236,8 @@ mod tests {
 
     #[test]
     fn fewer_than_three_fields_break_vdelivermail() {
-        assert!(Mailbox::parse(b"x:1").broken);
-        assert!(!Mailbox::parse(b"x:1:").broken);
-        assert_eq!(Mailbox::parse(b"x:1:16abc:N").flags, BOUNCE_MAIL);
+        assert!(Mailbox::parse(b"x:1", None).broken);
+        assert!(!Mailbox::parse(b"x:1:", None).broken);
+        assert_eq!(Mailbox::parse(b"x:1:16abc:N", None).flags, BOUNCE_MAIL);
     }
 }

@@ -192,7 +192,7 @@ impl MailHost {
         let image = fs::read(self.published("auth.cdb")).unwrap();
         let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
         let cdb = qmail_updater::cdb::Reader::new(&image).unwrap();
-        cdb.records().map(Result::unwrap).map(|record| (text(record.key), text(record.data))).collect()
+        cdb.records().map(|record| (text(record.key), text(record.data))).collect()
     }
 
     /// A published file.
