@@ -174,6 +174,7 @@ pub fn route<'a>(host: &'a Host, address: &[u8], trail: &mut Trail) -> Route<'a>
     // Cannot be None because an @ was just made sure of.
     let (local, domain) = split_address(&address).unwrap_or_default();
     let control = &host.control;
+    let nobody = local.is_empty();
     let local = if let Some(line) = control.locals.get(domain) {
         trail.add(|| {
             let file = host.control_path(if control.locals_from_me { "me" } else { "locals" });
@@ -205,7 +206,7 @@ pub fn route<'a>(host: &'a Host, address: &[u8], trail: &mut Trail) -> Route<'a>
         });
         whole
     };
-    if address.first() == Some(&b'@') {
+    if nobody {
         trail.add(|| {
             let file = if control.locals.contains_key(domain) { "locals" } else { "virtualdomains" };
             (host.control_path(file), None, "no local part: qmail drops the message silently".to_owned())

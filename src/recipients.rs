@@ -195,6 +195,7 @@ impl<'a> Plan<'a> {
         // As qmail-lspawn and qmail-local see it, a home is needed only then.
         let usable = |who: Who, home: &'a [u8]| (who.uid != 0 && home.first() == Some(&b'/')).then_some(home);
         let listed = |local: &[u8]| Point { local: local.to_vec(), kind: Kind::Name { listed: true } };
+        let unlisted = |local: &[u8]| Point { local: local.to_vec(), kind: Kind::Name { listed: false } };
         let pattern = |local: &[u8]| Point { local: local.to_vec(), kind: Kind::Pattern };
 
         let mut exact: Vec<_> = host.assignments.exact.iter().collect();
@@ -202,10 +203,13 @@ impl<'a> Plan<'a> {
         for (key, line) in exact {
             unit(usable(line.who, &line.home), &mut |unit| unit.placed.push(listed(key)));
         }
-        let mut wildcards: Vec<_> =
-            host.assignments.wildcards.iter().filter(|(loc, _)| host.assignments.is_tried(loc)).collect();
+        let mut wildcards: Vec<_> = host.assignments.wildcards.iter().collect();
         wildcards.sort_unstable_by_key(|(loc, _)| *loc);
         for (loc, line) in wildcards {
+            if !host.assignments.is_tried(loc) {
+                unit(None, &mut |unit| unit.placed.extend([unlisted(loc), pattern(loc)]));
+                continue;
+            }
             let rule = Rule { loc: loc.clone(), pre: lower(&line.ext), dash: &line.dash, who: line.who };
             let rule = self.add_rule(rule);
             unit(usable(line.who, &line.home), &mut |unit| {
@@ -213,10 +217,14 @@ impl<'a> Plan<'a> {
                 unit.placed.extend([listed(loc), pattern(loc)]);
             });
         }
+        let with_break = |name: &[u8]| [name, &[host.layout.break_byte]].concat();
+        for name in &host.accounts.passed_over {
+            unit(None, &mut |unit| unit.placed.extend([unlisted(name), pattern(&with_break(name))]));
+        }
         // Behind an empty loc qmail-getpw is never asked.
         if !host.assignments.wildcards.contains_key(&b""[..]) {
             for (name, account) in &host.accounts.accepted {
-                let loc = [&name[..], &[host.layout.break_byte]].concat();
+                let loc = with_break(name);
                 let rule = Rule { loc: loc.clone(), pre: Vec::new(), dash: b"-", who: account.who };
                 let rule = self.add_rule(rule);
                 unit(usable(account.who, &account.home), &mut |unit| {
@@ -497,7 +505,8 @@ fn stem_points(rule: &Rule<'_>, stems: &[Stem]) -> Vec<Point> {
     for stem in stems.iter().filter(|stem| stem.searched.iter().all(|perm| perm.searchable(rule.who))) {
         let prefix = stem.name.strip_suffix(DEFAULT).filter(|prefix| prefix.last().is_none_or(|last| *last == b'-'));
         if let Some(rest) = stem.name.strip_prefix(&pre[..]) {
-            let kind = Kind::Name { listed: prefix.is_none() };
+            // A file whose name holds a `.` answers for nobody.
+            let kind = Kind::Name { listed: prefix.is_none() && !rest.contains(&b'.') };
             points
                 .extend(spellings(rest).into_iter().map(|rest| Point { local: [&rule.loc[..], &rest].concat(), kind }));
         }

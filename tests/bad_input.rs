@@ -131,7 +131,7 @@ fn what_cannot_be_read_is_kept_as_published_and_the_rest_is_rebuilt() {
         ("truncated", &truncated, "vpasswd.cdb: corrupt"),
         ("moved away", &moved_away, "No such file or directory"),
         ("emptied", &emptied, "vpasswd: no mailbox in it"),
-        ("an empty mount point", &deleted, "neither vpasswd.cdb nor vpasswd"),
+        ("an empty mount point", &deleted, "neither mailboxes nor .qmail files"),
         ("half deleted", &half_deleted, "neither vpasswd.cdb nor vpasswd"),
         ("a folder", &a_folder, "vpasswd.cdb: "),
         ("a FIFO", &a_fifo, "vpasswd.cdb: "),
@@ -179,6 +179,25 @@ fn with_nothing_published_what_leads_to_a_missing_home_is_accepted_and_nothing_w
 }
 
 #[test]
+fn an_empty_mount_point_with_nothing_published_is_no_empty_domain() {
+    let host = MailHost::sample();
+    fs::remove_dir_all(host.path(DOMAIN)).unwrap();
+    host.folder(DOMAIN);
+    let answer = host.rebuild();
+    assert!(answer.stderr.contains("neither mailboxes nor .qmail files are there"), "{}", answer.stderr);
+    assert_eq!(host.answers(&["anybody@example.com", "nobody@mail.example.org"]), ["accept", "refuse"]);
+}
+
+#[test]
+fn a_local_part_may_begin_with_an_at_and_a_link_may_lead_to_the_home_itself() {
+    let host = MailHost::sample();
+    host.write("/home/carol/.qmail-@b", "&x@y.test\n").link("/home/carol/.qmail-h", ".").write("/home/carol/f", "&x@y.test\n");
+    host.rebuild();
+    let asked = ["carol-@b@mail.example.org", "carol-h/f@mail.example.org", "carol-h/g@mail.example.org"];
+    assert_eq!(host.answers(&asked), ["accept", "accept", "refuse"]);
+}
+
+#[test]
 fn a_corrupt_vpasswd_cdb_never_panics_and_never_empties_the_domain() {
     let host = MailHost::sample();
     let mailboxes = ["ann:$1$a$b:1:0:N:/d:Q", "bob:$1$a$c:1:16:N:/d:Q"];
@@ -197,6 +216,11 @@ fn a_corrupt_vpasswd_cdb_never_panics_and_never_empties_the_domain() {
     }
     // An empty table whose pointer cuts the records short, and tables that lead nowhere.
     images.push(absurd(0, [0, 8, 0, 0]));
+    // Records zeroed by a crash, and a flipped byte in a key.
+    let records = usize::from(whole[0]) | usize::from(whole[1]) << 8;
+    let mut zeroed = whole.clone();
+    zeroed[2048..records].fill(0);
+    images.extend([zeroed, absurd(2056, *b"anm$")]);
     let tables = whole.len() - 8 * 4;
     images.extend((tables..whole.len()).step_by(4).map(|at| absurd(at, [1, 1, 1, 1])));
     for image in images {

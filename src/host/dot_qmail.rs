@@ -14,6 +14,8 @@ const MAX_LENGTH: usize = 1 << 20;
 const MAX_DEPTH: usize = 16;
 /// At most so many entries are read below one home's `.qmail-...` directories.
 const MAX_NESTED: usize = 10_000;
+/// At most so many bytes of files are read there.
+const MAX_NESTED_BYTES: usize = 16 << 20;
 
 /// What one line of a dot-qmail file says.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -300,13 +302,18 @@ impl DotQmails {
         }
     }
 
+    /// Whether the home holds no name that begins with `.qmail`.
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
     /// Every stem (SPEC section 8) whose name begins with `dash`, without it: entries of any kind, and what lies in
-    /// directories. Names with an upper-case letter or a `.` after `dash` are left out: no address ever asks for them.
+    /// directories. Names with an upper-case letter after `dash` are left out: no address is spelled like them.
     pub fn stems(&self, dash: &[u8]) -> Vec<Stem> {
         let mut found = Vec::new();
         collect_stems(&self.entries, b"", &[], &mut found);
         found.retain_mut(|stem: &mut Stem| match stem.name.strip_prefix(dash) {
-            Some(rest) if !rest.iter().any(|b| b.is_ascii_uppercase() || *b == b'.') => {
+            Some(rest) if !rest.iter().any(u8::is_ascii_uppercase) => {
                 stem.name = rest.to_vec();
                 true
             }
@@ -320,11 +327,11 @@ impl DotQmails {
     /// # Errors
     /// The directory cannot be listed.
     pub fn read(root: &Root, home: &[u8], directory: &Directory, programs: &Programs<'_>) -> io::Result<DotQmails> {
-        let mut reader = Reader { root, home_id: directory.id, programs, nested: 0 };
+        let mut reader = Reader { root, home_id: directory.id, programs, nested: 0, nested_bytes: 0 };
         let mut entries = BTreeMap::new();
         for (name, kind) in directory.entries(|name| name.starts_with(b".qmail"))? {
             let path = [home, b"/", &name].concat();
-            let entry = reader.read_entry(directory, &name, kind, &path, 0, &[]);
+            let entry = reader.read_entry(directory, &name, kind, &path, 0, &[directory.id]);
             if let Some(entry) = entry {
                 entries.insert(name[b".qmail".len()..].to_vec(), entry);
             }
@@ -357,11 +364,13 @@ struct Reader<'a> {
     programs: &'a Programs<'a>,
     /// How many entries were read below directories.
     nested: usize,
+    /// How many bytes were read below directories.
+    nested_bytes: usize,
 }
 
 impl Reader<'_> {
-    /// What `name` in `directory` is; `None` when it has vanished. `above` are the directories it lies in, the home left
-    /// out, so that a link to one of them does not go round.
+    /// What `name` in `directory` is; `None` when it has vanished. `above` are the directories it lies in, so that a link
+    /// to one of them does not go round for ever.
     fn read_entry(
         &mut self,
         directory: &Directory,
@@ -381,7 +390,7 @@ impl Reader<'_> {
         };
         match kind {
             Kind::Regular => match directory.open_file(name) {
-                Ok(file) => Some(self.read_file(file)),
+                Ok(file) => Some(self.read_file(file, depth)),
                 Err(cause) => self.read_perm_only(directory, name, &cause),
             },
             Kind::Directory => match directory.open_directory(name) {
@@ -404,15 +413,22 @@ impl Reader<'_> {
         }
     }
 
-    fn read_file(&self, mut file: Opened) -> Entry {
+    fn read_file(&mut self, mut file: Opened, depth: usize) -> Entry {
         let perm = file.perm;
+        if depth > 0 {
+            self.nested_bytes = self.nested_bytes.saturating_add(usize::try_from(file.size).unwrap_or(usize::MAX));
+            if self.nested_bytes > MAX_NESTED_BYTES {
+                return Entry::File { perm, content: None };
+            }
+        }
         let content = file.read_start(MAX_LENGTH + 1).ok().filter(|content| content.len() <= MAX_LENGTH);
         Entry::File { perm, content: content.map(|content| DotQmail::parse(&content, self.programs)) }
     }
 
     fn read_directory(&mut self, directory: &Directory, path: &[u8], depth: usize, above: &[(u64, u64)]) -> Entry {
         let perm = directory.perm;
-        let out_of_bounds = depth >= MAX_DEPTH || self.nested >= MAX_NESTED || above.contains(&directory.id);
+        let round = above.iter().filter(|id| **id == directory.id).count() > usize::from(directory.id == self.home_id);
+        let out_of_bounds = depth >= MAX_DEPTH || self.nested >= MAX_NESTED || round;
         let Some(listed) = (!out_of_bounds).then(|| directory.entries(|_| true).ok()).flatten() else {
             return Entry::Directory { perm, entries: None };
         };
@@ -445,11 +461,11 @@ impl Reader<'_> {
         let perm = found.perm;
         match found.kind {
             Kind::Regular => match found.open_file() {
-                Ok(file) => self.read_file(file),
+                Ok(file) => self.read_file(file, depth),
                 Err(_) => Entry::File { perm, content: None },
             },
             // What lies outside the home is not read: its names are not the home's.
-            Kind::Directory if found.above.contains(&self.home_id) => match found.open_directory() {
+            Kind::Directory if found.id == self.home_id || found.above.contains(&self.home_id) => match found.open_directory() {
                 Ok(directory) => self.read_directory(&directory, path, depth, above),
                 Err(_) => Entry::Directory { perm, entries: None },
             },

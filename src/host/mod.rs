@@ -160,6 +160,13 @@ impl Host {
             Err(cause) => HomeState::Unreadable(Some(directory.perm), show_cause(&cause)),
         };
         self.read_domain(&directory, &mut home);
+        // An empty mount point, or a domain that is being deleted: qmail would bounce all of it, which nobody wants.
+        if let (HomeState::Listed(perm, dot_qmails), Mailboxes::Absent) = (&home.state, &home.mailboxes)
+            && dot_qmails.is_empty()
+            && self.domains_of(path).any(|domain| self.control.prefix(domain) == Some([domain, b"-"].concat()))
+        {
+            home.state = HomeState::Unreadable(Some(*perm), "neither mailboxes nor .qmail files are there".to_owned());
+        }
         home
     }
 
