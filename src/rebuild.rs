@@ -182,7 +182,7 @@ fn ask(plan: &Plan<'_>, policy: &Policy<'_>, unit: &Unit<'_>, homes: &HomeReader
         Asked { answers: plan.ask(unit, homes), logins: Vec::new(), trouble: None, unread_domains: Vec::new() };
     let Some(path) = unit.home else { return asked };
     let home = homes.home(path);
-    asked.trouble = home.trouble().map(|cause| (path.to_vec(), cause));
+    asked.trouble = home.trouble().filter(|_| unit.matters).map(|cause| (path.to_vec(), cause));
     for (domain, _) in &unit.vpopmail_domains {
         match policy.domain(domain, &home) {
             Ok(logins) => asked.logins.extend(logins),

@@ -91,6 +91,8 @@ pub struct Unit<'a> {
     pub home: Option<&'a [u8]>,
     /// The domains whose `+domain-` line names this home, with the line's uid; published or not.
     pub vpopmail_domains: Vec<(&'a [u8], u32)>,
+    /// Whether mail or logins depend on the home; else only its names are of interest.
+    pub matters: bool,
     rules: Vec<usize>,
     /// Points by whole local part: for every domain whose prefix they begin with.
     placed: Vec<Point>,
@@ -194,55 +196,58 @@ impl<'a> Plan<'a> {
         };
         // As qmail-lspawn and qmail-local see it, a home is needed only then.
         let usable = |who: Who, home: &'a [u8]| (who.uid != 0 && home.first() == Some(&b'/')).then_some(home);
-        let listed = |local: &[u8]| Point { local: local.to_vec(), kind: Kind::Name { listed: true } };
-        let unlisted = |local: &[u8]| Point { local: local.to_vec(), kind: Kind::Name { listed: false } };
+        // Lines and accounts that qmail never gets to make points too: they decide where a wider key was widened.
+        let name = |local: &[u8], listed| Point { local: local.to_vec(), kind: Kind::Name { listed } };
         let pattern = |local: &[u8]| Point { local: local.to_vec(), kind: Kind::Pattern };
 
         let mut exact: Vec<_> = host.assignments.exact.iter().collect();
         exact.sort_unstable_by_key(|(key, _)| *key);
         for (key, line) in exact {
-            unit(usable(line.who, &line.home), &mut |unit| unit.placed.push(listed(key)));
+            unit(usable(line.who, &line.home), &mut |unit| {
+                unit.placed.push(name(key, true));
+                unit.matters = true;
+            });
         }
         let mut wildcards: Vec<_> = host.assignments.wildcards.iter().collect();
         wildcards.sort_unstable_by_key(|(loc, _)| *loc);
         for (loc, line) in wildcards {
-            if !host.assignments.is_tried(loc) {
-                unit(None, &mut |unit| unit.placed.extend([unlisted(loc), pattern(loc)]));
-                continue;
-            }
             let rule = Rule { loc: loc.clone(), pre: lower(&line.ext), dash: &line.dash, who: line.who };
             let rule = self.add_rule(rule);
             unit(usable(line.who, &line.home), &mut |unit| {
                 unit.rules.push(rule);
-                unit.placed.extend([listed(loc), pattern(loc)]);
+                unit.placed.extend([name(loc, host.assignments.is_tried(loc)), pattern(loc)]);
+                unit.matters = true;
             });
         }
-        let with_break = |name: &[u8]| [name, &[host.layout.break_byte]].concat();
-        for name in &host.accounts.passed_over {
-            unit(None, &mut |unit| unit.placed.extend([unlisted(name), pattern(&with_break(name))]));
+        let accepted = host.accounts.accepted.iter().map(|(name, account)| (name, account, true));
+        let passed_over = host.accounts.passed_over.iter().map(|(name, account)| (name, account, false));
+        for (account_name, account, accepted) in accepted.chain(passed_over) {
+            let whole = lower(account_name);
+            let loc = [&whole[..], &[host.layout.break_byte]].concat();
+            let rule = Rule { loc: loc.clone(), pre: Vec::new(), dash: b"-", who: account.who };
+            let rule = self.add_rule(rule);
+            unit(usable(account.who, &account.home), &mut |unit| {
+                unit.rules.push(rule);
+                unit.placed.extend([name(&whole, accepted), pattern(&loc)]);
+                unit.matters |= accepted;
+            });
         }
-        // Behind an empty loc qmail-getpw is never asked.
-        if !host.assignments.wildcards.contains_key(&b""[..]) {
-            for (name, account) in &host.accounts.accepted {
-                let loc = with_break(name);
-                let rule = Rule { loc: loc.clone(), pre: Vec::new(), dash: b"-", who: account.who };
-                let rule = self.add_rule(rule);
-                unit(usable(account.who, &account.home), &mut |unit| {
-                    unit.rules.push(rule);
-                    unit.placed.extend([listed(name), pattern(&loc)]);
-                });
-            }
-            if let Some(alias) = &host.accounts.alias {
-                let rule = self.add_rule(Rule { loc: Vec::new(), pre: Vec::new(), dash: b"-", who: alias.who });
-                unit(usable(alias.who, &alias.home), &mut |unit| unit.rules.push(rule));
-            }
+        if let Some(alias) = &host.accounts.alias {
+            let rule = self.add_rule(Rule { loc: Vec::new(), pre: Vec::new(), dash: b"-", who: alias.who });
+            unit(usable(alias.who, &alias.home), &mut |unit| {
+                unit.rules.push(rule);
+                unit.matters = true;
+            });
         }
         let mut domains: Vec<_> = host.assignments.domains().collect();
         domains.sort_unstable_by_key(|(domain, _)| *domain);
         for (domain, line) in domains {
             // A relative home is no one's, for mail or for logins.
             let home = Some(&line.home[..]).filter(|home| home.first() == Some(&b'/'));
-            unit(home, &mut |unit| unit.vpopmail_domains.push((domain, line.who.uid)));
+            unit(home, &mut |unit| {
+                unit.vpopmail_domains.push((domain, line.who.uid));
+                unit.matters = true;
+            });
         }
         for (index, point) in self.own_points() {
             let address = self.address(index, &point);
@@ -386,9 +391,7 @@ impl<'a> Plan<'a> {
         let mut points = Vec::new();
         for rule in shorter.chain(longer.map(|(_, rules)| rules)).flatten().map(|rule| &self.rules[*rule]) {
             // vdelivermail opens the mailboxes only when it runs as their uid.
-            if rule.who.uid != uid {
-                continue;
-            }
+            let listed = rule.who.uid == uid;
             for name in names {
                 let Some(rest) = strip_pre(name, &rule.pre) else { continue };
                 let whole = [&rule.loc[..], rest].concat();
@@ -396,7 +399,7 @@ impl<'a> Plan<'a> {
                 if local.is_empty() {
                     continue;
                 }
-                points.push(Point { local: local.to_vec(), kind: Kind::Name { listed: true } });
+                points.push(Point { local: local.to_vec(), kind: Kind::Name { listed } });
                 if self.host.layout.qmail_ext && !rest.contains(&b'-') {
                     points.push(Point { local: [local, b"-"].concat(), kind: Kind::Pattern });
                 }

@@ -191,7 +191,9 @@ fn an_empty_mount_point_with_nothing_published_is_no_empty_domain() {
 #[test]
 fn a_local_part_may_begin_with_an_at_and_a_link_may_lead_to_the_home_itself() {
     let host = MailHost::sample();
-    host.write("/home/carol/.qmail-@b", "&x@y.test\n").link("/home/carol/.qmail-h", ".").write("/home/carol/f", "&x@y.test\n");
+    host.write("/home/carol/.qmail-@b", "&x@y.test\n")
+        .link("/home/carol/.qmail-h", ".")
+        .write("/home/carol/f", "&x@y.test\n");
     host.rebuild();
     let asked = ["carol-@b@mail.example.org", "carol-h/f@mail.example.org", "carol-h/g@mail.example.org"];
     assert_eq!(host.answers(&asked), ["accept", "accept", "refuse"]);

@@ -1,6 +1,6 @@
 //! System accounts as qmail-getpw(8) sees them (SPEC section 3), and the hashes of etc/shadow.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 
 use crate::error::{Error, show_path};
 use crate::report::Note;
@@ -26,8 +26,8 @@ pub struct Account {
 pub struct Accounts {
     /// Those that qmail-getpw accepts, by name.
     pub accepted: BTreeMap<Vec<u8>, Account>,
-    /// The names of the others, in lower case.
-    pub passed_over: BTreeSet<Vec<u8>>,
+    /// Those that qmail-getpw passes over; mail to their names goes to alias.
+    pub passed_over: BTreeMap<Vec<u8>, Account>,
     /// `alias`, whatever its home is.
     pub alias: Option<Account>,
     /// Whether there may be others, which nobody can list (nsswitch.conf names a source that getent does not list).
@@ -96,7 +96,7 @@ impl Accounts {
             if is_asked(&name) && account.who.uid != 0 && owns_home(root, &account, &name, notes) {
                 accounts.accepted.insert(name, account);
             } else {
-                accounts.passed_over.insert(lower(&name));
+                accounts.passed_over.insert(name, account);
             }
         }
         Ok(accounts)

@@ -465,10 +465,12 @@ impl Reader<'_> {
                 Err(_) => Entry::File { perm, content: None },
             },
             // What lies outside the home is not read: its names are not the home's.
-            Kind::Directory if found.id == self.home_id || found.above.contains(&self.home_id) => match found.open_directory() {
-                Ok(directory) => self.read_directory(&directory, path, depth, above),
-                Err(_) => Entry::Directory { perm, entries: None },
-            },
+            Kind::Directory if found.id == self.home_id || found.above.contains(&self.home_id) => {
+                match found.open_directory() {
+                    Ok(directory) => self.read_directory(&directory, path, depth, above),
+                    Err(_) => Entry::Directory { perm, entries: None },
+                }
+            }
             Kind::Directory => Entry::Directory { perm, entries: None },
             Kind::Other | Kind::Link => Entry::Other(perm),
         }
