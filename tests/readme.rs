@@ -1,0 +1,61 @@
+//! What the README shows is what happens.
+
+mod support;
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use support::Answer;
+
+fn readme() -> String {
+    fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md")).unwrap()
+}
+
+/// The text without the one figure that differs from run to run.
+fn without_time(text: &str) -> String {
+    let word = |word: &str| if word.starts_with("ms=") { "ms=...".to_owned() } else { word.to_owned() };
+    text.lines().map(|line| line.split(' ').map(word).collect::<Vec<_>>().join(" ") + "\n").collect()
+}
+
+/// The indented or fenced block that follows a line.
+fn block_after(text: &str, line: &str) -> String {
+    let (_, rest) = text.split_once(&format!("\n{line}\n")).unwrap_or_else(|| panic!("README has no line {line}"));
+    let (_, rest) = rest.split_once("```text\n").unwrap();
+    rest.split_once("```\n").unwrap().0.to_owned()
+}
+
+#[test]
+fn the_first_command_prints_what_stands_under_it_under_any_umask() {
+    for umask in ["022", "077"] {
+        let answer: Answer = Command::new("sh")
+            .args(["-c", &format!("umask {umask}; exec sh examples/try")])
+            .current_dir(env!("CARGO_MANIFEST_DIR"))
+            .output()
+            .unwrap()
+            .into();
+        assert_eq!((answer.code, &answer.stderr[..]), (0, ""), "umask {umask}");
+        assert_eq!(without_time(&answer.stdout), without_time(&block_after(&readme(), "sh examples/try")));
+    }
+}
+
+#[test]
+fn every_option_and_command_is_in_the_readme_and_nothing_else() {
+    let help: Answer = Command::new(env!("CARGO_BIN_EXE_qmail-updater")).arg("--help").output().unwrap().into();
+    let options = |text: &str| -> std::collections::BTreeSet<String> {
+        let words = text.split(|c: char| !(c.is_ascii_lowercase() || c == '-')).filter(|word| word.len() > 4);
+        words.filter(|word| word.starts_with("--")).map(str::to_owned).collect()
+    };
+    let readme = readme();
+    let (_, settings) = readme.split_once("\n## Settings\n").unwrap();
+    let settings = settings.split_once("\n## ").unwrap().0;
+    let known = options(&help.stdout);
+    let known: std::collections::BTreeSet<_> = known
+        .into_iter()
+        .filter(|option| option != "--help" && option != "--version" && option != "--enable-qmail-ext")
+        .collect();
+    assert_eq!(options(&settings.replace("--enable-qmail-ext", "")), known);
+    for command in ["rebuild", "rebuild --dry-run", "list recipients", "list logins", "lookup", "explain"] {
+        assert!(readme.contains(&format!("`{command}")), "{command}");
+    }
+}
