@@ -261,13 +261,11 @@ impl Unread {
                     None => "no login is published to keep, so nobody logs in there".to_owned(),
                 });
             }
-            if follows.is_empty() {
-                follows.push("nothing depends on it yet".to_owned());
-            }
             let path = host.layout.root.path(home);
-            Note::alert(format!("{}: {}; {}", show_path(&path), Shown(cause.as_bytes()), follows.join("; ")))
+            let text = format!("{}: {}; {}", show_path(&path), Shown(cause.as_bytes()), follows.join("; "));
+            (!follows.is_empty()).then(|| Note::alert(text))
         };
-        homes.into_iter().map(alert).collect()
+        homes.into_iter().filter_map(alert).collect()
     }
 }
 

@@ -194,8 +194,8 @@ impl<'a> Plan<'a> {
         let mut unit = |home: Option<&'a [u8]>, fill: &mut dyn FnMut(&mut Unit<'a>)| {
             fill(units.entry(home).or_insert_with(|| Unit { home, ..Unit::default() }));
         };
-        // As qmail-lspawn and qmail-local see it, a home is needed only then.
-        let usable = |who: Who, home: &'a [u8]| (who.uid != 0 && home.first() == Some(&b'/')).then_some(home);
+        // A relative home is no one's, for mail or for logins.
+        let usable = |home: &'a [u8]| Some(home).filter(|home| home.first() == Some(&b'/'));
         // Lines and accounts that qmail never gets to make points too: they decide where a wider key was widened.
         let name = |local: &[u8], listed| Point { local: local.to_vec(), kind: Kind::Name { listed } };
         let pattern = |local: &[u8]| Point { local: local.to_vec(), kind: Kind::Pattern };
@@ -203,9 +203,9 @@ impl<'a> Plan<'a> {
         let mut exact: Vec<_> = host.assignments.exact.iter().collect();
         exact.sort_unstable_by_key(|(key, _)| *key);
         for (key, line) in exact {
-            unit(usable(line.who, &line.home), &mut |unit| {
+            unit(usable(&line.home), &mut |unit| {
                 unit.placed.push(name(key, true));
-                unit.matters = true;
+                unit.matters |= line.who.uid != 0;
             });
         }
         let mut wildcards: Vec<_> = host.assignments.wildcards.iter().collect();
@@ -213,10 +213,10 @@ impl<'a> Plan<'a> {
         for (loc, line) in wildcards {
             let rule = Rule { loc: loc.clone(), pre: lower(&line.ext), dash: &line.dash, who: line.who };
             let rule = self.add_rule(rule);
-            unit(usable(line.who, &line.home), &mut |unit| {
+            unit(usable(&line.home), &mut |unit| {
                 unit.rules.push(rule);
                 unit.placed.extend([name(loc, host.assignments.is_tried(loc)), pattern(loc)]);
-                unit.matters = true;
+                unit.matters |= line.who.uid != 0;
             });
         }
         let accepted = host.accounts.accepted.iter().map(|(name, account)| (name, account, true));
@@ -226,7 +226,7 @@ impl<'a> Plan<'a> {
             let loc = [&whole[..], &[host.layout.break_byte]].concat();
             let rule = Rule { loc: loc.clone(), pre: Vec::new(), dash: b"-", who: account.who };
             let rule = self.add_rule(rule);
-            unit(usable(account.who, &account.home), &mut |unit| {
+            unit(usable(&account.home), &mut |unit| {
                 unit.rules.push(rule);
                 unit.placed.extend([name(&whole, accepted), pattern(&loc)]);
                 unit.matters |= accepted;
@@ -234,7 +234,7 @@ impl<'a> Plan<'a> {
         }
         if let Some(alias) = &host.accounts.alias {
             let rule = self.add_rule(Rule { loc: Vec::new(), pre: Vec::new(), dash: b"-", who: alias.who });
-            unit(usable(alias.who, &alias.home), &mut |unit| {
+            unit(usable(&alias.home), &mut |unit| {
                 unit.rules.push(rule);
                 unit.matters = true;
             });
@@ -242,8 +242,7 @@ impl<'a> Plan<'a> {
         let mut domains: Vec<_> = host.assignments.domains().collect();
         domains.sort_unstable_by_key(|(domain, _)| *domain);
         for (domain, line) in domains {
-            // A relative home is no one's, for mail or for logins.
-            let home = Some(&line.home[..]).filter(|home| home.first() == Some(&b'/'));
+            let home = usable(&line.home);
             unit(home, &mut |unit| {
                 unit.vpopmail_domains.push((domain, line.who.uid));
                 unit.matters = true;
