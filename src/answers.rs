@@ -52,7 +52,9 @@ fn written(result: io::Result<()>) -> Result<(), Error> {
 /// What stops a rebuild; a standard output that is full.
 pub fn list(settings: &Settings, what: Table, format: Format) -> Result<(), Error> {
     let mut sorted = Sorted::default();
-    report::say_all(&build(settings, &mut sorted)?);
+    let built = build(settings, &mut sorted)?;
+    report::say_all(&built.notes);
+    report::say_all(&built.behind());
     let mut out = io::BufWriter::new(io::stdout().lock());
     let mut print = || -> io::Result<()> {
         let recipients = sorted.recipients.iter().map(|(key, data)| (&key[..], *data));
@@ -99,7 +101,9 @@ fn print_cdbmake<'r>(out: &mut impl Write, records: impl Iterator<Item = (&'r [u
 pub fn dry_run(settings: &Settings) -> Result<(), Error> {
     let (recipients, logins) = (settings.recipients_target()?.0.read(), settings.logins_target()?.0.read());
     let mut new = Sorted::default();
-    report::say_all(&build(settings, &mut new)?);
+    let built = build(settings, &mut new)?;
+    report::say_all(&built.notes);
+    report::say_all(&built.behind());
     let mut out = io::BufWriter::new(io::stdout().lock());
     let mut print = || -> io::Result<()> {
         let old = records(recipients.as_deref());

@@ -96,6 +96,9 @@ pub struct Options {
     #[arg(long, global = true, env = "QMAIL_UPDATER_AUTH_SYSTEM_USERS")]
     #[arg(action = ArgAction::SetTrue, value_parser = BoolishValueParser::new())]
     pub auth_system_users: bool,
+    /// Run FILE after a rebuild that changed a table; may be given again
+    #[arg(long, global = true, value_name = "FILE", env = "QMAIL_UPDATER_AFTER")]
+    pub after: Vec<OsString>,
     /// Threads that read the homes [default: as useful]
     #[arg(long, global = true, value_name = "N", env = "QMAIL_UPDATER_THREADS")]
     #[arg(value_parser = clap::value_parser!(u16).range(1..=256))]
@@ -119,6 +122,9 @@ pub enum Command {
         /// Publish nothing; print what would change, one line a change
         #[arg(long)]
         dry_run: bool,
+        /// Run none of the commands that follow a rebuild
+        #[arg(long)]
+        no_commands: bool,
     },
     /// Print what a rebuild would write, sorted
     List {

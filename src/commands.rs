@@ -1,16 +1,219 @@
-//! The only spawner of other programs.
+//! The only spawner: qmail-newu, qmail-newmrh, what the administrator adds, and getent. No shell, a clean environment, a
+//! time limit for the whole process group, and what they print goes to the log line by line.
 
-use std::process::{Command, Stdio};
+use std::ffi::{OsStr, OsString};
+use std::io::{BufRead, BufReader, PipeReader};
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitStatus, Stdio};
+use std::sync::mpsc;
+use std::time::Duration;
+
+use nix::sys::signal::{Signal, killpg};
+use nix::unistd::Pid;
+
+use crate::error::{show_cause, show_path};
+use crate::report::{self, Level};
+use crate::text::Shown;
+
+/// How long a command may take, its children included.
+const TIME_LIMIT: Duration = Duration::from_secs(60);
+/// How many lines of what a command prints are logged; the rest is counted.
+const MAX_LINES: usize = 20;
+/// How much of one line is logged, in bytes.
+const MAX_LINE: usize = 500;
+/// How long a command's output is waited for once it has ended: a child of its own may hold it open.
+const OUTPUT_GRACE: Duration = Duration::from_secs(1);
+/// What commands find on their way.
+const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+/// One command to run.
+#[derive(Debug)]
+pub struct Task<'a> {
+    /// The program, on this machine.
+    pub program: &'a Path,
+    /// Where it runs.
+    pub folder: &'a Path,
+    /// What it is told, beside PATH.
+    pub environment: Vec<(&'static str, OsString)>,
+}
+
+/// What became of a command.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// It exited 0.
+    Done,
+    /// It is not there.
+    Missing,
+    /// It failed, or took too long: how, in words.
+    Failed(String),
+}
+
+/// Runs a command to its end and logs what it prints.
+pub fn run(task: &Task<'_>) -> Outcome {
+    run_for(task, TIME_LIMIT)
+}
+
+fn run_for(task: &Task<'_>, limit: Duration) -> Outcome {
+    let failed = |cause: &std::io::Error| Outcome::Failed(format!("unable to run it: {}", show_cause(cause)));
+    let (reader, writer) = match std::io::pipe() {
+        Ok(pipe) => pipe,
+        Err(cause) => return failed(&cause),
+    };
+    let mut command = Command::new(task.program);
+    command.env_clear().env("PATH", PATH).envs(task.environment.iter().map(|(name, value)| (*name, value)));
+    command.current_dir(task.folder).stdin(Stdio::null()).process_group(0);
+    let spawned = match writer.try_clone() {
+        Ok(second) => command.stdout(writer).stderr(second).spawn(),
+        Err(cause) => Err(cause),
+    };
+    // Holds the pipe's write end, which must close when the command's own copies do.
+    drop(command);
+    let mut child = match spawned {
+        Ok(child) => child,
+        Err(cause) if cause.kind() == std::io::ErrorKind::NotFound && !task.program.exists() => {
+            return Outcome::Missing;
+        }
+        Err(cause) => return failed(&cause),
+    };
+    let group = i32::try_from(child.id()).map(Pid::from_raw);
+    let name = task.program.file_name().unwrap_or(OsStr::new("command")).to_owned();
+    let (said_all, wait_said_all) = mpsc::channel();
+    std::thread::spawn(move || {
+        log_output(&name, reader);
+        let _ = said_all.send(());
+    });
+    let (ended, wait_ended) = mpsc::channel();
+    std::thread::spawn(move || {
+        let _ = ended.send(child.wait());
+    });
+    let status = wait_ended.recv_timeout(limit);
+    // Whatever it left running goes with it.
+    if let Ok(group) = group {
+        let _ = killpg(group, Signal::SIGKILL);
+    }
+    let outcome = match status {
+        Ok(Ok(status)) => outcome_of(status),
+        Ok(Err(cause)) => failed(&cause),
+        Err(_) => Outcome::Failed(format!("did not end within {} s, and was killed", limit.as_secs_f64())),
+    };
+    let _ = wait_said_all.recv_timeout(OUTPUT_GRACE);
+    outcome
+}
+
+fn outcome_of(status: ExitStatus) -> Outcome {
+    use std::os::unix::process::ExitStatusExt;
+    match (status.code(), status.signal()) {
+        (Some(0), _) => Outcome::Done,
+        (Some(code), _) => Outcome::Failed(format!("exited {code}")),
+        (None, signal) => Outcome::Failed(format!("was killed by signal {}", signal.unwrap_or_default())),
+    }
+}
+
+/// Logs what a command prints, and reads on to its end so that it never waits for us.
+fn log_output(name: &OsStr, output: PipeReader) {
+    let name = show_path(Path::new(name)).to_string();
+    let mut left_out = 0usize;
+    let mut output = BufReader::new(output);
+    let mut line = Vec::new();
+    for number in 0.. {
+        line.clear();
+        match read_line(&mut output, &mut line) {
+            Ok(true) if number < MAX_LINES => report::say(Level::Status, &format!("{name}: {}", Shown(&line))),
+            Ok(true) => left_out += 1,
+            Ok(false) | Err(_) => break,
+        }
+    }
+    if left_out > 0 {
+        report::say(Level::Status, &format!("{name}: {left_out} more lines are left out"));
+    }
+}
+
+/// Reads a line, of which at most `MAX_LINE` bytes are kept; false at the end.
+fn read_line(input: &mut impl BufRead, line: &mut Vec<u8>) -> std::io::Result<bool> {
+    let mut any = false;
+    loop {
+        let chunk = input.fill_buf()?;
+        if chunk.is_empty() {
+            return Ok(any);
+        }
+        any = true;
+        let end = chunk.iter().position(|b| *b == b'\n');
+        let part = &chunk[..end.unwrap_or(chunk.len())];
+        line.extend_from_slice(&part[..part.len().min(MAX_LINE - line.len())]);
+        let used = part.len() + usize::from(end.is_some());
+        input.consume(used);
+        if end.is_some() {
+            return Ok(true);
+        }
+    }
+}
 
 /// What `getent passwd` prints; `None` when it cannot be run or fails.
 pub fn getent_passwd() -> Option<Vec<u8>> {
     let output = Command::new("getent")
         .arg("passwd")
         .env_clear()
-        .env("PATH", "/usr/bin:/bin:/usr/sbin:/sbin")
+        .env("PATH", PATH)
         .stdin(Stdio::null())
         .stderr(Stdio::null())
         .output()
         .ok()?;
     output.status.success().then_some(output.stdout)
+}
+
+/// The value of QMAIL_UPDATER_CHANGED: the paths, separated by colons.
+pub fn join_paths(paths: &[PathBuf]) -> OsString {
+    let paths: Vec<&OsStr> = paths.iter().map(|path| path.as_os_str()).collect();
+    paths.join(OsStr::new(":"))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+    use std::time::Instant;
+
+    use super::*;
+
+    fn script(folder: &Path, text: &str) -> PathBuf {
+        let (draft, path) = (folder.join("draft"), folder.join("stub"));
+        std::fs::write(&draft, format!("#!/bin/sh\n{text}\n")).unwrap();
+        std::fs::set_permissions(&draft, std::fs::Permissions::from_mode(0o755)).unwrap();
+        // Copied by another process: had we held it open for writing, a child of another test might still do.
+        assert!(Command::new("cp").args([&draft, &path]).status().unwrap().success());
+        path
+    }
+
+    #[test]
+    fn a_command_that_hangs_is_killed_with_all_its_children() {
+        let folder = tempfile::tempdir().unwrap();
+        let program = script(folder.path(), "sleep 1000 & echo $! > child; wait");
+        let task = Task { program: &program, folder: folder.path(), environment: Vec::new() };
+        let start = Instant::now();
+        let Outcome::Failed(how) = run_for(&task, Duration::from_millis(300)) else { panic!("it did not fail") };
+        assert!(how.contains("did not end within 0.3 s"), "{how}");
+        assert!(start.elapsed() < Duration::from_secs(20));
+        let child = std::fs::read_to_string(folder.path().join("child")).unwrap();
+        let state = || std::fs::read_to_string(format!("/proc/{}/stat", child.trim())).unwrap_or_default();
+        let runs = || !state().is_empty() && !state().contains(") Z ");
+        while runs() {
+            assert!(start.elapsed() < Duration::from_secs(20), "its child still runs: {}", state());
+        }
+    }
+
+    #[test]
+    fn how_a_command_ends_is_told() {
+        let folder = tempfile::tempdir().unwrap();
+        let outcome = |text: &str| {
+            let program = script(folder.path(), text);
+            run(&Task { program: &program, folder: folder.path(), environment: vec![("FACT", "x".into())] })
+        };
+        assert_eq!(outcome("test \"$FACT\" = x && test \"$PWD\" = \"$(dirname \"$0\")\""), Outcome::Done);
+        assert_eq!(outcome("exit 3"), Outcome::Failed("exited 3".to_owned()));
+        assert_eq!(outcome("kill -9 $$"), Outcome::Failed("was killed by signal 9".to_owned()));
+        assert_eq!(outcome("yes | head -c 10000000; exit 0"), Outcome::Done, "a flood does not hold it up");
+        let program = folder.path().join("not-there");
+        let missing = run(&Task { program: &program, folder: folder.path(), environment: Vec::new() });
+        assert_eq!(missing, Outcome::Missing);
+    }
 }

@@ -26,8 +26,9 @@
 //! | [`cdb`] | the file format, both ways | |
 //! | [`publish`] | atomic replacement: the only writer of published files | cdb error root |
 //! | [`lock`] | one rebuild at a time | error root |
-//! | [`commands`] | the only spawner | |
-//! | [`rebuild`] | the story of one rebuild | cdb commands error host lock logins publish recipients report settings text |
+//! | [`commands`] | the only spawner | error report text |
+//! | [`follow_up`] | what follows a rebuild: qmail-newu, qmail-newmrh, the administrator's commands | commands error host report settings |
+//! | [`rebuild`] | the story of one rebuild | cdb commands error follow_up host lock logins publish recipients report settings text |
 //! | [`answers`] | list, lookup, explain: the only printers to standard output | cdb cli delivery error logins rebuild recipients report settings smtpd text |
 //! | [`report`] | every log line: the only printer to standard error | error text |
 //! | [`error`] | what failed, doing what, to which file | text |
@@ -44,6 +45,7 @@ pub mod cli;
 pub mod commands;
 pub mod delivery;
 pub mod error;
+pub mod follow_up;
 pub mod host;
 pub mod lock;
 pub mod logins;

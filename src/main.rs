@@ -33,8 +33,8 @@ fn usage(refusal: Refusal) -> Error {
 fn run(cli: &Cli) -> Result<bool, Error> {
     let settings = Settings::new(&cli.options)?;
     match &cli.command {
-        Command::Rebuild { dry_run: false } => rebuild::rebuild(&settings).map(|()| true),
-        Command::Rebuild { dry_run: true } => answers::dry_run(&settings).map(|()| true),
+        Command::Rebuild { dry_run: false, no_commands } => rebuild::rebuild(&settings, !no_commands).map(|()| true),
+        Command::Rebuild { dry_run: true, .. } => answers::dry_run(&settings).map(|()| true),
         Command::List { what, format } => answers::list(&settings, *what, *format).map(|()| true),
         Command::Lookup { addresses } => answers::lookup(&settings, addresses),
         Command::Explain { addresses } => answers::explain(&settings, addresses).map(|()| true),

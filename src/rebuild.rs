@@ -1,6 +1,7 @@
 //! The story of one rebuild, on one page: lock, read the host, build the tables home by home, publish, report.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Instant, SystemTime};
 
@@ -9,13 +10,14 @@ use rayon::prelude::*;
 use crate::cdb;
 use crate::commands;
 use crate::error::{Error, show_path};
+use crate::follow_up;
 use crate::host::accounts::{Accounts, Sources, read_shadow};
 use crate::host::vpopmail::{ABSENT, Mailboxes};
 use crate::host::{Home, HomeState, Homes, Host};
 use crate::lock;
 use crate::logins::{Login, Policy};
 use crate::publish::{Look, Staged, Target};
-use crate::recipients::{Answers, Outcome, Plan, Recipient, Tables, Unit};
+use crate::recipients::{self, Answers, Plan, Recipient, Tables, Unit};
 use crate::report::{self, Level, Note, Progress};
 use crate::settings::Settings;
 use crate::text::{Shown, split_address};
@@ -34,11 +36,12 @@ pub trait Sink {
     fn login(&mut self, login: Login) -> Result<(), Error>;
 }
 
-/// Rebuilds and publishes both tables.
+/// Rebuilds and publishes both tables, and then, unless `commands` is off, runs what follows a rebuild.
 ///
 /// # Errors
-/// Whatever keeps them from being right; the published files are then the old ones, unless it says otherwise.
-pub fn rebuild(settings: &Settings) -> Result<(), Error> {
+/// Whatever keeps them from being right; the published files are then the old ones, unless it says otherwise. A command
+/// that failed.
+pub fn rebuild(settings: &Settings, commands: bool) -> Result<(), Error> {
     let start = Instant::now();
     let stays = |error: Error| error.then("nothing is published, the old files stay");
     let _lock = lock::acquire(&settings.layout.root, &settings.state).map_err(stays)?;
@@ -57,11 +60,11 @@ pub fn rebuild(settings: &Settings) -> Result<(), Error> {
     };
     let build = || -> Result<_, Error> {
         let mut new = New { recipients: stage(&recipients)?, logins: stage(&logins)? };
-        let notes = build(settings, &mut new)?;
-        Ok((new.recipients.finish()?, new.logins.finish()?, notes))
+        let built = build(settings, &mut new)?;
+        Ok((new.recipients.finish()?, new.logins.finish()?, built))
     };
-    let (new_recipients, new_logins, notes) = build().map_err(stays)?;
-    report::say_all(&notes);
+    let (new_recipients, new_logins, built) = build().map_err(stays)?;
+    report::say_all(&built.notes);
     let (recipient_count, login_count) = (new_recipients.records, new_logins.records);
     let recipients_changed = new_recipients.publish().map_err(stays)?;
     let logins_changed = new_logins
@@ -79,7 +82,17 @@ pub fn rebuild(settings: &Settings) -> Result<(), Error> {
             start.elapsed().as_millis()
         ),
     );
-    Ok(())
+    let changed = [(recipients.0, recipients_changed), (logins.0, logins_changed)];
+    let changed: Vec<PathBuf> =
+        changed.into_iter().filter(|(_, changed)| *changed).map(|(target, _)| target.name).collect();
+    if !commands {
+        report::say_all(&built.behind());
+        return Ok(());
+    }
+    match follow_up::run(settings, &changed) {
+        0 => Ok(()),
+        failed => Err(Error::Temporary(format!("{failed} commands failed; both files are right, and stay published"))),
+    }
 }
 
 /// The two new files.
@@ -114,7 +127,7 @@ pub fn read_host(settings: &Settings, notes: &mut Vec<Note>) -> Result<Host, Err
 ///
 /// # Errors
 /// What stops a rebuild, and those of the sink.
-pub fn build(settings: &Settings, sink: &mut dyn Sink) -> Result<Vec<Note>, Error> {
+pub fn build(settings: &Settings, sink: &mut dyn Sink) -> Result<Built, Error> {
     let mut notes = Vec::new();
     let host = read_host(settings, &mut notes)?;
     let variables = host.read_authvars()?;
@@ -164,7 +177,26 @@ pub fn build(settings: &Settings, sink: &mut dyn Sink) -> Result<Vec<Note>, Erro
     }
     notes.extend(unread.alerts(&host, &outcome));
     notes.extend(outcome.notes);
-    Ok(notes)
+    Ok(Built { notes, assign_behind: host.assignments.behind, morercpthosts_behind: host.control.morercpthosts_behind })
+}
+
+/// What came of building beside the records.
+#[derive(Debug)]
+pub struct Built {
+    /// What somebody should know.
+    pub notes: Vec<Note>,
+    assign_behind: Option<String>,
+    morercpthosts_behind: Option<String>,
+}
+
+impl Built {
+    /// What qmail-newu and qmail-newmrh still have to do, for commands that do not run them.
+    pub fn behind(&self) -> Vec<Note> {
+        let compilers = [(&self.assign_behind, "qmail-newu"), (&self.morercpthosts_behind, "qmail-newmrh")];
+        let note =
+            |(behind, name): (&Option<String>, _)| Some(Note::warning(format!("{}: run {name}", behind.as_ref()?)));
+        compilers.into_iter().filter_map(note).collect()
+    }
 }
 
 /// What came of one unit.
@@ -234,7 +266,7 @@ impl Unread {
     }
 
     /// One alert for each home that could not be read: why, and what follows for recipients and logins.
-    fn alerts(&self, host: &Host, outcome: &Outcome) -> Vec<Note> {
+    fn alerts(&self, host: &Host, outcome: &recipients::Outcome) -> Vec<Note> {
         let homes: BTreeSet<&Vec<u8>> = self.causes.keys().chain(outcome.unread.keys()).collect();
         let alert = |home: &Vec<u8>| {
             let cause =

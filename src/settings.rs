@@ -27,6 +27,8 @@ pub struct Settings {
     pub auth_owner: Option<Owner>,
     /// Whether system accounts log in too.
     pub auth_system_users: bool,
+    /// The commands that follow a rebuild that changed a table, as the host names them.
+    pub after: Vec<Vec<u8>>,
     /// How many threads read homes.
     pub threads: usize,
 }
@@ -74,8 +76,9 @@ impl Settings {
         let threads = options
             .threads
             .map_or_else(|| std::thread::available_parallelism().map_or(1, usize::from).min(4), usize::from);
+        let after = repeated("--after", &options.after)?;
         let auth_system_users = options.auth_system_users;
-        Ok(Settings { layout, validrcptto, auth, state, auth_owner, auth_system_users, threads })
+        Ok(Settings { layout, validrcptto, auth, state, auth_owner, auth_system_users, after, threads })
     }
 
     /// Where validrcptto.cdb is published, and how it must look there.
@@ -104,6 +107,13 @@ fn absolute(option: &str, value: &OsStr) -> Result<Vec<u8>, Error> {
         return Err(Error::Usage(format!("{option} \"{}\": an absolute path is needed", Shown(path))));
     }
     Ok(path.to_vec())
+}
+
+/// The absolute paths of an option that may be given again; in the environment they are separated by colons, so a colon
+/// is never part of one.
+fn repeated(option: &str, values: &[OsString]) -> Result<Vec<Vec<u8>>, Error> {
+    let paths = values.iter().flat_map(|value| value.as_bytes().split(|b| *b == b':')).filter(|path| !path.is_empty());
+    paths.map(|path| absolute(option, OsStr::from_bytes(path))).collect()
 }
 
 /// An absolute path without a slash at its end.

@@ -339,7 +339,7 @@ fn check(spec: &Spec) -> Result<usize, TestCaseError> {
     arguments.push("rebuild");
     let settings = Settings::new(&Cli::parse_from(arguments).options).unwrap();
     let mut table = Table::default();
-    let notes = build(&settings, &mut table).map_err(|error| TestCaseError::fail(error.to_string()))?;
+    let notes = build(&settings, &mut table).map_err(|error| TestCaseError::fail(error.to_string()))?.notes;
     let host = read_host(&settings, &mut Vec::new()).unwrap();
     let homes = HomeReader::new(&host, &settings);
     let break_byte = settings.layout.break_byte;

@@ -36,6 +36,8 @@ pub struct Assignments {
     pub wildcards: HashMap<Vec<u8>, Assignment>,
     /// The last bytes of the wildcards' locs, as they are written: the only bytes after which qmail-lspawn tries one.
     pub last_bytes: BTreeSet<u8>,
+    /// How users/cdb differs from users/assign, in words; `None` when it does not.
+    pub behind: Option<String>,
     /// Whether they came from users/cdb because there is no users/assign.
     pub compiled_only: bool,
     /// The lengths of the wildcards' locs, longest last.
@@ -52,7 +54,7 @@ pub enum Match<'a> {
 }
 
 impl Assignments {
-    /// Reads users/assign, or users/cdb when there is no such file, and warns when both are there and differ.
+    /// Reads users/assign, or users/cdb when there is no such file.
     ///
     /// # Errors
     /// Whatever would make qmail-newu refuse users/assign; a file that cannot be read.
@@ -63,25 +65,15 @@ impl Assignments {
         let compiled = root.read(&compiled_file).map_err(|cause| Error::io("read", &compiled_path, cause))?;
         match (text, compiled) {
             (Some(text), compiled) => {
-                let assignments = Assignments::parse(&text, &path)?;
-                match compiled.as_deref().map(Assignments::parse_compiled) {
-                    Some(Ok(compiled)) if compiled.says_the_same(&assignments) => {}
-                    Some(Ok(_)) => notes.push(Note::warning(format!(
-                        "{}: not what {} says: run qmail-newu; until then qmail delivers by the old one",
-                        show_path(&compiled_path),
-                        show_path(&path)
-                    ))),
-                    Some(Err(cause)) => notes.push(Note::warning(format!(
-                        "{}: {cause}: run qmail-newu; until then qmail defers all local mail",
-                        show_path(&compiled_path)
-                    ))),
-                    None if assignments.exact.is_empty() && assignments.wildcards.is_empty() => {}
-                    None => notes.push(Note::warning(format!(
-                        "{}: missing: run qmail-newu; until then qmail knows nothing of {}",
-                        show_path(&compiled_path),
-                        show_path(&path)
-                    ))),
-                }
+                let mut assignments = Assignments::parse(&text, &path)?;
+                let behind = match compiled.as_deref().map(Assignments::parse_compiled) {
+                    Some(Ok(compiled)) if compiled.says_the_same(&assignments) => None,
+                    Some(Ok(_)) => Some(format!("not what {} says; qmail delivers by the old one", show_path(&path))),
+                    Some(Err(corrupt)) => Some(format!("{corrupt}; qmail defers all local mail")),
+                    None if assignments.exact.is_empty() && assignments.wildcards.is_empty() => None,
+                    None => Some(format!("missing; qmail knows nothing of {}", show_path(&path))),
+                };
+                assignments.behind = behind.map(|how| format!("{}: {how}", show_path(&compiled_path)));
                 Ok(assignments)
             }
             (None, Some(compiled)) => {

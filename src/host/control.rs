@@ -35,6 +35,8 @@ pub struct Control {
     pub rcpthosts: Option<Names>,
     /// control/morercpthosts.
     pub morercpthosts: Names,
+    /// How morercpthosts.cdb differs from it, in words; `None` when it does not.
+    pub morercpthosts_behind: Option<String>,
     /// What is appended to an address without `@`.
     pub envnoathost: Vec<u8>,
     /// The file that `envnoathost` came from.
@@ -161,7 +163,7 @@ impl Control {
                 show_path(&root.path(&file("rcpthosts")))
             )));
         }
-        let morercpthosts = read_morercpthosts(root, &file("morercpthosts"), notes)?;
+        let (morercpthosts, morercpthosts_behind) = read_morercpthosts(root, &file("morercpthosts"), notes)?;
         if read("percenthack")?.is_some_and(|content| !names(&content).is_empty()) {
             notes.push(Note::warning(format!(
                 "{}: not supported: an address with % in it is judged as if qmail left it alone",
@@ -174,6 +176,7 @@ impl Control {
             virtual_domains,
             rcpthosts,
             morercpthosts,
+            morercpthosts_behind,
             envnoathost: lower(&envnoathost),
             envnoathost_file,
             relay_lists: HashMap::new(),
@@ -296,8 +299,8 @@ fn parse_virtual_domains(content: &[u8], path: &Path, notes: &mut Vec<Note>) -> 
 }
 
 /// morercpthosts, which qmail-smtpd reads only compiled: the text is what the next qmail-newmrh will compile, and counts;
-/// without the text the compiled file does.
-fn read_morercpthosts(root: &Root, file: &[u8], notes: &mut Vec<Note>) -> Result<Names, Error> {
+/// without the text the compiled file does. Then how the compiled file differs.
+fn read_morercpthosts(root: &Root, file: &[u8], notes: &mut Vec<Note>) -> Result<(Names, Option<String>), Error> {
     let compiled_file = [file, b".cdb"].concat();
     let (path, compiled_path) = (root.path(file), root.path(&compiled_file));
     let text = root.read(file).map_err(|cause| Error::io("read", &path, cause))?;
@@ -308,15 +311,18 @@ fn read_morercpthosts(root: &Root, file: &[u8], notes: &mut Vec<Note>) -> Result
     });
     let Some(text) = text else {
         return match compiled {
-            None => Ok(Names::new()),
-            Some(Err(corrupt)) => Err(Error::malformed(&compiled_path, None, corrupt.to_string())),
+            None => Ok((Names::new(), None)),
+            Some(Err(corrupt)) => {
+                let how = format!("{}: {corrupt}; qmail-smtpd knows none of its domains", show_path(&compiled_path));
+                Ok((Names::new(), Some(how)))
+            }
             Some(Ok(compiled)) => {
                 notes.push(Note::warning(format!(
                     "{}: no such file; the domains of {} count",
                     show_path(&path),
                     show_path(&compiled_path)
                 )));
-                Ok(compiled.into_iter().map(|name| (name, None)).collect())
+                Ok((compiled.into_iter().map(|name| (name, None)).collect(), None))
             }
         };
     };
@@ -328,17 +334,12 @@ fn read_morercpthosts(root: &Root, file: &[u8], notes: &mut Vec<Note>) -> Result
             found.entry(lower(line)).or_insert(Some(number));
         }
     }
-    let until = match compiled {
+    let behind = match compiled {
         Some(Ok(keys)) if keys.len() == found.len() && found.keys().all(|name| keys.contains(name)) => None,
-        Some(Ok(_)) => {
-            Some(format!("not what {} says: run qmail-newmrh; until then the old list counts", show_path(&path)))
-        }
-        Some(Err(corrupt)) => {
-            Some(format!("{corrupt}: run qmail-newmrh; until then qmail-smtpd knows none of its domains"))
-        }
+        Some(Ok(_)) => Some(format!("not what {} says; qmail-smtpd goes by the old list", show_path(&path))),
+        Some(Err(corrupt)) => Some(format!("{corrupt}; qmail-smtpd knows none of its domains")),
         None if found.is_empty() => None,
-        None => Some("missing: run qmail-newmrh; until then qmail-smtpd knows none of its domains".to_owned()),
+        None => Some("missing; qmail-smtpd knows none of its domains".to_owned()),
     };
-    notes.extend(until.map(|what| Note::warning(format!("{}: {what}", show_path(&compiled_path)))));
-    Ok(found)
+    Ok((found, behind.map(|how| format!("{}: {how}", show_path(&compiled_path)))))
 }

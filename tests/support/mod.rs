@@ -221,3 +221,13 @@ pub fn give(path: &Path, uid: u32, gid: u32) {
         chown(path, Some(uid), Some(gid)).unwrap();
     }
 }
+
+/// Makes a shell script of the host.
+pub fn script(host: &MailHost, path: &str, text: &str) {
+    let draft = format!("{path}.draft");
+    host.write(&draft, format!("#!/bin/sh\n{text}\n")).mode(&draft, 0o755);
+    // Copied by another process: had we held it open for writing, a child of another test might still do, and nobody
+    // could run it ("Text file busy").
+    let _ = fs::remove_file(host.path(path));
+    assert!(Command::new("cp").args([host.path(&draft), host.path(path)]).status().unwrap().success());
+}

@@ -1,0 +1,71 @@
+//! What follows a rebuild: qmail-newu(8) and qmail-newmrh(8) where their files are behind, then what the administrator
+//! hangs on a change. A command that fails is an alert; the published files stay.
+
+use std::path::PathBuf;
+
+use crate::commands::{self, Outcome, Task};
+use crate::error::{Error, show_path};
+use crate::host::assign::Assignments;
+use crate::host::control::Control;
+use crate::report::{self, Level};
+use crate::settings::Settings;
+
+/// How often qmail-newu or qmail-newmrh is run until its file says what it should.
+const COMPILER_TRIES: usize = 3;
+
+/// Runs what follows a rebuild: qmail-newu and qmail-newmrh when their files are behind, and, when a file `changed`, the
+/// administrator's commands. How many failed is the answer.
+pub fn run(settings: &Settings, changed: &[PathBuf]) -> usize {
+    let layout = &settings.layout;
+    let folder = layout.root.path(&layout.qmail);
+    let mut failed = 0;
+    let mut alert = |text: String| {
+        report::say(Level::Alert, &text);
+        failed += 1;
+    };
+    type Behind<'a> = (&'static str, &'a dyn Fn() -> Result<Option<String>, Error>);
+    let assign = || Assignments::read(&layout.root, &layout.qmail, &mut Vec::new()).map(|read| read.behind);
+    let control = || Control::read(&layout.root, &layout.qmail, &mut Vec::new()).map(|read| read.morercpthosts_behind);
+    let compilers: [Behind<'_>; 2] = [("qmail-newu", &assign), ("qmail-newmrh", &control)];
+    for (name, behind) in compilers {
+        let program = layout.root.path(&[&layout.qmail[..], b"/bin/", name.as_bytes()].concat());
+        let task = Task { program: &program, folder: &folder, environment: Vec::new() };
+        let mut tries = 0..COMPILER_TRIES;
+        loop {
+            let how = match behind() {
+                Ok(None) => break,
+                Ok(Some(how)) => how,
+                Err(error) => {
+                    alert(error.to_string());
+                    break;
+                }
+            };
+            // vpopmail runs it too, and both write the same temporary file: what came of it counts, not how it ended.
+            if tries.next().is_none() {
+                alert(format!("{how}, although {} was run {COMPILER_TRIES} times", show_path(&program)));
+                break;
+            }
+            match commands::run(&task) {
+                Outcome::Done => {}
+                Outcome::Missing => {
+                    report::say(Level::Warning, &format!("{}: not there, so not run; {how}", show_path(&program)));
+                    break;
+                }
+                Outcome::Failed(failure) => {
+                    alert(format!("{}: {failure}; {how}", show_path(&program)));
+                    break;
+                }
+            }
+        }
+    }
+    for command in settings.after.iter().filter(|_| !changed.is_empty()) {
+        let program = layout.root.path(command);
+        let environment = vec![("QMAIL_UPDATER_CHANGED", commands::join_paths(changed))];
+        match commands::run(&Task { program: &program, folder: &folder, environment }) {
+            Outcome::Done => {}
+            Outcome::Missing => report::say(Level::Warning, &format!("{}: not there, so not run", show_path(&program))),
+            Outcome::Failed(failure) => alert(format!("{}: {failure}", show_path(&program))),
+        }
+    }
+    failed
+}

@@ -1,0 +1,129 @@
+//! What follows a rebuild, with stubs in the place of qmail's programs: run when needed, and only then.
+
+mod support;
+
+use std::fs;
+
+use support::{MailHost, script};
+
+const NEWU: &str = "/var/qmail/bin/qmail-newu";
+const NEWMRH: &str = "/var/qmail/bin/qmail-newmrh";
+
+/// A host whose users/assign has one line, and the users/cdb that qmail-newu makes of it, not yet in its place.
+fn host() -> MailHost {
+    let host = MailHost::sample();
+    let home = "/home/vpopmail/domains/example.com";
+    host.write("/var/qmail/users/assign", format!("+example.com-:example.com:89:89:{home}:-::\n.\n"));
+    let record = format!("example.com\0{}\0{}\0{home}\0-\0\0", 89, 89);
+    let image = qmail_updater::cdb::image([(&b"!example.com-"[..], record.as_bytes()), (&b""[..], b"-")]).unwrap();
+    host.write("/var/qmail/users/made", image);
+    host
+}
+
+fn runs(host: &MailHost) -> usize {
+    fs::read_to_string(host.path("/var/qmail/ran")).unwrap_or_default().lines().count()
+}
+
+#[test]
+fn qmail_newu_is_run_when_users_cdb_is_behind_and_not_otherwise() {
+    let host = host();
+    script(&host, NEWU, "echo x >>ran; cp users/made users/cdb");
+    let answer = host.rebuild();
+    assert!(!answer.stderr.contains("warning") && !answer.stderr.contains("alert"), "{}", answer.stderr);
+    assert_eq!(runs(&host), 1, "in QMAIL, once");
+    host.rebuild();
+    assert_eq!(runs(&host), 1, "nothing is behind");
+    host.remove("/var/qmail/users/cdb");
+    let answer = host.run(&["rebuild", "--no-commands"]);
+    assert_eq!((answer.code, runs(&host)), (0, 1), "{}", answer.stderr);
+    assert!(
+        answer.stderr.contains("users/cdb: missing") && answer.stderr.contains("run qmail-newu"),
+        "{}",
+        answer.stderr
+    );
+    host.run(&["rebuild", "--dry-run"]);
+    host.run(&["list", "logins"]);
+    assert_eq!(runs(&host), 1, "looking runs nothing");
+}
+
+#[test]
+fn qmail_newu_is_run_again_when_somebody_elses_run_came_between() {
+    let host = host();
+    script(&host, NEWU, "echo x >>ran; test $(wc -l <ran) -lt 2 || cp users/made users/cdb");
+    host.rebuild();
+    assert_eq!(runs(&host), 2);
+    host.remove("/var/qmail/users/cdb");
+    script(&host, NEWU, "echo x >>ran");
+    let answer = host.run(&["rebuild"]);
+    assert_eq!(answer.code, 111, "{}", answer.stderr);
+    assert!(answer.stderr.contains("alert: ") && answer.stderr.contains("was run 3 times"), "{}", answer.stderr);
+    assert_eq!(runs(&host), 5);
+}
+
+#[test]
+fn qmail_newmrh_is_run_when_morercpthosts_cdb_is_behind() {
+    let host = host();
+    host.write("/var/qmail/control/morercpthosts", "More.example\n# no\n");
+    host.write("/var/qmail/made", qmail_updater::cdb::image([(&b"more.example"[..], &b""[..])]).unwrap());
+    script(&host, NEWU, "cp users/made users/cdb");
+    script(&host, NEWMRH, "echo x >>ran; cp made control/morercpthosts.cdb");
+    host.rebuild();
+    host.rebuild();
+    assert_eq!(runs(&host), 1);
+}
+
+#[test]
+fn a_command_that_fails_is_an_alert_and_the_tables_stay_published() {
+    let host = host();
+    script(&host, NEWU, "echo 'unable to open users/cdb.tmp' >&2; printf '\\033[31m'; exit 111");
+    let answer = host.run(&["rebuild"]);
+    assert_eq!(answer.code, 111);
+    assert!(answer.stderr.contains("status: qmail-newu: unable to open users/cdb.tmp"), "{}", answer.stderr);
+    assert!(answer.stderr.contains("status: qmail-newu: \\x1b[31m"), "{}", answer.stderr);
+    assert!(answer.stderr.contains("alert: ") && answer.stderr.contains("qmail-newu: exited 111"), "{}", answer.stderr);
+    assert_eq!(host.answers(&["ann@example.com"]), ["accept"]);
+}
+
+#[test]
+fn after_a_change_each_command_is_told_what_changed_in_a_clean_environment() {
+    let host = host();
+    script(&host, NEWU, "cp users/made users/cdb");
+    script(&host, "/etc/push", "echo \"$QMAIL_UPDATER_CHANGED\" >>ran; env | grep -c SECRET >>ran; exit 0");
+    script(&host, "/etc/second", "echo second >>ran");
+    let rebuild = || {
+        let mut command =
+            host.command(&["rebuild", "--after", "/etc/push", "--after", "/etc/second", "--after", "/etc/gone"]);
+        support::Answer::from(command.env("SECRET", "1").output().unwrap())
+    };
+    let answer = rebuild();
+    assert_eq!(answer.code, 0, "{}", answer.stderr);
+    assert!(answer.stderr.contains("etc/gone: not there, so not run"), "{}", answer.stderr);
+    let told = fs::read_to_string(host.path("/var/qmail/ran")).unwrap();
+    let both = ["validrcptto.cdb", "auth.cdb"].map(|name| host.published(name).display().to_string()).join(":");
+    assert_eq!(told, format!("{both}\n0\nsecond\n"));
+    rebuild();
+    assert_eq!(runs(&host), 3, "nothing changed, nothing is run");
+    host.write("/home/vpopmail/domains/example.com/.qmail-new", "&x@y.test\n");
+    rebuild();
+    let told = fs::read_to_string(host.path("/var/qmail/ran")).unwrap();
+    assert!(told.ends_with(&format!("second\n{}\n0\nsecond\n", host.published("validrcptto.cdb").display())), "{told}");
+    script(&host, "/etc/push", "exit 1");
+    host.write("/home/vpopmail/domains/example.com/.qmail-newer", "&x@y.test\n");
+    let answer = rebuild();
+    assert_eq!(answer.code, 111, "{}", answer.stderr);
+    assert!(answer.stderr.contains("etc/push: exited 1"), "{}", answer.stderr);
+    assert_eq!(host.answers(&["newer@example.com"]), ["accept"]);
+}
+
+#[test]
+fn the_environment_names_several_commands_between_colons() {
+    let host = host();
+    script(&host, NEWU, "cp users/made users/cdb");
+    script(&host, "/etc/one", "echo one >>ran");
+    script(&host, "/etc/two", "echo two >>ran");
+    let mut command = host.command(&["rebuild"]);
+    assert!(command.env("QMAIL_UPDATER_AFTER", "/etc/one:/etc/two").output().unwrap().status.success());
+    assert_eq!(fs::read_to_string(host.path("/var/qmail/ran")).unwrap(), "one\ntwo\n");
+    let answer = host.run(&["rebuild", "--after", "one"]);
+    assert_eq!(answer.code, 100, "{}", answer.stderr);
+}
