@@ -41,6 +41,9 @@ pub enum Refusal {
 
 /// What clap says about a misuse, in one line, with the environment variable that may be meant.
 fn one_line(error: &clap::Error) -> String {
+    if error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
+        return "no command; --help lists them".to_owned();
+    }
     let text = error.render().to_string();
     let said: Vec<&str> = text.lines().map(str::trim).take_while(|line| !line.starts_with("Usage:")).collect();
     let said = said.into_iter().filter(|line| !line.is_empty() && !line.starts_with("For more information"));
@@ -75,6 +78,9 @@ pub struct Options {
     /// The logins' table [default: QMAIL/control/auth.cdb]
     #[arg(long, global = true, value_name = "FILE", env = "QMAIL_UPDATER_AUTH")]
     pub auth: Option<OsString>,
+    /// A named pipe where triggers arrive; may be given again [default: /tmp/update-qmail]
+    #[arg(long, global = true, value_name = "FILE", env = "QMAIL_UPDATER_FIFO")]
+    pub fifo: Vec<OsString>,
     /// Locks
     #[arg(long, global = true, value_name = "DIR", env = "QMAIL_UPDATER_STATE", default_value = "/run/qmail-updater")]
     pub state: OsString,
@@ -138,6 +144,22 @@ pub enum Command {
     Lookup {
         /// The addresses; without any, one a line from standard input
         addresses: Vec<OsString>,
+    },
+    /// Serve: rebuild at every trigger, and each sweep
+    Run {
+        /// A full look every SECONDS, whatever was heard
+        #[arg(long, value_name = "SECONDS", env = "QMAIL_UPDATER_SWEEP", default_value = "900")]
+        #[arg(value_parser = clap::value_parser!(u32).range(1..=86_400))]
+        sweep: u32,
+    },
+    /// Poke the service, and never wait; exit 0 whether or not it listens
+    Trigger {
+        /// Say on standard error what became of it
+        #[arg(short, long)]
+        verbose: bool,
+        /// What vpopmail tells its onchange script: CMD [ARG1 [ARG2 [WHEN]]]
+        #[arg(num_args = 0..=4, allow_hyphen_values = true)]
+        notice: Vec<OsString>,
     },
     /// Say step by step what qmail would do with an address, and why
     Explain {

@@ -46,8 +46,17 @@ impl fmt::Display for Verdict {
 pub struct Delivery {
     /// What becomes of it.
     pub verdict: Verdict,
-    /// The home that could not be read, when the verdict says only "we cannot know".
-    pub doubt: Option<Vec<u8>>,
+    /// What could not be read, when the verdict says only "we cannot know".
+    pub doubt: Option<Doubt>,
+}
+
+/// A source that could not be read, and the assignment that led to it.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Doubt {
+    /// The home.
+    pub home: Vec<u8>,
+    /// `+loc` or `=local` of users/assign, or an account's name.
+    pub assignment: Vec<u8>,
 }
 
 impl Delivery {
@@ -146,6 +155,8 @@ pub enum Route<'a> {
 pub struct Assigned<'a> {
     /// The uid and gid it runs as.
     pub who: Who,
+    /// `+loc` or `=local` of users/assign, or an account's name.
+    pub assignment: Vec<u8>,
     /// The home, absolute.
     pub home: &'a [u8],
     /// What stands between `.qmail` and ext.
@@ -158,6 +169,12 @@ pub struct Assigned<'a> {
     pub domain: Vec<u8>,
     /// Whether users/assign named the home: then its absence is a failure of the host, not the account's own.
     pub from_assign: bool,
+}
+
+impl Assigned<'_> {
+    fn doubt(&self, home: &[u8]) -> Doubt {
+        Doubt { home: home.to_vec(), assignment: self.assignment.clone() }
+    }
 }
 
 /// Takes the address where qmail-send and qmail-lspawn take it; its case does not count.
@@ -221,11 +238,11 @@ fn own<'a>(host: &'a Host, local: Vec<u8>, domain: Vec<u8>, trail: &mut Trail) -
     match host.assignments.find(&local) {
         Some(Match::Exact(line)) => {
             let ext = lower(&line.ext);
-            assigned(host, line, &[b"=", &local[..]].concat(), ext, local, domain, trail)
+            assigned(host, line, [b"=", &local[..]].concat(), ext, local, domain, trail)
         }
         Some(Match::Wildcard(loc, line)) => {
             let ext = lower(&[&line.ext, &local[loc.len()..]].concat());
-            assigned(host, line, &[b"+", loc].concat(), ext, local, domain, trail)
+            assigned(host, line, [b"+", loc].concat(), ext, local, domain, trail)
         }
         None => getpw(host, local, domain, trail),
     }
@@ -234,7 +251,7 @@ fn own<'a>(host: &'a Host, local: Vec<u8>, domain: Vec<u8>, trail: &mut Trail) -
 fn assigned<'a>(
     host: &'a Host,
     line: &'a Assignment,
-    key: &[u8],
+    key: Vec<u8>,
     ext: Vec<u8>,
     local: Vec<u8>,
     domain: Vec<u8>,
@@ -244,7 +261,7 @@ fn assigned<'a>(
     place.note(trail, || {
         format!(
             "\"{}\" assigns it to {} (uid {}), home {}, extension \"{}\"",
-            Shown(key),
+            Shown(&key),
             Shown(&line.user),
             line.who.uid,
             Shown(&line.home),
@@ -252,7 +269,7 @@ fn assigned<'a>(
         )
     });
     let (who, home, dash) = (line.who, &line.home, &line.dash);
-    run_local(Assigned { who, home, dash, ext, local, domain, from_assign: true }, &place, trail)
+    run_local(Assigned { who, assignment: key, home, dash, ext, local, domain, from_assign: true }, &place, trail)
 }
 
 /// qmail-getpw: an account, else alias.
@@ -289,9 +306,9 @@ fn getpw<'a>(host: &'a Host, local: Vec<u8>, domain: Vec<u8>, trail: &mut Trail)
             Shown(ext)
         )
     });
-    let ext = ext.to_vec();
+    let (ext, assignment) = (ext.to_vec(), name.to_vec());
     let (who, home) = (account.who, &account.home);
-    run_local(Assigned { who, home, dash, ext, local, domain, from_assign: false }, &place, trail)
+    run_local(Assigned { who, assignment, home, dash, ext, local, domain, from_assign: false }, &place, trail)
 }
 
 /// What qmail-lspawn and qmail-local refuse at once.
@@ -321,8 +338,10 @@ fn qmail_local(host: &Host, homes: &dyn Homes, assigned: &Assigned<'_>, trail: &
     let home_path = || host.layout.root.path(assigned.home);
     let here = Place { path: &home_path, line: None };
     let mut deferred = |why: &str| here.decide(trail, Verdict::Defer, || format!("{why}: deferred"));
-    let doubted =
-        |delivery: Delivery| Delivery { doubt: assigned.from_assign.then(|| assigned.home.to_vec()), ..delivery };
+    let doubted = |delivery: Delivery| Delivery {
+        doubt: assigned.from_assign.then(|| assigned.doubt(assigned.home)),
+        ..delivery
+    };
     let (perm, dot_qmails) = match &home.state {
         HomeState::Missing(cause) | HomeState::Unreadable(_, cause) => return doubted(deferred(cause)),
         HomeState::Listed(perm, dot_qmails) => (perm, dot_qmails),
@@ -396,7 +415,6 @@ fn follow(
         let here = Place { line: Some(*line), ..whole };
         let mut decide = |verdict, text: &str| here.decide(trail, verdict, || text.to_owned());
         let program = match instruction {
-            Instruction::Nothing | Instruction::Forward => continue,
             Instruction::List => {
                 forward_only = true;
                 continue;
@@ -430,7 +448,7 @@ fn follow(
             }
         }
     }
-    if let Some(line) = file.content.first_forward() {
+    if let Some(line) = file.content.first_forward {
         let here = Place { line: Some(line), ..whole };
         return here.decide(trail, Deliver, || "forwards: delivered".to_owned());
     }
@@ -476,7 +494,7 @@ fn vdelivermail(
                 Err(cause) => {
                     let path = host.layout.root.path(&line.home);
                     here.note(trail, || format!("vdelivermail: {}: {cause}: taken as deferred", show_path(&path)));
-                    return Some(Delivery { verdict: Verdict::Defer, doubt: Some(line.home.clone()) });
+                    return Some(Delivery { verdict: Verdict::Defer, doubt: Some(assigned.doubt(&line.home)) });
                 }
                 Ok(Some((name, mailbox))) => {
                     let line = mailbox.line;

@@ -7,7 +7,7 @@ use crate::commands::{self, Outcome, Task};
 use crate::error::{Error, show_path};
 use crate::host::assign::Assignments;
 use crate::host::control::Control;
-use crate::report::{self, Level};
+use crate::report::{self, Level, Note};
 use crate::settings::Settings;
 
 /// How often qmail-newu or qmail-newmrh is run until its file says what it should.
@@ -48,7 +48,7 @@ pub fn run(settings: &Settings, changed: &[PathBuf]) -> usize {
             match commands::run(&task) {
                 Outcome::Done => {}
                 Outcome::Missing => {
-                    report::say(Level::Warning, &format!("{}: not there, so not run; {how}", show_path(&program)));
+                    report::say_all(&[Note::warning(format!("{}: not there, so not run; {how}", show_path(&program)))]);
                     break;
                 }
                 Outcome::Failed(failure) => {
@@ -63,7 +63,9 @@ pub fn run(settings: &Settings, changed: &[PathBuf]) -> usize {
         let environment = vec![("QMAIL_UPDATER_CHANGED", commands::join_paths(changed))];
         match commands::run(&Task { program: &program, folder: &folder, environment }) {
             Outcome::Done => {}
-            Outcome::Missing => report::say(Level::Warning, &format!("{}: not there, so not run", show_path(&program))),
+            Outcome::Missing => {
+                report::say_all(&[Note::warning(format!("{}: not there, so not run", show_path(&program)))]);
+            }
             Outcome::Failed(failure) => alert(format!("{}: {failure}", show_path(&program))),
         }
     }

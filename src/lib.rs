@@ -30,6 +30,8 @@
 //! | [`follow_up`] | what follows a rebuild: qmail-newu, qmail-newmrh, the administrator's commands | commands error host report settings |
 //! | [`rebuild`] | the story of one rebuild | cdb commands error follow_up host lock logins publish recipients report settings text |
 //! | [`answers`] | list, lookup, explain: the only printers to standard output | cdb cli delivery error logins rebuild recipients report settings smtpd text |
+//! | [`trigger`] | what makes the service rebuild: pipe, notices, schedule | error report text |
+//! | [`service`] | the threads and the loop | error host lock rebuild report settings trigger |
 //! | [`report`] | every log line: the only printer to standard error | error text |
 //! | [`error`] | what failed, doing what, to which file | text |
 //! | [`text`] | bytes as people read them | |
@@ -54,6 +56,8 @@ pub mod rebuild;
 pub mod recipients;
 pub mod report;
 pub mod root;
+pub mod service;
 pub mod settings;
 pub mod smtpd;
 pub mod text;
+pub mod trigger;

@@ -1,8 +1,9 @@
 //! One rebuild at a time on a host.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use crate::error::{Error, show_path};
@@ -19,15 +20,7 @@ pub fn acquire(root: &Root, folder: &[u8]) -> Result<File, Error> {
     let folder = &make(root, folder)?;
     let path = folder.join("lock");
     let failed = |cause| Error::io("lock", &path, cause);
-    let flags = nix::fcntl::OFlag::O_NOFOLLOW | nix::fcntl::OFlag::O_NONBLOCK;
-    let file = OpenOptions::new()
-        .create(true)
-        .truncate(false)
-        .write(true)
-        .mode(0o640)
-        .custom_flags(flags.bits())
-        .open(&path)
-        .map_err(failed)?;
+    let file = open(&path)?;
     let start = Instant::now();
     loop {
         match file.try_lock() {
@@ -43,6 +36,45 @@ pub fn acquire(root: &Root, folder: &[u8]) -> Result<File, Error> {
             Err(TryLockError::WouldBlock) => std::thread::sleep(Duration::from_millis(50)),
         }
     }
+}
+
+/// Takes the lock of one pipe: only one service reads it.
+///
+/// # Errors
+/// A folder or file that cannot be made; another service that holds it.
+pub fn acquire_fifo(root: &Root, folder: &[u8], fifo: &Path) -> Result<File, Error> {
+    // Two pipes never share a name: what is no plain byte of a path is escaped.
+    let name: String = fifo
+        .as_os_str()
+        .as_bytes()
+        .iter()
+        .map(|b| match b {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' => char::from(*b).to_string(),
+            b => format!("_{b:02x}"),
+        })
+        .collect();
+    let path = make(root, folder)?.join(format!("fifo{name}.lock"));
+    let file = open(&path)?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::Error(cause)) => Err(Error::io("lock", &path, cause)),
+        Err(TryLockError::WouldBlock) => {
+            Err(Error::Temporary(format!("{}: another service reads this pipe", show_path(fifo))))
+        }
+    }
+}
+
+/// Opens a lock file, which is made when it is missing.
+fn open(path: &Path) -> Result<File, Error> {
+    let flags = nix::fcntl::OFlag::O_NOFOLLOW | nix::fcntl::OFlag::O_NONBLOCK;
+    OpenOptions::new()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .mode(0o640)
+        .custom_flags(flags.bits())
+        .open(path)
+        .map_err(|cause| Error::io("lock", path, cause))
 }
 
 /// The real path of the folder of states, made with mode 0750, whatever the umask says, when it is missing.

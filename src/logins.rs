@@ -1,5 +1,7 @@
 //! Which logins auth.cdb holds, with which data (SPEC section 4, "Logins"). Pure.
 
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use crate::host::authvars::{AuthVars, Variables, expires};
 use crate::host::vpopmail::{ABSENT, LIMITS, Mailbox, Mailboxes, NO_SMTP, is_legal_name};
 use crate::host::{Home, HomeState, Host};
@@ -23,15 +25,26 @@ impl std::fmt::Debug for Login {
 /// What decides about logins beside the homes.
 #[derive(Debug)]
 pub struct Policy<'a> {
-    /// The host.
-    pub host: &'a Host,
+    host: &'a Host,
     /// control/authvars.
-    pub variables: &'a AuthVars,
+    variables: &'a AuthVars,
     /// Seconds since 1970-01-01 UTC.
-    pub now: u64,
+    now: u64,
+    /// When the first of the logins asked for so far expires, or `u64::MAX`.
+    next_expiry: AtomicU64,
 }
 
-impl Policy<'_> {
+impl<'a> Policy<'a> {
+    /// A host, its control/authvars, and the time in seconds since 1970-01-01 UTC.
+    pub fn new(host: &'a Host, variables: &'a AuthVars, now: u64) -> Policy<'a> {
+        Policy { host, variables, now, next_expiry: AtomicU64::new(u64::MAX) }
+    }
+
+    /// When the first of the logins asked for so far expires, in seconds since 1970-01-01 UTC.
+    pub fn next_expiry(&self) -> Option<u64> {
+        Some(self.next_expiry.load(Ordering::Relaxed)).filter(|time| *time < u64::MAX)
+    }
+
     /// The logins of one vpopmail domain, whose `+domain-` line names this home.
     ///
     /// # Errors
@@ -67,8 +80,11 @@ impl Policy<'_> {
     /// The data of a login that counts as `address` in authvars; `None` when it has expired.
     fn data(&self, address: &[u8], crypt: &[u8]) -> Option<Vec<u8>> {
         let variables: Variables = self.variables.of(address);
-        if expires(&variables).is_some_and(|time| self.now >= time) {
-            return None;
+        if let Some(time) = expires(&variables) {
+            if self.now >= time {
+                return None;
+            }
+            self.next_expiry.fetch_min(time, Ordering::Relaxed);
         }
         let mut data = crypt.to_vec();
         for (name, value) in variables {
@@ -77,16 +93,10 @@ impl Policy<'_> {
         Some(data)
     }
 
-    /// The address that a bare login of the default domain counts as.
-    pub fn address_of_bare(&self, login: &[u8]) -> Vec<u8> {
-        join_address(login, self.host.default_domain.as_deref().unwrap_or_default())
-    }
-
-    /// A published record as it would be published now, with today's variables: for a domain that cannot be read.
-    /// `address` is what the login counts as.
-    pub fn kept(&self, key: &[u8], address: &[u8], data: &[u8]) -> Option<Login> {
-        let crypt = data.split(|b| *b == b',').next().unwrap_or_default();
-        Some(Login { key: key.to_vec(), data: self.data(address, crypt)? })
+    /// The published record of a mailbox as it would be published now, with today's variables and default domain: for a
+    /// domain that cannot be read.
+    pub fn kept(&self, name: &[u8], domain: &[u8], data: &[u8]) -> Vec<Login> {
+        self.login(name, domain, data.split(|b| *b == b',').next().unwrap_or_default())
     }
 
     /// The record of a system account.

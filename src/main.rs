@@ -1,12 +1,19 @@
 //! Arguments in, exit status out.
 
+use std::ffi::OsString;
+use std::os::unix::ffi::OsStrExt;
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
 
 use qmail_updater::cli::{Cli, Command, Refusal};
-use qmail_updater::error::Error;
+use qmail_updater::error::{Error, show_path};
+use qmail_updater::report::Level;
 use qmail_updater::settings::Settings;
-use qmail_updater::{answers, rebuild, report};
+use qmail_updater::trigger::notice::to_line;
+use qmail_updater::trigger::poke::{Poked, poke};
+use qmail_updater::{answers, rebuild, report, service};
 
 fn main() -> ExitCode {
     // Caught, the signal leaves write(2) to fail with EFBIG, which is reported and cleaned up after.
@@ -29,14 +36,43 @@ fn usage(refusal: Refusal) -> Error {
     }
 }
 
+fn rebuild(settings: &Settings, commands: bool) -> Result<(), Error> {
+    rebuild::rebuild(settings, commands, "rebuild done", "", &AtomicBool::new(false)).map(drop)
+}
+
+/// Pokes every pipe; that nobody listens is no failure.
+fn trigger(settings: &Settings, notice: &[OsString], verbose: bool) {
+    let fields: Vec<&[u8]> = notice.iter().map(|field| field.as_bytes()).collect();
+    let line = to_line(&fields);
+    for fifo in &settings.fifos {
+        let what = match poke(fifo, &line) {
+            Poked::Written => "the service was told".to_owned(),
+            Poked::Full => "full of triggers already; the service will rebuild".to_owned(),
+            Poked::NoReader => "nobody reads it; the service is not running, and rebuilds when it starts".to_owned(),
+            Poked::NoFifo(cause) => format!("no pipe to write to ({}); is the service running?", cause.desc()),
+        };
+        if verbose {
+            report::say(Level::Status, &format!("{}: {what}", show_path(fifo)));
+        }
+    }
+}
+
 /// Runs the command; false is a negative answer.
 fn run(cli: &Cli) -> Result<bool, Error> {
-    let settings = Settings::new(&cli.options)?;
+    let mut settings = Settings::new(&cli.options)?;
     match &cli.command {
-        Command::Rebuild { dry_run: false, no_commands } => rebuild::rebuild(&settings, !no_commands).map(|()| true),
+        Command::Rebuild { dry_run: false, no_commands } => rebuild(&settings, !*no_commands).map(|()| true),
         Command::Rebuild { dry_run: true, .. } => answers::dry_run(&settings).map(|()| true),
         Command::List { what, format } => answers::list(&settings, *what, *format).map(|()| true),
         Command::Lookup { addresses } => answers::lookup(&settings, addresses),
+        Command::Run { sweep } => {
+            settings.sweep = Duration::from_secs(u64::from(*sweep));
+            service::run(&Arc::new(settings)).map(|()| true)
+        }
+        Command::Trigger { verbose, notice } => {
+            trigger(&settings, notice, *verbose);
+            Ok(true)
+        }
         Command::Explain { addresses } => answers::explain(&settings, addresses).map(|()| true),
     }
 }

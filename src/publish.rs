@@ -53,7 +53,13 @@ impl Target {
         for _ in 0..40 {
             let slash = inside.iter().rposition(|b| *b == b'/').map_or(0, |at| at + 1);
             let (folder_inside, file) = (inside[..slash].to_vec(), inside[slash..].to_vec());
-            let folder = match root.walk(&folder_inside).end {
+            let walk = root.walk(&folder_inside);
+            if let Some(uid) = walk.link_owners.into_iter().find(|uid| is_foreign(*uid)) {
+                return Err(foreign(format!(
+                    "a link on the way there belongs to uid {uid}, who could lead it anywhere"
+                )));
+            }
+            let folder = match walk.end {
                 End::Found(found) if found.kind == Kind::Directory => found,
                 End::Found(_) => return Err(failed(nix::errno::Errno::ENOTDIR)),
                 End::Missing(cause) | End::Failed(cause) => {
@@ -216,10 +222,12 @@ impl Staged {
         let failed = |cause: io::Error| Error::io("write", &target.name, cause);
         writer.finish().map_err(failed)?;
         let changed = !is_the_same(file.path(), &target.real, look);
+        let mut difference = None;
         if changed {
             file.as_file().sync_all().map_err(failed)?;
+            difference = count_difference(file.path(), &target.real);
         }
-        Ok(Ready { target, file: changed.then_some(file), records })
+        Ok(Ready { target, file: changed.then_some(file), records, difference })
     }
 }
 
@@ -229,6 +237,8 @@ pub struct Ready {
     file: Option<NamedTempFile>,
     /// How many records it holds.
     pub records: u64,
+    /// How many records came and went; `None` when it is not new, or too large to count in passing.
+    pub difference: Option<(u64, u64)>,
 }
 
 impl Ready {
@@ -250,6 +260,27 @@ impl Ready {
             .map_err(|cause| Error::io("sync the folder of", &target.name, cause))?;
         Ok(true)
     }
+}
+
+/// Files larger than this are not compared record by record, in bytes.
+const MAX_COUNTED: u64 = 32 << 20;
+
+/// How many records of the new cdb are not in the published one, and the other way round.
+fn count_difference(new: &Path, published: &Path) -> Option<(u64, u64)> {
+    let read = |path: &Path| -> io::Result<Vec<u8>> {
+        match fs::metadata(path) {
+            Ok(meta) if meta.len() > MAX_COUNTED => Err(io::Error::other("too large")),
+            Ok(_) => fs::read(path),
+            // Nothing was published yet.
+            Err(_) => cdb::image([]),
+        }
+    };
+    let (new, old) = (read(new).ok()?, read(published).ok()?);
+    let (new, old) = (cdb::Reader::new(&new).ok()?, cdb::Reader::new(&old).ok()?);
+    let missing_in = |from: cdb::Reader<'_>, other: cdb::Reader<'_>| {
+        from.records().filter(|record| other.find(record.key) != Some(record.data)).count() as u64
+    };
+    Some((missing_in(new, old), missing_in(old, new)))
 }
 
 /// Whether the published file has this look and the same bytes as the new one.

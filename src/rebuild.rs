@@ -1,9 +1,10 @@
 //! The story of one rebuild, on one page: lock, read the host, build the tables home by home, publish, report.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
-use std::time::{Instant, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use rayon::prelude::*;
 
@@ -16,7 +17,7 @@ use crate::host::vpopmail::{ABSENT, Mailboxes};
 use crate::host::{Home, HomeState, Homes, Host};
 use crate::lock;
 use crate::logins::{Login, Policy};
-use crate::publish::{Look, Staged, Target};
+use crate::publish::{Look, Ready, Staged, Target};
 use crate::recipients::{self, Answers, Plan, Recipient, Tables, Unit};
 use crate::report::{self, Level, Note, Progress};
 use crate::settings::Settings;
@@ -36,12 +37,85 @@ pub trait Sink {
     fn login(&mut self, login: Login) -> Result<(), Error>;
 }
 
-/// Rebuilds and publishes both tables, and then, unless `commands` is off, runs what follows a rebuild.
+/// What a rebuild published.
+#[derive(Clone, Debug)]
+pub struct Done {
+    /// validrcptto.cdb.
+    pub recipients: TableDone,
+    /// auth.cdb.
+    pub logins: TableDone,
+    /// When the next login expires, in seconds since 1970-01-01 UTC.
+    pub next_expiry: Option<u64>,
+    /// How long it took.
+    pub duration: Duration,
+    /// What qmail-newu and qmail-newmrh still have to do.
+    behind: Vec<Note>,
+}
+
+/// What became of one table.
+#[derive(Clone, Debug)]
+pub struct TableDone {
+    /// Its path, as it is set.
+    pub path: PathBuf,
+    /// Its last name.
+    pub name: String,
+    /// Whether the file was replaced.
+    pub published: bool,
+    /// How many records it holds.
+    pub records: u64,
+    /// How many records came and went, where that was counted.
+    pub difference: Option<(u64, u64)>,
+}
+
+impl Done {
+    /// The files that were replaced.
+    fn changed(&self) -> Vec<PathBuf> {
+        [&self.recipients, &self.logins]
+            .into_iter()
+            .filter(|table| table.published)
+            .map(|table| table.path.clone())
+            .collect()
+    }
+
+    /// What the log says of it; `middle` stands before the time it took.
+    fn story(&self, head: &str, middle: &str) -> String {
+        let table = |table: &TableDone, what: &str| {
+            let word = if table.published { "published" } else { "unchanged" };
+            let difference = table.difference.map_or(String::new(), |(came, went)| format!(" (+{came} -{went})"));
+            format!("{} {word} {what}={}{difference}", table.name, table.records)
+        };
+        let (recipients, logins) = (table(&self.recipients, "recipients"), table(&self.logins, "logins"));
+        format!("{head}: {recipients} {logins}{middle} ms={}", self.duration.as_millis())
+    }
+}
+
+/// Rebuilds and publishes both tables, says so, and then, unless `commands` is off, runs what follows a rebuild. `head`
+/// and `middle` are what the line in the log says beside the result: which rebuild, and why.
 ///
 /// # Errors
-/// Whatever keeps them from being right; the published files are then the old ones, unless it says otherwise. A command
-/// that failed.
-pub fn rebuild(settings: &Settings, commands: bool) -> Result<(), Error> {
+/// Whatever keeps the tables from being right; the published files are then the old ones, unless it says otherwise. A
+/// command that failed.
+pub fn rebuild(
+    settings: &Settings,
+    commands: bool,
+    head: &str,
+    middle: &str,
+    stop: &AtomicBool,
+) -> Result<Done, Error> {
+    let done = publish(settings, stop)?;
+    report::say(Level::Status, &done.story(head, middle));
+    if !commands {
+        report::say_all(&done.behind);
+        return Ok(done);
+    }
+    match follow_up::run(settings, &done.changed()) {
+        0 => Ok(done),
+        failed => Err(Error::Temporary(format!("{failed} commands failed; both files are right, and stay published"))),
+    }
+}
+
+/// Builds both tables and puts them in the place of the old ones.
+fn publish(settings: &Settings, stop: &AtomicBool) -> Result<Done, Error> {
     let start = Instant::now();
     let stays = |error: Error| error.then("nothing is published, the old files stay");
     let _lock = lock::acquire(&settings.layout.root, &settings.state).map_err(stays)?;
@@ -54,59 +128,69 @@ pub fn rebuild(settings: &Settings, commands: bool) -> Result<(), Error> {
             show_path(&logins.0.name)
         ))));
     }
+    for (target, _) in [&recipients, &logins] {
+        if settings
+            .sources()
+            .iter()
+            .any(|source| Target::find(&settings.layout.root, source).is_ok_and(|s| s.is_the_same(target)))
+        {
+            let text = format!("{} is read by qmail; no table is published in its place", show_path(&target.name));
+            return Err(stays(Error::Usage(text)));
+        }
+    }
     let stage = |(target, look): &(Target, Look)| {
         target.remove_litter()?;
         Staged::create(target, *look)
     };
     let build = || -> Result<_, Error> {
-        let mut new = New { recipients: stage(&recipients)?, logins: stage(&logins)? };
+        let mut new = New { recipients: stage(&recipients)?, logins: stage(&logins)?, stop };
         let built = build(settings, &mut new)?;
         Ok((new.recipients.finish()?, new.logins.finish()?, built))
     };
     let (new_recipients, new_logins, built) = build().map_err(stays)?;
     report::say_all(&built.notes);
-    let (recipient_count, login_count) = (new_recipients.records, new_logins.records);
-    let recipients_changed = new_recipients.publish().map_err(stays)?;
-    let logins_changed = new_logins
-        .publish()
-        .map_err(|error| error.then(&format!("the new {} is published already", recipients.0.base_name())))?;
-    let word = |changed| if changed { "published" } else { "unchanged" };
-    report::say(
-        Level::Status,
-        &format!(
-            "rebuild done: {} {} recipients={recipient_count} {} {} logins={login_count} ms={}",
-            recipients.0.base_name(),
-            word(recipients_changed),
-            logins.0.base_name(),
-            word(logins_changed),
-            start.elapsed().as_millis()
-        ),
-    );
-    let changed = [(recipients.0, recipients_changed), (logins.0, logins_changed)];
-    let changed: Vec<PathBuf> =
-        changed.into_iter().filter(|(_, changed)| *changed).map(|(target, _)| target.name).collect();
-    if !commands {
-        report::say_all(&built.behind());
-        return Ok(());
-    }
-    match follow_up::run(settings, &changed) {
-        0 => Ok(()),
-        failed => Err(Error::Temporary(format!("{failed} commands failed; both files are right, and stay published"))),
-    }
+    let table = |target: &Target, new: &Ready| TableDone {
+        path: target.name.clone(),
+        name: target.base_name(),
+        published: new.is_new(),
+        records: new.records,
+        difference: new.difference,
+    };
+    let behind = built.behind();
+    let (recipients, logins) = (table(&recipients.0, &new_recipients), table(&logins.0, &new_logins));
+    new_recipients.publish().map_err(stays)?;
+    new_logins.publish().map_err(|error| match recipients.published {
+        true => error.then(&format!("the new {} is published already", recipients.name)),
+        false => stays(error),
+    })?;
+    Ok(Done { recipients, logins, next_expiry: built.next_expiry, duration: start.elapsed(), behind })
 }
 
 /// The two new files.
-struct New {
+struct New<'a> {
     recipients: Staged,
     logins: Staged,
+    /// Set when the service has to end.
+    stop: &'a AtomicBool,
 }
 
-impl Sink for New {
+impl New<'_> {
+    fn go_on(&self) -> Result<(), Error> {
+        if self.stop.load(Ordering::Relaxed) {
+            return Err(Error::Temporary("the rebuild was given up, because the service ends".to_owned()));
+        }
+        Ok(())
+    }
+}
+
+impl Sink for New<'_> {
     fn recipient(&mut self, recipient: Recipient) -> Result<(), Error> {
+        self.go_on()?;
         self.recipients.add(&recipient.key, recipient.data())
     }
 
     fn login(&mut self, login: Login) -> Result<(), Error> {
+        self.go_on()?;
         self.logins.add(&login.key, &login.data)
     }
 }
@@ -132,7 +216,7 @@ pub fn build(settings: &Settings, sink: &mut dyn Sink) -> Result<Built, Error> {
     let host = read_host(settings, &mut notes)?;
     let variables = host.read_authvars()?;
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs());
-    let policy = Policy { host: &host, variables: &variables, now };
+    let policy = Policy::new(&host, &variables, now);
     let plan = Plan::new(&host);
     let homes = HomeReader::new(&host, settings);
     let pool = rayon::ThreadPoolBuilder::new()
@@ -162,7 +246,8 @@ pub fn build(settings: &Settings, sink: &mut dyn Sink) -> Result<Built, Error> {
         progress.advance(units.len());
     }
     let published = if tables.is_doubtful() { settings.recipients_target()?.0.read() } else { None };
-    let published = published.as_deref().and_then(|image| cdb::Reader::new(image).ok());
+    let published =
+        published.as_deref().and_then(|image| whole(image, &settings.layout.root.path(&settings.validrcptto)));
     let outcome = tables.finish(&homes, published, &mut |recipient| sink.recipient(recipient))?;
     for login in unread.keep_logins(settings, &policy)? {
         bare.insert(login.key.clone());
@@ -177,7 +262,10 @@ pub fn build(settings: &Settings, sink: &mut dyn Sink) -> Result<Built, Error> {
     }
     notes.extend(unread.alerts(&host, &outcome));
     notes.extend(outcome.notes);
-    Ok(Built { notes, assign_behind: host.assignments.behind, morercpthosts_behind: host.control.morercpthosts_behind })
+    let next_expiry = policy.next_expiry();
+    let (assign_behind, morercpthosts_behind) =
+        (host.assignments.behind.clone(), host.control.morercpthosts_behind.clone());
+    Ok(Built { notes, next_expiry, assign_behind, morercpthosts_behind })
 }
 
 /// What came of building beside the records.
@@ -185,6 +273,8 @@ pub fn build(settings: &Settings, sink: &mut dyn Sink) -> Result<Built, Error> {
 pub struct Built {
     /// What somebody should know.
     pub notes: Vec<Note>,
+    /// When the next login expires, in seconds since 1970-01-01 UTC.
+    pub next_expiry: Option<u64>,
     assign_behind: Option<String>,
     morercpthosts_behind: Option<String>,
 }
@@ -197,6 +287,15 @@ impl Built {
             |(behind, name): (&Option<String>, _)| Some(Note::warning(format!("{}: run {name}", behind.as_ref()?)));
         compilers.into_iter().filter_map(note).collect()
     }
+}
+
+/// The published file to keep entries from; a damaged one has lost who knows what, and nothing is kept from it.
+fn whole<'a>(image: &'a [u8], path: &Path) -> Option<cdb::Reader<'a>> {
+    let cdb = cdb::Reader::new(image).and_then(|cdb| cdb.check().map(|()| cdb));
+    cdb.map_err(|corrupt| {
+        report::say(Level::Alert, &format!("{}: {corrupt}; nothing can be kept from it", show_path(path)));
+    })
+    .ok()
 }
 
 /// What came of one unit.
@@ -244,20 +343,15 @@ impl Unread {
             return Ok(Vec::new());
         }
         let Some(image) = settings.logins_target()?.0.read() else { return Ok(Vec::new()) };
-        let Ok(published) = cdb::Reader::new(&image) else { return Ok(Vec::new()) };
+        let Some(published) = whole(&image, &settings.layout.root.path(&settings.auth)) else { return Ok(Vec::new()) };
         let mut kept = BTreeMap::new();
+        // A bare login may be anybody's: those of the default domain are made anew.
         for record in published.records() {
-            // A bare login may be a system account's: it belongs to the default domain when its address is there too.
-            let address = match split_address(record.key) {
-                Some(_) => record.key.to_vec(),
-                None => policy.address_of_bare(record.key),
-            };
-            let Some((_, domain)) = split_address(&address).filter(|_| published.find(&address).is_some()) else {
-                continue;
-            };
-            if let Some(home) = self.domains.get(domain) {
+            if let Some((name, domain)) = split_address(record.key)
+                && let Some(home) = self.domains.get(domain)
+            {
                 *self.kept.entry(home.clone()).or_default() += 1;
-                if let Some(login) = policy.kept(record.key, &address, record.data) {
+                for login in policy.kept(name, domain, record.data) {
                     kept.entry(login.key.clone()).or_insert(login);
                 }
             }
@@ -276,22 +370,20 @@ impl Unread {
                 if kept.keys > 0 {
                     follows.push(format!("{} recipients are kept as published", kept.keys));
                 }
-                if let Some(domain) = kept.accepted.first() {
-                    let more = match kept.accepted.len() - 1 {
-                        0 => String::new(),
-                        more => format!(" and {more} more domains"),
-                    };
-                    let domain = Shown(domain);
+                if !kept.accepted.is_empty() {
+                    let some: Vec<String> =
+                        kept.accepted.iter().take(3).map(|domain| Shown(domain).to_string()).collect();
+                    let more = if kept.accepted.len() > some.len() { " and others" } else { "" };
                     follows.push(format!(
-                        "nothing is published to keep for {domain}{more}, so what leads there is accepted"
+                        "nothing is published to keep for {}{more}, so what leads there is accepted",
+                        some.join(", ")
                     ));
                 }
             }
-            if self.domains.values().any(|unread| unread == home) {
-                follows.push(match self.kept.get(home) {
-                    Some(count) => format!("{count} logins are kept as published"),
-                    None => "no login is published to keep, so nobody logs in there".to_owned(),
-                });
+            if let Some(count) = self.kept.get(home) {
+                follows.push(format!("{count} logins are kept as published"));
+            } else if self.domains.iter().any(|(domain, unread)| unread == home && host.is_vpopmail_like(domain)) {
+                follows.push("no login is published to keep, so nobody logs in there".to_owned());
             }
             let path = host.layout.root.path(home);
             let text = format!("{}: {}; {}", show_path(&path), Shown(cause.as_bytes()), follows.join("; "));
@@ -325,10 +417,11 @@ impl<'a> HomeReader<'a> {
     }
 
     /// Reads a home. One that holds no mailboxes any more, though logins of its domain are published, is half deleted
-    /// or an empty mount point: nothing in it counts.
+    /// or an empty mount point: nothing in it counts. Unless its .qmail-default says that it is no vpopmail domain now.
     fn read(&self, path: &[u8]) -> Home {
         let mut home = self.host.read_home(path);
-        if let (HomeState::Listed(perm, _), Mailboxes::Absent) = (&home.state, &home.mailboxes)
+        if let (HomeState::Listed(perm, dot_qmails), Mailboxes::Absent) = (&home.state, &home.mailboxes)
+            && !dot_qmails.default_serves_otherwise()
             && self
                 .host
                 .domains_of(path)

@@ -10,7 +10,7 @@ use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 
 use crate::cdb;
-use crate::delivery::{Delivery, Route, Step, Trail, Verdict, deliver, route};
+use crate::delivery::{Delivery, Doubt, Route, Step, Trail, Verdict, deliver, route};
 use crate::host::dot_qmail::Stem;
 use crate::host::vpopmail::{ADDRESS_MAX, Mailboxes};
 use crate::host::{HomeState, Homes, Host};
@@ -128,8 +128,8 @@ struct Answer {
 #[derive(Clone, Debug)]
 struct Fact {
     accepted: bool,
-    /// The home that could not be read, when `accepted` says only "we cannot know".
-    doubt: Option<Box<[u8]>>,
+    /// What could not be read, when `accepted` says only "we cannot know".
+    doubt: Option<Box<Doubt>>,
     /// The file and line behind it, for an answer that may have to be widened.
     origin: Option<Box<str>>,
     listed: bool,
@@ -413,7 +413,7 @@ impl<'a> Plan<'a> {
         let accepted = self.accepts(domain, &point, &delivery);
         let origin = (accepted && self.may_be_widened(&point)).then(|| self.origin(&address, homes));
         let listed = point.kind == Kind::Name { listed: true };
-        Answer { domain, fact: Fact { accepted, doubt: delivery.doubt.map(Vec::into), origin, listed }, point }
+        Answer { domain, fact: Fact { accepted, doubt: delivery.doubt.map(Box::new), origin, listed }, point }
     }
 
     /// Delivery's answer, and for another host's mail the administrator's.
@@ -558,6 +558,8 @@ pub struct Tables<'a> {
     written: Vec<bool>,
     notes: Vec<Note>,
     unread: BTreeMap<Vec<u8>, Kept>,
+    /// The assignments of which anything published is kept.
+    kept: BTreeSet<Vec<u8>>,
 }
 
 /// What is known of one domain.
@@ -598,6 +600,7 @@ impl<'a> Tables<'a> {
             written: vec![false; plan.domains.len()],
             notes: Vec::new(),
             unread: BTreeMap::new(),
+            kept: BTreeSet::new(),
         }
     }
 
@@ -666,8 +669,9 @@ impl<'a> Tables<'a> {
             };
             known.insert(domain);
             let answer = plan.answer(domain, point, homes);
-            if let Some(home) = &answer.fact.doubt {
-                self.unread.entry(home.to_vec()).or_default().keys += 1;
+            if let Some(doubt) = &answer.fact.doubt {
+                self.unread.entry(doubt.home.clone()).or_default().keys += 1;
+                self.kept.insert(doubt.assignment.clone());
                 self.tables[domain].add(answer.point, answer.fact);
             }
         }
@@ -675,16 +679,15 @@ impl<'a> Tables<'a> {
     }
 
     /// Puts the published file's answers in the place of those that only say "we cannot know": of a domain that it knows
-    /// and a home of which it holds anything.
+    /// and an assignment of which it holds anything.
     fn keep(&mut self, domain: usize, table: &mut Table, published: Option<cdb::Reader<'_>>) {
         let plan = self.plan;
-        let keeps = |home: &[u8]| self.unread.get(home).is_some_and(|kept| kept.keys > 0);
-        let mut accepted: BTreeSet<Box<[u8]>> = BTreeSet::new();
+        let mut accepted: BTreeSet<Vec<u8>> = BTreeSet::new();
         let names = table.names.iter_mut().map(|(local, fact)| (local, Kind::Name { listed: true }, fact));
         let patterns = table.patterns.iter_mut().map(|(local, fact)| (local, Kind::Pattern, fact));
         for (local, kind, fact) in names.chain(patterns) {
-            let Some(home) = fact.doubt.take() else { continue };
-            match published.filter(|_| keeps(&home)) {
+            let Some(doubt) = fact.doubt.take() else { continue };
+            match published.filter(|_| self.kept.contains(&doubt.assignment)) {
                 Some(published) => {
                     let lookup = |address: &[u8]| {
                         lookup(address, plan.host.layout.break_byte, |key| published.find(key)).accepted
@@ -696,12 +699,12 @@ impl<'a> Tables<'a> {
                     };
                 }
                 None => {
-                    accepted.insert(home);
+                    accepted.insert(doubt.home);
                 }
             }
         }
         for home in accepted {
-            self.unread.entry(home.into()).or_default().accepted.insert(plan.domains[domain].name.clone());
+            self.unread.entry(home).or_default().accepted.insert(plan.domains[domain].name.clone());
         }
     }
 

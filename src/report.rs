@@ -1,8 +1,11 @@
 //! Every log line: `qmail-updater: LEVEL: text`, one write each, to standard error, no time stamp (multilog adds it).
 //! The only printer to standard error; rooms that decide hand their notes up instead of printing them.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::io::{IsTerminal, Write};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use crate::error::Error;
 use crate::text::Shown;
@@ -59,25 +62,31 @@ pub fn say(level: Level, text: &str) {
     let _ = std::io::stderr().write_all(line.as_bytes());
 }
 
-/// Writes the notes to the log, each text once.
+/// A warning that was said is not said again for this long: a service meets it at every rebuild.
+const SAID_FOR: Duration = Duration::from_secs(3600);
+
+/// When each warning was said last.
+static SAID: Mutex<BTreeMap<String, Instant>> = Mutex::new(BTreeMap::new());
+
+/// Writes the notes to the log; the same warning at most once an hour.
 pub fn say_all(notes: &[Note]) {
-    let mut said = std::collections::HashSet::new();
+    let now = Instant::now();
     for note in notes {
-        if said.insert(note) {
-            say(note.level, &note.text);
+        if note.level == Level::Warning {
+            let mut said = SAID.lock().unwrap_or_else(PoisonError::into_inner);
+            if said.get(&note.text).is_some_and(|last| now.duration_since(*last) < SAID_FOR) {
+                continue;
+            }
+            said.retain(|_, last| now.duration_since(*last) < SAID_FOR);
+            said.insert(note.text.clone(), now);
         }
+        say(note.level, &note.text);
     }
 }
 
 /// Writes the error that ended the command to the log.
 pub fn fatal(error: &Error) {
     say(Level::Fatal, &error.to_string());
-}
-
-impl std::hash::Hash for Note {
-    fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
-        self.text.hash(state);
-    }
 }
 
 /// Shows how far the reading of a large host has come; silent unless standard error is a terminal and there is enough

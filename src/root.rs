@@ -117,6 +117,8 @@ pub enum End {
 pub struct Walk {
     /// Permissions of each directory a name was looked up in, as long as the walk went.
     pub searched: Vec<Perm>,
+    /// Who owns the links that were followed.
+    pub link_owners: Vec<u32>,
     /// Where it ended.
     pub end: End,
 }
@@ -167,18 +169,18 @@ impl Root {
     }
 
     fn walk_with(&self, inside: &[u8], follow_last: bool) -> Walk {
-        let mut searched = Vec::new();
-        let end = match self.walk_steps(inside, follow_last, &mut searched) {
+        let mut walk = Walk { searched: Vec::new(), link_owners: Vec::new(), end: End::Missing(Errno::ENOENT) };
+        walk.end = match self.walk_steps(inside, follow_last, &mut walk) {
             Ok(found) => End::Found(found),
             Err(cause @ (Errno::ENOENT | Errno::ENOTDIR | Errno::ELOOP | Errno::ENAMETOOLONG | Errno::EINVAL)) => {
                 End::Missing(cause)
             }
             Err(cause) => End::Failed(cause),
         };
-        Walk { searched, end }
+        walk
     }
 
-    fn walk_steps(&self, inside: &[u8], follow_last: bool, searched: &mut Vec<Perm>) -> nix::Result<Found> {
+    fn walk_steps(&self, inside: &[u8], follow_last: bool, walk: &mut Walk) -> nix::Result<Found> {
         if inside.is_empty() {
             return Err(Errno::ENOENT);
         }
@@ -192,12 +194,11 @@ impl Root {
         // Names still to be walked, the next one last.
         let mut todo: Vec<OsString> = names(inside);
         let mut must_be_directory = inside.ends_with(b"/");
-        let mut links = 0;
         while let Some(name) = todo.pop() {
             // Cannot be empty because `..` never removes the root.
             let here = dirs.last().ok_or(Errno::ENOENT)?;
             if dirs.len() > 1 {
-                searched.push(here.perm);
+                walk.searched.push(here.perm);
             }
             if name == "." {
                 continue;
@@ -215,8 +216,8 @@ impl Root {
             let last = todo.is_empty();
             match kind {
                 Kind::Link if !last || follow_last || must_be_directory => {
-                    links += 1;
-                    if links > MAX_LINKS {
+                    walk.link_owners.push(stat.st_uid);
+                    if walk.link_owners.len() > MAX_LINKS {
                         return Err(Errno::ELOOP);
                     }
                     let target = readlinkat(&fd, "")?.into_vec();

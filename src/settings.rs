@@ -2,6 +2,8 @@
 
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
+use std::path::PathBuf;
+use std::time::Duration;
 
 use nix::unistd::{Gid, Group, Uid, User, getegid, geteuid};
 
@@ -27,8 +29,12 @@ pub struct Settings {
     pub auth_owner: Option<Owner>,
     /// Whether system accounts log in too.
     pub auth_system_users: bool,
+    /// The named pipes where triggers arrive, on this machine.
+    pub fifos: Vec<PathBuf>,
     /// The commands that follow a rebuild that changed a table, as the host names them.
     pub after: Vec<Vec<u8>>,
+    /// How often the service makes a full look, whatever it heard.
+    pub sweep: Duration,
     /// How many threads read homes.
     pub threads: usize,
 }
@@ -65,6 +71,12 @@ impl Settings {
             return Err(Error::Usage("--break: qmail cannot cut a local part at an @".to_owned()));
         }
         let auth_owner = options.auth_owner.as_ref().map(|owner| find_owner(&root, owner.as_bytes())).transpose()?;
+        let after = repeated("--after", &options.after)?;
+        let mut fifos = repeated("--fifo", &options.fifo)?;
+        if fifos.is_empty() {
+            fifos.push(b"/tmp/update-qmail".to_vec());
+        }
+        let fifos = fifos.iter().map(|fifo| root.path(fifo)).collect();
         let layout = Layout {
             root,
             qmail,
@@ -76,9 +88,37 @@ impl Settings {
         let threads = options
             .threads
             .map_or_else(|| std::thread::available_parallelism().map_or(1, usize::from).min(4), usize::from);
-        let after = repeated("--after", &options.after)?;
         let auth_system_users = options.auth_system_users;
-        Ok(Settings { layout, validrcptto, auth, state, auth_owner, auth_system_users, after, threads })
+        Ok(Settings {
+            layout,
+            validrcptto,
+            auth,
+            state,
+            auth_owner,
+            auth_system_users,
+            fifos,
+            after,
+            sweep: Duration::from_secs(900),
+            threads,
+        })
+    }
+
+    /// The files of the host that must never be published over, as the host names them.
+    pub fn sources(&self) -> Vec<Vec<u8>> {
+        let of_qmail = [
+            "control/me",
+            "control/locals",
+            "control/virtualdomains",
+            "control/rcpthosts",
+            "control/morercpthosts",
+            "control/morercpthosts.cdb",
+            "control/envnoathost",
+            "control/authvars",
+            "users/assign",
+            "users/cdb",
+        ];
+        let of_qmail = of_qmail.iter().map(|name| [&self.layout.qmail[..], b"/", name.as_bytes()].concat());
+        of_qmail.chain([b"/etc/passwd".to_vec(), b"/etc/shadow".to_vec(), b"/etc/group".to_vec()]).collect()
     }
 
     /// Where validrcptto.cdb is published, and how it must look there.

@@ -324,11 +324,91 @@ fn a_new_alias_of_a_domain_that_cannot_be_read_accepts_and_the_old_ones_keep() {
     add("virtualdomains", "new.example:new.example\n");
     add("rcpthosts", "new.example\n");
     let answer = host.rebuild();
-    assert!(answer.stderr.contains("nothing is published to keep for new.example"), "{}", answer.stderr);
+    assert!(
+        answer.stderr.contains("nothing is published to keep for mail.example.org, new.example, so"),
+        "{}",
+        answer.stderr
+    );
     let asked = ["x@new.example", "ann@example.com", "x@example.com", "example.com-x@mail.example.org"];
     assert_eq!(host.answers(&asked), ["accept", "accept", "refuse", "refuse"]);
     let told = host.run(&["explain", "x@example.com"]).stdout;
     assert!(told.contains("the published answer is kept while the source above cannot be read"), "{told}");
+}
+
+#[test]
+fn a_new_line_into_a_home_that_cannot_be_read_is_accepted() {
+    let (host, _) = damaged(|host| fs::rename(host.path(DOMAIN), host.path("/away")).unwrap());
+    let assign = fs::read_to_string(host.path("/var/qmail/users/assign")).unwrap();
+    let lines = format!("=shop:x:89:89:{DOMAIN}:-:shop:\n+sales-:x:89:89:{DOMAIN}:-:sales-:\n");
+    host.write("/var/qmail/users/assign", lines + &assign);
+    host.rebuild();
+    let asked =
+        ["shop@mail.example.org", "sales-x@mail.example.org", "example.com-x@mail.example.org", "x@example.com"];
+    assert_eq!(host.answers(&asked), ["accept", "accept", "refuse", "refuse"]);
+}
+
+#[test]
+fn a_kept_bare_login_is_the_default_domains_own() {
+    let host = MailHost::sample();
+    let net = "/home/vpopmail/domains/example.net";
+    host.remove("/var/qmail/control/authvars").write("/home/vpopmail/etc/defaultdomain", "example.net\n");
+    host.mailboxes(DOMAIN, &["ann:$1$a$com:1:0:N:/d:Q"]).mailboxes(net, &["ann:$1$a$net:1:0:N:/d:Q"]);
+    host.rebuild();
+    assert_eq!(host.logins()["ann"], "$1$a$net");
+    host.write("/home/vpopmail/etc/defaultdomain", "example.com\n").write(&format!("{DOMAIN}/vpasswd.cdb"), "");
+    host.rebuild();
+    assert_eq!(host.logins()["ann"], "$1$a$com");
+}
+
+#[test]
+fn nothing_is_kept_from_a_damaged_table() {
+    let host = MailHost::sample();
+    host.rebuild();
+    for name in ["validrcptto.cdb", "auth.cdb"] {
+        let mut image = fs::read(host.published(name)).unwrap();
+        image[2048..2056].fill(0xff);
+        fs::write(host.published(name), image).unwrap();
+    }
+    fs::rename(host.path(DOMAIN), host.path("/away")).unwrap();
+    let answer = host.rebuild();
+    assert_eq!(answer.stderr.matches("nothing can be kept from it").count(), 2, "{}", answer.stderr);
+    assert_eq!(
+        host.answers(&["ann@example.com", "anybody@example.com", "x@mail.example.org"]),
+        ["accept", "accept", "refuse"]
+    );
+}
+
+#[test]
+fn a_domain_that_is_no_vpopmail_domain_any_more_is_not_kept_for_ever() {
+    let (host, _) = damaged(|host| {
+        host.remove(&format!("{DOMAIN}/vpasswd.cdb")).remove(&format!("{DOMAIN}/vpasswd"));
+    });
+    host.write(&format!("{DOMAIN}/.qmail-default"), "&all@example.net\n");
+    let answer = host.rebuild();
+    assert!(!answer.stderr.contains("alert"), "{}", answer.stderr);
+    assert_eq!(host.answers(&["anybody@example.com"]), ["accept"]);
+    assert!(!host.logins().contains_key("ann@example.com"));
+}
+
+#[test]
+fn a_home_of_many_large_files_costs_little() {
+    let host = MailHost::sample();
+    let line = |text: &str, count: usize| text.repeat(count);
+    host.write("/home/carol/.qmail-big", line("&\n", 500_000));
+    host.write("/home/carol/.qmail-probe", line("|/home/carol/l/l/l/vdelivermail\n", 30_000))
+        .link("/home/carol/l", ".");
+    for number in 0..300 {
+        host.link(&format!("/home/carol/.qmail-l{number}"), ".qmail-big");
+    }
+    let limited = format!(
+        "ulimit -v 600000; exec {} --root {} rebuild",
+        env!("CARGO_BIN_EXE_qmail-updater"),
+        host.root().display()
+    );
+    let output = std::process::Command::new("bash").args(["-c", &limited]).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let asked = ["carol-big@mail.example.org", "carol-l299@mail.example.org", "carol-x@mail.example.org"];
+    assert_eq!(host.answers(&asked), ["accept", "accept", "refuse"]);
 }
 
 #[test]

@@ -143,6 +143,16 @@ fn two_tables_are_never_published_onto_one_file() {
 }
 
 #[test]
+fn no_table_is_published_over_a_file_that_qmail_reads() {
+    let host = MailHost::sample();
+    let before = fs::read(host.path("/var/qmail/users/assign")).unwrap();
+    let answer = host.run(&["rebuild", "--validrcptto", "/var/qmail/control/../users/assign"]);
+    assert_eq!(answer.code, 100, "{}", answer.stderr);
+    assert!(answer.stderr.contains("is read by qmail"), "{}", answer.stderr);
+    assert!(before == fs::read(host.path("/var/qmail/users/assign")).unwrap());
+}
+
+#[test]
 fn what_somebody_else_put_into_an_open_folder_is_not_followed_or_replaced() {
     if !is_root() {
         return skip("a folder that everybody may write", "only root can give files away");
@@ -157,6 +167,10 @@ fn what_somebody_else_put_into_an_open_folder_is_not_followed_or_replaced() {
         assert!(answer.stderr.contains("uid 4242 put it into a folder that others may write"), "{}", answer.stderr);
     }
     assert_eq!(fs::read_to_string(host.path("/etc/victim")).unwrap(), "precious");
+    host.link("/tmp/sub", "/etc").own("/tmp/sub", 4242, 4242);
+    let answer = host.run(&["rebuild", "--validrcptto", "/tmp/sub/v.cdb"]);
+    assert_eq!(answer.code, 111, "{}", answer.stderr);
+    assert!(answer.stderr.contains("a link on the way there belongs to uid 4242"), "{}", answer.stderr);
 }
 
 #[test]

@@ -12,18 +12,16 @@ use crate::text::{lines, trim_end};
 const MAX_LENGTH: usize = 1 << 20;
 /// Directories called `.qmail-...` are read to this depth below the home.
 const MAX_DEPTH: usize = 16;
+/// In one file at most so many paths of vdelivermail are looked at.
+const MAX_PROBES: usize = 8;
+/// At most so many bytes of dot-qmail files are read in one home.
+const MAX_HOME_BYTES: usize = 64 << 20;
 /// At most so many entries are read below one home's `.qmail-...` directories.
 const MAX_NESTED: usize = 10_000;
-/// At most so many bytes of files are read there.
-const MAX_NESTED_BYTES: usize = 16 << 20;
 
-/// What one line of a dot-qmail file says.
+/// What one line of a dot-qmail file says that does more than forward.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Instruction {
-    /// A comment, an empty line after the first, or a `+` line that does nothing.
-    Nothing,
-    /// Forward to an address.
-    Forward,
     /// Deliver to a mailbox or maildir.
     Mailbox,
     /// `+list`: no mailbox or program line may follow.
@@ -58,14 +56,18 @@ pub enum Catchall {
     Deliver,
 }
 
-/// The instructions of one dot-qmail file.
+/// The instructions of one dot-qmail file that can decide about a message. A file of a million lines takes no more room
+/// than one of ten.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct DotQmail {
     /// Whether it is empty, which means default delivery.
     pub empty: bool,
     /// Whether its first line is blank, which defers.
     pub blank_first: bool,
-    /// Its instructions by line, from 1; lines that do nothing left out.
+    /// The first line that forwards.
+    pub first_forward: Option<usize>,
+    /// Its other instructions by line, from 1, up to the one that decides whatever comes before; what only repeats an
+    /// earlier one is left out.
     pub instructions: Vec<(usize, Instruction)>,
 }
 
@@ -83,6 +85,9 @@ impl DotQmail {
     /// Parses the content of a dot-qmail file as qmail-local does.
     pub fn parse(content: &[u8], programs: &Programs<'_>) -> DotQmail {
         let mut found = DotQmail { empty: content.is_empty(), ..DotQmail::default() };
+        let mut probes = MAX_PROBES;
+        // Whether a later line can still decide, and whether `+list` was met.
+        let (mut open, mut list) = (true, false);
         for (number, line) in lines(content) {
             let line = trim_end(line);
             let instruction = match line.first() {
@@ -90,29 +95,34 @@ impl DotQmail {
                     found.blank_first = true;
                     break;
                 }
-                None | Some(0 | b'#') => Instruction::Nothing,
+                None | Some(0 | b'#') => continue,
+                Some(b'/' | b'.' | b'|' | b'+') if !open => continue,
                 Some(b'/' | b'.') => Instruction::Mailbox,
-                Some(b'|') => Instruction::Program(parse_program(&line[1..], programs)),
+                Some(b'|') => Instruction::Program(parse_program(&line[1..], programs, &mut probes)),
                 // A NUL ends the word, as it ends a string in C.
                 Some(b'+') if line == b"+list" || line.starts_with(b"+list\0") => Instruction::List,
-                Some(b'+') => Instruction::Nothing,
-                Some(_) => Instruction::Forward,
+                Some(b'+') => continue,
+                Some(_) => {
+                    found.first_forward.get_or_insert(number);
+                    continue;
+                }
             };
-            if instruction != Instruction::Nothing {
+            open = match &instruction {
+                Instruction::List => true,
+                Instruction::Program(Program::Exit(0) | Program::Vdelivermail(Catchall::Delete)) => !list,
+                Instruction::Mailbox | Instruction::Program(_) => false,
+            };
+            list |= instruction == Instruction::List;
+            if !open || !found.instructions.iter().any(|(_, before)| *before == instruction) {
                 found.instructions.push((number, instruction));
             }
         }
         found
     }
-
-    /// The first line that forwards.
-    pub fn first_forward(&self) -> Option<usize> {
-        self.instructions.iter().find(|(_, instruction)| *instruction == Instruction::Forward).map(|(line, _)| *line)
-    }
 }
 
 /// What is known about the command behind a `|`, which qmail-local hands to `sh -c`.
-fn parse_program(command: &[u8], programs: &Programs<'_>) -> Program {
+fn parse_program(command: &[u8], programs: &Programs<'_>, probes: &mut usize) -> Program {
     let special = |b: &u8| b"\r\0;|&<>`$(){}[]*?~#!\\".contains(b);
     if command.iter().any(special) {
         return Program::Unknown;
@@ -132,8 +142,13 @@ fn parse_program(command: &[u8], programs: &Programs<'_>) -> Program {
     if name == b"bouncesaying" || is_ours(programs.qmail, b"bouncesaying") {
         return if arguments.len() <= 1 { Program::Bouncesaying } else { Program::Unknown };
     }
+    let mut is_there = || {
+        // Each costs a walk; a file that needs more is none that anybody wrote.
+        *probes = probes.saturating_sub(1);
+        *probes > 0 && (programs.exists)(name)
+    };
     let vdelivermail = is_ours(programs.vpopmail, b"vdelivermail")
-        || (name.starts_with(b"/") && name.ends_with(b"/vdelivermail") && (programs.exists)(name));
+        || (name.starts_with(b"/") && name.ends_with(b"/vdelivermail") && is_there());
     if vdelivermail {
         return match arguments {
             [_, catchall] => Program::Vdelivermail(match &catchall[..] {
@@ -307,6 +322,16 @@ impl DotQmails {
         self.entries.is_empty()
     }
 
+    /// Whether `.qmail-default` is a file that never calls vdelivermail: then the home is no vpopmail domain.
+    pub fn default_serves_otherwise(&self) -> bool {
+        let is_vdelivermail = |instruction: &Instruction| {
+            let Instruction::Program(program) = instruction else { return false };
+            matches!(program, Program::Vdelivermail(_) | Program::VdelivermailMisused)
+        };
+        matches!(self.entries.get(&b"-default"[..]), Some(Entry::File { content: Some(content), .. })
+            if !content.instructions.iter().any(|(_, instruction)| is_vdelivermail(instruction)))
+    }
+
     /// Every stem (SPEC section 8) whose name begins with `dash`, without it: entries of any kind, and what lies in
     /// directories. Names with an upper-case letter after `dash` are left out: no address is spelled like them.
     pub fn stems(&self, dash: &[u8]) -> Vec<Stem> {
@@ -327,7 +352,7 @@ impl DotQmails {
     /// # Errors
     /// The directory cannot be listed.
     pub fn read(root: &Root, home: &[u8], directory: &Directory, programs: &Programs<'_>) -> io::Result<DotQmails> {
-        let mut reader = Reader { root, home_id: directory.id, programs, nested: 0, nested_bytes: 0 };
+        let mut reader = Reader { root, home_id: directory.id, programs, nested: 0, bytes: 0 };
         let mut entries = BTreeMap::new();
         for (name, kind) in directory.entries(|name| name.starts_with(b".qmail"))? {
             let path = [home, b"/", &name].concat();
@@ -364,8 +389,8 @@ struct Reader<'a> {
     programs: &'a Programs<'a>,
     /// How many entries were read below directories.
     nested: usize,
-    /// How many bytes were read below directories.
-    nested_bytes: usize,
+    /// How many bytes were read.
+    bytes: usize,
 }
 
 impl Reader<'_> {
@@ -390,7 +415,7 @@ impl Reader<'_> {
         };
         match kind {
             Kind::Regular => match directory.open_file(name) {
-                Ok(file) => Some(self.read_file(file, depth)),
+                Ok(file) => Some(self.read_file(file)),
                 Err(cause) => self.read_perm_only(directory, name, &cause),
             },
             Kind::Directory => match directory.open_directory(name) {
@@ -413,15 +438,13 @@ impl Reader<'_> {
         }
     }
 
-    fn read_file(&mut self, mut file: Opened, depth: usize) -> Entry {
+    fn read_file(&mut self, mut file: Opened) -> Entry {
         let perm = file.perm;
-        if depth > 0 {
-            self.nested_bytes = self.nested_bytes.saturating_add(usize::try_from(file.size).unwrap_or(usize::MAX));
-            if self.nested_bytes > MAX_NESTED_BYTES {
-                return Entry::File { perm, content: None };
-            }
+        if self.bytes > MAX_HOME_BYTES {
+            return Entry::File { perm, content: None };
         }
         let content = file.read_start(MAX_LENGTH + 1).ok().filter(|content| content.len() <= MAX_LENGTH);
+        self.bytes += content.as_ref().map_or(0, Vec::len);
         Entry::File { perm, content: content.map(|content| DotQmail::parse(&content, self.programs)) }
     }
 
@@ -461,7 +484,7 @@ impl Reader<'_> {
         let perm = found.perm;
         match found.kind {
             Kind::Regular => match found.open_file() {
-                Ok(file) => self.read_file(file, depth),
+                Ok(file) => self.read_file(file),
                 Err(_) => Entry::File { perm, content: None },
             },
             // What lies outside the home is not read: its names are not the home's.

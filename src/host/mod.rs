@@ -123,6 +123,11 @@ impl Host {
         AuthVars::parse(&text.unwrap_or_default(), &path)
     }
 
+    /// Whether a domain with a `+domain-` line is virtual as vpopmail makes it: `domain:domain` in virtualdomains.
+    pub fn is_vpopmail_like(&self, domain: &[u8]) -> bool {
+        self.control.prefix(domain) == Some([domain, b"-"].concat())
+    }
+
     /// The domains whose `+domain-` line names this home.
     pub fn domains_of(&self, home: &[u8]) -> impl Iterator<Item = &[u8]> {
         self.mailbox_homes.get(home).into_iter().flatten().map(Vec::as_slice)
@@ -133,7 +138,7 @@ impl Host {
         let root = &self.layout.root;
         let exists = |file: &[u8]| matches!(root.walk(file).end, End::Found(_));
         let programs = Programs { qmail: &self.layout.qmail, vpopmail: &self.layout.vpopmail, exists: &exists };
-        let Walk { searched, end } = root.walk(path);
+        let Walk { searched, end, .. } = root.walk(path);
         let mut home = Home {
             path: path.to_vec(),
             above: searched,
@@ -163,7 +168,7 @@ impl Host {
         // An empty mount point, or a domain that is being deleted: qmail would bounce all of it, which nobody wants.
         if let (HomeState::Listed(perm, dot_qmails), Mailboxes::Absent) = (&home.state, &home.mailboxes)
             && dot_qmails.is_empty()
-            && self.domains_of(path).any(|domain| self.control.prefix(domain) == Some([domain, b"-"].concat()))
+            && self.domains_of(path).any(|domain| self.is_vpopmail_like(domain))
         {
             home.state = HomeState::Unreadable(Some(*perm), "neither mailboxes nor .qmail files are there".to_owned());
         }

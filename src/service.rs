@@ -1,0 +1,248 @@
+//! The service: threads that listen, one loop that decides when to rebuild, one thread that does.
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+use std::os::fd::OwnedFd;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::time::{Duration, Instant, SystemTime};
+
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::iterator::Signals;
+
+use crate::error::{Error, show_path};
+use crate::host::vpopmail::Mailboxes;
+use crate::host::{HomeState, Host};
+use crate::lock;
+use crate::rebuild::{self, Done};
+use crate::report::{self, Level};
+use crate::settings::Settings;
+use crate::trigger::fifo::{Fifo, Heard};
+use crate::trigger::notice::{Expected, Notice};
+use crate::trigger::schedule::{Cause, Schedule};
+
+/// How long a running rebuild may go on when the service has to end.
+const LAST_CHANCE: Duration = Duration::from_secs(5);
+/// How many notices are logged before each rebuild; the rest is counted.
+const MAX_LOGGED: usize = 5;
+
+/// What the loop hears of.
+enum Event {
+    Heard(Heard),
+    Signal(i32),
+    /// A rebuild ended; which expected changes it found done.
+    Ended(Box<Result<Done, Error>>, Vec<Expected>),
+}
+
+/// Runs until TERM or INT.
+///
+/// # Errors
+/// What keeps it from starting: a pipe that cannot be made, or another service that reads it.
+pub fn run(settings: &Arc<Settings>) -> Result<(), Error> {
+    let (events, hear) = channel();
+    let mut locks = Vec::new();
+    let mut fifos = Vec::new();
+    for path in &settings.fifos {
+        locks.push(lock::acquire_fifo(&settings.layout.root, &settings.state, path)?);
+        let (fifo, note) = Fifo::make(path)?;
+        report::say_all(note.as_slice());
+        fifos.push(fifo);
+    }
+    let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP])
+        .map_err(|cause| Error::io("catch signals for", &PathBuf::from("the service"), cause))?;
+    let of_signals = events.clone();
+    std::thread::spawn(move || signals.forever().all(|signal| of_signals.send(Event::Signal(signal)).is_ok()));
+    let listeners = fifos.into_iter().map(|fifo| listen(fifo, events.clone())).collect::<Result<Vec<_>, _>>()?;
+    let shown: Vec<String> = settings.fifos.iter().map(|path| show_path(path).to_string()).collect();
+    report::say(Level::Status, &format!("listening on {}", shown.join(", ")));
+    Service::new(settings.clone(), events).run(&hear);
+    for (stop, listener) in listeners {
+        drop(stop);
+        if let Ok(fifo) = listener.join() {
+            fifo.remove();
+        }
+    }
+    report::say(Level::Status, "ended");
+    Ok(())
+}
+
+/// A thread that listens on one pipe until the descriptor is closed.
+type Listener = (OwnedFd, std::thread::JoinHandle<Fifo>);
+
+fn listen(fifo: Fifo, events: Sender<Event>) -> Result<Listener, Error> {
+    let (stopped, stop) =
+        std::io::pipe().map_err(|cause| Error::io("make a pipe for", &PathBuf::from("a thread"), cause))?;
+    let stopped = OwnedFd::from(stopped);
+    let listener = std::thread::spawn(move || {
+        fifo.listen(&stopped, &mut |heard| {
+            let _ = events.send(Event::Heard(heard));
+        })
+    });
+    Ok((stop.into(), listener))
+}
+
+/// The loop's state.
+struct Service {
+    settings: Arc<Settings>,
+    schedule: Schedule,
+    events: Sender<Event>,
+    /// Tells a running rebuild to give up.
+    stop: Arc<AtomicBool>,
+    number: u64,
+    started: Instant,
+    /// The last notice since the last rebuild began.
+    notice: Option<Notice>,
+    /// How many notices were heard since then.
+    heard: usize,
+    /// The same for rebuilds in a row that failed.
+    failed: u32,
+}
+
+impl Service {
+    fn new(settings: Arc<Settings>, events: Sender<Event>) -> Service {
+        let now = Instant::now();
+        Service {
+            schedule: Schedule::new(now, settings.sweep),
+            settings,
+            events,
+            stop: Arc::default(),
+            number: 0,
+            started: now,
+            notice: None,
+            heard: 0,
+            failed: 0,
+        }
+    }
+
+    fn run(&mut self, hear: &Receiver<Event>) {
+        let mut ends = None;
+        loop {
+            let now = Instant::now();
+            let next = if ends.is_some() { None } else { self.schedule.next() };
+            if let Some((due, cause)) = next
+                && due <= now
+            {
+                self.start(now, cause);
+                continue;
+            }
+            if ends.is_some() && !self.schedule.is_running() {
+                return;
+            }
+            let until = ends.or(next.map(|(due, _)| due));
+            let event = match until {
+                Some(until) => hear.recv_timeout(until.saturating_duration_since(now)),
+                None => hear.recv().map_err(|_| RecvTimeoutError::Disconnected),
+            };
+            match event {
+                Ok(Event::Heard(heard)) => self.heard(heard),
+                Ok(Event::Signal(SIGHUP)) => self.schedule.trigger(Instant::now()),
+                Ok(Event::Signal(_)) => {
+                    // The half of the time for the end of a rebuild, the other half for giving it up.
+                    ends.get_or_insert(Instant::now() + LAST_CHANCE / 2);
+                }
+                Ok(Event::Ended(result, seen)) => self.end(*result, seen),
+                Err(RecvTimeoutError::Timeout) if ends.is_some() => {
+                    if self.stop.swap(true, Ordering::Relaxed) {
+                        return;
+                    }
+                    ends = Some(Instant::now() + LAST_CHANCE / 2);
+                }
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => return,
+            }
+        }
+    }
+
+    fn heard(&mut self, heard: Heard) {
+        let now = Instant::now();
+        match heard {
+            Heard::Poke => {}
+            Heard::Remade(note) => report::say(note.level, &note.text),
+            Heard::Lost(note) => return report::say(note.level, &note.text),
+            Heard::Notice(notice) => {
+                self.heard += 1;
+                if self.heard <= MAX_LOGGED {
+                    report::say(Level::Status, &format!("heard {notice}"));
+                }
+                if let Some(expected) = notice.expected() {
+                    self.schedule.expect(now, expected);
+                }
+                self.notice = Some(notice);
+            }
+        }
+        self.schedule.trigger(now);
+    }
+
+    fn start(&mut self, now: Instant, cause: Cause) {
+        self.number += 1;
+        let mut story = match (cause, self.notice.take()) {
+            (Cause::Trigger, Some(notice)) => notice.to_string(),
+            (cause, _) => format!("{cause:?}").to_lowercase(),
+        };
+        if self.heard > MAX_LOGGED {
+            let _ = write!(story, " and {} more notices", self.heard - 1);
+        }
+        self.heard = 0;
+        self.schedule.start(now);
+        self.started = now;
+        let expected: Vec<Expected> = self.schedule.expected().cloned().collect();
+        let (settings, events, stop, number) =
+            (self.settings.clone(), self.events.clone(), self.stop.clone(), self.number);
+        std::thread::spawn(move || {
+            let (head, middle) = (format!("rebuild {number} done"), format!(" cause={story}"));
+            // Looked for before the rebuild reads: what is seen now, it sees too.
+            let seen = if expected.is_empty() { Vec::new() } else { seen(&settings, expected) };
+            let result = rebuild::rebuild(&settings, true, &head, &middle, &stop);
+            let _ = events.send(Event::Ended(Box::new(result), seen));
+        });
+    }
+
+    fn end(&mut self, result: Result<Done, Error>, seen: Vec<Expected>) {
+        let now = Instant::now();
+        for change in seen.into_iter().filter(|_| result.is_ok()) {
+            self.schedule.seen(&change, self.started);
+        }
+        let expiry = result.as_ref().ok().and_then(|done| done.next_expiry).and_then(instant_of);
+        self.schedule.end(now, result.is_ok(), expiry);
+        self.failed = if result.is_ok() { 0 } else { self.failed + 1 };
+        if let Err(error) = result {
+            let wait = self.schedule.next().map_or(Duration::ZERO, |(due, _)| due.saturating_duration_since(now));
+            let text = format!("rebuild {} failed: {error}; next try in {:.1} s", self.number, wait.as_secs_f64());
+            report::say(Level::Alert, &text);
+        }
+    }
+}
+
+/// A time in seconds since 1970-01-01 UTC as an instant of the monotonic clock; the one use of wall-clock time.
+fn instant_of(time: u64) -> Option<Instant> {
+    let time = SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(time))?;
+    let wait = time.duration_since(SystemTime::now()).unwrap_or_default();
+    Instant::now().checked_add(wait)
+}
+
+/// Which of the expected changes the host shows.
+fn seen(settings: &Settings, expected: Vec<Expected>) -> Vec<Expected> {
+    let Ok(host) = rebuild::read_host(settings, &mut Vec::new()) else { return Vec::new() };
+    let mut homes = BTreeMap::new();
+    expected.into_iter().filter(|change| is_seen(&host, change, &mut homes)).collect()
+}
+
+fn is_seen(host: &Host, change: &Expected, homes: &mut BTreeMap<Vec<u8>, crate::host::Home>) -> bool {
+    let mut home = |domain: &[u8]| {
+        let line = host.assignments.vpopmail_domain(domain)?;
+        Some(homes.entry(line.home.clone()).or_insert_with(|| host.read_home(&line.home)).clone())
+    };
+    match change {
+        Expected::MailboxGone(name, domain) => home(domain).is_none_or(|home| match (&home.state, &home.mailboxes) {
+            (HomeState::Listed(..), Mailboxes::Known(mailboxes)) => mailboxes.find(name).is_none(),
+            _ => false,
+        }),
+        Expected::DomainGone(domain) => host.assignments.vpopmail_domain(domain).is_none(),
+        Expected::DomainFilled(domain) => {
+            home(domain).is_some_and(|home| matches!(home.mailboxes, Mailboxes::Known(_)))
+        }
+        Expected::AliasChange(_) => false,
+    }
+}

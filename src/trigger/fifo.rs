@@ -1,0 +1,250 @@
+//! The reader's side of the named pipe (SPEC section 6): made so that nobody ever finds it without a reader, drained at
+//! all times, made again when it vanishes.
+
+use std::ffi::OsString;
+use std::fs::{self, File};
+use std::io::{self, Read};
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+use nix::fcntl::{OFlag, open};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
+use nix::sys::stat::Mode;
+use nix::unistd::{geteuid, mkfifo};
+
+use super::notice::{MAX_LINE, Notice};
+use crate::error::{Error, show_path};
+use crate::report::Note;
+
+/// Everybody may write, only we read.
+const MODE: u32 = 0o622;
+/// How often the name is looked at, in milliseconds.
+const LOOK_EVERY: u16 = 2_000;
+
+/// What was heard on a pipe.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Heard {
+    /// A notice.
+    Notice(Notice),
+    /// A line that is no notice, bytes without a line, or a touch.
+    Poke,
+    /// The pipe was lost, and made again.
+    Remade(Note),
+    /// The pipe was lost, and cannot be made again for now.
+    Lost(Note),
+}
+
+/// A named pipe that we made or found, open for reading.
+pub struct Fifo {
+    path: PathBuf,
+    reader: File,
+    id: (u64, u64),
+    watch: Option<Inotify>,
+    /// Whether it was said that the pipe cannot be made again.
+    lost_said: bool,
+    /// The beginning of a line whose end has not come yet; `None` in a line that is too long to be one.
+    line: Option<Vec<u8>>,
+}
+
+impl Fifo {
+    /// Makes the pipe, or takes one of our own that stands there. Says what had to be put out of the way.
+    ///
+    /// # Errors
+    /// A folder that is not there, or something else that stands there in a folder where only the administrator can have
+    /// put it.
+    pub fn make(path: &Path) -> Result<(Fifo, Option<Note>), Error> {
+        let failed = |cause: io::Error| Error::io("make the pipe", path, cause);
+        let note = match fs::symlink_metadata(path) {
+            Ok(meta) if meta.file_type().is_fifo() && meta.uid() == geteuid().as_raw() => {
+                let reader = open_reader(path).map_err(failed)?;
+                if meta.mode() & 0o7777 != MODE {
+                    reader.set_permissions(fs::Permissions::from_mode(MODE)).map_err(failed)?;
+                }
+                return Fifo::of(path, reader).map_err(failed).map(|fifo| (fifo, None));
+            }
+            Ok(meta) => Some(put_aside(path, &meta)?),
+            Err(cause) if cause.kind() == io::ErrorKind::NotFound => None,
+            Err(cause) => return Err(failed(cause)),
+        };
+        let temporary = temporary_name(path);
+        let made = || -> io::Result<File> {
+            let _ = fs::remove_file(&temporary);
+            mkfifo(&temporary, Mode::S_IRUSR | Mode::S_IWUSR)?;
+            let reader = open_reader(&temporary)?;
+            reader.set_permissions(fs::Permissions::from_mode(MODE))?;
+            fs::rename(&temporary, path)?;
+            Ok(reader)
+        };
+        let reader = made().map_err(|cause| {
+            let _ = fs::remove_file(&temporary);
+            failed(cause)
+        })?;
+        Fifo::of(path, reader).map_err(failed).map(|fifo| (fifo, note))
+    }
+
+    fn of(path: &Path, reader: File) -> io::Result<Fifo> {
+        let meta = reader.metadata()?;
+        if !meta.file_type().is_fifo() {
+            return Err(io::Error::other("no pipe"));
+        }
+        let mut fifo = Fifo {
+            path: path.to_owned(),
+            reader,
+            id: (meta.dev(), meta.ino()),
+            watch: None,
+            lost_said: false,
+            line: Some(Vec::new()),
+        };
+        // A writer that keeps it open hides the others' closing, and busybox touch only sets its times.
+        let watch = Inotify::init(InitFlags::IN_NONBLOCK | InitFlags::IN_CLOEXEC)?;
+        let events = AddWatchFlags::IN_ATTRIB | AddWatchFlags::IN_CLOSE_WRITE | AddWatchFlags::IN_DONT_FOLLOW;
+        if watch.add_watch(path, events).is_ok() && !fifo.is_lost() {
+            fifo.watch = Some(watch);
+        }
+        Ok(fifo)
+    }
+
+    /// Whether another thing, or nothing, stands at the path.
+    fn is_lost(&self) -> bool {
+        !fs::symlink_metadata(&self.path).is_ok_and(|meta| (meta.dev(), meta.ino()) == self.id)
+    }
+
+    /// Removes the pipe, if it still is ours.
+    pub fn remove(self) {
+        if !self.is_lost() {
+            let _ = fs::remove_file(&self.path);
+        }
+    }
+
+    /// Hands everything heard to `hear` until `stop` is closed at its other end, and gives the pipe back.
+    pub fn listen(mut self, stop: &OwnedFd, hear: &mut dyn FnMut(Heard)) -> Fifo {
+        loop {
+            if self.is_lost() {
+                self = self.make_again(hear);
+            }
+            let reader = self.reader.as_fd();
+            let mut fds = vec![PollFd::new(stop.as_fd(), PollFlags::POLLIN), PollFd::new(reader, PollFlags::POLLIN)];
+            if let Some(watch) = &self.watch {
+                fds.push(PollFd::new(watch.as_fd(), PollFlags::POLLIN));
+            }
+            if poll(&mut fds, PollTimeout::from(LOOK_EVERY)).is_err() {
+                continue;
+            }
+            let ready = |number: usize| fds.get(number).and_then(PollFd::revents).unwrap_or(PollFlags::empty());
+            let (stopped, data, touched) = (ready(0), ready(1), ready(2));
+            if !stopped.is_empty() {
+                return self;
+            }
+            if data.contains(PollFlags::POLLHUP) {
+                // The new end is opened before the old one is closed, so that no touch falls between them.
+                self.drain(hear);
+                if let Ok(reader) = open_reader(&self.path).and_then(|reader| self.same(reader)) {
+                    self.drain(hear);
+                    self.reader = reader;
+                }
+                hear(Heard::Poke);
+            } else if !data.is_empty() {
+                self.drain(hear);
+            }
+            if !touched.is_empty()
+                && let Some(watch) = &self.watch
+                && watch.read_events().is_ok_and(|events| !events.is_empty())
+            {
+                hear(Heard::Poke);
+            }
+        }
+    }
+
+    fn make_again(mut self, hear: &mut dyn FnMut(Heard)) -> Fifo {
+        let shown = show_path(&self.path).to_string();
+        match Fifo::make(&self.path) {
+            Ok((fifo, note)) => {
+                let text = note.map_or_else(|| format!("{shown}: had vanished; made again"), |note| note.text);
+                hear(Heard::Remade(Note::warning(text)));
+                fifo
+            }
+            Err(error) => {
+                if !self.lost_said {
+                    let text = format!("{error}; nobody can trigger a rebuild until it can be made");
+                    hear(Heard::Lost(Note::alert(text)));
+                }
+                self.lost_said = true;
+                self
+            }
+        }
+    }
+
+    fn same(&self, reader: File) -> io::Result<File> {
+        let meta = reader.metadata()?;
+        if (meta.dev(), meta.ino()) == self.id { Ok(reader) } else { Err(io::Error::other("another pipe")) }
+    }
+
+    /// Reads what there is.
+    fn drain(&mut self, hear: &mut dyn FnMut(Heard)) {
+        let mut chunk = [0; 16 * MAX_LINE];
+        // Bounded, so that a flood cannot keep us from anything else.
+        for _ in 0..64 {
+            match self.reader.read(&mut chunk) {
+                Ok(0) | Err(_) => return,
+                Ok(length) => self.take(&chunk[..length], hear),
+            }
+        }
+    }
+
+    /// Takes bytes apart into lines.
+    fn take(&mut self, bytes: &[u8], hear: &mut dyn FnMut(Heard)) {
+        let mut pieces = bytes.split(|b| *b == b'\n').peekable();
+        while let Some(piece) = pieces.next() {
+            if let Some(line) = &mut self.line {
+                line.extend_from_slice(piece);
+                if line.len() >= MAX_LINE {
+                    self.line = None;
+                }
+            }
+            if pieces.peek().is_some() {
+                let line = self.line.replace(Vec::new());
+                hear(line.and_then(|line| Notice::parse(&line)).map_or(Heard::Poke, Heard::Notice));
+            }
+        }
+        // Bytes that are no line yet are a trigger too.
+        if self.line.as_ref().is_none_or(|line| !line.is_empty()) {
+            hear(Heard::Poke);
+        }
+    }
+}
+
+fn open_reader(path: &Path) -> io::Result<File> {
+    let flags = OFlag::O_RDONLY | OFlag::O_NONBLOCK | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+    Ok(File::from(open(path, flags, Mode::empty())?))
+}
+
+/// A name beside the pipe's own.
+fn temporary_name(path: &Path) -> PathBuf {
+    let mut name = OsString::from(".");
+    name.push(path.file_name().unwrap_or_default());
+    name.push(format!(".{}", std::process::id()));
+    path.with_file_name(name)
+}
+
+/// Makes room for the pipe in a sticky folder that everybody may write, where anybody can have put anything. What stands
+/// there is never followed or read; a folder is renamed, the rest is replaced by the pipe.
+fn put_aside(path: &Path, meta: &fs::Metadata) -> Result<Note, Error> {
+    let failed = |cause: io::Error| Error::io("make the pipe", path, cause);
+    let folder = fs::metadata(path.parent().unwrap_or(Path::new("/"))).map_err(failed)?;
+    if folder.mode() & 0o1002 != 0o1002 {
+        return Err(Error::Temporary(format!(
+            "{}: something else stands there, in a folder where only its owner can have put it; move it away",
+            show_path(path)
+        )));
+    }
+    let what = if meta.is_dir() { "a folder" } else { "something else" };
+    let uid = meta.uid();
+    if meta.is_dir() {
+        let mut aside = path.as_os_str().to_owned();
+        aside.push(format!(".aside.{}", std::process::id()));
+        fs::rename(path, &aside).map_err(failed)?;
+    }
+    Ok(Note::warning(format!("{}: {what} of uid {uid} stood there and was replaced by the pipe", show_path(path))))
+}

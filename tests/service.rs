@@ -1,0 +1,362 @@
+//! The service, with real pipes and the real binary: every kind of trigger, early notices, storms, a pipe that vanishes.
+
+mod support;
+
+use std::fs;
+use std::io::{BufRead, BufReader, Write};
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{Receiver, channel};
+use std::time::{Duration, Instant};
+
+use support::{Answer, MailHost, has, script, skip};
+
+/// Longer than anything here takes, on a slow machine too.
+const PATIENCE: Duration = Duration::from_secs(30);
+const COM: &str = "/home/vpopmail/domains/example.com";
+
+/// A running service, and what it logs.
+struct Service {
+    host: MailHost,
+    child: Child,
+    log: Receiver<String>,
+}
+
+impl Service {
+    fn start(host: MailHost, arguments: &[&str]) -> Service {
+        host.folder("/tmp").mode("/tmp", 0o1777);
+        let arguments: Vec<&str> = ["run"].into_iter().chain(arguments.iter().copied()).collect();
+        let mut child = host.command(&arguments).stderr(Stdio::piped()).spawn().unwrap();
+        let lines = BufReader::new(child.stderr.take().unwrap()).lines();
+        let (say, log) = channel();
+        std::thread::spawn(move || lines.map_while(Result::ok).try_for_each(|line| say.send(line)));
+        let service = Service { host, child, log };
+        service.wait_for("rebuild 1 done");
+        service
+    }
+
+    fn sample() -> Service {
+        Service::start(MailHost::sample(), &[])
+    }
+
+    fn fifo(&self) -> PathBuf {
+        self.host.path("/tmp/update-qmail")
+    }
+
+    /// The next line of the log that holds the words.
+    fn wait_for(&self, words: &str) -> String {
+        let start = Instant::now();
+        let mut seen = Vec::new();
+        while let Ok(line) = self.log.recv_timeout(PATIENCE.saturating_sub(start.elapsed())) {
+            if line.contains(words) {
+                return line;
+            }
+            seen.push(line);
+        }
+        panic!("the log never says {words:?}: {seen:#?}");
+    }
+
+    /// Waits until qmail-smtpd's answer for the address is this one, and says how long it took.
+    fn wait_for_answer(&self, address: &str, answer: &str) -> Duration {
+        let start = Instant::now();
+        while self.host.answers(&[address]) != [answer] {
+            assert!(start.elapsed() < PATIENCE, "{address} never gets {answer}");
+        }
+        start.elapsed()
+    }
+
+    fn trigger(&self, notice: &[&str]) {
+        trigger(&self.host, notice);
+    }
+
+    /// A new alias, not announced.
+    fn add_alias(&self, name: &str) {
+        self.host.write(&format!("{COM}/.qmail-{name}"), "&x@y.test\n");
+    }
+
+    /// Ends it with TERM, and gives its exit code.
+    fn end(&mut self) -> i32 {
+        let pid = nix::unistd::Pid::from_raw(i32::try_from(self.child.id()).unwrap());
+        nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGTERM).unwrap();
+        self.child.wait().unwrap().code().unwrap()
+    }
+}
+
+impl Drop for Service {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn trigger(host: &MailHost, notice: &[&str]) {
+    let arguments: Vec<&str> = ["trigger", "--"].into_iter().chain(notice.iter().copied()).collect();
+    let answer = host.run(&arguments);
+    assert_eq!((answer.code, &answer.stderr[..]), (0, ""));
+}
+
+fn shell(command: &str) {
+    assert!(Command::new("sh").args(["-c", command]).status().unwrap().success(), "{command}");
+}
+
+#[test]
+fn every_kind_of_trigger_brings_a_rebuild_that_sees_the_change() {
+    let service = Service::sample();
+    let fifo = service.fifo().display().to_string();
+    let meta = fs::symlink_metadata(&fifo).unwrap();
+    assert!(meta.file_type().is_fifo() && meta.mode() & 0o7777 == 0o622);
+    let mut kinds = vec![
+        format!("echo hello >{fifo}"),
+        format!("printf 'no line' >{fifo}"),
+        format!("touch {fifo}"),
+        format!("head -c 70000 /dev/zero >{fifo}"),
+        format!("printf 'add_user\\tnew@example.com\\t-\\t\\n' >{fifo}"),
+    ];
+    if has("busybox") {
+        kinds.push(format!("busybox touch {fifo}"));
+    } else {
+        skip("busybox touch", "busybox is not installed");
+    }
+    // The same while somebody keeps the pipe open for writing.
+    let mut holder = None;
+    for held in [false, true] {
+        if held {
+            holder = Some(fs::OpenOptions::new().write(true).open(&fifo).unwrap());
+        }
+        for (number, kind) in kinds.iter().enumerate() {
+            let name = format!("alias{number}-{held}");
+            service.add_alias(&name);
+            shell(kind);
+            service.wait_for_answer(&format!("{name}@example.com"), "accept");
+        }
+    }
+    drop(holder);
+}
+
+#[test]
+fn an_added_mailbox_is_accepted_a_moment_after_its_notice_and_the_log_says_why() {
+    let service = Service::sample();
+    service.host.mailboxes(COM, &["new:$1$a$b:1:0:N:/d:Q"]);
+    service.trigger(&["add_user", "new@example.com", "-", ""]);
+    service.wait_for_answer("new@example.com", "accept");
+    let line = service.wait_for(" cause=add_user:new@example.com ");
+    assert!(line.starts_with("qmail-updater: status: rebuild 2 done: validrcptto.cdb published recipients="), "{line}");
+    assert!(line.contains(" auth.cdb published logins=") && line.contains(" (+"), "{line}");
+}
+
+#[test]
+fn a_deletion_announced_before_it_happens_is_seen() {
+    let service = Service::sample();
+    service.trigger(&["del_user", "dora@example.net", "-", ""]);
+    // The rebuild that comes at once still finds the mailbox.
+    service.wait_for("cause=del_user:dora@example.net");
+    service.host.write(
+        "/home/vpopmail/domains/example.net/.qmail-default",
+        "| /home/vpopmail/bin/vdelivermail '' bounce-no-mailbox\n",
+    );
+    let gone = "postmaster:$1$a$b:1:0:N:/d:Q";
+    service.host.mailboxes("/home/vpopmail/domains/example.net", &[gone]);
+    assert!(service.wait_for_answer("dora@example.net", "refuse") < Duration::from_secs(10));
+}
+
+#[test]
+fn a_storm_of_triggers_is_coalesced_and_none_is_lost() {
+    let service = Service::sample();
+    let start = Instant::now();
+    std::thread::scope(|scope| {
+        for writer in 0..4 {
+            let host = &service.host;
+            scope.spawn(move || {
+                for number in 0..250 {
+                    trigger(host, &["mod_user", &format!("user{writer}x{number}@example.com"), "-", ""]);
+                }
+            });
+        }
+    });
+    let storm = start.elapsed();
+    service.add_alias("after-the-storm");
+    service.trigger(&["insert_alias", "after-the-storm@example.com", "&x@y.test", ""]);
+    service.wait_for_answer("after-the-storm@example.com", "accept");
+    let rebuilds =
+        std::iter::from_fn(|| service.log.try_recv().ok()).filter(|line| line.contains("status: rebuild ")).count();
+    let most = 3 + usize::try_from((storm + PATIENCE / 30).as_millis() / 500).unwrap();
+    assert!(rebuilds <= most, "{rebuilds} rebuilds in {storm:?}");
+}
+
+#[test]
+fn a_pipe_that_vanishes_or_is_replaced_is_made_again_and_that_is_a_trigger() {
+    let service = Service::sample();
+    let fifo = service.fifo();
+    let remade = |name: &str, says: &str, damage: &dyn Fn()| {
+        service.add_alias(name);
+        let start = Instant::now();
+        damage();
+        service.wait_for(says);
+        assert!(start.elapsed() < Duration::from_secs(5), "{name}: {:?}", start.elapsed());
+        service.wait_for_answer(&format!("{name}@example.com"), "accept");
+        let meta = fs::symlink_metadata(&fifo).unwrap();
+        assert!(meta.file_type().is_fifo() && meta.mode() & 0o7777 == 0o622, "{name}");
+    };
+    let aside = service.host.path("/tmp/squatter");
+    let squat = || fs::rename(&aside, &fifo).unwrap();
+    remade("vanished", "had vanished; made again", &|| fs::remove_file(&fifo).unwrap());
+    remade("file", "was replaced by the pipe", &|| {
+        fs::write(&aside, "squatted").unwrap();
+        squat();
+    });
+    let victim = service.host.path("/etc/passwd");
+    let before = fs::read(&victim).unwrap();
+    remade("link", "was replaced by the pipe", &|| {
+        std::os::unix::fs::symlink(&victim, &aside).unwrap();
+        squat();
+    });
+    assert!(before == fs::read(&victim).unwrap());
+    remade("fifo", "had vanished; made again", &|| {
+        // Of our own uid: it is taken as it is, its mode mended.
+        nix::unistd::mkfifo(&aside, nix::sys::stat::Mode::S_IRUSR).unwrap();
+        squat();
+    });
+    remade("folder", "a folder of uid", &|| {
+        // A folder replaces nothing: the pipe has to go first, and may be back at once.
+        while fs::create_dir(&fifo).is_err() {
+            let _ = fs::remove_file(&fifo);
+        }
+    });
+    let aside = fs::read_dir(fifo.parent().unwrap()).unwrap().map(|entry| entry.unwrap().file_name());
+    assert!(
+        aside.into_iter().any(|name| name.to_str().unwrap().starts_with("update-qmail.aside.")),
+        "a folder is kept"
+    );
+}
+
+#[test]
+fn a_pipe_of_our_own_with_another_mode_is_mended_and_anything_else_outside_a_sticky_folder_is_fatal() {
+    let host = MailHost::sample();
+    host.folder("/run/pipes");
+    let fifo = host.path("/run/pipes/p");
+    nix::unistd::mkfifo(&fifo, nix::sys::stat::Mode::S_IRUSR).unwrap();
+    let mut service = Service::start(host, &["--fifo", "/run/pipes/p"]);
+    assert_eq!(fs::metadata(&fifo).unwrap().mode() & 0o7777, 0o622);
+    assert_eq!(service.end(), 0);
+    assert!(!fifo.exists(), "it goes with the service");
+    fs::write(&fifo, "something else").unwrap();
+    let answer = service.host.run(&["run", "--fifo", "/run/pipes/p"]);
+    assert_eq!(answer.code, 111, "{}", answer.stderr);
+    assert!(answer.stderr.contains("/run/pipes/p: something else stands there"), "{}", answer.stderr);
+    assert_eq!(fs::read_to_string(&fifo).unwrap(), "something else");
+}
+
+#[test]
+fn one_service_reads_a_pipe_and_term_ends_it_cleanly() {
+    let mut service = Service::sample();
+    let answer = service.host.run(&["run"]);
+    assert_eq!(answer.code, 111, "{}", answer.stderr);
+    assert!(answer.stderr.contains("another service reads this pipe"), "{}", answer.stderr);
+    assert_eq!(service.end(), 0);
+    assert!(!service.fifo().exists());
+    // Nobody listens, and the poke neither waits nor fails.
+    let answer = service.host.run(&["trigger", "-v", "add_user", "x@example.com"]);
+    assert_eq!(answer.code, 0);
+    assert!(answer.stderr.contains("no pipe to write to"), "{}", answer.stderr);
+    assert!(!service.fifo().exists());
+}
+
+#[test]
+fn hup_rebuilds_now_and_a_rebuild_that_failed_is_tried_again() {
+    let service = Service::sample();
+    let pid = nix::unistd::Pid::from_raw(i32::try_from(service.child.id()).unwrap());
+    service.add_alias("after-hup");
+    nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGHUP).unwrap();
+    service.wait_for_answer("after-hup@example.com", "accept");
+    let assign = fs::read_to_string(service.host.path("/var/qmail/users/assign")).unwrap();
+    service.host.write("/var/qmail/users/assign", "not a line\n");
+    service.trigger(&[]);
+    let line = service.wait_for("fewer than seven colons; qmail-newu refuses the file; nothing is published");
+    assert!(line.contains("alert: rebuild ") && line.contains("next try in "), "{line}");
+    service.add_alias("after-failure");
+    service.host.write("/var/qmail/users/assign", assign);
+    // Nobody triggers: the service tries again by itself.
+    service.wait_for_answer("after-failure@example.com", "accept");
+}
+
+#[test]
+fn a_sweep_finds_what_nobody_announced() {
+    let service = Service::start(MailHost::sample(), &["--sweep", "1"]);
+    service.add_alias("quiet");
+    service.wait_for_answer("quiet@example.com", "accept");
+    service.wait_for("cause=sweep");
+}
+
+#[test]
+fn the_poke_writes_into_nothing_but_a_fifo_and_never_waits() {
+    let host = MailHost::sample();
+    host.write("/tmp/update-qmail", "a file");
+    let poke = |host: &MailHost| {
+        let start = Instant::now();
+        let answer = host.run(&["trigger", "-v", "add_user", "-x@example.com", "-", ""]);
+        assert_eq!(answer.code, 0, "{}", answer.stderr);
+        (answer, start.elapsed())
+    };
+    assert!(poke(&host).0.stderr.contains("no pipe to write to"));
+    assert_eq!(fs::read_to_string(host.path("/tmp/update-qmail")).unwrap(), "a file");
+    host.remove("/tmp/update-qmail").link("/tmp/update-qmail", "../etc/passwd");
+    let before = fs::read(host.path("/etc/passwd")).unwrap();
+    poke(&host);
+    assert!(before == fs::read(host.path("/etc/passwd")).unwrap());
+    host.remove("/tmp/update-qmail");
+    let fifo = host.path("/tmp/update-qmail");
+    nix::unistd::mkfifo(&fifo, nix::sys::stat::Mode::S_IRWXU).unwrap();
+    assert!(poke(&host).0.stderr.contains("nobody reads it"));
+    // A service that is stopped reads nothing: the pipe fills up.
+    let mut reader = fs::OpenOptions::new();
+    std::os::unix::fs::OpenOptionsExt::custom_flags(reader.read(true), nix::fcntl::OFlag::O_NONBLOCK.bits());
+    let reader = reader.open(&fifo).unwrap();
+    let mut writer = fs::OpenOptions::new();
+    std::os::unix::fs::OpenOptionsExt::custom_flags(writer.write(true), nix::fcntl::OFlag::O_NONBLOCK.bits());
+    let mut writer = writer.open(&fifo).unwrap();
+    while writer.write(&[b'x'; 4096]).is_ok() {}
+    let (answer, took) = poke(&host);
+    assert!(answer.stderr.contains("full of triggers already"), "{}", answer.stderr);
+    assert!(took < Duration::from_secs(5), "{took:?}");
+    drop(reader);
+}
+
+#[test]
+fn the_onchange_script_is_safe_in_every_shell_whatever_it_is_told() {
+    let host = MailHost::sample();
+    host.folder("/tmp").folder("/bin");
+    let onchange = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/onchange");
+    let fifo = host.path("/tmp/update-qmail");
+    // A program of that name that says how it was called, one argument a line.
+    script(&host, "/bin/qmail-updater", "printf '[%s]' \"$@\" >>\"$TOLD\"");
+    let told = host.path("/tmp/told");
+    let hostile = ["del_user", "a b\t\"'$(touch /tmp/owned);`id`\n-x@x.test", "--root=/", ""];
+    let shells = [("dash", vec![]), ("bash", vec![]), ("busybox", vec!["sh"])];
+    for (shell, first) in shells {
+        if !has(shell) {
+            skip("onchange", &format!("{shell} is not installed"));
+            continue;
+        }
+        let run = |path: &str| -> Answer {
+            let mut command = Command::new(shell);
+            command.args(&first).arg(onchange).args(hostile).env_clear().env("PATH", path);
+            command.env("TOLD", &told).env("QMAIL_UPDATER_FIFO", &fifo).output().unwrap().into()
+        };
+        let _ = fs::remove_file(&told);
+        let with_program = format!("{}:/usr/bin:/bin", host.path("/bin").display());
+        let answer = run(&with_program);
+        assert_eq!((answer.code, &answer.stdout[..], &answer.stderr[..]), (0, "", ""), "{shell}");
+        let expected: String =
+            ["trigger", "--"].iter().chain(&hostile).map(|argument| format!("[{argument}]")).collect();
+        assert_eq!(fs::read_to_string(&told).unwrap(), expected, "{shell}");
+        // Not installed, and no pipe; then a pipe that nobody reads.
+        assert_eq!(run("/usr/bin:/bin").code, 0, "{shell}");
+        assert!(!fifo.exists(), "{shell}: it makes nothing");
+        nix::unistd::mkfifo(&fifo, nix::sys::stat::Mode::S_IRWXU).unwrap();
+        let start = Instant::now();
+        assert_eq!(run("/usr/bin:/bin").code, 0, "{shell}");
+        assert!(start.elapsed() < Duration::from_secs(5), "{shell}: it waited");
+        fs::remove_file(&fifo).unwrap();
+    }
+}
