@@ -151,6 +151,10 @@ pub enum Command {
         #[arg(long, value_name = "SECONDS", env = "QMAIL_UPDATER_SWEEP", default_value = "900")]
         #[arg(value_parser = clap::value_parser!(u32).range(1..=86_400))]
         sweep: u32,
+        /// Do not watch the host's files for changes that nobody announces
+        #[arg(long, env = "QMAIL_UPDATER_NO_WATCH")]
+        #[arg(action = ArgAction::SetTrue, value_parser = BoolishValueParser::new())]
+        no_watch: bool,
     },
     /// Poke the service, and never wait; exit 0 whether or not it listens
     Trigger {

@@ -65,7 +65,8 @@ fn run(cli: &Cli) -> Result<bool, Error> {
         Command::Rebuild { dry_run: true, .. } => answers::dry_run(&settings).map(|()| true),
         Command::List { what, format } => answers::list(&settings, *what, *format).map(|()| true),
         Command::Lookup { addresses } => answers::lookup(&settings, addresses),
-        Command::Run { sweep } => {
+        Command::Run { sweep, no_watch } => {
+            settings.watch = !no_watch;
             settings.sweep = Duration::from_secs(u64::from(*sweep));
             service::run(&Arc::new(settings)).map(|()| true)
         }

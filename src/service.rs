@@ -22,6 +22,7 @@ use crate::settings::Settings;
 use crate::trigger::fifo::{Fifo, Heard};
 use crate::trigger::notice::{Expected, Notice};
 use crate::trigger::schedule::{Cause, Schedule};
+use crate::trigger::watch::{Names, Watch, file};
 
 /// How long a running rebuild may go on when the service has to end.
 const LAST_CHANCE: Duration = Duration::from_secs(5);
@@ -32,6 +33,8 @@ const MAX_LOGGED: usize = 5;
 enum Event {
     Heard(Heard),
     Signal(i32),
+    /// A file that is watched changed.
+    Changed,
     /// A rebuild ended; which expected changes it found done.
     Ended(Box<Result<Done, Error>>, Vec<Expected>),
 }
@@ -55,9 +58,19 @@ pub fn run(settings: &Arc<Settings>) -> Result<(), Error> {
     let of_signals = events.clone();
     std::thread::spawn(move || signals.forever().all(|signal| of_signals.send(Event::Signal(signal)).is_ok()));
     let listeners = fifos.into_iter().map(|fifo| listen(fifo, events.clone())).collect::<Result<Vec<_>, _>>()?;
+    let watch = settings.watch.then(Watch::new).transpose().unwrap_or_else(|cause| {
+        report::say(
+            Level::Warning,
+            &format!("unable to watch files: {}; what they say, the next sweep sees", cause.desc()),
+        );
+        None
+    });
+    let watch = watch.map(Arc::new);
+    let watcher = watch.clone().map(|watch| start_watch(watch, events.clone())).transpose()?;
     let shown: Vec<String> = settings.fifos.iter().map(|path| show_path(path).to_string()).collect();
     report::say(Level::Status, &format!("listening on {}", shown.join(", ")));
-    Service::new(settings.clone(), events).run(&hear);
+    Service::new(settings.clone(), events, watch).run(&hear);
+    drop(watcher);
     for (stop, listener) in listeners {
         drop(stop);
         if let Ok(fifo) = listener.join() {
@@ -70,6 +83,41 @@ pub fn run(settings: &Arc<Settings>) -> Result<(), Error> {
 
 /// A thread that listens on one pipe until the descriptor is closed.
 type Listener = (OwnedFd, std::thread::JoinHandle<Fifo>);
+
+/// Listens to the watches until the descriptor is closed.
+fn start_watch(watch: Arc<Watch>, events: Sender<Event>) -> Result<OwnedFd, Error> {
+    let (stopped, stop) =
+        std::io::pipe().map_err(|cause| Error::io("make a pipe for", &PathBuf::from("a thread"), cause))?;
+    let stopped = OwnedFd::from(stopped);
+    std::thread::spawn(move || {
+        watch.listen(&stopped, &mut || {
+            let _ = events.send(Event::Changed);
+        });
+    });
+    Ok(stop.into())
+}
+
+/// What the service has to watch.
+fn watched(settings: &Settings) -> Result<Vec<(PathBuf, Names)>, Error> {
+    let host = rebuild::read_host(settings, &mut Vec::new())?;
+    let root = &settings.layout.root;
+    let mut sources = settings.sources();
+    sources.extend([b"/etc/nsswitch.conf".to_vec()]);
+    sources.extend(
+        [&b"/etc/defaultdomain"[..], b"/etc/vlimits.default"].map(|name| [&settings.layout.vpopmail, name].concat()),
+    );
+    // What qmail-newu and qmail-newmrh make is no news, unless it stands in for the text.
+    let made =
+        |source: &[u8]| source.ends_with(b".cdb") || (source.ends_with(b"/cdb") && !host.assignments.compiled_only);
+    let unused = |source: &[u8]| source == b"/etc/group" || (source == b"/etc/shadow" && !settings.auth_system_users);
+    sources.retain(|source| !made(source) && !unused(source));
+    let mut wanted: Vec<_> = sources.iter().filter_map(|source| file(&root.path(source))).collect();
+    let lists = root.path(&[&settings.layout.qmail[..], b"/control/validrcptto.d"].concat());
+    wanted.extend(file(&lists));
+    wanted.push((lists, Names::All));
+    wanted.extend(host.homes().into_iter().map(|home| (root.path(home), Names::Home)));
+    Ok(wanted)
+}
 
 fn listen(fifo: Fifo, events: Sender<Event>) -> Result<Listener, Error> {
     let (stopped, stop) =
@@ -88,6 +136,7 @@ struct Service {
     settings: Arc<Settings>,
     schedule: Schedule,
     events: Sender<Event>,
+    watch: Option<Arc<Watch>>,
     /// Tells a running rebuild to give up.
     stop: Arc<AtomicBool>,
     number: u64,
@@ -101,12 +150,13 @@ struct Service {
 }
 
 impl Service {
-    fn new(settings: Arc<Settings>, events: Sender<Event>) -> Service {
+    fn new(settings: Arc<Settings>, events: Sender<Event>, watch: Option<Arc<Watch>>) -> Service {
         let now = Instant::now();
         Service {
             schedule: Schedule::new(now, settings.sweep),
             settings,
             events,
+            watch,
             stop: Arc::default(),
             number: 0,
             started: now,
@@ -137,6 +187,7 @@ impl Service {
             };
             match event {
                 Ok(Event::Heard(heard)) => self.heard(heard),
+                Ok(Event::Changed) => self.schedule.trigger(Instant::now()),
                 Ok(Event::Signal(SIGHUP)) => self.schedule.trigger(Instant::now()),
                 Ok(Event::Signal(_)) => {
                     // The half of the time for the end of a rebuild, the other half for giving it up.
@@ -190,7 +241,12 @@ impl Service {
         let expected: Vec<Expected> = self.schedule.expected().cloned().collect();
         let (settings, events, stop, number) =
             (self.settings.clone(), self.events.clone(), self.stop.clone(), self.number);
+        let watch = self.watch.clone();
         std::thread::spawn(move || {
+            // Before the rebuild reads, so that no change falls between.
+            if let (Some(watch), Ok(wanted)) = (watch, watched(&settings)) {
+                report::say_all(watch.set(&wanted).as_slice());
+            }
             let (head, middle) = (format!("rebuild {number} done"), format!(" cause={story}"));
             // Looked for before the rebuild reads: what is seen now, it sees too.
             let seen = if expected.is_empty() { Vec::new() } else { seen(&settings, expected) };

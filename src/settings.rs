@@ -33,6 +33,8 @@ pub struct Settings {
     pub fifos: Vec<PathBuf>,
     /// The commands that follow a rebuild that changed a table, as the host names them.
     pub after: Vec<Vec<u8>>,
+    /// Whether the service watches the host's files.
+    pub watch: bool,
     /// How often the service makes a full look, whatever it heard.
     pub sweep: Duration,
     /// How many threads read homes.
@@ -98,6 +100,7 @@ impl Settings {
             auth_system_users,
             fifos,
             after,
+            watch: true,
             sweep: Duration::from_secs(900),
             threads,
         })

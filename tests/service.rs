@@ -37,7 +37,7 @@ impl Service {
     }
 
     fn sample() -> Service {
-        Service::start(MailHost::sample(), &[])
+        Service::start(MailHost::sample(), &["--no-watch"])
     }
 
     fn fifo(&self) -> PathBuf {
@@ -236,7 +236,7 @@ fn a_pipe_of_our_own_with_another_mode_is_mended_and_anything_else_outside_a_sti
     host.folder("/run/pipes");
     let fifo = host.path("/run/pipes/p");
     nix::unistd::mkfifo(&fifo, nix::sys::stat::Mode::S_IRUSR).unwrap();
-    let mut service = Service::start(host, &["--fifo", "/run/pipes/p"]);
+    let mut service = Service::start(host, &["--no-watch", "--fifo", "/run/pipes/p"]);
     assert_eq!(fs::metadata(&fifo).unwrap().mode() & 0o7777, 0o622);
     assert_eq!(service.end(), 0);
     assert!(!fifo.exists(), "it goes with the service");
@@ -281,8 +281,45 @@ fn hup_rebuilds_now_and_a_rebuild_that_failed_is_tried_again() {
 }
 
 #[test]
+fn changes_that_nobody_announced_are_seen_and_our_own_reading_and_writing_are_not() {
+    let service = Service::start(MailHost::sample(), &[]);
+    let host = &service.host;
+    let net = "/home/vpopmail/domains/example.net";
+    let bounce = "| /home/vpopmail/bin/vdelivermail '' bounce-no-mailbox\n";
+    let within = |took: Duration, what: &str| assert!(took < Duration::from_secs(10), "{what}: {took:?}");
+    // Rewritten in place.
+    host.write(&format!("{net}/.qmail-default"), bounce);
+    within(service.wait_for_answer("anybody@example.net", "refuse"), ".qmail-default");
+    // Renamed into place.
+    host.mailboxes("/tmp", &["new:$1$a$b:1:0:N:/d:Q"]);
+    fs::rename(host.path("/tmp/vpasswd.cdb"), host.path(&format!("{net}/vpasswd.cdb"))).unwrap();
+    within(service.wait_for_answer("new@example.net", "accept"), "vpasswd.cdb");
+    // Control files, and a folder that was not there.
+    host.write("/var/qmail/control/validrcptto.d/backup.example", "only\n");
+    within(service.wait_for_answer("x@backup.example", "refuse"), "validrcptto.d");
+    let assign = fs::read_to_string(host.path("/var/qmail/users/assign")).unwrap();
+    host.write("/var/qmail/users/assign", format!("=dave:dave:1001:1001:/home/dave:-:x:\n{assign}"));
+    within(service.wait_for_answer("dave@mail.example.org", "accept"), "users/assign: its home is missing, deferred");
+    // The home comes: first it is empty, then it has the file.
+    host.folder("/home/dave");
+    within(service.wait_for_answer("dave@mail.example.org", "refuse"), "a home that was missing");
+    host.write("/home/dave/.qmail-x", "./Maildir/\n");
+    within(service.wait_for_answer("dave@mail.example.org", "accept"), "a new home is watched");
+    // A domain that goes keeps its entries, with an alert.
+    fs::rename(host.path(net), host.path("/away")).unwrap();
+    service.wait_for("alert: ");
+    // Whatever it read and wrote itself: one trigger, one rebuild.
+    let number = |line: &str| -> u32 { line.split(' ').nth(3).unwrap().parse().unwrap() };
+    trigger(host, &["setdefault", "one"]);
+    let first = number(&service.wait_for("cause=setdefault:one"));
+    trigger(host, &["setdefault", "two"]);
+    let second = number(&service.wait_for("cause=setdefault:two"));
+    assert_eq!(second, first + 1);
+}
+
+#[test]
 fn a_sweep_finds_what_nobody_announced() {
-    let service = Service::start(MailHost::sample(), &["--sweep", "1"]);
+    let service = Service::start(MailHost::sample(), &["--no-watch", "--sweep", "1"]);
     service.add_alias("quiet");
     service.wait_for_answer("quiet@example.com", "accept");
     service.wait_for("cause=sweep");

@@ -9,7 +9,7 @@ pub mod control;
 pub mod dot_qmail;
 pub mod vpopmail;
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::path::PathBuf;
 
 use crate::error::{Error, show_cause, show_path};
@@ -121,6 +121,14 @@ impl Host {
             .read(&[&self.layout.qmail[..], b"/control/authvars"].concat())
             .map_err(|cause| Error::io("read", &path, cause))?;
         AuthVars::parse(&text.unwrap_or_default(), &path)
+    }
+
+    /// Every home that decides about mail or logins, as users/assign and passwd name them.
+    pub fn homes(&self) -> BTreeSet<&[u8]> {
+        let lines = self.assignments.exact.values().chain(self.assignments.wildcards.values());
+        let accounts = self.accounts.accepted.values().chain(&self.accounts.alias);
+        let homes = lines.map(|line| &line.home).chain(accounts.map(|account| &account.home));
+        homes.filter(|home| home.starts_with(b"/")).map(Vec::as_slice).collect()
     }
 
     /// Whether a domain with a `+domain-` line is virtual as vpopmail makes it: `domain:domain` in virtualdomains.

@@ -4,3 +4,4 @@ pub mod fifo;
 pub mod notice;
 pub mod poke;
 pub mod schedule;
+pub mod watch;
