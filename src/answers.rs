@@ -1,7 +1,7 @@
-//! The commands that only look: list, what a rebuild would change, lookup, explain. They print answers to standard
+//! The commands that only look: list, what a rebuild would change, lookup, explain, status. They print answers to standard
 //! output, and hold no rule of their own.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, BufRead, Write};
 use std::os::unix::ffi::OsStrExt;
 
@@ -9,12 +9,14 @@ use crate::cdb;
 use crate::cli::{Format, Table};
 use crate::delivery::{Delivery, Trail, deliver};
 use crate::error::{Error, show_path};
+use crate::lock;
 use crate::logins::Login;
-use crate::rebuild::{HomeReader, Sink, build, read_host};
+use crate::rebuild::{Built, HomeReader, Sink, build, read_host};
 use crate::recipients::{Recipient, relay_step};
 use crate::report;
 use crate::settings::Settings;
 use crate::smtpd;
+use crate::status;
 use crate::text::{Shown, lower, split_address};
 
 /// Both tables in memory, sorted.
@@ -99,45 +101,68 @@ fn print_cdbmake<'r>(out: &mut impl Write, records: impl Iterator<Item = (&'r [u
 /// # Errors
 /// What stops a rebuild; a standard output that is full.
 pub fn dry_run(settings: &Settings) -> Result<(), Error> {
-    let (recipients, logins) = (settings.recipients_target()?.0.read(), settings.logins_target()?.0.read());
-    let mut new = Sorted::default();
-    let built = build(settings, &mut new)?;
+    let (changes, built) = changes(settings)?;
     report::say_all(&built.notes);
     report::say_all(&built.behind());
     let mut out = io::BufWriter::new(io::stdout().lock());
-    let mut print = || -> io::Result<()> {
-        let old = records(recipients.as_deref());
-        let changes = |key: &[u8]| {
-            let answer = |data: Option<&[u8]>| data.map(smtpd::accepts);
-            (answer(old.get(key).copied()), answer(new.recipients.get(key).copied()))
+    written(changes.iter().try_for_each(|change| writeln!(out, "{change}")).and_then(|()| out.flush()))
+}
+
+/// What a rebuild would change, one line a change, in the order of the keys.
+fn changes(settings: &Settings) -> Result<(Vec<String>, Built), Error> {
+    let (recipients, logins) = (settings.recipients_target()?.0.read(), settings.logins_target()?.0.read());
+    let mut new = Sorted::default();
+    let built = build(settings, &mut new)?;
+    let mut changes = Vec::new();
+    let old = records(recipients.as_deref());
+    let keys: BTreeSet<&[u8]> = old.keys().copied().chain(new.recipients.keys().map(Vec::as_slice)).collect();
+    for key in keys {
+        let answer = |data: Option<&[u8]>| data.map(smtpd::accepts);
+        let (before, after) = (answer(old.get(key).copied()), answer(new.recipients.get(key).copied()));
+        let signs = [('-', before), ('+', after)].into_iter().filter(|_| before != after);
+        let line = |(sign, answer): (char, Option<bool>)| Some(format!("{sign}\t{}\t{}", word(answer?), Shown(key)));
+        changes.extend(signs.filter_map(line));
+    }
+    let old = records(logins.as_deref());
+    let keys: BTreeSet<&[u8]> = old.keys().copied().chain(new.logins.keys().map(Vec::as_slice)).collect();
+    for key in keys {
+        let sign = match (old.get(key), new.logins.get(key)) {
+            (None, _) => '+',
+            (_, None) => '-',
+            (Some(old), Some(new)) if *old == &new[..] => continue,
+            _ => '~',
         };
-        let keys: std::collections::BTreeSet<&[u8]> =
-            old.keys().copied().chain(new.recipients.keys().map(Vec::as_slice)).collect();
-        for key in keys {
-            let (old, new) = changes(key);
-            if old != new {
-                for (sign, answer) in [('-', old), ('+', new)] {
-                    if let Some(accepted) = answer {
-                        writeln!(out, "{sign}\t{}\t{}", word(accepted), Shown(key))?;
-                    }
-                }
-            }
+        changes.push(format!("{sign}\tlogin\t{}", Shown(key)));
+    }
+    Ok((changes, built))
+}
+
+/// Prints what the service did last, and whether the published files say what the host says. Whether all is well is the
+/// answer: the service is alive, and the files are current.
+///
+/// # Errors
+/// What stops a rebuild; a standard output that is full.
+pub fn status(settings: &Settings, json: bool) -> Result<bool, Error> {
+    let state = status::read(settings)?;
+    let alive = settings.fifos.iter().all(|fifo| lock::is_fifo_read(&settings.layout.root, &settings.state, fifo));
+    let (changes, _) = changes(settings)?;
+    let mut out = io::stdout().lock();
+    let mut print = || -> io::Result<()> {
+        if json {
+            return out.write_all(state.as_deref().unwrap_or(b"null\n"));
         }
-        let old = records(logins.as_deref());
-        let keys: std::collections::BTreeSet<&[u8]> =
-            old.keys().copied().chain(new.logins.keys().map(Vec::as_slice)).collect();
-        for key in keys {
-            let sign = match (old.get(key), new.logins.get(key)) {
-                (None, _) => '+',
-                (_, None) => '-',
-                (Some(old), Some(new)) if *old == &new[..] => continue,
-                _ => '~',
-            };
-            writeln!(out, "{sign}\tlogin\t{}", Shown(key))?;
+        writeln!(out, "service: {}", if alive { "alive" } else { "not running" })?;
+        match state.as_deref().and_then(status::describe) {
+            Some(lines) => out.write_all(lines.as_bytes())?,
+            None => writeln!(out, "nothing is known of a rebuild by the service")?,
         }
-        out.flush()
+        match changes.len() {
+            0 => writeln!(out, "tables: as the host says"),
+            count => writeln!(out, "tables: {count} changes behind; qmail-updater rebuild --dry-run shows them"),
+        }
     };
-    written(print())
+    written(print())?;
+    Ok(alive && changes.is_empty())
 }
 
 /// The records of a published file, of equal keys the first; none of what is missing or damaged.

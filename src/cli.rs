@@ -81,7 +81,7 @@ pub struct Options {
     /// A named pipe where triggers arrive; may be given again [default: /tmp/update-qmail]
     #[arg(long, global = true, value_name = "FILE", env = "QMAIL_UPDATER_FIFO")]
     pub fifo: Vec<OsString>,
-    /// Locks
+    /// Locks and the status file
     #[arg(long, global = true, value_name = "DIR", env = "QMAIL_UPDATER_STATE", default_value = "/run/qmail-updater")]
     pub state: OsString,
     /// qmail's conf-break
@@ -155,6 +155,12 @@ pub enum Command {
         #[arg(long, env = "QMAIL_UPDATER_NO_WATCH")]
         #[arg(action = ArgAction::SetTrue, value_parser = BoolishValueParser::new())]
         no_watch: bool,
+    },
+    /// Say what the service did last, and whether the tables are as the host says; exit 1 if not, or not running
+    Status {
+        /// Print the status file as it is
+        #[arg(long)]
+        json: bool,
     },
     /// Poke the service, and never wait; exit 0 whether or not it listens
     Trigger {

@@ -29,9 +29,10 @@
 //! | [`commands`] | the only spawner | error report text |
 //! | [`follow_up`] | what follows a rebuild: qmail-newu, qmail-newmrh, the administrator's commands | commands error host report settings |
 //! | [`rebuild`] | the story of one rebuild | cdb commands error follow_up host lock logins publish recipients report settings text |
-//! | [`answers`] | list, lookup, explain: the only printers to standard output | cdb cli delivery error logins rebuild recipients report settings smtpd text |
+//! | [`status`] | the status file | error publish rebuild settings |
+//! | [`answers`] | list, lookup, explain, status: the only printers to standard output | cdb cli delivery error lock logins rebuild recipients report settings smtpd status text |
 //! | [`trigger`] | what makes the service rebuild: pipe, notices, schedule | error report text |
-//! | [`service`] | the threads and the loop | error host lock rebuild report settings trigger |
+//! | [`service`] | the threads and the loop | error host lock rebuild report settings status trigger |
 //! | [`report`] | every log line: the only printer to standard error | error text |
 //! | [`error`] | what failed, doing what, to which file | text |
 //! | [`text`] | bytes as people read them | |
@@ -59,5 +60,6 @@ pub mod root;
 pub mod service;
 pub mod settings;
 pub mod smtpd;
+pub mod status;
 pub mod text;
 pub mod trigger;

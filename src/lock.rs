@@ -38,11 +38,31 @@ pub fn acquire(root: &Root, folder: &[u8]) -> Result<File, Error> {
     }
 }
 
+/// Whether a service reads the pipe.
+pub fn is_fifo_read(root: &Root, folder: &[u8], fifo: &Path) -> bool {
+    let path = root.walk(&[folder, b"/", fifo_lock_name(fifo).as_bytes()].concat());
+    let End::Found(found) = path.end else { return false };
+    File::open(found.real).is_ok_and(|file| matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)))
+}
+
 /// Takes the lock of one pipe: only one service reads it.
 ///
 /// # Errors
 /// A folder or file that cannot be made; another service that holds it.
 pub fn acquire_fifo(root: &Root, folder: &[u8], fifo: &Path) -> Result<File, Error> {
+    let path = make(root, folder)?.join(fifo_lock_name(fifo));
+    let file = open(&path)?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::Error(cause)) => Err(Error::io("lock", &path, cause)),
+        Err(TryLockError::WouldBlock) => {
+            Err(Error::Temporary(format!("{}: another service reads this pipe", show_path(fifo))))
+        }
+    }
+}
+
+/// The name of a pipe's lock.
+fn fifo_lock_name(fifo: &Path) -> String {
     // Two pipes never share a name: what is no plain byte of a path is escaped.
     let name: String = fifo
         .as_os_str()
@@ -53,15 +73,7 @@ pub fn acquire_fifo(root: &Root, folder: &[u8], fifo: &Path) -> Result<File, Err
             b => format!("_{b:02x}"),
         })
         .collect();
-    let path = make(root, folder)?.join(format!("fifo{name}.lock"));
-    let file = open(&path)?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(TryLockError::Error(cause)) => Err(Error::io("lock", &path, cause)),
-        Err(TryLockError::WouldBlock) => {
-            Err(Error::Temporary(format!("{}: another service reads this pipe", show_path(fifo))))
-        }
-    }
+    format!("fifo{name}.lock")
 }
 
 /// Opens a lock file, which is made when it is missing.

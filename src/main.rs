@@ -70,6 +70,7 @@ fn run(cli: &Cli) -> Result<bool, Error> {
             settings.sweep = Duration::from_secs(u64::from(*sweep));
             service::run(&Arc::new(settings)).map(|()| true)
         }
+        Command::Status { json } => answers::status(&settings, *json),
         Command::Trigger { verbose, notice } => {
             trigger(&settings, notice, *verbose);
             Ok(true)

@@ -262,6 +262,26 @@ impl Ready {
     }
 }
 
+/// Puts a small file of our own in the place of the old one, at once and whole; it need not survive a crash.
+///
+/// # Errors
+/// Those of the file system.
+pub fn replace(root: &Root, inside: &[u8], mode: u32, content: &[u8]) -> Result<(), Error> {
+    let target = Target::find(root, inside)?;
+    let failed = |cause: io::Error| Error::io("write", &target.name, cause);
+    let mut file = tempfile::Builder::new()
+        .prefix(std::ffi::OsStr::from_bytes(&target.temporary_prefix()))
+        .suffix(std::ffi::OsStr::from_bytes(SUFFIX))
+        .rand_bytes(RANDOM)
+        .permissions(fs::Permissions::from_mode(0o600))
+        .tempfile_in(&target.folder)
+        .map_err(failed)?;
+    file.as_file().set_permissions(fs::Permissions::from_mode(mode)).map_err(failed)?;
+    io::Write::write_all(&mut file, content).map_err(failed)?;
+    file.persist(&target.real).map_err(|error| failed(error.error))?;
+    Ok(())
+}
+
 /// Files larger than this are not compared record by record, in bytes.
 const MAX_COUNTED: u64 = 32 << 20;
 

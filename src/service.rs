@@ -17,8 +17,9 @@ use crate::host::vpopmail::Mailboxes;
 use crate::host::{HomeState, Host};
 use crate::lock;
 use crate::rebuild::{self, Done};
-use crate::report::{self, Level};
+use crate::report::{self, Level, Note};
 use crate::settings::Settings;
+use crate::status::Status;
 use crate::trigger::fifo::{Fifo, Heard};
 use crate::trigger::notice::{Expected, Notice};
 use crate::trigger::schedule::{Cause, Schedule};
@@ -69,7 +70,9 @@ pub fn run(settings: &Arc<Settings>) -> Result<(), Error> {
     let watcher = watch.clone().map(|watch| start_watch(watch, events.clone())).transpose()?;
     let shown: Vec<String> = settings.fifos.iter().map(|path| show_path(path).to_string()).collect();
     report::say(Level::Status, &format!("listening on {}", shown.join(", ")));
-    Service::new(settings.clone(), events, watch).run(&hear);
+    let mut service = Service::new(settings.clone(), events, watch);
+    service.run(&hear);
+    service.write_status("ended");
     drop(watcher);
     for (stop, listener) in listeners {
         drop(stop);
@@ -145,8 +148,9 @@ struct Service {
     notice: Option<Notice>,
     /// How many notices were heard since then.
     heard: usize,
-    /// The same for rebuilds in a row that failed.
-    failed: u32,
+    /// Why the running rebuild was started.
+    cause: String,
+    status: Status,
 }
 
 impl Service {
@@ -162,7 +166,8 @@ impl Service {
             started: now,
             notice: None,
             heard: 0,
-            failed: 0,
+            cause: String::new(),
+            status: Status::default(),
         }
     }
 
@@ -236,6 +241,7 @@ impl Service {
             let _ = write!(story, " and {} more notices", self.heard - 1);
         }
         self.heard = 0;
+        self.cause.clone_from(&story);
         self.schedule.start(now);
         self.started = now;
         let expected: Vec<Expected> = self.schedule.expected().cloned().collect();
@@ -262,11 +268,22 @@ impl Service {
         }
         let expiry = result.as_ref().ok().and_then(|done| done.next_expiry).and_then(instant_of);
         self.schedule.end(now, result.is_ok(), expiry);
-        self.failed = if result.is_ok() { 0 } else { self.failed + 1 };
+        self.status.rebuilt(self.number, &self.cause, &result);
         if let Err(error) = result {
             let wait = self.schedule.next().map_or(Duration::ZERO, |(due, _)| due.saturating_duration_since(now));
             let text = format!("rebuild {} failed: {error}; next try in {:.1} s", self.number, wait.as_secs_f64());
             report::say(Level::Alert, &text);
+        }
+        self.write_status("idle");
+    }
+
+    /// Keeps the status file, which tells others what the service did.
+    fn write_status(&mut self, state: &str) {
+        let pending = self.schedule.next().is_some_and(|(_, cause)| cause == Cause::Trigger);
+        let next_sweep = SystemTime::now() + self.schedule.next_sweep().saturating_duration_since(Instant::now());
+        let next_sweep = next_sweep.duration_since(SystemTime::UNIX_EPOCH).ok().map(|since| since.as_secs());
+        if let Err(error) = self.status.write(&self.settings, state, pending, next_sweep) {
+            report::say_all(&[Note::warning(format!("{error}; status tells of an earlier rebuild"))]);
         }
     }
 }

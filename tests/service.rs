@@ -318,6 +318,41 @@ fn changes_that_nobody_announced_are_seen_and_our_own_reading_and_writing_are_no
 }
 
 #[test]
+fn status_says_what_the_service_did_and_whether_the_tables_are_current() {
+    let mut service = Service::sample();
+    service.trigger(&["add_user", "new@example.com"]);
+    service.wait_for("cause=add_user:new@example.com");
+    let start = Instant::now();
+    let status = |arguments: &[&str]| service.host.run(&[&["status"], arguments].concat());
+    // The file follows the line in the log.
+    while !status(&[]).stdout.contains("cause add_user:new@example.com") {
+        assert!(start.elapsed() < PATIENCE, "{}", status(&[]).stdout);
+    }
+    let answer = status(&[]);
+    assert_eq!(answer.code, 0, "{}{}", answer.stdout, answer.stderr);
+    for line in ["service: alive", "last rebuild: number 2, ", "next sweep: in ", "tables: as the host says"] {
+        assert!(answer.stdout.contains(line), "{line:?} is missing: {}", answer.stdout);
+    }
+    let json: serde_json::Value = serde_json::from_str(&status(&["--json"]).stdout).unwrap();
+    assert_eq!((&json["last_rebuild"]["number"], &json["last_error"]), (&2.into(), &serde_json::Value::Null));
+    let file = fs::metadata(service.host.path("/run/qmail-updater/status.json")).unwrap();
+    assert_eq!(file.mode() & 0o7777, 0o640);
+    service.add_alias("unseen");
+    let answer = status(&[]);
+    assert_eq!(answer.code, 1, "{}", answer.stdout);
+    assert!(answer.stdout.contains(" changes behind"), "{}", answer.stdout);
+    service.host.remove(&format!("{COM}/.qmail-unseen"));
+    assert_eq!(service.end(), 0);
+    let answer = service.host.run(&["status"]);
+    assert_eq!(answer.code, 1, "{}", answer.stdout);
+    assert!(
+        answer.stdout.contains("service: not running") && answer.stdout.contains("as the host says"),
+        "{}",
+        answer.stdout
+    );
+}
+
+#[test]
 fn a_sweep_finds_what_nobody_announced() {
     let service = Service::start(MailHost::sample(), &["--no-watch", "--sweep", "1"]);
     service.add_alias("quiet");

@@ -148,6 +148,11 @@ impl Schedule {
         }
     }
 
+    /// When the next full look is due, whatever is heard.
+    pub fn next_sweep(&self) -> Instant {
+        self.last_start + self.sweep
+    }
+
     /// Whether a rebuild is running.
     pub fn is_running(&self) -> bool {
         self.running.is_some()
@@ -167,7 +172,7 @@ impl Schedule {
             (follow_up, Cause::FollowUp),
             (self.retry_at, Cause::Retry),
             (self.expiry, Cause::Expiry),
-            (Some(self.last_start + self.sweep), Cause::Sweep),
+            (Some(self.next_sweep()), Cause::Sweep),
         ]
         .into_iter()
         .filter_map(|(due, cause)| Some((due?.max(self.rest_until), cause)))
