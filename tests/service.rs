@@ -353,6 +353,63 @@ fn status_says_what_the_service_did_and_whether_the_tables_are_current() {
 }
 
 #[test]
+fn ten_thousand_watched_domains_cause_no_second_rebuild() {
+    const DOMAINS: usize = 10_000;
+    let host = MailHost::sample();
+    let folder = |number: usize| format!("/home/vpopmail/domains/{}/d{number}.test", number / 100);
+    let line = |number: usize| format!("+d{number}.test-:d{number}.test:89:89:{}:-::\n", folder(number));
+    host.write("/var/qmail/users/assign", (0..DOMAINS).map(line).collect::<String>() + ".\n");
+    let lines = |text: &dyn Fn(usize) -> String| (0..DOMAINS).map(text).collect::<String>();
+    host.write("/var/qmail/control/virtualdomains", lines(&|number| format!("d{number}.test:d{number}.test\n")));
+    host.write("/var/qmail/control/rcpthosts", lines(&|number| format!("d{number}.test\n")));
+    let image = qmail_updater::cdb::image([(&b"joe"[..], &b"$1$a$b:1:0:N:/d:Q"[..])]).unwrap();
+    for number in 0..DOMAINS {
+        host.write(
+            &format!("{}/.qmail-default", folder(number)),
+            "| /home/vpopmail/bin/vdelivermail '' bounce-no-mailbox\n",
+        );
+        host.write(&format!("{}/vpasswd.cdb", folder(number)), &image);
+    }
+    let service = Service::start(host, &[]);
+    // Announced, it is the second rebuild: nothing else asked for one meanwhile.
+    service.trigger(&["setdefault", "x"]);
+    let line = service.wait_for("status: rebuild ");
+    assert!(line.contains("status: rebuild 2 done: ") && line.contains("cause=setdefault:x"), "{line}");
+    // And the watches are healthy.
+    service.host.write(&format!("{}/.qmail-new", folder(DOMAINS - 1)), "&x@y.test\n");
+    service.wait_for_answer(&format!("new@d{}.test", DOMAINS - 1), "accept");
+}
+
+#[test]
+fn a_trigger_in_the_middle_of_a_rebuild_is_one_more_rebuild() {
+    let service = Service::sample();
+    let host = &service.host;
+    nix::unistd::mkfifo(&host.path("/tmp/gate"), nix::sys::stat::Mode::S_IRWXU).unwrap();
+    // What follows the rebuild waits at the gate, and says so.
+    let gate = host.path("/tmp/gate").display().to_string();
+    script(host, "/var/qmail/bin/qmail-newu", &format!("echo waiting; read line <{gate}; rm -f \"$0\""));
+    service.trigger(&["setdefault", "first"]);
+    service.wait_for("qmail-newu: waiting");
+    service.add_alias("meanwhile");
+    service.trigger(&["insert_alias", "meanwhile@example.com"]);
+    shell(&format!("echo go >{gate}"));
+    service.wait_for("cause=insert_alias:meanwhile@example.com");
+    assert_eq!(host.answers(&["meanwhile@example.com"]), ["accept"]);
+}
+
+#[test]
+fn a_login_goes_when_its_time_has_come() {
+    let host = MailHost::sample();
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
+    host.write("/var/qmail/control/authvars", format!("ann@example.com PASSWORD_EXPIRES=\"{}\"\n", now + 3));
+    let service = Service::start(host, &["--no-watch"]);
+    assert!(service.host.logins().contains_key("ann@example.com"));
+    service.wait_for("cause=expiry");
+    assert!(!service.host.logins().contains_key("ann@example.com"));
+    assert!(service.host.logins().contains_key("bob@example.com"));
+}
+
+#[test]
 fn a_sweep_finds_what_nobody_announced() {
     let service = Service::start(MailHost::sample(), &["--no-watch", "--sweep", "1"]);
     service.add_alias("quiet");

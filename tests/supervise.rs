@@ -105,3 +105,56 @@ fn the_service_folder_works_as_it_is_under_supervise_and_multilog() {
     service.wait_for_log("status: ended", 1);
     assert!(!host.path("/tmp/update-qmail").exists());
 }
+
+#[test]
+fn the_commands_of_the_readme_install_it_under_svscan() {
+    if let Some(missing) = ["svscan", "svstat", "multilog", "envdir"].iter().find(|program| !has(program)) {
+        return skip("the README's daemontools commands", &format!("{missing} is not installed (daemontools)"));
+    }
+    let repository = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let readme = fs::read_to_string(repository.join("README.md")).unwrap();
+    let (_, rest) = readme.split_once("\n## As a service\n").unwrap();
+    let (_, rest) = rest.split_once("```sh\n").unwrap();
+    let commands = rest.split_once("```").unwrap().0;
+    let (commands, follow) = commands.trim_end().rsplit_once('\n').unwrap();
+    let (commands, stat) = commands.rsplit_once('\n').unwrap();
+    assert!(follow.starts_with("tail -F ") && stat.starts_with("svstat "), "{commands}\n{stat}\n{follow}");
+
+    // The same below a root of its own.
+    let host = MailHost::sample();
+    host.folder("/tmp").mode("/tmp", 0o1777).folder("/service").folder("/etc").folder("/bin");
+    symlink(env!("CARGO_BIN_EXE_qmail-updater"), host.path("/bin/qmail-updater")).unwrap();
+    let root = host.root().to_str().unwrap();
+    let here = |commands: &str| {
+        let commands = commands.replace("/etc/qmail-updater", &format!("{root}/etc/qmail-updater"));
+        commands
+            .replace(" /service/", &format!(" {root}/service/"))
+            .replace("~vpopmail", &format!("{root}/home/vpopmail"))
+    };
+    let run =
+        |commands: &str| Command::new("sh").args(["-ec", &here(commands)]).current_dir(repository).output().unwrap();
+    let output = run(commands);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    fs::write(host.path("/etc/qmail-updater/env/QMAIL_UPDATER_ROOT"), root).unwrap();
+    let path = format!("{}:{}", host.path("/bin").display(), std::env::var("PATH").unwrap());
+    let user = if is_root() { "nobody" } else { "" };
+    let mut svscan = Command::new("svscan");
+    svscan
+        .arg(host.path("/service"))
+        .env("PATH", path)
+        .env("LOG_USER", user)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null());
+    let mut svscan = svscan.stderr(Stdio::null()).spawn().unwrap();
+    let service = Supervised { folder: host.path("/service/qmail-updater"), children: Vec::new() };
+    service.wait_for_log("rebuild 1 done", 1);
+    let stat = run(stat);
+    assert!(String::from_utf8_lossy(&stat.stdout).contains(": up (pid "), "{}", String::from_utf8_lossy(&stat.stdout));
+    let log = here(&follow.replace("tail -F", "tail -n 1"));
+    assert!(run(&log).status.success(), "{log}");
+    assert!(host.path("/home/vpopmail/etc/onchange").exists());
+    // svscan first, or it would start the service again.
+    let _ = svscan.kill();
+    let _ = svscan.wait();
+    drop(service);
+}

@@ -21,7 +21,7 @@ use crate::report::Note;
 /// Everybody may write, only we read.
 const MODE: u32 = 0o622;
 /// How often the name is looked at, in milliseconds.
-const LOOK_EVERY: u16 = 2_000;
+const LOOK_EVERY: u16 = 4_000;
 
 /// What was heard on a pipe.
 #[derive(Clone, Debug, PartialEq, Eq)]
