@@ -395,10 +395,10 @@ impl<'a> Plan<'a> {
                 let Some(rest) = strip_pre(name, &rule.pre) else { continue };
                 let whole = [&rule.loc[..], rest].concat();
                 let Some(local) = whole.strip_prefix(&prefix[..]) else { continue };
-                if local.is_empty() {
-                    continue;
+                // The empty name is none, but with qmail-ext what begins with its `-` is some.
+                if !local.is_empty() {
+                    points.push(Point { local: local.to_vec(), kind: Kind::Name { listed } });
                 }
-                points.push(Point { local: local.to_vec(), kind: Kind::Name { listed } });
                 if self.host.layout.qmail_ext && !rest.contains(&b'-') {
                     points.push(Point { local: [local, b"-"].concat(), kind: Kind::Pattern });
                 }

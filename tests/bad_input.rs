@@ -200,6 +200,15 @@ fn a_local_part_may_begin_with_an_at_and_a_link_may_lead_to_the_home_itself() {
 }
 
 #[test]
+fn with_qmail_ext_a_mailbox_behind_a_pre_answers_for_what_follows_its_dash() {
+    let host = MailHost::sample();
+    let home = "/home/vpopmail/domains/example.com";
+    host.write("/var/qmail/users/assign", format!("+example.com-:x:89:89:{home}:-:ann:\n.\n"));
+    assert_eq!(host.run(&["rebuild", "--vpopmail-ext"]).code, 0);
+    assert_eq!(host.answers(&["-@example.com", "-x@example.com", "x@example.com"]), ["accept", "accept", "refuse"]);
+}
+
+#[test]
 fn a_corrupt_vpasswd_cdb_never_panics_and_never_empties_the_domain() {
     let host = MailHost::sample();
     let mailboxes = ["ann:$1$a$b:1:0:N:/d:Q", "bob:$1$a$c:1:16:N:/d:Q"];

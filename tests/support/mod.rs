@@ -182,7 +182,7 @@ impl MailHost {
 
     /// qmail-smtpd's answers in the published file: `accept` or `refuse` for each address.
     pub fn answers(&self, addresses: &[&str]) -> Vec<String> {
-        let arguments: Vec<&str> = ["lookup"].into_iter().chain(addresses.iter().copied()).collect();
+        let arguments: Vec<&str> = ["lookup", "--"].into_iter().chain(addresses.iter().copied()).collect();
         let answer = self.run(&arguments);
         answer.stdout.lines().map(|line| line.split('\t').next().unwrap().to_owned()).collect()
     }
