@@ -168,7 +168,7 @@ pub enum Command {
         #[arg(short, long)]
         verbose: bool,
         /// What vpopmail tells its onchange script: the command, its two arguments, and when
-        #[arg(value_names = ["CMD", "ARG1", "ARG2", "WHEN"], num_args = 0..=4, allow_hyphen_values = true)]
+        #[arg(value_name = "NOTICE", num_args = 0.., allow_hyphen_values = true)]
         notice: Vec<OsString>,
     },
     /// Say step by step what qmail would do with an address, and why

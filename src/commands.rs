@@ -6,8 +6,9 @@ use std::io::{BufRead, BufReader, PipeReader};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Stdio};
-use std::sync::mpsc;
-use std::time::Duration;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
@@ -24,6 +25,8 @@ const MAX_LINES: usize = 20;
 const MAX_LINE: usize = 500;
 /// How long a command's output is waited for once it has ended: a child of its own may hold it open.
 const OUTPUT_GRACE: Duration = Duration::from_secs(1);
+/// How often a running command is looked at for having to end.
+const STOP_LOOK: Duration = Duration::from_millis(200);
 /// What commands find on their way.
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
@@ -36,6 +39,8 @@ pub struct Task<'a> {
     pub folder: &'a Path,
     /// What it is told, beside PATH.
     pub environment: Vec<(&'static str, OsString)>,
+    /// Set when everything has to end, the command too.
+    pub stop: &'a AtomicBool,
 }
 
 /// What became of a command.
@@ -87,7 +92,13 @@ fn run_for(task: &Task<'_>, limit: Duration) -> Outcome {
     std::thread::spawn(move || {
         let _ = ended.send(child.wait());
     });
-    let status = wait_ended.recv_timeout(limit);
+    let start = Instant::now();
+    let status = loop {
+        match wait_ended.recv_timeout(limit.saturating_sub(start.elapsed()).min(STOP_LOOK)) {
+            Err(RecvTimeoutError::Timeout) if start.elapsed() < limit && !task.stop.load(Ordering::Relaxed) => {}
+            status => break status,
+        }
+    };
     // Whatever it left running goes with it.
     if let Ok(group) = group {
         let _ = killpg(group, Signal::SIGKILL);
@@ -95,6 +106,9 @@ fn run_for(task: &Task<'_>, limit: Duration) -> Outcome {
     let outcome = match status {
         Ok(Ok(status)) => outcome_of(status),
         Ok(Err(cause)) => failed(&cause),
+        Err(_) if task.stop.load(Ordering::Relaxed) => {
+            Outcome::Failed("was killed, because the service ends".to_owned())
+        }
         Err(_) => Outcome::Failed(format!("did not end within {} s, and was killed", limit.as_secs_f64())),
     };
     let _ = wait_said_all.recv_timeout(OUTPUT_GRACE);
@@ -171,9 +185,10 @@ pub fn join_paths(paths: &[PathBuf]) -> OsString {
 #[cfg(test)]
 mod tests {
     use std::os::unix::fs::PermissionsExt;
-    use std::time::Instant;
 
     use super::*;
+
+    static GO_ON: AtomicBool = AtomicBool::new(false);
 
     fn script(folder: &Path, text: &str) -> PathBuf {
         let (draft, path) = (folder.join("draft"), folder.join("stub"));
@@ -188,7 +203,7 @@ mod tests {
     fn a_command_that_hangs_is_killed_with_all_its_children() {
         let folder = tempfile::tempdir().unwrap();
         let program = script(folder.path(), "sleep 1000 & echo $! > child; wait");
-        let task = Task { program: &program, folder: folder.path(), environment: Vec::new() };
+        let task = Task { program: &program, folder: folder.path(), environment: Vec::new(), stop: &GO_ON };
         let start = Instant::now();
         let Outcome::Failed(how) = run_for(&task, Duration::from_millis(300)) else { panic!("it did not fail") };
         assert!(how.contains("did not end within 0.3 s"), "{how}");
@@ -206,14 +221,19 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let outcome = |text: &str| {
             let program = script(folder.path(), text);
-            run(&Task { program: &program, folder: folder.path(), environment: vec![("FACT", "x".into())] })
+            run(&Task {
+                program: &program,
+                folder: folder.path(),
+                environment: vec![("FACT", "x".into())],
+                stop: &GO_ON,
+            })
         };
         assert_eq!(outcome("test \"$FACT\" = x && test \"$PWD\" = \"$(dirname \"$0\")\""), Outcome::Done);
         assert_eq!(outcome("exit 3"), Outcome::Failed("exited 3".to_owned()));
         assert_eq!(outcome("kill -9 $$"), Outcome::Failed("was killed by signal 9".to_owned()));
         assert_eq!(outcome("yes | head -c 10000000; exit 0"), Outcome::Done, "a flood does not hold it up");
         let program = folder.path().join("not-there");
-        let missing = run(&Task { program: &program, folder: folder.path(), environment: Vec::new() });
+        let missing = run(&Task { program: &program, folder: folder.path(), environment: Vec::new(), stop: &GO_ON });
         assert_eq!(missing, Outcome::Missing);
     }
 }

@@ -2,6 +2,7 @@
 //! hangs on a change. A command that fails is an alert; the published files stay.
 
 use std::path::PathBuf;
+use std::sync::atomic::AtomicBool;
 
 use crate::commands::{self, Outcome, Task};
 use crate::error::{Error, show_path};
@@ -15,7 +16,7 @@ const COMPILER_TRIES: usize = 3;
 
 /// Runs what follows a rebuild: qmail-newu and qmail-newmrh when their files are behind, and, when a file `changed`, the
 /// administrator's commands. How many failed is the answer.
-pub fn run(settings: &Settings, changed: &[PathBuf]) -> usize {
+pub fn run(settings: &Settings, changed: &[PathBuf], stop: &AtomicBool) -> usize {
     let layout = &settings.layout;
     let folder = layout.root.path(&layout.qmail);
     let mut failed = 0;
@@ -29,7 +30,7 @@ pub fn run(settings: &Settings, changed: &[PathBuf]) -> usize {
     let compilers: [Behind<'_>; 2] = [("qmail-newu", &assign), ("qmail-newmrh", &control)];
     for (name, behind) in compilers {
         let program = layout.root.path(&[&layout.qmail[..], b"/bin/", name.as_bytes()].concat());
-        let task = Task { program: &program, folder: &folder, environment: Vec::new() };
+        let task = Task { program: &program, folder: &folder, environment: Vec::new(), stop };
         let mut tries = 0..COMPILER_TRIES;
         loop {
             let how = match behind() {
@@ -61,7 +62,7 @@ pub fn run(settings: &Settings, changed: &[PathBuf]) -> usize {
     for command in settings.after.iter().filter(|_| !changed.is_empty()) {
         let program = layout.root.path(command);
         let environment = vec![("QMAIL_UPDATER_CHANGED", commands::join_paths(changed))];
-        match commands::run(&Task { program: &program, folder: &folder, environment }) {
+        match commands::run(&Task { program: &program, folder: &folder, environment, stop }) {
             Outcome::Done => {}
             Outcome::Missing => {
                 report::say_all(&[Note::warning(format!("{}: not there, so not run", show_path(&program)))]);

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use qmail_updater::cli::{Cli, Command, Refusal};
 use qmail_updater::error::{Error, show_path};
+use qmail_updater::rebuild::Order;
 use qmail_updater::report::Level;
 use qmail_updater::settings::Settings;
 use qmail_updater::trigger::notice::to_line;
@@ -37,12 +38,14 @@ fn usage(refusal: Refusal) -> Error {
 }
 
 fn rebuild(settings: &Settings, commands: bool) -> Result<(), Error> {
-    rebuild::rebuild(settings, commands, "rebuild done", "", &AtomicBool::new(false)).map(drop)
+    let stop = AtomicBool::new(false);
+    let order = Order { head: "rebuild done", middle: "", commands, owed: &[], stop: &stop };
+    rebuild::rebuild(settings, &order)?.commands_succeeded().map(drop)
 }
 
 /// Pokes every pipe; that nobody listens is no failure.
 fn trigger(settings: &Settings, notice: &[OsString], verbose: bool) {
-    let fields: Vec<&[u8]> = notice.iter().map(|field| field.as_bytes()).collect();
+    let fields: Vec<&[u8]> = notice.iter().take(4).map(|field| field.as_bytes()).collect();
     let line = to_line(&fields);
     for fifo in &settings.fifos {
         let what = match poke(fifo, &line) {

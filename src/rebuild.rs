@@ -48,6 +48,10 @@ pub struct Done {
     pub next_expiry: Option<u64>,
     /// How long it took.
     pub duration: Duration,
+    /// How many of the commands that follow failed.
+    pub failed_commands: usize,
+    /// The changed files that they have to be told of again.
+    pub owed: Vec<PathBuf>,
     /// What qmail-newu and qmail-newmrh still have to do.
     behind: Vec<Note>,
 }
@@ -89,28 +93,53 @@ impl Done {
     }
 }
 
-/// Rebuilds and publishes both tables, says so, and then, unless `commands` is off, runs what follows a rebuild. `head`
-/// and `middle` are what the line in the log says beside the result: which rebuild, and why.
+/// How a rebuild is made and told of.
+pub struct Order<'a> {
+    /// What the line in the log begins with: which rebuild.
+    pub head: &'a str,
+    /// What it says beside the result: why.
+    pub middle: &'a str,
+    /// Whether the commands that follow a rebuild are run.
+    pub commands: bool,
+    /// Files whose change the commands have not been told of, because they failed.
+    pub owed: &'a [PathBuf],
+    /// Set when the rebuild has to be given up.
+    pub stop: &'a AtomicBool,
+}
+
+/// Rebuilds and publishes both tables, says so, and then runs what follows a rebuild.
 ///
 /// # Errors
-/// Whatever keeps the tables from being right; the published files are then the old ones, unless it says otherwise. A
-/// command that failed.
-pub fn rebuild(
-    settings: &Settings,
-    commands: bool,
-    head: &str,
-    middle: &str,
-    stop: &AtomicBool,
-) -> Result<Done, Error> {
-    let done = publish(settings, stop)?;
-    report::say(Level::Status, &done.story(head, middle));
-    if !commands {
+/// Whatever keeps the tables from being right; the published files are then the old ones, unless it says otherwise. That
+/// a command failed is no error here.
+pub fn rebuild(settings: &Settings, order: &Order<'_>) -> Result<Done, Error> {
+    let mut done = publish(settings, order.stop)?;
+    report::say(Level::Status, &done.story(order.head, order.middle));
+    if !order.commands {
         report::say_all(&done.behind);
         return Ok(done);
     }
-    match follow_up::run(settings, &done.changed()) {
-        0 => Ok(done),
-        failed => Err(Error::Temporary(format!("{failed} commands failed; both files are right, and stay published"))),
+    let mut changed = done.changed();
+    changed.extend(order.owed.iter().filter(|path| !done.changed().contains(path)).cloned());
+    done.failed_commands = follow_up::run(settings, &changed, order.stop);
+    if done.failed_commands > 0 {
+        done.owed = changed;
+    }
+    Ok(done)
+}
+
+impl Done {
+    /// The error that a failed command is.
+    ///
+    /// # Errors
+    /// When one failed.
+    pub fn commands_succeeded(self) -> Result<Done, Error> {
+        match self.failed_commands {
+            0 => Ok(self),
+            failed => {
+                Err(Error::Temporary(format!("{failed} commands failed; both files are right, and stay published")))
+            }
+        }
     }
 }
 
@@ -163,7 +192,8 @@ fn publish(settings: &Settings, stop: &AtomicBool) -> Result<Done, Error> {
         true => error.then(&format!("the new {} is published already", recipients.name)),
         false => stays(error),
     })?;
-    Ok(Done { recipients, logins, next_expiry: built.next_expiry, duration: start.elapsed(), behind })
+    let (next_expiry, duration) = (built.next_expiry, start.elapsed());
+    Ok(Done { recipients, logins, next_expiry, duration, failed_commands: 0, owed: Vec::new(), behind })
 }
 
 /// The two new files.

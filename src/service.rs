@@ -6,7 +6,7 @@ use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::time::{Duration, Instant, SystemTime};
 
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
@@ -14,9 +14,9 @@ use signal_hook::iterator::Signals;
 
 use crate::error::{Error, show_path};
 use crate::host::vpopmail::Mailboxes;
-use crate::host::{HomeState, Host};
+use crate::host::{Home, HomeState, Host};
 use crate::lock;
-use crate::rebuild::{self, Done};
+use crate::rebuild::{self, Done, Order};
 use crate::report::{self, Level, Note};
 use crate::settings::Settings;
 use crate::status::Status;
@@ -27,6 +27,8 @@ use crate::trigger::watch::{Names, Watch, file};
 
 /// How long a running rebuild may go on when the service has to end.
 const LAST_CHANCE: Duration = Duration::from_secs(5);
+/// How many events wait for the loop.
+const QUEUE: usize = 1_000;
 /// How many notices are logged before each rebuild; the rest is counted.
 const MAX_LOGGED: usize = 5;
 
@@ -36,8 +38,8 @@ enum Event {
     Signal(i32),
     /// A file that is watched changed.
     Changed,
-    /// A rebuild ended; which expected changes it found done.
-    Ended(Box<Result<Done, Error>>, Vec<Expected>),
+    /// A rebuild ended; which expected changes it found done, and what its commands had to be told of.
+    Ended(Box<Result<Done, Error>>, Vec<Expected>, Vec<PathBuf>),
 }
 
 /// Runs until TERM or INT.
@@ -45,7 +47,7 @@ enum Event {
 /// # Errors
 /// What keeps it from starting: a pipe that cannot be made, or another service that reads it.
 pub fn run(settings: &Arc<Settings>) -> Result<(), Error> {
-    let (events, hear) = channel();
+    let (events, hear) = sync_channel(QUEUE);
     let mut locks = Vec::new();
     let mut fifos = Vec::new();
     for path in &settings.fifos {
@@ -88,13 +90,13 @@ pub fn run(settings: &Arc<Settings>) -> Result<(), Error> {
 type Listener = (OwnedFd, std::thread::JoinHandle<Fifo>);
 
 /// Listens to the watches until the descriptor is closed.
-fn start_watch(watch: Arc<Watch>, events: Sender<Event>) -> Result<OwnedFd, Error> {
+fn start_watch(watch: Arc<Watch>, events: SyncSender<Event>) -> Result<OwnedFd, Error> {
     let (stopped, stop) =
         std::io::pipe().map_err(|cause| Error::io("make a pipe for", &PathBuf::from("a thread"), cause))?;
     let stopped = OwnedFd::from(stopped);
     std::thread::spawn(move || {
         watch.listen(&stopped, &mut || {
-            let _ = events.send(Event::Changed);
+            let _ = events.try_send(Event::Changed);
         });
     });
     Ok(stop.into())
@@ -122,13 +124,14 @@ fn watched(settings: &Settings) -> Result<Vec<(PathBuf, Names)>, Error> {
     Ok(wanted)
 }
 
-fn listen(fifo: Fifo, events: Sender<Event>) -> Result<Listener, Error> {
+fn listen(fifo: Fifo, events: SyncSender<Event>) -> Result<Listener, Error> {
     let (stopped, stop) =
         std::io::pipe().map_err(|cause| Error::io("make a pipe for", &PathBuf::from("a thread"), cause))?;
     let stopped = OwnedFd::from(stopped);
     let listener = std::thread::spawn(move || {
         fifo.listen(&stopped, &mut |heard| {
-            let _ = events.send(Event::Heard(heard));
+            // What does not fit is covered by what is queued: each of it brings a rebuild that starts later.
+            let _ = events.try_send(Event::Heard(heard));
         })
     });
     Ok((stop.into(), listener))
@@ -138,7 +141,7 @@ fn listen(fifo: Fifo, events: Sender<Event>) -> Result<Listener, Error> {
 struct Service {
     settings: Arc<Settings>,
     schedule: Schedule,
-    events: Sender<Event>,
+    events: SyncSender<Event>,
     watch: Option<Arc<Watch>>,
     /// Tells a running rebuild to give up.
     stop: Arc<AtomicBool>,
@@ -148,13 +151,15 @@ struct Service {
     notice: Option<Notice>,
     /// How many notices were heard since then.
     heard: usize,
+    /// Changed files that a failed command has to be told of again.
+    owed: Vec<PathBuf>,
     /// Why the running rebuild was started.
     cause: String,
     status: Status,
 }
 
 impl Service {
-    fn new(settings: Arc<Settings>, events: Sender<Event>, watch: Option<Arc<Watch>>) -> Service {
+    fn new(settings: Arc<Settings>, events: SyncSender<Event>, watch: Option<Arc<Watch>>) -> Service {
         let now = Instant::now();
         Service {
             schedule: Schedule::new(now, settings.sweep),
@@ -166,6 +171,7 @@ impl Service {
             started: now,
             notice: None,
             heard: 0,
+            owed: Vec::new(),
             cause: String::new(),
             status: Status::default(),
         }
@@ -198,7 +204,11 @@ impl Service {
                     // The half of the time for the end of a rebuild, the other half for giving it up.
                     ends.get_or_insert(Instant::now() + LAST_CHANCE / 2);
                 }
-                Ok(Event::Ended(result, seen)) => self.end(*result, seen),
+                Ok(Event::Ended(result, seen, owed)) => {
+                    // What failed before a command could be told is owed as before.
+                    self.owed = result.as_ref().as_ref().map_or(owed, |done| done.owed.clone());
+                    self.end(result.and_then(Done::commands_succeeded), seen);
+                }
                 Err(RecvTimeoutError::Timeout) if ends.is_some() => {
                     if self.stop.swap(true, Ordering::Relaxed) {
                         return;
@@ -247,7 +257,7 @@ impl Service {
         let expected: Vec<Expected> = self.schedule.expected().cloned().collect();
         let (settings, events, stop, number) =
             (self.settings.clone(), self.events.clone(), self.stop.clone(), self.number);
-        let watch = self.watch.clone();
+        let (watch, owed) = (self.watch.clone(), std::mem::take(&mut self.owed));
         std::thread::spawn(move || {
             // Before the rebuild reads, so that no change falls between.
             if let (Some(watch), Ok(wanted)) = (watch, watched(&settings)) {
@@ -256,8 +266,9 @@ impl Service {
             let (head, middle) = (format!("rebuild {number} done"), format!(" cause={story}"));
             // Looked for before the rebuild reads: what is seen now, it sees too.
             let seen = if expected.is_empty() { Vec::new() } else { seen(&settings, expected) };
-            let result = rebuild::rebuild(&settings, true, &head, &middle, &stop);
-            let _ = events.send(Event::Ended(Box::new(result), seen));
+            let order = Order { head: &head, middle: &middle, commands: true, owed: &owed, stop: &stop };
+            let result = rebuild::rebuild(&settings, &order);
+            let _ = events.send(Event::Ended(Box::new(result), seen, owed));
         });
     }
 
@@ -302,10 +313,10 @@ fn seen(settings: &Settings, expected: Vec<Expected>) -> Vec<Expected> {
     expected.into_iter().filter(|change| is_seen(&host, change, &mut homes)).collect()
 }
 
-fn is_seen(host: &Host, change: &Expected, homes: &mut BTreeMap<Vec<u8>, crate::host::Home>) -> bool {
+fn is_seen(host: &Host, change: &Expected, homes: &mut BTreeMap<Vec<u8>, Arc<Home>>) -> bool {
     let mut home = |domain: &[u8]| {
         let line = host.assignments.vpopmail_domain(domain)?;
-        Some(homes.entry(line.home.clone()).or_insert_with(|| host.read_home(&line.home)).clone())
+        Some(homes.entry(line.home.clone()).or_insert_with(|| Arc::new(host.read_home(&line.home))).clone())
     };
     match change {
         Expected::MailboxGone(name, domain) => home(domain).is_none_or(|home| match (&home.state, &home.mailboxes) {

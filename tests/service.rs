@@ -398,6 +398,58 @@ fn a_trigger_in_the_middle_of_a_rebuild_is_one_more_rebuild() {
 }
 
 #[test]
+fn bytes_that_are_no_line_do_not_swallow_the_next_notice_and_a_flood_costs_little() {
+    let service = Service::sample();
+    let fifo = service.fifo().display().to_string();
+    shell(&format!("printf garbage >{fifo}"));
+    service.wait_for("cause=trigger");
+    service.trigger(&["setdefault", "after-garbage"]);
+    service.wait_for("cause=setdefault:after-garbage");
+    shell(&format!("yes '' | head -c 60000000 >{fifo}"));
+    service.trigger(&["setdefault", "after-the-flood"]);
+    service.wait_for("after-the-flood");
+    let status = fs::read_to_string(format!("/proc/{}/status", service.child.id())).unwrap();
+    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+    let peak: u64 = peak.trim().trim_end_matches(" kB").parse().unwrap();
+    assert!(peak < 64 * 1024, "{peak} KiB");
+}
+
+#[test]
+fn a_command_that_failed_is_run_again_and_told_the_same() {
+    let host = MailHost::sample();
+    script(&host, "/etc/push", "echo \"$QMAIL_UPDATER_CHANGED\" >>told; test $(wc -l <told) -ge 3");
+    let service = Service::start(host, &["--no-watch", "--after", "/etc/push"]);
+    service.wait_for("rebuild 2 failed: 1 commands failed");
+    service.wait_for("rebuild 3 done");
+    let told = service.host.path("/var/qmail/told");
+    let start = Instant::now();
+    while fs::read_to_string(&told).unwrap_or_default().lines().count() < 3 {
+        assert!(start.elapsed() < PATIENCE);
+    }
+    let told = fs::read_to_string(&told).unwrap();
+    let first = told.lines().next().unwrap();
+    assert!(first.contains("validrcptto.cdb:") && told.lines().all(|line| line == first), "{told}");
+}
+
+#[test]
+fn term_ends_a_hanging_command_too() {
+    let host = MailHost::sample();
+    script(&host, "/etc/hang", "echo $$ >hanging; exec sleep 1000");
+    let mut service = Service::start(host, &["--no-watch", "--after", "/etc/hang"]);
+    let hanging = service.host.path("/var/qmail/hanging");
+    let start = Instant::now();
+    while !fs::read_to_string(&hanging).is_ok_and(|pid| pid.ends_with('\n')) {
+        assert!(start.elapsed() < PATIENCE);
+    }
+    let pid = fs::read_to_string(&hanging).unwrap();
+    let start = Instant::now();
+    assert_eq!(service.end(), 0);
+    assert!(start.elapsed() < Duration::from_secs(8), "{:?}", start.elapsed());
+    let state = fs::read_to_string(format!("/proc/{}/stat", pid.trim())).unwrap_or_default();
+    assert!(state.is_empty() || state.contains(") Z "), "it still runs: {state}");
+}
+
+#[test]
 fn a_login_goes_when_its_time_has_come() {
     let host = MailHost::sample();
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();

@@ -20,6 +20,8 @@ use crate::report::Note;
 
 /// Everybody may write, only we read.
 const MODE: u32 = 0o622;
+/// How many notices are heard at once; more are one poke.
+const MAX_NOTICES: usize = 64;
 /// How often the name is looked at, in milliseconds.
 const LOOK_EVERY: u16 = 4_000;
 
@@ -98,11 +100,11 @@ impl Fifo {
             line: Some(Vec::new()),
         };
         // A writer that keeps it open hides the others' closing, and busybox touch only sets its times.
-        let watch = Inotify::init(InitFlags::IN_NONBLOCK | InitFlags::IN_CLOEXEC)?;
+        // Where the system allows no more watches, the pipe itself still works.
         let events = AddWatchFlags::IN_ATTRIB | AddWatchFlags::IN_CLOSE_WRITE | AddWatchFlags::IN_DONT_FOLLOW;
-        if watch.add_watch(path, events).is_ok() && !fifo.is_lost() {
-            fifo.watch = Some(watch);
-        }
+        fifo.watch = Inotify::init(InitFlags::IN_NONBLOCK | InitFlags::IN_CLOEXEC)
+            .ok()
+            .filter(|watch| watch.add_watch(path, events).is_ok() && !fifo.is_lost());
         Ok(fifo)
     }
 
@@ -120,9 +122,23 @@ impl Fifo {
 
     /// Hands everything heard to `hear` until `stop` is closed at its other end, and gives the pipe back.
     pub fn listen(mut self, stop: &OwnedFd, hear: &mut dyn FnMut(Heard)) -> Fifo {
+        let mut blind = false;
         loop {
             if self.is_lost() {
                 self = self.make_again(hear);
+            } else if self.reader.metadata().is_ok_and(|meta| meta.mode() & 0o7777 != MODE) {
+                let _ = self.reader.set_permissions(fs::Permissions::from_mode(MODE));
+            }
+            // A hung-up end that cannot be opened again would be ready for ever.
+            if std::mem::take(&mut blind) || self.is_lost() {
+                let mut fds = [PollFd::new(stop.as_fd(), PollFlags::POLLIN)];
+                let _ = poll(&mut fds, PollTimeout::from(LOOK_EVERY));
+                if fds[0].revents().is_some_and(|events| !events.is_empty()) {
+                    return self;
+                }
+                if self.is_lost() {
+                    continue;
+                }
             }
             let reader = self.reader.as_fd();
             let mut fds = vec![PollFd::new(stop.as_fd(), PollFlags::POLLIN), PollFd::new(reader, PollFlags::POLLIN)];
@@ -140,10 +156,15 @@ impl Fifo {
             if data.contains(PollFlags::POLLHUP) {
                 // The new end is opened before the old one is closed, so that no touch falls between them.
                 self.drain(hear);
-                if let Ok(reader) = open_reader(&self.path).and_then(|reader| self.same(reader)) {
-                    self.drain(hear);
-                    self.reader = reader;
+                match open_reader(&self.path).and_then(|reader| self.same(reader)) {
+                    Ok(reader) => {
+                        self.drain(hear);
+                        self.reader = reader;
+                    }
+                    Err(_) => blind = true,
                 }
+                // Whoever began a line is gone.
+                self.line = Some(Vec::new());
                 hear(Heard::Poke);
             } else if !data.is_empty() {
                 self.drain(hear);
@@ -181,15 +202,26 @@ impl Fifo {
         if (meta.dev(), meta.ino()) == self.id { Ok(reader) } else { Err(io::Error::other("another pipe")) }
     }
 
-    /// Reads what there is.
+    /// Reads what there is; however much it is, few things are heard of it.
     fn drain(&mut self, hear: &mut dyn FnMut(Heard)) {
         let mut chunk = [0; 16 * MAX_LINE];
+        let (mut notices, mut poked) = (0, false);
+        let mut hear_some = |heard: Heard| match heard {
+            Heard::Notice(_) if notices < MAX_NOTICES => {
+                notices += 1;
+                hear(heard);
+            }
+            _ => poked = true,
+        };
         // Bounded, so that a flood cannot keep us from anything else.
         for _ in 0..64 {
             match self.reader.read(&mut chunk) {
-                Ok(0) | Err(_) => return,
-                Ok(length) => self.take(&chunk[..length], hear),
+                Ok(0) | Err(_) => break,
+                Ok(length) => self.take(&chunk[..length], &mut hear_some),
             }
+        }
+        if poked {
+            hear(Heard::Poke);
         }
     }
 

@@ -22,7 +22,7 @@ const FIRST_RETRY: Duration = Duration::from_secs(1);
 pub const MAX_RETRY: Duration = Duration::from_secs(300);
 /// How long after an early notice its follow-ups come.
 const FOLLOW_UPS: [Duration; 3] = [Duration::from_secs(1), Duration::from_secs(5), Duration::from_secs(30)];
-/// Anybody can write notices: so many expected changes are remembered, for more the sweep must do.
+/// Anybody can write notices: so many expected changes are remembered; for the oldest beyond, the sweep must do.
 const MAX_EXPECTED: usize = 1_000;
 
 /// Why a rebuild is due.
@@ -103,9 +103,14 @@ impl Schedule {
 
     /// A notice announces a change that has not happened yet.
     pub fn expect(&mut self, now: Instant, change: Expected) {
-        if self.expected.len() < MAX_EXPECTED || self.expected.contains_key(&change) {
-            self.expected.insert(change, FollowUp { announced: now, number: 0 });
+        if self.expected.len() >= MAX_EXPECTED
+            && !self.expected.contains_key(&change)
+            && let Some(oldest) = self.expected.iter().min_by_key(|(_, follow_up)| follow_up.announced)
+        {
+            let oldest = oldest.0.clone();
+            self.expected.remove(&oldest);
         }
+        self.expected.insert(change, FollowUp { announced: now, number: 0 });
     }
 
     /// The changes that are waited for.
@@ -133,6 +138,9 @@ impl Schedule {
                 follow_up.number += 1;
             }
         }
+        // What has not come by now, the sweep will see.
+        let sweep = self.sweep;
+        self.expected.retain(|_, follow_up| follow_up.due(sweep).is_some());
     }
 
     /// The rebuild ended now; `expiry` is when the next login expires.
