@@ -132,6 +132,16 @@ impl Target {
         [b".", name.as_bytes(), b"."].concat()
     }
 
+    /// A new file beside it, which only its owner may read.
+    fn temporary(&self) -> io::Result<NamedTempFile> {
+        tempfile::Builder::new()
+            .prefix(std::ffi::OsStr::from_bytes(&self.temporary_prefix()))
+            .suffix(std::ffi::OsStr::from_bytes(SUFFIX))
+            .rand_bytes(RANDOM)
+            .permissions(fs::Permissions::from_mode(0o600))
+            .tempfile_in(&self.folder)
+    }
+
     /// Removes what a killed rebuild left behind. A temporary file that somebody still writes is locked, and stays.
     ///
     /// # Errors
@@ -179,13 +189,7 @@ impl Staged {
     /// Those of the file system; a file that cannot be given to its owner.
     pub fn create(target: &Target, look: Look) -> Result<Staged, Error> {
         let failed = |cause: io::Error| Error::io("make a temporary file for", &target.name, cause);
-        let file = tempfile::Builder::new()
-            .prefix(std::ffi::OsStr::from_bytes(&target.temporary_prefix()))
-            .suffix(std::ffi::OsStr::from_bytes(SUFFIX))
-            .rand_bytes(RANDOM)
-            .permissions(fs::Permissions::from_mode(0o600))
-            .tempfile_in(&target.folder)
-            .map_err(failed)?;
+        let file = target.temporary().map_err(failed)?;
         file.as_file().try_lock().map_err(|cause| failed(cause.into()))?;
         if let Some((uid, gid)) = look.owner {
             let is = file.as_file().metadata().map_err(failed)?;
@@ -269,13 +273,7 @@ impl Ready {
 pub fn replace(root: &Root, inside: &[u8], mode: u32, content: &[u8]) -> Result<(), Error> {
     let target = Target::find(root, inside)?;
     let failed = |cause: io::Error| Error::io("write", &target.name, cause);
-    let mut file = tempfile::Builder::new()
-        .prefix(std::ffi::OsStr::from_bytes(&target.temporary_prefix()))
-        .suffix(std::ffi::OsStr::from_bytes(SUFFIX))
-        .rand_bytes(RANDOM)
-        .permissions(fs::Permissions::from_mode(0o600))
-        .tempfile_in(&target.folder)
-        .map_err(failed)?;
+    let mut file = target.temporary().map_err(failed)?;
     file.as_file().set_permissions(fs::Permissions::from_mode(mode)).map_err(failed)?;
     io::Write::write_all(&mut file, content).map_err(failed)?;
     file.persist(&target.real).map_err(|error| failed(error.error))?;
