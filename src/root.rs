@@ -299,8 +299,13 @@ impl Root {
                 let slash = inside.iter().rposition(|b| *b == b'/').ok_or(Errno::ENOENT)?;
                 let above = if slash == 0 { &b"/"[..] } else { &inside[..slash] };
                 let path = self.make_folder(above)?.join(OsStr::from_bytes(&inside[slash + 1..]));
-                std::fs::create_dir(&path)?;
-                Ok(path)
+                match std::fs::create_dir(&path) {
+                    // Another one made it meanwhile; a link of that name is no folder of ours.
+                    Err(cause) if cause.kind() == io::ErrorKind::AlreadyExists => {
+                        if std::fs::symlink_metadata(&path)?.is_dir() { Ok(path) } else { Err(cause) }
+                    }
+                    made => made.map(|()| path),
+                }
             }
         }
     }

@@ -250,6 +250,7 @@ fn what_a_killed_rebuild_left_behind_goes_and_what_another_still_writes_stays() 
 #[test]
 fn two_rebuilds_at_once_go_one_after_the_other() {
     let host = large(2_000);
+    // The folder of locks is missing, too: each may be the one that makes it.
     let spawn = || host.command(&["rebuild"]).stderr(Stdio::piped()).spawn().unwrap();
     let children = [spawn(), spawn(), spawn()];
     let outputs = children.map(|child| child.wait_with_output().unwrap());
