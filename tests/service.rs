@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use support::{Answer, MailHost, has, script, skip};
 
 /// Longer than anything here takes, on a slow machine too.
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(120);
 const COM: &str = "/home/vpopmail/domains/example.com";
 
 /// A running service, and what it logs.
@@ -180,7 +180,7 @@ fn a_storm_of_triggers_is_coalesced_and_none_is_lost() {
     service.wait_for_answer("after-the-storm@example.com", "accept");
     let rebuilds =
         std::iter::from_fn(|| service.log.try_recv().ok()).filter(|line| line.contains("status: rebuild ")).count();
-    let most = 3 + usize::try_from((storm + PATIENCE / 30).as_millis() / 500).unwrap();
+    let most = 3 + usize::try_from((storm + Duration::from_secs(1)).as_millis() / 500).unwrap();
     assert!(rebuilds <= most, "{rebuilds} rebuilds in {storm:?}");
 }
 
@@ -193,7 +193,7 @@ fn a_pipe_that_vanishes_or_is_replaced_is_made_again_and_that_is_a_trigger() {
         let start = Instant::now();
         damage();
         service.wait_for(says);
-        assert!(start.elapsed() < Duration::from_secs(5), "{name}: {:?}", start.elapsed());
+        assert!(start.elapsed() < Duration::from_secs(10), "{name}: {:?}", start.elapsed());
         service.wait_for_answer(&format!("{name}@example.com"), "accept");
         let meta = fs::symlink_metadata(&fifo).unwrap();
         assert!(meta.file_type().is_fifo() && meta.mode() & 0o7777 == 0o622, "{name}");

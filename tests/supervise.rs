@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use support::{MailHost, has, is_root, skip};
 
-const PATIENCE: Duration = Duration::from_secs(40);
+const PATIENCE: Duration = Duration::from_secs(120);
 
 /// supervise for the service and for its log, and what ends them.
 struct Supervised {
