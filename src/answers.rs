@@ -152,7 +152,7 @@ pub fn status(settings: &Settings, json: bool) -> Result<bool, Error> {
             return out.write_all(state.as_deref().unwrap_or(b"null\n"));
         }
         writeln!(out, "service: {}", if alive { "alive" } else { "not running" })?;
-        match state.as_deref().and_then(status::describe) {
+        match state.as_deref().and_then(|state| status::describe(state, alive)) {
             Some(lines) => out.write_all(lines.as_bytes())?,
             None => writeln!(out, "nothing is known of a rebuild by the service")?,
         }

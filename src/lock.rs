@@ -2,7 +2,7 @@
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -45,19 +45,43 @@ pub fn is_fifo_read(root: &Root, folder: &[u8], fifo: &Path) -> bool {
     File::open(found.real).is_ok_and(|file| matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)))
 }
 
-/// Takes the lock of one pipe: only one service reads it.
+/// The lock of one pipe: only one service reads it.
+pub struct FifoLock {
+    file: File,
+    path: PathBuf,
+    fifo: PathBuf,
+}
+
+/// Takes the lock of one pipe.
 ///
 /// # Errors
 /// A folder or file that cannot be made; another service that holds it.
-pub fn acquire_fifo(root: &Root, folder: &[u8], fifo: &Path) -> Result<File, Error> {
+pub fn acquire_fifo(root: &Root, folder: &[u8], fifo: &Path) -> Result<FifoLock, Error> {
     let path = make(root, folder)?.join(fifo_lock_name(fifo));
     let file = open(&path)?;
     match file.try_lock() {
-        Ok(()) => Ok(file),
+        Ok(()) => Ok(FifoLock { file, path, fifo: fifo.to_owned() }),
         Err(TryLockError::Error(cause)) => Err(Error::io("lock", &path, cause)),
         Err(TryLockError::WouldBlock) => {
             Err(Error::Temporary(format!("{}: another service reads this pipe", show_path(fifo))))
         }
+    }
+}
+
+impl FifoLock {
+    /// Takes the lock again when its file was removed, which lets another service take it. Whether it was removed is the
+    /// answer.
+    ///
+    /// # Errors
+    /// Those of [`acquire_fifo`].
+    pub fn keep(&mut self, root: &Root, folder: &[u8]) -> Result<bool, Error> {
+        let id = |meta: fs::Metadata| (meta.dev(), meta.ino());
+        let ours = self.file.metadata().map(id).map_err(|cause| Error::io("lock", &self.path, cause))?;
+        if fs::symlink_metadata(&self.path).is_ok_and(|meta| id(meta) == ours) {
+            return Ok(false);
+        }
+        *self = acquire_fifo(root, folder, &self.fifo)?;
+        Ok(true)
     }
 }
 

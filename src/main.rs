@@ -2,6 +2,7 @@
 
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStrExt;
+use std::panic::catch_unwind;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -19,15 +20,28 @@ use qmail_updater::{answers, rebuild, report, service};
 fn main() -> ExitCode {
     // Caught, the signal leaves write(2) to fail with EFBIG, which is reported and cleaned up after.
     let _ = signal_hook::flag::register(signal_hook::consts::SIGXFSZ, Arc::default());
-    match Cli::read().map_err(usage).and_then(|cli| run(&cli)) {
-        Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => ExitCode::from(1),
-        Err(error) => {
+    std::panic::set_hook(Box::new(|fault| report::fault(fault.location())));
+    let code = match catch_unwind(command) {
+        Ok(Ok(true)) => 0,
+        Ok(Ok(false)) => 1,
+        Ok(Err(error)) => {
             report::fatal(&error);
-            ExitCode::from(error.exit_code())
+            error.exit_code()
         }
-    }
+        // The hook has said where.
+        Err(_) => 111,
+    };
+    report::flush(LAST_WORDS);
+    ExitCode::from(code)
 }
+
+/// What was typed, done; false is a negative answer.
+fn command() -> Result<bool, Error> {
+    Cli::read().map_err(usage).and_then(|cli| run(&cli))
+}
+
+/// How long the end waits for a log that takes nothing.
+const LAST_WORDS: Duration = Duration::from_millis(500);
 
 /// Prints what was asked for instead of a command, or says what cannot be used.
 fn usage(refusal: Refusal) -> Error {

@@ -4,7 +4,9 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::io::{IsTerminal, Write};
-use std::sync::{Mutex, PoisonError};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
+use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::error::Error;
@@ -59,7 +61,70 @@ impl Note {
 pub fn say(level: Level, text: &str) {
     // Names are escaped where they are put in; this is for what a library says.
     let line = format!("qmail-updater: {level}: {}\n", Shown(text.as_bytes()));
+    match BACKGROUND.get() {
+        None => write(&line),
+        Some(background) => {
+            if background.lines.try_send(Line::Text(line)).is_err() {
+                background.lost.fetch_add(1, Ordering::Relaxed);
+            }
+        }
+    }
+}
+
+fn write(line: &str) {
     let _ = std::io::stderr().write_all(line.as_bytes());
+}
+
+/// How many lines wait for a log that takes none; more are lost, and counted.
+const QUEUE: usize = 1_000;
+
+/// The lines of a service, which a thread of their own writes.
+struct Background {
+    lines: SyncSender<Line>,
+    lost: AtomicUsize,
+}
+
+enum Line {
+    Text(String),
+    /// Everything before it was written.
+    Flushed(Sender<()>),
+}
+
+static BACKGROUND: OnceLock<Background> = OnceLock::new();
+
+/// From now on nobody waits for the log: a logger that has stopped (a full disk stops multilog) must not stop a service.
+pub fn write_in_background() {
+    let (lines, wait) = sync_channel(QUEUE);
+    if BACKGROUND.set(Background { lines, lost: AtomicUsize::new(0) }).is_ok() {
+        std::thread::spawn(move || write_all(&wait));
+    }
+}
+
+fn write_all(lines: &Receiver<Line>) {
+    for line in lines {
+        match line {
+            Line::Text(line) => write(&line),
+            Line::Flushed(done) => drop(done.send(())),
+        }
+        let lost = BACKGROUND.get().map_or(0, |background| background.lost.swap(0, Ordering::Relaxed));
+        if lost > 0 {
+            write(&format!("qmail-updater: warning: {lost} lines are lost: the log took none for a while\n"));
+        }
+    }
+}
+
+/// Waits until the log has taken what was said, but not for long.
+pub fn flush(patience: Duration) {
+    let Some(background) = BACKGROUND.get() else { return };
+    let (done, wait) = channel();
+    let start = Instant::now();
+    while background.lines.try_send(Line::Flushed(done.clone())).is_err() {
+        if start.elapsed() > patience {
+            return;
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    let _ = wait.recv_timeout(patience.saturating_sub(start.elapsed()));
 }
 
 /// A warning that was said is not said again for this long: a service meets it at every rebuild.
@@ -87,6 +152,12 @@ pub fn say_all(notes: &[Note]) {
 /// Writes the error that ended the command to the log.
 pub fn fatal(error: &Error) {
     say(Level::Fatal, &error.to_string());
+}
+
+/// Says that this program has a fault, and where; never what was being read, which may be a secret.
+pub fn fault(location: Option<&std::panic::Location<'_>>) {
+    let place = location.map_or_else(|| "an unknown place".to_owned(), ToString::to_string);
+    say(Level::Alert, &format!("a fault in this program, at {place}; please report it"));
 }
 
 /// Shows how far the reading of a large host has come; silent unless standard error is a terminal and there is enough

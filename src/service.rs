@@ -3,30 +3,34 @@
 use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::os::fd::OwnedFd;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::time::{Duration, Instant, SystemTime};
 
+use nix::errno::Errno;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
 use crate::error::{Error, show_path};
 use crate::host::vpopmail::Mailboxes;
 use crate::host::{Home, HomeState, Host};
-use crate::lock;
+use crate::lock::{self, FifoLock};
 use crate::rebuild::{self, Done, Order};
 use crate::report::{self, Level, Note};
 use crate::settings::Settings;
-use crate::status::Status;
+use crate::status::{self, State, Status};
 use crate::trigger::fifo::{Fifo, Heard};
 use crate::trigger::notice::{Expected, Notice};
 use crate::trigger::schedule::{Cause, Schedule};
 use crate::trigger::watch::{Names, Watch, file};
 
 /// How long a running rebuild may go on when the service has to end.
-const LAST_CHANCE: Duration = Duration::from_secs(5);
+const LAST_CHANCE: Duration = Duration::from_secs(4);
+/// How often the locks are looked at.
+const LOOK_EVERY: Duration = Duration::from_secs(4);
 /// How many events wait for the loop.
 const QUEUE: usize = 1_000;
 /// How many notices are logged before each rebuild; the rest is counted.
@@ -47,6 +51,7 @@ enum Event {
 /// # Errors
 /// What keeps it from starting: a pipe that cannot be made, or another service that reads it.
 pub fn run(settings: &Arc<Settings>) -> Result<(), Error> {
+    report::write_in_background();
     let (events, hear) = sync_channel(QUEUE);
     let mut locks = Vec::new();
     let mut fifos = Vec::new();
@@ -62,19 +67,22 @@ pub fn run(settings: &Arc<Settings>) -> Result<(), Error> {
     std::thread::spawn(move || signals.forever().all(|signal| of_signals.send(Event::Signal(signal)).is_ok()));
     let listeners = fifos.into_iter().map(|fifo| listen(fifo, events.clone())).collect::<Result<Vec<_>, _>>()?;
     let watch = settings.watch.then(Watch::new).transpose().unwrap_or_else(|cause| {
-        report::say(
-            Level::Warning,
-            &format!("unable to watch files: {}; what they say, the next sweep sees", cause.desc()),
-        );
+        let why = match cause {
+            Errno::EMFILE => "sysctl fs.inotify.max_user_instances is too small",
+            cause => cause.desc(),
+        };
+        report::say(Level::Warning, &format!("unable to watch files: {why}; what they say, the next sweep sees"));
         None
     });
     let watch = watch.map(Arc::new);
     let watcher = watch.clone().map(|watch| start_watch(watch, events.clone())).transpose()?;
     let shown: Vec<String> = settings.fifos.iter().map(|path| show_path(path).to_string()).collect();
     report::say(Level::Status, &format!("listening on {}", shown.join(", ")));
-    let mut service = Service::new(settings.clone(), events, watch);
-    service.run(&hear);
-    service.write_status("ended");
+    let mut service = Service::new(settings.clone(), events, watch, locks);
+    // Whoever took the pipe from us reads it, and keeps its status.
+    service.run(&hear)?;
+    // One that could not be given up in time is taken up at the next start.
+    service.write_status(if service.schedule.is_running() { State::Rebuilding } else { State::Ended });
     drop(watcher);
     for (stop, listener) in listeners {
         drop(stop);
@@ -143,6 +151,8 @@ struct Service {
     schedule: Schedule,
     events: SyncSender<Event>,
     watch: Option<Arc<Watch>>,
+    /// Those of the pipes.
+    locks: Vec<FifoLock>,
     /// Tells a running rebuild to give up.
     stop: Arc<AtomicBool>,
     number: u64,
@@ -159,28 +169,43 @@ struct Service {
 }
 
 impl Service {
-    fn new(settings: Arc<Settings>, events: SyncSender<Event>, watch: Option<Arc<Watch>>) -> Service {
+    fn new(
+        settings: Arc<Settings>,
+        events: SyncSender<Event>,
+        watch: Option<Arc<Watch>>,
+        locks: Vec<FifoLock>,
+    ) -> Service {
         let now = Instant::now();
         Service {
             schedule: Schedule::new(now, settings.sweep),
+            owed: status::owed(&settings),
             settings,
             events,
             watch,
+            locks,
             stop: Arc::default(),
             number: 0,
             started: now,
             notice: None,
             heard: 0,
-            owed: Vec::new(),
             cause: String::new(),
             status: Status::default(),
         }
     }
 
-    fn run(&mut self, hear: &Receiver<Event>) {
+    /// Goes on until a signal ends it.
+    ///
+    /// # Errors
+    /// Another service took the pipe.
+    fn run(&mut self, hear: &Receiver<Event>) -> Result<(), Error> {
         let mut ends = None;
+        let mut look_at = Instant::now() + LOOK_EVERY;
         loop {
             let now = Instant::now();
+            if look_at <= now {
+                self.keep_locks()?;
+                look_at = now + LOOK_EVERY;
+            }
             let next = if ends.is_some() { None } else { self.schedule.next() };
             if let Some((due, cause)) = next
                 && due <= now
@@ -189,17 +214,13 @@ impl Service {
                 continue;
             }
             if ends.is_some() && !self.schedule.is_running() {
-                return;
+                return Ok(());
             }
-            let until = ends.or(next.map(|(due, _)| due));
-            let event = match until {
-                Some(until) => hear.recv_timeout(until.saturating_duration_since(now)),
-                None => hear.recv().map_err(|_| RecvTimeoutError::Disconnected),
-            };
-            match event {
+            let due = ends.or(next.map(|(due, _)| due));
+            let until = due.map_or(look_at, |due| due.min(look_at));
+            match hear.recv_timeout(until.saturating_duration_since(now)) {
                 Ok(Event::Heard(heard)) => self.heard(heard),
-                Ok(Event::Changed) => self.schedule.trigger(Instant::now()),
-                Ok(Event::Signal(SIGHUP)) => self.schedule.trigger(Instant::now()),
+                Ok(Event::Changed | Event::Signal(SIGHUP)) => self.trigger(),
                 Ok(Event::Signal(_)) => {
                     // The half of the time for the end of a rebuild, the other half for giving it up.
                     ends.get_or_insert(Instant::now() + LAST_CHANCE / 2);
@@ -209,15 +230,44 @@ impl Service {
                     self.owed = result.as_ref().as_ref().map_or(owed, |done| done.owed.clone());
                     self.end(result.and_then(Done::commands_succeeded), seen);
                 }
-                Err(RecvTimeoutError::Timeout) if ends.is_some() => {
+                Err(RecvTimeoutError::Timeout) if ends.is_some_and(|ends| ends <= Instant::now()) => {
                     if self.stop.swap(true, Ordering::Relaxed) {
-                        return;
+                        return Ok(());
                     }
                     ends = Some(Instant::now() + LAST_CHANCE / 2);
                 }
                 Err(RecvTimeoutError::Timeout) => {}
-                Err(RecvTimeoutError::Disconnected) => return,
+                Err(RecvTimeoutError::Disconnected) => return Ok(()),
             }
+        }
+    }
+
+    /// Takes the locks again when somebody removed their files.
+    fn keep_locks(&mut self) -> Result<(), Error> {
+        let (root, folder) = (&self.settings.layout.root, &self.settings.state);
+        let mut removed = false;
+        for lock in &mut self.locks {
+            match lock.keep(root, folder) {
+                Ok(again) => removed |= again,
+                Err(error @ Error::Io { .. }) => report::say_all(&[Note::warning(format!(
+                    "{error}; somebody removed the lock, and a second service would not be kept from starting"
+                ))]),
+                Err(error) => return Err(error.then("somebody removed the lock that this one held; it ends")),
+            }
+        }
+        if removed {
+            let text = format!("{}: was removed; made again", show_path(&root.path(folder)));
+            report::say_all(&[Note::warning(text)]);
+            self.write_status(self.state());
+        }
+        Ok(())
+    }
+
+    fn trigger(&mut self) {
+        let was_pending = self.schedule.is_triggered();
+        self.schedule.trigger(Instant::now());
+        if self.schedule.is_running() && !was_pending {
+            self.write_status(State::Rebuilding);
         }
     }
 
@@ -225,8 +275,8 @@ impl Service {
         let now = Instant::now();
         match heard {
             Heard::Poke => {}
-            Heard::Remade(note) => report::say(note.level, &note.text),
-            Heard::Lost(note) => return report::say(note.level, &note.text),
+            Heard::Remade(note) => report::say_all(&[note]),
+            Heard::Trouble(note) => return report::say(note.level, &note.text),
             Heard::Notice(notice) => {
                 self.heard += 1;
                 if self.heard <= MAX_LOGGED {
@@ -238,7 +288,7 @@ impl Service {
                 self.notice = Some(notice);
             }
         }
-        self.schedule.trigger(now);
+        self.trigger();
     }
 
     fn start(&mut self, now: Instant, cause: Cause) {
@@ -257,19 +307,29 @@ impl Service {
         let expected: Vec<Expected> = self.schedule.expected().cloned().collect();
         let (settings, events, stop, number) =
             (self.settings.clone(), self.events.clone(), self.stop.clone(), self.number);
+        self.write_status(State::Rebuilding);
         let (watch, owed) = (self.watch.clone(), std::mem::take(&mut self.owed));
         std::thread::spawn(move || {
-            // Before the rebuild reads, so that no change falls between.
-            if let (Some(watch), Ok(wanted)) = (watch, watched(&settings)) {
-                report::say_all(watch.set(&wanted).as_slice());
-            }
             let (head, middle) = (format!("rebuild {number} done"), format!(" cause={story}"));
-            // Looked for before the rebuild reads: what is seen now, it sees too.
-            let seen = if expected.is_empty() { Vec::new() } else { seen(&settings, expected) };
-            let order = Order { head: &head, middle: &middle, commands: true, owed: &owed, stop: &stop };
-            let result = rebuild::rebuild(&settings, &order);
+            let rebuild = || {
+                // Before the rebuild reads, so that no change falls between.
+                if let (Some(watch), Ok(wanted)) = (watch, watched(&settings)) {
+                    report::say_all(watch.set(&wanted).as_slice());
+                }
+                // What is seen now, the rebuild sees too.
+                let seen = if expected.is_empty() { Vec::new() } else { seen(&settings, expected) };
+                let order = Order { head: &head, middle: &middle, commands: true, owed: &owed, stop: &stop };
+                (rebuild::rebuild(&settings, &order), seen)
+            };
+            // A fault of ours must not be the end of all rebuilds.
+            let (result, seen) = catch_unwind(AssertUnwindSafe(rebuild))
+                .unwrap_or_else(|_| (Err(Error::Temporary("a fault in this program".to_owned())), Vec::new()));
             let _ = events.send(Event::Ended(Box::new(result), seen, owed));
         });
+    }
+
+    fn state(&self) -> State {
+        if self.schedule.is_running() { State::Rebuilding } else { State::Idle }
     }
 
     fn end(&mut self, result: Result<Done, Error>, seen: Vec<Expected>) {
@@ -285,15 +345,15 @@ impl Service {
             let text = format!("rebuild {} failed: {error}; next try in {:.1} s", self.number, wait.as_secs_f64());
             report::say(Level::Alert, &text);
         }
-        self.write_status("idle");
+        self.write_status(State::Idle);
     }
 
     /// Keeps the status file, which tells others what the service did.
-    fn write_status(&mut self, state: &str) {
-        let pending = self.schedule.next().is_some_and(|(_, cause)| cause == Cause::Trigger);
+    fn write_status(&mut self, state: State) {
+        let pending = self.schedule.is_triggered();
         let next_sweep = SystemTime::now() + self.schedule.next_sweep().saturating_duration_since(Instant::now());
         let next_sweep = next_sweep.duration_since(SystemTime::UNIX_EPOCH).ok().map(|since| since.as_secs());
-        if let Err(error) = self.status.write(&self.settings, state, pending, next_sweep) {
+        if let Err(error) = self.status.write(&self.settings, state, pending, next_sweep, &self.owed) {
             report::say_all(&[Note::warning(format!("{error}; status tells of an earlier rebuild"))]);
         }
     }

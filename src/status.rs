@@ -1,10 +1,12 @@
-//! The status file, STATE/status.json: what the service did last. It never holds a hash, only counts and names.
+//! The status file, STATE/status.json: what the service did last, and what it still owes when it is started again. It
+//! never holds a hash, only counts and names.
 
+use std::path::PathBuf;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde_json::{Value, json};
 
-use crate::error::Error;
+use crate::error::{Error, show_path};
 use crate::publish;
 use crate::rebuild::{Done, TableDone};
 use crate::settings::Settings;
@@ -44,22 +46,68 @@ impl Status {
         }
     }
 
-    /// Writes the file, mode 0640, in the place of the old one.
+    /// Writes the file, mode 0640, in the place of the old one. `owed` are the files whose change the commands have not
+    /// been told of.
     ///
     /// # Errors
     /// Those of the file system.
-    pub fn write(&self, settings: &Settings, state: &str, pending: bool, next_sweep: Option<u64>) -> Result<(), Error> {
+    pub fn write(
+        &self,
+        settings: &Settings,
+        state: State,
+        pending: bool,
+        next_sweep: Option<u64>,
+        owed: &[PathBuf],
+    ) -> Result<(), Error> {
+        let owed: Vec<String> = owed.iter().map(|path| show_path(path).to_string()).collect();
         let status = json!({
             "version": env!("CARGO_PKG_VERSION"),
-            "state": state,
+            "state": state.word(),
+            "pid": std::process::id(),
             "at": now(),
             "last_rebuild": self.last_rebuild,
             "last_error": self.last_error,
             "pending_triggers": pending,
             "next_sweep": next_sweep,
+            "owed": owed,
         });
         publish::replace(&settings.layout.root, &file(settings), 0o640, format!("{status:#}\n").as_bytes())
     }
+}
+
+/// What the service is doing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum State {
+    /// It waits.
+    Idle,
+    /// A rebuild is running.
+    Rebuilding,
+    /// It has ended.
+    Ended,
+}
+
+impl State {
+    fn word(self) -> &'static str {
+        match self {
+            State::Idle => "idle",
+            State::Rebuilding => "rebuilding",
+            State::Ended => "ended",
+        }
+    }
+}
+
+/// The published files whose change the commands may not have been told of by the service that ran before: what it said
+/// that it owed, and everything when nobody knows, or when it was killed during a rebuild.
+pub fn owed(settings: &Settings) -> Vec<PathBuf> {
+    let published = [&settings.validrcptto, &settings.auth].map(|path| settings.layout.root.path(path));
+    let status: Value =
+        read(settings).ok().flatten().and_then(|file| serde_json::from_slice(&file).ok()).unwrap_or_default();
+    let between = [State::Idle, State::Ended].iter().any(|state| status["state"] == state.word());
+    let named = |path: &PathBuf| {
+        let path = show_path(path).to_string();
+        status["owed"].as_array().is_none_or(|owed| owed.iter().any(|owed| *owed == path))
+    };
+    published.into_iter().filter(|path| !between || named(path)).collect()
 }
 
 fn file(settings: &Settings) -> Vec<u8> {
@@ -74,17 +122,29 @@ fn now() -> u64 {
 /// The status file as it is; `None` when there is none.
 ///
 /// # Errors
-/// It cannot be read.
+/// It cannot be read, or it is no status file.
 pub fn read(settings: &Settings) -> Result<Option<Vec<u8>>, Error> {
     let root = &settings.layout.root;
-    root.read(&file(settings)).map_err(|cause| Error::io("read", &root.path(&file(settings)), cause))
+    let path = root.path(&file(settings));
+    let image = root.read(&file(settings)).map_err(|cause| Error::io("read", &path, cause))?;
+    if image.as_ref().is_some_and(|image| describe(image, true).is_none()) {
+        return Err(Error::malformed(&path, None, "not what the service writes; it is made anew at its next rebuild"));
+    }
+    Ok(image)
 }
 
-/// The status file in words; `None` when it is no status file.
-pub fn describe(file: &[u8]) -> Option<String> {
+/// The status file in words, of a service that is `alive` or not; `None` when it is no status file.
+pub fn describe(file: &[u8], alive: bool) -> Option<String> {
     let status: Value = serde_json::from_slice(file).ok()?;
+    let state = status["state"].as_str()?;
     let ago = |value: &Value| Some(now().saturating_sub(value.get("at")?.as_u64()?));
     let mut text = String::new();
+    if alive && state == State::Rebuilding.word() {
+        text += &format!("a rebuild has been running for {} s\n", ago(&status)?);
+    }
+    if alive && status["pending_triggers"] == true {
+        text += "triggers wait for the next rebuild\n";
+    }
     let rebuild = &status["last_rebuild"];
     if let Some(ago) = ago(rebuild) {
         let table = |name: &str| {
@@ -105,7 +165,11 @@ pub fn describe(file: &[u8]) -> Option<String> {
     if let Some(ago) = ago(error) {
         text += &format!("last error: rebuild {}, {ago} s ago: {}\n", error["number"], error["error"].as_str()?);
     }
-    if let Some(sweep) = status["next_sweep"].as_u64() {
+    let owed: Vec<&str> = status["owed"].as_array()?.iter().filter_map(Value::as_str).collect();
+    if !owed.is_empty() {
+        text += &format!("the commands of --after have not been told of {}\n", owed.join(", "));
+    }
+    if let Some(sweep) = status["next_sweep"].as_u64().filter(|_| alive) {
         text += &format!("next sweep: in {} s\n", sweep.saturating_sub(now()));
     }
     Some(text)

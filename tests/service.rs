@@ -201,18 +201,18 @@ fn a_pipe_that_vanishes_or_is_replaced_is_made_again_and_that_is_a_trigger() {
     let aside = service.host.path("/tmp/squatter");
     let squat = || fs::rename(&aside, &fifo).unwrap();
     remade("vanished", "had vanished; made again", &|| fs::remove_file(&fifo).unwrap());
-    remade("file", "was replaced by the pipe", &|| {
+    remade("file", "a file of uid", &|| {
         fs::write(&aside, "squatted").unwrap();
         squat();
     });
     let victim = service.host.path("/etc/passwd");
     let before = fs::read(&victim).unwrap();
-    remade("link", "was replaced by the pipe", &|| {
+    remade("link", "a symbolic link of uid", &|| {
         std::os::unix::fs::symlink(&victim, &aside).unwrap();
         squat();
     });
     assert!(before == fs::read(&victim).unwrap());
-    remade("fifo", "had vanished; made again", &|| {
+    remade("fifo", "was replaced by another one; taken", &|| {
         // Of our own uid: it is taken as it is, its mode mended.
         nix::unistd::mkfifo(&aside, nix::sys::stat::Mode::S_IRUSR).unwrap();
         squat();
@@ -540,4 +540,193 @@ fn the_onchange_script_is_safe_in_every_shell_whatever_it_is_told() {
         assert!(start.elapsed() < Duration::from_secs(5), "{shell}: it waited");
         fs::remove_file(&fifo).unwrap();
     }
+}
+
+#[test]
+fn a_log_that_nobody_reads_stops_neither_the_rebuilds_nor_the_end() {
+    let host = MailHost::sample();
+    host.folder("/tmp").mode("/tmp", 0o1777);
+    let (reader, mut writer) = std::io::pipe().unwrap();
+    nix::fcntl::fcntl(&writer, nix::fcntl::FcntlArg::F_SETFL(nix::fcntl::OFlag::O_NONBLOCK)).unwrap();
+    while writer.write(&[b'x'; 4096]).is_ok() {}
+    nix::fcntl::fcntl(&writer, nix::fcntl::FcntlArg::F_SETFL(nix::fcntl::OFlag::empty())).unwrap();
+    let child = host.command(&["run", "--no-watch"]).stderr(writer).spawn().unwrap();
+    let mut service = Service { host, child, log: channel().1 };
+    service.wait_for_answer("ann@example.com", "accept");
+    service.add_alias("unlogged");
+    service.trigger(&[]);
+    service.wait_for_answer("unlogged@example.com", "accept");
+    let start = Instant::now();
+    assert_eq!(service.end(), 0);
+    assert!(start.elapsed() < Duration::from_secs(6), "{:?}", start.elapsed());
+    drop(reader);
+}
+
+#[test]
+fn a_lock_that_somebody_removed_is_taken_again_and_of_two_services_one_ends() {
+    let mut service = Service::sample();
+    let state = service.host.path("/run/qmail-updater");
+    fs::remove_dir_all(&state).unwrap();
+    service.wait_for("run/qmail-updater: was removed; made again");
+    let answer = service.host.run(&["run"]);
+    assert!(answer.code == 111 && answer.stderr.contains("another service reads this pipe"), "{}", answer.stderr);
+    // Removed, and taken by another before the first one looked.
+    service.add_alias("taken");
+    fs::remove_dir_all(&state).unwrap();
+    let other = service.host.command(&["run", "--no-watch"]).stderr(Stdio::null()).spawn().unwrap();
+    service.wait_for("fatal: ");
+    assert_eq!(service.child.wait().unwrap().code(), Some(111));
+    service.child = other;
+    service.wait_for_answer("taken@example.com", "accept");
+    assert!(service.fifo().exists(), "the pipe is the other's now");
+    assert_eq!(service.end(), 0);
+}
+
+/// The status file.
+fn status_of(host: &MailHost) -> serde_json::Value {
+    serde_json::from_slice(&fs::read(host.path("/run/qmail-updater/status.json")).unwrap_or_default())
+        .unwrap_or_default()
+}
+
+#[test]
+fn status_tells_of_a_running_rebuild_and_a_garbled_file_is_not_printed() {
+    let service = Service::sample();
+    let host = &service.host;
+    nix::unistd::mkfifo(&host.path("/tmp/gate"), nix::sys::stat::Mode::S_IRWXU).unwrap();
+    let gate = host.path("/tmp/gate").display().to_string();
+    script(host, "/var/qmail/bin/qmail-newu", &format!("echo waiting; read line <{gate}; rm -f \"$0\""));
+    service.trigger(&["setdefault", "x"]);
+    service.wait_for("qmail-newu: waiting");
+    assert_eq!(status_of(host)["state"], "rebuilding");
+    service.trigger(&["setdefault", "meanwhile"]);
+    service.wait_for("heard setdefault:meanwhile");
+    let start = Instant::now();
+    while status_of(host)["pending_triggers"] != true {
+        assert!(start.elapsed() < PATIENCE, "{}", status_of(host));
+    }
+    let text = host.run(&["status"]).stdout;
+    assert!(text.contains("a rebuild has been running for ") && text.contains("triggers wait"), "{text}");
+    shell(&format!("echo go >{gate}"));
+    service.wait_for("cause=setdefault:meanwhile");
+    let start = Instant::now();
+    while status_of(host)["state"] != "idle" || status_of(host)["pending_triggers"] != false {
+        assert!(start.elapsed() < PATIENCE, "{}", status_of(host));
+    }
+    host.write("/run/qmail-updater/status.json", "\x1b[2J{");
+    for arguments in [&["status"][..], &["status", "--json"]] {
+        let answer = host.run(arguments);
+        assert!(answer.code == 100 && !answer.stdout.contains('\x1b'), "{answer:?}");
+        assert!(answer.stderr.contains("status.json: not what the service writes"), "{}", answer.stderr);
+    }
+}
+
+#[test]
+fn what_a_command_was_not_told_survives_the_service() {
+    let host = MailHost::sample();
+    script(&host, "/etc/push", "echo \"$QMAIL_UPDATER_CHANGED\" >>told; test -e well");
+    let arguments = ["--no-watch", "--after", "/etc/push"];
+    let mut service = Service::start(host, &arguments);
+    service.wait_for("rebuild 1 failed: 1 commands failed");
+    assert_eq!(service.end(), 0);
+    let told = || fs::read_to_string(service.host.path("/var/qmail/told")).unwrap();
+    let both = told().lines().next().unwrap().to_owned();
+    assert_eq!(both.matches("cdb").count(), 2, "{both}");
+    let owed: Vec<String> = serde_json::from_value(status_of(&service.host)["owed"].clone()).unwrap();
+    assert_eq!(owed.join(":"), both);
+    service.host.write("/var/qmail/well", "").remove("/var/qmail/told");
+    // The tables do not change any more; it is told all the same, once.
+    let again = |host: &MailHost, kill: bool| {
+        let arguments: Vec<&str> = ["run"].into_iter().chain(arguments).collect();
+        let mut child = host.command(&arguments).stderr(Stdio::null()).spawn().unwrap();
+        let start = Instant::now();
+        while status_of(host)["state"] != "idle" || status_of(host)["pid"] != child.id() {
+            assert!(start.elapsed() < PATIENCE, "{}", status_of(host));
+        }
+        let pid = nix::unistd::Pid::from_raw(i32::try_from(child.id()).unwrap());
+        let signal = if kill { nix::sys::signal::Signal::SIGKILL } else { nix::sys::signal::Signal::SIGTERM };
+        nix::sys::signal::kill(pid, signal).unwrap();
+        child.wait().unwrap();
+    };
+    again(&service.host, false);
+    assert_eq!(told(), format!("{both}\n"));
+    again(&service.host, true);
+    assert_eq!(told(), format!("{both}\n"), "what was done is not done again");
+    // Killed in the middle of a rebuild, or the file gone with a boot: nobody knows, so all is told.
+    let file = service.host.path("/run/qmail-updater/status.json");
+    let text = fs::read_to_string(&file).unwrap().replace("\"idle\"", "\"rebuilding\"");
+    fs::write(&file, text).unwrap();
+    again(&service.host, false);
+    fs::remove_file(&file).unwrap();
+    again(&service.host, false);
+    assert_eq!(told(), format!("{both}\n{both}\n{both}\n"));
+}
+
+#[test]
+fn too_few_watches_are_told_and_cost_only_time() {
+    // In a user namespace of its own the limits are our own too.
+    let limited = |limit: &str, value: u32| {
+        let host = MailHost::sample();
+        host.folder("/tmp").mode("/tmp", 0o1777);
+        let mut command = Command::new("unshare");
+        let run = host.command(&["run", "--sweep", "1"]);
+        command.args(["--user", "--map-root-user", "sh", "-c"]);
+        command.arg(format!("echo {value} >/proc/sys/user/{limit} && exec \"$0\" \"$@\""));
+        command.arg(run.get_program()).args(run.get_args());
+        command.envs(run.get_envs().filter_map(|(name, value)| Some((name, value?))));
+        let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
+        let lines = BufReader::new(child.stderr.take().unwrap()).lines();
+        let (say, log) = channel();
+        std::thread::spawn(move || lines.map_while(Result::ok).try_for_each(|line| say.send(line)));
+        Service { host, child, log }
+    };
+    if !Command::new("unshare")
+        .args(["--user", "--map-root-user", "true"])
+        .status()
+        .is_ok_and(|status| status.success())
+    {
+        return skip("too few watches", "user namespaces are not allowed");
+    }
+    let service = limited("max_inotify_instances", 0);
+    service.wait_for("warning: unable to watch files: sysctl fs.inotify.max_user_instances is too small");
+    service.wait_for("update-qmail: unable to watch it: sysctl fs.inotify.max_user_instances is too small");
+    service.add_alias("swept");
+    service.wait_for_answer("swept@example.com", "accept");
+    service.add_alias("poked");
+    shell(&format!("touch {}", service.fifo().display()));
+    service.wait_for_answer("poked@example.com", "accept");
+    drop(service);
+    let service = limited("max_inotify_watches", 3);
+    service.wait_for("warning: the system allows too few watches (sysctl fs.inotify.max_user_watches)");
+    service.add_alias("swept");
+    service.wait_for_answer("swept@example.com", "accept");
+}
+
+#[test]
+fn an_idle_service_costs_next_to_nothing() {
+    const IDLE: Duration = Duration::from_secs(20);
+    let service = Service::start(MailHost::sample(), &[]);
+    let pid = service.child.id();
+    let cpu = || -> u64 {
+        let tasks = fs::read_dir(format!("/proc/{pid}/task")).unwrap();
+        // Nanoseconds on a processor: proc(5).
+        let of = |text: String| text.split(' ').next().unwrap().parse::<u64>().unwrap();
+        tasks.map(|task| of(fs::read_to_string(task.unwrap().path().join("schedstat")).unwrap())).sum()
+    };
+    let field = |file: &str, name: &str| {
+        let text = fs::read_to_string(format!("/proc/{pid}/{file}")).unwrap();
+        let value = text.lines().find_map(|line| line.strip_prefix(name)).unwrap().trim().trim_end_matches(" kB");
+        value.parse::<u64>().unwrap()
+    };
+    let start = Instant::now();
+    while status_of(&service.host)["state"] != "idle" {
+        assert!(start.elapsed() < PATIENCE);
+    }
+    let (before, wrote) = (cpu(), field("io", "wchar:"));
+    // Nothing can be awaited: that nothing happens is what is tested.
+    std::thread::sleep(IDLE);
+    let spent = Duration::from_nanos(cpu() - before);
+    println!("idle for {IDLE:?}: {spent:?}, {} KiB", field("status", "VmHWM:"));
+    assert!(spent < Duration::from_millis(10) / 3, "{spent:?} in {IDLE:?}");
+    assert_eq!(field("io", "wchar:"), wrote);
+    assert!(field("status", "VmHWM:") < 15 * 1024);
 }

@@ -5,14 +5,17 @@ use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io::{self, Read};
 use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
+use nix::errno::Errno;
 use nix::fcntl::{OFlag, open};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
 use nix::sys::stat::Mode;
 use nix::unistd::{geteuid, mkfifo};
+use tempfile::Builder;
 
 use super::notice::{MAX_LINE, Notice};
 use crate::error::{Error, show_path};
@@ -22,6 +25,8 @@ use crate::report::Note;
 const MODE: u32 = 0o622;
 /// How many notices are heard at once; more are one poke.
 const MAX_NOTICES: usize = 64;
+/// How many random letters and digits a name of ours holds.
+const RANDOM: usize = 6;
 /// How often the name is looked at, in milliseconds.
 const LOOK_EVERY: u16 = 4_000;
 
@@ -34,8 +39,8 @@ pub enum Heard {
     Poke,
     /// The pipe was lost, and made again.
     Remade(Note),
-    /// The pipe was lost, and cannot be made again for now.
-    Lost(Note),
+    /// The pipe was lost and cannot be made again for now, or some triggers on it cannot be heard.
+    Trouble(Note),
 }
 
 /// A named pipe that we made or found, open for reading.
@@ -46,6 +51,8 @@ pub struct Fifo {
     watch: Option<Inotify>,
     /// Whether it was said that the pipe cannot be made again.
     lost_said: bool,
+    /// Whether it was said that the pipe cannot be watched.
+    unwatched_said: bool,
     /// The beginning of a line whose end has not come yet; `None` in a line that is too long to be one.
     line: Option<Vec<u8>>,
 }
@@ -58,6 +65,7 @@ impl Fifo {
     /// put it.
     pub fn make(path: &Path) -> Result<(Fifo, Option<Note>), Error> {
         let failed = |cause: io::Error| Error::io("make the pipe", path, cause);
+        remove_litter(path);
         let note = match fs::symlink_metadata(path) {
             Ok(meta) if meta.file_type().is_fifo() && meta.uid() == geteuid().as_raw() => {
                 let reader = open_reader(path).map_err(failed)?;
@@ -70,19 +78,15 @@ impl Fifo {
             Err(cause) if cause.kind() == io::ErrorKind::NotFound => None,
             Err(cause) => return Err(failed(cause)),
         };
-        let temporary = temporary_name(path);
-        let made = || -> io::Result<File> {
-            let _ = fs::remove_file(&temporary);
-            mkfifo(&temporary, Mode::S_IRUSR | Mode::S_IWUSR)?;
-            let reader = open_reader(&temporary)?;
+        // A random name: nobody can have put anything there.
+        let folder = path.parent().unwrap_or(Path::new("/"));
+        let made = Builder::new().prefix(&temporary_prefix(path)).rand_bytes(RANDOM).make_in(folder, |temporary| {
+            mkfifo(temporary, Mode::S_IRUSR | Mode::S_IWUSR)?;
+            let reader = open_reader(temporary)?;
             reader.set_permissions(fs::Permissions::from_mode(MODE))?;
-            fs::rename(&temporary, path)?;
             Ok(reader)
-        };
-        let reader = made().map_err(|cause| {
-            let _ = fs::remove_file(&temporary);
-            failed(cause)
-        })?;
+        });
+        let reader = made.and_then(|made| made.persist(path).map_err(|failed| failed.error)).map_err(failed)?;
         Fifo::of(path, reader).map_err(failed).map(|fifo| (fifo, note))
     }
 
@@ -97,15 +101,30 @@ impl Fifo {
             id: (meta.dev(), meta.ino()),
             watch: None,
             lost_said: false,
+            unwatched_said: false,
             line: Some(Vec::new()),
         };
-        // A writer that keeps it open hides the others' closing, and busybox touch only sets its times.
         // Where the system allows no more watches, the pipe itself still works.
-        let events = AddWatchFlags::IN_ATTRIB | AddWatchFlags::IN_CLOSE_WRITE | AddWatchFlags::IN_DONT_FOLLOW;
-        fifo.watch = Inotify::init(InitFlags::IN_NONBLOCK | InitFlags::IN_CLOEXEC)
-            .ok()
-            .filter(|watch| watch.add_watch(path, events).is_ok() && !fifo.is_lost());
+        let _ = fifo.watch();
         Ok(fifo)
+    }
+
+    /// Watches the inode: a writer that keeps the pipe open hides the others' closing, and busybox touch only sets its
+    /// times. The error is the name of the limit that is met, or the cause.
+    fn watch(&mut self) -> Result<(), &'static str> {
+        let cause = |cause: Errno| match cause {
+            Errno::EMFILE => "sysctl fs.inotify.max_user_instances is too small",
+            Errno::ENOSPC => "sysctl fs.inotify.max_user_watches is too small",
+            cause => cause.desc(),
+        };
+        let events = AddWatchFlags::IN_ATTRIB | AddWatchFlags::IN_CLOSE_WRITE | AddWatchFlags::IN_DONT_FOLLOW;
+        let watch = Inotify::init(InitFlags::IN_NONBLOCK | InitFlags::IN_CLOEXEC).map_err(cause)?;
+        watch.add_watch(&self.path, events).map_err(cause)?;
+        // What is watched is what stands there now; another pipe is made again anyway.
+        if !self.is_lost() {
+            self.watch = Some(watch);
+        }
+        Ok(())
     }
 
     /// Whether another thing, or nothing, stands at the path.
@@ -128,6 +147,17 @@ impl Fifo {
                 self = self.make_again(hear);
             } else if self.reader.metadata().is_ok_and(|meta| meta.mode() & 0o7777 != MODE) {
                 let _ = self.reader.set_permissions(fs::Permissions::from_mode(MODE));
+            }
+            if self.watch.is_none()
+                && !self.is_lost()
+                && let Err(cause) = self.watch()
+                && !std::mem::replace(&mut self.unwatched_said, true)
+            {
+                let text = format!(
+                    "{}: unable to watch it: {cause}; while a writer keeps it open, a touch is seen at the next sweep",
+                    show_path(&self.path)
+                );
+                hear(Heard::Trouble(Note::warning(text)));
             }
             // A hung-up end that cannot be opened again would be ready for ever.
             if std::mem::take(&mut blind) || self.is_lost() {
@@ -179,17 +209,18 @@ impl Fifo {
     }
 
     fn make_again(mut self, hear: &mut dyn FnMut(Heard)) -> Fifo {
-        let shown = show_path(&self.path).to_string();
+        let had_vanished = fs::symlink_metadata(&self.path).is_err();
         match Fifo::make(&self.path) {
             Ok((fifo, note)) => {
-                let text = note.map_or_else(|| format!("{shown}: had vanished; made again"), |note| note.text);
-                hear(Heard::Remade(Note::warning(text)));
+                let how = if had_vanished { "had vanished; made again" } else { "was replaced by another one; taken" };
+                let note = note.unwrap_or_else(|| Note::warning(format!("{}: {how}", show_path(&self.path))));
+                hear(Heard::Remade(note));
                 fifo
             }
             Err(error) => {
                 if !self.lost_said {
                     let text = format!("{error}; nobody can trigger a rebuild until it can be made");
-                    hear(Heard::Lost(Note::alert(text)));
+                    hear(Heard::Trouble(Note::alert(text)));
                 }
                 self.lost_said = true;
                 self
@@ -252,12 +283,28 @@ fn open_reader(path: &Path) -> io::Result<File> {
     Ok(File::from(open(path, flags, Mode::empty())?))
 }
 
-/// A name beside the pipe's own.
-fn temporary_name(path: &Path) -> PathBuf {
+/// What a name beside the pipe's own begins with.
+fn temporary_prefix(path: &Path) -> OsString {
     let mut name = OsString::from(".");
     name.push(path.file_name().unwrap_or_default());
-    name.push(format!(".{}", std::process::id()));
-    path.with_file_name(name)
+    name.push(".");
+    name
+}
+
+/// Removes what a service that was killed left beside the pipe. Only pipes of our own: nobody else can make one.
+fn remove_litter(path: &Path) {
+    let Some(entries) = path.parent().and_then(|folder| fs::read_dir(folder).ok()) else { return };
+    let prefix = temporary_prefix(path);
+    for entry in entries.flatten() {
+        let name = entry.file_name();
+        let random = name.as_bytes().strip_prefix(prefix.as_bytes());
+        let is_ours = |meta: fs::Metadata| meta.file_type().is_fifo() && meta.uid() == geteuid().as_raw();
+        if random.is_some_and(|random| random.len() == RANDOM && random.iter().all(u8::is_ascii_alphanumeric))
+            && entry.metadata().is_ok_and(is_ours)
+        {
+            let _ = fs::remove_file(entry.path());
+        }
+    }
 }
 
 /// Makes room for the pipe in a sticky folder that everybody may write, where anybody can have put anything. What stands
@@ -271,12 +318,22 @@ fn put_aside(path: &Path, meta: &fs::Metadata) -> Result<Note, Error> {
             show_path(path)
         )));
     }
-    let what = if meta.is_dir() { "a folder" } else { "something else" };
+    let kind = meta.file_type();
+    let kinds = [
+        (kind.is_dir(), "a folder"),
+        (kind.is_file(), "a file"),
+        (kind.is_symlink(), "a symbolic link"),
+        (kind.is_fifo(), "a pipe"),
+        (kind.is_socket(), "a socket"),
+    ];
+    let what = kinds.into_iter().find_map(|(is, what)| is.then_some(what)).unwrap_or("a device");
     let uid = meta.uid();
     if meta.is_dir() {
-        let mut aside = path.as_os_str().to_owned();
-        aside.push(format!(".aside.{}", std::process::id()));
-        fs::rename(path, &aside).map_err(failed)?;
+        let mut prefix = path.file_name().unwrap_or_default().to_owned();
+        prefix.push(".aside.");
+        let folder = path.parent().unwrap_or(Path::new("/"));
+        let aside = Builder::new().prefix(&prefix).rand_bytes(RANDOM).make_in(folder, |aside| fs::rename(path, aside));
+        aside.and_then(|aside| aside.keep().map_err(|failed| failed.error)).map_err(failed)?;
     }
     Ok(Note::warning(format!("{}: {what} of uid {uid} stood there and was replaced by the pipe", show_path(path))))
 }

@@ -161,6 +161,11 @@ impl Schedule {
         self.last_start + self.sweep
     }
 
+    /// Whether a trigger waits for its rebuild.
+    pub fn is_triggered(&self) -> bool {
+        self.triggered.is_some()
+    }
+
     /// Whether a rebuild is running.
     pub fn is_running(&self) -> bool {
         self.running.is_some()

@@ -31,6 +31,7 @@ pub struct MailHost {
 }
 
 /// What a command answered.
+#[derive(Debug)]
 pub struct Answer {
     pub code: i32,
     pub stdout: String,
