@@ -7,6 +7,7 @@ use std::os::unix::ffi::OsStrExt;
 
 use crate::cdb;
 use crate::cli::{Format, Table};
+use crate::confine;
 use crate::delivery::{Delivery, Trail, deliver};
 use crate::error::{Error, show_path};
 use crate::lock;
@@ -223,6 +224,7 @@ impl Published {
         let target = settings.recipients_target()?.0;
         let image = target
             .open()
+            .and_then(|published| published.read())
             .map_err(|cause| Error::io("read", &target.name, cause).then("qmail-smtpd answers 421 to every client"))?;
         if let Err(corrupt) = cdb::Reader::new(&image).and_then(|cdb| cdb.check()) {
             let text =
@@ -263,10 +265,11 @@ pub fn explain(settings: &Settings, addresses: &[std::ffi::OsString]) -> Result<
     let mut notes = Vec::new();
     let host = read_host(settings, &mut notes)?;
     report::say_all(&notes);
-    let homes = HomeReader::new(&host, settings);
+    let logins = settings.logins_target()?.0.open().ok();
+    let homes = HomeReader::new(&host, logins.as_ref(), settings.threads);
     let published = Published::open(settings);
-    let mut out = io::stdout().lock();
-    let mut print = |number: usize, address: &[u8]| -> io::Result<()> {
+    let print = |number: usize, address: &[u8]| -> io::Result<()> {
+        let mut out = io::stdout().lock();
         if number > 0 {
             writeln!(out)?;
         }
@@ -296,5 +299,8 @@ pub fn explain(settings: &Settings, addresses: &[std::ffi::OsString]) -> Result<
         }
         writeln!(out, "{}", delivery.verdict)
     };
-    written(addresses.iter().enumerate().try_for_each(|(number, address)| print(number, address.as_bytes())))
+    let print_all = || addresses.iter().enumerate().try_for_each(|(number, address)| print(number, address.as_bytes()));
+    let (result, unconfined) = confine::within(&confine::folders(&settings.layout.root, host.homes()), print_all)?;
+    report::say_all(unconfined.as_slice());
+    written(result)
 }

@@ -105,6 +105,14 @@ pub struct Options {
     /// Run FILE after a rebuild that changed a table; may be given again
     #[arg(long, global = true, value_name = "FILE", env = "QMAIL_UPDATER_AFTER")]
     pub after: Vec<OsString>,
+    /// Read no file longer than MIB mebibytes; what it governs is kept as published
+    #[arg(long, global = true, value_name = "MIB", env = "QMAIL_UPDATER_MAX_FILE", default_value = "1024")]
+    #[arg(value_parser = clap::value_parser!(u32).range(1..))]
+    pub max_file: u32,
+    /// Read no home with more than N .qmail files; what it governs is kept as published
+    #[arg(long, global = true, value_name = "N", env = "QMAIL_UPDATER_MAX_NAMES", default_value = "200000")]
+    #[arg(value_parser = clap::value_parser!(u32).range(1..))]
+    pub max_names: u32,
     /// Threads that read the homes [default: as useful]
     #[arg(long, global = true, value_name = "N", env = "QMAIL_UPDATER_THREADS")]
     #[arg(value_parser = clap::value_parser!(u16).range(1..=256))]

@@ -26,13 +26,14 @@
 //! | [`cdb`] | the file format, both ways | |
 //! | [`publish`] | atomic replacement: the only writer of published files | cdb error root |
 //! | [`lock`] | one rebuild at a time | error root |
+//! | [`confine`] | Landlock: what reads the homes can do nothing else | error report root |
 //! | [`commands`] | the only spawner | error report text |
 //! | [`follow_up`] | what follows a rebuild: qmail-newu, qmail-newmrh, the administrator's commands | commands error host report settings |
-//! | [`rebuild`] | the story of one rebuild | cdb commands error follow_up host lock logins publish recipients report settings text |
+//! | [`rebuild`] | the story of one rebuild | cdb commands confine error follow_up host lock logins publish recipients report settings text |
 //! | [`status`] | the status file | error publish rebuild settings |
-//! | [`answers`] | list, lookup, explain, status: the only printers to standard output | cdb cli delivery error lock logins rebuild recipients report settings smtpd status text |
+//! | [`answers`] | list, lookup, explain, status: the only printers to standard output | cdb cli confine delivery error lock logins rebuild recipients report settings smtpd status text |
 //! | [`trigger`] | what makes the service rebuild: pipe, notices, schedule | error report text |
-//! | [`service`] | the threads and the loop | error host lock rebuild report settings status trigger |
+//! | [`service`] | the threads and the loop | confine error host lock rebuild report settings status trigger |
 //! | [`report`] | every log line: the only printer to standard error | error text |
 //! | [`error`] | what failed, doing what, to which file | text |
 //! | [`text`] | bytes as people read them | |
@@ -46,6 +47,7 @@ pub mod answers;
 pub mod cdb;
 pub mod cli;
 pub mod commands;
+pub mod confine;
 pub mod delivery;
 pub mod error;
 pub mod follow_up;

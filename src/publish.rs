@@ -4,7 +4,7 @@
 use std::fs::{self, File};
 use std::io::{self, Read};
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::os::unix::fs::{FileExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use nix::unistd::{Gid, Uid, fchown, geteuid};
@@ -104,17 +104,17 @@ impl Target {
         self.real == other.real
     }
 
-    /// The content that is published now.
+    /// Opens the file that is published now, to be read later, and by somebody who may not open it.
     ///
     /// # Errors
-    /// Those of open(2) and read(2).
-    pub fn open(&self) -> io::Result<Vec<u8>> {
-        fs::read(&self.real)
+    /// Those of open(2).
+    pub fn open(&self) -> io::Result<Published> {
+        File::open(&self.real).map(Published)
     }
 
     /// The content that is published now; `None` when there is none, or it cannot be read.
     pub fn read(&self) -> Option<Vec<u8>> {
-        self.open().ok()
+        self.open().and_then(|published| published.read()).ok()
     }
 
     /// The owner of the file that is published now.
@@ -164,6 +164,22 @@ impl Target {
             }
         }
         Ok(())
+    }
+}
+
+/// A published file, open for reading; once it is replaced, still the old one.
+#[derive(Debug)]
+pub struct Published(File);
+
+impl Published {
+    /// Its content.
+    ///
+    /// # Errors
+    /// Those of read(2).
+    pub fn read(&self) -> io::Result<Vec<u8>> {
+        let mut content = vec![0; usize::try_from(self.0.metadata()?.len()).unwrap_or(usize::MAX)];
+        self.0.read_exact_at(&mut content, 0)?;
+        Ok(content)
     }
 }
 

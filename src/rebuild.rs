@@ -1,7 +1,7 @@
 //! The story of one rebuild, on one page: lock, read the host, build the tables home by home, publish, report.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
@@ -10,6 +10,7 @@ use rayon::prelude::*;
 
 use crate::cdb;
 use crate::commands;
+use crate::confine;
 use crate::error::{Error, show_path};
 use crate::follow_up;
 use crate::host::accounts::{Accounts, Sources, read_shadow};
@@ -17,7 +18,7 @@ use crate::host::vpopmail::{ABSENT, Mailboxes};
 use crate::host::{Home, HomeState, Homes, Host};
 use crate::lock;
 use crate::logins::{Login, Policy};
-use crate::publish::{Look, Ready, Staged, Target};
+use crate::publish::{Look, Published, Ready, Staged, Target};
 use crate::recipients::{self, Answers, Plan, Recipient, Tables, Unit};
 use crate::report::{self, Level, Note, Progress};
 use crate::settings::Settings;
@@ -237,35 +238,83 @@ pub fn read_host(settings: &Settings, notes: &mut Vec<Note>) -> Result<Host, Err
 }
 
 /// Builds both tables into the sink, home by home. The same sources give the same records in the same order, whatever
-/// the number of threads.
+/// the number of threads. What reads the homes, and calls the sink, is confined to them.
 ///
 /// # Errors
 /// What stops a rebuild, and those of the sink.
-pub fn build(settings: &Settings, sink: &mut dyn Sink) -> Result<Built, Error> {
+pub fn build(settings: &Settings, sink: &mut (dyn Sink + Send)) -> Result<Built, Error> {
     let mut notes = Vec::new();
     let host = read_host(settings, &mut notes)?;
     let variables = host.read_authvars()?;
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs());
+    let hashes = settings.auth_system_users.then(|| read_shadow(&settings.layout.root, now / 86_400)).transpose()?;
     let policy = Policy::new(&host, &variables, now);
     let plan = Plan::new(&host);
-    let homes = HomeReader::new(&host, settings);
+    let published = Old::open(settings)?;
+    let folders = confine::folders(&host.layout.root, plan.units.iter().filter_map(|unit| unit.home));
+    let confined = || -> Result<(Unread, recipients::Outcome), Error> {
+        let homes = HomeReader::new(&host, published.logins.as_ref(), settings.threads);
+        let mut tables = Tables::new(&plan);
+        let (mut unread, mut bare) = ask_all(settings, &plan, &policy, &homes, &mut tables, sink)?;
+        let image = if tables.is_doubtful() {
+            read_whole(settings, &settings.validrcptto, &published.recipients)
+        } else {
+            None
+        };
+        let cdb = image.as_deref().and_then(|image| cdb::Reader::new(image).ok());
+        let outcome = tables.finish(&homes, cdb, &mut |recipient| sink.recipient(recipient))?;
+        if !unread.domains.is_empty() {
+            let image = read_whole(settings, &settings.auth, &published.logins);
+            for login in unread.keep_logins(image.as_deref(), &policy) {
+                bare.insert(login.key.clone());
+                sink.login(login)?;
+            }
+        }
+        let users = host.accounts.accepted.keys().filter(|name| !bare.contains(*name));
+        let hash_of = |name: &Vec<u8>| hashes.as_ref()?.get(name);
+        for login in users.filter_map(|name| policy.system_user(name, hash_of(name)?)) {
+            sink.login(login)?;
+        }
+        Ok((unread, outcome))
+    };
+    let (result, unconfined) = confine::within(&folders, confined)?;
+    let (unread, outcome) = result?;
+    notes.extend(unconfined);
+    notes.extend(unread.alerts(&host, &outcome));
+    notes.extend(unread.notes);
+    notes.extend(outcome.notes);
+    let next_expiry = policy.next_expiry();
+    let (assign_behind, morercpthosts_behind) =
+        (host.assignments.behind.clone(), host.control.morercpthosts_behind.clone());
+    Ok(Built { notes, next_expiry, assign_behind, morercpthosts_behind })
+}
+
+/// Asks every unit, and hands the records of the domains that are complete to the sink. What could not be read and the
+/// bare logins are the answer.
+fn ask_all(
+    settings: &Settings,
+    plan: &Plan<'_>,
+    policy: &Policy<'_>,
+    homes: &HomeReader<'_>,
+    tables: &mut Tables<'_>,
+    sink: &mut dyn Sink,
+) -> Result<(Unread, HashSet<Vec<u8>>), Error> {
     let pool = rayon::ThreadPoolBuilder::new()
         .num_threads(settings.threads)
         .build()
         .map_err(|cause| Error::Temporary(format!("unable to start {} threads: {cause}", settings.threads)))?;
     let progress = Progress::new(plan.units.len());
-    let mut tables = Tables::new(&plan);
     let mut unread = Unread::default();
     let mut bare = HashSet::new();
     // A batch is asked in parallel and added in order: what is in memory stays bounded.
     let batch = settings.threads * 32;
     for (number, units) in plan.units.chunks(batch).enumerate() {
-        let asked: Vec<Asked> =
-            pool.install(|| units.par_iter().map(|unit| ask(&plan, &policy, unit, &homes)).collect());
+        let asked: Vec<Asked> = pool.install(|| units.par_iter().map(|unit| ask(plan, policy, unit, homes)).collect());
         for (index, asked) in asked.into_iter().enumerate() {
             tables.add(number * batch + index, asked.answers, &mut |recipient| sink.recipient(recipient))?;
             unread.causes.extend(asked.trouble);
             unread.domains.extend(asked.unread_domains);
+            unread.notes.extend(asked.notes);
             for login in asked.logins {
                 if !login.key.contains(&b'@') {
                     bare.insert(login.key.clone());
@@ -275,27 +324,20 @@ pub fn build(settings: &Settings, sink: &mut dyn Sink) -> Result<Built, Error> {
         }
         progress.advance(units.len());
     }
-    let published = if tables.is_doubtful() { settings.recipients_target()?.0.read() } else { None };
-    let published =
-        published.as_deref().and_then(|image| whole(image, &settings.layout.root.path(&settings.validrcptto)));
-    let outcome = tables.finish(&homes, published, &mut |recipient| sink.recipient(recipient))?;
-    for login in unread.keep_logins(settings, &policy)? {
-        bare.insert(login.key.clone());
-        sink.login(login)?;
+    Ok((unread, bare))
+}
+
+/// The published files, open before anything is confined.
+struct Old {
+    recipients: Option<Published>,
+    logins: Option<Published>,
+}
+
+impl Old {
+    fn open(settings: &Settings) -> Result<Old, Error> {
+        let open = |target: Target| target.open().ok();
+        Ok(Old { recipients: open(settings.recipients_target()?.0), logins: open(settings.logins_target()?.0) })
     }
-    if settings.auth_system_users {
-        let hashes = read_shadow(&settings.layout.root, now / 86_400)?;
-        let users = host.accounts.accepted.keys().filter(|name| !bare.contains(*name));
-        for login in users.filter_map(|name| policy.system_user(name, hashes.get(name)?)) {
-            sink.login(login)?;
-        }
-    }
-    notes.extend(unread.alerts(&host, &outcome));
-    notes.extend(outcome.notes);
-    let next_expiry = policy.next_expiry();
-    let (assign_behind, morercpthosts_behind) =
-        (host.assignments.behind.clone(), host.control.morercpthosts_behind.clone());
-    Ok(Built { notes, next_expiry, assign_behind, morercpthosts_behind })
 }
 
 /// What came of building beside the records.
@@ -319,13 +361,17 @@ impl Built {
     }
 }
 
-/// The published file to keep entries from; a damaged one has lost who knows what, and nothing is kept from it.
-fn whole<'a>(image: &'a [u8], path: &Path) -> Option<cdb::Reader<'a>> {
-    let cdb = cdb::Reader::new(image).and_then(|cdb| cdb.check().map(|()| cdb));
-    cdb.map_err(|corrupt| {
-        report::say(Level::Alert, &format!("{}: {corrupt}; nothing can be kept from it", show_path(path)));
-    })
-    .ok()
+/// The content of a published file to keep entries from; a damaged one has lost who knows what, and nothing is kept from
+/// it. `inside` is its path on the host.
+fn read_whole(settings: &Settings, inside: &[u8], published: &Option<Published>) -> Option<Vec<u8>> {
+    let image = published.as_ref()?.read().ok()?;
+    let whole = cdb::Reader::new(&image).and_then(|cdb| cdb.check());
+    if let Err(corrupt) = whole {
+        let path = settings.layout.root.path(inside);
+        report::say(Level::Alert, &format!("{}: {corrupt}; nothing can be kept from it", show_path(&path)));
+        return None;
+    }
+    Some(image)
 }
 
 /// What came of one unit.
@@ -336,13 +382,32 @@ struct Asked {
     trouble: Option<(Vec<u8>, String)>,
     /// The domains whose logins could not be read, with their home.
     unread_domains: Vec<(Vec<u8>, Vec<u8>)>,
+    /// What was left unread in the home, or not listed.
+    notes: Vec<Note>,
 }
 
 fn ask(plan: &Plan<'_>, policy: &Policy<'_>, unit: &Unit<'_>, homes: &HomeReader<'_>) -> Asked {
-    let mut asked =
-        Asked { answers: plan.ask(unit, homes), logins: Vec::new(), trouble: None, unread_domains: Vec::new() };
+    let mut asked = Asked {
+        answers: plan.ask(unit, homes),
+        logins: Vec::new(),
+        trouble: None,
+        unread_domains: Vec::new(),
+        notes: Vec::new(),
+    };
     let Some(path) = unit.home else { return asked };
     let home = homes.home(path);
+    if unit.matters {
+        asked.notes.extend(homes.host.unread_notes(&home));
+        if asked.answers.cut {
+            let path = homes.host.layout.root.path(path);
+            asked.notes.push(Note::alert(format!(
+                "{}: its .qmail names with colons can be spelled in more ways than the {} of --max-names; of the others \
+                 only the spelling with dots and the one with colons are accepted",
+                show_path(&path),
+                homes.host.layout.root.bounds.names
+            )));
+        }
+    }
     asked.trouble = home.trouble().filter(|_| unit.matters).map(|cause| (path.to_vec(), cause));
     for (domain, _) in &unit.vpopmail_domains {
         match policy.domain(domain, &home) {
@@ -364,19 +429,17 @@ struct Unread {
     domains: BTreeMap<Vec<u8>, Vec<u8>>,
     /// How many published logins are kept, by home.
     kept: BTreeMap<Vec<u8>, usize>,
+    /// What was left unread in homes, or not listed.
+    notes: Vec<Note>,
 }
 
 impl Unread {
-    /// The published logins of the domains that could not be read.
-    fn keep_logins(&mut self, settings: &Settings, policy: &Policy<'_>) -> Result<Vec<Login>, Error> {
-        if self.domains.is_empty() {
-            return Ok(Vec::new());
-        }
-        let Some(image) = settings.logins_target()?.0.read() else { return Ok(Vec::new()) };
-        let Some(published) = whole(&image, &settings.layout.root.path(&settings.auth)) else { return Ok(Vec::new()) };
+    /// The published logins of the domains that could not be read; `published` is auth.cdb.
+    fn keep_logins(&mut self, published: Option<&[u8]>, policy: &Policy<'_>) -> Vec<Login> {
         let mut kept = BTreeMap::new();
+        let published = published.into_iter().flat_map(cdb::Reader::new);
         // A bare login may be anybody's: those of the default domain are made anew.
-        for record in published.records() {
+        for record in published.flat_map(|cdb| cdb.records()) {
             if let Some((name, domain)) = split_address(record.key)
                 && let Some(home) = self.domains.get(domain)
             {
@@ -386,7 +449,7 @@ impl Unread {
                 }
             }
         }
-        Ok(kept.into_values().collect())
+        kept.into_values().collect()
     }
 
     /// One alert for each home that could not be read: why, and what follows for recipients and logins.
@@ -430,18 +493,19 @@ pub struct HomeReader<'a> {
     remembered: usize,
     /// The domains that have published logins; read when the first one without mailboxes is met.
     published_domains: OnceLock<HashSet<Vec<u8>>>,
-    settings: &'a Settings,
+    /// auth.cdb.
+    published: Option<&'a Published>,
 }
 
 impl<'a> HomeReader<'a> {
-    /// Remembers a few homes for each thread.
-    pub fn new(host: &'a Host, settings: &'a Settings) -> HomeReader<'a> {
-        let remembered = 4 + 2 * settings.threads;
-        HomeReader { host, recent: Mutex::default(), remembered, published_domains: OnceLock::new(), settings }
+    /// Remembers a few homes for each thread. `published` is auth.cdb.
+    pub fn new(host: &'a Host, published: Option<&'a Published>, threads: usize) -> HomeReader<'a> {
+        let remembered = 4 + 2 * threads;
+        HomeReader { host, recent: Mutex::default(), remembered, published_domains: OnceLock::new(), published }
     }
 
     fn read_published_domains(&self) -> HashSet<Vec<u8>> {
-        let image = self.settings.logins_target().ok().and_then(|(target, _)| target.read()).unwrap_or_default();
+        let image = self.published.and_then(|published| published.read().ok()).unwrap_or_default();
         let logins = cdb::Reader::new(&image).into_iter().flat_map(|cdb| cdb.records());
         logins.filter_map(|login| split_address(login.key)).map(|(_, domain)| domain.to_vec()).collect()
     }

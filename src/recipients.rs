@@ -137,7 +137,11 @@ struct Fact {
 
 /// What came of one unit.
 #[derive(Debug, Default)]
-pub struct Answers(Vec<Answer>);
+pub struct Answers {
+    all: Vec<Answer>,
+    /// Whether some names are listed in two spellings only, because there are too many.
+    pub cut: bool,
+}
 
 impl<'a> Plan<'a> {
     /// Collects what has to be asked, from everything but the homes.
@@ -350,6 +354,7 @@ impl<'a> Plan<'a> {
     /// Reads one unit's home and asks delivery about every point in it.
     pub fn ask(&self, unit: &Unit<'_>, homes: &dyn Homes) -> Answers {
         let mut points: Vec<(usize, Point)> = unit.own.clone();
+        let mut spare = self.host.layout.root.bounds.names;
         let mut place = |point: &Point| {
             self.place(&point.local, |domain, local| {
                 // The empty pattern is every domain's own; an empty name is none.
@@ -365,7 +370,8 @@ impl<'a> Plan<'a> {
                 let mut stems: HashMap<&[u8], Vec<Stem>> = HashMap::new();
                 for rule in unit.rules.iter().map(|rule| &self.rules[*rule]) {
                     let stems = stems.entry(rule.dash).or_insert_with(|| dot_qmails.stems(rule.dash));
-                    stem_points(rule, stems).iter().for_each(&mut place);
+                    let found = stem_points(rule, stems, &mut spare);
+                    found.iter().for_each(&mut place);
                 }
             }
             if let Mailboxes::Known(mailboxes) = &home.mailboxes {
@@ -379,7 +385,8 @@ impl<'a> Plan<'a> {
         // Every pattern is a name too: what it begins with may have an answer of its own.
         let patterns = points.iter().filter(|(_, point)| point.kind == Kind::Pattern && !point.local.is_empty());
         let names = patterns.map(|(domain, point)| (*domain, point.as_name())).collect::<Vec<_>>();
-        Answers(points.into_iter().chain(names).map(|(domain, point)| self.answer(domain, point, homes)).collect())
+        let all = points.into_iter().chain(names).map(|(domain, point)| self.answer(domain, point, homes)).collect();
+        Answers { all, cut: spare == 0 }
     }
 
     /// The points that a domain's mailboxes make: one for every rule that can lead to vdelivermail with their name.
@@ -500,8 +507,9 @@ fn strip_pre<'n>(name: &'n [u8], pre: &[u8]) -> Option<&'n [u8]> {
     start.iter().zip(pre).all(|(a, b)| one(*a) == one(*b)).then_some(rest)
 }
 
-/// The points that the stems of a home make for one rule.
-fn stem_points(rule: &Rule<'_>, stems: &[Stem]) -> Vec<Point> {
+/// The points that the stems of a home make for one rule; `spare` is how many more spellings may be made of names that
+/// have several.
+fn stem_points(rule: &Rule<'_>, stems: &[Stem], spare: &mut usize) -> Vec<Point> {
     let pre: Vec<u8> = rule.pre.iter().map(|b| if *b == b'.' { b':' } else { *b }).collect();
     let mut points = Vec::new();
     for stem in stems.iter().filter(|stem| stem.searched.iter().all(|perm| perm.searchable(rule.who))) {
@@ -509,11 +517,12 @@ fn stem_points(rule: &Rule<'_>, stems: &[Stem]) -> Vec<Point> {
         if let Some(rest) = stem.name.strip_prefix(&pre[..]) {
             // A file whose name holds a `.` answers for nobody.
             let kind = Kind::Name { listed: prefix.is_none() && !rest.contains(&b'.') };
-            points
-                .extend(spellings(rest).into_iter().map(|rest| Point { local: [&rule.loc[..], &rest].concat(), kind }));
+            points.extend(
+                spellings(rest, spare).into_iter().map(|rest| Point { local: [&rule.loc[..], &rest].concat(), kind }),
+            );
         }
         if let Some(rest) = prefix.and_then(|prefix| prefix.strip_prefix(&pre[..])) {
-            for rest in spellings(rest) {
+            for rest in spellings(rest, spare) {
                 let local = [&rule.loc[..], &rest].concat();
                 points.push(Point { local, kind: Kind::Pattern });
             }
@@ -522,8 +531,8 @@ fn stem_points(rule: &Rule<'_>, stems: &[Stem]) -> Vec<Point> {
     points
 }
 
-/// Every spelling of a stem in addresses: each `:` answers for `.` and for `:`.
-fn spellings(stem: &[u8]) -> Vec<Vec<u8>> {
+/// Every spelling of a stem in addresses: each `:` answers for `.` and for `:`; two of them when there are too many.
+fn spellings(stem: &[u8], spare: &mut usize) -> Vec<Vec<u8>> {
     let colons: Vec<usize> = (0..stem.len()).filter(|at| stem[*at] == b':').collect();
     let spell = |is_dot: &dyn Fn(usize) -> bool| {
         let mut spelled = stem.to_vec();
@@ -534,8 +543,12 @@ fn spellings(stem: &[u8]) -> Vec<Vec<u8>> {
         }
         spelled
     };
-    if colons.len() > MAX_SPELLED_COLONS {
-        return vec![spell(&|_| true), spell(&|_| false)];
+    let many = 1 << colons.len().min(MAX_SPELLED_COLONS + 1);
+    if colons.len() > 1 {
+        *spare = spare.saturating_sub(many);
+    }
+    if colons.len() > MAX_SPELLED_COLONS || *spare == 0 {
+        return if colons.is_empty() { vec![stem.to_vec()] } else { vec![spell(&|_| true), spell(&|_| false)] };
     }
     (0..1u32 << colons.len()).map(|dots| spell(&|number| dots >> number & 1 == 1)).collect()
 }
@@ -615,7 +628,7 @@ impl<'a> Tables<'a> {
         answers: Answers,
         sink: &mut dyn FnMut(Recipient) -> Result<(), E>,
     ) -> Result<(), E> {
-        for Answer { domain, point, fact } in answers.0 {
+        for Answer { domain, point, fact } in answers.all {
             self.tables[domain].add(point, fact);
         }
         for domain in &self.plan.contributions[unit] {

@@ -24,6 +24,22 @@ pub const PATH_MAX: usize = 4096;
 /// The longest name in a directory, in bytes (NAME_MAX).
 pub const NAME_MAX: usize = 255;
 
+/// How much is read of what users and customers may have made as large as they like.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Bounds {
+    /// A file longer than this is not read, in bytes.
+    pub file: u64,
+    /// A folder with more names that matter is not read, and of one home no more keys are made of names that are spelled
+    /// in several ways.
+    pub names: usize,
+}
+
+impl Default for Bounds {
+    fn default() -> Bounds {
+        Bounds { file: 1 << 30, names: 200_000 }
+    }
+}
+
 /// Who asks: an effective user and the one group that qmail-lspawn leaves a delivery, no supplementary ones.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Who {
@@ -99,6 +115,7 @@ pub struct Found {
     pub above: Vec<(u64, u64)>,
     /// Its path on this machine, links resolved.
     pub real: PathBuf,
+    bounds: Bounds,
 }
 
 /// How a walk ended.
@@ -135,17 +152,24 @@ struct Step {
 #[derive(Clone, Debug)]
 pub struct Root {
     prefix: PathBuf,
+    /// How much is read below it.
+    pub bounds: Bounds,
 }
 
 impl Root {
     /// The root at `prefix`, an existing directory.
-    pub fn new(prefix: &Path) -> Root {
-        Root { prefix: prefix.to_owned() }
+    pub fn new(prefix: &Path, bounds: Bounds) -> Root {
+        Root { prefix: prefix.to_owned(), bounds }
     }
 
     /// Whether this is the machine's own root.
     pub fn is_machine(&self) -> bool {
         self.prefix == Path::new("/")
+    }
+
+    /// Whether this real path is the root itself.
+    pub fn is_top(&self, real: &Path) -> bool {
+        self.prefix == real
     }
 
     /// The path as it is named in messages: below the root, no link resolved.
@@ -242,6 +266,7 @@ impl Root {
                         above: dirs.iter().map(|dir| dir.id).collect(),
                         real: self.real(&dirs).join(&name),
                         name,
+                        bounds: self.bounds,
                     });
                 }
             }
@@ -257,6 +282,7 @@ impl Root {
             id: last.id,
             above: dirs.iter().map(|dir| dir.id).collect(),
             real,
+            bounds: self.bounds,
         })
     }
 
@@ -320,7 +346,7 @@ impl Found {
         if self.kind != Kind::Regular {
             return Err(not_regular());
         }
-        open_regular(&self.parent, &self.name)
+        open_regular(&self.parent, &self.name, self.bounds)
     }
 
     /// Opens the directory for listing.
@@ -328,7 +354,7 @@ impl Found {
     /// # Errors
     /// Also when it is no directory, or is one no longer.
     pub fn open_directory(&self) -> io::Result<Directory> {
-        open_directory(&self.parent, &self.name)
+        open_directory(&self.parent, &self.name, self.bounds)
     }
 }
 
@@ -340,17 +366,24 @@ pub struct Opened {
     pub perm: Perm,
     /// Its size in bytes when it was opened.
     pub size: u64,
+    bounds: Bounds,
 }
 
 impl Opened {
     /// Reads it to its end.
     ///
     /// # Errors
-    /// Those of read(2).
+    /// Those of read(2); a file that is longer than the bound.
     pub fn read_all(mut self) -> io::Result<Vec<u8>> {
+        let bound = self.bounds.file;
+        let too_long = || io::Error::other(format!("longer than the {} MiB of --max-file", bound >> 20));
+        // A file that only seems long must not cost the reading either.
+        if self.size > bound {
+            return Err(too_long());
+        }
         let mut content = Vec::new();
-        self.file.read_to_end(&mut content)?;
-        Ok(content)
+        (&mut self.file).take(bound + 1).read_to_end(&mut content)?;
+        if content.len() as u64 > bound { Err(too_long()) } else { Ok(content) }
     }
 
     /// Reads the next `length` bytes, or what there is before its end.
@@ -372,6 +405,7 @@ pub struct Directory {
     pub perm: Perm,
     /// Its device and inode.
     pub id: (u64, u64),
+    bounds: Bounds,
 }
 
 impl Directory {
@@ -379,7 +413,7 @@ impl Directory {
     /// does not tell is `None`.
     ///
     /// # Errors
-    /// Those of getdents(2).
+    /// Those of getdents(2); more names than the bound.
     pub fn entries(&self, wanted: impl Fn(&[u8]) -> bool) -> io::Result<Vec<(Vec<u8>, Option<Kind>)>> {
         let mut dir =
             Dir::openat(&self.fd, ".", OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC, Mode::empty())?;
@@ -388,6 +422,10 @@ impl Directory {
             let entry = entry?;
             let name = entry.file_name().to_bytes();
             if name != b"." && name != b".." && wanted(name) {
+                if found.len() >= self.bounds.names {
+                    let bound = self.bounds.names;
+                    return Err(io::Error::other(format!("more names than the {bound} of --max-names")));
+                }
                 let kind = entry.file_type().map(|kind| match kind {
                     nix::dir::Type::File => Kind::Regular,
                     nix::dir::Type::Directory => Kind::Directory,
@@ -416,7 +454,7 @@ impl Directory {
     /// # Errors
     /// Also when it is something else.
     pub fn open_file(&self, name: &[u8]) -> io::Result<Opened> {
-        open_regular(&self.fd, OsStr::from_bytes(name))
+        open_regular(&self.fd, OsStr::from_bytes(name), self.bounds)
     }
 
     /// Opens an entry that is a directory.
@@ -424,25 +462,26 @@ impl Directory {
     /// # Errors
     /// Also when it is something else.
     pub fn open_directory(&self, name: &[u8]) -> io::Result<Directory> {
-        open_directory(&self.fd, OsStr::from_bytes(name))
+        open_directory(&self.fd, OsStr::from_bytes(name), self.bounds)
     }
 }
 
-fn open_regular(dir: impl AsFd, name: &OsStr) -> io::Result<Opened> {
+fn open_regular(dir: impl AsFd, name: &OsStr, bounds: Bounds) -> io::Result<Opened> {
     let flags = OFlag::O_RDONLY | OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_NOCTTY | OFlag::O_CLOEXEC;
     let fd = openat(dir, name, flags, Mode::empty())?;
     let stat = fstat(&fd)?;
     if kind_of(&stat) != Kind::Regular {
         return Err(not_regular());
     }
-    Ok(Opened { file: File::from(fd), perm: Perm::of(&stat), size: u64::try_from(stat.st_size).unwrap_or(0) })
+    let size = u64::try_from(stat.st_size).unwrap_or(0);
+    Ok(Opened { file: File::from(fd), perm: Perm::of(&stat), size, bounds })
 }
 
-fn open_directory(dir: impl AsFd, name: &OsStr) -> io::Result<Directory> {
+fn open_directory(dir: impl AsFd, name: &OsStr, bounds: Bounds) -> io::Result<Directory> {
     let flags = OFlag::O_RDONLY | OFlag::O_NOFOLLOW | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
     let fd = openat(dir, name, flags, Mode::empty())?;
     let stat = fstat(&fd)?;
-    Ok(Directory { fd, perm: Perm::of(&stat), id: (stat.st_dev, stat.st_ino) })
+    Ok(Directory { fd, perm: Perm::of(&stat), id: (stat.st_dev, stat.st_ino), bounds })
 }
 
 /// The names of a path, the last one first.

@@ -14,6 +14,7 @@ use nix::errno::Errno;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
+use crate::confine;
 use crate::error::{Error, show_path};
 use crate::host::vpopmail::Mailboxes;
 use crate::host::{Home, HomeState, Host};
@@ -369,8 +370,12 @@ fn instant_of(time: u64) -> Option<Instant> {
 /// Which of the expected changes the host shows.
 fn seen(settings: &Settings, expected: Vec<Expected>) -> Vec<Expected> {
     let Ok(host) = rebuild::read_host(settings, &mut Vec::new()) else { return Vec::new() };
-    let mut homes = BTreeMap::new();
-    expected.into_iter().filter(|change| is_seen(&host, change, &mut homes)).collect()
+    let look = || {
+        let mut homes = BTreeMap::new();
+        expected.into_iter().filter(|change| is_seen(&host, change, &mut homes)).collect()
+    };
+    let folders = confine::folders(&settings.layout.root, host.homes());
+    confine::within(&folders, look).map_or_else(|_| Vec::new(), |(seen, _)| seen)
 }
 
 fn is_seen(host: &Host, change: &Expected, homes: &mut BTreeMap<Vec<u8>, Arc<Home>>) -> bool {

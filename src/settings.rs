@@ -11,7 +11,7 @@ use crate::cli::{CatchallDelete, Options};
 use crate::error::{Error, show_path};
 use crate::host::Layout;
 use crate::publish::{Look, Owner, Target};
-use crate::root::Root;
+use crate::root::{Bounds, Root};
 use crate::text::{Shown, lines};
 
 /// The settings of one command.
@@ -52,7 +52,8 @@ impl Settings {
             return Err(Error::Usage(format!("--root {}: no such folder", show_path(&root))));
         }
         // Kept as it was typed: messages name files as the administrator does.
-        let root = Root::new(&options.root);
+        let bounds = Bounds { file: u64::from(options.max_file) << 20, names: options.max_names as usize };
+        let root = Root::new(&options.root, bounds);
         let qmail = folder("--qmail", &options.qmail)?;
         let vpopmail = folder("--vpopmail", &options.vpopmail)?;
         let in_control = |name: &str| [&qmail[..], b"/control/", name.as_bytes()].concat();

@@ -341,7 +341,7 @@ fn check(spec: &Spec) -> Result<usize, TestCaseError> {
     let mut table = Table::default();
     let notes = build(&settings, &mut table).map_err(|error| TestCaseError::fail(error.to_string()))?.notes;
     let host = read_host(&settings, &mut Vec::new()).unwrap();
-    let homes = HomeReader::new(&host, &settings);
+    let homes = HomeReader::new(&host, None, 1);
     let break_byte = settings.layout.break_byte;
     let lookup = |address: &[u8]| smtpd::lookup(address, break_byte, |key| table.0.get(key));
     let judge = |address: &[u8]| {

@@ -4,9 +4,11 @@
 
 use std::collections::BTreeMap;
 use std::io;
+use std::os::unix::ffi::OsStrExt;
 
+use crate::error::show_cause;
 use crate::root::{Directory, End, Found, Kind, NAME_MAX, Opened, PATH_MAX, Perm, Root, Who};
-use crate::text::{lines, trim_end};
+use crate::text::{Shown, lines, trim_end};
 
 /// A dot-qmail file longer than this is not read to its end, in bytes.
 const MAX_LENGTH: usize = 1 << 20;
@@ -243,7 +245,23 @@ pub enum Opening<'a> {
 #[derive(Clone, Debug, Default)]
 pub struct DotQmails {
     entries: BTreeMap<Vec<u8>, Entry>,
+    /// What was left unread, and counts as delivered: the first few.
+    pub unread: Vec<Unread>,
 }
+
+/// A file or folder that was left unread.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unread {
+    /// Its path, as the host names it.
+    pub path: Vec<u8>,
+    /// Why.
+    pub cause: String,
+    /// Whether it is more than we read, which somebody should know about at once.
+    pub bound: bool,
+}
+
+/// How many of the unread files of one home are told of.
+const MAX_TOLD: usize = 3;
 
 /// One name that could answer for addresses.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -352,7 +370,7 @@ impl DotQmails {
     /// # Errors
     /// The directory cannot be listed.
     pub fn read(root: &Root, home: &[u8], directory: &Directory, programs: &Programs<'_>) -> io::Result<DotQmails> {
-        let mut reader = Reader { root, home_id: directory.id, programs, nested: 0, bytes: 0 };
+        let mut reader = Reader { root, home_id: directory.id, programs, nested: 0, bytes: 0, unread: Vec::new() };
         let mut entries = BTreeMap::new();
         for (name, kind) in directory.entries(|name| name.starts_with(b".qmail"))? {
             let path = [home, b"/", &name].concat();
@@ -361,7 +379,7 @@ impl DotQmails {
                 entries.insert(name[b".qmail".len()..].to_vec(), entry);
             }
         }
-        Ok(DotQmails { entries })
+        Ok(DotQmails { entries, unread: reader.unread })
     }
 }
 
@@ -391,6 +409,7 @@ struct Reader<'a> {
     nested: usize,
     /// How many bytes were read.
     bytes: usize,
+    unread: Vec<Unread>,
 }
 
 impl Reader<'_> {
@@ -415,7 +434,7 @@ impl Reader<'_> {
         };
         match kind {
             Kind::Regular => match directory.open_file(name) {
-                Ok(file) => Some(self.read_file(file)),
+                Ok(file) => Some(self.read_file(file, path)),
                 Err(cause) => self.read_perm_only(directory, name, &cause),
             },
             Kind::Directory => match directory.open_directory(name) {
@@ -438,12 +457,30 @@ impl Reader<'_> {
         }
     }
 
-    fn read_file(&mut self, mut file: Opened) -> Entry {
+    /// Notes what is left unread.
+    fn leave(&mut self, path: &[u8], cause: String, bound: bool) {
+        if self.unread.len() < MAX_TOLD {
+            self.unread.push(Unread { path: path.to_vec(), cause, bound });
+        }
+    }
+
+    fn read_file(&mut self, mut file: Opened, path: &[u8]) -> Entry {
         let perm = file.perm;
         if self.bytes > MAX_HOME_BYTES {
+            self.leave(path, format!("more than {} MiB are in the home's .qmail files", MAX_HOME_BYTES >> 20), true);
             return Entry::File { perm, content: None };
         }
-        let content = file.read_start(MAX_LENGTH + 1).ok().filter(|content| content.len() <= MAX_LENGTH);
+        let content = match file.read_start(MAX_LENGTH + 1) {
+            Ok(content) if content.len() > MAX_LENGTH => {
+                self.leave(path, format!("it is longer than {} MiB", MAX_LENGTH >> 20), true);
+                None
+            }
+            Ok(content) => Some(content),
+            Err(cause) => {
+                self.leave(path, show_cause(&cause), false);
+                None
+            }
+        };
         self.bytes += content.as_ref().map_or(0, Vec::len);
         Entry::File { perm, content: content.map(|content| DotQmail::parse(&content, self.programs)) }
     }
@@ -457,6 +494,7 @@ impl Reader<'_> {
         };
         self.nested += listed.len();
         if self.nested > MAX_NESTED {
+            self.leave(path, format!("more than {MAX_NESTED} names are below the home's .qmail folders"), true);
             return Entry::Directory { perm, entries: None };
         }
         let above = [above, &[directory.id]].concat();
@@ -484,8 +522,16 @@ impl Reader<'_> {
         let perm = found.perm;
         match found.kind {
             Kind::Regular => match found.open_file() {
-                Ok(file) => self.read_file(file),
-                Err(_) => Entry::File { perm, content: None },
+                Ok(file) => self.read_file(file, path),
+                Err(cause) => {
+                    let cause = format!(
+                        "a link that leads to {}: {}",
+                        Shown(found.real.as_os_str().as_bytes()),
+                        show_cause(&cause)
+                    );
+                    self.leave(path, cause, false);
+                    Entry::File { perm, content: None }
+                }
             },
             // What lies outside the home is not read: its names are not the home's.
             Kind::Directory if found.id == self.home_id || found.above.contains(&self.home_id) => {

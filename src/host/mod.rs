@@ -183,6 +183,17 @@ impl Host {
         home
     }
 
+    /// What was left unread in the home, and counts as delivered.
+    pub fn unread_notes(&self, home: &Home) -> Vec<Note> {
+        let HomeState::Listed(_, dot_qmails) = &home.state else { return Vec::new() };
+        let note = |unread: &dot_qmail::Unread| {
+            let path = self.layout.root.path(&unread.path);
+            let text = format!("{}: {}; what leads there counts as delivered", show_path(&path), unread.cause);
+            if unread.bound { Note::alert(text) } else { Note::warning(text) }
+        };
+        dot_qmails.unread.iter().map(note).collect()
+    }
+
     fn read_domain(&self, directory: &Directory, home: &mut Home) {
         if !self.mailbox_homes.contains_key(&home.path) {
             return;
