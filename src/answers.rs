@@ -10,6 +10,7 @@ use crate::cli::{Format, Table};
 use crate::confine;
 use crate::delivery::{Delivery, Trail, deliver};
 use crate::error::{Error, show_path};
+use crate::hold::Scales;
 use crate::lock;
 use crate::logins::Login;
 use crate::rebuild::{Built, HomeReader, Sink, build, read_host};
@@ -113,8 +114,20 @@ pub fn dry_run(settings: &Settings) -> Result<(), Error> {
 fn changes(settings: &Settings) -> Result<(Vec<String>, Built), Error> {
     let (recipients, logins) = (settings.recipients_target()?.0.read(), settings.logins_target()?.0.read());
     let mut new = Sorted::default();
-    let built = build(settings, &mut new)?;
+    let mut built = build(settings, &mut new)?;
     let mut changes = Vec::new();
+    let held = {
+        let policy = built.policy();
+        let mut scales = Scales::new(settings, &built.host, &policy);
+        if let Some(published) = whole(recipients.as_deref()) {
+            scales.weigh_recipients(published, &new.recipients);
+        }
+        if let Some(published) = whole(logins.as_deref()) {
+            scales.weigh_logins(published, &|key| new.logins.contains_key(key));
+        }
+        scales.alert(&scales.held(), "only with --force does a rebuild make all of these changes")
+    };
+    built.notes.extend(held);
     let old = records(recipients.as_deref());
     let keys: BTreeSet<&[u8]> = old.keys().copied().chain(new.recipients.keys().map(Vec::as_slice)).collect();
     for key in keys {
@@ -169,12 +182,15 @@ pub fn status(settings: &Settings, json: bool) -> Result<bool, Error> {
 /// The records of a published file, of equal keys the first; none of what is missing or damaged.
 fn records(image: Option<&[u8]>) -> BTreeMap<&[u8], &[u8]> {
     let mut found = BTreeMap::new();
-    if let Some(cdb) = image.and_then(|image| cdb::Reader::new(image).ok()).filter(|cdb| cdb.check().is_ok()) {
-        for record in cdb.records() {
-            found.entry(record.key).or_insert(record.data);
-        }
+    for record in whole(image).into_iter().flat_map(|cdb| cdb.records()) {
+        found.entry(record.key).or_insert(record.data);
     }
     found
+}
+
+/// A published file, unless it is missing or damaged.
+fn whole(image: Option<&[u8]>) -> Option<cdb::Reader<'_>> {
+    cdb::Reader::new(image?).ok().filter(|cdb| cdb.check().is_ok())
 }
 
 /// Asks the published recipients' table as qmail-smtpd does. Whether all were accepted is the answer.

@@ -105,6 +105,10 @@ pub struct Options {
     /// Run FILE after a rebuild that changed a table; may be given again
     #[arg(long, global = true, value_name = "FILE", env = "QMAIL_UPDATER_AFTER")]
     pub after: Vec<OsString>,
+    /// Keep the entries of a domain that would lose more than PERCENT of them while all domains together would
+    #[arg(long, global = true, value_name = "PERCENT", env = "QMAIL_UPDATER_MAX_LOSS", default_value = "20")]
+    #[arg(value_parser = clap::value_parser!(u32).range(0..=100))]
+    pub max_loss: u32,
     /// Read no file longer than MIB mebibytes; what it governs is kept as published
     #[arg(long, global = true, value_name = "MIB", env = "QMAIL_UPDATER_MAX_FILE", default_value = "1024")]
     #[arg(value_parser = clap::value_parser!(u32).range(1..))]
@@ -139,6 +143,9 @@ pub enum Command {
         /// Run none of the commands that follow a rebuild
         #[arg(long)]
         no_commands: bool,
+        /// Publish whatever is lost, past the guard of --max-loss
+        #[arg(long, conflicts_with = "dry_run")]
+        force: bool,
     },
     /// Print what a rebuild would write, sorted
     List {
@@ -159,6 +166,9 @@ pub enum Command {
         #[arg(long, value_name = "SECONDS", env = "QMAIL_UPDATER_SWEEP", default_value = "900")]
         #[arg(value_parser = clap::value_parser!(u32).range(1..=86_400))]
         sweep: u32,
+        /// A domain that --max-loss holds is published as it is after SECONDS in which it loses nothing more
+        #[arg(long, value_name = "SECONDS", env = "QMAIL_UPDATER_HOLD", default_value = "1800")]
+        hold: u32,
         /// Do not watch the host's files for changes that nobody announces
         #[arg(long, env = "QMAIL_UPDATER_NO_WATCH")]
         #[arg(action = ArgAction::SetTrue, value_parser = BoolishValueParser::new())]

@@ -25,15 +25,17 @@
 //! | [`smtpd`] | pure: how qmail-smtpd looks a recipient up | text |
 //! | [`cdb`] | the file format, both ways | |
 //! | [`publish`] | atomic replacement: the only writer of published files | cdb error root |
+//! | [`guard`] | pure: what is too much of a loss, and a table that keeps what two tables accept | cdb smtpd text |
+//! | [`hold`] | which domains the guard holds, and what is published of them | cdb error guard host logins recipients report settings smtpd text |
 //! | [`lock`] | one rebuild at a time | error root |
 //! | [`confine`] | Landlock: what reads the homes can do nothing else | error report root |
 //! | [`commands`] | the only spawner | error report text |
 //! | [`follow_up`] | what follows a rebuild: qmail-newu, qmail-newmrh, the administrator's commands | commands error host report settings |
-//! | [`rebuild`] | the story of one rebuild | cdb commands confine error follow_up host lock logins publish recipients report settings text |
-//! | [`status`] | the status file | error publish rebuild settings |
-//! | [`answers`] | list, lookup, explain, status: the only printers to standard output | cdb cli confine delivery error lock logins rebuild recipients report settings smtpd status text |
+//! | [`rebuild`] | the story of one rebuild | cdb commands confine error follow_up hold host lock logins publish recipients report settings text |
+//! | [`status`] | the status file | error hold publish rebuild settings |
+//! | [`answers`] | list, lookup, explain, status: the only printers to standard output | cdb cli confine delivery error hold lock logins rebuild recipients report settings smtpd status text |
 //! | [`trigger`] | what makes the service rebuild: pipe, notices, schedule | error report text |
-//! | [`service`] | the threads and the loop | confine error host lock rebuild report settings status trigger |
+//! | [`service`] | the threads and the loop | confine error hold host lock rebuild report settings status trigger |
 //! | [`report`] | every log line: the only printer to standard error | error text |
 //! | [`error`] | what failed, doing what, to which file | text |
 //! | [`text`] | bytes as people read them | |
@@ -51,6 +53,8 @@ pub mod confine;
 pub mod delivery;
 pub mod error;
 pub mod follow_up;
+pub mod guard;
+pub mod hold;
 pub mod host;
 pub mod lock;
 pub mod logins;

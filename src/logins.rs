@@ -99,6 +99,11 @@ impl<'a> Policy<'a> {
         self.login(name, domain, data.split(|b| *b == b',').next().unwrap_or_default())
     }
 
+    /// The published record of a system account as it would be published now.
+    pub fn kept_system_user(&self, name: &[u8], data: &[u8]) -> Option<Login> {
+        self.system_user(name, data.split(|b| *b == b',').next().unwrap_or_default())
+    }
+
     /// The record of a system account.
     pub fn system_user(&self, name: &[u8], hash: &[u8]) -> Option<Login> {
         let data = self.data(name, usable_hash(hash)?)?;

@@ -1,5 +1,6 @@
 //! Arguments in, exit status out.
 
+use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStrExt;
 use std::panic::catch_unwind;
@@ -8,9 +9,11 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
+use nix::sys::prctl::set_dumpable;
+use nix::sys::resource::{Resource, setrlimit};
 use qmail_updater::cli::{Cli, Command, Refusal};
 use qmail_updater::error::{Error, show_path};
-use qmail_updater::rebuild::Order;
+use qmail_updater::rebuild::{Order, Pass};
 use qmail_updater::report::Level;
 use qmail_updater::settings::Settings;
 use qmail_updater::trigger::notice::to_line;
@@ -20,6 +23,9 @@ use qmail_updater::{answers, rebuild, report, service};
 fn main() -> ExitCode {
     // Caught, the signal leaves write(2) to fail with EFBIG, which is reported and cleaned up after.
     let _ = signal_hook::flag::register(signal_hook::consts::SIGXFSZ, Arc::default());
+    // No core dump, and no debugger of another user: the memory holds hashes.
+    let _ = setrlimit(Resource::RLIMIT_CORE, 0, 0);
+    let _ = set_dumpable(false);
     std::panic::set_hook(Box::new(|fault| report::fault(fault.location())));
     let code = match catch_unwind(command) {
         Ok(Ok(true)) => 0,
@@ -51,10 +57,12 @@ fn usage(refusal: Refusal) -> Error {
     }
 }
 
-fn rebuild(settings: &Settings, commands: bool) -> Result<(), Error> {
-    let stop = AtomicBool::new(false);
-    let order = Order { head: "rebuild done", middle: "", commands, owed: &[], stop: &stop };
-    rebuild::rebuild(settings, &order)?.commands_succeeded().map(drop)
+fn rebuild(settings: &Settings, commands: bool, force: bool) -> Result<(), Error> {
+    let (stop, none) = (AtomicBool::new(false), BTreeSet::new());
+    let pass = if force { Pass::All } else { Pass::These(&none) };
+    let then = "rebuild --force publishes them as the host is";
+    let order = Order { head: "rebuild done", middle: "", commands, owed: &[], pass, then, stop: &stop };
+    rebuild::rebuild(settings, &order)?.commands_succeeded()?.nothing_held().map(drop)
 }
 
 /// Pokes every pipe; that nobody listens is no failure.
@@ -78,13 +86,16 @@ fn trigger(settings: &Settings, notice: &[OsString], verbose: bool) {
 fn run(cli: &Cli) -> Result<bool, Error> {
     let mut settings = Settings::new(&cli.options)?;
     match &cli.command {
-        Command::Rebuild { dry_run: false, no_commands } => rebuild(&settings, !*no_commands).map(|()| true),
+        Command::Rebuild { dry_run: false, no_commands, force } => {
+            rebuild(&settings, !*no_commands, *force).map(|()| true)
+        }
         Command::Rebuild { dry_run: true, .. } => answers::dry_run(&settings).map(|()| true),
         Command::List { what, format } => answers::list(&settings, *what, *format).map(|()| true),
         Command::Lookup { addresses } => answers::lookup(&settings, addresses),
-        Command::Run { sweep, no_watch } => {
+        Command::Run { sweep, hold, no_watch } => {
             settings.watch = !no_watch;
             settings.sweep = Duration::from_secs(u64::from(*sweep));
+            settings.hold = Duration::from_secs(u64::from(*hold));
             service::run(&Arc::new(settings)).map(|()| true)
         }
         Command::Status { json } => answers::status(&settings, *json),

@@ -117,6 +117,11 @@ impl Target {
         self.open().and_then(|published| published.read()).ok()
     }
 
+    /// Whether everybody may read, or do more with, the file that is published now.
+    pub fn is_open_to_all(&self) -> bool {
+        fs::metadata(&self.real).is_ok_and(|meta| meta.mode() & 0o007 != 0)
+    }
+
     /// The owner of the file that is published now.
     pub fn owner(&self) -> Option<Owner> {
         fs::metadata(&self.real).ok().map(|meta| (meta.uid(), meta.gid()))
@@ -265,6 +270,15 @@ impl Ready {
     /// Whether it differs from the published file.
     pub fn is_new(&self) -> bool {
         self.file.is_some()
+    }
+
+    /// What it holds; `None` when it is not new.
+    ///
+    /// # Errors
+    /// Those of read(2).
+    pub fn image(&self) -> Result<Option<Vec<u8>>, Error> {
+        let read = |file: &NamedTempFile| fs::read(file.path()).map_err(|cause| Error::io("read", file.path(), cause));
+        self.file.as_ref().map(read).transpose()
     }
 
     /// Puts it in the place of the old one. Whether it was needed is the answer.

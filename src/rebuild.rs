@@ -13,7 +13,9 @@ use crate::commands;
 use crate::confine;
 use crate::error::{Error, show_path};
 use crate::follow_up;
+use crate::hold::{Held, Images, Scales};
 use crate::host::accounts::{Accounts, Sources, read_shadow};
+use crate::host::authvars::AuthVars;
 use crate::host::vpopmail::{ABSENT, Mailboxes};
 use crate::host::{Home, HomeState, Homes, Host};
 use crate::lock;
@@ -53,6 +55,8 @@ pub struct Done {
     pub failed_commands: usize,
     /// The changed files that they have to be told of again.
     pub owed: Vec<PathBuf>,
+    /// The domains that keep their published entries, those that would lose most first.
+    pub held: Vec<Held>,
     /// What qmail-newu and qmail-newmrh still have to do.
     behind: Vec<Note>,
 }
@@ -90,7 +94,8 @@ impl Done {
             format!("{} {word} {what}={}{difference}", table.name, table.records)
         };
         let (recipients, logins) = (table(&self.recipients, "recipients"), table(&self.logins, "logins"));
-        format!("{head}: {recipients} {logins}{middle} ms={}", self.duration.as_millis())
+        let held = if self.held.is_empty() { String::new() } else { format!(" held={}", self.held.len()) };
+        format!("{head}: {recipients} {logins}{held}{middle} ms={}", self.duration.as_millis())
     }
 }
 
@@ -104,8 +109,21 @@ pub struct Order<'a> {
     pub commands: bool,
     /// Files whose change the commands have not been told of, because they failed.
     pub owed: &'a [PathBuf],
+    /// Which domains the guard lets pass.
+    pub pass: Pass<'a>,
+    /// How a held domain is published all the same, in words.
+    pub then: &'a str,
     /// Set when the rebuild has to be given up.
     pub stop: &'a AtomicBool,
+}
+
+/// Which domains may lose whatever they lose.
+#[derive(Clone, Copy, Debug)]
+pub enum Pass<'a> {
+    /// Every one.
+    All,
+    /// These.
+    These(&'a BTreeSet<Vec<u8>>),
 }
 
 /// Rebuilds and publishes both tables, says so, and then runs what follows a rebuild.
@@ -114,7 +132,7 @@ pub struct Order<'a> {
 /// Whatever keeps the tables from being right; the published files are then the old ones, unless it says otherwise. That
 /// a command failed is no error here.
 pub fn rebuild(settings: &Settings, order: &Order<'_>) -> Result<Done, Error> {
-    let mut done = publish(settings, order.stop)?;
+    let mut done = publish(settings, order)?;
     report::say(Level::Status, &done.story(order.head, order.middle));
     if !order.commands {
         report::say_all(&done.behind);
@@ -142,10 +160,23 @@ impl Done {
             }
         }
     }
+
+    /// The error that a held domain is.
+    ///
+    /// # Errors
+    /// When one is held.
+    pub fn nothing_held(self) -> Result<Done, Error> {
+        match self.held.len() {
+            0 => Ok(self),
+            held => Err(Error::Temporary(format!(
+                "{held} domains are held, as the alert says; everything else is published"
+            ))),
+        }
+    }
 }
 
 /// Builds both tables and puts them in the place of the old ones.
-fn publish(settings: &Settings, stop: &AtomicBool) -> Result<Done, Error> {
+fn publish(settings: &Settings, order: &Order<'_>) -> Result<Done, Error> {
     let start = Instant::now();
     let stays = |error: Error| error.then("nothing is published, the old files stay");
     let _lock = lock::acquire(&settings.layout.root, &settings.state).map_err(stays)?;
@@ -168,16 +199,21 @@ fn publish(settings: &Settings, stop: &AtomicBool) -> Result<Done, Error> {
             return Err(stays(Error::Usage(text)));
         }
     }
+    let was_open = logins.0.is_open_to_all();
     let stage = |(target, look): &(Target, Look)| {
         target.remove_litter()?;
         Staged::create(target, *look)
     };
     let build = || -> Result<_, Error> {
-        let mut new = New { recipients: stage(&recipients)?, logins: stage(&logins)?, stop };
+        let mut new = New { recipients: stage(&recipients)?, logins: stage(&logins)?, stop: order.stop };
         let built = build(settings, &mut new)?;
-        Ok((new.recipients.finish()?, new.logins.finish()?, built))
+        let new = (new.recipients.finish()?, new.logins.finish()?);
+        let (new, held, next_expiry) = guard(settings, order, &built, new, &mut || {
+            Ok((Staged::create(&recipients.0, recipients.1)?, Staged::create(&logins.0, logins.1)?))
+        })?;
+        Ok((new, held, next_expiry, built))
     };
-    let (new_recipients, new_logins, built) = build().map_err(stays)?;
+    let ((new_recipients, new_logins), held, next_expiry, built) = build().map_err(stays)?;
     report::say_all(&built.notes);
     let table = |target: &Target, new: &Ready| TableDone {
         path: target.name.clone(),
@@ -193,8 +229,48 @@ fn publish(settings: &Settings, stop: &AtomicBool) -> Result<Done, Error> {
         true => error.then(&format!("the new {} is published already", recipients.name)),
         false => stays(error),
     })?;
-    let (next_expiry, duration) = (built.next_expiry, start.elapsed());
-    Ok(Done { recipients, logins, next_expiry, duration, failed_commands: 0, owed: Vec::new(), behind })
+    if was_open {
+        let name = show_path(&logins.path);
+        let text = format!("{name}: everybody on this host could read the hashes in it; its mode is mended now");
+        report::say(Level::Alert, &text);
+    }
+    let duration = start.elapsed();
+    Ok(Done { recipients, logins, next_expiry, duration, failed_commands: 0, owed: Vec::new(), held, behind })
+}
+
+/// The new tables; those of the domains that the guard holds hold what was published too.
+fn guard(
+    settings: &Settings,
+    order: &Order<'_>,
+    built: &Built,
+    new: (Ready, Ready),
+    stage: &mut dyn FnMut() -> Result<(Staged, Staged), Error>,
+) -> Result<((Ready, Ready), Vec<Held>, Option<u64>), Error> {
+    let Pass::These(pass) = order.pass else { return Ok((new, Vec::new(), built.next_expiry)) };
+    // A table that does not change loses nothing, and is not read.
+    let (mut recipients, mut logins) = new;
+    let images = Images { recipients: recipients.image()?, logins: logins.image()? };
+    let published = built.published.read(settings, images.recipients.is_some(), images.logins.is_some());
+    let policy = built.policy();
+    let mut scales = Scales::new(settings, &built.host, &policy);
+    scales.weigh(&published, &images);
+    let held: Vec<Held> = scales.held().into_iter().filter(|held| !pass.contains(&held.domain)).collect();
+    report::say_all(scales.alert(&held, order.then).as_slice());
+    if held.is_empty() {
+        return Ok(((recipients, logins), held, built.next_expiry));
+    }
+    let (mut of_recipients, mut of_logins) = stage()?;
+    if published.recipients.is_some() {
+        scales
+            .keep_recipients(&held, &published, &images, &mut |record| of_recipients.add(&record.key, record.data()))?;
+        recipients = of_recipients.finish()?;
+    }
+    if published.logins.is_some() {
+        scales.keep_logins(&held, &published, &images, &mut |login| of_logins.add(&login.key, &login.data))?;
+        logins = of_logins.finish()?;
+    }
+    let next_expiry = [built.next_expiry, policy.next_expiry()].into_iter().flatten().min();
+    Ok(((recipients, logins), held, next_expiry))
 }
 
 /// The two new files.
@@ -284,9 +360,7 @@ pub fn build(settings: &Settings, sink: &mut (dyn Sink + Send)) -> Result<Built,
     notes.extend(unread.notes);
     notes.extend(outcome.notes);
     let next_expiry = policy.next_expiry();
-    let (assign_behind, morercpthosts_behind) =
-        (host.assignments.behind.clone(), host.control.morercpthosts_behind.clone());
-    Ok(Built { notes, next_expiry, assign_behind, morercpthosts_behind })
+    Ok(Built { notes, next_expiry, host, variables, now, published })
 }
 
 /// Asks every unit, and hands the records of the domains that are complete to the sink. What could not be read and the
@@ -328,6 +402,7 @@ fn ask_all(
 }
 
 /// The published files, open before anything is confined.
+#[derive(Debug)]
 struct Old {
     recipients: Option<Published>,
     logins: Option<Published>,
@@ -338,6 +413,17 @@ impl Old {
         let open = |target: Target| target.open().ok();
         Ok(Old { recipients: open(settings.recipients_target()?.0), logins: open(settings.logins_target()?.0) })
     }
+
+    /// Reads those that are wanted.
+    fn read(&self, settings: &Settings, recipients: bool, logins: bool) -> Images {
+        let read = |wanted: bool, inside: &[u8], published| {
+            if wanted { read_whole(settings, inside, published) } else { None }
+        };
+        Images {
+            recipients: read(recipients, &settings.validrcptto, &self.recipients),
+            logins: read(logins, &settings.auth, &self.logins),
+        }
+    }
 }
 
 /// What came of building beside the records.
@@ -347,17 +433,28 @@ pub struct Built {
     pub notes: Vec<Note>,
     /// When the next login expires, in seconds since 1970-01-01 UTC.
     pub next_expiry: Option<u64>,
-    assign_behind: Option<String>,
-    morercpthosts_behind: Option<String>,
+    /// What the host said.
+    pub host: Host,
+    variables: AuthVars,
+    /// When it was said, in seconds since 1970-01-01 UTC.
+    now: u64,
+    published: Old,
 }
 
 impl Built {
     /// What qmail-newu and qmail-newmrh still have to do, for commands that do not run them.
     pub fn behind(&self) -> Vec<Note> {
-        let compilers = [(&self.assign_behind, "qmail-newu"), (&self.morercpthosts_behind, "qmail-newmrh")];
+        let host = &self.host;
+        let compilers =
+            [(&host.assignments.behind, "qmail-newu"), (&host.control.morercpthosts_behind, "qmail-newmrh")];
         let note =
             |(behind, name): (&Option<String>, _)| Some(Note::warning(format!("{}: run {name}", behind.as_ref()?)));
         compilers.into_iter().filter_map(note).collect()
+    }
+
+    /// How logins are decided.
+    pub fn policy(&self) -> Policy<'_> {
+        Policy::new(&self.host, &self.variables, self.now)
     }
 }
 

@@ -1,6 +1,6 @@
 //! The service: threads that listen, one loop that decides when to rebuild, one thread that does.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 use std::os::fd::OwnedFd;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -16,10 +16,11 @@ use signal_hook::iterator::Signals;
 
 use crate::confine;
 use crate::error::{Error, show_path};
+use crate::hold::Held;
 use crate::host::vpopmail::Mailboxes;
 use crate::host::{Home, HomeState, Host};
 use crate::lock::{self, FifoLock};
-use crate::rebuild::{self, Done, Order};
+use crate::rebuild::{self, Done, Order, Pass};
 use crate::report::{self, Level, Note};
 use crate::settings::Settings;
 use crate::status::{self, State, Status};
@@ -146,6 +147,17 @@ fn listen(fifo: Fifo, events: SyncSender<Event>) -> Result<Listener, Error> {
     Ok((stop.into(), listener))
 }
 
+/// A domain that the guard holds.
+#[derive(Clone, Copy)]
+struct Hold {
+    /// Since when it loses nothing more.
+    since: Instant,
+    /// How many recipients it would lose.
+    recipients: u64,
+    /// How many logins it would lose.
+    logins: u64,
+}
+
 /// The loop's state.
 struct Service {
     settings: Arc<Settings>,
@@ -164,6 +176,8 @@ struct Service {
     heard: usize,
     /// Changed files that a failed command has to be told of again.
     owed: Vec<PathBuf>,
+    /// The domains that the guard holds.
+    holds: BTreeMap<Vec<u8>, Hold>,
     /// Why the running rebuild was started.
     cause: String,
     status: Status,
@@ -189,6 +203,7 @@ impl Service {
             started: now,
             notice: None,
             heard: 0,
+            holds: BTreeMap::new(),
             cause: String::new(),
             status: Status::default(),
         }
@@ -310,6 +325,9 @@ impl Service {
             (self.settings.clone(), self.events.clone(), self.stop.clone(), self.number);
         self.write_status(State::Rebuilding);
         let (watch, owed) = (self.watch.clone(), std::mem::take(&mut self.owed));
+        let hold = settings.hold;
+        let over = self.holds.iter().filter(|(_, held)| held.since + hold <= now);
+        let over: BTreeSet<Vec<u8>> = over.map(|(domain, _)| domain.clone()).collect();
         std::thread::spawn(move || {
             let (head, middle) = (format!("rebuild {number} done"), format!(" cause={story}"));
             let rebuild = || {
@@ -319,7 +337,14 @@ impl Service {
                 }
                 // What is seen now, the rebuild sees too.
                 let seen = if expected.is_empty() { Vec::new() } else { seen(&settings, expected) };
-                let order = Order { head: &head, middle: &middle, commands: true, owed: &owed, stop: &stop };
+                let then = format!(
+                    "rebuild --force publishes them as the host is, the service does after {} s in which they lose nothing \
+                     more",
+                    hold.as_secs()
+                );
+                let (pass, commands) = (Pass::These(&over), true);
+                let order =
+                    Order { head: &head, middle: &middle, commands, owed: &owed, pass, then: &then, stop: &stop };
                 (rebuild::rebuild(&settings, &order), seen)
             };
             // A fault of ours must not be the end of all rebuilds.
@@ -330,7 +355,11 @@ impl Service {
     }
 
     fn state(&self) -> State {
-        if self.schedule.is_running() { State::Rebuilding } else { State::Idle }
+        match (self.schedule.is_running(), self.holds.is_empty()) {
+            (true, _) => State::Rebuilding,
+            (false, true) => State::Idle,
+            (false, false) => State::Held,
+        }
     }
 
     fn end(&mut self, result: Result<Done, Error>, seen: Vec<Expected>) {
@@ -338,15 +367,33 @@ impl Service {
         for change in seen.into_iter().filter(|_| result.is_ok()) {
             self.schedule.seen(&change, self.started);
         }
+        if let Ok(done) = &result {
+            self.hold(now, &done.held);
+        }
         let expiry = result.as_ref().ok().and_then(|done| done.next_expiry).and_then(instant_of);
-        self.schedule.end(now, result.is_ok(), expiry);
+        let lifted = self.holds.values().map(|hold| hold.since + self.settings.hold).min();
+        let wake = [expiry.map(|at| (at, Cause::Expiry)), lifted.map(|at| (at, Cause::Hold))];
+        self.schedule.end(now, result.is_ok(), wake.into_iter().flatten().min());
         self.status.rebuilt(self.number, &self.cause, &result);
         if let Err(error) = result {
             let wait = self.schedule.next().map_or(Duration::ZERO, |(due, _)| due.saturating_duration_since(now));
             let text = format!("rebuild {} failed: {error}; next try in {:.1} s", self.number, wait.as_secs_f64());
             report::say(Level::Alert, &text);
         }
-        self.write_status(State::Idle);
+        self.write_status(self.state());
+    }
+
+    /// Remembers since when each domain is held; one that loses more begins again.
+    fn hold(&mut self, now: Instant, held: &[Held]) {
+        let before = std::mem::take(&mut self.holds);
+        for held in held {
+            let since = before
+                .get(&held.domain)
+                .filter(|hold| hold.recipients >= held.recipients.lost && hold.logins >= held.logins.lost)
+                .map_or(now, |hold| hold.since);
+            let (recipients, logins) = (held.recipients.lost, held.logins.lost);
+            self.holds.insert(held.domain.clone(), Hold { since, recipients, logins });
+        }
     }
 
     /// Keeps the status file, which tells others what the service did.

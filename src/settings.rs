@@ -37,6 +37,10 @@ pub struct Settings {
     pub watch: bool,
     /// How often the service makes a full look, whatever it heard.
     pub sweep: Duration,
+    /// How long the service holds a domain that loses nothing more.
+    pub hold: Duration,
+    /// How much of its entries, in per cent, a domain may lose at once while all domains together lose as much.
+    pub max_loss: u32,
     /// How many threads read homes.
     pub threads: usize,
 }
@@ -103,6 +107,8 @@ impl Settings {
             after,
             watch: true,
             sweep: Duration::from_secs(900),
+            hold: Duration::from_secs(1800),
+            max_loss: options.max_loss,
             threads,
         })
     }

@@ -7,6 +7,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use serde_json::{Value, json};
 
 use crate::error::{Error, show_path};
+use crate::hold::Held;
 use crate::publish;
 use crate::rebuild::{Done, TableDone};
 use crate::settings::Settings;
@@ -16,7 +17,12 @@ use crate::settings::Settings;
 pub struct Status {
     last_rebuild: Value,
     last_error: Value,
+    held: Vec<Value>,
+    held_in_words: Value,
 }
+
+/// How many held domains are named for people.
+const MAX_HELD: usize = 5;
 
 impl Status {
     /// A rebuild ended.
@@ -40,6 +46,21 @@ impl Status {
                     "recipients": table(&done.recipients),
                     "logins": table(&done.logins),
                 });
+                let held = |held: &Held| {
+                    json!({
+                        "domain": held.name(),
+                        "recipients_lost": held.recipients.lost,
+                        "recipients": held.recipients.published,
+                        "logins_lost": held.logins.lost,
+                        "logins": held.logins.published,
+                    })
+                };
+                self.held = done.held.iter().map(held).collect();
+                let words = done.held.iter().take(MAX_HELD).map(ToString::to_string).collect::<Vec<_>>().join(", ");
+                self.held_in_words = match done.held.len() {
+                    0 => Value::Null,
+                    held => format!("{held} domains: {words}{}", if held > MAX_HELD { ", ..." } else { "" }).into(),
+                };
                 self.last_error = Value::Null;
             }
             Err(error) => self.last_error = json!({ "number": number, "at": now(), "error": error.to_string() }),
@@ -70,6 +91,8 @@ impl Status {
             "pending_triggers": pending,
             "next_sweep": next_sweep,
             "owed": owed,
+            "held": self.held,
+            "held_in_words": self.held_in_words,
         });
         publish::replace(&settings.layout.root, &file(settings), 0o640, format!("{status:#}\n").as_bytes())
     }
@@ -80,6 +103,8 @@ impl Status {
 pub enum State {
     /// It waits.
     Idle,
+    /// It waits, and the guard holds domains.
+    Held,
     /// A rebuild is running.
     Rebuilding,
     /// It has ended.
@@ -90,6 +115,7 @@ impl State {
     fn word(self) -> &'static str {
         match self {
             State::Idle => "idle",
+            State::Held => "held",
             State::Rebuilding => "rebuilding",
             State::Ended => "ended",
         }
@@ -102,7 +128,7 @@ pub fn owed(settings: &Settings) -> Vec<PathBuf> {
     let published = [&settings.validrcptto, &settings.auth].map(|path| settings.layout.root.path(path));
     let status: Value =
         read(settings).ok().flatten().and_then(|file| serde_json::from_slice(&file).ok()).unwrap_or_default();
-    let between = [State::Idle, State::Ended].iter().any(|state| status["state"] == state.word());
+    let between = [State::Idle, State::Held, State::Ended].iter().any(|state| status["state"] == state.word());
     let named = |path: &PathBuf| {
         let path = show_path(path).to_string();
         status["owed"].as_array().is_none_or(|owed| owed.iter().any(|owed| *owed == path))
@@ -164,6 +190,10 @@ pub fn describe(file: &[u8], alive: bool) -> Option<String> {
     let error = &status["last_error"];
     if let Some(ago) = ago(error) {
         text += &format!("last error: rebuild {}, {ago} s ago: {}\n", error["number"], error["error"].as_str()?);
+    }
+    if let Some(held) = status["held_in_words"].as_str() {
+        text +=
+            &format!("held: {held}; they keep their published entries; rebuild --force publishes them as they are\n");
     }
     let owed: Vec<&str> = status["owed"].as_array()?.iter().filter_map(Value::as_str).collect();
     if !owed.is_empty() {

@@ -68,8 +68,11 @@ fn a_table_that_others_may_read_is_made_right_again() {
     let host = MailHost::sample();
     host.rebuild();
     host.mode("/var/qmail/control/auth.cdb", 0o644);
-    host.rebuild();
+    let answer = host.rebuild();
     assert_eq!(look(&host, "auth.cdb").1, 0o640);
+    let alert = "auth.cdb: everybody on this host could read the hashes in it";
+    assert!(answer.stderr.contains(&format!("alert: {}", host.published(alert).display())), "{}", answer.stderr);
+    assert!(!host.rebuild().stderr.contains(alert), "said once");
 }
 
 #[test]

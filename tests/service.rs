@@ -5,96 +5,12 @@ mod support;
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
-use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
-use std::sync::mpsc::{Receiver, channel};
+use std::process::{Command, Stdio};
+use std::sync::mpsc::channel;
 use std::time::{Duration, Instant};
 
+use support::running::{COM, PATIENCE, Service, status_of, trigger};
 use support::{Answer, MailHost, has, script, skip};
-
-/// Longer than anything here takes, on a slow machine too.
-const PATIENCE: Duration = Duration::from_secs(120);
-const COM: &str = "/home/vpopmail/domains/example.com";
-
-/// A running service, and what it logs.
-struct Service {
-    host: MailHost,
-    child: Child,
-    log: Receiver<String>,
-}
-
-impl Service {
-    fn start(host: MailHost, arguments: &[&str]) -> Service {
-        host.folder("/tmp").mode("/tmp", 0o1777);
-        let arguments: Vec<&str> = ["run"].into_iter().chain(arguments.iter().copied()).collect();
-        let mut child = host.command(&arguments).stderr(Stdio::piped()).spawn().unwrap();
-        let lines = BufReader::new(child.stderr.take().unwrap()).lines();
-        let (say, log) = channel();
-        std::thread::spawn(move || lines.map_while(Result::ok).try_for_each(|line| say.send(line)));
-        let service = Service { host, child, log };
-        service.wait_for("rebuild 1 done");
-        service
-    }
-
-    fn sample() -> Service {
-        Service::start(MailHost::sample(), &["--no-watch"])
-    }
-
-    fn fifo(&self) -> PathBuf {
-        self.host.path("/tmp/update-qmail")
-    }
-
-    /// The next line of the log that holds the words.
-    fn wait_for(&self, words: &str) -> String {
-        let start = Instant::now();
-        let mut seen = Vec::new();
-        while let Ok(line) = self.log.recv_timeout(PATIENCE.saturating_sub(start.elapsed())) {
-            if line.contains(words) {
-                return line;
-            }
-            seen.push(line);
-        }
-        panic!("the log never says {words:?}: {seen:#?}");
-    }
-
-    /// Waits until qmail-smtpd's answer for the address is this one, and says how long it took.
-    fn wait_for_answer(&self, address: &str, answer: &str) -> Duration {
-        let start = Instant::now();
-        while self.host.answers(&[address]) != [answer] {
-            assert!(start.elapsed() < PATIENCE, "{address} never gets {answer}");
-        }
-        start.elapsed()
-    }
-
-    fn trigger(&self, notice: &[&str]) {
-        trigger(&self.host, notice);
-    }
-
-    /// A new alias, not announced.
-    fn add_alias(&self, name: &str) {
-        self.host.write(&format!("{COM}/.qmail-{name}"), "&x@y.test\n");
-    }
-
-    /// Ends it with TERM, and gives its exit code.
-    fn end(&mut self) -> i32 {
-        let pid = nix::unistd::Pid::from_raw(i32::try_from(self.child.id()).unwrap());
-        nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGTERM).unwrap();
-        self.child.wait().unwrap().code().unwrap()
-    }
-}
-
-impl Drop for Service {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-fn trigger(host: &MailHost, notice: &[&str]) {
-    let arguments: Vec<&str> = ["trigger", "--"].into_iter().chain(notice.iter().copied()).collect();
-    let answer = host.run(&arguments);
-    assert_eq!((answer.code, &answer.stderr[..]), (0, ""));
-}
 
 fn shell(command: &str) {
     assert!(Command::new("sh").args(["-c", command]).status().unwrap().success(), "{command}");
@@ -580,12 +496,6 @@ fn a_lock_that_somebody_removed_is_taken_again_and_of_two_services_one_ends() {
     service.wait_for_answer("taken@example.com", "accept");
     assert!(service.fifo().exists(), "the pipe is the other's now");
     assert_eq!(service.end(), 0);
-}
-
-/// The status file.
-fn status_of(host: &MailHost) -> serde_json::Value {
-    serde_json::from_slice(&fs::read(host.path("/run/qmail-updater/status.json")).unwrap_or_default())
-        .unwrap_or_default()
 }
 
 #[test]

@@ -136,6 +136,13 @@ impl Host {
         self.control.prefix(domain) == Some([domain, b"-"].concat())
     }
 
+    /// Whether qmail still has somebody for the domain: it is local, or virtual and not a vpopmail domain whose line has
+    /// left users/assign.
+    pub fn is_assigned(&self, domain: &[u8]) -> bool {
+        self.control.prefix(domain).is_some()
+            && (!self.is_vpopmail_like(domain) || self.assignments.vpopmail_domain(domain).is_some())
+    }
+
     /// The domains whose `+domain-` line names this home.
     pub fn domains_of(&self, home: &[u8]) -> impl Iterator<Item = &[u8]> {
         self.mailbox_homes.get(home).into_iter().flatten().map(Vec::as_slice)

@@ -5,7 +5,7 @@
 //! - A notice that comes before its change brings follow-ups after 1, 5 and 30 seconds, then at doubling distances up to
 //!   the sweep's, until the change is seen.
 //! - A rebuild that failed is tried again after growing pauses, and at the next trigger.
-//! - Whatever was heard, one rebuild each sweep; and one when a login expires.
+//! - Whatever was heard, one rebuild each sweep; and one when a login expires or a held domain is let go.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -26,7 +26,7 @@ const FOLLOW_UPS: [Duration; 3] = [Duration::from_secs(1), Duration::from_secs(5
 const MAX_EXPECTED: usize = 1_000;
 
 /// Why a rebuild is due.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Cause {
     /// The service has started.
     Start,
@@ -40,6 +40,8 @@ pub enum Cause {
     Sweep,
     /// A login expires.
     Expiry,
+    /// A held domain has been held long enough.
+    Hold,
 }
 
 /// The state machine.
@@ -55,7 +57,8 @@ pub struct Schedule {
     last_start: Instant,
     retry_at: Option<Instant>,
     retry_pause: Duration,
-    expiry: Option<Instant>,
+    /// The next time that something changes by itself, and what.
+    wake: Option<(Instant, Cause)>,
     expected: BTreeMap<Expected, FollowUp>,
 }
 
@@ -91,7 +94,7 @@ impl Schedule {
             last_start: now,
             retry_at: None,
             retry_pause: FIRST_RETRY,
-            expiry: None,
+            wake: None,
             expected: BTreeMap::new(),
         }
     }
@@ -132,7 +135,7 @@ impl Schedule {
         self.started = true;
         self.running = Some(now);
         self.last_start = now;
-        self.expiry = self.expiry.filter(|at| *at > now);
+        self.wake = self.wake.filter(|(at, _)| *at > now);
         for follow_up in self.expected.values_mut() {
             while follow_up.due(self.sweep).is_some_and(|due| due <= now) {
                 follow_up.number += 1;
@@ -143,11 +146,11 @@ impl Schedule {
         self.expected.retain(|_, follow_up| follow_up.due(sweep).is_some());
     }
 
-    /// The rebuild ended now; `expiry` is when the next login expires.
-    pub fn end(&mut self, now: Instant, succeeded: bool, expiry: Option<Instant>) {
+    /// The rebuild ended now; `wake` is when the next change comes by itself: a login expires, a held domain is let go.
+    pub fn end(&mut self, now: Instant, succeeded: bool, wake: Option<(Instant, Cause)>) {
         let duration = self.running.take().map_or(Duration::ZERO, |start| now - start);
         self.rest_until = now + duration.max(MIN_PAUSE);
-        self.expiry = expiry;
+        self.wake = wake;
         if succeeded {
             self.retry_pause = FIRST_RETRY;
         } else {
@@ -184,7 +187,7 @@ impl Schedule {
             (self.triggered.map(|at| at + SETTLE), Cause::Trigger),
             (follow_up, Cause::FollowUp),
             (self.retry_at, Cause::Retry),
-            (self.expiry, Cause::Expiry),
+            (self.wake.map(|(at, _)| at), self.wake.map_or(Cause::Expiry, |(_, cause)| cause)),
             (Some(self.next_sweep()), Cause::Sweep),
         ]
         .into_iter()
@@ -324,7 +327,7 @@ mod tests {
         let zero = Instant::now();
         let mut schedule = Schedule::new(zero, SWEEP);
         schedule.start(zero);
-        schedule.end(zero, true, Some(zero + Duration::from_secs(60)));
+        schedule.end(zero, true, Some((zero + Duration::from_secs(60), Cause::Expiry)));
         assert_eq!(schedule.next(), Some((zero + Duration::from_secs(60), Cause::Expiry)));
     }
 }

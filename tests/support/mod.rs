@@ -10,6 +10,8 @@ use std::process::{Command, Output, Stdio};
 
 use tempfile::TempDir;
 
+pub mod running;
+
 /// Whether the tests run as root; those that need it say so when they do not.
 pub fn is_root() -> bool {
     nix::unistd::geteuid().is_root()

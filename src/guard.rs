@@ -1,0 +1,166 @@
+//! The guard against a sudden loss: a domain that is still assigned and would lose much of its entries at once, while the
+//! whole host does, keeps them until somebody confirms it or time does. Pure.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::cdb;
+use crate::smtpd::{self, ACCEPT, DEFAULT, REFUSE, lookup};
+use crate::text::{join_address, split_address};
+
+/// A domain that loses fewer entries is never held.
+const LEAST: u64 = 10;
+/// When all domains together lose fewer, none is held.
+const LEAST_TOGETHER: u64 = 50;
+
+/// How many entries were published, and how many of them a rebuild would take away.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Loss {
+    /// Published.
+    pub published: u64,
+    /// Gone.
+    pub lost: u64,
+}
+
+impl Loss {
+    fn exceeds(self, share: u32, least: u64) -> bool {
+        self.lost >= least && self.lost * 100 > self.published * u64::from(share)
+    }
+}
+
+/// Losses by domain.
+#[derive(Clone, Debug, Default)]
+pub struct Losses(BTreeMap<Vec<u8>, Loss>);
+
+impl Losses {
+    /// Notes a published entry of the domain.
+    pub fn count(&mut self, domain: &[u8], lost: bool) {
+        let loss = match self.0.get_mut(domain) {
+            Some(loss) => loss,
+            None => self.0.entry(domain.to_vec()).or_default(),
+        };
+        loss.published += 1;
+        loss.lost += u64::from(lost);
+    }
+
+    /// All domains together.
+    pub fn together(&self) -> Loss {
+        let add = |a: Loss, b: &Loss| Loss { published: a.published + b.published, lost: a.lost + b.lost };
+        self.0.values().fold(Loss::default(), add)
+    }
+
+    /// One domain.
+    pub fn of(&self, domain: &[u8]) -> Loss {
+        self.0.get(domain).copied().unwrap_or_default()
+    }
+
+    /// The domains that lose more than `share` per cent of their entries while all together do.
+    pub fn too_much(&self, share: u32) -> BTreeSet<Vec<u8>> {
+        if !self.together().exceeds(share, LEAST_TOGETHER) {
+            return BTreeSet::new();
+        }
+        let held = self.0.iter().filter(|(_, loss)| loss.exceeds(share, LEAST));
+        held.map(|(domain, _)| domain.clone()).collect()
+    }
+}
+
+/// A table of recipients, by the data of a key.
+pub trait Recipients {
+    /// The data of this very key.
+    fn data(&self, key: &[u8]) -> Option<&[u8]>;
+}
+
+impl Recipients for cdb::Reader<'_> {
+    fn data(&self, key: &[u8]) -> Option<&[u8]> {
+        self.find(key)
+    }
+}
+
+impl Recipients for BTreeMap<Vec<u8>, &'static [u8]> {
+    fn data(&self, key: &[u8]) -> Option<&[u8]> {
+        self.get(key).copied()
+    }
+}
+
+/// Longer than any address that qmail-smtpd takes: no table lists a name with it.
+const NOBODY: [u8; 1_000] = [b'q'; 1_000];
+
+/// What a table answers for what a key of another table stands for: a name, or every name of a pattern that nobody lists.
+pub fn answer(table: &dyn Recipients, key: &[u8], break_byte: u8) -> bool {
+    if let Some(data) = table.data(key) {
+        return smtpd::accepts(data);
+    }
+    let pattern = |(local, domain): (&[u8], &[u8])| {
+        let prefix = if local.is_empty() { Some(local) } else { local.strip_suffix(DEFAULT) };
+        let prefix = prefix.filter(|prefix| prefix.last().is_none_or(|last| *last == break_byte))?;
+        Some(join_address(&[prefix, &NOBODY[..]].concat(), domain))
+    };
+    let address = split_address(key).and_then(pattern);
+    lookup(address.as_deref().unwrap_or(key), break_byte, |key| table.data(key)).accepted
+}
+
+/// The records of a held domain, whose keys in the published and the new table are `keys`: what either accepts is
+/// accepted, for every address, the ones nobody listed included. (An address is decided by the longest key that fits it,
+/// and of two tables with all the keys of both, neither decides it by a longer one.)
+pub fn keep_both<'k>(
+    published: &dyn Recipients,
+    new: &dyn Recipients,
+    keys: impl IntoIterator<Item = &'k [u8]>,
+    break_byte: u8,
+) -> BTreeMap<Vec<u8>, &'static [u8]> {
+    let either = |key: &[u8]| answer(published, key, break_byte) || answer(new, key, break_byte);
+    keys.into_iter().map(|key| (key.to_vec(), if either(key) { ACCEPT } else { REFUSE })).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn a_domain_is_held_when_it_loses_much_and_the_host_does() {
+        let held = |losses: &[(&str, u64, u64)], share: u32| {
+            let mut counted = Losses::default();
+            for (domain, published, lost) in losses {
+                (0..*published).for_each(|number| counted.count(domain.as_bytes(), number < *lost));
+            }
+            counted.too_much(share).len()
+        };
+        assert_eq!(held(&[("a.test", 100, 50), ("b.test", 100, 0)], 20), 1);
+        assert_eq!(held(&[("a.test", 100, 49), ("b.test", 100, 0)], 20), 0, "fewer than 50 in all");
+        assert_eq!(held(&[("a.test", 100, 50), ("b.test", 150, 0)], 20), 0, "20 % of all is not more than 20 %");
+        assert_eq!(held(&[("a.test", 100, 50), ("b.test", 9, 9)], 20), 1, "nine are few");
+        assert_eq!(held(&[("a.test", 100, 50), ("b.test", 10, 10)], 20), 2);
+        assert_eq!(held(&[("a.test", 1000, 200), ("b.test", 1000, 999)], 20), 1, "exactly 20 %");
+        assert_eq!(held(&[("a.test", 100, 100)], 100), 0, "100 switches it off");
+    }
+
+    /// A small table: keys of each kind with their answers.
+    fn table() -> impl Strategy<Value = BTreeMap<Vec<u8>, &'static [u8]>> {
+        const KEYS: &[&str] =
+            &["@d.t", "a@d.t", "a-default@d.t", "a-b@d.t", "a-b-default@d.t", "a-b-c@d.t", "b@d.t", "a"];
+        proptest::collection::btree_map(proptest::sample::select(KEYS), any::<bool>(), 0..8).prop_map(|table| {
+            table
+                .into_iter()
+                .map(|(key, accept)| (key.as_bytes().to_vec(), if accept { ACCEPT } else { REFUSE }))
+                .collect()
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_kept_of_both_accepts_what_either_does_and_nothing_else(published in table(), new in table()) {
+            let keys: BTreeSet<&[u8]> = published.keys().chain(new.keys()).map(Vec::as_slice).collect();
+            let both = keep_both(&published, &new, keys, b'-');
+            for address in [
+                "a@d.t", "b@d.t", "c@d.t", "a-@d.t", "a-x@d.t", "a-b@d.t", "a-b-@d.t", "a-b-c@d.t", "a-b-x@d.t", "a-b-c-x@d.t",
+                "a-default@d.t", "a-b-default@d.t", "a", "b",
+            ] {
+                let accepts = |table: &BTreeMap<Vec<u8>, &'static [u8]>| {
+                    lookup(address.as_bytes(), b'-', |key| table.get(key)).accepted
+                };
+                prop_assert_eq!(accepts(&both), accepts(&published) || accepts(&new), "{}", address);
+            }
+        }
+    }
+}
