@@ -19,7 +19,7 @@ use crate::report;
 use crate::settings::Settings;
 use crate::smtpd;
 use crate::status;
-use crate::text::{Shown, lower, split_address};
+use crate::text::{Shown, count, lower, split_address};
 
 /// Both tables in memory, sorted.
 #[derive(Default)]
@@ -155,11 +155,18 @@ fn changes(settings: &Settings) -> Result<(Vec<String>, Built), Error> {
 /// answer: the service is alive, and the files are current.
 ///
 /// # Errors
-/// What stops a rebuild; a standard output that is full.
+/// A status file that cannot be read, when it is asked for; a standard output that is full.
 pub fn status(settings: &Settings, json: bool) -> Result<bool, Error> {
-    let state = status::read(settings)?;
+    let state = match status::read(settings) {
+        Err(error) if json => return Err(error),
+        Err(error) => {
+            report::say(report::Level::Warning, &error.to_string());
+            None
+        }
+        Ok(state) => state,
+    };
     let alive = settings.fifos.iter().all(|fifo| lock::is_fifo_read(&settings.layout.root, &settings.state, fifo));
-    let (changes, _) = changes(settings)?;
+    let changes = changes(settings).map(|(changes, _)| changes.len());
     let mut out = io::stdout().lock();
     let mut print = || -> io::Result<()> {
         if json {
@@ -170,13 +177,16 @@ pub fn status(settings: &Settings, json: bool) -> Result<bool, Error> {
             Some(lines) => out.write_all(lines.as_bytes())?,
             None => writeln!(out, "nothing is known of a rebuild by the service")?,
         }
-        match changes.len() {
-            0 => writeln!(out, "tables: as the host says"),
-            count => writeln!(out, "tables: {count} changes behind; qmail-updater rebuild --dry-run shows them"),
+        match &changes {
+            Ok(0) => writeln!(out, "tables: as the host says"),
+            Ok(number) => {
+                writeln!(out, "tables: {} behind; qmail-updater rebuild --dry-run shows them", count(*number, "change"))
+            }
+            Err(error) => writeln!(out, "tables: they cannot be compared with the host: {error}"),
         }
     };
     written(print())?;
-    Ok(alive && changes.is_empty())
+    Ok(alive && changes.is_ok_and(|number| number == 0))
 }
 
 /// The records of a published file, of equal keys the first; none of what is missing or damaged.

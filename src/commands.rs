@@ -2,7 +2,7 @@
 //! time limit for the whole process group, and what they print goes to the log line by line.
 
 use std::ffi::{OsStr, OsString};
-use std::io::{BufRead, BufReader, PipeReader};
+use std::io::{BufRead, BufReader, PipeReader, Read};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Stdio};
@@ -15,10 +15,12 @@ use nix::unistd::Pid;
 
 use crate::error::{show_cause, show_path};
 use crate::report::{self, Level};
-use crate::text::Shown;
+use crate::text::{Shown, count};
 
 /// How long a command may take, its children included.
 const TIME_LIMIT: Duration = Duration::from_secs(60);
+/// How long getent may take: a rebuild waits for it.
+const GETENT_LIMIT: Duration = Duration::from_secs(20);
 /// How many lines of what a command prints are logged; the rest is counted.
 const MAX_LINES: usize = 20;
 /// How much of one line is logged, in bytes.
@@ -139,7 +141,7 @@ fn log_output(name: &OsStr, output: PipeReader) {
         }
     }
     if left_out > 0 {
-        report::say(Level::Status, &format!("{name}: {left_out} more lines are left out"));
+        report::say(Level::Status, &format!("{name}: {} left out", count(left_out, "more line")));
     }
 }
 
@@ -163,17 +165,25 @@ fn read_line(input: &mut impl BufRead, line: &mut Vec<u8>) -> std::io::Result<bo
     }
 }
 
-/// What `getent passwd` prints; `None` when it cannot be run or fails.
+/// What `getent passwd` prints; `None` when it cannot be run, fails, or hangs.
 pub fn getent_passwd() -> Option<Vec<u8>> {
-    let output = Command::new("getent")
-        .arg("passwd")
-        .env_clear()
-        .env("PATH", PATH)
-        .stdin(Stdio::null())
-        .stderr(Stdio::null())
-        .output()
-        .ok()?;
-    output.status.success().then_some(output.stdout)
+    let mut command = Command::new("getent");
+    command.arg("passwd").env_clear().env("PATH", PATH);
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null()).process_group(0);
+    let mut child = command.spawn().ok()?;
+    let group = i32::try_from(child.id()).map(Pid::from_raw).ok()?;
+    let mut output = child.stdout.take()?;
+    let (done, wait_done) = mpsc::channel();
+    std::thread::spawn(move || {
+        let mut text = Vec::new();
+        let read = output.read_to_end(&mut text).is_ok() && child.wait().is_ok_and(|status| status.success());
+        let _ = done.send(read.then_some(text));
+    });
+    let text = wait_done.recv_timeout(GETENT_LIMIT);
+    if text.is_err() {
+        let _ = killpg(group, Signal::SIGKILL);
+    }
+    text.ok().flatten()
 }
 
 /// The value of QMAIL_UPDATER_CHANGED: the paths, separated by colons.

@@ -2,7 +2,7 @@
 //! hangs on a change. A command that fails is an alert; the published files stay.
 
 use std::path::PathBuf;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::commands::{self, Outcome, Task};
 use crate::error::{Error, show_path};
@@ -15,7 +15,7 @@ use crate::settings::Settings;
 const COMPILER_TRIES: usize = 3;
 
 /// Runs what follows a rebuild: qmail-newu and qmail-newmrh when their files are behind, and, when a file `changed`, the
-/// administrator's commands. How many failed is the answer.
+/// administrator's commands. How many failed is the answer; each has been told of.
 pub fn run(settings: &Settings, changed: &[PathBuf], stop: &AtomicBool) -> usize {
     let layout = &settings.layout;
     let folder = layout.root.path(&layout.qmail);
@@ -60,6 +60,10 @@ pub fn run(settings: &Settings, changed: &[PathBuf], stop: &AtomicBool) -> usize
         }
     }
     for command in settings.after.iter().filter(|_| !changed.is_empty()) {
+        if stop.load(Ordering::Relaxed) {
+            alert(format!("{}: not run, because the service ends", show_path(&layout.root.path(command))));
+            continue;
+        }
         let program = layout.root.path(command);
         let environment = vec![("QMAIL_UPDATER_CHANGED", commands::join_paths(changed))];
         match commands::run(&Task { program: &program, folder: &folder, environment, stop }) {

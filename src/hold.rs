@@ -11,7 +11,7 @@ use crate::recipients::Recipient;
 use crate::report::Note;
 use crate::settings::Settings;
 use crate::smtpd;
-use crate::text::{Shown, split_address};
+use crate::text::{Shown, count, split_address};
 
 /// How many of the held domains an alert names: those that lose most.
 const MAX_NAMED: usize = 5;
@@ -165,10 +165,10 @@ impl<'a> Scales<'a> {
         };
         let (recipients, logins) = (self.recipients.together(), self.logins.together());
         Some(Note::alert(format!(
-            "{} domains are held, because they would lose much at once: {}{more}; {} of {} recipients and {} of {} logins \
+            "held, because they would lose much at once: {}: {}{more}; {} of {} recipients and {} of {} logins \
              of the host would go, more than --max-loss {} allows; the held keep their published entries and get their new \
              ones; {then}",
-            held.len(),
+            count(held.len(), "domain"),
             named.join(", "),
             recipients.lost,
             recipients.published,

@@ -31,11 +31,11 @@
 //! | [`confine`] | Landlock: what reads the homes can do nothing else | error report root |
 //! | [`commands`] | the only spawner | error report text |
 //! | [`follow_up`] | what follows a rebuild: qmail-newu, qmail-newmrh, the administrator's commands | commands error host report settings |
-//! | [`rebuild`] | the story of one rebuild | cdb commands confine error follow_up hold host lock logins publish recipients report settings text |
-//! | [`status`] | the status file | error hold publish rebuild settings |
+//! | [`rebuild`] | the story of one rebuild | cdb commands confine error hold host lock logins publish recipients report settings text |
+//! | [`status`] | the status file | error hold publish rebuild settings text |
 //! | [`answers`] | list, lookup, explain, status: the only printers to standard output | cdb cli confine delivery error hold lock logins rebuild recipients report settings smtpd status text |
 //! | [`trigger`] | what makes the service rebuild: pipe, notices, schedule | error report text |
-//! | [`service`] | the threads and the loop | confine error hold host lock rebuild report settings status trigger |
+//! | [`service`] | the threads and the loop | confine error follow_up hold host lock rebuild report settings status text trigger |
 //! | [`report`] | every log line: the only printer to standard error | error text |
 //! | [`error`] | what failed, doing what, to which file | text |
 //! | [`text`] | bytes as people read them | |

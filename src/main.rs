@@ -16,9 +16,10 @@ use qmail_updater::error::{Error, show_path};
 use qmail_updater::rebuild::{Order, Pass};
 use qmail_updater::report::Level;
 use qmail_updater::settings::Settings;
+use qmail_updater::text::count;
 use qmail_updater::trigger::notice::to_line;
 use qmail_updater::trigger::poke::{Poked, poke};
-use qmail_updater::{answers, rebuild, report, service};
+use qmail_updater::{answers, follow_up, rebuild, report, service};
 
 fn main() -> ExitCode {
     // Caught, the signal leaves write(2) to fail with EFBIG, which is reported and cleaned up after.
@@ -61,8 +62,14 @@ fn rebuild(settings: &Settings, commands: bool, force: bool) -> Result<(), Error
     let (stop, none) = (AtomicBool::new(false), BTreeSet::new());
     let pass = if force { Pass::All } else { Pass::These(&none) };
     let then = "rebuild --force publishes them as the host is";
-    let order = Order { head: "rebuild done", middle: "", commands, owed: &[], pass, then, stop: &stop };
-    rebuild::rebuild(settings, &order)?.commands_succeeded()?.nothing_held().map(drop)
+    let done = rebuild::rebuild(settings, &Order { head: "rebuild done", middle: "", pass, then, stop: &stop })?;
+    if !commands {
+        report::say_all(&done.behind);
+    } else if let failed @ 1.. = follow_up::run(settings, &done.changed(), &stop) {
+        let failed = count(failed, "command");
+        return Err(Error::Temporary(format!("{failed} failed; both files are right, and stay published")));
+    }
+    done.nothing_held().map(drop)
 }
 
 /// Pokes every pipe; that nobody listens is no failure.

@@ -302,6 +302,7 @@ impl Ready {
 /// Those of the file system.
 pub fn replace(root: &Root, inside: &[u8], mode: u32, content: &[u8]) -> Result<(), Error> {
     let target = Target::find(root, inside)?;
+    target.remove_litter()?;
     let failed = |cause: io::Error| Error::io("write", &target.name, cause);
     let mut file = target.temporary().map_err(failed)?;
     file.as_file().set_permissions(fs::Permissions::from_mode(mode)).map_err(failed)?;

@@ -12,7 +12,6 @@ use crate::cdb;
 use crate::commands;
 use crate::confine;
 use crate::error::{Error, show_path};
-use crate::follow_up;
 use crate::hold::{Held, Images, Scales};
 use crate::host::accounts::{Accounts, Sources, read_shadow};
 use crate::host::authvars::AuthVars;
@@ -24,7 +23,7 @@ use crate::publish::{Look, Published, Ready, Staged, Target};
 use crate::recipients::{self, Answers, Plan, Recipient, Tables, Unit};
 use crate::report::{self, Level, Note, Progress};
 use crate::settings::Settings;
-use crate::text::{Shown, split_address};
+use crate::text::{Shown, count, split_address};
 
 /// Where the records of the two tables go.
 pub trait Sink {
@@ -51,14 +50,10 @@ pub struct Done {
     pub next_expiry: Option<u64>,
     /// How long it took.
     pub duration: Duration,
-    /// How many of the commands that follow failed.
-    pub failed_commands: usize,
-    /// The changed files that they have to be told of again.
-    pub owed: Vec<PathBuf>,
     /// The domains that keep their published entries, those that would lose most first.
     pub held: Vec<Held>,
     /// What qmail-newu and qmail-newmrh still have to do.
-    behind: Vec<Note>,
+    pub behind: Vec<Note>,
 }
 
 /// What became of one table.
@@ -78,7 +73,7 @@ pub struct TableDone {
 
 impl Done {
     /// The files that were replaced.
-    fn changed(&self) -> Vec<PathBuf> {
+    pub fn changed(&self) -> Vec<PathBuf> {
         [&self.recipients, &self.logins]
             .into_iter()
             .filter(|table| table.published)
@@ -105,10 +100,6 @@ pub struct Order<'a> {
     pub head: &'a str,
     /// What it says beside the result: why.
     pub middle: &'a str,
-    /// Whether the commands that follow a rebuild are run.
-    pub commands: bool,
-    /// Files whose change the commands have not been told of, because they failed.
-    pub owed: &'a [PathBuf],
     /// Which domains the guard lets pass.
     pub pass: Pass<'a>,
     /// How a held domain is published all the same, in words.
@@ -126,41 +117,17 @@ pub enum Pass<'a> {
     These(&'a BTreeSet<Vec<u8>>),
 }
 
-/// Rebuilds and publishes both tables, says so, and then runs what follows a rebuild.
+/// Rebuilds and publishes both tables, and says so. What follows a rebuild is [`crate::follow_up`]'s.
 ///
 /// # Errors
-/// Whatever keeps the tables from being right; the published files are then the old ones, unless it says otherwise. That
-/// a command failed is no error here.
+/// Whatever keeps the tables from being right; the published files are then the old ones, unless it says otherwise.
 pub fn rebuild(settings: &Settings, order: &Order<'_>) -> Result<Done, Error> {
-    let mut done = publish(settings, order)?;
+    let done = publish(settings, order)?;
     report::say(Level::Status, &done.story(order.head, order.middle));
-    if !order.commands {
-        report::say_all(&done.behind);
-        return Ok(done);
-    }
-    let mut changed = done.changed();
-    changed.extend(order.owed.iter().filter(|path| !done.changed().contains(path)).cloned());
-    done.failed_commands = follow_up::run(settings, &changed, order.stop);
-    if done.failed_commands > 0 {
-        done.owed = changed;
-    }
     Ok(done)
 }
 
 impl Done {
-    /// The error that a failed command is.
-    ///
-    /// # Errors
-    /// When one failed.
-    pub fn commands_succeeded(self) -> Result<Done, Error> {
-        match self.failed_commands {
-            0 => Ok(self),
-            failed => {
-                Err(Error::Temporary(format!("{failed} commands failed; both files are right, and stay published")))
-            }
-        }
-    }
-
     /// The error that a held domain is.
     ///
     /// # Errors
@@ -169,7 +136,8 @@ impl Done {
         match self.held.len() {
             0 => Ok(self),
             held => Err(Error::Temporary(format!(
-                "{held} domains are held, as the alert says; everything else is published"
+                "held, as the alert says: {}; everything else is published",
+                count(held, "domain")
             ))),
         }
     }
@@ -208,12 +176,12 @@ fn publish(settings: &Settings, order: &Order<'_>) -> Result<Done, Error> {
         let mut new = New { recipients: stage(&recipients)?, logins: stage(&logins)?, stop: order.stop };
         let built = build(settings, &mut new)?;
         let new = (new.recipients.finish()?, new.logins.finish()?);
-        let (new, held, next_expiry) = guard(settings, order, &built, new, &mut || {
+        let guarded = guard(settings, order, &built, new, &mut || {
             Ok((Staged::create(&recipients.0, recipients.1)?, Staged::create(&logins.0, logins.1)?))
         })?;
-        Ok((new, held, next_expiry, built))
+        Ok((guarded, built))
     };
-    let ((new_recipients, new_logins), held, next_expiry, built) = build().map_err(stays)?;
+    let (new, built) = build().map_err(stays)?;
     report::say_all(&built.notes);
     let table = |target: &Target, new: &Ready| TableDone {
         path: target.name.clone(),
@@ -223,9 +191,9 @@ fn publish(settings: &Settings, order: &Order<'_>) -> Result<Done, Error> {
         difference: new.difference,
     };
     let behind = built.behind();
-    let (recipients, logins) = (table(&recipients.0, &new_recipients), table(&logins.0, &new_logins));
-    new_recipients.publish().map_err(stays)?;
-    new_logins.publish().map_err(|error| match recipients.published {
+    let (recipients, logins) = (table(&recipients.0, &new.recipients), table(&logins.0, &new.logins));
+    new.recipients.publish().map_err(stays)?;
+    new.logins.publish().map_err(|error| match recipients.published {
         true => error.then(&format!("the new {} is published already", recipients.name)),
         false => stays(error),
     })?;
@@ -235,7 +203,16 @@ fn publish(settings: &Settings, order: &Order<'_>) -> Result<Done, Error> {
         report::say(Level::Alert, &text);
     }
     let duration = start.elapsed();
-    Ok(Done { recipients, logins, next_expiry, duration, failed_commands: 0, owed: Vec::new(), held, behind })
+    Ok(Done { recipients, logins, next_expiry: new.next_expiry, duration, held: new.held, behind })
+}
+
+/// New tables that may be published.
+struct Guarded {
+    recipients: Ready,
+    logins: Ready,
+    held: Vec<Held>,
+    /// When the next login expires, in seconds since 1970-01-01 UTC.
+    next_expiry: Option<u64>,
 }
 
 /// The new tables; those of the domains that the guard holds hold what was published too.
@@ -245,10 +222,12 @@ fn guard(
     built: &Built,
     new: (Ready, Ready),
     stage: &mut dyn FnMut() -> Result<(Staged, Staged), Error>,
-) -> Result<((Ready, Ready), Vec<Held>, Option<u64>), Error> {
-    let Pass::These(pass) = order.pass else { return Ok((new, Vec::new(), built.next_expiry)) };
-    // A table that does not change loses nothing, and is not read.
+) -> Result<Guarded, Error> {
     let (mut recipients, mut logins) = new;
+    let Pass::These(pass) = order.pass else {
+        return Ok(Guarded { recipients, logins, held: Vec::new(), next_expiry: built.next_expiry });
+    };
+    // A table that does not change loses nothing, and is not read.
     let images = Images { recipients: recipients.image()?, logins: logins.image()? };
     let published = built.published.read(settings, images.recipients.is_some(), images.logins.is_some());
     let policy = built.policy();
@@ -257,7 +236,7 @@ fn guard(
     let held: Vec<Held> = scales.held().into_iter().filter(|held| !pass.contains(&held.domain)).collect();
     report::say_all(scales.alert(&held, order.then).as_slice());
     if held.is_empty() {
-        return Ok(((recipients, logins), held, built.next_expiry));
+        return Ok(Guarded { recipients, logins, held, next_expiry: built.next_expiry });
     }
     let (mut of_recipients, mut of_logins) = stage()?;
     if published.recipients.is_some() {
@@ -270,7 +249,7 @@ fn guard(
         logins = of_logins.finish()?;
     }
     let next_expiry = [built.next_expiry, policy.next_expiry()].into_iter().flatten().min();
-    Ok(((recipients, logins), held, next_expiry))
+    Ok(Guarded { recipients, logins, held, next_expiry })
 }
 
 /// The two new files.

@@ -4,13 +4,13 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::io::{IsTerminal, Write};
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::mpsc::{Receiver, Sender, SyncSender, TrySendError, channel, sync_channel};
 use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::error::Error;
-use crate::text::Shown;
+use crate::text::{Shown, count};
 
 /// How serious a note is, in qmail's words.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -63,11 +63,7 @@ pub fn say(level: Level, text: &str) {
     let line = format!("qmail-updater: {level}: {}\n", Shown(text.as_bytes()));
     match BACKGROUND.get() {
         None => write(&line),
-        Some(background) => {
-            if background.lines.try_send(Line::Text(line)).is_err() {
-                background.lost.fetch_add(1, Ordering::Relaxed);
-            }
-        }
+        Some(background) => background.say(line),
     }
 }
 
@@ -82,6 +78,27 @@ const QUEUE: usize = 1_000;
 struct Background {
     lines: SyncSender<Line>,
     lost: AtomicUsize,
+    /// Whether the log took nothing for [`STUCK_AFTER`]; until it takes a line again, nobody waits for it.
+    stuck: AtomicBool,
+}
+
+/// A log that takes no line for this long is stuck.
+const STUCK_AFTER: Duration = Duration::from_secs(1);
+
+impl Background {
+    fn say(&self, line: String) {
+        let mut line = Line::Text(line);
+        let start = Instant::now();
+        while let Err(TrySendError::Full(refused) | TrySendError::Disconnected(refused)) = self.lines.try_send(line) {
+            if self.stuck.load(Ordering::Relaxed) || start.elapsed() > STUCK_AFTER {
+                self.stuck.store(true, Ordering::Relaxed);
+                self.lost.fetch_add(1, Ordering::Relaxed);
+                return;
+            }
+            line = refused;
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    }
 }
 
 enum Line {
@@ -95,7 +112,7 @@ static BACKGROUND: OnceLock<Background> = OnceLock::new();
 /// From now on nobody waits for the log: a logger that has stopped (a full disk stops multilog) must not stop a service.
 pub fn write_in_background() {
     let (lines, wait) = sync_channel(QUEUE);
-    if BACKGROUND.set(Background { lines, lost: AtomicUsize::new(0) }).is_ok() {
+    if BACKGROUND.set(Background { lines, lost: AtomicUsize::new(0), stuck: AtomicBool::new(false) }).is_ok() {
         std::thread::spawn(move || write_all(&wait));
     }
 }
@@ -106,9 +123,12 @@ fn write_all(lines: &Receiver<Line>) {
             Line::Text(line) => write(&line),
             Line::Flushed(done) => drop(done.send(())),
         }
-        let lost = BACKGROUND.get().map_or(0, |background| background.lost.swap(0, Ordering::Relaxed));
+        let Some(background) = BACKGROUND.get() else { continue };
+        background.stuck.store(false, Ordering::Relaxed);
+        let lost = background.lost.swap(0, Ordering::Relaxed);
         if lost > 0 {
-            write(&format!("qmail-updater: warning: {lost} lines are lost: the log took none for a while\n"));
+            let lost = count(lost, "line");
+            write(&format!("qmail-updater: warning: {lost} of this log are lost: it took none for a while\n"));
         }
     }
 }
@@ -127,25 +147,33 @@ pub fn flush(patience: Duration) {
     let _ = wait.recv_timeout(patience.saturating_sub(start.elapsed()));
 }
 
-/// A warning that was said is not said again for this long: a service meets it at every rebuild.
+/// What was said is not said again for this long: a service meets it at every rebuild.
 const SAID_FOR: Duration = Duration::from_secs(3600);
+/// How many notes are said at once; when a disk fails, every domain has one.
+const MAX_AT_ONCE: usize = 100;
 
-/// When each warning was said last.
+/// When each note was said last.
 static SAID: Mutex<BTreeMap<String, Instant>> = Mutex::new(BTreeMap::new());
 
-/// Writes the notes to the log; the same warning at most once an hour.
+/// Writes the notes to the log, the most serious first; the same one at most once an hour, and not too many at once.
 pub fn say_all(notes: &[Note]) {
     let now = Instant::now();
-    for note in notes {
-        if note.level == Level::Warning {
-            let mut said = SAID.lock().unwrap_or_else(PoisonError::into_inner);
-            if said.get(&note.text).is_some_and(|last| now.duration_since(*last) < SAID_FOR) {
-                continue;
-            }
-            said.retain(|_, last| now.duration_since(*last) < SAID_FOR);
+    let mut said = SAID.lock().unwrap_or_else(PoisonError::into_inner);
+    said.retain(|_, last| now.duration_since(*last) < SAID_FOR);
+    let mut is_new = |note: &Note| {
+        let new = !said.contains_key(&note.text);
+        if new {
             said.insert(note.text.clone(), now);
         }
-        say(note.level, &note.text);
+        new
+    };
+    let mut new: Vec<&Note> = notes.iter().filter(|note| is_new(note)).collect();
+    new.sort_by_key(|note| std::cmp::Reverse(note.level));
+    let (first, rest) = new.split_at(new.len().min(MAX_AT_ONCE));
+    first.iter().for_each(|note| say(note.level, &note.text));
+    if let Some(note) = rest.first() {
+        let more = count(rest.len(), "more note");
+        say(note.level, &format!("{more} like these; qmail-updater check shows them all"));
     }
 }
 

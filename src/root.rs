@@ -167,6 +167,11 @@ impl Root {
         self.prefix == Path::new("/")
     }
 
+    /// The folder on this machine that it is.
+    pub fn top(&self) -> &Path {
+        &self.prefix
+    }
+
     /// Whether this real path is the root itself.
     pub fn is_top(&self, real: &Path) -> bool {
         self.prefix == real

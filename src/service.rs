@@ -16,6 +16,7 @@ use signal_hook::iterator::Signals;
 
 use crate::confine;
 use crate::error::{Error, show_path};
+use crate::follow_up;
 use crate::hold::Held;
 use crate::host::vpopmail::Mailboxes;
 use crate::host::{Home, HomeState, Host};
@@ -24,6 +25,7 @@ use crate::rebuild::{self, Done, Order, Pass};
 use crate::report::{self, Level, Note};
 use crate::settings::Settings;
 use crate::status::{self, State, Status};
+use crate::text::count;
 use crate::trigger::fifo::{Fifo, Heard};
 use crate::trigger::notice::{Expected, Notice};
 use crate::trigger::schedule::{Cause, Schedule};
@@ -44,8 +46,10 @@ enum Event {
     Signal(i32),
     /// A file that is watched changed.
     Changed,
-    /// A rebuild ended; which expected changes it found done, and what its commands had to be told of.
-    Ended(Box<Result<Done, Error>>, Vec<Expected>, Vec<PathBuf>),
+    /// A rebuild ended; which expected changes it found done.
+    Ended(Box<Result<Done, Error>>, Vec<Expected>),
+    /// What follows a rebuild ended; so many commands failed.
+    Followed(usize),
 }
 
 /// Runs until TERM or INT.
@@ -55,6 +59,9 @@ enum Event {
 pub fn run(settings: &Arc<Settings>) -> Result<(), Error> {
     report::write_in_background();
     let (events, hear) = sync_channel(QUEUE);
+    // Before there is a pipe: whoever ends us, it goes with us.
+    let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP])
+        .map_err(|cause| Error::io("catch signals for", &PathBuf::from("the service"), cause))?;
     let mut locks = Vec::new();
     let mut fifos = Vec::new();
     for path in &settings.fifos {
@@ -63,8 +70,6 @@ pub fn run(settings: &Arc<Settings>) -> Result<(), Error> {
         report::say_all(note.as_slice());
         fifos.push(fifo);
     }
-    let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP])
-        .map_err(|cause| Error::io("catch signals for", &PathBuf::from("the service"), cause))?;
     let of_signals = events.clone();
     std::thread::spawn(move || signals.forever().all(|signal| of_signals.send(Event::Signal(signal)).is_ok()));
     let listeners = fifos.into_iter().map(|fifo| listen(fifo, events.clone())).collect::<Result<Vec<_>, _>>()?;
@@ -82,7 +87,10 @@ pub fn run(settings: &Arc<Settings>) -> Result<(), Error> {
     report::say(Level::Status, &format!("listening on {}", shown.join(", ")));
     let mut service = Service::new(settings.clone(), events, watch, locks);
     // Whoever took the pipe from us reads it, and keeps its status.
-    service.run(&hear)?;
+    let ended = service.run(&hear);
+    // A listener that waits to be heard waits no more.
+    drop(hear);
+    ended?;
     // One that could not be given up in time is taken up at the next start.
     service.write_status(if service.schedule.is_running() { State::Rebuilding } else { State::Ended });
     drop(watcher);
@@ -112,9 +120,9 @@ fn start_watch(watch: Arc<Watch>, events: SyncSender<Event>) -> Result<OwnedFd, 
     Ok(stop.into())
 }
 
-/// What the service has to watch.
-fn watched(settings: &Settings) -> Result<Vec<(PathBuf, Names)>, Error> {
-    let host = rebuild::read_host(settings, &mut Vec::new())?;
+/// What the service has to watch; of a host that cannot be read, what has to be mended.
+fn watched(settings: &Settings) -> Vec<(PathBuf, Names)> {
+    let host = rebuild::read_host(settings, &mut Vec::new()).ok();
     let root = &settings.layout.root;
     let mut sources = settings.sources();
     sources.extend([b"/etc/nsswitch.conf".to_vec()]);
@@ -122,16 +130,19 @@ fn watched(settings: &Settings) -> Result<Vec<(PathBuf, Names)>, Error> {
         [&b"/etc/defaultdomain"[..], b"/etc/vlimits.default"].map(|name| [&settings.layout.vpopmail, name].concat()),
     );
     // What qmail-newu and qmail-newmrh make is no news, unless it stands in for the text.
-    let made =
-        |source: &[u8]| source.ends_with(b".cdb") || (source.ends_with(b"/cdb") && !host.assignments.compiled_only);
+    let made = |source: &[u8]| {
+        source.ends_with(b".cdb")
+            || (source.ends_with(b"/cdb") && host.as_ref().is_some_and(|host| !host.assignments.compiled_only))
+    };
     let unused = |source: &[u8]| source == b"/etc/group" || (source == b"/etc/shadow" && !settings.auth_system_users);
     sources.retain(|source| !made(source) && !unused(source));
     let mut wanted: Vec<_> = sources.iter().filter_map(|source| file(&root.path(source))).collect();
     let lists = root.path(&[&settings.layout.qmail[..], b"/control/validrcptto.d"].concat());
     wanted.extend(file(&lists));
     wanted.push((lists, Names::All));
-    wanted.extend(host.homes().into_iter().map(|home| (root.path(home), Names::Home)));
-    Ok(wanted)
+    let homes = host.iter().flat_map(|host| host.homes());
+    wanted.extend(homes.map(|home| (root.path(home), Names::Home)));
+    wanted
 }
 
 fn listen(fifo: Fifo, events: SyncSender<Event>) -> Result<Listener, Error> {
@@ -140,8 +151,12 @@ fn listen(fifo: Fifo, events: SyncSender<Event>) -> Result<Listener, Error> {
     let stopped = OwnedFd::from(stopped);
     let listener = std::thread::spawn(move || {
         fifo.listen(&stopped, &mut |heard| {
-            // What does not fit is covered by what is queued: each of it brings a rebuild that starts later.
-            let _ = events.try_send(Event::Heard(heard));
+            let _ = match heard {
+                // What it announces must not be lost.
+                Heard::Notices(..) => events.send(Event::Heard(heard)).is_ok(),
+                // What does not fit is covered by what is queued: each of it brings a rebuild that starts later.
+                _ => events.try_send(Event::Heard(heard)).is_ok(),
+            };
         })
     });
     Ok((stop.into(), listener))
@@ -174,8 +189,14 @@ struct Service {
     notice: Option<Notice>,
     /// How many notices were heard since then.
     heard: usize,
-    /// Changed files that a failed command has to be told of again.
-    owed: Vec<PathBuf>,
+    /// Changed files that the commands have to be told of.
+    owed: BTreeSet<PathBuf>,
+    /// Those that they are being told of, while they run.
+    telling: Option<BTreeSet<PathBuf>>,
+    /// Whether a rebuild ended while they ran.
+    follow_again: bool,
+    /// When the next login expires, in seconds since 1970-01-01 UTC.
+    expiry: Option<u64>,
     /// The domains that the guard holds.
     holds: BTreeMap<Vec<u8>, Hold>,
     /// Why the running rebuild was started.
@@ -193,7 +214,10 @@ impl Service {
         let now = Instant::now();
         Service {
             schedule: Schedule::new(now, settings.sweep),
-            owed: status::owed(&settings),
+            owed: status::owed(&settings).into_iter().collect(),
+            telling: None,
+            follow_again: false,
+            expiry: None,
             settings,
             events,
             watch,
@@ -220,6 +244,8 @@ impl Service {
             let now = Instant::now();
             if look_at <= now {
                 self.keep_locks()?;
+                // The clock may have jumped.
+                self.schedule.wake_at(self.wake());
                 look_at = now + LOOK_EVERY;
             }
             let next = if ends.is_some() { None } else { self.schedule.next() };
@@ -229,7 +255,7 @@ impl Service {
                 self.start(now, cause);
                 continue;
             }
-            if ends.is_some() && !self.schedule.is_running() {
+            if ends.is_some() && !self.schedule.is_running() && self.telling.is_none() {
                 return Ok(());
             }
             let due = ends.or(next.map(|(due, _)| due));
@@ -241,10 +267,20 @@ impl Service {
                     // The half of the time for the end of a rebuild, the other half for giving it up.
                     ends.get_or_insert(Instant::now() + LAST_CHANCE / 2);
                 }
-                Ok(Event::Ended(result, seen, owed)) => {
-                    // What failed before a command could be told is owed as before.
-                    self.owed = result.as_ref().as_ref().map_or(owed, |done| done.owed.clone());
-                    self.end(result.and_then(Done::commands_succeeded), seen);
+                Ok(Event::Ended(result, seen)) => {
+                    let published = result.is_ok();
+                    self.end(*result, seen);
+                    if published && ends.is_none() {
+                        self.follow();
+                    }
+                    self.write_status(self.state());
+                }
+                Ok(Event::Followed(failed)) => {
+                    self.followed(failed);
+                    if std::mem::take(&mut self.follow_again) && ends.is_none() {
+                        self.follow();
+                    }
+                    self.write_status(self.state());
                 }
                 Err(RecvTimeoutError::Timeout) if ends.is_some_and(|ends| ends <= Instant::now()) => {
                     if self.stop.swap(true, Ordering::Relaxed) {
@@ -280,10 +316,10 @@ impl Service {
     }
 
     fn trigger(&mut self) {
-        let was_pending = self.schedule.is_triggered();
-        self.schedule.trigger(Instant::now());
-        if self.schedule.is_running() && !was_pending {
-            self.write_status(State::Rebuilding);
+        let (now, was_pending) = (Instant::now(), self.schedule.is_triggered());
+        self.schedule.trigger(now);
+        if self.schedule.is_busy(now) && !was_pending {
+            self.write_status(self.state());
         }
     }
 
@@ -293,15 +329,14 @@ impl Service {
             Heard::Poke => {}
             Heard::Remade(note) => report::say_all(&[note]),
             Heard::Trouble(note) => return report::say(note.level, &note.text),
-            Heard::Notice(notice) => {
-                self.heard += 1;
-                if self.heard <= MAX_LOGGED {
-                    report::say(Level::Status, &format!("heard {notice}"));
-                }
-                if let Some(expected) = notice.expected() {
+            Heard::Notices(notices, more) => {
+                let room = MAX_LOGGED.saturating_sub(self.heard);
+                notices.iter().take(room).for_each(|notice| report::say(Level::Status, &format!("heard {notice}")));
+                self.heard += notices.len() + more;
+                for expected in notices.iter().filter_map(Notice::expected) {
                     self.schedule.expect(now, expected);
                 }
-                self.notice = Some(notice);
+                self.notice = notices.into_iter().last();
             }
         }
         self.trigger();
@@ -319,12 +354,14 @@ impl Service {
         self.heard = 0;
         self.cause.clone_from(&story);
         self.schedule.start(now);
+        self.expiry = self.expiry.filter(|time| instant_of(*time).is_some_and(|at| at > now));
+        self.status.rebuilding();
         self.started = now;
         let expected: Vec<Expected> = self.schedule.expected().cloned().collect();
         let (settings, events, stop, number) =
             (self.settings.clone(), self.events.clone(), self.stop.clone(), self.number);
         self.write_status(State::Rebuilding);
-        let (watch, owed) = (self.watch.clone(), std::mem::take(&mut self.owed));
+        let watch = self.watch.clone();
         let hold = settings.hold;
         let over = self.holds.iter().filter(|(_, held)| held.since + hold <= now);
         let over: BTreeSet<Vec<u8>> = over.map(|(domain, _)| domain.clone()).collect();
@@ -332,8 +369,8 @@ impl Service {
             let (head, middle) = (format!("rebuild {number} done"), format!(" cause={story}"));
             let rebuild = || {
                 // Before the rebuild reads, so that no change falls between.
-                if let (Some(watch), Ok(wanted)) = (watch, watched(&settings)) {
-                    report::say_all(watch.set(&wanted).as_slice());
+                if let Some(watch) = watch {
+                    report::say_all(watch.set(settings.layout.root.top(), &watched(&settings)).as_slice());
                 }
                 // What is seen now, the rebuild sees too.
                 let seen = if expected.is_empty() { Vec::new() } else { seen(&settings, expected) };
@@ -342,23 +379,22 @@ impl Service {
                      more",
                     hold.as_secs()
                 );
-                let (pass, commands) = (Pass::These(&over), true);
-                let order =
-                    Order { head: &head, middle: &middle, commands, owed: &owed, pass, then: &then, stop: &stop };
+                let order = Order { head: &head, middle: &middle, pass: Pass::These(&over), then: &then, stop: &stop };
                 (rebuild::rebuild(&settings, &order), seen)
             };
             // A fault of ours must not be the end of all rebuilds.
             let (result, seen) = catch_unwind(AssertUnwindSafe(rebuild))
                 .unwrap_or_else(|_| (Err(Error::Temporary("a fault in this program".to_owned())), Vec::new()));
-            let _ = events.send(Event::Ended(Box::new(result), seen, owed));
+            let _ = events.send(Event::Ended(Box::new(result), seen));
         });
     }
 
     fn state(&self) -> State {
-        match (self.schedule.is_running(), self.holds.is_empty()) {
-            (true, _) => State::Rebuilding,
-            (false, true) => State::Idle,
-            (false, false) => State::Held,
+        match (self.schedule.is_running(), &self.telling, self.holds.is_empty()) {
+            (true, ..) => State::Rebuilding,
+            (_, Some(_), _) => State::Following,
+            (_, _, true) => State::Idle,
+            (_, _, false) => State::Held,
         }
     }
 
@@ -370,17 +406,66 @@ impl Service {
         if let Ok(done) = &result {
             self.hold(now, &done.held);
         }
-        let expiry = result.as_ref().ok().and_then(|done| done.next_expiry).and_then(instant_of);
-        let lifted = self.holds.values().map(|hold| hold.since + self.settings.hold).min();
-        let wake = [expiry.map(|at| (at, Cause::Expiry)), lifted.map(|at| (at, Cause::Hold))];
-        self.schedule.end(now, result.is_ok(), wake.into_iter().flatten().min());
+        if let Ok(done) = &result {
+            self.expiry = done.next_expiry;
+            self.owed.extend(done.changed());
+        }
+        self.schedule.end(now, result.is_ok(), self.wake());
         self.status.rebuilt(self.number, &self.cause, &result);
         if let Err(error) = result {
             let wait = self.schedule.next().map_or(Duration::ZERO, |(due, _)| due.saturating_duration_since(now));
             let text = format!("rebuild {} failed: {error}; next try in {:.1} s", self.number, wait.as_secs_f64());
             report::say(Level::Alert, &text);
         }
-        self.write_status(self.state());
+    }
+
+    /// When the next change comes by itself.
+    fn wake(&self) -> Option<(Instant, Cause)> {
+        // What was over when the last rebuild began, that one let go, or a retry will.
+        let lifted =
+            self.holds.values().map(|hold| hold.since + self.settings.hold).filter(|at| *at > self.started).min();
+        let expiry = self.expiry.and_then(instant_of);
+        let wake = [expiry.map(|at| (at, Cause::Expiry)), lifted.map(|at| (at, Cause::Hold))];
+        wake.into_iter().flatten().min()
+    }
+
+    /// Runs what follows a rebuild, in a thread of its own: no rebuild waits for it.
+    fn follow(&mut self) {
+        if self.telling.is_some() {
+            self.follow_again = true;
+            return;
+        }
+        let telling = std::mem::take(&mut self.owed);
+        let changed: Vec<PathBuf> =
+            self.settings.published().into_iter().filter(|path| telling.contains(path)).collect();
+        self.telling = Some(telling);
+        let (settings, events, stop) = (self.settings.clone(), self.events.clone(), self.stop.clone());
+        std::thread::spawn(move || {
+            let run = || follow_up::run(&settings, &changed, &stop);
+            let failed = catch_unwind(AssertUnwindSafe(run)).unwrap_or(1);
+            let _ = events.send(Event::Followed(failed));
+        });
+    }
+
+    /// What follows a rebuild ended; so many commands failed.
+    fn followed(&mut self, failed: usize) {
+        let now = Instant::now();
+        let told = self.telling.take().unwrap_or_default();
+        self.schedule.followed(now, failed == 0);
+        self.status.followed(self.number, failed);
+        if failed > 0 {
+            self.owed.extend(told);
+            let wait = self.schedule.next().map_or(Duration::ZERO, |(due, _)| due.saturating_duration_since(now));
+            report::say(
+                Level::Alert,
+                &format!(
+                    "{} failed after rebuild {}; both files are right; next try in {:.1} s",
+                    count(failed, "command"),
+                    self.number,
+                    wait.as_secs_f64()
+                ),
+            );
+        }
     }
 
     /// Remembers since when each domain is held; one that loses more begins again.
@@ -401,7 +486,8 @@ impl Service {
         let pending = self.schedule.is_triggered();
         let next_sweep = SystemTime::now() + self.schedule.next_sweep().saturating_duration_since(Instant::now());
         let next_sweep = next_sweep.duration_since(SystemTime::UNIX_EPOCH).ok().map(|since| since.as_secs());
-        if let Err(error) = self.status.write(&self.settings, state, pending, next_sweep, &self.owed) {
+        let owed: BTreeSet<&PathBuf> = self.owed.iter().chain(self.telling.iter().flatten()).collect();
+        if let Err(error) = self.status.write(&self.settings, state, pending, next_sweep, &owed) {
             report::say_all(&[Note::warning(format!("{error}; status tells of an earlier rebuild"))]);
         }
     }

@@ -83,6 +83,8 @@ impl Settings {
         if fifos.is_empty() {
             fifos.push(b"/tmp/update-qmail".to_vec());
         }
+        fifos.sort();
+        fifos.dedup();
         let fifos = fifos.iter().map(|fifo| root.path(fifo)).collect();
         let layout = Layout {
             root,
@@ -129,6 +131,11 @@ impl Settings {
         ];
         let of_qmail = of_qmail.iter().map(|name| [&self.layout.qmail[..], b"/", name.as_bytes()].concat());
         of_qmail.chain([b"/etc/passwd".to_vec(), b"/etc/shadow".to_vec(), b"/etc/group".to_vec()]).collect()
+    }
+
+    /// Both published files, on this machine.
+    pub fn published(&self) -> [PathBuf; 2] {
+        [&self.validrcptto, &self.auth].map(|path| self.layout.root.path(path))
     }
 
     /// Where validrcptto.cdb is published, and how it must look there.

@@ -1,6 +1,7 @@
 //! The status file, STATE/status.json: what the service did last, and what it still owes when it is started again. It
 //! never holds a hash, only counts and names.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -11,12 +12,16 @@ use crate::hold::Held;
 use crate::publish;
 use crate::rebuild::{Done, TableDone};
 use crate::settings::Settings;
+use crate::text::count;
 
 /// What the service knows of itself.
 #[derive(Debug, Default)]
 pub struct Status {
     last_rebuild: Value,
     last_error: Value,
+    /// When the last rebuild began.
+    since: Value,
+    commands_error: Value,
     held: Vec<Value>,
     held_in_words: Value,
 }
@@ -59,12 +64,25 @@ impl Status {
                 let words = done.held.iter().take(MAX_HELD).map(ToString::to_string).collect::<Vec<_>>().join(", ");
                 self.held_in_words = match done.held.len() {
                     0 => Value::Null,
-                    held => format!("{held} domains: {words}{}", if held > MAX_HELD { ", ..." } else { "" }).into(),
+                    held => format!("{}: {words}{}", count(held, "domain"), if held > MAX_HELD { ", ..." } else { "" })
+                        .into(),
                 };
                 self.last_error = Value::Null;
             }
             Err(error) => self.last_error = json!({ "number": number, "at": now(), "error": error.to_string() }),
         }
+    }
+
+    /// A rebuild starts.
+    pub fn rebuilding(&mut self) {
+        self.since = now().into();
+    }
+
+    /// What follows a rebuild ended; so many of its commands failed.
+    pub fn followed(&mut self, number: u64, failed: usize) {
+        let error = format!("{} failed, as the log says; both files are right", count(failed, "command"));
+        let failure = json!({ "number": number, "at": now(), "error": error });
+        self.commands_error = if failed == 0 { Value::Null } else { failure };
     }
 
     /// Writes the file, mode 0640, in the place of the old one. `owed` are the files whose change the commands have not
@@ -78,9 +96,10 @@ impl Status {
         state: State,
         pending: bool,
         next_sweep: Option<u64>,
-        owed: &[PathBuf],
+        owed: &BTreeSet<&PathBuf>,
     ) -> Result<(), Error> {
-        let owed: Vec<String> = owed.iter().map(|path| show_path(path).to_string()).collect();
+        let owed = settings.published().into_iter().filter(|path| owed.contains(path));
+        let owed: Vec<String> = owed.map(|path| show_path(&path).to_string()).collect();
         let status = json!({
             "version": env!("CARGO_PKG_VERSION"),
             "state": state.word(),
@@ -88,6 +107,8 @@ impl Status {
             "at": now(),
             "last_rebuild": self.last_rebuild,
             "last_error": self.last_error,
+            "rebuilding_since": self.since,
+            "commands_error": self.commands_error,
             "pending_triggers": pending,
             "next_sweep": next_sweep,
             "owed": owed,
@@ -107,6 +128,8 @@ pub enum State {
     Held,
     /// A rebuild is running.
     Rebuilding,
+    /// What follows a rebuild is running.
+    Following,
     /// It has ended.
     Ended,
 }
@@ -117,6 +140,7 @@ impl State {
             State::Idle => "idle",
             State::Held => "held",
             State::Rebuilding => "rebuilding",
+            State::Following => "following",
             State::Ended => "ended",
         }
     }
@@ -125,15 +149,15 @@ impl State {
 /// The published files whose change the commands may not have been told of by the service that ran before: what it said
 /// that it owed, and everything when nobody knows, or when it was killed during a rebuild.
 pub fn owed(settings: &Settings) -> Vec<PathBuf> {
-    let published = [&settings.validrcptto, &settings.auth].map(|path| settings.layout.root.path(path));
     let status: Value =
         read(settings).ok().flatten().and_then(|file| serde_json::from_slice(&file).ok()).unwrap_or_default();
-    let between = [State::Idle, State::Held, State::Ended].iter().any(|state| status["state"] == state.word());
+    let between =
+        [State::Idle, State::Held, State::Following, State::Ended].iter().any(|state| status["state"] == state.word());
     let named = |path: &PathBuf| {
         let path = show_path(path).to_string();
         status["owed"].as_array().is_none_or(|owed| owed.iter().any(|owed| *owed == path))
     };
-    published.into_iter().filter(|path| !between || named(path)).collect()
+    settings.published().into_iter().filter(|path| !between || named(path)).collect()
 }
 
 fn file(settings: &Settings) -> Vec<u8> {
@@ -166,7 +190,11 @@ pub fn describe(file: &[u8], alive: bool) -> Option<String> {
     let ago = |value: &Value| Some(now().saturating_sub(value.get("at")?.as_u64()?));
     let mut text = String::new();
     if alive && state == State::Rebuilding.word() {
-        text += &format!("a rebuild has been running for {} s\n", ago(&status)?);
+        let since = status["rebuilding_since"].as_u64()?;
+        text += &format!("a rebuild has been running for {} s\n", now().saturating_sub(since));
+    }
+    if alive && state == State::Following.word() {
+        text += "the commands that follow a rebuild are running\n";
     }
     if alive && status["pending_triggers"] == true {
         text += "triggers wait for the next rebuild\n";
@@ -190,6 +218,10 @@ pub fn describe(file: &[u8], alive: bool) -> Option<String> {
     let error = &status["last_error"];
     if let Some(ago) = ago(error) {
         text += &format!("last error: rebuild {}, {ago} s ago: {}\n", error["number"], error["error"].as_str()?);
+    }
+    let error = &status["commands_error"];
+    if let Some(ago) = ago(error) {
+        text += &format!("after rebuild {}, {ago} s ago: {}\n", error["number"], error["error"].as_str()?);
     }
     if let Some(held) = status["held_in_words"].as_str() {
         text +=

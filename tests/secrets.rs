@@ -118,7 +118,8 @@ fn auth_cdb_has_its_owner_and_mode_before_its_first_byte() {
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let trace = fs::read_to_string(&trace).unwrap();
     let calls: Vec<&str> = trace.lines().filter(|line| line.contains("/.auth.cdb.")).collect();
-    let at = |call: &str| calls.iter().position(|line| line.contains(call)).unwrap_or_else(|| panic!("{call}: {trace}"));
+    let at =
+        |call: &str| calls.iter().position(|line| line.contains(call)).unwrap_or_else(|| panic!("{call}: {trace}"));
     assert!(calls[at("openat(")].contains("0600"), "{}", calls[at("openat(")]);
     let written = at("write");
     assert!(at("fchmod(") < written && calls[at("fchmod(")].contains("0640"), "{calls:#?}");

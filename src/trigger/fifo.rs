@@ -23,8 +23,8 @@ use crate::report::Note;
 
 /// Everybody may write, only we read.
 const MODE: u32 = 0o622;
-/// How many notices are heard at once; more are one poke.
-const MAX_NOTICES: usize = 64;
+/// How many notices are heard at once; what more of them announce, the sweep sees.
+const MAX_NOTICES: usize = 1_000;
 /// How many random letters and digits a name of ours holds.
 const RANDOM: usize = 6;
 /// How often the name is looked at, in milliseconds.
@@ -33,8 +33,8 @@ const LOOK_EVERY: u16 = 4_000;
 /// What was heard on a pipe.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Heard {
-    /// A notice.
-    Notice(Notice),
+    /// Notices, those that announce a change last; and how many more there were.
+    Notices(Vec<Notice>, usize),
     /// A line that is no notice, bytes without a line, or a touch.
     Poke,
     /// The pipe was lost, and made again.
@@ -233,31 +233,35 @@ impl Fifo {
         if (meta.dev(), meta.ino()) == self.id { Ok(reader) } else { Err(io::Error::other("another pipe")) }
     }
 
-    /// Reads what there is; however much it is, few things are heard of it.
+    /// Reads what there is; however much it is, one or two things are heard of it.
     fn drain(&mut self, hear: &mut dyn FnMut(Heard)) {
         let mut chunk = [0; 16 * MAX_LINE];
-        let (mut notices, mut poked) = (0, false);
-        let mut hear_some = |heard: Heard| match heard {
-            Heard::Notice(_) if notices < MAX_NOTICES => {
-                notices += 1;
-                hear(heard);
-            }
-            _ => poked = true,
-        };
+        let mut said = Said::default();
         // Bounded, so that a flood cannot keep us from anything else.
         for _ in 0..64 {
             match self.reader.read(&mut chunk) {
-                Ok(0) | Err(_) => break,
-                Ok(length) => self.take(&chunk[..length], &mut hear_some),
+                Ok(0) => break,
+                Ok(length) => self.take(&chunk[..length], &mut said),
+                Err(_) => {
+                    // A line is written in one piece: what has no end now never was one, and must not spoil the next.
+                    said.poked |= self.line.replace(Vec::new()).is_none_or(|line| !line.is_empty());
+                    break;
+                }
             }
         }
-        if poked {
+        if !said.announced.is_empty() || !said.others.is_empty() {
+            let room = MAX_NOTICES.saturating_sub(said.announced.len());
+            let others = said.others.into_iter().take(room);
+            let notices: Vec<Notice> = others.chain(said.announced).collect();
+            let more = said.count - notices.len();
+            hear(Heard::Notices(notices, more));
+        } else if said.poked {
             hear(Heard::Poke);
         }
     }
 
     /// Takes bytes apart into lines.
-    fn take(&mut self, bytes: &[u8], hear: &mut dyn FnMut(Heard)) {
+    fn take(&mut self, bytes: &[u8], said: &mut Said) {
         let mut pieces = bytes.split(|b| *b == b'\n').peekable();
         while let Some(piece) = pieces.next() {
             if let Some(line) = &mut self.line {
@@ -267,13 +271,31 @@ impl Fifo {
                 }
             }
             if pieces.peek().is_some() {
-                let line = self.line.replace(Vec::new());
-                hear(line.and_then(|line| Notice::parse(&line)).map_or(Heard::Poke, Heard::Notice));
+                match self.line.replace(Vec::new()).and_then(|line| Notice::parse(&line)) {
+                    Some(notice) => said.add(notice),
+                    None => said.poked = true,
+                }
             }
         }
-        // Bytes that are no line yet are a trigger too.
-        if self.line.as_ref().is_none_or(|line| !line.is_empty()) {
-            hear(Heard::Poke);
+    }
+}
+
+/// What was read at once.
+#[derive(Default)]
+struct Said {
+    /// Notices of changes that have not happened yet.
+    announced: Vec<Notice>,
+    others: Vec<Notice>,
+    count: usize,
+    poked: bool,
+}
+
+impl Said {
+    fn add(&mut self, notice: Notice) {
+        self.count += 1;
+        let list = if notice.expected().is_some() { &mut self.announced } else { &mut self.others };
+        if list.len() < MAX_NOTICES {
+            list.push(notice);
         }
     }
 }

@@ -113,7 +113,8 @@ impl Notice {
 impl std::fmt::Display for Notice {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let shown = &self.argument[..self.argument.len().min(MAX_SHOWN)];
-        write!(f, "{}:{}", self.command, Shown(shown))
+        // Without its spaces it cannot pass for anything else in the log.
+        write!(f, "{}:{}", self.command, Shown(shown).to_string().replace(' ', "\\x20"))
     }
 }
 

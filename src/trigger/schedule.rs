@@ -57,6 +57,8 @@ pub struct Schedule {
     last_start: Instant,
     retry_at: Option<Instant>,
     retry_pause: Duration,
+    /// The same for the commands that follow a rebuild.
+    commands_pause: Duration,
     /// The next time that something changes by itself, and what.
     wake: Option<(Instant, Cause)>,
     expected: BTreeMap<Expected, FollowUp>,
@@ -94,6 +96,7 @@ impl Schedule {
             last_start: now,
             retry_at: None,
             retry_pause: FIRST_RETRY,
+            commands_pause: FIRST_RETRY,
             wake: None,
             expected: BTreeMap::new(),
         }
@@ -157,6 +160,27 @@ impl Schedule {
             self.retry_at = Some(now + self.retry_pause);
             self.retry_pause = (self.retry_pause * 2).min(MAX_RETRY);
         }
+    }
+
+    /// The commands that follow a rebuild ended now; when some failed, a rebuild tries them again.
+    pub fn followed(&mut self, now: Instant, succeeded: bool) {
+        if succeeded {
+            self.commands_pause = FIRST_RETRY;
+        } else {
+            let at = now + self.commands_pause;
+            self.retry_at = Some(self.retry_at.map_or(at, |before| before.min(at)));
+            self.commands_pause = (self.commands_pause * 2).min(MAX_RETRY);
+        }
+    }
+
+    /// Says when the next change comes by itself, by a clock that may jump.
+    pub fn wake_at(&mut self, wake: Option<(Instant, Cause)>) {
+        self.wake = wake;
+    }
+
+    /// Whether a trigger has to wait: a rebuild is running, or resting.
+    pub fn is_busy(&self, now: Instant) -> bool {
+        self.running.is_some() || self.rest_until > now
     }
 
     /// When the next full look is due, whatever is heard.

@@ -2,7 +2,8 @@
 //! about what we read ourselves). Only names that decide something count, so that neither deliveries into a home nor our
 //! own files wake us. What it cannot see (what links lead to, folders called `.qmail-...`) the next sweep sees.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap, HashSet};
+use std::fs::File;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
@@ -19,32 +20,46 @@ use crate::report::Note;
 pub enum Names {
     /// All.
     All,
-    /// These.
-    These(Vec<Vec<u8>>),
+    /// This one.
+    This(Vec<u8>),
     /// Those of a home: `.qmail...` and `vpasswd...`.
     Home,
 }
 
-impl Names {
-    fn matter(&self, name: &[u8]) -> bool {
-        match self {
-            Names::All => true,
-            Names::These(names) => names.iter().any(|wanted| wanted == name),
-            Names::Home => name.starts_with(b".qmail") || name == b"vpasswd" || name == b"vpasswd.cdb",
+/// What matters in one folder.
+#[derive(Default)]
+struct Matters {
+    all: bool,
+    home: bool,
+    these: HashSet<Vec<u8>>,
+}
+
+impl Matters {
+    fn add(&mut self, names: Names) {
+        match names {
+            Names::All => self.all = true,
+            Names::Home => self.home = true,
+            Names::This(name) => drop(self.these.insert(name)),
         }
+    }
+
+    fn matters(&self, name: &[u8]) -> bool {
+        let of_home = || name.starts_with(b".qmail") || name == b"vpasswd" || name == b"vpasswd.cdb";
+        self.all || self.these.contains(name) || (self.home && of_home())
     }
 }
 
 /// The folders that are watched.
 pub struct Watch {
     inotify: Inotify,
+    /// Tells when something is mounted or unmounted (proc(5)); `None` where there is no /proc.
+    mounts: Option<File>,
     folders: Mutex<Folders>,
 }
 
 #[derive(Default)]
 struct Folders {
-    by_path: HashMap<PathBuf, WatchDescriptor>,
-    names: HashMap<WatchDescriptor, Vec<Names>>,
+    names: HashMap<WatchDescriptor, Matters>,
     /// Whether it was said that the system allows too few watches.
     too_few_said: bool,
 }
@@ -56,50 +71,45 @@ impl Watch {
     /// Those of inotify_init(2).
     pub fn new() -> nix::Result<Watch> {
         let inotify = Inotify::init(InitFlags::IN_NONBLOCK | InitFlags::IN_CLOEXEC)?;
-        Ok(Watch { inotify, folders: Mutex::default() })
+        Ok(Watch { inotify, mounts: File::open("/proc/self/mountinfo").ok(), folders: Mutex::default() })
     }
 
-    /// Watches these folders, and no others. A folder that is missing is waited for in the nearest one that is there.
-    /// Says when the system allows too few watches.
-    pub fn set(&self, wanted: &[(PathBuf, Names)]) -> Option<Note> {
+    /// Watches these folders, and no others but those above them, from `top` down, where they may be renamed. A folder that is missing is
+    /// waited for in the nearest one that is there. Says when the system allows too few watches.
+    pub fn set(&self, top: &Path, wanted: &[(PathBuf, Names)]) -> Option<Note> {
         let events = AddWatchFlags::IN_CREATE
             | AddWatchFlags::IN_DELETE
             | AddWatchFlags::IN_MOVE
             | AddWatchFlags::IN_CLOSE_WRITE
+            | AddWatchFlags::IN_MODIFY
             | AddWatchFlags::IN_ATTRIB
             | AddWatchFlags::IN_DELETE_SELF
             | AddWatchFlags::IN_MOVE_SELF
             | AddWatchFlags::IN_ONLYDIR;
         let mut folders = self.folders.lock().unwrap_or_else(PoisonError::into_inner);
-        let (mut by_path, mut names): (HashMap<PathBuf, WatchDescriptor>, HashMap<_, Vec<Names>>) = Default::default();
+        let mut names: HashMap<_, Matters> = HashMap::new();
+        let mut above: BTreeSet<&Path> = BTreeSet::new();
         let mut refused = None;
+        let mut add = |path: &Path, of_path: Names| match self.inotify.add_watch(path, events) {
+            Ok(watch) => names.entry(watch).or_default().add(of_path),
+            // A missing folder is waited for in the one above it.
+            Err(cause) => refused = refused.or(Some(cause).filter(|cause| *cause == Errno::ENOSPC)),
+        };
         for (folder, of_folder) in wanted {
-            let (mut path, mut of_path) = (folder.clone(), of_folder.clone());
-            loop {
-                match self.inotify.add_watch(&path, events) {
-                    Ok(watch) => {
-                        names.entry(watch).or_default().push(of_path);
-                        by_path.insert(path, watch);
-                        break;
-                    }
-                    Err(Errno::ENOSPC) => {
-                        refused = Some(Errno::ENOSPC);
-                        break;
-                    }
-                    Err(_) => {
-                        let Some((above, name)) = path.parent().zip(path.file_name()) else { break };
-                        of_path = Names::These(vec![name.as_bytes().to_vec()]);
-                        path = above.to_owned();
-                    }
-                }
+            add(folder, of_folder.clone());
+            let mut path = folder.as_path();
+            while let (Some(parent), Some(name)) = (path.parent(), path.file_name())
+                && path != top
+                && above.insert(path)
+            {
+                add(parent, Names::This(name.as_bytes().to_vec()));
+                path = parent;
             }
         }
-        for (path, watch) in &folders.by_path {
-            if !names.contains_key(watch) && !by_path.contains_key(path) {
-                let _ = self.inotify.rm_watch(*watch);
-            }
+        for watch in folders.names.keys().filter(|watch| !names.contains_key(watch)) {
+            let _ = self.inotify.rm_watch(*watch);
         }
-        (folders.by_path, folders.names) = (by_path, names);
+        folders.names = names;
         let said = std::mem::replace(&mut folders.too_few_said, refused.is_some());
         refused.filter(|_| !said).map(|_| {
             Note::warning(
@@ -112,13 +122,19 @@ impl Watch {
     /// Calls `changed` for every change that matters, until `stop` is closed at its other end.
     pub fn listen(&self, stop: &OwnedFd, changed: &mut dyn FnMut()) {
         loop {
-            let mut fds =
-                [PollFd::new(stop.as_fd(), PollFlags::POLLIN), PollFd::new(self.inotify.as_fd(), PollFlags::POLLIN)];
+            let mut fds = vec![
+                PollFd::new(stop.as_fd(), PollFlags::POLLIN),
+                PollFd::new(self.inotify.as_fd(), PollFlags::POLLIN),
+            ];
+            fds.extend(self.mounts.as_ref().map(|mounts| PollFd::new(mounts.as_fd(), PollFlags::POLLPRI)));
             if poll(&mut fds, PollTimeout::NONE).is_err() {
                 continue;
             }
             if fds[0].revents().is_some_and(|events| !events.is_empty()) {
                 return;
+            }
+            if fds.get(2).and_then(PollFd::revents).is_some_and(|events| !events.is_empty()) {
+                changed();
             }
             if self.inotify.read_events().is_ok_and(|events| events.iter().any(|event| self.matters(event))) {
                 changed();
@@ -134,11 +150,11 @@ impl Watch {
         let folders = self.folders.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(names) = folders.names.get(&event.wd) else { return false };
         // Without a name it is about the folder itself: moved, removed, another mode.
-        event.name.as_ref().is_none_or(|name| names.iter().any(|names| names.matter(name.as_bytes())))
+        event.name.as_ref().is_none_or(|name| names.matters(name.as_bytes()))
     }
 }
 
 /// The folder and name of a file that matters, for [`Watch::set`].
 pub fn file(path: &Path) -> Option<(PathBuf, Names)> {
-    Some((path.parent()?.to_owned(), Names::These(vec![path.file_name()?.as_bytes().to_vec()])))
+    Some((path.parent()?.to_owned(), Names::This(path.file_name()?.as_bytes().to_vec())))
 }

@@ -30,9 +30,7 @@ impl Service {
         host.folder("/tmp").mode("/tmp", 0o1777);
         let arguments: Vec<&str> = ["run"].into_iter().chain(arguments.iter().copied()).collect();
         let mut child = host.command(&arguments).stderr(Stdio::piped()).spawn().unwrap();
-        let lines = BufReader::new(child.stderr.take().unwrap()).lines();
-        let (say, log) = channel();
-        std::thread::spawn(move || lines.map_while(Result::ok).try_for_each(|line| say.send(line)));
+        let log = lines_of(child.stderr.take().unwrap());
         let service = Service { host, child, log };
         service.wait_for("rebuild 1 done");
         service
@@ -106,4 +104,13 @@ pub fn trigger(host: &MailHost, notice: &[&str]) {
 pub fn status_of(host: &MailHost) -> serde_json::Value {
     serde_json::from_slice(&fs::read(host.path("/run/qmail-updater/status.json")).unwrap_or_default())
         .unwrap_or_default()
+}
+
+/// The lines that a process prints, as they come.
+pub fn lines_of(output: impl std::io::Read + Send + 'static) -> Receiver<String> {
+    let (say, lines) = channel();
+    std::thread::spawn(move || {
+        BufReader::new(output).lines().map_while(Result::ok).try_for_each(|line| say.send(line))
+    });
+    lines
 }
