@@ -267,7 +267,7 @@ fn entries(content: &[u8]) -> impl Iterator<Item = (usize, &[u8])> {
 }
 
 /// The entries of a control file that lists names, in lower case.
-fn names(content: &[u8]) -> Names {
+pub fn names(content: &[u8]) -> Names {
     let mut found = Names::new();
     for (number, entry) in entries(content) {
         found.entry(lower(entry)).or_insert(Some(number));
@@ -280,7 +280,8 @@ pub fn first_line(content: &[u8]) -> Vec<u8> {
     trim_end(content.split(|b| *b == b'\n').next().unwrap_or_default()).to_vec()
 }
 
-fn parse_virtual_domains(content: &[u8], path: &Path, notes: &mut Vec<Note>) -> HashMap<Vec<u8>, VirtualDomain> {
+/// control/virtualdomains by key; of equal keys the last line. `path` is for messages.
+pub fn parse_virtual_domains(content: &[u8], path: &Path, notes: &mut Vec<Note>) -> HashMap<Vec<u8>, VirtualDomain> {
     let mut found = HashMap::new();
     for (line, entry) in entries(content) {
         match entry.iter().position(|b| *b == b':') {
@@ -326,14 +327,7 @@ fn read_morercpthosts(root: &Root, file: &[u8], notes: &mut Vec<Note>) -> Result
             }
         };
     };
-    let mut found = Names::new();
-    // qmail-newmrh trims and lower-cases the line; a NUL is part of the entry there.
-    for (number, line) in lines(&text) {
-        let line = trim_end(line);
-        if !matches!(line.first(), None | Some(b'#')) {
-            found.entry(lower(line)).or_insert(Some(number));
-        }
-    }
+    let found = parse_morercpthosts(&text);
     let behind = match compiled {
         Some(Ok(keys)) if keys.len() == found.len() && found.keys().all(|name| keys.contains(name)) => None,
         Some(Ok(_)) => Some(format!("not what {} says; qmail-smtpd goes by the old list", show_path(&path))),
@@ -342,4 +336,17 @@ fn read_morercpthosts(root: &Root, file: &[u8], notes: &mut Vec<Note>) -> Result
         None => Some("missing; qmail-smtpd knows none of its domains".to_owned()),
     };
     Ok((found, behind.map(|how| format!("{}: {how}", show_path(&compiled_path)))))
+}
+
+/// The entries of control/morercpthosts as qmail-newmrh compiles them: it trims and lower-cases the line; a NUL is part of
+/// the entry there.
+pub fn parse_morercpthosts(text: &[u8]) -> Names {
+    let mut found = Names::new();
+    for (number, line) in lines(text) {
+        let line = trim_end(line);
+        if !matches!(line.first(), None | Some(b'#')) {
+            found.entry(lower(line)).or_insert(Some(number));
+        }
+    }
+    found
 }

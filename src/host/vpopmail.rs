@@ -169,8 +169,8 @@ fn open_file(root: &Root, home: &[u8], directory: &Directory, name: &str) -> io:
     }
 }
 
-/// The text vpasswd, `name:record` a line; a line without a colon is no mailbox.
-fn parse_text(text: &[u8]) -> HashMap<Vec<u8>, (usize, Vec<u8>)> {
+/// The text vpasswd, `name:record` a line, as [`Vpasswd::Text`] holds it; a line without a colon is no mailbox.
+pub fn parse_text(text: &[u8]) -> HashMap<Vec<u8>, (usize, Vec<u8>)> {
     let mut found = HashMap::new();
     for (number, line) in crate::text::lines(text) {
         if let Some(colon) = line.iter().position(|b| *b == b':') {

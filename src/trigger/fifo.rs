@@ -53,8 +53,17 @@ pub struct Fifo {
     lost_said: bool,
     /// Whether it was said that the pipe cannot be watched.
     unwatched_said: bool,
-    /// The beginning of a line whose end has not come yet; `None` in a line that is too long to be one.
-    line: Option<Vec<u8>>,
+    line: Unended,
+}
+
+/// The beginning of a line whose end has not come yet; `None` in a line that is too long to be one.
+#[derive(Clone, Debug)]
+pub struct Unended(Option<Vec<u8>>);
+
+impl Default for Unended {
+    fn default() -> Unended {
+        Unended(Some(Vec::new()))
+    }
 }
 
 impl Fifo {
@@ -102,7 +111,7 @@ impl Fifo {
             watch: None,
             lost_said: false,
             unwatched_said: false,
-            line: Some(Vec::new()),
+            line: Unended::default(),
         };
         // Where the system allows no more watches, the pipe itself still works.
         let _ = fifo.watch();
@@ -194,7 +203,7 @@ impl Fifo {
                     Err(_) => blind = true,
                 }
                 // Whoever began a line is gone.
-                self.line = Some(Vec::new());
+                self.line = Unended::default();
                 hear(Heard::Poke);
             } else if !data.is_empty() {
                 self.drain(hear);
@@ -241,10 +250,10 @@ impl Fifo {
         for _ in 0..64 {
             match self.reader.read(&mut chunk) {
                 Ok(0) => break,
-                Ok(length) => self.take(&chunk[..length], &mut said),
+                Ok(length) => self.line.take(&chunk[..length], &mut |notice| said.add(notice)),
                 Err(_) => {
                     // A line is written in one piece: what has no end now never was one, and must not spoil the next.
-                    said.poked |= self.line.replace(Vec::new()).is_none_or(|line| !line.is_empty());
+                    said.poked |= self.line.forget();
                     break;
                 }
             }
@@ -259,24 +268,29 @@ impl Fifo {
             hear(Heard::Poke);
         }
     }
+}
 
-    /// Takes bytes apart into lines.
-    fn take(&mut self, bytes: &[u8], said: &mut Said) {
+impl Unended {
+    /// Takes bytes apart into lines, and hands on what each says; `None` for one that is no notice. What stands behind
+    /// the last newline waits for more.
+    pub fn take(&mut self, bytes: &[u8], hear: &mut dyn FnMut(Option<Notice>)) {
         let mut pieces = bytes.split(|b| *b == b'\n').peekable();
         while let Some(piece) = pieces.next() {
-            if let Some(line) = &mut self.line {
+            if let Some(line) = &mut self.0 {
                 line.extend_from_slice(piece);
                 if line.len() >= MAX_LINE {
-                    self.line = None;
+                    self.0 = None;
                 }
             }
             if pieces.peek().is_some() {
-                match self.line.replace(Vec::new()).and_then(|line| Notice::parse(&line)) {
-                    Some(notice) => said.add(notice),
-                    None => said.poked = true,
-                }
+                hear(self.0.replace(Vec::new()).and_then(|line| Notice::parse(&line)));
             }
         }
+    }
+
+    /// Forgets what has no end. Whether there was anything is the answer.
+    pub fn forget(&mut self) -> bool {
+        self.0.replace(Vec::new()).is_none_or(|line| !line.is_empty())
     }
 }
 
@@ -291,7 +305,11 @@ struct Said {
 }
 
 impl Said {
-    fn add(&mut self, notice: Notice) {
+    fn add(&mut self, notice: Option<Notice>) {
+        let Some(notice) = notice else {
+            self.poked = true;
+            return;
+        };
         self.count += 1;
         let list = if notice.expected().is_some() { &mut self.announced } else { &mut self.others };
         if list.len() < MAX_NOTICES {
