@@ -1,0 +1,53 @@
+//! control/authvars: what was understood, written out again, means the same, and per name the most specific pattern wins.
+
+#![no_main]
+
+use std::path::Path;
+
+use libfuzzer_sys::fuzz_target;
+use qmail_updater::host::authvars::{AuthVars, PASSWORD_EXPIRES, Variables, expires};
+use qmail_updater::text::split_address;
+use qmail_updater_fuzz::assert_malformed;
+
+fn parse(text: &[u8]) -> Result<AuthVars, qmail_updater::error::Error> {
+    AuthVars::parse(text, Path::new("authvars"))
+}
+
+fuzz_target!(|text: &[u8]| {
+    let all = match parse(text) {
+        Ok(all) => all,
+        Err(error) => return assert_malformed(&error, text),
+    };
+    let mut written = Vec::new();
+    let mut patterns = Vec::new();
+    for line in text.split(|b| *b == b'\n') {
+        let pattern = line.trim_ascii().split(u8::is_ascii_whitespace).next().unwrap_or_default().to_ascii_lowercase();
+        if matches!(pattern.first(), None | Some(b'#')) {
+            continue;
+        }
+        let variables = parse(line).expect("each line alone is good too").of(&pattern);
+        let groups = variables.iter().map(|(name, value)| [name, &b"=\""[..], value, b"\""].concat());
+        written.extend([&pattern[..], b" ", &groups.collect::<Vec<_>>().join(&b','), b"\n"].concat());
+        patterns.push(pattern);
+    }
+    assert!(parse(&written).expect("what we write") == all);
+    for pattern in patterns {
+        let found = all.of(&pattern);
+        let domain = split_address(&pattern).map(|(local, _)| pattern[local.len()..].to_vec());
+        let mut expected: Variables = all.of(b"*");
+        expected.extend(domain.filter(|domain| *domain != pattern).map(|domain| all.of(&domain)).unwrap_or_default());
+        // What a more specific pattern does not name, the wider ones still say.
+        assert!(expected.keys().all(|name| found.contains_key(name)));
+        judge(&found);
+    }
+});
+
+/// The variables of one login, as they stand in auth.cdb.
+fn judge(variables: &Variables) {
+    for (name, value) in variables {
+        assert!(!name.is_empty() && name.iter().all(|b| b.is_ascii_graphic() && !b"\",=".contains(b)));
+        assert!(!value.iter().any(|b| b"\"\n\0".contains(b)));
+    }
+    let digits = variables.get(PASSWORD_EXPIRES).map(|value| std::str::from_utf8(value).expect("digits only"));
+    assert_eq!(expires(variables), digits.map(|digits| digits.parse().unwrap_or(u64::MAX)));
+}
