@@ -49,5 +49,7 @@ fn judge(variables: &Variables) {
         assert!(!value.iter().any(|b| b"\"\n\0".contains(b)));
     }
     let digits = variables.get(PASSWORD_EXPIRES).map(|value| std::str::from_utf8(value).expect("digits only"));
-    assert_eq!(expires(variables), digits.map(|digits| digits.parse().unwrap_or(u64::MAX)));
+    // What has 20 digits is later than any clock goes.
+    let time = |digits: &str| digits.parse().ok().filter(|time| *time < 10u64.pow(19)).unwrap_or(u64::MAX);
+    assert_eq!(expires(variables), digits.map(time));
 }

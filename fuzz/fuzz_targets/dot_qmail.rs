@@ -13,7 +13,7 @@ fn parse(content: &[u8]) -> DotQmail {
     let exists = |path: &[u8]| {
         asked.set(asked.get() + 1);
         assert!(path.starts_with(b"/") && path.ends_with(b"/vdelivermail") && !path.contains(&0));
-        path.len() % 2 == 0
+        path.len().is_multiple_of(2)
     };
     let programs = Programs { qmail: b"/var/qmail", vpopmail: b"/home/vpopmail", exists: &exists };
     let found = DotQmail::parse(content, &programs);

@@ -73,7 +73,7 @@ impl AuthVars {
 
 /// When a login with these variables is refused, in seconds since 1970-01-01 UTC.
 pub fn expires(variables: &Variables) -> Option<u64> {
-    variables.get(PASSWORD_EXPIRES).map(|value| match value.len() {
+    variables.get(PASSWORD_EXPIRES).map(|value| match value.iter().skip_while(|b| **b == b'0').count() {
         // Later than any clock goes.
         20.. => u64::MAX,
         _ => leading_number(value),
@@ -132,6 +132,20 @@ mod tests {
         assert_eq!(shown("ann@d.test"), "A=1 B=2 C=x,y=z");
         assert_eq!(shown("ann@e.test"), "A=1 B=1");
         assert_eq!(shown("ann"), "A=1 B=1");
+    }
+
+    #[test]
+    fn zeros_in_front_of_a_time_do_not_put_it_off() {
+        for (value, time) in [
+            ("1767225600", 1_767_225_600),
+            ("00000000001767225600", 1_767_225_600),
+            ("000000000000000000000", 0),
+            ("9999999999999999999", 9_999_999_999_999_999_999),
+            ("0099999999999999999999", u64::MAX),
+        ] {
+            let vars = parse(&format!("* PASSWORD_EXPIRES=\"{value}\"\n")).unwrap();
+            assert_eq!(expires(&vars.of(b"joe@d.test")), Some(time), "{value}");
+        }
     }
 
     #[test]
