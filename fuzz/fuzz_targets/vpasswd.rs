@@ -3,6 +3,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
+use qmail_updater::cdb::Indexed;
 use qmail_updater::host::vpopmail::{
     ADDRESS_MAX, Mailbox, NO_SMTP, OVERRIDE, Vpasswd, is_legal_host, is_legal_name, parse_text,
 };
@@ -14,7 +15,7 @@ fuzz_target!(|text: &[u8]| {
         |line: &[u8]| line.iter().position(|b| *b == b':').map(|at| (line[..at].to_vec(), line[at + 1..].to_vec()));
     let records: Vec<_> = lines.clone().filter_map(cut).collect();
     let written = Vpasswd::Text(parse_text(text));
-    let compiled = Vpasswd::Compiled(compile(&records));
+    let compiled = Vpasswd::Compiled(Indexed::new(compile(&records)).expect("what vpopmail makes"));
     let names = written.names();
     assert_eq!(names, compiled.names());
     assert!(names.is_sorted_by(|a, b| a < b), "sorted, each once");

@@ -77,8 +77,8 @@ pub const ABSENT: &str = "neither vpasswd.cdb nor vpasswd is there";
 /// The content of a vpasswd.cdb, or of a text vpasswd; of equal names the first counts.
 #[derive(Clone)]
 pub enum Vpasswd {
-    /// The cdb as it is, whole and checked; it takes no more memory than the file.
-    Compiled(Vec<u8>),
+    /// The cdb as it is, whole and checked; it takes little more memory than the file.
+    Compiled(cdb::Indexed),
     /// The lines of the text by name: line number and record.
     Text(HashMap<Vec<u8>, (usize, Vec<u8>)>),
 }
@@ -96,7 +96,7 @@ impl Vpasswd {
     /// The mailbox of this name.
     pub fn find(&self, name: &[u8]) -> Option<Mailbox<'_>> {
         match self {
-            Vpasswd::Compiled(image) => Some(Mailbox::parse(cdb::Reader::new(image).ok()?.find(name)?, None)),
+            Vpasswd::Compiled(cdb) => Some(Mailbox::parse(cdb.find(name)?, None)),
             Vpasswd::Text(lines) => lines.get(name).map(|(line, record)| Mailbox::parse(record, Some(*line))),
         }
     }
@@ -105,12 +105,7 @@ impl Vpasswd {
     pub fn names(&self) -> Vec<&[u8]> {
         let usable = |name: &&[u8]| name.len() <= ADDRESS_MAX && !name.iter().any(u8::is_ascii_uppercase);
         let mut names: Vec<&[u8]> = match self {
-            Vpasswd::Compiled(image) => cdb::Reader::new(image)
-                .into_iter()
-                .flat_map(|cdb| cdb.records())
-                .map(|record| record.key)
-                .filter(usable)
-                .collect(),
+            Vpasswd::Compiled(cdb) => cdb.records().map(|record| record.key).filter(usable).collect(),
             Vpasswd::Text(lines) => lines.keys().map(Vec::as_slice).filter(usable).collect(),
         };
         names.sort_unstable();
@@ -124,7 +119,7 @@ impl Mailboxes {
     /// of the open `directory`.
     pub fn read(root: &Root, home: &[u8], directory: &Directory) -> Mailboxes {
         match open_file(root, home, directory, COMPILED).and_then(|file| file.map(read_compiled).transpose()) {
-            Ok(Some(image)) => return Mailboxes::Known(Vpasswd::Compiled(image)),
+            Ok(Some(cdb)) => return Mailboxes::Known(Vpasswd::Compiled(cdb)),
             Ok(None) => {}
             Err(cause) => return Mailboxes::Unreadable(COMPILED, show_cause(&cause)),
         }
@@ -142,7 +137,7 @@ impl Mailboxes {
 }
 
 /// Reads a vpasswd.cdb, and makes sure that it is whole before much of it is in memory.
-fn read_compiled(mut file: Opened) -> io::Result<Vec<u8>> {
+fn read_compiled(mut file: Opened) -> io::Result<cdb::Indexed> {
     let header = file.read_start(cdb::HEADER)?;
     let length = usize::try_from(file.size).unwrap_or(usize::MAX);
     if u32::try_from(length).is_err() {
@@ -152,8 +147,7 @@ fn read_compiled(mut file: Opened) -> io::Result<Vec<u8>> {
     let mut image = header;
     image.reserve_exact(length.saturating_sub(cdb::HEADER));
     image.append(&mut file.read_all()?);
-    cdb::Reader::new(&image).and_then(|cdb| cdb.check()).map_err(io::Error::other)?;
-    Ok(image)
+    cdb::Indexed::new(image).map_err(io::Error::other)
 }
 
 /// Opens a file of the directory; `None` when it is not there.
