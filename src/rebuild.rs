@@ -1,6 +1,6 @@
 //! The story of one rebuild, on one page: lock, read the host, build the tables home by home, publish, report.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
@@ -567,6 +567,9 @@ pub struct HomeReader<'a> {
     host: &'a Host,
     recent: Mutex<Vec<Arc<Home>>>,
     remembered: usize,
+    /// Those that could not be read, all of them: one that can be read again a moment later is still in doubt, so that
+    /// its published entries are kept and not only half of them.
+    troubled: Mutex<HashMap<Vec<u8>, Arc<Home>>>,
     /// The domains that have published logins; read when the first one without mailboxes is met.
     published_domains: OnceLock<HashSet<Vec<u8>>>,
     /// auth.cdb.
@@ -577,7 +580,8 @@ impl<'a> HomeReader<'a> {
     /// Remembers a few homes for each thread. `published` is auth.cdb.
     pub fn new(host: &'a Host, published: Option<&'a Published>, threads: usize) -> HomeReader<'a> {
         let remembered = 4 + 2 * threads;
-        HomeReader { host, recent: Mutex::default(), remembered, published_domains: OnceLock::new(), published }
+        let (recent, troubled) = (Mutex::default(), Mutex::default());
+        HomeReader { host, recent, remembered, troubled, published_domains: OnceLock::new(), published }
     }
 
     fn read_published_domains(&self) -> HashSet<Vec<u8>> {
@@ -613,7 +617,15 @@ impl Homes for HomeReader<'_> {
                 return home;
             }
         }
+        let troubled = || self.troubled.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(home) = troubled().get(path) {
+            return home.clone();
+        }
         let home = Arc::new(self.read(path));
+        if home.trouble().is_some() {
+            troubled().insert(path.to_vec(), home.clone());
+            return home;
+        }
         let mut recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
         recent.insert(0, home.clone());
         recent.truncate(self.remembered);
