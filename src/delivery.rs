@@ -338,10 +338,9 @@ fn qmail_local(host: &Host, homes: &dyn Homes, assigned: &Assigned<'_>, trail: &
     let home_path = || host.layout.root.path(assigned.home);
     let here = Place { path: &home_path, line: None };
     let mut deferred = |why: &str| here.decide(trail, Verdict::Defer, || format!("{why}: deferred"));
-    let doubted = |delivery: Delivery| Delivery {
-        doubt: assigned.from_assign.then(|| assigned.doubt(assigned.home)),
-        ..delivery
-    };
+    // qmail-getpw passes over an account whose home is missing; one that cannot be read is no less a failure there.
+    let failed = assigned.from_assign || matches!(home.state, HomeState::Unreadable(..));
+    let doubted = |delivery: Delivery| Delivery { doubt: failed.then(|| assigned.doubt(assigned.home)), ..delivery };
     let (perm, dot_qmails) = match &home.state {
         HomeState::Missing(cause) | HomeState::Unreadable(_, cause) => return doubted(deferred(cause)),
         HomeState::Listed(perm, dot_qmails) => (perm, dot_qmails),
