@@ -1,6 +1,7 @@
 //! What was typed and what the environment says, made usable: paths below the root, policies, owners.
 
 use std::ffi::{OsStr, OsString};
+use std::io::ErrorKind;
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -52,8 +53,12 @@ impl Settings {
     /// An option that cannot be used: a relative path, a break character that is not one byte, an unknown owner.
     pub fn new(options: &Options) -> Result<Settings, Error> {
         let root = std::path::absolute(&options.root).map_err(|cause| Error::io("find", &options.root, cause))?;
-        if !root.is_dir() {
-            return Err(Error::Usage(format!("--root {}: no such folder", show_path(&root))));
+        match root.metadata().map(|meta| meta.is_dir()) {
+            Ok(true) => {}
+            Err(cause) if !matches!(cause.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
+                return Err(Error::io("use", &root, cause));
+            }
+            _ => return Err(Error::Usage(format!("--root {}: no such folder", show_path(&root)))),
         }
         // Kept as it was typed: messages name files as the administrator does.
         let bounds = Bounds { file: u64::from(options.max_file) << 20, names: options.max_names as usize };
