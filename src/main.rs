@@ -20,10 +20,13 @@ use qmail_updater::text::count;
 use qmail_updater::trigger::notice::to_line;
 use qmail_updater::trigger::poke::{Poked, poke};
 use qmail_updater::{answers, follow_up, rebuild, report, service};
+use signal_hook::consts::{SIGABRT, SIGXFSZ};
 
 fn main() -> ExitCode {
     // Caught, the signal leaves write(2) to fail with EFBIG, which is reported and cleaned up after.
-    let _ = signal_hook::flag::register(signal_hook::consts::SIGXFSZ, Arc::default());
+    let _ = signal_hook::flag::register(SIGXFSZ, Arc::default());
+    // Without memory Rust aborts: that may go better next time.
+    let _ = signal_hook::flag::register_conditional_shutdown(SIGABRT, 111, Arc::new(AtomicBool::new(true)));
     // No core dump, and no debugger of another user: the memory holds hashes.
     let _ = setrlimit(Resource::RLIMIT_CORE, 0, 0);
     let _ = set_dumpable(false);
