@@ -5,9 +5,10 @@ use std::ffi::{OsStr, OsString};
 use std::io::{BufRead, BufReader, PipeReader, Read};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitStatus, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, RecvTimeoutError};
+use std::thread::Builder;
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, killpg};
@@ -67,6 +68,25 @@ fn run_for(task: &Task<'_>, limit: Duration) -> Outcome {
         Ok(pipe) => pipe,
         Err(cause) => return failed(&cause),
     };
+    let name = task.program.file_name().unwrap_or(OsStr::new("command")).to_owned();
+    let (said_all, wait_said_all) = mpsc::channel();
+    let (started, wait_started) = mpsc::channel::<Child>();
+    let (ended, wait_ended) = mpsc::channel();
+    // Before the command, which nobody would wait for when there is no thread for it.
+    let threads = Builder::new().spawn(move || {
+        log_output(&name, reader);
+        let _ = said_all.send(());
+    });
+    let threads = threads.and_then(|_| {
+        Builder::new().spawn(move || {
+            for mut child in wait_started {
+                let _ = ended.send(child.wait());
+            }
+        })
+    });
+    if let Err(cause) = threads {
+        return failed(&cause);
+    }
     let mut command = Command::new(task.program);
     command.env_clear().env("PATH", PATH).envs(task.environment.iter().map(|(name, value)| (*name, value)));
     command.current_dir(task.folder).stdin(Stdio::null()).process_group(0);
@@ -76,7 +96,7 @@ fn run_for(task: &Task<'_>, limit: Duration) -> Outcome {
     };
     // Holds the pipe's write end, which must close when the command's own copies do.
     drop(command);
-    let mut child = match spawned {
+    let child = match spawned {
         Ok(child) => child,
         Err(cause) if cause.kind() == std::io::ErrorKind::NotFound && !task.program.exists() => {
             return Outcome::Missing;
@@ -84,16 +104,8 @@ fn run_for(task: &Task<'_>, limit: Duration) -> Outcome {
         Err(cause) => return failed(&cause),
     };
     let group = i32::try_from(child.id()).map(Pid::from_raw);
-    let name = task.program.file_name().unwrap_or(OsStr::new("command")).to_owned();
-    let (said_all, wait_said_all) = mpsc::channel();
-    std::thread::spawn(move || {
-        log_output(&name, reader);
-        let _ = said_all.send(());
-    });
-    let (ended, wait_ended) = mpsc::channel();
-    std::thread::spawn(move || {
-        let _ = ended.send(child.wait());
-    });
+    let _ = started.send(child);
+    drop(started);
     let start = Instant::now();
     let status = loop {
         match wait_ended.recv_timeout(limit.saturating_sub(start.elapsed()).min(STOP_LOOK)) {

@@ -9,7 +9,7 @@ use landlock::{
     path_beneath_rules,
 };
 
-use crate::error::Error;
+use crate::error::{Error, show_cause};
 use crate::report::Note;
 use crate::root::{End, Root};
 
@@ -31,8 +31,12 @@ pub fn within<T: Send>(folders: &[PathBuf], work: impl FnOnce() -> T + Send) -> 
         let note = note.map(|why| Note::warning(format!("{why}; what reads the homes is not confined to them")));
         (work(), note)
     };
-    std::thread::scope(|scope| scope.spawn(confined).join())
-        .map_err(|_| Error::Temporary("a fault in this program".to_owned()))
+    std::thread::scope(|scope| {
+        let thread = std::thread::Builder::new().spawn_scoped(scope, confined).map_err(|cause| {
+            Error::Temporary(format!("unable to start a thread: {}", show_cause(&cause)))
+        })?;
+        thread.join().map_err(|_| Error::Temporary("a fault in this program".to_owned()))
+    })
 }
 
 fn restrict(folders: &[PathBuf]) -> Result<RulesetStatus, RulesetError> {

@@ -112,8 +112,9 @@ static BACKGROUND: OnceLock<Background> = OnceLock::new();
 /// From now on nobody waits for the log: a logger that has stopped (a full disk stops multilog) must not stop a service.
 pub fn write_in_background() {
     let (lines, wait) = sync_channel(QUEUE);
-    if BACKGROUND.set(Background { lines, lost: AtomicUsize::new(0), stuck: AtomicBool::new(false) }).is_ok() {
-        std::thread::spawn(move || write_all(&wait));
+    // Without a thread for it, lines are waited for as before.
+    if std::thread::Builder::new().spawn(move || write_all(&wait)).is_ok() {
+        let _ = BACKGROUND.set(Background { lines, lost: AtomicUsize::new(0), stuck: AtomicBool::new(false) });
     }
 }
 

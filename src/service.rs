@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::thread::{Builder, JoinHandle};
 use std::time::{Duration, Instant, SystemTime};
 
 use nix::errno::Errno;
@@ -15,7 +16,7 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
 use crate::confine;
-use crate::error::{Error, show_path};
+use crate::error::{Error, show_cause, show_path};
 use crate::follow_up;
 use crate::hold::Held;
 use crate::host::vpopmail::Mailboxes;
@@ -71,7 +72,7 @@ pub fn run(settings: &Arc<Settings>) -> Result<(), Error> {
         fifos.push(fifo);
     }
     let of_signals = events.clone();
-    std::thread::spawn(move || signals.forever().all(|signal| of_signals.send(Event::Signal(signal)).is_ok()));
+    thread(move || signals.forever().all(|signal| of_signals.send(Event::Signal(signal)).is_ok()))?;
     let listeners = fifos.into_iter().map(|fifo| listen(fifo, events.clone())).collect::<Result<Vec<_>, _>>()?;
     let watch = settings.watch.then(Watch::new).transpose().unwrap_or_else(|cause| {
         let why = match cause {
@@ -104,19 +105,26 @@ pub fn run(settings: &Arc<Settings>) -> Result<(), Error> {
     Ok(())
 }
 
+/// Starts a thread.
+fn thread<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<JoinHandle<T>, Error> {
+    Builder::new()
+        .spawn(work)
+        .map_err(|cause| Error::Temporary(format!("unable to start a thread: {}", show_cause(&cause))))
+}
+
 /// A thread that listens on one pipe until the descriptor is closed.
-type Listener = (OwnedFd, std::thread::JoinHandle<Fifo>);
+type Listener = (OwnedFd, JoinHandle<Fifo>);
 
 /// Listens to the watches until the descriptor is closed.
 fn start_watch(watch: Arc<Watch>, events: SyncSender<Event>) -> Result<OwnedFd, Error> {
     let (stopped, stop) =
         std::io::pipe().map_err(|cause| Error::io("make a pipe for", &PathBuf::from("a thread"), cause))?;
     let stopped = OwnedFd::from(stopped);
-    std::thread::spawn(move || {
+    thread(move || {
         watch.listen(&stopped, &mut || {
             let _ = events.try_send(Event::Changed);
         });
-    });
+    })?;
     Ok(stop.into())
 }
 
@@ -149,7 +157,7 @@ fn listen(fifo: Fifo, events: SyncSender<Event>) -> Result<Listener, Error> {
     let (stopped, stop) =
         std::io::pipe().map_err(|cause| Error::io("make a pipe for", &PathBuf::from("a thread"), cause))?;
     let stopped = OwnedFd::from(stopped);
-    let listener = std::thread::spawn(move || {
+    let listener = thread(move || {
         fifo.listen(&stopped, &mut |heard| {
             let _ = match heard {
                 // What it announces must not be lost.
@@ -158,7 +166,7 @@ fn listen(fifo: Fifo, events: SyncSender<Event>) -> Result<Listener, Error> {
                 _ => events.try_send(Event::Heard(heard)).is_ok(),
             };
         })
-    });
+    })?;
     Ok((stop.into(), listener))
 }
 
@@ -365,7 +373,7 @@ impl Service {
         let hold = settings.hold;
         let over = self.holds.iter().filter(|(_, held)| held.since + hold <= now);
         let over: BTreeSet<Vec<u8>> = over.map(|(domain, _)| domain.clone()).collect();
-        std::thread::spawn(move || {
+        let started = thread(move || {
             let (head, middle) = (format!("rebuild {number} done"), format!(" cause={story}"));
             let rebuild = || {
                 // Before the rebuild reads, so that no change falls between.
@@ -387,6 +395,9 @@ impl Service {
                 .unwrap_or_else(|_| (Err(Error::Temporary("a fault in this program".to_owned())), Vec::new()));
             let _ = events.send(Event::Ended(Box::new(result), seen));
         });
+        if let Err(error) = started {
+            self.end(Err(error), Vec::new());
+        }
     }
 
     fn state(&self) -> State {
@@ -440,11 +451,15 @@ impl Service {
             self.settings.published().into_iter().filter(|path| telling.contains(path)).collect();
         self.telling = Some(telling);
         let (settings, events, stop) = (self.settings.clone(), self.events.clone(), self.stop.clone());
-        std::thread::spawn(move || {
+        let started = thread(move || {
             let run = || follow_up::run(&settings, &changed, &stop);
             let failed = catch_unwind(AssertUnwindSafe(run)).unwrap_or(1);
             let _ = events.send(Event::Followed(failed));
         });
+        if let Err(error) = started {
+            report::say(Level::Alert, &error.to_string());
+            self.followed(1);
+        }
     }
 
     /// What follows a rebuild ended; so many commands failed.
