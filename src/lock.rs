@@ -113,14 +113,17 @@ fn open(path: &Path) -> Result<File, Error> {
         .map_err(|cause| Error::io("lock", path, cause))
 }
 
+/// The mode of the folder of states.
+const MODE: u32 = 0o750;
+
 /// The real path of the folder of states, made with mode 0750, whatever the umask says, when it is missing.
 fn make(root: &Root, folder: &[u8]) -> Result<PathBuf, Error> {
     let path = root.path(folder);
     let failed = |cause| Error::io("make the folder", &path, cause);
     let missing = matches!(root.walk(folder).end, End::Missing(_));
-    let real = root.make_folder(folder).map_err(failed)?;
+    let real = root.make_folder(folder, MODE).map_err(failed)?;
     if missing {
-        fs::set_permissions(&real, fs::Permissions::from_mode(0o750)).map_err(failed)?;
+        fs::set_permissions(&real, fs::Permissions::from_mode(MODE)).map_err(failed)?;
     }
     Ok(real)
 }

@@ -5,10 +5,11 @@
 //! Nothing is opened that is no regular file or directory: a FIFO cannot hang us and a device is never touched.
 
 use std::ffi::{OsStr, OsString};
-use std::fs::File;
+use std::fs::{DirBuilder, File};
 use std::io::{self, Read};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -315,12 +316,12 @@ impl Root {
         }
     }
 
-    /// The real path of the folder at `inside`, which is made, mode 0755 less the umask, when it is missing, and so are
-    /// those above it. Links are followed below the root.
+    /// The real path of the folder at `inside`, which is made, with this mode less the umask, when it is missing, and so
+    /// are those above it, mode 0755. Links are followed below the root.
     ///
     /// # Errors
     /// A folder that cannot be made, or is something else.
-    pub fn make_folder(&self, inside: &[u8]) -> io::Result<PathBuf> {
+    pub fn make_folder(&self, inside: &[u8], mode: u32) -> io::Result<PathBuf> {
         match self.walk(inside).end {
             End::Found(found) if found.kind == Kind::Directory => Ok(found.real),
             End::Found(_) => Err(Errno::ENOTDIR.into()),
@@ -329,8 +330,8 @@ impl Root {
                 let inside = inside.strip_suffix(b"/").unwrap_or(inside);
                 let slash = inside.iter().rposition(|b| *b == b'/').ok_or(Errno::ENOENT)?;
                 let above = if slash == 0 { &b"/"[..] } else { &inside[..slash] };
-                let path = self.make_folder(above)?.join(OsStr::from_bytes(&inside[slash + 1..]));
-                match std::fs::create_dir(&path) {
+                let path = self.make_folder(above, 0o755)?.join(OsStr::from_bytes(&inside[slash + 1..]));
+                match DirBuilder::new().mode(mode).create(&path) {
                     // Another one made it meanwhile; a link of that name is no folder of ours.
                     Err(cause) if cause.kind() == io::ErrorKind::AlreadyExists => {
                         if std::fs::symlink_metadata(&path)?.is_dir() { Ok(path) } else { Err(cause) }
