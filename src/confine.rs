@@ -32,9 +32,9 @@ pub fn within<T: Send>(folders: &[PathBuf], work: impl FnOnce() -> T + Send) -> 
         (work(), note)
     };
     std::thread::scope(|scope| {
-        let thread = std::thread::Builder::new().spawn_scoped(scope, confined).map_err(|cause| {
-            Error::Temporary(format!("unable to start a thread: {}", show_cause(&cause)))
-        })?;
+        let thread = std::thread::Builder::new()
+            .spawn_scoped(scope, confined)
+            .map_err(|cause| Error::Temporary(format!("unable to start a thread: {}", show_cause(&cause))))?;
         thread.join().map_err(|_| Error::Temporary("a fault in this program".to_owned()))
     })
 }

@@ -14,12 +14,12 @@ use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::{Duration, Instant};
 
+use support::service::Service;
 use support::{Answer, MailHost, has, is_root, output_of, script, skip};
 
 const FILES: [&str; 2] = ["validrcptto.cdb", "auth.cdb"];
@@ -39,10 +39,17 @@ struct Scene {
 
 impl Scene {
     fn new() -> Scene {
+        Scene::of(0)
+    }
+
+    /// With so many more mailboxes.
+    fn of(mailboxes: usize) -> Scene {
         let host = MailHost::sample();
+        script(&host, "/etc/after", "exit 0");
         // One domain with a compiled vpasswd, one with the text; one login that only the limits of its domain forbid.
         let text = fs::read_to_string(host.path(&format!("{COM}/vpasswd"))).unwrap();
-        host.mailboxes(COM, &text.lines().collect::<Vec<_>>());
+        let more: Vec<String> = (0..mailboxes).map(|n| format!("user{n}:$1$salt$hash{n}:1:0:N:/d:Q")).collect();
+        host.mailboxes(COM, &text.lines().chain(more.iter().map(String::as_str)).collect::<Vec<_>>());
         host.write("/var/qmail/users/assign", {
             let text = fs::read_to_string(host.path("/var/qmail/users/assign")).unwrap();
             let quiet = "+quiet.test-:quiet.test:89:89:/home/vpopmail/domains/quiet.test:-::\n.\n";
@@ -88,6 +95,13 @@ impl Scene {
         Scene { host, old, new, accepted }
     }
 
+    /// A rebuild and a command that follows it.
+    fn with_command(&self) -> Command {
+        let mut command = self.host.command(&REBUILD);
+        command.args(["--after", "/etc/after"]);
+        command
+    }
+
     /// Puts the old tables back, and takes the folder of locks away.
     fn reset(&self) {
         FILES.iter().zip(&self.old).for_each(|(name, old)| fs::write(self.host.published(name), old).unwrap());
@@ -102,6 +116,8 @@ impl Scene {
         assert_eq!(next.code, 0, "the rebuild after {fault}: {}", next.stderr);
         assert!(contents(&self.host) == self.new, "the rebuild after {fault}: {}", next.stderr);
         assert_eq!(litter(&self.host), [""; 0], "after {fault} ({code}: {stderr})");
+        let locks = fs::metadata(self.host.path("/run/qmail-updater")).unwrap().permissions().mode();
+        assert_eq!(locks & 0o027, 0, "after {fault}: others may enter the folder of locks: {locks:o}");
         *code == 0
     }
 
@@ -111,7 +127,8 @@ impl Scene {
         assert!(matches!(code, 0 | 111) || not_begun, "{fault}: {answer:?}");
         assert!(!stderr.contains("a fault in this program") && !stderr.contains("panicked"), "{fault}: {stderr}");
         if *code != 0 {
-            assert!(not_begun || stderr.contains(": fatal: "), "{fault}: not a word: {stderr}");
+            let said = [": fatal: ", "memory allocation of "].iter().any(|words| stderr.contains(words));
+            assert!(not_begun || said, "{fault}: not a word: {stderr}");
             for (name, now) in FILES.iter().zip(now) {
                 assert!(self.old.contains(now) || self.new.contains(now), "{fault}: {name} is neither old nor new");
             }
@@ -193,7 +210,7 @@ fn litter(host: &MailHost) -> Vec<String> {
 }
 
 /// The calls that publish, and what can be wrong with them.
-const PUBLISHING: [(&str, &[&str]); 13] = [
+const PUBLISHING: [(&str, &[&str]); 14] = [
     ("write", &["ENOSPC", "EIO", "EDQUOT", "EFBIG"]),
     ("pwrite64", &["ENOSPC", "EIO", "EDQUOT", "EFBIG"]),
     ("fsync", &["EIO", "ENOSPC", "EDQUOT", "EROFS"]),
@@ -206,6 +223,7 @@ const PUBLISHING: [(&str, &[&str]); 13] = [
     ("mkdir", &["EIO", "ENOSPC", "EDQUOT", "EROFS", "EACCES"]),
     ("flock", &["EIO", "ENOLCK", "EINTR"]),
     ("unlink", &["EIO", "EROFS", "EACCES"]),
+    ("clone", &["EAGAIN", "ENOMEM"]),
     ("clone3", &["EAGAIN", "ENOMEM"]),
 ];
 /// Those that read.
@@ -249,7 +267,7 @@ fn seen(traced: &str) -> Vec<(usize, String)> {
 /// Makes one call of the first thread fail: strace does not follow the others.
 fn fault_in_first(scene: &Scene, call: &str, error: &str, number: usize) -> (Answer, usize) {
     let log = tempfile::NamedTempFile::new().unwrap();
-    let run = scene.host.command(&REBUILD);
+    let run = scene.with_command();
     let mut strace = Command::new("strace");
     strace.args(["-qq", "-o"]).arg(log.path()).args(["-e", &format!("trace={call}")]);
     strace.args(["-e", &format!("inject={call}:error={error}:when={number}")]);
@@ -287,7 +305,7 @@ fn fault_in_others(scene: &Scene, call: &str, error: &str, number: usize) -> Opt
 fn count(scene: &Scene, calls: &[(&str, &[&str])]) -> BTreeMap<(usize, String), usize> {
     scene.reset();
     let log = tempfile::NamedTempFile::new().unwrap();
-    let run = scene.host.command(&REBUILD);
+    let run = scene.with_command();
     let mut strace = Command::new("strace");
     strace.args(["-f", "-qq", "-e", &trace(calls), "-o"]).arg(log.path());
     let answer: Answer = strace.arg(run.get_program()).args(run.get_args()).env_clear().output().unwrap().into();
@@ -377,4 +395,299 @@ fn every_call_that_reads_fails() {
 #[test]
 fn calls_that_look_at_files_fail() {
     calls_fail("calls that look at files", &LOOKING, 8);
+}
+
+/// What follows one call is seen in strace's log, a line each.
+fn traced(scene: &Scene, calls: &str) -> Vec<String> {
+    scene.reset();
+    let log = tempfile::NamedTempFile::new().unwrap();
+    let run = scene.host.command(&REBUILD);
+    let mut strace = Command::new("strace");
+    strace.args(["-f", "-y", "-qq", "-e", calls, "-o"]).arg(log.path());
+    let answer: Answer = strace.arg(run.get_program()).args(run.get_args()).env_clear().output().unwrap().into();
+    assert_eq!(answer.code, 0, "{}", answer.stderr);
+    fs::read_to_string(log.path()).unwrap().lines().map(str::to_owned).collect()
+}
+
+#[test]
+fn a_new_file_is_its_owners_before_its_first_byte_and_on_the_disk_before_it_is_published() {
+    if !strace_works() {
+        return skip("what reaches the disk when", "strace is not installed, or may not trace");
+    }
+    let scene = Scene::new();
+    let folder = fs::canonicalize(scene.host.path("/var/qmail/control")).unwrap().display().to_string();
+    let calls = "trace=openat,?write,?pwrite64,?writev,fsync,?fdatasync,?rename,?renameat,?renameat2,fchown,fchmod";
+    let mut lines = traced(&scene, calls);
+    lines.retain(|line| line.contains(".tmp") || line.contains(" fsync("));
+    for name in FILES {
+        let at = |what: &str, of: &str| {
+            let of = |line: &String| line.contains(&format!(" {what}")) && line.contains(of) && !line.contains(" = -1");
+            lines.iter().enumerate().filter(move |(_, line)| of(line)).map(|(at, _)| at).collect::<Vec<_>>()
+        };
+        let [renamed] = at("rename", &format!("/{name}\")"))[..] else { panic!("{name}: not one rename: {lines:#?}") };
+        let draft = lines[renamed].split('"').find(|word| word.ends_with(".tmp")).unwrap().rsplit('/').next().unwrap();
+        let made: Vec<&String> =
+            lines.iter().filter(|line| line.contains(draft) && line.contains("|O_CREAT")).collect();
+        let private = |line: &&String| line.contains("O_EXCL") && line.contains(", 0600)");
+        assert!(made.len() == 1 && made.iter().all(private), "{name}: {made:#?}");
+        let of_draft = |what: &str| at(what, &format!("{draft}>"));
+        let written = [of_draft("write("), of_draft("pwrite64("), of_draft("writev(")].concat();
+        let (first, last) = (written.iter().min().unwrap(), written.iter().max().unwrap());
+        let looks = [of_draft("fchmod("), if is_root() && name == "auth.cdb" { of_draft("fchown(") } else { vec![0] }];
+        assert!(looks.iter().all(|at| !at.is_empty() && at.iter().all(|at| at < first)), "{name}: {lines:#?}");
+        let synced = of_draft("fsync(");
+        assert!(synced.iter().any(|at| at > last && *at < renamed), "{name}: not synced before its rename: {lines:#?}");
+        let folder_synced = at("fsync(", &format!("<{folder}>)"));
+        assert!(folder_synced.iter().any(|at| *at > renamed), "{name}: its folder is not synced: {lines:#?}");
+    }
+}
+
+#[test]
+fn a_fault_in_one_domains_folder_leaves_the_others_up_to_date() {
+    if !strace_works() {
+        return skip("faults in one folder", "strace is not installed, or may not trace");
+    }
+    let scene = Scene::new();
+    let folder = fs::canonicalize(scene.host.path(COM)).unwrap();
+    let mut faults = 0;
+    for call in ["openat", "getdents64"] {
+        for number in 1.. {
+            scene.reset();
+            let log = tempfile::NamedTempFile::new().unwrap();
+            let run = scene.host.command(&REBUILD);
+            let mut strace = Command::new("strace");
+            strace
+                .args(["-f", "-qq", "-o"])
+                .arg(log.path())
+                .arg("-P")
+                .arg(&folder)
+                .args(["-e", &format!("trace={call}")]);
+            strace.args(["-e", &format!("inject={call}:error=EIO:when={number}")]);
+            let answer: Answer =
+                strace.arg(run.get_program()).args(run.get_args()).env_clear().output().unwrap().into();
+            if !fs::read_to_string(log.path()).unwrap().contains("(INJECTED)") {
+                break;
+            }
+            faults += 1;
+            let fault = format!("{call} number {number} in {COM}");
+            assert_eq!(answer.code, 0, "{fault}: {}", answer.stderr);
+            assert_eq!(scene.host.answers(&["eve@example.net"]), ["accept"], "{fault}: {}", answer.stderr);
+            assert!(scene.host.logins().contains_key("eve@example.net"), "{fault}");
+            scene.check(&answer, &fault);
+        }
+    }
+    println!("{faults} faults in one folder");
+    // The folder itself, vpasswd.cdb, the limits, and each .qmail file.
+    assert!(faults > 8, "{faults}");
+}
+
+#[test]
+fn a_limit_on_the_size_of_files_leaves_whole_tables_whatever_it_is() {
+    let scene = Scene::new();
+    let largest = scene.new.iter().map(Vec::len).max().unwrap();
+    let limits = (0..largest).step_by(512).chain([largest - 1, largest]);
+    for limit in limits {
+        scene.reset();
+        let run = scene.host.command(&REBUILD);
+        let mut prlimit = Command::new("prlimit");
+        prlimit.arg(format!("--fsize={limit}")).arg(run.get_program()).args(run.get_args()).env_clear();
+        let answer = prlimit.output().unwrap().into();
+        assert_eq!(scene.check(&answer, &format!("a limit of {limit} bytes")), limit >= largest);
+    }
+}
+
+#[test]
+fn too_little_memory_leaves_whole_tables() {
+    let scene = Scene::of(2_000);
+    let run = |limit: usize, command: Command| -> Answer {
+        let mut prlimit = Command::new("prlimit");
+        prlimit.arg(format!("--as={limit}")).arg(command.get_program()).args(command.get_args()).env_clear();
+        prlimit.output().unwrap().into()
+    };
+    // From what it takes to start at all, to what is enough.
+    let least = (1..).map(|steps| steps << 18).find(|limit| run(*limit, scene.host.command(&["--version"])).code == 0);
+    let (mut limit, mut failed, mut enough) = (least.unwrap(), 0, 0);
+    while enough < 2 {
+        scene.reset();
+        let answer = run(limit, scene.host.command(&REBUILD));
+        let right =
+            scene.check(&answer, &format!("a limit of {limit} bytes of memory")) && !answer.stderr.contains("alert");
+        (failed, enough) = if right { (failed, enough + 1) } else { (failed + 1, 0) };
+        limit += limit / 10;
+    }
+    println!("too little memory {failed} times");
+    assert!(failed > 0);
+}
+
+/// Runs a script as root of a mount namespace of its own: `$0` is the first argument.
+fn in_own_mounts(script: &str, arguments: &[&str], run: &Command) -> Answer {
+    let mut unshare = Command::new("unshare");
+    unshare.args(["--mount", "sh", "-c", script]).args(arguments).arg(run.get_program()).args(run.get_args());
+    unshare.env_clear().env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin").output().unwrap().into()
+}
+
+/// Whether this test may mount; says so when it may not.
+fn may_mount(test: &str) -> bool {
+    let may =
+        is_root() && in_own_mounts("mount -t tmpfs none /mnt && \"$@\"", &["sh"], &Command::new("true")).code == 0;
+    if !may {
+        skip(test, "only root may mount, and not everywhere");
+    }
+    may
+}
+
+#[test]
+fn a_disk_that_is_full_leaves_whole_tables() {
+    if !may_mount("full disks") {
+        return;
+    }
+    let scene = Scene::new();
+    let [tables, kept] = ["/srv/tables", "/srv/kept"].map(|folder| scene.host.folder(folder).path(folder));
+    // Fills a disk of that many KiB with the old tables and rebuilds; then again with room enough.
+    let script = "size=$0 tables=$1 kept=$2; shift 2; set -e
+        mount -t tmpfs -o \"size=${size}k\" none \"$tables\"
+        cp -p \"$kept\"/*.cdb \"$tables\"
+        code=0; \"$@\" || code=$?
+        cp -p \"$tables\"/*.cdb \"$kept\"
+        mount -o remount,size=1m \"$tables\"
+        \"$@\"
+        mkdir \"$kept/then\"; cp -p \"$tables\"/*.cdb \"$kept/then\"; ls -A \"$tables\" >\"$kept/names\"
+        exit $code";
+    let rebuild = [&REBUILD[..], &["--validrcptto", "/srv/tables/validrcptto.cdb", "--auth", "/srv/tables/auth.cdb"]];
+    let run = scene.host.command(&rebuild.concat());
+    let mut codes = BTreeSet::new();
+    for size in (12..=48).step_by(4) {
+        scene.reset();
+        let _ = fs::remove_dir_all(kept.join("then"));
+        FILES.iter().zip(&scene.old).for_each(|(name, old)| fs::write(kept.join(name), old).unwrap());
+        let arguments = [&size.to_string(), tables.to_str().unwrap(), kept.to_str().unwrap()];
+        let answer = in_own_mounts(script, &arguments, &run);
+        let of = |folder: &Path| FILES.map(|name| fs::read(folder.join(name)).unwrap());
+        let fault = format!("a disk of {size} KiB");
+        assert!(kept.join("names").exists(), "{fault}: {}", answer.stderr);
+        scene.check_tables(&answer, &fault, &of(&kept));
+        assert!(scene.new == of(&kept.join("then")), "{fault}: {}", answer.stderr);
+        assert_eq!(fs::read_to_string(kept.join("names")).unwrap(), "auth.cdb\nvalidrcptto.cdb\n", "{fault}");
+        assert!(answer.code == 0 || answer.stderr.contains("No space left on device"), "{fault}: {}", answer.stderr);
+        codes.insert(answer.code);
+    }
+    assert_eq!(codes, BTreeSet::from([0, 111]), "some are large enough, some are not");
+}
+
+#[test]
+fn folders_that_are_read_only_leave_the_old_tables() {
+    if !may_mount("read-only folders") {
+        return;
+    }
+    let scene = Scene::new();
+    let script = "set -e; mount --bind \"$0\" \"$0\"; mount -o remount,bind,ro \"$0\"; exec \"$@\"";
+    for folder in ["/var/qmail/control", "/run", "/"] {
+        scene.reset();
+        scene.host.folder("/run/qmail-updater").mode("/run/qmail-updater", 0o750);
+        let path = scene.host.path(folder);
+        let answer = in_own_mounts(script, &[path.to_str().unwrap()], &scene.host.command(&REBUILD));
+        assert_eq!(answer.code, 111, "{folder}: {}", answer.stderr);
+        assert!(answer.stderr.to_lowercase().contains("read-only file"), "{folder}: {}", answer.stderr);
+        assert!(scene.old == contents(&scene.host), "{folder}");
+        scene.check(&answer, &format!("{folder} read-only"));
+    }
+}
+
+/// A file that cannot be changed, as long as this lives.
+struct Unchangeable(std::path::PathBuf);
+
+impl Unchangeable {
+    /// `None` where the file system has no such thing.
+    fn make(path: &Path) -> Option<Unchangeable> {
+        let made = Command::new("chattr").arg("+i").arg(path).output().is_ok_and(|output| output.status.success());
+        made.then(|| Unchangeable(path.to_owned()))
+    }
+}
+
+impl Drop for Unchangeable {
+    fn drop(&mut self) {
+        let _ = Command::new("chattr").arg("-i").arg(&self.0).status();
+    }
+}
+
+#[test]
+fn files_that_cannot_be_changed_stay_and_the_next_rebuild_replaces_them() {
+    let scene = Scene::new();
+    for (path, replaced) in
+        [("/var/qmail/control", 0), ("/var/qmail/control/validrcptto.cdb", 0), ("/var/qmail/control/auth.cdb", 1)]
+    {
+        scene.reset();
+        let Some(unchangeable) = Unchangeable::make(&scene.host.path(path)) else {
+            return skip("files that cannot be changed", "chattr +i needs root, and a file system that knows it");
+        };
+        let answer = scene.host.run(&REBUILD);
+        let now = contents(&scene.host);
+        drop(unchangeable);
+        assert_eq!(answer.code, 111, "{path}: {}", answer.stderr);
+        let is_new = now.iter().zip(&scene.new).filter(|(now, new)| now == new).count();
+        assert_eq!(is_new, replaced, "{path}: {}", answer.stderr);
+        assert_eq!(answer.stderr.contains("the new validrcptto.cdb is published already"), replaced == 1, "{path}");
+        scene.check(&answer, &format!("{path} unchangeable"));
+    }
+}
+
+#[test]
+fn a_service_that_cannot_write_goes_on_and_publishes_as_soon_as_it_can() {
+    let mut service = Service::start(MailHost::sample(), &["--no-watch"]);
+    let pid = service.child.id().to_string();
+    let limit = |limit: &str| output_of("prlimit", &["--pid", &pid, &format!("--fsize={limit}:unlimited")]);
+    limit("0");
+    let before = contents(&service.host);
+    service.add_alias("late");
+    service.trigger(&["insert_alias", "late@example.com", "&x@y.test", ""]);
+    service.wait_for("rebuild 2 failed: unable to write");
+    assert!(before == contents(&service.host));
+    limit("unlimited");
+    // Nobody pokes it.
+    service.wait_for("cause=retry");
+    assert_eq!(service.host.answers(&["late@example.com"]), ["accept"]);
+    assert_eq!(litter(&service.host).iter().filter(|name| name.starts_with('.')).count(), 0);
+    assert_eq!(service.end(), 0);
+}
+
+#[test]
+fn a_service_that_gets_no_thread_says_so_and_tries_again() {
+    if !strace_works() {
+        return skip("a service without threads", "strace is not installed, or may not trace");
+    }
+    let (mut ended, mut went_on) = (0, 0);
+    for number in 1.. {
+        let host = MailHost::sample();
+        let run = host.command(&["run", "--no-watch"]);
+        let mut strace = Command::new("strace");
+        let inject = format!("inject=?clone,?clone3:error=EAGAIN:when={number}");
+        let log = host.path("/traced");
+        strace.args(["-qq", "-e", "trace=?clone,?clone3", "-e", &inject, "-o"]).arg(&log);
+        strace.arg(run.get_program()).args(run.get_args()).env_clear();
+        let mut service = Service::spawn(host, strace);
+        let mut said = String::new();
+        while !service.host.published("auth.cdb").exists()
+            && let Ok(line) = service.log.recv()
+        {
+            said += &line;
+        }
+        assert!(!said.contains("a fault in this program"), "thread {number}: {said}");
+        let missing = fs::read_to_string(&log).unwrap().contains("(INJECTED)");
+        if service.host.published("auth.cdb").exists() {
+            let status = fs::read(service.host.path("/run/qmail-updater/status.json")).unwrap();
+            let status: serde_json::Value = serde_json::from_slice(&status).unwrap();
+            let pid = i32::try_from(status["pid"].as_i64().unwrap()).unwrap();
+            nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), nix::sys::signal::Signal::SIGTERM).unwrap();
+            assert_eq!(service.child.wait().unwrap().code(), Some(0), "{said}");
+            went_on += usize::from(missing && said.contains("failed: unable to start a thread"));
+        } else {
+            assert_eq!(service.child.wait().unwrap().code(), Some(111), "{said}");
+            assert!(said.contains("fatal: unable to start a thread"), "{said}");
+            ended += 1;
+        }
+        if !missing {
+            break;
+        }
+    }
+    assert!(ended > 0 && went_on > 0, "{ended} did not start, {went_on} went on");
 }

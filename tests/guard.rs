@@ -5,7 +5,7 @@ mod support;
 use std::time::{Duration, Instant};
 
 use support::MailHost;
-use support::running::{PATIENCE, Service, status_of, trigger};
+use support::service::{PATIENCE, Service, status_of, trigger};
 
 const BOUNCE: &str = "| /home/vpopmail/bin/vdelivermail '' bounce-no-mailbox\n";
 

@@ -8,7 +8,7 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Instant;
 
-use support::running::{COM, PATIENCE, Service, status_of};
+use support::service::{COM, PATIENCE, Service, status_of};
 use support::{MailHost, has, is_root, skip};
 
 /// What stands in the host's secret fields.

@@ -11,7 +11,7 @@ use std::process::{Command, Stdio};
 use std::sync::mpsc::channel;
 use std::time::{Duration, Instant};
 
-use support::running::{COM, PATIENCE, Service, status_of, trigger};
+use support::service::{COM, PATIENCE, Service, status_of, trigger};
 use support::{Answer, MailHost, has, script, skip};
 
 fn shell(command: &str) {
@@ -595,9 +595,7 @@ fn too_few_watches_are_told_and_cost_only_time() {
         command.arg(format!("echo {value} >/proc/sys/user/{limit} && exec \"$0\" \"$@\""));
         command.arg(run.get_program()).args(run.get_args());
         command.envs(run.get_envs().filter_map(|(name, value)| Some((name, value?))));
-        let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
-        let log = support::running::lines_of(child.stderr.take().unwrap());
-        Service { host, child, log }
+        Service::spawn(host, command)
     };
     if !Command::new("unshare")
         .args(["--user", "--map-root-user", "true"])
@@ -709,9 +707,8 @@ fn a_host_that_cannot_be_read_is_watched_for_being_mended_and_status_says_what_i
     let host = MailHost::sample();
     let assign = fs::read_to_string(host.path("/var/qmail/users/assign")).unwrap();
     host.write("/var/qmail/users/assign", "not a line\n").folder("/tmp").mode("/tmp", 0o1777);
-    let mut child = host.command(&["run"]).stderr(Stdio::piped()).spawn().unwrap();
-    let log = support::running::lines_of(child.stderr.take().unwrap());
-    let service = Service { host, child, log };
+    let command = host.command(&["run"]);
+    let service = Service::spawn(host, command);
     // Until the next try is far away.
     for _ in 0..4 {
         service.wait_for("qmail-newu refuses the file; nothing is published");

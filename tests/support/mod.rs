@@ -1,6 +1,8 @@
 //! A mail host in a folder of its own, and the real binary run on it.
 #![allow(dead_code, reason = "each test uses some of it")]
 
+pub mod service;
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::Write;
@@ -9,8 +11,6 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
 use tempfile::TempDir;
-
-pub mod running;
 
 /// Whether the tests run as root; those that need it say so when they do not.
 pub fn is_root() -> bool {

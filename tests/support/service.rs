@@ -3,7 +3,7 @@
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::path::PathBuf;
-use std::process::{Child, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
@@ -27,13 +27,18 @@ pub struct Service {
 impl Service {
     /// Starts it, and waits for its first rebuild.
     pub fn start(host: MailHost, arguments: &[&str]) -> Service {
-        host.folder("/tmp").mode("/tmp", 0o1777);
         let arguments: Vec<&str> = ["run"].into_iter().chain(arguments.iter().copied()).collect();
-        let mut child = host.command(&arguments).stderr(Stdio::piped()).spawn().unwrap();
-        let log = lines_of(child.stderr.take().unwrap());
-        let service = Service { host, child, log };
+        let command = host.command(&arguments);
+        let service = Service::spawn(host, command);
         service.wait_for("rebuild 1 done");
         service
+    }
+
+    /// Starts it by this command.
+    pub fn spawn(host: MailHost, command: Command) -> Service {
+        host.folder("/tmp").mode("/tmp", 0o1777);
+        let (child, log) = follow(command);
+        Service { host, child, log }
     }
 
     /// On the sample host, which is not watched.
@@ -106,11 +111,11 @@ pub fn status_of(host: &MailHost) -> serde_json::Value {
         .unwrap_or_default()
 }
 
-/// The lines that a process prints, as they come.
-pub fn lines_of(output: impl std::io::Read + Send + 'static) -> Receiver<String> {
-    let (say, lines) = channel();
-    std::thread::spawn(move || {
-        BufReader::new(output).lines().map_while(Result::ok).try_for_each(|line| say.send(line))
-    });
-    lines
+/// Starts a service, and gives what it logs.
+pub fn follow(mut command: Command) -> (Child, Receiver<String>) {
+    let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
+    let lines = BufReader::new(child.stderr.take().unwrap()).lines();
+    let (say, log) = channel();
+    std::thread::spawn(move || lines.map_while(Result::ok).try_for_each(|line| say.send(line)));
+    (child, log)
 }
