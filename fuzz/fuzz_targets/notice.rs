@@ -4,7 +4,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use qmail_updater::trigger::fifo::{Heard, Unended};
+use qmail_updater::trigger::fifo::Unended;
 use qmail_updater::trigger::notice::{Expected, MAX_LINE, Notice, to_line};
 use qmail_updater_fuzz::{assert_printable, sections};
 
@@ -30,15 +30,14 @@ fn hear(reads: &[&[u8]]) -> Vec<Notice> {
     let mut notices = Vec::new();
     for read in reads.iter().filter(|read| !read.is_empty()) {
         let mut count = 0;
-        line.take(read, &mut |heard| {
+        line.take(read, &mut |notice| {
             count += 1;
-            match heard {
-                Heard::Notice(notice) => notices.push(notice),
-                other => assert_eq!(other, Heard::Poke),
-            }
+            notices.extend(notice);
         });
-        assert!((1..=1 + read.iter().filter(|b| **b == b'\n').count()).contains(&count));
+        assert_eq!(count, read.iter().filter(|b| **b == b'\n').count(), "each line is a notice or a poke");
     }
+    let left = reads.iter().rev().find(|read| !read.is_empty()).is_some_and(|read| !read.ends_with(b"\n"));
+    assert_eq!(line.forget(), left, "what has no end is a poke");
     notices.iter().for_each(judge);
     notices
 }
