@@ -1,45 +1,24 @@
 //! The commands that only look: list, what a rebuild would change, lookup, explain, status. They print answers to standard
 //! output, and hold no rule of their own.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, BufRead, Write};
 use std::os::unix::ffi::OsStrExt;
 
 use crate::cdb;
+use crate::check;
 use crate::cli::{Format, Table};
+use crate::compare::{Compared, Sorted, compare, word};
 use crate::confine;
 use crate::delivery::{Delivery, Trail, deliver};
 use crate::error::{Error, show_path};
-use crate::hold::Scales;
 use crate::lock;
-use crate::logins::Login;
-use crate::rebuild::{Built, HomeReader, Sink, build, read_host};
-use crate::recipients::{Recipient, relay_step};
-use crate::report;
+use crate::rebuild::{HomeReader, build, read_host};
+use crate::recipients::relay_step;
+use crate::report::{self, Level, Note};
 use crate::settings::Settings;
 use crate::smtpd;
 use crate::status;
 use crate::text::{Shown, count, lower, split_address};
-
-/// Both tables in memory, sorted.
-#[derive(Default)]
-struct Sorted {
-    recipients: BTreeMap<Vec<u8>, &'static [u8]>,
-    logins: BTreeMap<Vec<u8>, Vec<u8>>,
-}
-
-impl Sink for Sorted {
-    fn recipient(&mut self, recipient: Recipient) -> Result<(), Error> {
-        let data = recipient.data();
-        self.recipients.insert(recipient.key, data);
-        Ok(())
-    }
-
-    fn login(&mut self, login: Login) -> Result<(), Error> {
-        self.logins.insert(login.key, login.data);
-        Ok(())
-    }
-}
 
 /// How a failure to write an answer ends the command: a closed standard output is no failure, nobody reads on.
 fn written(result: io::Result<()>) -> Result<(), Error> {
@@ -82,10 +61,6 @@ pub fn list(settings: &Settings, what: Table, format: Format) -> Result<(), Erro
     written(print())
 }
 
-fn word(accepted: bool) -> &'static str {
-    if accepted { "accept" } else { "refuse" }
-}
-
 /// The text form of a cdb: `+klen,dlen:key->data` a line, then an empty line.
 fn print_cdbmake<'r>(out: &mut impl Write, records: impl Iterator<Item = (&'r [u8], &'r [u8])>) -> io::Result<()> {
     for (key, data) in records {
@@ -103,52 +78,11 @@ fn print_cdbmake<'r>(out: &mut impl Write, records: impl Iterator<Item = (&'r [u
 /// # Errors
 /// What stops a rebuild; a standard output that is full.
 pub fn dry_run(settings: &Settings) -> Result<(), Error> {
-    let (changes, built) = changes(settings)?;
+    let Compared { changes, built, .. } = compare(settings)?;
     report::say_all(&built.notes);
     report::say_all(&built.behind());
     let mut out = io::BufWriter::new(io::stdout().lock());
     written(changes.iter().try_for_each(|change| writeln!(out, "{change}")).and_then(|()| out.flush()))
-}
-
-/// What a rebuild would change, one line a change, in the order of the keys.
-fn changes(settings: &Settings) -> Result<(Vec<String>, Built), Error> {
-    let (recipients, logins) = (settings.recipients_target()?.0.read(), settings.logins_target()?.0.read());
-    let mut new = Sorted::default();
-    let mut built = build(settings, &mut new)?;
-    let mut changes = Vec::new();
-    let held = {
-        let policy = built.policy();
-        let mut scales = Scales::new(settings, &built.host, &policy);
-        if let Some(published) = whole(recipients.as_deref()) {
-            scales.weigh_recipients(published, &new.recipients);
-        }
-        if let Some(published) = whole(logins.as_deref()) {
-            scales.weigh_logins(published, &|key| new.logins.contains_key(key));
-        }
-        scales.alert(&scales.held(), "only with --force does a rebuild make all of these changes")
-    };
-    built.notes.extend(held);
-    let old = records(recipients.as_deref());
-    let keys: BTreeSet<&[u8]> = old.keys().copied().chain(new.recipients.keys().map(Vec::as_slice)).collect();
-    for key in keys {
-        let answer = |data: Option<&[u8]>| data.map(smtpd::accepts);
-        let (before, after) = (answer(old.get(key).copied()), answer(new.recipients.get(key).copied()));
-        let signs = [('-', before), ('+', after)].into_iter().filter(|_| before != after);
-        let line = |(sign, answer): (char, Option<bool>)| Some(format!("{sign}\t{}\t{}", word(answer?), Shown(key)));
-        changes.extend(signs.filter_map(line));
-    }
-    let old = records(logins.as_deref());
-    let keys: BTreeSet<&[u8]> = old.keys().copied().chain(new.logins.keys().map(Vec::as_slice)).collect();
-    for key in keys {
-        let sign = match (old.get(key), new.logins.get(key)) {
-            (None, _) => '+',
-            (_, None) => '-',
-            (Some(old), Some(new)) if *old == &new[..] => continue,
-            _ => '~',
-        };
-        changes.push(format!("{sign}\tlogin\t{}", Shown(key)));
-    }
-    Ok((changes, built))
 }
 
 /// Prints what the service did last, and whether the published files say what the host says. Whether all is well is the
@@ -160,13 +94,13 @@ pub fn status(settings: &Settings, json: bool) -> Result<bool, Error> {
     let state = match status::read(settings) {
         Err(error) if json => return Err(error),
         Err(error) => {
-            report::say(report::Level::Warning, &error.to_string());
+            report::say(Level::Warning, &error.to_string());
             None
         }
         Ok(state) => state,
     };
     let alive = settings.fifos.iter().all(|fifo| lock::is_fifo_read(&settings.layout.root, &settings.state, fifo));
-    let changes = changes(settings).map(|(changes, _)| changes.len());
+    let changes = compare(settings).map(|compared| compared.changes.len());
     let mut out = io::stdout().lock();
     let mut print = || -> io::Result<()> {
         if json {
@@ -189,18 +123,26 @@ pub fn status(settings: &Settings, json: bool) -> Result<bool, Error> {
     Ok(alive && changes.is_ok_and(|number| number == 0))
 }
 
-/// The records of a published file, of equal keys the first; none of what is missing or damaged.
-fn records(image: Option<&[u8]>) -> BTreeMap<&[u8], &[u8]> {
-    let mut found = BTreeMap::new();
-    for record in whole(image).into_iter().flat_map(|cdb| cdb.records()) {
-        found.entry(record.key).or_insert(record.data);
-    }
-    found
-}
-
-/// A published file, unless it is missing or damaged.
-fn whole(image: Option<&[u8]>) -> Option<cdb::Reader<'_>> {
-    cdb::Reader::new(image?).ok().filter(|cdb| cdb.check().is_ok())
+/// Prints what is wrong or risky on this host, one line a finding, worst first. Whether nothing needs attention is the
+/// answer.
+///
+/// # Errors
+/// A standard output that is full.
+pub fn check(settings: &Settings, json: bool) -> Result<bool, Error> {
+    let findings = check::check(settings);
+    let mut out = io::BufWriter::new(io::stdout().lock());
+    let mut print = || -> io::Result<()> {
+        if json {
+            let finding = |note: &Note| serde_json::json!({ "level": note.level.to_string(), "text": note.text });
+            let findings: Vec<_> = findings.iter().map(finding).collect();
+            writeln!(out, "{:#}", serde_json::Value::from(findings))?;
+        } else {
+            findings.iter().try_for_each(|note| writeln!(out, "{}: {}", note.level, note.text))?;
+        }
+        out.flush()
+    };
+    written(print())?;
+    Ok(findings.iter().all(|note| note.level < Level::Warning))
 }
 
 /// Asks the published recipients' table as qmail-smtpd does. Whether all were accepted is the answer.
@@ -255,7 +197,7 @@ impl Published {
         if let Err(corrupt) = cdb::Reader::new(&image).and_then(|cdb| cdb.check()) {
             let text =
                 format!("{}: {corrupt}; qmail-smtpd refuses what it does not find in it", show_path(&target.name));
-            report::say(report::Level::Alert, &text);
+            report::say(Level::Alert, &text);
         }
         Ok(Published { image, break_byte: settings.layout.break_byte })
     }

@@ -174,6 +174,12 @@ pub enum Command {
         #[arg(action = ArgAction::SetTrue, value_parser = BoolishValueParser::new())]
         no_watch: bool,
     },
+    /// Say what is wrong or risky on this host, one line a finding, worst first; exit 1 if something needs attention
+    Check {
+        /// Print the findings as JSON
+        #[arg(long)]
+        json: bool,
+    },
     /// Say what the service did last, and whether the tables are as the host says; exit 1 if not, or not running
     Status {
         /// Print the status file as it is

@@ -84,18 +84,22 @@ impl Recipients for BTreeMap<Vec<u8>, &'static [u8]> {
 /// Longer than any address that qmail-smtpd takes: no table lists a name with it.
 const NOBODY: [u8; 1_000] = [b'q'; 1_000];
 
-/// What a table answers for what a key of another table stands for: a name, or every name of a pattern that nobody lists.
-pub fn answer(table: &dyn Recipients, key: &[u8], break_byte: u8) -> bool {
-    if let Some(data) = table.data(key) {
-        return smtpd::accepts(data);
-    }
+/// An address that stands for what a key stands for: a name, or every name of a pattern that nobody lists.
+pub fn stands_for(key: &[u8], break_byte: u8) -> Vec<u8> {
     let pattern = |(local, domain): (&[u8], &[u8])| {
         let prefix = if local.is_empty() { Some(local) } else { local.strip_suffix(DEFAULT) };
         let prefix = prefix.filter(|prefix| prefix.last().is_none_or(|last| *last == break_byte))?;
         Some(join_address(&[prefix, &NOBODY[..]].concat(), domain))
     };
-    let address = split_address(key).and_then(pattern);
-    lookup(address.as_deref().unwrap_or(key), break_byte, |key| table.data(key)).accepted
+    split_address(key).and_then(pattern).unwrap_or_else(|| key.to_vec())
+}
+
+/// What a table answers for what a key of another table stands for: a name, or every name of a pattern that nobody lists.
+pub fn answer(table: &dyn Recipients, key: &[u8], break_byte: u8) -> bool {
+    if let Some(data) = table.data(key) {
+        return smtpd::accepts(data);
+    }
+    lookup(&stands_for(key, break_byte), break_byte, |key| table.data(key)).accepted
 }
 
 /// The records of a held domain, whose keys in the published and the new table are `keys`: what either accepts is

@@ -33,7 +33,9 @@
 //! | [`follow_up`] | what follows a rebuild: qmail-newu, qmail-newmrh, the administrator's commands | commands error host report settings |
 //! | [`rebuild`] | the story of one rebuild | cdb commands confine error hold host lock logins publish recipients report settings text |
 //! | [`status`] | the status file | error hold publish rebuild settings text |
-//! | [`answers`] | list, lookup, explain, status: the only printers to standard output | cdb cli confine delivery error hold lock logins rebuild recipients report settings smtpd status text |
+//! | [`compare`] | both tables in memory, against the published ones | cdb error hold logins rebuild recipients settings smtpd text |
+//! | [`check`] | what is wrong or risky on a host | compare confine delivery error guard host lock logins publish rebuild recipients report settings smtpd text trigger |
+//! | [`answers`] | list, lookup, explain, status, check: the only printers to standard output | cdb check cli compare confine delivery error lock rebuild recipients report settings smtpd status text |
 //! | [`trigger`] | what makes the service rebuild: pipe, notices, schedule | error report text |
 //! | [`service`] | the threads and the loop | confine error follow_up hold host lock rebuild report settings status text trigger |
 //! | [`report`] | every log line: the only printer to standard error | error text |
@@ -47,8 +49,10 @@
 
 pub mod answers;
 pub mod cdb;
+pub mod check;
 pub mod cli;
 pub mod commands;
+pub mod compare;
 pub mod confine;
 pub mod delivery;
 pub mod error;

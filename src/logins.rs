@@ -127,6 +127,52 @@ fn without_scheme(crypt: &[u8]) -> &[u8] {
     }
 }
 
+/// What is wrong with a crypt string, for `check`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Weakness {
+    /// There is none.
+    Empty,
+    /// It begins with `*` or `!`: locked on purpose.
+    Locked,
+    /// It can never match, or cannot be written into auth.cdb.
+    Unusable,
+    /// The traditional one, of 13 characters.
+    Des,
+    /// `$1$`.
+    Md5,
+}
+
+impl Weakness {
+    /// What follows for the mailboxes that have it.
+    pub fn words(self) -> &'static str {
+        match self {
+            Weakness::Empty => "without a password: nobody logs in",
+            Weakness::Locked => "locked by a * or ! before the hash",
+            Weakness::Unusable => "with something that is no hash of crypt(3): nobody logs in",
+            Weakness::Des => "with DES hashes, of which only 8 characters of a password count",
+            Weakness::Md5 => "with MD5 hashes, which are guessed quickly",
+        }
+    }
+}
+
+/// What is wrong with a crypt string of vpasswd; `None` for a sound one.
+pub fn weakness(crypt: &[u8]) -> Option<Weakness> {
+    let crypt = without_scheme(crypt);
+    match crypt {
+        [] => Some(Weakness::Empty),
+        [b'*' | b'!', ..] => Some(Weakness::Locked),
+        _ if usable_hash(crypt).is_none() => Some(Weakness::Unusable),
+        _ if crypt.starts_with(b"$1$") => Some(Weakness::Md5),
+        // bcrypt, SHA-256, SHA-512, scrypt, yescrypt, gost-yescrypt: crypt(5).
+        [b'$', b'2', b'a' | b'b' | b'x' | b'y', b'$', ..] | [b'$', b'5' | b'6' | b'7' | b'y', b'$', ..] => None,
+        _ if crypt.starts_with(b"$gy$") => None,
+        _ if crypt.len() == 13 && crypt.iter().all(|b| b.is_ascii_alphanumeric() || b"./".contains(b)) => {
+            Some(Weakness::Des)
+        }
+        _ => Some(Weakness::Unusable),
+    }
+}
+
 /// What is empty, begins with `*` or `!`, or holds a comma never authenticates.
 fn usable_hash(crypt: &[u8]) -> Option<&[u8]> {
     (!matches!(crypt.first(), None | Some(b'*' | b'!')) && !crypt.contains(&b',')).then_some(crypt)

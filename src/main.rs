@@ -108,6 +108,7 @@ fn run(cli: &Cli) -> Result<bool, Error> {
             settings.hold = Duration::from_secs(u64::from(*hold));
             service::run(&Arc::new(settings)).map(|()| true)
         }
+        Command::Check { json } => answers::check(&settings, *json),
         Command::Status { json } => answers::status(&settings, *json),
         Command::Trigger { verbose, notice } => {
             trigger(&settings, notice, *verbose);

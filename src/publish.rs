@@ -117,14 +117,20 @@ impl Target {
         self.open().and_then(|published| published.read()).ok()
     }
 
+    /// How the file that is published now looks: its mode and owner; `None` when there is none.
+    pub fn look(&self) -> Option<(u32, Owner)> {
+        let meta = fs::metadata(&self.real).ok()?;
+        Some((meta.mode() & 0o7777, (meta.uid(), meta.gid())))
+    }
+
     /// Whether everybody may read, or do more with, the file that is published now.
     pub fn is_open_to_all(&self) -> bool {
-        fs::metadata(&self.real).is_ok_and(|meta| meta.mode() & 0o007 != 0)
+        self.look().is_some_and(|(mode, _)| mode & 0o007 != 0)
     }
 
     /// The owner of the file that is published now.
     pub fn owner(&self) -> Option<Owner> {
-        fs::metadata(&self.real).ok().map(|meta| (meta.uid(), meta.gid()))
+        self.look().map(|(_, owner)| owner)
     }
 
     /// Its last name, for messages.

@@ -20,7 +20,7 @@ use crate::smtpd::{self, DEFAULT, default_key, lookup};
 use crate::text::{Shown, join_address, lower, split_address};
 
 /// A stem with more colons than this is given two spellings only, all `.` and all `:`.
-const MAX_SPELLED_COLONS: usize = 6;
+pub const MAX_SPELLED_COLONS: usize = 6;
 
 /// One record of validrcptto.cdb.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -220,6 +220,26 @@ impl Control {
         (!found.prepend.is_empty()).then(|| [&found.prepend[..], b"-"].concat())
     }
 
+    /// The domains that rcpthosts or morercpthosts names, that are another host's, and for which validrcptto.d says
+    /// nothing, with the file and line.
+    pub fn relayed_to_all(&self) -> Vec<(&[u8], &'static str, Option<usize>)> {
+        let rcpthosts = self.rcpthosts.iter().flatten().map(|name| (name, "rcpthosts"));
+        let names = rcpthosts.chain(self.morercpthosts.iter().map(|name| (name, "morercpthosts")));
+        let relayed = names.filter(|((name, _), _)| self.is_relayed(name) && !self.relay_lists.contains_key(*name));
+        let mut relayed: Vec<_> = relayed.map(|((name, line), file)| (&name[..], file, *line)).collect();
+        relayed.retain(|(name, ..)| name.first() != Some(&b'.'));
+        relayed.sort_unstable();
+        relayed
+    }
+
+    /// The suffixes, which begin with a dot, that rcpthosts lets through, with their lines.
+    pub fn suffixes(&self) -> Vec<(&[u8], Option<usize>)> {
+        let names = self.rcpthosts.iter().flatten().filter(|(name, _)| name.first() == Some(&b'.'));
+        let mut suffixes: Vec<_> = names.map(|(name, line)| (&name[..], *line)).collect();
+        suffixes.sort_unstable();
+        suffixes
+    }
+
     /// Whether the domain (lower case) is relayed: rcpthosts or morercpthosts names it, and it is another host's.
     fn is_relayed(&self, domain: &[u8]) -> bool {
         let named = self.morercpthosts.contains_key(domain)
@@ -287,7 +307,16 @@ pub fn parse_virtual_domains(content: &[u8], path: &Path, notes: &mut Vec<Note>)
         match entry.iter().position(|b| *b == b':') {
             Some(colon) => {
                 let prepend = lower(&entry[colon + 1..]);
-                found.insert(lower(&entry[..colon]), VirtualDomain { prepend, line });
+                let before: Option<VirtualDomain> =
+                    found.insert(lower(&entry[..colon]), VirtualDomain { prepend, line });
+                notes.extend(before.map(|before| {
+                    Note::warning(format!(
+                        "{}: line {line}: \"{}\" stands on line {} already; the last one counts",
+                        show_path(path),
+                        Shown(&entry[..colon]),
+                        before.line
+                    ))
+                }));
             }
             None => notes.push(Note::warning(format!(
                 "{}: line {line}: no colon in \"{}\"; qmail-send passes the line over, and so do we",

@@ -260,7 +260,7 @@ pub struct Unread {
     pub bound: bool,
 }
 
-/// How many of the unread files of one home are told of.
+/// How many of the unread files of one home are told of, of each kind.
 const MAX_TOLD: usize = 3;
 
 /// One name that could answer for addresses.
@@ -338,6 +338,11 @@ impl DotQmails {
     /// Whether the home holds no name that begins with `.qmail`.
     pub fn is_empty(&self) -> bool {
         self.entries.is_empty()
+    }
+
+    /// The names of its entries, without their `.qmail`, that begin with a `-`.
+    pub fn extensions(&self) -> impl Iterator<Item = &[u8]> {
+        self.entries.keys().map(Vec::as_slice).filter(|name| name.first() == Some(&b'-'))
     }
 
     /// Whether `.qmail-default` is a file that never calls vdelivermail: then the home is no vpopmail domain.
@@ -459,7 +464,7 @@ impl Reader<'_> {
 
     /// Notes what is left unread.
     fn leave(&mut self, path: &[u8], cause: String, bound: bool) {
-        if self.unread.len() < MAX_TOLD {
+        if self.unread.iter().filter(|before| before.bound == bound).count() < MAX_TOLD {
             self.unread.push(Unread { path: path.to_vec(), cause, bound });
         }
     }

@@ -101,6 +101,20 @@ impl Vpasswd {
         }
     }
 
+    /// Every record with its name, as they are written, in the order of the names.
+    pub fn all(&self) -> Vec<(&[u8], Mailbox<'_>)> {
+        let mut all: Vec<(&[u8], Mailbox<'_>)> = match self {
+            Vpasswd::Compiled(cdb) => {
+                cdb.records().map(|record| (record.key, Mailbox::parse(record.data, None))).collect()
+            }
+            Vpasswd::Text(lines) => {
+                lines.iter().map(|(name, (line, record))| (&name[..], Mailbox::parse(record, Some(*line)))).collect()
+            }
+        };
+        all.sort_by_key(|(name, _)| *name);
+        all
+    }
+
     /// The names that vpopmail or an address may use, sorted, each once: no upper-case letter, no longer than an address.
     pub fn names(&self) -> Vec<&[u8]> {
         let usable = |name: &&[u8]| name.len() <= ADDRESS_MAX && !name.iter().any(u8::is_ascii_uppercase);

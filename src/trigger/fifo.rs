@@ -347,6 +347,40 @@ fn remove_litter(path: &Path) {
     }
 }
 
+/// What keeps others from triggering through a pipe that a service reads.
+pub fn look(path: &Path) -> Vec<Note> {
+    let shown = show_path(path).to_string();
+    let meta = match fs::symlink_metadata(path) {
+        Ok(meta) if meta.file_type().is_fifo() => meta,
+        Ok(_) => return vec![Note::alert(format!("{shown}: something else stands there; the service replaces it"))],
+        Err(cause) => {
+            let cause = crate::error::show_cause(&cause);
+            return vec![Note::alert(format!("{shown}: {cause}; nobody can trigger; the service makes it again"))];
+        }
+    };
+    let mut notes = Vec::new();
+    if meta.mode() & 0o7777 != MODE {
+        let mode = meta.mode() & 0o7777;
+        notes.push(Note::warning(format!("{shown}: mode {mode:04o}; it should be {MODE:04o}, the service mends it")));
+    }
+    let folder = fs::metadata(path.parent().unwrap_or(Path::new("/")));
+    let protected = fs::read_to_string("/proc/sys/fs/protected_fifos").unwrap_or_default();
+    if let Ok(folder) = folder
+        && folder.mode() & 0o1002 == 0o1002
+        && meta.uid() != folder.uid()
+        && matches!(protected.trim(), "1" | "2")
+    {
+        notes.push(Note::warning(format!(
+            "{shown}: it belongs to uid {}, its sticky folder to uid {}: with sysctl fs.protected_fifos={} a touch or a > of \
+             another user fails there; qmail-updater trigger works",
+            meta.uid(),
+            folder.uid(),
+            protected.trim()
+        )));
+    }
+    notes
+}
+
 /// Makes room for the pipe in a sticky folder that everybody may write, where anybody can have put anything. What stands
 /// there is never followed or read; a folder is renamed, the rest is replaced by the pipe.
 fn put_aside(path: &Path, meta: &fs::Metadata) -> Result<Note, Error> {

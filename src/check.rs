@@ -1,0 +1,257 @@
+//! What is wrong or risky on a host: the findings of `check`. What other rooms note about the host is told as they note
+//! it; here is only what nobody else looks at.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::compare::{Compared, compare};
+use crate::confine;
+use crate::delivery::{Trail, Verdict, deliver};
+use crate::error::show_path;
+use crate::guard::stands_for;
+use crate::host::units::with_private_tmp;
+use crate::host::vpopmail::{Mailboxes, Vpasswd, is_legal_name};
+use crate::host::{Home, HomeState, Host};
+use crate::lock;
+use crate::logins::{Weakness, weakness};
+use crate::publish::{Look, Target};
+use crate::rebuild::HomeReader;
+use crate::report::{Level, Note};
+use crate::settings::Settings;
+use crate::text::{Shown, count, lower, split_address};
+use crate::trigger::fifo;
+
+/// How many names a finding about many names.
+const MAX_NAMED: usize = 3;
+
+/// Looks at everything. The worst findings come first; what is of level status needs no attention.
+pub fn check(settings: &Settings) -> Vec<Note> {
+    let mut findings = published(settings);
+    findings.extend(pipes(settings));
+    match compare(settings) {
+        Err(error) => findings.push(Note::alert(format!("{error}; nothing can be rebuilt until that is mended"))),
+        Ok(compared) => of_host(settings, compared, &mut findings),
+    }
+    findings.sort_by(|a, b| b.level.cmp(&a.level).then_with(|| a.text.cmp(&b.text)));
+    findings.dedup();
+    findings
+}
+
+fn note(text: String) -> Note {
+    Note { level: Level::Status, text }
+}
+
+/// The published files: there, and with the mode and owner that they must have.
+fn published(settings: &Settings) -> Vec<Note> {
+    let files = [
+        (settings.recipients_target(), "qmail-smtpd answers 421 to every client"),
+        (settings.logins_target(), "nobody can log in"),
+    ];
+    let finding = |(target, follows): (Result<(Target, Look), _>, &str)| -> Option<Note> {
+        let (target, wanted) = match target {
+            Ok(target) => target,
+            Err(error) => return Some(Note::alert(format!("{error}; nothing can be published there"))),
+        };
+        let name = show_path(&target.name).to_string();
+        let Some((mode, owner)) = target.look() else {
+            return Some(Note::alert(format!("{name}: not there; {follows}; qmail-updater rebuild makes it")));
+        };
+        let wanted_owner = wanted.owner.unwrap_or(owner);
+        if (mode, owner) == (wanted.mode, wanted_owner) {
+            return None;
+        }
+        let text = format!(
+            "{name}: mode {mode:04o}, owner {}:{}; it should be {:04o}, {}:{}; the next rebuild mends it",
+            owner.0, owner.1, wanted.mode, wanted_owner.0, wanted_owner.1
+        );
+        Some(if mode & !wanted.mode != 0 { Note::alert(text) } else { Note::warning(text) })
+    };
+    files.into_iter().filter_map(finding).collect()
+}
+
+/// The pipes, who reads them, and who does not see them.
+fn pipes(settings: &Settings) -> Vec<Note> {
+    let root = &settings.layout.root;
+    let mut findings = Vec::new();
+    for path in &settings.fifos {
+        let shown = show_path(path).to_string();
+        if lock::is_fifo_read(root, &settings.state, path) {
+            findings.extend(fifo::look(path));
+        } else {
+            let text = format!("{shown}: no service reads it; the tables are rebuilt only by hand (qmail-updater run)");
+            findings.push(Note::warning(text));
+        }
+    }
+    let inside = |path: &std::path::Path| {
+        path.strip_prefix(root.top()).is_ok_and(|inside| inside.starts_with("tmp") || inside.starts_with("var/tmp"))
+    };
+    if let Some(path) = settings.fifos.iter().find(|path| inside(path)) {
+        findings.extend(with_private_tmp(root).into_iter().map(|(unit, by)| {
+            Note::warning(format!(
+                "{}: PrivateTmp gives {} a /tmp of its own; what it runs cannot trigger through {}, and its changes wait for \
+                 the watches or the sweep; a drop-in with PrivateTmp=no, or --fifo elsewhere, mends it",
+                show_path(&root.path(&by)),
+                Shown(&unit),
+                show_path(path)
+            ))
+        }));
+    }
+    findings
+}
+
+/// What the host says.
+fn of_host(settings: &Settings, compared: Compared, findings: &mut Vec<Note>) {
+    let Compared { new, changes, built } = compared;
+    findings.extend(built.behind());
+    let host = &built.host;
+    if !changes.is_empty() {
+        let changes = count(changes.len(), "change");
+        let text = format!("the tables are {changes} behind the host; qmail-updater rebuild --dry-run shows them");
+        findings.push(Note::warning(text));
+    }
+    findings.extend(relayed(host));
+    let mut seen: BTreeMap<Vec<u8>, &[u8]> = BTreeMap::new();
+    for login in new.logins.keys() {
+        if let Some(other) = seen.insert(lower(login), login) {
+            let text = format!("logins {} and {} differ only in case", Shown(other), Shown(login));
+            findings.push(Note::warning(text));
+        }
+    }
+    let accepted = new.recipients.iter().filter(|(_, data)| crate::smtpd::accepts(data));
+    let accepted: Vec<&[u8]> = accepted.map(|(key, _)| &key[..]).collect();
+    let homes: Vec<&[u8]> = host.homes().into_iter().collect();
+    let look = || {
+        let reader = HomeReader::new(host, None, settings.threads);
+        let mut found = deferred(settings, host, &reader, accepted);
+        for path in &homes {
+            of_home(host, &host.read_home(path), &mut found);
+        }
+        found
+    };
+    match confine::within(&confine::folders(&host.layout.root, homes.iter().copied()), look) {
+        Ok((found, unconfined)) => findings.extend(found.into_iter().chain(unconfined)),
+        Err(error) => findings.push(Note::alert(error.to_string())),
+    }
+    findings.extend(built.notes);
+}
+
+/// Domains that are let through and are nobody's here.
+fn relayed(host: &Host) -> Vec<Note> {
+    let at = |file: &str, line: Option<usize>| {
+        let line = line.map_or(String::new(), |line| format!("line {line}: "));
+        format!("{}: {line}", show_path(&host.control_path(file)))
+    };
+    let to_all = host.control.relayed_to_all().into_iter().map(|(name, file, line)| {
+        Note::warning(format!(
+            "{}{} is neither local nor virtual: mail to any name there is accepted for another host; \
+             control/validrcptto.d/{} would list the names",
+            at(file, line),
+            Shown(name),
+            Shown(name)
+        ))
+    });
+    let suffixes = host.control.suffixes().into_iter().map(|(name, line)| {
+        note(format!(
+            "{}{} lets subdomains through that the table cannot say; those that are not listed by name are refused",
+            at("rcpthosts", line),
+            Shown(name)
+        ))
+    });
+    to_all.chain(suffixes).collect()
+}
+
+/// Accepted addresses whose mail qmail would keep and try again, by the file and line that make it so.
+fn deferred(settings: &Settings, host: &Host, homes: &HomeReader<'_>, mut accepted: Vec<&[u8]>) -> Vec<Note> {
+    // Domain by domain, so that each home is read once.
+    accepted.sort_by_key(|key| split_address(key).map_or((true, *key, *key), |(local, domain)| (false, domain, local)));
+    let mut by_cause: BTreeMap<String, (usize, Vec<u8>)> = BTreeMap::new();
+    for key in accepted {
+        let address = stands_for(key, settings.layout.break_byte);
+        let delivery = deliver(host, homes, &address, &mut Trail::unkept());
+        // What cannot be read is told of by the rebuild.
+        if delivery.verdict != Verdict::Defer || delivery.doubt.is_some() {
+            continue;
+        }
+        let mut trail = Trail::kept();
+        deliver(host, homes, &address, &mut trail);
+        let cause = trail.steps().last().map(ToString::to_string).unwrap_or_default();
+        by_cause.entry(cause).or_insert_with(|| (0, key.to_vec())).0 += 1;
+    }
+    let finding = |(cause, (number, first)): (String, (usize, Vec<u8>))| {
+        let more = if number > 1 { format!(" and {}", count(number - 1, "other key")) } else { String::new() };
+        Note::warning(format!("{cause}: mail to {}{more} is accepted and deferred", Shown(&first)))
+    };
+    by_cause.into_iter().map(finding).collect()
+}
+
+/// One home: its .qmail files, and its mailboxes.
+fn of_home(host: &Host, home: &Home, findings: &mut Vec<Note>) {
+    let path = host.layout.root.path(&home.path);
+    let shown = show_path(&path).to_string();
+    if let HomeState::Listed(_, dot_qmails) = &home.state {
+        let mut spelled = Vec::new();
+        for name in dot_qmails.extensions() {
+            let why = if name.iter().any(u8::is_ascii_uppercase) {
+                "qmail looks for names in lower case only"
+            } else if name.contains(&b'.') {
+                "qmail looks for a : where an address has a dot"
+            } else {
+                if name.iter().filter(|b| **b == b':').count() > crate::recipients::MAX_SPELLED_COLONS {
+                    spelled.push(name);
+                }
+                continue;
+            };
+            findings.push(Note::warning(format!("{shown}/.qmail{}: it answers for nobody: {why}", Shown(name))));
+        }
+        if !spelled.is_empty() {
+            findings.push(note(format!(
+                "{shown}: {}: so many colons that only the spelling with dots and the one with colons are accepted",
+                some(&spelled)
+            )));
+        }
+    }
+    if let Mailboxes::Known(vpasswd) = &home.mailboxes {
+        of_mailboxes(&shown, vpasswd, findings);
+    }
+}
+
+/// The mailboxes of a domain directory.
+fn of_mailboxes(shown: &str, vpasswd: &Vpasswd, findings: &mut Vec<Note>) {
+    let mut weak: BTreeMap<Weakness, Vec<&[u8]>> = BTreeMap::new();
+    let (mut lost, mut broken) = (Vec::new(), Vec::new());
+    let mut names = BTreeSet::new();
+    let mut same = Vec::new();
+    for (name, mailbox) in vpasswd.all() {
+        if !names.insert(lower(name)) {
+            same.push(name);
+        }
+        if !is_legal_name(name) {
+            lost.push(name);
+        } else if mailbox.broken {
+            broken.push(name);
+        } else if let Some(weakness) = weakness(mailbox.crypt) {
+            weak.entry(weakness).or_default().push(name);
+        }
+    }
+    let mut say = |names: &[&[u8]], level: Level, what: &str| {
+        if !names.is_empty() {
+            let many = count(names.len(), "mailbox").replace("mailboxs", "mailboxes");
+            findings.push(Note { level, text: format!("{shown}/vpasswd: {many} {what}: {}", some(names)) });
+        }
+    };
+    say(&lost, Level::Warning, "that vpopmail never finds, because of a letter in the name");
+    say(&same, Level::Warning, "whose names differ from another's only in case");
+    say(&broken, Level::Warning, "with fewer than three fields, on which vdelivermail crashes");
+    for (weakness, names) in weak {
+        let level = if weakness == Weakness::Locked { Level::Status } else { Level::Warning };
+        say(&names, level, weakness.words());
+    }
+}
+
+/// The first few names, and how many there are beside.
+fn some(names: &[&[u8]]) -> String {
+    let named: Vec<String> = names.iter().take(MAX_NAMED).map(|name| Shown(name).to_string()).collect();
+    match names.len().saturating_sub(MAX_NAMED) {
+        0 => named.join(", "),
+        more => format!("{}, and {}", named.join(", "), count(more, "other")),
+    }
+}

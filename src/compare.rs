@@ -1,0 +1,108 @@
+//! Both tables in memory, and how they differ from the published ones.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::cdb;
+use crate::error::Error;
+use crate::hold::Scales;
+use crate::logins::Login;
+use crate::rebuild::{Built, Sink, build};
+use crate::recipients::Recipient;
+use crate::settings::Settings;
+use crate::smtpd;
+use crate::text::Shown;
+
+/// Both tables, sorted.
+#[derive(Default)]
+pub struct Sorted {
+    /// validrcptto.cdb.
+    pub recipients: BTreeMap<Vec<u8>, &'static [u8]>,
+    /// auth.cdb.
+    pub logins: BTreeMap<Vec<u8>, Vec<u8>>,
+}
+
+impl Sink for Sorted {
+    fn recipient(&mut self, recipient: Recipient) -> Result<(), Error> {
+        let data = recipient.data();
+        self.recipients.insert(recipient.key, data);
+        Ok(())
+    }
+
+    fn login(&mut self, login: Login) -> Result<(), Error> {
+        self.logins.insert(login.key, login.data);
+        Ok(())
+    }
+}
+
+/// What a rebuild would do.
+pub struct Compared {
+    /// What it would write.
+    pub new: Sorted,
+    /// What it would change, one line a change, in the order of the keys.
+    pub changes: Vec<String>,
+    /// What came of building beside the records; what the guard would hold is among its notes.
+    pub built: Built,
+}
+
+/// Builds both tables and compares them with the published ones.
+///
+/// # Errors
+/// What stops a rebuild.
+pub fn compare(settings: &Settings) -> Result<Compared, Error> {
+    let (recipients, logins) = (settings.recipients_target()?.0.read(), settings.logins_target()?.0.read());
+    let mut new = Sorted::default();
+    let mut built = build(settings, &mut new)?;
+    let mut changes = Vec::new();
+    let held = {
+        let policy = built.policy();
+        let mut scales = Scales::new(settings, &built.host, &policy);
+        if let Some(published) = whole(recipients.as_deref()) {
+            scales.weigh_recipients(published, &new.recipients);
+        }
+        if let Some(published) = whole(logins.as_deref()) {
+            scales.weigh_logins(published, &|key| new.logins.contains_key(key));
+        }
+        scales.alert(&scales.held(), "only with --force does a rebuild make all of these changes")
+    };
+    built.notes.extend(held);
+    let old = records(recipients.as_deref());
+    let keys: BTreeSet<&[u8]> = old.keys().copied().chain(new.recipients.keys().map(Vec::as_slice)).collect();
+    for key in keys {
+        let answer = |data: Option<&[u8]>| data.map(smtpd::accepts);
+        let (before, after) = (answer(old.get(key).copied()), answer(new.recipients.get(key).copied()));
+        let signs = [('-', before), ('+', after)].into_iter().filter(|_| before != after);
+        let line = |(sign, answer): (char, Option<bool>)| Some(format!("{sign}\t{}\t{}", word(answer?), Shown(key)));
+        changes.extend(signs.filter_map(line));
+    }
+    let old = records(logins.as_deref());
+    let keys: BTreeSet<&[u8]> = old.keys().copied().chain(new.logins.keys().map(Vec::as_slice)).collect();
+    for key in keys {
+        let sign = match (old.get(key), new.logins.get(key)) {
+            (None, _) => '+',
+            (_, None) => '-',
+            (Some(old), Some(new)) if *old == &new[..] => continue,
+            _ => '~',
+        };
+        changes.push(format!("{sign}\tlogin\t{}", Shown(key)));
+    }
+    Ok(Compared { new, changes, built })
+}
+
+/// `accept` or `refuse`.
+pub fn word(accepted: bool) -> &'static str {
+    if accepted { "accept" } else { "refuse" }
+}
+
+/// The records of a published file, of equal keys the first; none of what is missing or damaged.
+fn records(image: Option<&[u8]>) -> BTreeMap<&[u8], &[u8]> {
+    let mut found = BTreeMap::new();
+    for record in whole(image).into_iter().flat_map(|cdb| cdb.records()) {
+        found.entry(record.key).or_insert(record.data);
+    }
+    found
+}
+
+/// A published file, unless it is missing or damaged.
+fn whole(image: Option<&[u8]>) -> Option<cdb::Reader<'_>> {
+    cdb::Reader::new(image?).ok().filter(|cdb| cdb.check().is_ok())
+}

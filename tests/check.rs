@@ -1,0 +1,250 @@
+//! `check`: a sound host has no finding; each fault is told of in a line that names the file.
+
+mod support;
+
+use support::service::{COM, Service};
+use support::{Answer, MailHost};
+
+const BOUNCE: &str = "| /home/vpopmail/bin/vdelivermail '' bounce-no-mailbox\n";
+/// A hash of each sound kind; none is anybody's.
+const SOUND: [&str; 4] = ["$6$salt$hash", "$5$salt$hash", "$2b$10$hash", "$y$j9T$salt$hash"];
+
+/// A host on which nothing is wrong, as a service published it.
+fn sound() -> Service {
+    let host = MailHost::sample();
+    host.write("/var/qmail/control/rcpthosts", "mail.example.org\nexample.com\n");
+    host.write("/var/qmail/control/virtualdomains", "example.com:example.com\n");
+    host.write("/var/qmail/users/assign", format!("+example.com-:example.com:89:89:{COM}:-::\n.\n"));
+    let record = format!("example.com\0{}\0{}\0{COM}\0-\0\0", 89, 89);
+    let image = qmail_updater::cdb::image([(&b"!example.com-"[..], record.as_bytes()), (&b""[..], b"-")]).unwrap();
+    host.write("/var/qmail/users/cdb", image);
+    for entry in ["validrcptto.d/relay.example", "authvars"] {
+        host.remove(&format!("/var/qmail/control/{entry}"));
+    }
+    std::fs::remove_dir_all(host.path(COM)).unwrap();
+    host.write(&format!("{COM}/.qmail-default"), BOUNCE);
+    let lines: Vec<String> =
+        SOUND.iter().enumerate().map(|(number, crypt)| format!("u{number}:{crypt}:1:0:N:/d:Q")).collect();
+    host.mailboxes(COM, &lines.iter().map(String::as_str).collect::<Vec<_>>());
+    Service::start(host, &["--no-watch"])
+}
+
+fn check(host: &MailHost) -> Answer {
+    host.run(&["check"])
+}
+
+#[test]
+fn a_sound_host_has_no_finding() {
+    let service = sound();
+    let answer = check(&service.host);
+    assert_eq!((answer.code, &answer.stdout[..], &answer.stderr[..]), (0, "", ""));
+    let answer = service.host.run(&["check", "--json"]);
+    assert_eq!((answer.code, answer.stdout.trim()), (0, "[]"));
+}
+
+#[test]
+fn each_fault_is_told_of_in_a_line() {
+    // What breaks the host, and words of the line that follows from it.
+    type Fault<'a> = (&'a str, &'a dyn for<'h> Fn(&'h MailHost) -> &'h MailHost, &'a [&'a str]);
+    let record = |name: &str, crypt: &str| format!("{name}:{crypt}:1:0:N:/d:Q");
+    fn mailboxes<'h>(host: &'h MailHost, records: &[String]) -> &'h MailHost {
+        host.mailboxes(COM, &records.iter().map(String::as_str).collect::<Vec<_>>())
+    }
+    let control = |name: &str| format!("/var/qmail/control/{name}");
+    let faults: &[Fault<'_>] = &[
+        (
+            "missing table",
+            &|host| host.remove(&control("validrcptto.cdb")),
+            &["alert: ", "validrcptto.cdb: not there; qmail-smtpd answers 421"],
+        ),
+        (
+            "open table",
+            &|host| host.mode(&control("auth.cdb"), 0o644),
+            &["alert: ", "auth.cdb: mode 0644, owner ", "it should be 0640"],
+        ),
+        (
+            "closed table",
+            &|host| host.mode(&control("validrcptto.cdb"), 0o600),
+            &["warning: ", "validrcptto.cdb: mode 0600"],
+        ),
+        (
+            "stale table",
+            &|host| host.write(&format!("{COM}/.qmail-new"), "&x@y.test\n"),
+            &["warning: the tables are 3 changes behind the host"],
+        ),
+        (
+            "refused users/assign",
+            &|host| host.write("/var/qmail/users/assign", "nonsense\n"),
+            &["alert: ", "users/assign: line 1: ", "nothing can be rebuilt until that is mended"],
+        ),
+        (
+            "old users/cdb",
+            &|host| host.write("/var/qmail/users/assign", format!("+example.com-:x:89:89:{COM}:-::\n.\n")),
+            &["warning: ", "users/cdb: not what ", "run qmail-newu"],
+        ),
+        (
+            "old morercpthosts.cdb",
+            &|host| host.write(&control("morercpthosts"), "example.com\n"),
+            &["warning: ", "morercpthosts.cdb: missing", "run qmail-newmrh"],
+        ),
+        (
+            "key twice",
+            &|host| host.write(&control("virtualdomains"), "example.com:other\nexample.com:example.com\n"),
+            &["warning: ", "virtualdomains: line 2: \"example.com\" stands on line 1 already; the last one counts"],
+        ),
+        (
+            "nobody's domain",
+            &|host| host.write(&control("rcpthosts"), "mail.example.org\nexample.com\ngone.test\n"),
+            &["warning: ", "rcpthosts: line 3: gone.test is neither local nor virtual", "validrcptto.d/gone.test"],
+        ),
+        (
+            "suffix",
+            &|host| host.write(&control("rcpthosts"), "mail.example.org\nexample.com\n.example.com\n"),
+            &["status: ", "rcpthosts: line 3: .example.com lets subdomains through that the table cannot say"],
+        ),
+        (
+            "percenthack",
+            &|host| host.write(&control("percenthack"), "example.com\n"),
+            &["warning: ", "percenthack: not supported"],
+        ),
+        (
+            "unlisted accounts",
+            &|host| host.write("/etc/nsswitch.conf", "passwd: files ldap\n"),
+            &["warning: ", "nsswitch.conf: passwd names more than files"],
+        ),
+        (
+            "upper case",
+            &|host| host.write(&format!("{COM}/.qmail-Sales"), "&x@y.test\n"),
+            &["warning: ", ".qmail-Sales: it answers for nobody: qmail looks for names in lower case only"],
+        ),
+        (
+            "a dot",
+            &|host| host.write(&format!("{COM}/.qmail-a.b"), "&x@y.test\n"),
+            &["warning: ", ".qmail-a.b: it answers for nobody: qmail looks for a : where an address has a dot"],
+        ),
+        (
+            "many colons",
+            &|host| host.write(&format!("{COM}/.qmail-a:b:c:d:e:f:g:h"), "&x@y.test\n"),
+            &["status: ", "-a:b:c:d:e:f:g:h: so many colons"],
+        ),
+        (
+            "blank first line",
+            &|host| host.write(&format!("{COM}/.qmail-x"), "\n&x@y.test\n"),
+            &["warning: ", ".qmail-x: line 1: ", "mail to x@example.com and 2 other keys is accepted and deferred"],
+        ),
+        (
+            "writable by all",
+            &|host| host.mode(&format!("{COM}/.qmail-default"), 0o666),
+            &["warning: ", ".qmail-default: ", "is accepted and deferred"],
+        ),
+        (
+            "a mailbox of many",
+            &|host| mailboxes(host, &[record("u-default", SOUND[0])]),
+            &["warning: ", "the table cannot say u-default@example.com alone"],
+        ),
+        (
+            "names",
+            &|host| mailboxes(host, &[record("Joe", SOUND[0]), record("joe", SOUND[0])]),
+            &["warning: ", "1 mailbox that vpopmail never finds, because of a letter in the name: Joe"],
+        ),
+        (
+            "case",
+            &|host| mailboxes(host, &[record("Joe", SOUND[0]), record("joe", SOUND[0])]),
+            &["warning: ", "1 mailbox whose names differ from another's only in case: joe"],
+        ),
+        (
+            "DES",
+            &|host| mailboxes(host, &["a", "b", "c", "d", "e"].map(|name| record(name, "abJnggxhB/yWI"))),
+            &[
+                "warning: ",
+                "5 mailboxes with DES hashes, of which only 8 characters of a password count: a, b, c, and 2 others",
+            ],
+        ),
+        (
+            "MD5",
+            &|host| mailboxes(host, &[record("a", "{MD5-CRYPT}$1$salt$hash")]),
+            &["warning: ", "1 mailbox with MD5 hashes, which are guessed quickly: a"],
+        ),
+        (
+            "no hash",
+            &|host| mailboxes(host, &[record("a", "")]),
+            &["warning: ", "without a password: nobody logs in: a"],
+        ),
+        (
+            "strange hash",
+            &|host| mailboxes(host, &[record("a", "{PLAIN}secret")]),
+            &["warning: ", "with something that is no hash of crypt(3): nobody logs in: a"],
+        ),
+        ("locked", &|host| mailboxes(host, &[record("a", "!$6$salt$hash")]), &["status: ", "locked by a * or !"]),
+        ("broken record", &|host| host.mailboxes(COM, &["a:x"]), &["warning: ", "with fewer than three fields"]),
+        (
+            "private /tmp",
+            &|host| {
+                host.write("/lib/systemd/system/apache2.service", "[Service]\nPrivateTmp=true\n");
+                host.write("/lib/systemd/system/cron.service", "[Service]\nPrivateTmp=true\n")
+            },
+            &["warning: ", "lib/systemd/system/apache2.service: PrivateTmp gives apache2.service a /tmp of its own"],
+        ),
+        (
+            "private /tmp by a drop-in",
+            &|host| {
+                host.write("/lib/systemd/system/nginx.service", "[Service]\nPrivateTmp=no\n");
+                host.write("/etc/systemd/system/nginx.service.d/tmp.conf", "[Service]\nPrivateTmp = yes\n")
+            },
+            &["warning: ", "nginx.service.d/tmp.conf: PrivateTmp gives nginx.service"],
+        ),
+        (
+            "an unreadable domain",
+            &|host| host.write(&format!("{COM}/vpasswd.cdb"), "broken"),
+            &["alert: ", "vpasswd.cdb: corrupt"],
+        ),
+    ];
+    let service = sound();
+    for (name, break_it, words) in faults {
+        let host = MailHost::sample();
+        std::fs::remove_dir_all(host.root()).unwrap();
+        assert!(
+            std::process::Command::new("cp")
+                .args(["-Rp"])
+                .args([service.host.root(), host.root()])
+                .status()
+                .unwrap()
+                .success()
+        );
+        break_it(&host);
+        let answer = check(&host);
+        let line = |line: &&str| line.starts_with(words[0]) && words.iter().all(|words| line.contains(words));
+        assert!(answer.stdout.lines().any(|text| line(&text)), "{name}: {words:?} are in no line: {}", answer.stdout);
+        assert_eq!(answer.code, 1, "{name}: no service reads the copy's pipe");
+        let json = host.run(&["check", "--json"]);
+        let json: Vec<serde_json::Value> = serde_json::from_str(&json.stdout).unwrap();
+        let told: Vec<String> = json
+            .iter()
+            .map(|note| format!("{}: {}\n", note["level"].as_str().unwrap(), note["text"].as_str().unwrap()))
+            .collect();
+        assert_eq!(told.concat(), answer.stdout, "{name}");
+        let levels: Vec<_> = answer.stdout.lines().map(|line| line.split(':').next().unwrap()).collect();
+        let weight = |level: &&str| ["alert", "warning", "status"].iter().position(|known| known == level).unwrap();
+        assert!(levels.is_sorted_by_key(weight), "{name}: worst first: {levels:?}");
+    }
+}
+
+#[test]
+fn a_pipe_that_others_cannot_use_is_told_of() {
+    let service = sound();
+    let fifo = service.fifo();
+    nix::sys::stat::fchmodat(
+        nix::fcntl::AT_FDCWD,
+        &fifo,
+        nix::sys::stat::Mode::S_IRUSR,
+        nix::sys::stat::FchmodatFlags::FollowSymlink,
+    )
+    .unwrap();
+    // The service mends it within seconds; whoever looks first sees one or the other.
+    let answer = check(&service.host);
+    assert!(answer.stdout.is_empty() || answer.stdout.contains("mode 0400; it should be 0622"), "{}", answer.stdout);
+    let mut service = service;
+    assert_eq!(service.end(), 0);
+    let answer = check(&service.host);
+    assert!(answer.code == 1 && answer.stdout.contains("update-qmail: no service reads it"), "{}", answer.stdout);
+}
