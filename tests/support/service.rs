@@ -91,6 +91,15 @@ impl Service {
     }
 }
 
+/// Starts a service, and gives what it logs.
+pub fn follow(mut command: Command) -> (Child, Receiver<String>) {
+    let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
+    let lines = BufReader::new(child.stderr.take().unwrap()).lines();
+    let (say, log) = channel();
+    std::thread::spawn(move || lines.map_while(Result::ok).try_for_each(|line| say.send(line)));
+    (child, log)
+}
+
 impl Drop for Service {
     fn drop(&mut self) {
         let _ = self.child.kill();
@@ -109,13 +118,4 @@ pub fn trigger(host: &MailHost, notice: &[&str]) {
 pub fn status_of(host: &MailHost) -> serde_json::Value {
     serde_json::from_slice(&fs::read(host.path("/run/qmail-updater/status.json")).unwrap_or_default())
         .unwrap_or_default()
-}
-
-/// Starts a service, and gives what it logs.
-pub fn follow(mut command: Command) -> (Child, Receiver<String>) {
-    let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
-    let lines = BufReader::new(child.stderr.take().unwrap()).lines();
-    let (say, log) = channel();
-    std::thread::spawn(move || lines.map_while(Result::ok).try_for_each(|line| say.send(line)));
-    (child, log)
 }
