@@ -59,3 +59,18 @@ fn every_option_and_command_is_in_the_readme_and_nothing_else() {
         assert!(readme.contains(&format!("`{command}")), "{command}");
     }
 }
+
+#[test]
+fn every_test_that_the_threat_model_names_is_there() {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+    let text = std::fs::read_to_string(folder.join("docs/threats.md")).unwrap();
+    let named = text.split('`').filter_map(|code| code.split_once(".rs: "));
+    let mut count = 0;
+    for (file, test) in named.filter(|(file, _)| *file != "file") {
+        let path = if file.starts_with("src/") { format!("{file}.rs") } else { format!("tests/{file}.rs") };
+        let source = std::fs::read_to_string(folder.join(&path)).unwrap_or_else(|cause| panic!("{path}: {cause}"));
+        assert!(source.contains(&format!("fn {test}(")), "{path} has no test {test}");
+        count += 1;
+    }
+    assert!(count > 20, "{count}");
+}
