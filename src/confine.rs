@@ -1,7 +1,7 @@
 //! Least privilege, by landlock(7): what reads the files of users and customers can open these for reading and nothing
 //! else, write nothing, and reach no network and no other process. Files that are open already stay usable.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use landlock::{
@@ -11,7 +11,7 @@ use landlock::{
 
 use crate::error::{Error, show_cause};
 use crate::report::Note;
-use crate::root::{End, Root};
+use crate::root::{End, Kind, Root};
 
 /// What is asked of the kernel; an older one gives what it has.
 const KNOWN: ABI = ABI::V6;
@@ -54,19 +54,35 @@ fn restrict(folders: &[PathBuf]) -> Result<RulesetStatus, RulesetError> {
 /// anew meanwhile is read too; the home itself where that would be the root. A home that is the root would open all, and
 /// stays closed. Links are followed.
 pub fn folders<'h>(root: &Root, homes: impl IntoIterator<Item = &'h [u8]>) -> Vec<PathBuf> {
-    let mut folders = BTreeSet::new();
+    let mut by_folder: BTreeMap<&[u8], BTreeSet<&[u8]>> = BTreeMap::new();
     for home in homes {
         let slash = home.iter().rposition(|b| *b == b'/').unwrap_or(0);
-        // Of a link both count: where it leads may be changed for another home beside it.
-        let real = |inside: &[u8]| match root.walk(inside).end {
-            End::Found(found) => Some(found.real),
-            End::Missing(_) | End::Failed(_) => None,
-        };
-        let above = |path: &Path| path.parent().map(Path::to_owned);
-        let found = real(home).filter(|found| !root.is_top(found));
-        folders.extend(found.as_deref().and_then(above).filter(|above| !root.is_top(above)));
-        folders.extend(found.filter(|found| above(found).is_none_or(|above| root.is_top(&above))));
-        folders.extend(Some(&home[..slash]).filter(|above| !above.is_empty()).and_then(real));
+        by_folder.entry(&home[..slash]).or_default().insert(&home[slash..]);
+    }
+    let mut folders = BTreeSet::new();
+    for (folder, names) in by_folder {
+        let walk = if folder.is_empty() { root.walk(b"/") } else { root.walk(folder) };
+        let End::Found(above) = walk.end else { continue };
+        let is_top = root.is_top(&above.real);
+        // One listing tells of all of them which are links; where it does not, each is walked.
+        let wanted = |name: &[u8]| names.contains(&[b"/", name].concat()[..]);
+        let listed = above.open_directory().and_then(|directory| directory.entries(wanted)).unwrap_or_default();
+        let plain: BTreeSet<Vec<u8>> = listed
+            .into_iter()
+            .filter(|(_, kind)| !is_top && *kind == Some(Kind::Directory))
+            .map(|(name, _)| [b"/", &name[..]].concat())
+            .collect();
+        for name in names.iter().filter(|name| !plain.contains(**name)) {
+            if let End::Found(home) = root.walk(&[folder, name].concat()).end
+                && !root.is_top(&home.real)
+            {
+                let beside = home.real.parent().filter(|beside| !root.is_top(beside));
+                folders.insert(beside.unwrap_or(&home.real).to_owned());
+            }
+        }
+        if !is_top {
+            folders.insert(above.real);
+        }
     }
     // A folder below another one needs no rule of its own.
     let all: Vec<PathBuf> = folders.iter().cloned().collect();
