@@ -268,7 +268,7 @@ pub fn explain(settings: &Settings, addresses: &[std::ffi::OsString]) -> Result<
         writeln!(out, "{}", delivery.verdict)
     };
     let print_all = || addresses.iter().enumerate().try_for_each(|(number, address)| print(number, address.as_bytes()));
-    let (result, unconfined) = confine::within(&confine::folders(&settings.layout.root, host.homes()), print_all)?;
+    let (result, unconfined) = confine::within(&confine::folders(&host), print_all)?;
     report::say_all(unconfined.as_slice());
     written(result)
 }

@@ -127,7 +127,7 @@ fn of_host(settings: &Settings, compared: Compared, findings: &mut Vec<Note>) {
         }
         found
     };
-    match confine::within(&confine::folders(&host.layout.root, homes.iter().copied()), look) {
+    match confine::within(&confine::folders(host), look) {
         Ok((found, unconfined)) => findings.extend(found.into_iter().chain(unconfined)),
         Err(error) => findings.push(Note::alert(error.to_string())),
     }

@@ -2,16 +2,20 @@
 //! else, write nothing, and reach no network and no other process. Files that are open already stay usable.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use landlock::{
     ABI, Access, AccessFs, AccessNet, Ruleset, RulesetAttr, RulesetCreatedAttr, RulesetError, RulesetStatus, Scope,
     path_beneath_rules,
 };
+use nix::unistd::geteuid;
 
 use crate::error::{Error, show_cause};
+use crate::host::Host;
+use crate::host::accounts::Account;
 use crate::report::Note;
-use crate::root::{End, Kind, Root};
+use crate::root::End;
 
 /// What is asked of the kernel; an older one gives what it has.
 const KNOWN: ABI = ABI::V6;
@@ -50,44 +54,53 @@ fn restrict(folders: &[PathBuf]) -> Result<RulesetStatus, RulesetError> {
     Ok(status.ruleset)
 }
 
-/// The folders to confine to, for these homes as the host names them: the one above each, so that a home that is made
-/// anew meanwhile is read too; the home itself where that would be the root. A home that is the root would open all, and
-/// stays closed. Links are followed.
-pub fn folders<'h>(root: &Root, homes: impl IntoIterator<Item = &'h [u8]>) -> Vec<PathBuf> {
-    let mut by_folder: BTreeMap<&[u8], BTreeSet<&[u8]>> = BTreeMap::new();
-    for home in homes {
-        let slash = home.iter().rposition(|b| *b == b'/').unwrap_or(0);
-        by_folder.entry(&home[..slash]).or_default().insert(&home[slash..]);
-    }
+/// The folders to confine to: each home, and of a vpopmail domain the folder above it, so that one that is made anew
+/// meanwhile is read too; never the root itself. A link counts when nobody but root and we can have made it: whoever owns
+/// the domains' folder must not open another one by putting a link there.
+pub fn folders(host: &Host) -> Vec<PathBuf> {
+    let root = &host.layout.root;
+    let real = |inside: &[u8]| {
+        let walk = root.walk(inside);
+        let End::Found(found) = walk.end else { return None };
+        let trusted = walk.link_owners.iter().all(|uid| *uid == 0 || *uid == geteuid().as_raw());
+        Some(found.real).filter(|real| trusted && !root.is_top(real))
+    };
     let mut folders = BTreeSet::new();
-    for (folder, names) in by_folder {
-        let walk = if folder.is_empty() { root.walk(b"/") } else { root.walk(folder) };
-        let End::Found(above) = walk.end else { continue };
-        let is_top = root.is_top(&above.real);
-        // One listing tells of all of them which are links; where it does not, each is walked.
-        let wanted = |name: &[u8]| names.contains(&[b"/", name].concat()[..]);
-        let listed = above.open_directory().and_then(|directory| directory.entries(wanted)).unwrap_or_default();
-        let plain: BTreeSet<Vec<u8>> = listed
-            .into_iter()
-            .filter(|(_, kind)| !is_top && *kind == Some(Kind::Directory))
-            .map(|(name, _)| [b"/", &name[..]].concat())
-            .collect();
-        for name in names.iter().filter(|name| !plain.contains(**name)) {
-            if let End::Found(home) = root.walk(&[folder, name].concat()).end
-                && !root.is_top(&home.real)
-            {
-                let beside = home.real.parent().filter(|beside| !root.is_top(beside));
-                folders.insert(beside.unwrap_or(&home.real).to_owned());
-            }
-        }
-        if !is_top {
-            folders.insert(above.real);
-        }
+    let mut domains: BTreeMap<&[u8], BTreeSet<&[u8]>> = BTreeMap::new();
+    for (_, line) in host.assignments.domains().filter(|(_, line)| line.home.first() == Some(&b'/')) {
+        let slash = line.home.iter().rposition(|b| *b == b'/').unwrap_or(0);
+        domains.entry(&line.home[..slash]).or_default().insert(&line.home);
     }
+    let is_domain = |home: &[u8]| {
+        let slash = home.iter().rposition(|b| *b == b'/').unwrap_or(0);
+        domains.get(&home[..slash]).is_some_and(|homes| homes.contains(home))
+    };
+    for (above, homes) in &domains {
+        let above = real(above);
+        // Below an open folder only links lead elsewhere; one listing tells of all which are.
+        let plain = above.as_ref().map_or_else(BTreeSet::new, |above| plain_folders(above));
+        let name = |home: &[u8]| home[home.iter().rposition(|b| *b == b'/').map_or(0, |at| at + 1)..].to_vec();
+        folders.extend(homes.iter().filter(|home| !plain.contains(&name(home))).filter_map(|home| real(home)));
+        folders.extend(above);
+    }
+    folders.extend(host.homes().into_iter().filter(|home| !is_domain(home)).filter_map(real));
+    // The names in their homes count too (SPEC section 8); not those of /dev, /var/backups and the like.
+    let owns = |account: &&Account| match root.walk(&account.home).end {
+        End::Found(found) => found.perm.uid == account.who.uid,
+        End::Missing(_) | End::Failed(_) => false,
+    };
+    folders.extend(host.accounts.passed_over.values().filter(owns).filter_map(|account| real(&account.home)));
     // A folder below another one needs no rule of its own.
     let all: Vec<PathBuf> = folders.iter().cloned().collect();
     let is_covered = |folder: &Path| folder.ancestors().skip(1).any(|above| folders.contains(above));
     all.into_iter().filter(|folder| !is_covered(folder)).collect()
+}
+
+/// The names in a folder that are folders and no links.
+fn plain_folders(folder: &Path) -> BTreeSet<Vec<u8>> {
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    let is_plain = |entry: &std::fs::DirEntry| entry.file_type().is_ok_and(|kind| kind.is_dir());
+    entries.filter(is_plain).map(|entry| entry.file_name().as_bytes().to_vec()).collect()
 }
 
 #[cfg(test)]
@@ -96,7 +109,6 @@ mod tests {
     use std::net::{TcpListener, TcpStream};
 
     use super::*;
-    use crate::root::Bounds;
 
     #[test]
     fn what_is_confined_reads_its_folders_writes_nothing_and_reaches_nothing() {
@@ -137,18 +149,5 @@ mod tests {
         assert_eq!(denied, [true; 7]);
         assert_eq!(fs::read(&kept).unwrap(), b"readable");
         assert_eq!(fs::read(&secret).unwrap(), b"unreadable", "whoever confined it is free");
-    }
-
-    #[test]
-    fn the_folder_above_each_home_is_open_the_root_never() {
-        let host = tempfile::tempdir().unwrap();
-        let at = |path: &str| host.path().join(path);
-        for folder in ["home/vpopmail/domains/a.test", "home/vpopmail/domains/b.test", "srv/mail/c.test", "top"] {
-            fs::create_dir_all(at(folder)).unwrap();
-        }
-        std::os::unix::fs::symlink("/srv/mail/c.test", at("home/vpopmail/domains/c.test")).unwrap();
-        let homes = ["/home/vpopmail/domains/a.test", "/home/vpopmail/domains/c.test", "/home/gone/x", "/top", "/"];
-        let found = folders(&Root::new(host.path(), Bounds::default()), homes.map(str::as_bytes));
-        assert_eq!(found, [at("home/vpopmail/domains"), at("srv/mail"), at("top")]);
     }
 }

@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::host::authvars::{AuthVars, Variables, expires};
-use crate::host::vpopmail::{ABSENT, LIMITS, Mailbox, Mailboxes, NO_SMTP, is_legal_name};
+use crate::host::vpopmail::{ABSENT, Mailbox, Mailboxes, NO_SMTP, is_legal_name};
 use crate::host::{Home, HomeState, Host};
 use crate::text::join_address;
 
@@ -58,7 +58,7 @@ impl<'a> Policy<'a> {
             (_, Mailboxes::Absent) => return Err(ABSENT.to_owned()),
             (_, Mailboxes::Known(mailboxes)) => mailboxes,
         };
-        let limits = home.limits.as_ref().map_err(|cause| format!("{LIMITS}: {cause}"))?;
+        let limits = home.limits.as_ref().map_err(Clone::clone)?;
         let mut logins = Vec::new();
         for name in mailboxes.names().into_iter().filter(|name| is_legal_name(name)) {
             if let Some(crypt) = mailboxes.find(name).and_then(|mailbox| usable_crypt(mailbox, *limits)) {
@@ -72,7 +72,8 @@ impl<'a> Policy<'a> {
     fn login(&self, name: &[u8], domain: &[u8], crypt: &[u8]) -> Vec<Login> {
         let address = join_address(name, domain);
         let Some(data) = self.data(&address, crypt) else { return Vec::new() };
-        let bare = self.host.default_domain.as_deref() == Some(domain) && !name.iter().any(|b| b"/%".contains(b));
+        let bare = self.host.default_domain.as_ref().is_ok_and(|default| default.as_deref() == Some(domain))
+            && !name.iter().any(|b| b"/%".contains(b));
         let bare = bare.then(|| Login { key: name.to_vec(), data: data.clone() });
         std::iter::once(Login { key: address, data }).chain(bare).collect()
     }

@@ -299,14 +299,23 @@ pub fn read_host(settings: &Settings, notes: &mut Vec<Note>) -> Result<Host, Err
 /// What stops a rebuild, and those of the sink.
 pub fn build(settings: &Settings, sink: &mut (dyn Sink + Send)) -> Result<Built, Error> {
     let mut notes = Vec::new();
-    let host = read_host(settings, &mut notes)?;
+    let mut host = read_host(settings, &mut notes)?;
     let variables = host.read_authvars()?;
+    let published = Old::open(settings)?;
+    if let Err(cause) = &host.default_domain {
+        // The bare names stay those of the domain that they are published of.
+        let known = read_whole(settings, &settings.auth, &published.logins).and_then(|image| published_default(&image));
+        let name = known.as_ref().map(|domain| Shown(domain).to_string());
+        notes.extend(name.map(|name| {
+            Note::alert(format!("{cause}; bare names log in for {name}, of which they are published, as before"))
+        }));
+        host.default_domain = Ok(known);
+    }
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs());
     let hashes = settings.auth_system_users.then(|| read_shadow(&settings.layout.root, now / 86_400)).transpose()?;
     let policy = Policy::new(&host, &variables, now);
     let plan = Plan::new(&host);
-    let published = Old::open(settings)?;
-    let folders = confine::folders(&host.layout.root, plan.units.iter().filter_map(|unit| unit.home));
+    let folders = confine::folders(&host);
     let confined = || -> Result<(Unread, recipients::Outcome), Error> {
         let homes = HomeReader::new(&host, published.logins.as_ref(), settings.threads);
         let mut tables = Tables::new(&plan);
@@ -342,6 +351,23 @@ pub fn build(settings: &Settings, sink: &mut (dyn Sink + Send)) -> Result<Built,
     Ok(Built { notes, next_expiry, host, variables, now, published })
 }
 
+/// The domain whose users log in by their bare names, by what is published: the one of which most bare names have the
+/// data.
+fn published_default(image: &[u8]) -> Option<Vec<u8>> {
+    let cdb = cdb::Reader::new(image).ok()?;
+    let bare: HashMap<&[u8], &[u8]> =
+        cdb.records().filter(|login| !login.key.contains(&b'@')).map(|login| (login.key, login.data)).collect();
+    let mut domains: BTreeMap<&[u8], usize> = BTreeMap::new();
+    for (name, domain, data) in
+        cdb.records().filter_map(|login| split_address(login.key).map(|(name, domain)| (name, domain, login.data)))
+    {
+        if bare.get(name) == Some(&data) {
+            *domains.entry(domain).or_default() += 1;
+        }
+    }
+    domains.into_iter().max_by_key(|(_, count)| *count).map(|(domain, _)| domain.to_vec())
+}
+
 /// Asks every unit, and hands the records of the domains that are complete to the sink. What could not be read and the
 /// bare logins are the answer.
 fn ask_all(
@@ -352,9 +378,10 @@ fn ask_all(
     tables: &mut Tables<'_>,
     sink: &mut dyn Sink,
 ) -> Result<(Unread, HashSet<Vec<u8>>), Error> {
-    let pool = rayon::ThreadPoolBuilder::new()
-        .num_threads(settings.threads)
-        .build()
+    let start = || rayon::ThreadPoolBuilder::new().num_threads(settings.threads).build();
+    let pool = (settings.threads > 1)
+        .then(start)
+        .transpose()
         .map_err(|cause| Error::Temporary(format!("unable to start {} threads: {cause}", settings.threads)))?;
     let progress = Progress::new(plan.units.len());
     let mut unread = Unread::default();
@@ -362,7 +389,11 @@ fn ask_all(
     // A batch is asked in parallel and added in order: what is in memory stays bounded.
     let batch = settings.threads * 32;
     for (number, units) in plan.units.chunks(batch).enumerate() {
-        let asked: Vec<Asked> = pool.install(|| units.par_iter().map(|unit| ask(plan, policy, unit, homes)).collect());
+        let ask = |unit| ask(plan, policy, unit, homes);
+        let asked: Vec<Asked> = match &pool {
+            Some(pool) => pool.install(|| units.par_iter().map(ask).collect()),
+            None => units.iter().map(ask).collect(),
+        };
         for (index, asked) in asked.into_iter().enumerate() {
             tables.add(number * batch + index, asked.answers, &mut |recipient| sink.recipient(recipient))?;
             unread.causes.extend(asked.trouble);
@@ -444,7 +475,8 @@ fn read_whole(settings: &Settings, inside: &[u8], published: &Option<Published>)
     let whole = cdb::Reader::new(&image).and_then(|cdb| cdb.check());
     if let Err(corrupt) = whole {
         let path = settings.layout.root.path(inside);
-        report::say(Level::Alert, &format!("{}: {corrupt}; nothing can be kept from it", show_path(&path)));
+        let text = format!("{}: {corrupt}; nothing can be kept from it", show_path(&path));
+        report::say_all(&[Note::alert(text)]);
         return None;
     }
     Some(image)

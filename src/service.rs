@@ -522,7 +522,7 @@ fn seen(settings: &Settings, expected: Vec<Expected>) -> Vec<Expected> {
         let mut homes = BTreeMap::new();
         expected.into_iter().filter(|change| is_seen(&host, change, &mut homes)).collect()
     };
-    let folders = confine::folders(&settings.layout.root, host.homes());
+    let folders = confine::folders(&host);
     confine::within(&folders, look).map_or_else(|_| Vec::new(), |(seen, _)| seen)
 }
 

@@ -16,7 +16,7 @@ use std::path::PathBuf;
 use crate::error::{Error, show_cause, show_path};
 use crate::report::Note;
 use crate::root::{Directory, End, Perm, Root, Walk, Who};
-use crate::text::{Shown, lower};
+use crate::text::lower;
 use accounts::{Accounts, Sources};
 use assign::Assignments;
 use authvars::AuthVars;
@@ -52,10 +52,10 @@ pub struct Host {
     pub assignments: Assignments,
     /// The system's accounts.
     pub accounts: Accounts,
-    /// The domain whose users log in by their bare names, in lower case.
-    pub default_domain: Option<Vec<u8>>,
-    /// The limits of domains that have none of their own.
-    pub default_limits: u64,
+    /// The domain whose users log in by their bare names, in lower case; or why that cannot be known.
+    pub default_domain: Result<Option<Vec<u8>>, String>,
+    /// The limits of domains that have none of their own; or why they cannot be known.
+    pub default_limits: Result<u64, String>,
     /// The homes that a `+domain-` line names, with their domains: only there mailboxes are looked for.
     mailbox_homes: HashMap<Vec<u8>, Vec<Vec<u8>>>,
 }
@@ -76,22 +76,37 @@ impl Host {
         let control = Control::read(root, &layout.qmail, notes)?;
         let assignments = Assignments::read(root, &layout.qmail, notes)?;
         let accounts = Accounts::read(root, sources, enumerated, notes)?;
-        let default_domain_file = [&layout.vpopmail[..], b"/etc/defaultdomain"].concat();
-        let read = |file: &[u8]| root.read(file).map_err(|cause| Error::io("read", &root.path(file), cause));
-        let default_domain = read(&default_domain_file)?
-            .map(|content| lower(control::first_line(&content).trim_ascii()))
-            .filter(|domain| !domain.is_empty());
-        if let Some(domain) = &default_domain
+        // VPOPMAIL/etc is vpopmail's: what it does there must not stop a rebuild, and nothing of it is ever told.
+        let etc = [&layout.vpopmail[..], b"/etc"].concat();
+        let read = |name: &[u8]| {
+            let file = [&etc[..], b"/", name].concat();
+            let told = |cause: String| format!("{}: {cause}", show_path(&root.path(&file)));
+            match (root.read(&file), &root.walk(&etc).end) {
+                (Ok(None), End::Found(_)) => Ok(None),
+                // A file system that is not mounted is no answer.
+                (Ok(None), _) => Err(told(nix::errno::Errno::ENOENT.desc().to_owned())),
+                (Ok(content), _) => Ok(content),
+                (Err(cause), _) => Err(told(show_cause(&cause))),
+            }
+        };
+        let default_domain = read(b"defaultdomain").map(|content| {
+            let domain = content.map(|content| lower(control::first_line(&content).trim_ascii()));
+            domain.filter(|domain| !domain.is_empty())
+        });
+        if let Ok(Some(domain)) = &default_domain
             && assignments.vpopmail_domain(domain).is_none()
         {
-            notes.push(Note::warning(format!(
-                "{}: line 1: \"{}\" is no domain of users/assign; nobody logs in by a bare name",
-                show_path(&root.path(&default_domain_file)),
-                Shown(domain)
-            )));
+            let file = root.path(&[&etc[..], b"/defaultdomain"].concat());
+            let text =
+                format!("{}: line 1: no domain of users/assign; nobody logs in by a bare name", show_path(&file));
+            notes.push(Note::warning(text));
         }
-        let default_limits = read(&[&layout.vpopmail[..], b"/etc/vlimits.default"].concat())?
-            .map_or(0, |text| vpopmail::parse_limits(&text));
+        let default_limits = match read(b"vlimits.default") {
+            Ok(text) => Ok(text.map_or(0, |text| vpopmail::parse_limits(&text))),
+            // Without its folder there are no domains either.
+            Err(_) if !matches!(root.walk(&etc).end, End::Found(_)) => Ok(0),
+            Err(cause) => Err(cause),
+        };
         let mut mailbox_homes: HashMap<Vec<u8>, Vec<Vec<u8>>> = HashMap::new();
         for (domain, line) in assignments.domains() {
             mailbox_homes.entry(line.home.clone()).or_default().push(domain.to_vec());
@@ -127,6 +142,8 @@ impl Host {
     /// Every home that decides about mail or logins, as users/assign and passwd name them.
     pub fn homes(&self) -> BTreeSet<&[u8]> {
         let lines = self.assignments.exact.values().chain(self.assignments.wildcards.values());
+        // qmail-lspawn runs nothing as root.
+        let lines = lines.filter(|line| line.who.uid != 0);
         let accounts = self.accounts.accepted.values().chain(&self.accounts.alias);
         let homes = lines.map(|line| &line.home).chain(accounts.map(|account| &account.home));
         homes.filter(|home| home.starts_with(b"/")).map(Vec::as_slice).collect()
@@ -154,13 +171,20 @@ impl Host {
         let root = &self.layout.root;
         let exists = |file: &[u8]| matches!(root.walk(file).end, End::Found(_));
         let programs = Programs { qmail: &self.layout.qmail, vpopmail: &self.layout.vpopmail, exists: &exists };
-        let Walk { searched, end, .. } = root.walk(path);
+        let Walk { searched, end, link_owners } = root.walk(path);
+        // What reads homes may not be allowed to follow it (see confine).
+        let by_link = |cause: String| match link_owners.iter().find(|uid| **uid != 0) {
+            Some(uid) => {
+                format!("{cause} (a link on the way belongs to uid {uid}; only root's are followed elsewhere)")
+            }
+            None => cause,
+        };
         let mut home = Home {
             path: path.to_vec(),
             above: searched,
             state: HomeState::Missing(String::new()),
             mailboxes: Mailboxes::Absent,
-            limits: Ok(self.default_limits),
+            limits: Ok(0),
         };
         let found = match end {
             End::Found(found) => found,
@@ -173,7 +197,7 @@ impl Host {
         let directory = match found.open_directory() {
             Ok(directory) => directory,
             Err(cause) => {
-                return Home { state: HomeState::Unreadable(Some(found.perm), show_cause(&cause)), ..home };
+                return Home { state: HomeState::Unreadable(Some(found.perm), by_link(show_cause(&cause))), ..home };
             }
         };
         home.state = match DotQmails::read(root, path, &directory, &programs) {
@@ -209,8 +233,8 @@ impl Host {
         home.mailboxes = Mailboxes::read(&self.layout.root, &home.path, directory);
         if !matches!(home.mailboxes, Mailboxes::Absent) {
             home.limits = vpopmail::read_limits(&self.layout.root, &home.path, directory)
-                .map(|limits| limits.unwrap_or(self.default_limits))
-                .map_err(|cause| show_cause(&cause));
+                .map_err(|cause| format!("{}: {}", vpopmail::LIMITS, show_cause(&cause)))
+                .and_then(|limits| limits.map_or_else(|| self.default_limits.clone(), Ok));
         }
     }
 }
@@ -259,9 +283,7 @@ impl Home {
         match (&self.state, &self.mailboxes) {
             (HomeState::Missing(cause) | HomeState::Unreadable(_, cause), _) => Some(cause.clone()),
             (_, Mailboxes::Unreadable(file, cause)) => Some(format!("{file}: {cause}")),
-            (HomeState::Listed(..), _) => {
-                self.limits.as_ref().err().map(|cause| format!("{}: {cause}", vpopmail::LIMITS))
-            }
+            (HomeState::Listed(..), _) => self.limits.as_ref().err().cloned(),
         }
     }
 }

@@ -170,7 +170,17 @@ fn open_file(root: &Root, home: &[u8], directory: &Directory, name: &str) -> io:
         Ok(file) => Ok(Some(file)),
         // A link, which is followed from the root.
         Err(cause) if cause.raw_os_error() == Some(nix::errno::Errno::ELOOP as i32) => {
-            root.open(&[home, b"/", name.as_bytes()].concat())
+            let elsewhere = |cause: String| io::Error::other(format!("a link that leads elsewhere: {cause}"));
+            let opened = root.open(&[home, b"/", name.as_bytes()].concat());
+            let opened = opened.map_err(|cause| elsewhere(show_cause(&cause)))?;
+            // Whoever owns the folder must not have us publish what he may not read himself.
+            match opened {
+                Some(file) if file.perm.uid != directory.perm.uid => Err(elsewhere(format!(
+                    "to a file of uid {}, in a folder of uid {}",
+                    file.perm.uid, directory.perm.uid
+                ))),
+                opened => Ok(opened),
+            }
         }
         Err(cause) if cause.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(cause) => Err(cause),
