@@ -11,6 +11,7 @@ use crate::compare::{Compared, Sorted, compare, word};
 use crate::confine;
 use crate::delivery::{Delivery, Trail, deliver};
 use crate::error::{Error, show_path};
+use crate::hold;
 use crate::lock;
 use crate::rebuild::{HomeReader, build, read_host};
 use crate::recipients::relay_step;
@@ -107,7 +108,7 @@ pub fn status(settings: &Settings, json: bool) -> Result<bool, Error> {
             return out.write_all(state.as_deref().unwrap_or(b"null\n"));
         }
         writeln!(out, "service: {}", if alive { "alive" } else { "not running" })?;
-        match state.as_deref().and_then(|state| status::describe(state, alive)) {
+        match state.as_deref().and_then(|state| status::describe(state, alive, hold::is_anything_held(settings))) {
             Some(lines) => out.write_all(lines.as_bytes())?,
             None => writeln!(out, "nothing is known of a rebuild by the service")?,
         }

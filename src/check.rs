@@ -5,9 +5,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::compare::{Compared, compare};
 use crate::confine;
-use crate::delivery::{Trail, Verdict, deliver};
+use nix::unistd::geteuid;
+
+use crate::delivery::{Trail, UNLISTED, UNREAD, Verdict, deliver};
 use crate::error::show_path;
-use crate::guard::stands_for;
+use crate::guard::{NOBODY, stands_for};
 use crate::host::units::with_private_tmp;
 use crate::host::vpopmail::{Mailboxes, Vpasswd, is_legal_name};
 use crate::host::{Home, HomeState, Host};
@@ -55,12 +57,23 @@ fn published(settings: &Settings) -> Vec<Note> {
         let Some((mode, owner)) = target.look() else {
             return Some(Note::alert(format!("{name}: not there; {follows}; qmail-updater rebuild makes it")));
         };
-        let wanted_owner = wanted.owner.unwrap_or(owner);
+        // Whoever owns a table can change its mode and what it says.
+        let own = (geteuid().as_raw(), owner.1);
+        let wanted_owner = match wanted.owner {
+            Some(wanted) if settings.auth_owner.is_some() => wanted,
+            _ if owner.0 == 0 => owner,
+            _ => own,
+        };
         if (mode, owner) == (wanted.mode, wanted_owner) {
             return None;
         }
+        let mends = if owner == wanted_owner {
+            "the next rebuild mends it".to_owned()
+        } else {
+            format!("chown {}:{} mends it, or rebuild with --auth-owner", wanted_owner.0, wanted_owner.1)
+        };
         let text = format!(
-            "{name}: mode {mode:04o}, owner {}:{}; it should be {:04o}, {}:{}; the next rebuild mends it",
+            "{name}: mode {mode:04o}, owner {}:{}; it should be {:04o}, {}:{}; {mends}",
             owner.0, owner.1, wanted.mode, wanted_owner.0, wanted_owner.1
         );
         Some(if mode & !wanted.mode != 0 { Note::alert(text) } else { Note::warning(text) })
@@ -79,6 +92,9 @@ fn pipes(settings: &Settings) -> Vec<Note> {
         } else {
             let text = format!("{shown}: no service reads it; the tables are rebuilt only by hand (qmail-updater run)");
             findings.push(Note::warning(text));
+            if path.symlink_metadata().is_ok() {
+                findings.extend(fifo::look(path));
+            }
         }
     }
     let inside = |path: &std::path::Path| {
@@ -149,10 +165,10 @@ fn relayed(host: &Host) -> Vec<Note> {
             Shown(name)
         ))
     });
-    let suffixes = host.control.suffixes().into_iter().map(|(name, line)| {
+    let suffixes = host.control.suffixes().into_iter().map(|(name, file, line)| {
         note(format!(
             "{}{} lets subdomains through that the table cannot say; those that are not listed by name are refused",
-            at("rcpthosts", line),
+            at(file, line),
             Shown(name)
         ))
     });
@@ -167,13 +183,17 @@ fn deferred(settings: &Settings, host: &Host, homes: &HomeReader<'_>, mut accept
     for key in accepted {
         let address = stands_for(key, settings.layout.break_byte);
         let delivery = deliver(host, homes, &address, &mut Trail::unkept());
-        // What cannot be read is told of by the rebuild.
         if delivery.verdict != Verdict::Defer || delivery.doubt.is_some() {
             continue;
         }
         let mut trail = Trail::kept();
         deliver(host, homes, &address, &mut trail);
-        let cause = trail.steps().last().map(ToString::to_string).unwrap_or_default();
+        let Some(last) = trail.steps().pop() else { continue };
+        // What cannot be known is told of by the rebuild.
+        if last.text.contains(UNREAD) || last.text.contains(UNLISTED) {
+            continue;
+        }
+        let cause = last.to_string().replace(&String::from_utf8_lossy(&NOBODY)[..], "...");
         by_cause.entry(cause).or_insert_with(|| (0, key.to_vec())).0 += 1;
     }
     let finding = |(cause, (number, first)): (String, (usize, Vec<u8>))| {
@@ -201,6 +221,13 @@ fn of_home(host: &Host, home: &Home, findings: &mut Vec<Note>) {
                 continue;
             };
             findings.push(Note::warning(format!("{shown}/.qmail{}: it answers for nobody: {why}", Shown(name))));
+        }
+        for name in dot_qmails.closed_folders() {
+            findings.push(note(format!(
+                "{shown}/.qmail{}: a folder that is not read, out of the home or too large; names with a / below it are not \
+                 listed",
+                Shown(name)
+            )));
         }
         if !spelled.is_empty() {
             findings.push(note(format!(
@@ -238,7 +265,7 @@ fn of_mailboxes(shown: &str, vpasswd: &Vpasswd, findings: &mut Vec<Note>) {
             findings.push(Note { level, text: format!("{shown}/vpasswd: {many} {what}: {}", some(names)) });
         }
     };
-    say(&lost, Level::Warning, "that vpopmail never finds, because of a letter in the name");
+    say(&lost, Level::Warning, "that vpopmail never finds, because of a byte in the name");
     say(&same, Level::Warning, "whose names differ from another's only in case");
     say(&broken, Level::Warning, "with fewer than three fields, on which vdelivermail crashes");
     for (weakness, names) in weak {

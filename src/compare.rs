@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::cdb;
 use crate::error::Error;
-use crate::hold::Scales;
+use crate::hold::{Patience, Scales};
 use crate::logins::Login;
 use crate::rebuild::{Built, Sink, build};
 use crate::recipients::Recipient;
@@ -62,7 +62,7 @@ pub fn compare(settings: &Settings) -> Result<Compared, Error> {
         if let Some(published) = whole(logins.as_deref()) {
             scales.weigh_logins(published, &|key| new.logins.contains_key(key));
         }
-        scales.alert(&scales.held(), "only with --force does a rebuild make all of these changes")
+        scales.alert(&scales.held(Patience::Ever), "only with --force does a rebuild make all of these changes")
     };
     built.notes.extend(held);
     let old = records(recipients.as_deref());

@@ -2,7 +2,6 @@
 //! else, write nothing, and reach no network and no other process. Files that are open already stay usable.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use landlock::{
@@ -15,7 +14,7 @@ use crate::error::{Error, show_cause};
 use crate::host::Host;
 use crate::host::accounts::Account;
 use crate::report::Note;
-use crate::root::End;
+use crate::root::{End, Kind, Root};
 
 /// What is asked of the kernel; an older one gives what it has.
 const KNOWN: ABI = ABI::V6;
@@ -76,9 +75,9 @@ pub fn folders(host: &Host) -> Vec<PathBuf> {
         domains.get(&home[..slash]).is_some_and(|homes| homes.contains(home))
     };
     for (above, homes) in &domains {
-        let above = real(above);
         // Below an open folder only links lead elsewhere; one listing tells of all which are.
-        let plain = above.as_ref().map_or_else(BTreeSet::new, |above| plain_folders(above));
+        let plain = plain_folders(root, above);
+        let above = real(above);
         let name = |home: &[u8]| home[home.iter().rposition(|b| *b == b'/').map_or(0, |at| at + 1)..].to_vec();
         folders.extend(homes.iter().filter(|home| !plain.contains(&name(home))).filter_map(|home| real(home)));
         folders.extend(above);
@@ -97,10 +96,10 @@ pub fn folders(host: &Host) -> Vec<PathBuf> {
 }
 
 /// The names in a folder that are folders and no links.
-fn plain_folders(folder: &Path) -> BTreeSet<Vec<u8>> {
-    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
-    let is_plain = |entry: &std::fs::DirEntry| entry.file_type().is_ok_and(|kind| kind.is_dir());
-    entries.filter(is_plain).map(|entry| entry.file_name().as_bytes().to_vec()).collect()
+fn plain_folders(root: &Root, folder: &[u8]) -> BTreeSet<Vec<u8>> {
+    let End::Found(found) = root.walk(folder).end else { return BTreeSet::new() };
+    let listed = found.open_directory().and_then(|directory| directory.entries(|_| true)).unwrap_or_default();
+    listed.into_iter().filter(|(_, kind)| *kind == Some(Kind::Directory)).map(|(name, _)| name).collect()
 }
 
 #[cfg(test)]

@@ -41,6 +41,11 @@ impl fmt::Display for Verdict {
     }
 }
 
+/// Why nobody can know what an address without a line in users/assign comes to.
+pub const UNLISTED: &str = "accounts come from elsewhere too and cannot be listed; there may be one for this: deferred";
+/// Why nobody can know what a .qmail file says.
+pub const UNREAD: &str = "cannot be read, or lies beyond what we read";
+
 /// What would become of a message to one address.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Delivery {
@@ -278,10 +283,7 @@ fn getpw<'a>(host: &'a Host, local: Vec<u8>, domain: Vec<u8>, trail: &mut Trail)
     trail.add(|| (host.assign_path(), None, format!("no line for {}: qmail-getpw is asked", Shown(&local))));
     let found = accounts.find(&local, host.layout.break_byte);
     if accounts.more_unlisted && found.is_none_or(|(name, _)| name != local) {
-        trail.add(|| {
-            let text = "accounts come from elsewhere too and cannot be listed; there may be one for this: deferred";
-            (host.layout.root.path(b"/etc/nsswitch.conf"), None, text.to_owned())
-        });
+        trail.add(|| (host.layout.root.path(b"/etc/nsswitch.conf"), None, UNLISTED.to_owned()));
         return Route::Decided(Verdict::Defer);
     }
     let (name, account, dash, ext) = match (found, &accounts.alias) {
@@ -366,7 +368,7 @@ fn qmail_local(host: &Host, homes: &dyn Homes, assigned: &Assigned<'_>, trail: &
         match dot_qmails.open(&name, assigned.who) {
             Opening::Passed(why) => here.note(trail, || why.to_owned()),
             Opening::Denied => return deferred(&format!("uid {} may not open it", assigned.who.uid)),
-            Opening::Unknown => return deferred("cannot be read, or lies beyond what we read"),
+            Opening::Unknown => return deferred(UNREAD),
             Opening::File(perm, _) if perm.mode & 0o002 != 0 => return deferred("world-writable"),
             Opening::File(perm, content) => {
                 let forward_only = perm.mode & 0o100 != 0;

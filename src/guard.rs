@@ -2,6 +2,7 @@
 //! whole host does, keeps them until somebody confirms it or time does. Pure.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::hash::{DefaultHasher, Hash, Hasher};
 
 use crate::cdb;
 use crate::smtpd::{self, ACCEPT, DEFAULT, REFUSE, lookup};
@@ -19,11 +20,18 @@ pub struct Loss {
     pub published: u64,
     /// Gone.
     pub lost: u64,
+    /// Which ones are gone, whatever their order.
+    pub picture: u64,
 }
 
 impl Loss {
     fn exceeds(self, share: u32, least: u64) -> bool {
-        self.lost >= least && self.lost * 100 > self.published * u64::from(share)
+        self.lost >= least && self.is_large(share)
+    }
+
+    /// Whether more than `share` per cent are gone, however few that are.
+    pub fn is_large(self, share: u32) -> bool {
+        self.lost * 100 > self.published * u64::from(share)
     }
 }
 
@@ -32,19 +40,24 @@ impl Loss {
 pub struct Losses(BTreeMap<Vec<u8>, Loss>);
 
 impl Losses {
-    /// Notes a published entry of the domain.
-    pub fn count(&mut self, domain: &[u8], lost: bool) {
+    /// Notes a published entry of the domain, with its key.
+    pub fn count(&mut self, domain: &[u8], key: &[u8], lost: bool) {
         let loss = match self.0.get_mut(domain) {
             Some(loss) => loss,
             None => self.0.entry(domain.to_vec()).or_default(),
         };
         loss.published += 1;
-        loss.lost += u64::from(lost);
+        if lost {
+            loss.lost += 1;
+            let mut hasher = DefaultHasher::new();
+            key.hash(&mut hasher);
+            loss.picture = loss.picture.wrapping_add(hasher.finish());
+        }
     }
 
     /// All domains together.
     pub fn together(&self) -> Loss {
-        let add = |a: Loss, b: &Loss| Loss { published: a.published + b.published, lost: a.lost + b.lost };
+        let add = |a: Loss, b: &Loss| Loss { published: a.published + b.published, lost: a.lost + b.lost, picture: 0 };
         self.0.values().fold(Loss::default(), add)
     }
 
@@ -82,7 +95,7 @@ impl Recipients for BTreeMap<Vec<u8>, &'static [u8]> {
 }
 
 /// Longer than any address that qmail-smtpd takes: no table lists a name with it.
-const NOBODY: [u8; 1_000] = [b'q'; 1_000];
+pub const NOBODY: [u8; 1_000] = [b'q'; 1_000];
 
 /// An address that stands for what a key stands for: a name, or every name of a pattern that nobody lists.
 pub fn stands_for(key: &[u8], break_byte: u8) -> Vec<u8> {
@@ -126,7 +139,7 @@ mod tests {
         let held = |losses: &[(&str, u64, u64)], share: u32| {
             let mut counted = Losses::default();
             for (domain, published, lost) in losses {
-                (0..*published).for_each(|number| counted.count(domain.as_bytes(), number < *lost));
+                (0..*published).for_each(|number| counted.count(domain.as_bytes(), b"key", number < *lost));
             }
             counted.too_much(share).len()
         };

@@ -26,16 +26,16 @@
 //! | [`cdb`] | the file format, both ways | |
 //! | [`publish`] | atomic replacement: the only writer of published files | cdb error root |
 //! | [`guard`] | pure: what is too much of a loss, and a table that keeps what two tables accept | cdb smtpd text |
-//! | [`hold`] | which domains the guard holds, and what is published of them | cdb error guard host logins recipients report settings smtpd text |
+//! | [`hold`] | which domains the guard holds, and what is published of them | cdb error guard host logins publish recipients report settings smtpd text |
 //! | [`lock`] | one rebuild at a time | error root |
-//! | [`confine`] | Landlock: what reads the homes can do nothing else | error report root |
+//! | [`confine`] | Landlock: what reads the homes can do nothing else | error host report root |
 //! | [`commands`] | the only spawner | error report text |
 //! | [`follow_up`] | what follows a rebuild: qmail-newu, qmail-newmrh, the administrator's commands | commands error host report settings |
 //! | [`rebuild`] | the story of one rebuild | cdb commands confine error hold host lock logins publish recipients report settings text |
 //! | [`status`] | the status file | error hold publish rebuild settings text |
 //! | [`compare`] | both tables in memory, against the published ones | cdb error hold logins rebuild recipients settings smtpd text |
 //! | [`check`] | what is wrong or risky on a host | compare confine delivery error guard host lock logins publish rebuild recipients report settings smtpd text trigger |
-//! | [`answers`] | list, lookup, explain, status, check: the only printers to standard output | cdb check cli compare confine delivery error lock rebuild recipients report settings smtpd status text |
+//! | [`answers`] | list, lookup, explain, status, check: the only printers to standard output | cdb check cli compare confine delivery error hold lock rebuild recipients report settings smtpd status text |
 //! | [`trigger`] | what makes the service rebuild: pipe, notices, schedule | error report text |
 //! | [`service`] | the threads and the loop | confine error follow_up hold host lock rebuild report settings status text trigger |
 //! | [`report`] | every log line: the only printer to standard error | error text |

@@ -1,6 +1,5 @@
 //! Arguments in, exit status out.
 
-use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStrExt;
 use std::panic::catch_unwind;
@@ -13,7 +12,8 @@ use nix::sys::prctl::set_dumpable;
 use nix::sys::resource::{Resource, setrlimit};
 use qmail_updater::cli::{Cli, Command, Refusal};
 use qmail_updater::error::{Error, show_path};
-use qmail_updater::rebuild::{Order, Pass};
+use qmail_updater::hold::Patience;
+use qmail_updater::rebuild::Order;
 use qmail_updater::report::Level;
 use qmail_updater::settings::Settings;
 use qmail_updater::text::count;
@@ -62,10 +62,10 @@ fn usage(refusal: Refusal) -> Error {
 }
 
 fn rebuild(settings: &Settings, commands: bool, force: bool) -> Result<(), Error> {
-    let (stop, none) = (AtomicBool::new(false), BTreeSet::new());
-    let pass = if force { Pass::All } else { Pass::These(&none) };
+    let stop = AtomicBool::new(false);
+    let patience = if force { Patience::Force } else { Patience::Ever };
     let then = "rebuild --force publishes them as the host is";
-    let done = rebuild::rebuild(settings, &Order { head: "rebuild done", middle: "", pass, then, stop: &stop })?;
+    let done = rebuild::rebuild(settings, &Order { head: "rebuild done", middle: "", patience, then, stop: &stop })?;
     if !commands {
         report::say_all(&done.behind);
     } else if let failed @ 1.. = follow_up::run(settings, &done.changed(), &stop) {

@@ -252,7 +252,7 @@ impl Staged {
         let Staged { target, look, file, writer, records } = self;
         let failed = |cause: io::Error| Error::io("write", &target.name, cause);
         writer.finish().map_err(failed)?;
-        let changed = !is_the_same(file.path(), &target.real, look);
+        let changed = !has_look(&target.real, look) || !has_same_bytes(file.path(), &target.real);
         let mut difference = None;
         if changed {
             file.as_file().sync_all().map_err(failed)?;
@@ -338,16 +338,20 @@ fn count_difference(new: &Path, published: &Path) -> Option<(u64, u64)> {
     Some((missing_in(new, old), missing_in(old, new)))
 }
 
-/// Whether the published file has this look and the same bytes as the new one.
-fn is_the_same(new: &Path, published: &Path, look: Look) -> bool {
-    let compare = || -> io::Result<bool> {
-        let (mut new, mut old) = (File::open(new)?, File::open(published)?);
-        let meta = old.metadata()?;
-        let looks = meta.is_file()
+/// Whether the published file has this look.
+fn has_look(published: &Path, look: Look) -> bool {
+    fs::metadata(published).is_ok_and(|meta| {
+        meta.is_file()
             && meta.mode() & 0o7777 == look.mode
             && look.owner.is_none_or(|owner| owner == (meta.uid(), meta.gid()))
-            && meta.len() == new.metadata()?.len();
-        if !looks {
+    })
+}
+
+/// Whether the published file has the same bytes as the new one.
+fn has_same_bytes(new: &Path, published: &Path) -> bool {
+    let compare = || -> io::Result<bool> {
+        let (mut new, mut old) = (File::open(new)?, File::open(published)?);
+        if new.metadata()?.len() != old.metadata()?.len() {
             return Ok(false);
         }
         let (mut a, mut b) = (vec![0; 1 << 16], vec![0; 1 << 16]);

@@ -12,7 +12,7 @@ use crate::cdb;
 use crate::commands;
 use crate::confine;
 use crate::error::{Error, show_path};
-use crate::hold::{Held, Images, Scales};
+use crate::hold::{self, Held, Images, Patience, Scales, published_default};
 use crate::host::accounts::{Accounts, Sources, read_shadow};
 use crate::host::authvars::AuthVars;
 use crate::host::vpopmail::{ABSENT, Mailboxes};
@@ -100,21 +100,12 @@ pub struct Order<'a> {
     pub head: &'a str,
     /// What it says beside the result: why.
     pub middle: &'a str,
-    /// Which domains the guard lets pass.
-    pub pass: Pass<'a>,
+    /// How long the guard holds domains.
+    pub patience: Patience,
     /// How a held domain is published all the same, in words.
     pub then: &'a str,
     /// Set when the rebuild has to be given up.
     pub stop: &'a AtomicBool,
-}
-
-/// Which domains may lose whatever they lose.
-#[derive(Clone, Copy, Debug)]
-pub enum Pass<'a> {
-    /// Every one.
-    All,
-    /// These.
-    These(&'a BTreeSet<Vec<u8>>),
 }
 
 /// Rebuilds and publishes both tables, and says so. What follows a rebuild is [`crate::follow_up`]'s.
@@ -224,16 +215,21 @@ fn guard(
     stage: &mut dyn FnMut() -> Result<(Staged, Staged), Error>,
 ) -> Result<Guarded, Error> {
     let (mut recipients, mut logins) = new;
-    let Pass::These(pass) = order.pass else {
+    if order.patience == Patience::Force {
+        hold::remember(settings, &[])?;
         return Ok(Guarded { recipients, logins, held: Vec::new(), next_expiry: built.next_expiry });
-    };
+    }
     // A table that does not change loses nothing, and is not read.
     let images = Images { recipients: recipients.image()?, logins: logins.image()? };
     let published = built.published.read(settings, images.recipients.is_some(), images.logins.is_some());
     let policy = built.policy();
     let mut scales = Scales::new(settings, &built.host, &policy);
     scales.weigh(&published, &images);
-    let held: Vec<Held> = scales.held().into_iter().filter(|held| !pass.contains(&held.domain)).collect();
+    let held = scales.held(order.patience);
+    // Before anything is published: the tables do not tell what is new in them.
+    if let Err(error) = hold::remember(settings, &held) {
+        report::say_all(&[Note::warning(format!("{error}; the next rebuild does not know what is held"))]);
+    }
     report::say_all(scales.alert(&held, order.then).as_slice());
     if held.is_empty() {
         return Ok(Guarded { recipients, logins, held, next_expiry: built.next_expiry });
@@ -304,7 +300,8 @@ pub fn build(settings: &Settings, sink: &mut (dyn Sink + Send)) -> Result<Built,
     let published = Old::open(settings)?;
     if let Err(cause) = &host.default_domain {
         // The bare names stay those of the domain that they are published of.
-        let known = read_whole(settings, &settings.auth, &published.logins).and_then(|image| published_default(&image));
+        let known = read_whole(settings, &settings.auth, &published.logins)
+            .and_then(|image| cdb::Reader::new(&image).ok().and_then(published_default));
         let name = known.as_ref().map(|domain| Shown(domain).to_string());
         notes.extend(name.map(|name| {
             Note::alert(format!("{cause}; bare names log in for {name}, of which they are published, as before"))
@@ -349,23 +346,6 @@ pub fn build(settings: &Settings, sink: &mut (dyn Sink + Send)) -> Result<Built,
     notes.extend(outcome.notes);
     let next_expiry = policy.next_expiry();
     Ok(Built { notes, next_expiry, host, variables, now, published })
-}
-
-/// The domain whose users log in by their bare names, by what is published: the one of which most bare names have the
-/// data.
-fn published_default(image: &[u8]) -> Option<Vec<u8>> {
-    let cdb = cdb::Reader::new(image).ok()?;
-    let bare: HashMap<&[u8], &[u8]> =
-        cdb.records().filter(|login| !login.key.contains(&b'@')).map(|login| (login.key, login.data)).collect();
-    let mut domains: BTreeMap<&[u8], usize> = BTreeMap::new();
-    for (name, domain, data) in
-        cdb.records().filter_map(|login| split_address(login.key).map(|(name, domain)| (name, domain, login.data)))
-    {
-        if bare.get(name) == Some(&data) {
-            *domains.entry(domain).or_default() += 1;
-        }
-    }
-    domains.into_iter().max_by_key(|(_, count)| *count).map(|(domain, _)| domain.to_vec())
 }
 
 /// Asks every unit, and hands the records of the domains that are complete to the sink. What could not be read and the

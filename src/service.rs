@@ -18,11 +18,11 @@ use signal_hook::iterator::Signals;
 use crate::confine;
 use crate::error::{Error, show_cause, show_path};
 use crate::follow_up;
-use crate::hold::Held;
+use crate::hold::Patience;
 use crate::host::vpopmail::Mailboxes;
 use crate::host::{Home, HomeState, Host};
 use crate::lock::{self, FifoLock};
-use crate::rebuild::{self, Done, Order, Pass};
+use crate::rebuild::{self, Done, Order};
 use crate::report::{self, Level, Note};
 use crate::settings::Settings;
 use crate::status::{self, State, Status};
@@ -170,17 +170,6 @@ fn listen(fifo: Fifo, events: SyncSender<Event>) -> Result<Listener, Error> {
     Ok((stop.into(), listener))
 }
 
-/// A domain that the guard holds.
-#[derive(Clone, Copy)]
-struct Hold {
-    /// Since when it loses nothing more.
-    since: Instant,
-    /// How many recipients it would lose.
-    recipients: u64,
-    /// How many logins it would lose.
-    logins: u64,
-}
-
 /// The loop's state.
 struct Service {
     settings: Arc<Settings>,
@@ -205,8 +194,8 @@ struct Service {
     follow_again: bool,
     /// When the next login expires, in seconds since 1970-01-01 UTC.
     expiry: Option<u64>,
-    /// The domains that the guard holds.
-    holds: BTreeMap<Vec<u8>, Hold>,
+    /// When the first of the held domains is let go.
+    let_go: Option<Instant>,
     /// Why the running rebuild was started.
     cause: String,
     status: Status,
@@ -235,7 +224,7 @@ impl Service {
             started: now,
             notice: None,
             heard: 0,
-            holds: BTreeMap::new(),
+            let_go: None,
             cause: String::new(),
             status: Status::default(),
         }
@@ -371,8 +360,6 @@ impl Service {
         self.write_status(State::Rebuilding);
         let watch = self.watch.clone();
         let hold = settings.hold;
-        let over = self.holds.iter().filter(|(_, held)| held.since + hold <= now);
-        let over: BTreeSet<Vec<u8>> = over.map(|(domain, _)| domain.clone()).collect();
         let started = thread(move || {
             let (head, middle) = (format!("rebuild {number} done"), format!(" cause={story}"));
             let rebuild = || {
@@ -387,7 +374,8 @@ impl Service {
                      more",
                     hold.as_secs()
                 );
-                let order = Order { head: &head, middle: &middle, pass: Pass::These(&over), then: &then, stop: &stop };
+                let order =
+                    Order { head: &head, middle: &middle, patience: Patience::Until(hold), then: &then, stop: &stop };
                 (rebuild::rebuild(&settings, &order), seen)
             };
             // A fault of ours must not be the end of all rebuilds.
@@ -401,7 +389,7 @@ impl Service {
     }
 
     fn state(&self) -> State {
-        match (self.schedule.is_running(), &self.telling, self.holds.is_empty()) {
+        match (self.schedule.is_running(), &self.telling, self.let_go.is_none()) {
             (true, ..) => State::Rebuilding,
             (_, Some(_), _) => State::Following,
             (_, _, true) => State::Idle,
@@ -415,7 +403,9 @@ impl Service {
             self.schedule.seen(&change, self.started);
         }
         if let Ok(done) = &result {
-            self.hold(now, &done.held);
+            let waits = done.held.iter().map(|held| held.let_go_in(self.settings.hold));
+            // A second more: they are counted whole.
+            self.let_go = waits.min().map(|wait| now + wait + Duration::from_secs(1));
         }
         if let Ok(done) = &result {
             self.expiry = done.next_expiry;
@@ -433,8 +423,7 @@ impl Service {
     /// When the next change comes by itself.
     fn wake(&self) -> Option<(Instant, Cause)> {
         // What was over when the last rebuild began, that one let go, or a retry will.
-        let lifted =
-            self.holds.values().map(|hold| hold.since + self.settings.hold).filter(|at| *at > self.started).min();
+        let lifted = self.let_go.filter(|at| *at > self.started);
         let expiry = self.expiry.and_then(instant_of);
         let wake = [expiry.map(|at| (at, Cause::Expiry)), lifted.map(|at| (at, Cause::Hold))];
         wake.into_iter().flatten().min()
@@ -480,19 +469,6 @@ impl Service {
                     wait.as_secs_f64()
                 ),
             );
-        }
-    }
-
-    /// Remembers since when each domain is held; one that loses more begins again.
-    fn hold(&mut self, now: Instant, held: &[Held]) {
-        let before = std::mem::take(&mut self.holds);
-        for held in held {
-            let since = before
-                .get(&held.domain)
-                .filter(|hold| hold.recipients >= held.recipients.lost && hold.logins >= held.logins.lost)
-                .map_or(now, |hold| hold.since);
-            let (recipients, logins) = (held.recipients.lost, held.logins.lost);
-            self.holds.insert(held.domain.clone(), Hold { since, recipients, logins });
         }
     }
 

@@ -177,14 +177,14 @@ pub fn read(settings: &Settings) -> Result<Option<Vec<u8>>, Error> {
     let root = &settings.layout.root;
     let path = root.path(&file(settings));
     let image = root.read(&file(settings)).map_err(|cause| Error::io("read", &path, cause))?;
-    if image.as_ref().is_some_and(|image| describe(image, true).is_none()) {
+    if image.as_ref().is_some_and(|image| describe(image, true, true).is_none()) {
         return Err(Error::malformed(&path, None, "not what the service writes; it is made anew at its next rebuild"));
     }
     Ok(image)
 }
 
 /// The status file in words, of a service that is `alive` or not; `None` when it is no status file.
-pub fn describe(file: &[u8], alive: bool) -> Option<String> {
+pub fn describe(file: &[u8], alive: bool, anything_held: bool) -> Option<String> {
     let status: Value = serde_json::from_slice(file).ok()?;
     let state = status["state"].as_str()?;
     let ago = |value: &Value| Some(now().saturating_sub(value.get("at")?.as_u64()?));
@@ -223,7 +223,7 @@ pub fn describe(file: &[u8], alive: bool) -> Option<String> {
     if let Some(ago) = ago(error) {
         text += &format!("after rebuild {}, {ago} s ago: {}\n", error["number"], error["error"].as_str()?);
     }
-    if let Some(held) = status["held_in_words"].as_str() {
+    if let Some(held) = status["held_in_words"].as_str().filter(|_| anything_held) {
         text +=
             &format!("held: {held}; they keep their published entries; rebuild --force publishes them as they are\n");
     }

@@ -145,7 +145,7 @@ fn each_fault_is_told_of_in_a_line() {
         (
             "names",
             &|host| mailboxes(host, &[record("Joe", SOUND[0]), record("joe", SOUND[0])]),
-            &["warning: ", "1 mailbox that vpopmail never finds, because of a letter in the name: Joe"],
+            &["warning: ", "1 mailbox that vpopmail never finds, because of a byte in the name: Joe"],
         ),
         (
             "case",

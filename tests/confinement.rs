@@ -78,3 +78,76 @@ fn what_reads_the_homes_can_open_nothing_else_and_write_nothing() {
     // Whoever ordered the rebuild is free to publish it.
     assert!(File::options().write(true).open(&spy.inside).is_ok() && File::open(&spy.outside).is_ok());
 }
+
+#[test]
+fn nobodys_link_opens_what_its_maker_may_not_read() {
+    if !support::is_root() {
+        return skip("links of vpopmail's", "only root can make a file another's");
+    }
+    let host = MailHost::sample();
+    let domains = "/home/vpopmail/domains";
+    host.write("/etc/shadow", "root:$6$a$SecretOfRoot:1::::::\n").mode("/etc/shadow", 0o600);
+    host.rebuild();
+    let before = host.logins();
+    // As vpopmail: another domain becomes a link to a folder beside root's file, so that this one is open too.
+    std::fs::remove_dir_all(host.path(&format!("{domains}/example.net"))).unwrap();
+    host.folder("/etc/ssl").link(&format!("{domains}/example.net"), "/etc/ssl").own(
+        &format!("{domains}/example.net"),
+        89,
+        89,
+    );
+    host.own(COM, 89, 89).remove(&format!("{COM}/vpasswd"));
+    host.link(&format!("{COM}/vpasswd"), "/etc/shadow").own(&format!("{COM}/vpasswd"), 89, 89);
+    let answer = host.rebuild();
+    assert!(before == host.logins(), "kept: {:?}", host.logins().keys());
+    assert!(answer.stderr.contains("vpasswd: a link that leads elsewhere: "), "{}", answer.stderr);
+    assert!(!answer.stderr.contains("SecretOfRoot"), "{}", answer.stderr);
+    // A folder that root leads elsewhere is read there.
+    host.remove(&format!("{domains}/example.net")).folder("/srv/mail");
+    host.write("/srv/mail/.qmail-moved", "&x@y.test\n");
+    host.mailboxes("/srv/mail", &["dora:$1$a$b:1:0:N:/d:Q"]);
+    host.write("/srv/mail/.qmail-default", "| /home/vpopmail/bin/vdelivermail '' bounce-no-mailbox\n");
+    host.link(&format!("{domains}/example.net"), "/srv/mail");
+    let answer = host.rebuild();
+    assert!(!answer.stderr.contains("example.net"), "{}", answer.stderr);
+    assert_eq!(host.answers(&["moved@example.net", "gone@example.net"]), ["accept", "refuse"]);
+}
+
+#[test]
+fn what_vpopmail_does_to_its_own_files_neither_stops_a_rebuild_nor_is_told() {
+    let host = MailHost::sample();
+    let default = "/home/vpopmail/etc/defaultdomain";
+    host.rebuild();
+    let before = host.logins();
+    assert!(before.contains_key("ann"), "the sample has bare logins");
+    host.write("/etc/secret", "root:$6$a$SecretOfRoot:1::::::\n");
+    host.remove(default).link(default, "/etc/secret");
+    let answer = host.rebuild();
+    assert!(!answer.stderr.to_lowercase().contains("secretofroot"), "{}", answer.stderr);
+    host.remove(default).write(default, "example.com\n");
+    host.rebuild();
+    assert!(before == host.logins());
+    host.remove(default);
+    nix::unistd::mkfifo(&host.path(default), nix::sys::stat::Mode::S_IRWXU).unwrap();
+    let answer = host.rebuild();
+    assert!(
+        answer.stderr.contains("bare names log in for example.com, of which they are published"),
+        "{}",
+        answer.stderr
+    );
+    assert!(before == host.logins());
+    // Its folder is away, as when a file system is not mounted.
+    std::fs::rename(host.path("/home/vpopmail"), host.path("/away")).unwrap();
+    let answer = host.rebuild();
+    assert!(answer.stderr.contains("bare names log in for example.com"), "{}", answer.stderr);
+    assert!(before == host.logins());
+    std::fs::rename(host.path("/away"), host.path("/home/vpopmail")).unwrap();
+    host.remove(default);
+    host.rebuild();
+    assert!(!host.logins().contains_key("ann"), "without the file nobody logs in by a bare name");
+    let limits = "/home/vpopmail/etc/vlimits.default";
+    let before = host.logins();
+    nix::unistd::mkfifo(&host.path(limits), nix::sys::stat::Mode::S_IRWXU).unwrap();
+    let answer = host.rebuild();
+    assert!(answer.stderr.contains("vlimits.default: no regular file") && before == host.logins(), "{}", answer.stderr);
+}

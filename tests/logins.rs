@@ -74,7 +74,7 @@ fn the_default_domain_logs_in_by_bare_names() {
     host.write("/home/vpopmail/etc/defaultdomain", "example.org\n");
     let answer = host.rebuild();
     assert!(
-        answer.stderr.contains("defaultdomain: line 1: \"example.org\" is no domain of users/assign"),
+        answer.stderr.contains("defaultdomain: line 1: no domain of users/assign; nobody logs in by a bare name"),
         "{}",
         answer.stderr
     );

@@ -232,12 +232,22 @@ impl Control {
         relayed
     }
 
-    /// The suffixes, which begin with a dot, that rcpthosts lets through, with their lines.
-    pub fn suffixes(&self) -> Vec<(&[u8], Option<usize>)> {
-        let names = self.rcpthosts.iter().flatten().filter(|(name, _)| name.first() == Some(&b'.'));
-        let mut suffixes: Vec<_> = names.map(|(name, line)| (&name[..], *line)).collect();
+    /// The suffixes, which begin with a dot, that rcpthosts and morercpthosts let through, with file and line.
+    pub fn suffixes(&self) -> Vec<(&[u8], &'static str, Option<usize>)> {
+        let rcpthosts = self.rcpthosts.iter().flatten().map(|name| (name, "rcpthosts"));
+        let names = rcpthosts.chain(self.morercpthosts.iter().map(|name| (name, "morercpthosts")));
+        let names = names.filter(|((name, _), _)| name.first() == Some(&b'.'));
+        let mut suffixes: Vec<_> = names.map(|((name, line), file)| (&name[..], file, *line)).collect();
         suffixes.sort_unstable();
         suffixes
+    }
+
+    /// Whether a control file names the domain (lower case) itself, not only a suffix of it.
+    pub fn is_named(&self, domain: &[u8]) -> bool {
+        self.locals.contains_key(domain)
+            || self.virtual_domains.contains_key(domain)
+            || self.morercpthosts.contains_key(domain)
+            || self.rcpthosts.as_ref().is_some_and(|names| names.contains_key(domain))
     }
 
     /// Whether the domain (lower case) is relayed: rcpthosts or morercpthosts names it, and it is another host's.

@@ -256,7 +256,7 @@ pub struct Unread {
     pub path: Vec<u8>,
     /// Why.
     pub cause: String,
-    /// Whether it is more than we read, which somebody should know about at once.
+    /// Whether it is more than we read, or broken: somebody should know about that at once.
     pub bound: bool,
 }
 
@@ -343,6 +343,18 @@ impl DotQmails {
     /// The names of its entries, without their `.qmail`, that begin with a `-`.
     pub fn extensions(&self) -> impl Iterator<Item = &[u8]> {
         self.entries.keys().map(Vec::as_slice).filter(|name| name.first() == Some(&b'-'))
+    }
+
+    /// The names, without their `.qmail`, of folders that were not read.
+    pub fn closed_folders(&self) -> impl Iterator<Item = &[u8]> {
+        fn is_closed(entry: &Entry) -> bool {
+            match entry {
+                Entry::Directory { entries, .. } => entries.is_none(),
+                Entry::Link { target, .. } => target.as_deref().is_some_and(is_closed),
+                _ => false,
+            }
+        }
+        self.entries.iter().filter(|(_, entry)| is_closed(entry)).map(|(name, _)| name.as_slice())
     }
 
     /// Whether `.qmail-default` is a file that never calls vdelivermail: then the home is no vpopmail domain.
@@ -440,11 +452,11 @@ impl Reader<'_> {
         match kind {
             Kind::Regular => match directory.open_file(name) {
                 Ok(file) => Some(self.read_file(file, path)),
-                Err(cause) => self.read_perm_only(directory, name, &cause),
+                Err(cause) => self.read_perm_only(directory, name, path, &cause),
             },
             Kind::Directory => match directory.open_directory(name) {
                 Ok(inner) => Some(self.read_directory(&inner, path, depth, above)),
-                Err(cause) => self.read_perm_only(directory, name, &cause),
+                Err(cause) => self.read_perm_only(directory, name, path, &cause),
             },
             Kind::Link => Some(self.read_link(path, depth, above)),
             Kind::Other => Some(Entry::Unknown),
@@ -452,8 +464,13 @@ impl Reader<'_> {
     }
 
     /// An entry that could not be opened: what stat(2) still says about it.
-    fn read_perm_only(&self, directory: &Directory, name: &[u8], cause: &io::Error) -> Option<Entry> {
-        match directory.stat(name) {
+    fn read_perm_only(&mut self, directory: &Directory, name: &[u8], path: &[u8], cause: &io::Error) -> Option<Entry> {
+        let stat = directory.stat(name);
+        if stat.is_ok() {
+            // What root may not read is broken; what others may not read is only not theirs.
+            self.leave(path, show_cause(cause), cause.kind() != io::ErrorKind::PermissionDenied);
+        }
+        match stat {
             Ok((Kind::Regular, perm, _)) => Some(Entry::File { perm, content: None }),
             Ok((Kind::Directory, perm, _)) => Some(Entry::Directory { perm, entries: None }),
             Ok((Kind::Other, perm, _)) => Some(Entry::Other(perm)),
@@ -482,7 +499,7 @@ impl Reader<'_> {
             }
             Ok(content) => Some(content),
             Err(cause) => {
-                self.leave(path, show_cause(&cause), false);
+                self.leave(path, show_cause(&cause), true);
                 None
             }
         };

@@ -154,10 +154,11 @@ impl Host {
         self.control.prefix(domain) == Some([domain, b"-"].concat())
     }
 
-    /// Whether qmail still has somebody for the domain: it is local, or virtual and not a vpopmail domain whose line has
-    /// left users/assign.
+    /// Whether qmail still has somebody for the domain: it is local, or virtual by its name (or by a suffix, while
+    /// rcpthosts names it) and not a vpopmail domain whose line has left users/assign.
     pub fn is_assigned(&self, domain: &[u8]) -> bool {
         self.control.prefix(domain).is_some()
+            && self.control.is_named(domain)
             && (!self.is_vpopmail_like(domain) || self.assignments.vpopmail_domain(domain).is_some())
     }
 
