@@ -147,14 +147,16 @@ impl Held {
 
 impl std::fmt::Display for Held {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let losses = [("recipients", self.recipients), ("logins", self.logins)];
-        let losses: Vec<String> = losses
-            .into_iter()
-            .filter(|(_, loss)| loss.lost > 0)
-            .map(|(what, loss)| format!("{} of {} {what}", loss.lost, loss.published))
-            .collect();
-        write!(f, "{} {}", self.name(), losses.join(" and "))
+        write!(f, "{} {}", self.name(), losses(self.recipients, self.logins))
     }
+}
+
+/// What is lost, in words.
+fn losses(recipients: Loss, logins: Loss) -> String {
+    let losses = [("recipients", recipients), ("logins", logins)].into_iter().filter(|(_, loss)| loss.lost > 0);
+    let losses: Vec<String> =
+        losses.map(|(what, loss)| format!("{} of {} {what}", loss.lost, loss.published)).collect();
+    losses.join(" and ")
 }
 
 /// What a rebuild would take away, and by what that is judged.
@@ -320,16 +322,11 @@ impl<'a> Scales<'a> {
             0 => String::new(),
             more => format!(", and {more} more"),
         };
-        let (recipients, logins) = (self.recipients.together(), self.logins.together());
         Some(Note::alert(format!(
-            "held, because they would lose much at once: {}{more}; {} of {} recipients and {} of {} logins \
-             of the host would go, more than --max-loss {} allows; the held keep their published entries and get their new \
-             ones; {then}",
+            "held, because they would lose much at once: {}{more}; {} of the host would go, more than --max-loss {} allows; \
+             the held keep their published entries and get their new ones; {then}",
             named.join(", "),
-            recipients.lost,
-            recipients.published,
-            logins.lost,
-            logins.published,
+            losses(self.recipients.together(), self.logins.together()),
             self.settings.max_loss
         )))
     }
