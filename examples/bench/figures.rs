@@ -42,7 +42,7 @@ pub fn time_by_size(path: &Path, sizes: &[(usize, Runs)]) -> Result<(), Box<dyn 
     let area = SVGBackend::new(path, (760, 460)).into_drawing_area();
     area.fill(&WHITE)?;
     let mut chart = ChartBuilder::on(&area)
-        .caption("Time to rebuild both tables", (FONT, 18))
+        .caption("Time to rebuild both tables", (FONT, 22))
         .margin(12)
         .x_label_area_size(42)
         .y_label_area_size(64)
@@ -54,7 +54,7 @@ pub fn time_by_size(path: &Path, sizes: &[(usize, Runs)]) -> Result<(), Box<dyn 
         .y_desc("milliseconds, median")
         .x_label_formatter(&|value| plain(*value))
         .y_label_formatter(&|value| plain(*value))
-        .label_style((FONT, 13))
+        .label_style((FONT, 16))
         .draw()?;
     for (name, colour) in WHO {
         let points = points(name);
@@ -72,7 +72,7 @@ pub fn time_by_size(path: &Path, sizes: &[(usize, Runs)]) -> Result<(), Box<dyn 
         .position(SeriesLabelPosition::UpperLeft)
         .background_style(WHITE)
         .border_style(RGBColor(200, 200, 200))
-        .label_font((FONT, 13))
+        .label_font((FONT, 16))
         .draw()?;
     area.present()?;
     Ok(())
@@ -86,7 +86,7 @@ pub fn where_it_goes(path: &Path, domains: usize, shares: &[Share]) -> Result<()
     area.fill(&WHITE)?;
     let (plot, keys) = area.split_vertically(130 + 60 * i32::try_from(shares.len())?);
     let mut chart = ChartBuilder::on(&plot)
-        .caption(format!("Where the time goes: {} mailboxes", domains * MAILBOXES), (FONT, 18))
+        .caption(format!("Where the time goes: {} mailboxes", plain((domains * MAILBOXES) as f64)), (FONT, 22))
         .margin(12)
         .x_label_area_size(42)
         .y_label_area_size(190)
@@ -98,7 +98,7 @@ pub fn where_it_goes(path: &Path, domains: usize, shares: &[Share]) -> Result<()
         .light_line_style(WHITE)
         .x_desc("milliseconds; what threads do at the same time adds up; the black line is the clock")
         .x_label_formatter(&|value| plain(*value))
-        .label_style((FONT, 13))
+        .label_style((FONT, 16))
         .draw()?;
     for (number, share) in shares.iter().enumerate() {
         let bottom = (shares.len() - 1 - number) as f64 + 0.2;
@@ -111,13 +111,13 @@ pub fn where_it_goes(path: &Path, domains: usize, shares: &[Share]) -> Result<()
         let clock = [(share.wall, bottom - 0.1), (share.wall, bottom + 0.7)];
         chart.draw_series([PathElement::new(clock, BLACK.stroke_width(2))])?;
         let (_, y) = chart.backend_coord(&(0.0, bottom + 0.3));
-        area.draw(&Text::new(label(share.name), (14, y - 7), (FONT, 13)))?;
+        area.draw(&Text::new(label(share.name), (14, y - 7), (FONT, 16)))?;
     }
     let used = (0..PARTS.len()).filter(|part| shares.iter().any(|share| share.parts[*part] > 0.0));
     for (place, part) in used.enumerate() {
-        let (x, y) = (20 + 360 * i32::try_from(place % 2)?, 4 + 24 * i32::try_from(place / 2)?);
+        let (x, y) = (20 + 360 * i32::try_from(place % 2)?, 4 + 26 * i32::try_from(place / 2)?);
         keys.draw(&Rectangle::new([(x, y), (x + 14, y + 14)], COLOURS[part].filled()))?;
-        keys.draw(&Text::new(PARTS[part], (x + 22, y + 1), (FONT, 13)))?;
+        keys.draw(&Text::new(PARTS[part], (x + 22, y + 1), (FONT, 16)))?;
     }
     area.present()?;
     Ok(())

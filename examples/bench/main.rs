@@ -187,6 +187,7 @@ fn turns(contenders: &Contenders, round: u32, seen: &mut Seen) -> Result<(), Box
 fn all(host: &MailHost, contenders: &Contenders, program: &Path, runs: u32) -> Result<Seen, Box<dyn Error>> {
     let mut seen = Seen::default();
     let mut service = Service::start(host, program, 86_400)?;
+    service.rest()?;
     for table in contend::TABLES {
         if fs::read(service.table(table))? != fs::read(contenders.ours(table))? {
             return Err(format!("{table}: the service's is not the rebuild's").into());

@@ -38,7 +38,7 @@ pub struct Idle {
 }
 
 impl<'a> Service<'a> {
-    /// Starts it, and waits until it rests.
+    /// Starts it, and waits for its first rebuild.
     pub fn start(host: &'a MailHost, program: &'a Path, sweep: u32) -> io::Result<Service<'a>> {
         let control = host.path("var/qmail/control");
         let seen = Inotify::init(InitFlags::IN_NONBLOCK | InitFlags::IN_CLOEXEC)?;
@@ -52,7 +52,6 @@ impl<'a> Service<'a> {
         });
         let mut service = Service { host, program, child, log, seen, last: Duration::ZERO };
         service.wait_for("rebuild 1 done")?;
-        service.rest()?;
         Ok(service)
     }
 

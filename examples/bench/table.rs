@@ -131,7 +131,10 @@ pub fn shares(shares: &[Share]) -> String {
     let used = |part: &usize| shares.iter().any(|share| share.parts[*part] > 0.0);
     let parts: Vec<usize> = (0..PARTS.len()).filter(used).collect();
     let head: String = parts.iter().map(|part| format!(" {} |", PARTS[*part])).collect();
-    let mut text = format!("| ms |{head} start to end |\n|---|{}--:|\n", "--:|".repeat(parts.len()));
+    let mut text = format!(
+        "Where the time goes, threads added up, the kernel's divided as strace counts its calls:\n\n| ms |{head} start to end |\n|---|{}--:|\n",
+        "--:|".repeat(parts.len())
+    );
     for share in shares {
         let cells: String = parts.iter().map(|part| format!(" {:.1} |", share.parts[*part])).collect();
         let _ = writeln!(text, "| {} |{cells} {:.1} |", share.name, share.wall);

@@ -1,4 +1,5 @@
-//! Where the time goes: processor time by rusage, the kernel's part by what it was asked for, and the waits for the disk.
+//! Where the time goes: processor time by rusage, the kernel's divided as strace counts its calls, and the waits for the
+//! disk.
 
 use std::ffi::OsString;
 use std::fs;
@@ -15,7 +16,7 @@ pub const PARTS: [&str; 7] = [
     "kernel: finding, opening, closing",
     "kernel: reading",
     "kernel: writing",
-    "kernel: memory, threads, the rest",
+    "kernel: memory and the rest",
     "kernel, not told apart",
     "waiting for the disk (fsync)",
 ];
@@ -41,7 +42,11 @@ pub fn shares(contenders: &Contenders, runs: &Runs) -> io::Result<Vec<Share>> {
             let calls = trace(contenders, contender, &["-f", "-c"])?;
             let counted: Vec<(usize, f64)> = calls.lines().filter_map(counted).collect();
             let all: f64 = counted.iter().map(|(_, seconds)| seconds).sum();
-            counted.iter().for_each(|(part, seconds)| parts[*part] += kernel * seconds / all.max(f64::MIN_POSITIVE));
+            // Too little to be counted.
+            parts[5] = if all > 0.0 { 0.0 } else { kernel };
+            for (part, seconds) in counted.iter().filter(|_| all > 0.0) {
+                parts[*part] += kernel * seconds / all;
+            }
             let waits = trace(contenders, contender, &["-f", "--seccomp-bpf", "-T", "-e", "trace=fsync,fdatasync"])?;
             parts[6] = waits.lines().filter_map(waited).fold(0.0, |all, one| all + one);
         } else {
@@ -72,6 +77,10 @@ fn counted(line: &str) -> Option<(usize, f64)> {
     words.first()?.parse::<f64>().ok()?;
     let part = match name {
         "total" => return None,
+        // Waiting is no work, though strace counts it.
+        "futex" | "sched_yield" | "wait4" | "waitid" | "poll" | "ppoll" | "nanosleep" | "clock_nanosleep" => {
+            return None;
+        }
         "open" | "openat" | "openat2" | "close" | "stat" | "fstat" | "lstat" | "newfstatat" | "statx" | "access"
         | "faccessat" | "faccessat2" | "getdents64" | "readlink" | "readlinkat" | "fcntl" | "ioctl" | "chdir" => 1,
         "read" | "pread64" | "readv" | "preadv" | "lseek" => 2,
