@@ -1,9 +1,16 @@
 //! The benchmark runs to its end on a small host, and finds that all contenders make the same tables.
 
+mod support;
+
 use std::process::Command;
+
+use support::{NOT_DUMPABLE, is_root, skip};
 
 #[test]
 fn the_benchmark_runs_and_all_contenders_make_the_same_tables() {
+    if !is_root() {
+        return skip("the benchmark", NOT_DUMPABLE);
+    }
     let folder = tempfile::Builder::new().prefix("qmail-updater-test.").tempdir().unwrap();
     let output = Command::new(env!("CARGO"))
         .args(["run", "--quiet", "--example", "bench", "--", "S", "--runs", "1"])

@@ -20,7 +20,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use support::service::Service;
-use support::{Answer, MailHost, has, is_root, output_of, script, skip};
+use support::{Answer, MailHost, NOT_DUMPABLE, has, is_root, output_of, script, skip};
 
 const FILES: [&str; 2] = ["validrcptto.cdb", "auth.cdb"];
 const COM: &str = "/home/vpopmail/domains/example.com";
@@ -414,6 +414,9 @@ fn a_new_file_is_its_owners_before_its_first_byte_and_on_the_disk_before_it_is_p
     if !strace_works() {
         return skip("what reaches the disk when", "strace is not installed, or may not trace");
     }
+    if !is_root() {
+        return skip("what reaches the disk when", NOT_DUMPABLE);
+    }
     let scene = Scene::new();
     let folder = fs::canonicalize(scene.host.path("/var/qmail/control")).unwrap().display().to_string();
     let calls = "trace=openat,?write,?pwrite64,?writev,fsync,?fdatasync,?rename,?renameat,?renameat2,fchown,fchmod";
@@ -446,6 +449,9 @@ fn a_new_file_is_its_owners_before_its_first_byte_and_on_the_disk_before_it_is_p
 fn a_fault_in_one_domains_folder_leaves_the_others_up_to_date() {
     if !strace_works() {
         return skip("faults in one folder", "strace is not installed, or may not trace");
+    }
+    if !is_root() {
+        return skip("faults in one folder", NOT_DUMPABLE);
     }
     let scene = Scene::new();
     let folder = fs::canonicalize(scene.host.path(COM)).unwrap();

@@ -17,6 +17,9 @@ pub fn is_root() -> bool {
     nix::unistd::geteuid().is_root()
 }
 
+/// Why an ordinary user cannot see which files a running rebuild has open.
+pub const NOT_DUMPABLE: &str = "only root may look into a process that holds hashes";
+
 /// Says why a test is left out.
 pub fn skip(test: &str, why: &str) {
     let _ = writeln!(std::io::stderr(), "skipped: {test}: {why}");
