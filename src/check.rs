@@ -86,16 +86,7 @@ fn pipes(settings: &Settings) -> Vec<Note> {
     let root = &settings.layout.root;
     let mut findings = Vec::new();
     for path in &settings.fifos {
-        let shown = show_path(path).to_string();
-        if lock::is_fifo_read(root, &settings.state, path) {
-            findings.extend(fifo::look(path));
-        } else {
-            let text = format!("{shown}: no service reads it; the tables are rebuilt only by hand (qmail-updater run)");
-            findings.push(Note::warning(text));
-            if path.symlink_metadata().is_ok() {
-                findings.extend(fifo::look(path));
-            }
-        }
+        findings.extend(fifo::look(path, lock::is_fifo_read(root, &settings.state, path)));
     }
     let inside = |path: &std::path::Path| {
         path.strip_prefix(root.top()).is_ok_and(|inside| inside.starts_with("tmp") || inside.starts_with("var/tmp"))
@@ -261,7 +252,7 @@ fn of_mailboxes(shown: &str, vpasswd: &Vpasswd, findings: &mut Vec<Note>) {
     }
     let mut say = |names: &[&[u8]], level: Level, what: &str| {
         if !names.is_empty() {
-            let many = count(names.len(), "mailbox").replace("mailboxs", "mailboxes");
+            let many = count(names.len(), "mailbox");
             findings.push(Note { level, text: format!("{shown}/vpasswd: {many} {what}: {}", some(names)) });
         }
     };

@@ -242,9 +242,7 @@ impl<'a> Scales<'a> {
         let default = published_default(published);
         for record in published.records() {
             if let Some(domain) = self.domain_of_login(published, default.as_deref(), record) {
-                // One that has expired is gone on purpose, and so is an account's that is still there.
-                let stays = domain == SYSTEM_ACCOUNTS && self.host.accounts.accepted.contains_key(record.key);
-                let lost = !(stays || is_new(record.key) || self.kept(record, domain).is_empty());
+                let lost = !is_new(record.key) && !self.kept(record).is_empty();
                 self.logins.count(domain, record.key, lost);
             }
         }
@@ -265,10 +263,12 @@ impl<'a> Scales<'a> {
         Some(SYSTEM_ACCOUNTS).filter(|_| self.settings.auth_system_users && mailbox != Some(record.data))
     }
 
-    /// The published login as it would be published now.
-    fn kept(&self, record: cdb::Record<'_>, domain: &[u8]) -> Vec<Login> {
+    /// The published login as it would be published now; none when it is gone on purpose: it has expired, or its account
+    /// is still there and has no login any more.
+    fn kept(&self, record: cdb::Record<'_>) -> Vec<Login> {
         match split_address(record.key) {
-            Some((name, _)) => self.policy.kept(name, domain, record.data),
+            Some((name, domain)) => self.policy.kept(name, domain, record.data),
+            None if self.host.accounts.accepted.contains_key(record.key) => Vec::new(),
             None => self.policy.kept_system_user(record.key, record.data).into_iter().collect(),
         }
     }
@@ -376,10 +376,8 @@ impl<'a> Scales<'a> {
         let mut kept = BTreeSet::new();
         for record in published.records() {
             let domain = self.domain_of_login(published, default.as_deref(), record);
-            // An account that is still there has lost its login on purpose.
-            let gone = domain != Some(SYSTEM_ACCOUNTS) || !self.host.accounts.accepted.contains_key(record.key);
-            let domain = domain.filter(|domain| held.contains(domain) && gone);
-            for login in domain.map_or_else(Vec::new, |domain| self.kept(record, domain)) {
+            let is_held = domain.is_some_and(|domain| held.contains(domain));
+            for login in if is_held { self.kept(record) } else { Vec::new() } {
                 if new.find(&login.key).is_none() && kept.insert(login.key.clone()) {
                     add(login)?;
                 }

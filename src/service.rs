@@ -406,8 +406,6 @@ impl Service {
             let waits = done.held.iter().map(|held| held.let_go_in(self.settings.hold));
             // A second more: they are counted whole.
             self.let_go = waits.min().map(|wait| now + wait + Duration::from_secs(1));
-        }
-        if let Ok(done) = &result {
             self.expiry = done.next_expiry;
             self.owed.extend(done.changed());
         }

@@ -18,7 +18,7 @@ use nix::unistd::{geteuid, mkfifo};
 use tempfile::Builder;
 
 use super::notice::{MAX_LINE, Notice};
-use crate::error::{Error, show_path};
+use crate::error::{Error, show_cause, show_path};
 use crate::report::Note;
 
 /// Everybody may write, only we read.
@@ -347,18 +347,27 @@ fn remove_litter(path: &Path) {
     }
 }
 
-/// What keeps others from triggering through a pipe that a service reads.
-pub fn look(path: &Path) -> Vec<Note> {
+/// What keeps others from triggering through a pipe that a service reads, or none.
+pub fn look(path: &Path, is_read: bool) -> Vec<Note> {
     let shown = show_path(path).to_string();
+    let mut notes = Vec::new();
+    if !is_read {
+        let text = format!("{shown}: no service reads it; the tables are rebuilt only by hand (qmail-updater run)");
+        notes.push(Note::warning(text));
+    }
     let meta = match fs::symlink_metadata(path) {
         Ok(meta) if meta.file_type().is_fifo() => meta,
-        Ok(_) => return vec![Note::alert(format!("{shown}: something else stands there; the service replaces it"))],
+        Ok(_) => {
+            notes.push(Note::alert(format!("{shown}: something else stands there; the service replaces it")));
+            return notes;
+        }
+        Err(_) if !is_read => return notes,
         Err(cause) => {
-            let cause = crate::error::show_cause(&cause);
-            return vec![Note::alert(format!("{shown}: {cause}; nobody can trigger; the service makes it again"))];
+            let cause = show_cause(&cause);
+            notes.push(Note::alert(format!("{shown}: {cause}; nobody can trigger; the service makes it again")));
+            return notes;
         }
     };
-    let mut notes = Vec::new();
     if meta.mode() & 0o7777 != MODE {
         let mode = meta.mode() & 0o7777;
         notes.push(Note::warning(format!("{shown}: mode {mode:04o}; it should be {MODE:04o}, the service mends it")));
