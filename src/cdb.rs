@@ -1,14 +1,14 @@
 //! The file format of D. J. Bernstein's cdb, both ways (SPEC section 2).
 //!
 //! Reading is our own: it works on bytes that somebody else may have damaged on purpose, and must neither panic nor
-//! take more memory or time than goes with the file's size (the reader of cdb2 allocates what a record claims before it
-//! looks whether the file is that long, maps a file that may shrink meanwhile, and loses an empty last record). Writing
-//! is cdb2's.
+//! take more memory or time than goes with the file's size. Writing is our own too: records come in chunks whose hashes
+//! others have made already, and only their places stay in memory.
 
 use std::fmt;
 use std::fs::File;
-use std::hash::{BuildHasher, RandomState};
 use std::io;
+use std::ops::Range;
+use std::os::unix::fs::FileExt;
 
 /// The pointers to the 256 tables: what every cdb begins with.
 pub const HEADER: usize = 2048;
@@ -118,45 +118,51 @@ impl<'a> Reader<'a> {
     /// # Errors
     /// The first damage.
     pub fn check(&self) -> Result<(), Corrupt> {
+        self.check_slots().map(drop)
+    }
+
+    /// Checks; the slots of all records, as [`slot`] has them, in the order in which the records were written.
+    fn check_slots(&self) -> Result<Vec<u64>, Corrupt> {
         let end = check_tables(self.image, self.image.len())?;
         let mut slots = self.slots()?;
         slots.sort_unstable();
-        let mut slots = slots.into_iter();
+        let mut found = slots.iter();
         let mut position = HEADER;
         while position < end {
             let (record, next) = self.record_at(position, end)?;
-            if slots.next() != Some((position as u32, hash(record.key))) {
+            if found.next() != Some(&slot(position, hash(record.key))) {
                 return Err(Corrupt::Lost);
             }
             position = next;
         }
-        if slots.next().is_some() { Err(Corrupt::Lost) } else { Ok(()) }
+        if found.next().is_some() { Err(Corrupt::Lost) } else { Ok(slots) }
     }
 
-    /// The slots in use, of tables that were checked: where the record of each is, and its hash.
+    /// The slots in use, of tables that were checked, as [`slot`] has them.
     ///
     /// # Errors
     /// A slot that no search for its hash comes to.
-    fn slots(&self) -> Result<Vec<(u32, u32)>, Corrupt> {
+    fn slots(&self) -> Result<Vec<u64>, Corrupt> {
         let mut found = Vec::new();
         for table in 0..256 {
             let (position, slots) = pair(self.image, table * 8).ok_or(Corrupt::Tables)?;
-            let slot = |number: usize| pair(self.image, position + number * 8).ok_or(Corrupt::Tables);
+            let at = |number: usize| pair(self.image, position + number * 8).ok_or(Corrupt::Tables);
             // A search ends at an empty slot: how many in a row are in use, up to the one looked at.
-            let empty = (0..slots).find(|number| slot(*number).is_ok_and(|(_, record)| record == 0));
+            let empty = (0..slots).find(|number| at(*number).is_ok_and(|(_, record)| record == 0));
             let (mut row, begin) = empty.map_or((slots, 0), |number| (0, number));
             for number in (begin..slots).chain(0..begin) {
-                let (hash, record) = slot(number)?;
+                let (hash, record) = at(number)?;
                 if record == 0 {
                     row = 0;
                     continue;
                 }
                 row += 1;
-                let steps = (number + slots - (hash >> 8) % slots) % slots;
+                let first = (hash >> 8) % slots;
+                let steps = if number < first { number + slots - first } else { number - first };
                 if hash & 0xff != table || steps >= row {
                     return Err(Corrupt::Lost);
                 }
-                found.push((record as u32, hash as u32));
+                found.push(slot(record, hash as u32));
             }
         }
         Ok(found)
@@ -172,40 +178,45 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// A cdb that is whole and checked, with tables of our own: its own can be made so that each search takes as long as the
-/// file is large.
+/// A slot as a number that sorts by where the record is.
+fn slot(record: usize, hash: u32) -> u64 {
+    (record as u64) << 32 | u64::from(hash)
+}
+
+/// A cdb that is whole and checked, its records sorted by key: its own tables can be made so that each search takes as
+/// long as the file is large.
 #[derive(Clone)]
 pub struct Indexed {
     image: Vec<u8>,
-    /// Where the first record of each key is, or 0.
-    slots: Vec<u32>,
-    seed: RandomState,
+    /// What the key of each record begins with, and where the record is; of equal keys the first written comes first.
+    order: Vec<(u64, u32)>,
 }
 
 impl Indexed {
-    /// Checks the cdb and makes the tables.
+    /// Checks the cdb and sorts its records.
     ///
     /// # Errors
     /// The first damage.
     pub fn new(image: Vec<u8>) -> Result<Indexed, Corrupt> {
-        let cdb = Reader::new(&image)?;
-        cdb.check()?;
-        let slots = vec![0; cdb.records().count() * 2 + 1];
-        let mut indexed = Indexed { image, slots, seed: RandomState::new() };
-        let mut position = HEADER;
-        while let Some((record, next)) = indexed.record_at(position) {
-            let slot = indexed.slot(record.key);
-            if indexed.slots[slot] == 0 {
-                indexed.slots[slot] = position as u32;
-            }
-            position = next;
+        let slots = Reader::new(&image)?.check_slots()?;
+        let positions = slots.into_iter().map(|slot| (slot >> 32) as u32);
+        let mut order: Vec<(u64, u32)> =
+            positions.map(|position| (prefix(record(&image, position).key), position)).collect();
+        order.sort_unstable();
+        for alike in order.chunk_by_mut(|(a, _), (b, _)| a == b).filter(|alike| alike.len() > 1) {
+            alike.sort_unstable_by_key(|(_, position)| (record(&image, *position).key, *position));
         }
-        Ok(indexed)
+        Ok(Indexed { image, order })
     }
 
     /// The data of the first record with this key.
     pub fn find(&self, key: &[u8]) -> Option<&[u8]> {
-        self.record_at(self.slots[self.slot(key)] as usize).map(|(record, _)| record.data)
+        let wanted = prefix(key);
+        let is_less = |(prefix, position): &(u64, u32)| {
+            *prefix < wanted || *prefix == wanted && record(&self.image, *position).key < key
+        };
+        let (_, position) = self.order.get(self.order.partition_point(is_less))?;
+        Some(record(&self.image, *position)).filter(|record| record.key == key).map(|record| record.data)
     }
 
     /// All records in the order in which they were written.
@@ -213,23 +224,191 @@ impl Indexed {
         Reader { image: &self.image }.records()
     }
 
-    /// The slot of a key, or the empty one where it would be.
-    fn slot(&self, key: &[u8]) -> usize {
-        let first = self.seed.hash_one(key) as usize % self.slots.len();
-        let mut slots = (first..self.slots.len()).chain(0..first);
-        let is_its = |slot: &usize| match self.record_at(self.slots[*slot] as usize) {
-            Some((record, _)) => record.key == key,
-            None => true,
-        };
-        // Cannot fail because less than half of the slots are in use.
-        slots.find(is_its).unwrap_or(first)
+    /// All records in the order of their keys, those of equal keys in that in which they were written.
+    pub fn sorted(&self) -> impl ExactSizeIterator<Item = Record<'_>> {
+        self.order.iter().map(|(_, position)| record(&self.image, *position))
+    }
+}
+
+/// A record of a cdb that was checked.
+fn record(image: &[u8], position: u32) -> Record<'_> {
+    let found = Reader { image }.record_at(position as usize, image.len());
+    // Cannot fail because it was read before.
+    found.map_or(Record { key: b"", data: b"" }, |(record, _)| record)
+}
+
+/// The first eight bytes of a key as a number that sorts as they do.
+fn prefix(key: &[u8]) -> u64 {
+    let mut bytes = [0; 8];
+    let length = key.len().min(8);
+    bytes[..length].copy_from_slice(&key[..length]);
+    u64::from_be_bytes(bytes)
+}
+
+/// How much of a file is read at once, in bytes.
+pub const PIECE: usize = 1 << 18;
+
+/// Reads a cdb where it lies: its memory does not go with the size of the file.
+#[derive(Clone, Debug)]
+pub struct FileReader<'f> {
+    file: &'f File,
+    pointers: Vec<u8>,
+    length: usize,
+}
+
+impl<'f> FileReader<'f> {
+    /// Takes a cdb file, wherever its offset is; whatever is wrong inside is only "not found".
+    ///
+    /// # Errors
+    /// Those of read(2); [`Corrupt`] within, when it is too short or too long to be one.
+    pub fn new(file: &'f File) -> io::Result<FileReader<'f>> {
+        let length = u32::try_from(file.metadata()?.len()).map_err(|_| io::Error::other(Corrupt::TooLong))?;
+        let mut pointers = vec![0; HEADER];
+        let read = file.read_exact_at(&mut pointers, 0);
+        read.map_err(|cause| match cause.kind() {
+            io::ErrorKind::UnexpectedEof => io::Error::other(Corrupt::TooShort),
+            _ => cause,
+        })?;
+        Ok(FileReader { file, pointers, length: length as usize })
     }
 
-    /// The record at a position and where the next one begins; none at 0 and behind the last.
-    fn record_at(&self, position: usize) -> Option<(Record<'_>, usize)> {
-        let reader = Reader { image: &self.image };
-        let (end, _) = pair(&self.image, 0)?;
-        (HEADER..end).contains(&position).then(|| reader.record_at(position, end).ok()).flatten()
+    /// The data of the first record with this key, as [`Reader::find`] finds it: a record that is damaged, or cannot be
+    /// read, ends the search.
+    pub fn find(&self, key: &[u8]) -> Option<Vec<u8>> {
+        let hash = hash(key) as usize;
+        let (position, slots) = pair(&self.pointers, (hash & 0xff) * 8)?;
+        let first = (hash >> 8).checked_rem(slots)?;
+        for slot in (first..slots).chain(0..first) {
+            let (slot_hash, record) = self.pair(position.checked_add(slot.checked_mul(8)?)?)?;
+            if record == 0 {
+                return None;
+            }
+            if slot_hash == hash {
+                let (key_length, data_length) = self.pair(record)?;
+                let rest = self.bytes(record + 8, key_length.checked_add(data_length)?)?;
+                if &rest[..key_length] == key {
+                    return Some(rest[key_length..].to_vec());
+                }
+            }
+        }
+        None
+    }
+
+    /// All records in the order in which they were written.
+    ///
+    /// # Errors
+    /// Those of read(2).
+    pub fn records(&self) -> io::Result<Records<'f>> {
+        let buffer = vec![0; PIECE.min(self.length)];
+        let (end, damage) = match check_tables(&self.pointers, self.length) {
+            Ok(end) => (end, None),
+            Err(damage) => (HEADER, Some(damage)),
+        };
+        let mut records =
+            Records { file: self.file, buffer, unread: 0..0, position: HEADER, end, current: None, damage };
+        records.find_current()?;
+        Ok(records)
+    }
+
+    /// Two numbers at a position of the file.
+    fn pair(&self, position: usize) -> Option<(usize, usize)> {
+        pair(&self.bytes(position, 8)?, 0)
+    }
+
+    fn bytes(&self, position: usize, length: usize) -> Option<Vec<u8>> {
+        position.checked_add(length).filter(|end| *end <= self.length)?;
+        let mut bytes = vec![0; length];
+        self.file.read_exact_at(&mut bytes, position as u64).ok()?;
+        Some(bytes)
+    }
+}
+
+/// The records of a cdb file one after the other, through one buffer that is no larger than the largest of them needs;
+/// of a damaged cdb nothing after the first damage, as [`Reader::records`].
+///
+/// ```
+/// use qmail_updater::cdb::{FileReader, image};
+/// let mut file = tempfile::tempfile().unwrap();
+/// std::io::Write::write_all(&mut file, &image([(&b"joe@a.test"[..], &b""[..])]).unwrap()).unwrap();
+/// let mut records = FileReader::new(&file).unwrap().records().unwrap();
+/// assert_eq!(records.current().unwrap().key, b"joe@a.test");
+/// records.advance().unwrap();
+/// assert_eq!((records.current(), records.damage()), (None, None));
+/// ```
+#[derive(Debug)]
+pub struct Records<'f> {
+    file: &'f File,
+    buffer: Vec<u8>,
+    /// What was read into the buffer and not passed yet.
+    unread: Range<usize>,
+    /// Where in the file the first unread byte is.
+    position: usize,
+    /// Where in the file the records end.
+    end: usize,
+    /// How long the key and the data of the current record are; it is what the unread bytes begin with.
+    current: Option<(usize, usize)>,
+    damage: Option<Corrupt>,
+}
+
+impl Records<'_> {
+    /// The record that it has come to; `None` behind the last one.
+    pub fn current(&self) -> Option<Record<'_>> {
+        let (key_length, data_length) = self.current?;
+        let (key, rest) = self.buffer[self.unread.start + 8..].split_at(key_length);
+        Some(Record { key, data: &rest[..data_length] })
+    }
+
+    /// Goes on to the next record.
+    ///
+    /// # Errors
+    /// Those of read(2); a file that has become shorter.
+    pub fn advance(&mut self) -> io::Result<()> {
+        let Some((key_length, data_length)) = self.current.take() else { return Ok(()) };
+        let length = 8 + key_length + data_length;
+        self.unread.start += length;
+        self.position += length;
+        self.find_current()
+    }
+
+    /// The damage that the records ended at.
+    pub fn damage(&self) -> Option<Corrupt> {
+        self.damage
+    }
+
+    fn find_current(&mut self) -> io::Result<()> {
+        let left = self.end - self.position;
+        if left == 0 {
+            return Ok(());
+        }
+        self.fill(left.min(8))?;
+        let lengths = pair(&self.buffer[self.unread.clone()], 0);
+        let length = |(key, data): (usize, usize)| key.checked_add(data)?.checked_add(8).filter(|sum| *sum <= left);
+        match lengths.and_then(length) {
+            Some(length) => self.fill(length)?,
+            None => {
+                self.damage = Some(Corrupt::Record);
+                return Ok(());
+            }
+        }
+        self.current = lengths;
+        Ok(())
+    }
+
+    /// Makes sure that so many unread bytes are in the buffer, which are no more than the records have left.
+    fn fill(&mut self, length: usize) -> io::Result<()> {
+        if self.unread.len() >= length {
+            return Ok(());
+        }
+        self.buffer.copy_within(self.unread.clone(), 0);
+        self.unread = 0..self.unread.len();
+        if self.buffer.len() < length {
+            self.buffer.resize(length, 0);
+        }
+        let full = self.buffer.len().min(self.end - self.position);
+        let position = self.position + self.unread.end;
+        self.file.read_exact_at(&mut self.buffer[self.unread.end..full], position as u64)?;
+        self.unread.end = full;
+        Ok(())
     }
 }
 
@@ -256,18 +435,207 @@ pub fn check_tables(header: &[u8], length: usize) -> Result<usize, Corrupt> {
 
 /// Two little-endian u32 at `position`, as sizes.
 fn pair(image: &[u8], position: usize) -> Option<(usize, usize)> {
-    let bytes = image.get(position..position.checked_add(8)?)?;
-    let number = |at: usize| bytes[at..at + 4].iter().rev().fold(0usize, |n, b| n << 8 | usize::from(*b));
-    Some((number(0), number(4)))
+    let both = u64::from_le_bytes(*image.get(position..)?.first_chunk()?);
+    Some(((both & 0xffff_ffff) as usize, (both >> 32) as usize))
 }
+
+const HASH_START: u32 = 5381;
 
 /// The hash of a key: `h = 5381`, then `h = (h * 33) xor c` for each byte.
 pub fn hash(key: &[u8]) -> u32 {
-    key.iter().fold(5381, |h: u32, c| h.wrapping_mul(33) ^ u32::from(*c))
+    hash_on(HASH_START, key)
 }
 
-/// Writes a cdb into a file from its beginning. Equal keys are not looked for.
-pub struct Writer(cdb2::CDBMake);
+fn hash_on(hash: u32, bytes: &[u8]) -> u32 {
+    bytes.iter().fold(hash, |h, c| h.wrapping_mul(33) ^ u32::from(*c))
+}
+
+/// Records as they stand in a cdb, before their place in it is known.
+#[derive(Clone, Debug, Default)]
+pub struct Chunk {
+    bytes: Vec<u8>,
+    /// The hash of each key, and where its record begins.
+    places: Vec<(u32, u32)>,
+}
+
+impl Chunk {
+    /// Adds a record; its key and its data may come in pieces.
+    pub fn add(&mut self, key: &[&[u8]], data: &[&[u8]]) {
+        let start = self.bytes.len();
+        self.bytes.extend_from_slice(&[0; 8]);
+        let mut hash = HASH_START;
+        for piece in key {
+            hash = hash_on(hash, piece);
+            self.bytes.extend_from_slice(piece);
+        }
+        let data_start = self.bytes.len();
+        data.iter().for_each(|piece| self.bytes.extend_from_slice(piece));
+        let lengths = [data_start - start - 8, self.bytes.len() - data_start];
+        for (at, length) in [start, start + 4].into_iter().zip(lengths) {
+            // What is longer passes 4 GiB, which the writer refuses.
+            self.bytes[at..at + 4].copy_from_slice(&(length as u32).to_le_bytes());
+        }
+        self.places.push((hash, start as u32));
+    }
+
+    /// How many records it holds.
+    pub fn len(&self) -> usize {
+        self.places.len()
+    }
+
+    /// Whether it holds none.
+    pub fn is_empty(&self) -> bool {
+        self.places.is_empty()
+    }
+
+    /// How long they are, in bytes.
+    pub fn size(&self) -> usize {
+        self.bytes.len()
+    }
+
+    /// The same records, read from a cdb in which they stand side by side.
+    ///
+    /// # Errors
+    /// Those of read(2); bytes that are no records.
+    pub fn read(file: &File, range: Range<u32>) -> io::Result<Chunk> {
+        let mut bytes = vec![0; (range.end - range.start) as usize];
+        file.read_exact_at(&mut bytes, u64::from(range.start))?;
+        let mut chunk = Chunk { bytes, places: Vec::new() };
+        let mut at = 0;
+        while at < chunk.bytes.len() {
+            let reader = Reader { image: &chunk.bytes };
+            let (record, next) = reader.record_at(at, chunk.bytes.len()).map_err(io::Error::other)?;
+            let place = (hash(record.key), at as u32);
+            chunk.places.push(place);
+            at = next;
+        }
+        Ok(chunk)
+    }
+
+    /// The bytes of the records.
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// All records in the order in which they were added.
+    pub fn records(&self) -> impl Iterator<Item = Record<'_>> {
+        let reader = Reader { image: &self.bytes };
+        self.places.iter().filter_map(move |(_, at)| Some(reader.record_at(*at as usize, self.bytes.len()).ok()?.0))
+    }
+}
+
+/// How much is written at once, in bytes.
+const WRITTEN_AT_ONCE: usize = 1 << 17;
+
+/// Writes a cdb into a file from its beginning. Equal keys are not looked for. Of each record eight bytes stay in memory.
+pub struct Writer {
+    file: File,
+    /// What is not written yet, and where it begins.
+    buffer: Vec<u8>,
+    written: u64,
+    places: Places,
+}
+
+/// Where the records of a cdb are: for each of its 256 tables the hashes and positions, in the order of the positions.
+#[derive(Clone, Debug)]
+pub struct Places {
+    tables: Vec<Row>,
+    /// Where the records end, in bytes.
+    end: u32,
+}
+
+/// A row that grows without being moved, and has little room to spare.
+#[derive(Clone, Debug, Default)]
+struct Row {
+    blocks: Vec<Vec<(u32, u32)>>,
+    length: usize,
+}
+
+/// How many places stand in one block at most.
+const BLOCK: usize = 512;
+
+impl Row {
+    fn push(&mut self, place: (u32, u32)) {
+        match self.blocks.last_mut().filter(|block| block.len() < block.capacity()) {
+            Some(block) => block.push(place),
+            None => {
+                let mut block = Vec::with_capacity(self.length.clamp(4, BLOCK));
+                block.push(place);
+                self.blocks.push(block);
+            }
+        }
+        self.length += 1;
+    }
+
+    fn iter(&self) -> impl Iterator<Item = (u32, u32)> {
+        self.blocks.iter().flatten().copied()
+    }
+}
+
+impl Default for Places {
+    fn default() -> Places {
+        Places { tables: vec![Row::default(); 256], end: HEADER as u32 }
+    }
+}
+
+impl Places {
+    fn add(&mut self, hash: u32, position: u32) {
+        self.tables[hash as usize & 0xff].push((hash, position));
+    }
+
+    /// How many records there are.
+    pub fn records(&self) -> u64 {
+        self.tables.iter().map(|table| table.length as u64).sum()
+    }
+
+    /// The places after these edits, which are in the order of their ranges.
+    fn edited(mut self, edits: &[Edit<'_>]) -> Places {
+        let mut added = Places::default();
+        // By how much what follows each edit moves.
+        let mut moves: Vec<i64> = Vec::new();
+        let mut moved = 0i64;
+        for Edit { range, records } in edits {
+            let start = (i64::from(range.start) + moved) as u32;
+            records.places.iter().for_each(|(hash, at)| added.add(*hash, start + at));
+            moved += records.bytes.len() as i64 - i64::from(range.end - range.start);
+            moves.push(moved);
+        }
+        for (table, added) in self.tables.iter_mut().zip(added.tables) {
+            let (mut next, mut added) = (0, added.iter().peekable());
+            let mut edited = Row::default();
+            for (hash, position) in std::mem::take(table).iter() {
+                while edits.get(next).is_some_and(|edit| edit.range.end <= position) {
+                    next += 1;
+                }
+                if edits.get(next).is_some_and(|edit| edit.range.contains(&position)) {
+                    continue;
+                }
+                let moved = if next > 0 { moves[next - 1] } else { 0 };
+                let position = (i64::from(position) + moved) as u32;
+                while let Some(before) = added.next_if(|(_, new)| *new < position) {
+                    edited.push(before);
+                }
+                edited.push((hash, position));
+            }
+            added.for_each(|place| edited.push(place));
+            *table = edited;
+        }
+        self
+    }
+}
+
+/// Records that come in the place of others.
+#[derive(Clone, Debug)]
+pub struct Edit<'a> {
+    /// Where the others are, in bytes; empty for records that come in front of what is there.
+    pub range: Range<u32>,
+    /// The new ones.
+    pub records: &'a Chunk,
+}
+
+fn too_long() -> io::Error {
+    io::Error::new(io::ErrorKind::FileTooLarge, Corrupt::TooLong)
+}
 
 impl Writer {
     /// Starts a cdb in an empty file.
@@ -275,23 +643,107 @@ impl Writer {
     /// # Errors
     /// Those of write(2).
     pub fn new(file: File) -> io::Result<Writer> {
-        cdb2::CDBMake::new(file).map(Writer)
+        Ok(Writer { file, buffer: vec![0; HEADER], written: 0, places: Places::default() })
     }
 
-    /// Adds a record.
+    /// Where the next record begins.
+    pub fn position(&self) -> u64 {
+        self.written + self.buffer.len() as u64
+    }
+
+    /// Adds records.
     ///
     /// # Errors
     /// Those of write(2), and a file that would pass 4 GiB.
-    pub fn add(&mut self, key: &[u8], data: &[u8]) -> io::Result<()> {
-        self.0.add(key, data)
+    pub fn add(&mut self, chunk: &Chunk) -> io::Result<()> {
+        let start = self.position();
+        self.add_bytes(&chunk.bytes)?;
+        chunk.places.iter().for_each(|(hash, at)| self.places.add(*hash, start as u32 + at));
+        Ok(())
+    }
+
+    /// Writes the records of another cdb, which has them at these places, but for these edits, which are in the order of
+    /// their ranges. Nothing else may be added.
+    ///
+    /// # Errors
+    /// Those of read(2) and write(2), and a file that would pass 4 GiB.
+    pub fn add_edited(&mut self, old: &File, places: Places, edits: &[Edit<'_>]) -> io::Result<()> {
+        let mut from = HEADER as u32;
+        for Edit { range, records } in edits {
+            self.copy(old, from..range.start)?;
+            self.add_bytes(&records.bytes)?;
+            from = range.end;
+        }
+        self.copy(old, from..places.end)?;
+        self.places = places.edited(edits);
+        Ok(())
+    }
+
+    fn copy(&mut self, old: &File, range: Range<u32>) -> io::Result<()> {
+        let mut from = u64::from(range.start);
+        while from < u64::from(range.end) {
+            let (start, length) = (self.buffer.len(), WRITTEN_AT_ONCE.min((u64::from(range.end) - from) as usize));
+            self.buffer.resize(start + length, 0);
+            old.read_exact_at(&mut self.buffer[start..], from)?;
+            from += length as u64;
+            self.flush_full()?;
+        }
+        Ok(())
+    }
+
+    fn add_bytes(&mut self, bytes: &[u8]) -> io::Result<()> {
+        // What its records need in the tables is known at the end.
+        if self.position() + bytes.len() as u64 > u64::from(u32::MAX) {
+            return Err(too_long());
+        }
+        self.buffer.extend_from_slice(bytes);
+        self.flush_full()
+    }
+
+    fn flush_full(&mut self) -> io::Result<()> {
+        if self.buffer.len() >= WRITTEN_AT_ONCE { self.flush() } else { Ok(()) }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.file.write_all_at(&self.buffer, self.written)?;
+        self.written += self.buffer.len() as u64;
+        self.buffer.clear();
+        Ok(())
     }
 
     /// Writes the tables and the pointers to them. The caller syncs.
     ///
     /// # Errors
     /// Those of write(2), and a file that would pass 4 GiB.
-    pub fn finish(self) -> io::Result<()> {
-        self.0.finish()
+    pub fn finish(mut self) -> io::Result<Places> {
+        let mut header = Vec::with_capacity(HEADER);
+        let mut places = std::mem::take(&mut self.places);
+        // Cannot be cut, because what is longer was refused.
+        places.end = self.position() as u32;
+        for table in &places.tables {
+            // Twice as many slots as records, so that a search soon comes to an empty one.
+            let slots = table.length * 2;
+            let (start, begin) = (self.position(), self.buffer.len());
+            if start + slots as u64 * 8 > u64::from(u32::MAX) {
+                return Err(too_long());
+            }
+            header.extend_from_slice(&(start as u32).to_le_bytes());
+            header.extend_from_slice(&(slots as u32).to_le_bytes());
+            self.buffer.resize(begin + slots * 8, 0);
+            let filled = &mut self.buffer[begin..];
+            for (hash, position) in table.iter() {
+                let mut slot = (hash as usize >> 8) % slots;
+                while filled[slot * 8 + 4..][..4] != [0; 4] {
+                    slot = if slot + 1 == slots { 0 } else { slot + 1 };
+                }
+                filled[slot * 8..][..4].copy_from_slice(&hash.to_le_bytes());
+                filled[slot * 8 + 4..][..4].copy_from_slice(&position.to_le_bytes());
+            }
+            self.flush_full()?;
+        }
+        self.flush()?;
+        self.file.write_all_at(&header, 0)?;
+        Ok(places)
     }
 }
 
@@ -303,7 +755,9 @@ pub fn image<'a>(records: impl IntoIterator<Item = (&'a [u8], &'a [u8])>) -> io:
     let file = tempfile::tempfile()?;
     let mut writer = Writer::new(file.try_clone()?)?;
     for (key, data) in records {
-        writer.add(key, data)?;
+        let mut chunk = Chunk::default();
+        chunk.add(&[key], &[data]);
+        writer.add(&chunk)?;
     }
     writer.finish()?;
     let mut image = Vec::new();
@@ -315,6 +769,10 @@ pub fn image<'a>(records: impl IntoIterator<Item = (&'a [u8], &'a [u8])>) -> io:
 #[cfg(test)]
 mod tests {
     use std::time::{Duration, Instant};
+
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+    use proptest::sample::Index;
 
     use super::*;
 
@@ -357,6 +815,52 @@ mod tests {
         assert!(start.elapsed() < Duration::from_secs(5), "{:?}", start.elapsed());
     }
 
+    proptest! {
+        /// A cdb that is edited has the bytes of one that is made of the records as they are then.
+        #[test]
+        fn an_edited_cdb_is_the_one_of_the_edited_records(
+            parts in proptest::collection::vec((proptest::collection::vec("[ab]{0,3}", 0..9), any::<bool>()), 1..9),
+            others in proptest::collection::vec(proptest::collection::vec("[a-c]{0,4}", 0..9), 9),
+        ) {
+            let chunk = |keys: &[String]| {
+                let mut chunk = Chunk::default();
+                keys.iter().for_each(|key| chunk.add(&[key.as_bytes()], &[b"data of ", key.as_bytes()]));
+                chunk
+            };
+            let written = |chunks: &[Chunk]| {
+                let file = tempfile::tempfile().unwrap();
+                let mut writer = Writer::new(file.try_clone().unwrap()).unwrap();
+                chunks.iter().for_each(|chunk| writer.add(chunk).unwrap());
+                (writer.finish().unwrap(), file)
+            };
+            let image = |file: &File| {
+                let mut image = vec![0; file.metadata().unwrap().len() as usize];
+                file.read_exact_at(&mut image, 0).unwrap();
+                image
+            };
+            let old: Vec<Chunk> = parts.iter().map(|(keys, _)| chunk(keys)).collect();
+            let fresh: Vec<Chunk> = others.iter().map(|keys| chunk(keys)).collect();
+            let (places, file) = written(&old);
+            let (mut edits, mut wanted, mut at) = (Vec::new(), Vec::new(), HEADER as u32);
+            for ((old, fresh), (_, changes)) in old.iter().zip(&fresh).zip(&parts) {
+                let range = at..at + old.size() as u32;
+                prop_assert_eq!(Chunk::read(&file, range.clone()).unwrap().places, old.places.clone());
+                at = range.end;
+                wanted.push(if *changes { fresh.clone() } else { old.clone() });
+                edits.extend(changes.then_some(Edit { range, records: fresh }));
+            }
+            let edited = tempfile::tempfile().unwrap();
+            let mut writer = Writer::new(edited.try_clone().unwrap()).unwrap();
+            writer.add_edited(&file, places, &edits).unwrap();
+            let found = writer.finish().unwrap();
+            let (places, wanted) = written(&wanted);
+            let rows = |places: &Places| places.tables.iter().map(|row| row.iter().collect()).collect::<Vec<Vec<_>>>();
+            prop_assert_eq!((rows(&found), found.end), (rows(&places), places.end));
+            prop_assert_eq!(image(&edited), image(&wanted));
+            prop_assert!(Reader::new(&image(&edited)).unwrap().check().is_ok());
+        }
+    }
+
     #[test]
     fn a_record_that_no_search_comes_to_is_lost() {
         let hash = hash(b"a");
@@ -386,5 +890,76 @@ mod tests {
             ["", "a", "b", "c"].map(|key| cdb.find(key.as_bytes())),
             [Some(&b"3"[..]), Some(b"2"), Some(b"1"), None]
         );
+    }
+
+    /// The bytes in a file, and what both readers say of them, which must be the same.
+    fn read_both_ways(image: &[u8], keys: &[&[u8]]) {
+        let mut file = tempfile::tempfile().unwrap();
+        io::Write::write_all(&mut file, image).unwrap();
+        let (reader, file) = match (Reader::new(image), FileReader::new(&file)) {
+            (Ok(reader), Ok(file)) => (reader, file),
+            (Err(corrupt), Err(cause)) => return assert_eq!(cause.to_string(), corrupt.to_string()),
+            (reader, file) => panic!("{reader:?}, {file:?}"),
+        };
+        let (mut records, mut size) = (file.records().unwrap(), HEADER);
+        for record in reader.records() {
+            assert_eq!(records.current(), Some(record));
+            assert_eq!(file.find(record.key).as_deref(), reader.find(record.key));
+            size += 8 + record.key.len() + record.data.len();
+            records.advance().unwrap();
+        }
+        assert_eq!(records.current(), None);
+        let damage = check_tables(image, image.len()).err();
+        let ended = check_tables(image, image.len()).is_ok_and(|end| size < end).then_some(Corrupt::Record);
+        assert_eq!(records.damage(), damage.or(ended));
+        records.advance().unwrap();
+        assert_eq!(records.current(), None);
+        for key in keys {
+            assert_eq!(file.find(key).as_deref(), reader.find(key));
+        }
+    }
+
+    #[test]
+    fn records_larger_than_the_buffer_are_read_from_a_file_too() {
+        let long = |length: usize| vec![b'x'; length];
+        for lengths in [&[(0, PIECE)][..], &[(3, 5), (PIECE * 2, 1), (1, PIECE - 8), (0, 0)], &[(1, PIECE - 9); 3]] {
+            let records: Vec<_> = lengths.iter().map(|(key, data)| (long(*key), long(*data))).collect();
+            let image = image(records.iter().map(|(key, data)| (&key[..], &data[..]))).unwrap();
+            read_both_ways(&image, &[b"x"]);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_file_reads_as_the_same_bytes_in_memory_do_however_damaged(
+            records in vec((vec(any::<u8>(), 0..6), vec(any::<u8>(), 0..40)), 0..20),
+            damages in vec((any::<Index>(), any::<u8>()), 0..4),
+            cut in prop::option::weighted(0.3, any::<Index>()),
+        ) {
+            let mut image = image(records.iter().map(|(key, data)| (&key[..], &data[..]))).unwrap();
+            let body = HEADER - 8..image.len();
+            for (at, byte) in damages {
+                image[body.start + at.index(body.len())] = byte;
+            }
+            image.truncate(cut.map_or(image.len(), |cut| cut.index(image.len())));
+            let keys: Vec<&[u8]> = records.iter().map(|(key, _)| &key[..]).collect();
+            read_both_ways(&image, &keys);
+        }
+    }
+
+    #[test]
+    fn sorted_records_are_in_the_order_of_their_keys_whatever_they_begin_with() {
+        let keys =
+            ["mailbox10", "mailbox1", "", "mailbox", "m", "mailbox\0", "mailbox1", "\0", "mailbox100", "z", "\0\0"];
+        let records = keys.iter().enumerate().map(|(at, key)| (key.as_bytes(), at.to_string()));
+        let mut records: Vec<(&[u8], String)> = records.collect();
+        let cdb = Indexed::new(image(records.iter().map(|(key, data)| (*key, data.as_bytes()))).unwrap()).unwrap();
+        records.sort_by_key(|(key, _)| *key);
+        assert!(cdb.sorted().eq(records.iter().map(|(key, data)| Record { key, data: data.as_bytes() })));
+        for (at, key) in keys.iter().enumerate() {
+            let first = keys.iter().position(|other| other == key).unwrap_or(at);
+            assert_eq!(cdb.find(key.as_bytes()), Some(first.to_string().as_bytes()));
+        }
+        assert_eq!(["a", "mailbox2", "mailbox1000", "zz"].map(|key| cdb.find(key.as_bytes())), [None; 4]);
     }
 }

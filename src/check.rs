@@ -16,7 +16,7 @@ use crate::host::{Home, HomeState, Host};
 use crate::lock;
 use crate::logins::{Weakness, weakness};
 use crate::publish::{Look, Target};
-use crate::rebuild::HomeReader;
+use crate::rebuild::homes::HomeReader;
 use crate::report::{Level, Note};
 use crate::settings::Settings;
 use crate::text::{Shown, count, lower, split_address};

@@ -173,6 +173,10 @@ pub enum Command {
         #[arg(long, env = "QMAIL_UPDATER_NO_WATCH")]
         #[arg(action = ArgAction::SetTrue, value_parser = BoolishValueParser::new())]
         no_watch: bool,
+        /// Hold each rebuild that took something from the published tables against one that reads everything
+        #[arg(long, env = "QMAIL_UPDATER_VERIFY", hide = true)]
+        #[arg(action = ArgAction::SetTrue, value_parser = BoolishValueParser::new())]
+        verify: bool,
     },
     /// Say what is wrong or risky on this host, one line a finding, worst first; exit 1 if something needs attention
     Check {

@@ -5,9 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::cdb;
 use crate::error::Error;
 use crate::hold::{Patience, Scales};
-use crate::logins::Login;
+use crate::publish::Published;
 use crate::rebuild::{Built, Sink, build};
-use crate::recipients::Recipient;
 use crate::settings::Settings;
 use crate::smtpd;
 use crate::text::Shown;
@@ -22,14 +21,14 @@ pub struct Sorted {
 }
 
 impl Sink for Sorted {
-    fn recipient(&mut self, recipient: Recipient) -> Result<(), Error> {
-        let data = recipient.data();
-        self.recipients.insert(recipient.key, data);
+    fn recipients(&mut self, records: &cdb::Chunk) -> Result<(), Error> {
+        let data = |record: cdb::Record<'_>| if smtpd::accepts(record.data) { smtpd::ACCEPT } else { smtpd::REFUSE };
+        self.recipients.extend(records.records().map(|record| (record.key.to_vec(), data(record))));
         Ok(())
     }
 
-    fn login(&mut self, login: Login) -> Result<(), Error> {
-        self.logins.insert(login.key, login.data);
+    fn logins(&mut self, records: &cdb::Chunk) -> Result<(), Error> {
+        self.logins.extend(records.records().map(|record| (record.key.to_vec(), record.data.to_vec())));
         Ok(())
     }
 }
@@ -49,18 +48,20 @@ pub struct Compared {
 /// # Errors
 /// What stops a rebuild.
 pub fn compare(settings: &Settings) -> Result<Compared, Error> {
-    let (recipients, logins) = (settings.recipients_target()?.0.read(), settings.logins_target()?.0.read());
+    let published = (settings.recipients_target()?.0.open().ok(), settings.logins_target()?.0.open().ok());
+    let read = |published: &Option<Published>| published.as_ref()?.read().ok();
+    let (recipients, logins) = (read(&published.0), read(&published.1));
     let mut new = Sorted::default();
     let mut built = build(settings, &mut new)?;
     let mut changes = Vec::new();
     let held = {
         let policy = built.policy();
         let mut scales = Scales::new(settings, &built.host, &policy);
-        if let Some(published) = whole(recipients.as_deref()) {
-            scales.weigh_recipients(published, &new.recipients);
+        if let Some(published) = file(&published.0, recipients.as_deref()) {
+            scales.weigh_new_recipients(&published, &new.recipients)?;
         }
-        if let Some(published) = whole(logins.as_deref()) {
-            scales.weigh_logins(published, &|key| new.logins.contains_key(key));
+        if let Some(published) = file(&published.1, logins.as_deref()) {
+            scales.weigh_logins(&published, &|key| !new.logins.contains_key(key))?;
         }
         scales.alert(&scales.held(Patience::Ever), "only with --force does a rebuild make all of these changes")
     };
@@ -100,6 +101,12 @@ fn records(image: Option<&[u8]>) -> BTreeMap<&[u8], &[u8]> {
         found.entry(record.key).or_insert(record.data);
     }
     found
+}
+
+/// A published file where it lies, unless its content is missing or damaged.
+fn file<'p>(published: &'p Option<Published>, image: Option<&[u8]>) -> Option<cdb::FileReader<'p>> {
+    whole(image)?;
+    published.as_ref()?.cdb().ok()
 }
 
 /// A published file, unless it is missing or damaged.

@@ -56,7 +56,7 @@ pub struct Delivery {
 }
 
 /// A source that could not be read, and the assignment that led to it.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Doubt {
     /// The home.
     pub home: Vec<u8>,

@@ -14,9 +14,10 @@ use crate::settings::Settings;
 /// How often qmail-newu or qmail-newmrh is run until its file says what it should.
 const COMPILER_TRIES: usize = 3;
 
-/// Runs what follows a rebuild: qmail-newu and qmail-newmrh when their files are behind, and, when a file `changed`, the
-/// administrator's commands. How many failed is the answer; each has been told of.
-pub fn run(settings: &Settings, changed: &[PathBuf], stop: &AtomicBool) -> usize {
+/// Runs what follows a rebuild: qmail-newu and qmail-newmrh when their files are behind (which is looked at only when
+/// somebody may have changed them: `is_host_new`), and, when a file `changed`, the administrator's commands. How many
+/// failed is the answer; each has been told of.
+pub fn run(settings: &Settings, is_host_new: bool, changed: &[PathBuf], stop: &AtomicBool) -> usize {
     let layout = &settings.layout;
     let folder = layout.root.path(&layout.qmail);
     let mut failed = 0;
@@ -28,7 +29,7 @@ pub fn run(settings: &Settings, changed: &[PathBuf], stop: &AtomicBool) -> usize
     let assign = || Assignments::read(&layout.root, &layout.qmail, &mut Vec::new()).map(|read| read.behind);
     let control = || Control::read(&layout.root, &layout.qmail, &mut Vec::new()).map(|read| read.morercpthosts_behind);
     let compilers: [Behind<'_>; 2] = [("qmail-newu", &assign), ("qmail-newmrh", &control)];
-    for (name, behind) in compilers {
+    for (name, behind) in compilers.into_iter().filter(|_| is_host_new) {
         let program = layout.root.path(&[&layout.qmail[..], b"/bin/", name.as_bytes()].concat());
         let task = Task { program: &program, folder: &folder, environment: Vec::new(), stop };
         let mut tries = 0..COMPILER_TRIES;

@@ -2,21 +2,23 @@
 //! STATE/holds.json: the published tables cannot tell, because they get the new entries too.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::hash::{BuildHasher, RandomState};
+use std::io;
 use std::time::Duration;
 
 use nix::time::{ClockId, clock_gettime};
 use serde_json::{Value, json};
 
-use crate::cdb;
-use crate::error::Error;
-use crate::guard::{Loss, Losses, Recipients, answer, keep_both};
+use crate::cdb::{self, FileReader, Record};
+use crate::difference::Difference;
+use crate::error::{Error, show_cause};
+use crate::guard::{LEAST_TOGETHER, Loss, Losses, Recipients, answer, keep_both};
 use crate::host::Host;
 use crate::logins::{Login, Policy};
-use crate::publish;
-use crate::recipients::Recipient;
+use crate::publish::{self, Ready};
 use crate::report::Note;
 use crate::settings::Settings;
-use crate::smtpd;
+use crate::smtpd::{self, ACCEPT, REFUSE};
 use crate::text::{Shown, join_address, split_address};
 
 /// How many of the held domains an alert names: those that lose most.
@@ -93,6 +95,15 @@ pub fn is_anything_held(settings: &Settings) -> bool {
     !remembered(settings).is_empty()
 }
 
+/// Whether anything may have to be held: something is, or so much goes that a domain could lose too much. An entry can
+/// be lost only when its record goes, a login only when its key does.
+pub fn may_hold(settings: &Settings, recipients: &Ready, logins: &Ready) -> bool {
+    let is_much = |new: &Ready, lost: fn(&Difference) -> u64| {
+        new.is_new() && new.difference.as_ref().is_none_or(|change| !change.whole || lost(change) >= LEAST_TOGETHER)
+    };
+    is_much(recipients, |change| change.went) || is_much(logins, Difference::gone) || is_anything_held(settings)
+}
+
 /// Remembers what is held.
 ///
 /// # Errors
@@ -111,18 +122,33 @@ pub fn remember(settings: &Settings, held: &[Held]) -> Result<(), Error> {
 
 /// The domain whose users log in by their bare names, by what is published: the one of which most bare names have the
 /// data.
-pub fn published_default(cdb: cdb::Reader<'_>) -> Option<Vec<u8>> {
-    let bare: HashMap<&[u8], &[u8]> =
-        cdb.records().filter(|login| !login.key.contains(&b'@')).map(|login| (login.key, login.data)).collect();
-    let mut domains: BTreeMap<&[u8], usize> = BTreeMap::new();
-    for login in cdb.records() {
-        if let Some((name, domain)) = split_address(login.key)
-            && bare.get(name) == Some(&login.data)
-        {
-            *domains.entry(domain).or_default() += 1;
+///
+/// # Errors
+/// Those of read(2); a damaged record.
+pub fn published_default(cdb: &FileReader<'_>) -> io::Result<Option<Vec<u8>>> {
+    let seed = RandomState::new();
+    let mut bare: HashMap<Vec<u8>, u64> = HashMap::new();
+    let mut logins = cdb.records()?;
+    while let Some(login) = logins.current() {
+        if !login.key.contains(&b'@') {
+            bare.insert(login.key.to_vec(), seed.hash_one(login.data));
         }
+        logins.advance()?;
     }
-    domains.into_iter().max_by_key(|(_, count)| *count).map(|(domain, _)| domain.to_vec())
+    if let Some(damage) = logins.damage() {
+        return Err(io::Error::other(damage));
+    }
+    let mut domains: BTreeMap<Vec<u8>, usize> = BTreeMap::new();
+    let mut logins = cdb.records()?;
+    while let Some(login) = logins.current().filter(|_| !bare.is_empty()) {
+        if let Some((name, domain)) = split_address(login.key)
+            && bare.get(name) == Some(&seed.hash_one(login.data))
+        {
+            *domains.entry(domain.to_vec()).or_default() += 1;
+        }
+        logins.advance()?;
+    }
+    Ok(domains.into_iter().max_by_key(|(_, count)| *count).map(|(domain, _)| domain))
 }
 
 impl Held {
@@ -151,6 +177,12 @@ impl std::fmt::Display for Held {
     }
 }
 
+fn chunk(key: &[u8], data: &[u8]) -> cdb::Chunk {
+    let mut chunk = cdb::Chunk::default();
+    chunk.add(&[key], &[data]);
+    chunk
+}
+
 /// What is lost, in words.
 fn losses(recipients: Loss, logins: Loss) -> String {
     let losses = [("recipients", recipients), ("logins", logins)].into_iter().filter(|(_, loss)| loss.lost > 0);
@@ -168,23 +200,32 @@ pub struct Scales<'a> {
     logins: Losses,
 }
 
-/// Both tables in memory; `None` for one that does not exist, is damaged, or does not change.
-#[derive(Debug, Default)]
-pub struct Images {
-    /// validrcptto.cdb.
-    pub recipients: Option<Vec<u8>>,
-    /// auth.cdb.
-    pub logins: Option<Vec<u8>>,
+/// A published table and what is to replace it.
+#[derive(Clone, Debug)]
+pub struct Change<'a> {
+    /// The published one, which is whole.
+    pub published: FileReader<'a>,
+    /// The new one.
+    pub new: FileReader<'a>,
+    /// How it differs, where that is known.
+    pub difference: Option<&'a Difference>,
 }
 
-impl Images {
-    fn recipients(&self) -> Option<cdb::Reader<'_>> {
-        cdb::Reader::new(self.recipients.as_deref()?).ok()
-    }
+fn unreadable(cause: io::Error) -> Error {
+    Error::Temporary(format!("unable to compare the new tables with the published ones: {}", show_cause(&cause)))
+}
 
-    fn logins(&self) -> Option<cdb::Reader<'_>> {
-        cdb::Reader::new(self.logins.as_deref()?).ok()
+/// Shows all records to `visitor`.
+///
+/// # Errors
+/// Those of read(2) and of `visitor`.
+fn visit(cdb: &FileReader<'_>, visitor: &mut dyn FnMut(Record<'_>) -> Result<(), Error>) -> Result<(), Error> {
+    let mut records = cdb.records().map_err(unreadable)?;
+    while let Some(record) = records.current() {
+        visitor(record)?;
+        records.advance().map_err(unreadable)?;
     }
+    Ok(())
 }
 
 impl<'a> Scales<'a> {
@@ -193,39 +234,56 @@ impl<'a> Scales<'a> {
         Scales { settings, host, policy, recipients: Losses::default(), logins: Losses::default() }
     }
 
-    /// Weighs new tables against the published ones.
-    pub fn weigh(&mut self, published: &Images, new: &Images) {
-        if let (Some(published), Some(new)) = (published.recipients(), new.recipients()) {
-            self.weigh_recipients(published, &new);
+    /// Weighs new tables against the published ones; `None` for one that was not published yet, is damaged, or does not
+    /// change.
+    ///
+    /// # Errors
+    /// A table cannot be read.
+    pub fn weigh(&mut self, recipients: Option<&Change<'_>>, logins: Option<&Change<'_>>) -> Result<(), Error> {
+        let may_go = |change: &Change<'_>, key: &[u8]| change.difference.is_none_or(|change| change.may_have_gone(key));
+        let break_byte = self.settings.layout.break_byte;
+        if let Some(change) = recipients {
+            let lost = |key: &[u8]| may_go(change, key) && !answer(&change.new, key, break_byte);
+            self.weigh_recipients(&change.published, &lost)?;
         }
-        if let (Some(published), Some(new)) = (published.logins(), new.logins()) {
-            self.weigh_logins(published, &|key| new.find(key).is_some());
+        if let Some(change) = logins {
+            let lost = |key: &[u8]| may_go(change, key) && change.new.find(key).is_none();
+            self.weigh_logins(&change.published, &lost)?;
         }
+        Ok(())
     }
 
-    /// Weighs a new table of recipients against the published one. What belongs to no domain that is still assigned is
-    /// gone on purpose; names without a domain go with those of envnoathost.
-    pub fn weigh_recipients(&mut self, published: cdb::Reader<'_>, new: &dyn Recipients) {
-        let accepted = published.records().filter(|record| smtpd::accepts(record.data));
-        for record in accepted {
-            let Some((local, domain)) = split_address(record.key).filter(|(_, domain)| self.host.is_assigned(domain))
+    /// Weighs a table of recipients, in memory, against the published one.
+    ///
+    /// # Errors
+    /// The published table cannot be read.
+    pub fn weigh_new_recipients(&mut self, published: &FileReader<'_>, new: &dyn Recipients) -> Result<(), Error> {
+        let break_byte = self.settings.layout.break_byte;
+        self.weigh_recipients(published, &|key| !answer(new, key, break_byte))
+    }
+
+    /// Weighs the published recipients, of which those are lost for whose keys a new table does not accept. What belongs
+    /// to no domain that is still assigned is gone on purpose; names without a domain go with those of envnoathost.
+    fn weigh_recipients(&mut self, published: &FileReader<'_>, is_lost: &dyn Fn(&[u8]) -> bool) -> Result<(), Error> {
+        visit(published, &mut |record| {
+            let Some((local, domain)) = split_address(record.key)
+                .filter(|(_, domain)| smtpd::accepts(record.data) && self.host.is_assigned(domain))
             else {
-                continue;
+                return Ok(());
             };
             // What is published in several ways counts once.
             let dotted: Vec<u8> = local.iter().map(|b| if *b == b':' { b'.' } else { *b }).collect();
             let again = local.contains(&b':') && published.find(&join_address(&dotted, domain)).is_some();
-            if again || self.is_virtual_too(published, local, domain) {
-                continue;
+            if !again && !self.is_virtual_too(published, local, domain) {
+                self.recipients.count(domain, record.key, is_lost(record.key));
             }
-            let lost = !answer(new, record.key, self.settings.layout.break_byte);
-            self.recipients.count(domain, record.key, lost);
-        }
+            Ok(())
+        })
     }
 
     /// Whether an address of a local domain is a virtual domain's, with what qmail-send puts before it, that is published
     /// as itself.
-    fn is_virtual_too(&self, published: cdb::Reader<'_>, local: &[u8], domain: &[u8]) -> bool {
+    fn is_virtual_too(&self, published: &FileReader<'_>, local: &[u8], domain: &[u8]) -> bool {
         let control = &self.host.control;
         if !control.locals.contains_key(domain) {
             return false;
@@ -237,35 +295,42 @@ impl<'a> Scales<'a> {
         })
     }
 
-    /// Weighs a new table of logins, which holds these, against the published one.
-    pub fn weigh_logins(&mut self, published: cdb::Reader<'_>, is_new: &dyn Fn(&[u8]) -> bool) {
-        let default = published_default(published);
-        for record in published.records() {
+    /// Weighs the published logins, of which those are lost that a new table lacks.
+    ///
+    /// # Errors
+    /// The published table cannot be read.
+    pub fn weigh_logins(&mut self, published: &FileReader<'_>, is_lost: &dyn Fn(&[u8]) -> bool) -> Result<(), Error> {
+        let default = published_default(published).map_err(unreadable)?;
+        visit(published, &mut |record| {
             if let Some(domain) = self.domain_of_login(published, default.as_deref(), record) {
-                let lost = !is_new(record.key) && !self.kept(record).is_empty();
+                let lost = is_lost(record.key) && !self.kept(record).is_empty();
                 self.logins.count(domain, record.key, lost);
             }
-        }
+            Ok(())
+        })
     }
 
     /// The domain under which a published login is counted: one with an assignment; or the system accounts. The bare names
     /// of the default domain, the published one, go with its addresses.
     fn domain_of_login<'k>(
         &self,
-        published: cdb::Reader<'_>,
+        published: &FileReader<'_>,
         default: Option<&[u8]>,
-        record: cdb::Record<'k>,
+        record: Record<'k>,
     ) -> Option<&'k [u8]> {
         if let Some((_, domain)) = split_address(record.key) {
             return Some(domain).filter(|domain| self.host.assignments.vpopmail_domain(domain).is_some());
         }
+        if !self.settings.auth_system_users {
+            return None;
+        }
         let mailbox = default.and_then(|default| published.find(&join_address(record.key, default)));
-        Some(SYSTEM_ACCOUNTS).filter(|_| self.settings.auth_system_users && mailbox != Some(record.data))
+        Some(SYSTEM_ACCOUNTS).filter(|_| mailbox.as_deref() != Some(record.data))
     }
 
     /// The published login as it would be published now; none when it is gone on purpose: it has expired, or its account
     /// is still there and has no login any more.
-    fn kept(&self, record: cdb::Record<'_>) -> Vec<Login> {
+    fn kept(&self, record: Record<'_>) -> Vec<Login> {
         match split_address(record.key) {
             Some((name, domain)) => self.policy.kept(name, domain, record.data),
             None if self.host.accounts.accepted.contains_key(record.key) => Vec::new(),
@@ -334,55 +399,66 @@ impl<'a> Scales<'a> {
     /// Hands the new table to `add`, in which the held domains keep what was published of them.
     ///
     /// # Errors
-    /// Those of `add`.
+    /// Those of `add`; a table cannot be read.
     pub fn keep_recipients(
         &self,
         held: &[Held],
-        published: &Images,
-        new: &Images,
-        add: &mut dyn FnMut(Recipient) -> Result<(), Error>,
+        change: &Change<'_>,
+        add: &mut dyn FnMut(&cdb::Chunk) -> Result<(), Error>,
     ) -> Result<(), Error> {
-        let (Some(published), Some(new)) = (published.recipients(), new.recipients()) else { return Ok(()) };
         let held = held.iter().filter(|held| held.hold.recipients);
         let held: BTreeSet<&[u8]> = held.map(|held| &held.domain[..]).collect();
         let envnoathost = &self.host.control.envnoathost[..];
         let is_held = |key: &[u8]| held.contains(split_address(key).map_or(envnoathost, |(_, domain)| domain));
-        for record in new.records().filter(|record| !is_held(record.key)) {
-            add(Recipient { key: record.key.to_vec(), accepted: smtpd::accepts(record.data) })?;
-        }
-        let keys = published.records().chain(new.records()).map(|record| record.key).filter(|key| is_held(key));
+        // What decides an address of a domain has a key of that domain.
+        let (mut published, mut new) = (BTreeMap::new(), BTreeMap::new());
+        let note = |table: &mut BTreeMap<Vec<u8>, &'static [u8]>, record: Record<'_>| {
+            let data = if smtpd::accepts(record.data) { ACCEPT } else { REFUSE };
+            table.entry(record.key.to_vec()).or_insert(data);
+        };
+        visit(&change.new, &mut |record| {
+            if !is_held(record.key) {
+                return add(&chunk(record.key, record.data));
+            }
+            note(&mut new, record);
+            Ok(())
+        })?;
+        visit(&change.published, &mut |record| {
+            if is_held(record.key) {
+                note(&mut published, record);
+            }
+            Ok(())
+        })?;
+        let keys = published.keys().chain(new.keys()).map(Vec::as_slice);
         let both = keep_both(&published, &new, keys, self.settings.layout.break_byte);
-        both.into_iter().try_for_each(|(key, data)| add(Recipient { key, accepted: smtpd::accepts(data) }))
+        both.into_iter().try_for_each(|(key, data)| add(&chunk(&key, data)))
     }
 
     /// Hands the new table of logins to `add`, and the published logins of the held domains that it lacks.
     ///
     /// # Errors
-    /// Those of `add`.
+    /// Those of `add`; a table cannot be read.
     pub fn keep_logins(
         &self,
         held: &[Held],
-        published: &Images,
-        new: &Images,
-        add: &mut dyn FnMut(Login) -> Result<(), Error>,
+        change: &Change<'_>,
+        add: &mut dyn FnMut(&cdb::Chunk) -> Result<(), Error>,
     ) -> Result<(), Error> {
-        let (Some(published), Some(new)) = (published.logins(), new.logins()) else { return Ok(()) };
         let held = held.iter().filter(|held| held.hold.logins);
         let held: BTreeSet<&[u8]> = held.map(|held| &held.domain[..]).collect();
-        let default = published_default(published);
-        for record in new.records() {
-            add(Login { key: record.key.to_vec(), data: record.data.to_vec() })?;
-        }
+        let Change { published, new, .. } = change;
+        let default = published_default(published).map_err(unreadable)?;
+        visit(new, &mut |record| add(&chunk(record.key, record.data)))?;
         let mut kept = BTreeSet::new();
-        for record in published.records() {
+        visit(published, &mut |record| {
             let domain = self.domain_of_login(published, default.as_deref(), record);
             let is_held = domain.is_some_and(|domain| held.contains(domain));
             for login in if is_held { self.kept(record) } else { Vec::new() } {
                 if new.find(&login.key).is_none() && kept.insert(login.key.clone()) {
-                    add(login)?;
+                    add(&chunk(&login.key, &login.data))?;
                 }
             }
-        }
-        Ok(())
+            Ok(())
+        })
     }
 }

@@ -24,16 +24,17 @@
 //! | [`logins`] | pure: which logins, with which data | host text |
 //! | [`smtpd`] | pure: how qmail-smtpd looks a recipient up | text |
 //! | [`cdb`] | the file format, both ways | |
-//! | [`publish`] | atomic replacement: the only writer of published files | cdb error root |
+//! | [`difference`] | what came and went between two cdb files | cdb |
+//! | [`publish`] | atomic replacement: the only writer of published files | cdb difference error root |
 //! | [`guard`] | pure: what is too much of a loss, and a table that keeps what two tables accept | cdb smtpd text |
-//! | [`hold`] | which domains the guard holds, and what is published of them | cdb error guard host logins publish recipients report settings smtpd text |
+//! | [`hold`] | which domains the guard holds, and what is published of them | cdb difference error guard host logins publish report settings smtpd text |
 //! | [`lock`] | one rebuild at a time | error root |
 //! | [`confine`] | Landlock: what reads the homes can do nothing else | error host report root |
 //! | [`commands`] | the only spawner | error report text |
 //! | [`follow_up`] | what follows a rebuild: qmail-newu, qmail-newmrh, the administrator's commands | commands error host report settings |
-//! | [`rebuild`] | the story of one rebuild | cdb commands confine error hold host lock logins publish recipients report settings text |
+//! | [`rebuild`] | the story of one rebuild | cdb commands confine difference error guard hold host lock logins publish recipients report root settings text |
 //! | [`status`] | the status file | error hold publish rebuild settings text |
-//! | [`compare`] | both tables in memory, against the published ones | cdb error hold logins rebuild recipients settings smtpd text |
+//! | [`compare`] | both tables in memory, against the published ones | cdb error hold publish rebuild settings smtpd text |
 //! | [`check`] | what is wrong or risky on a host | compare confine delivery error guard host lock logins publish rebuild recipients report settings smtpd text trigger |
 //! | [`answers`] | list, lookup, explain, status, check: the only printers to standard output | cdb check cli compare confine delivery error hold lock rebuild recipients report settings smtpd status text |
 //! | [`trigger`] | what makes the service rebuild: pipe, notices, schedule | error report text |
@@ -55,6 +56,7 @@ pub mod commands;
 pub mod compare;
 pub mod confine;
 pub mod delivery;
+pub mod difference;
 pub mod error;
 pub mod follow_up;
 pub mod guard;

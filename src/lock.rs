@@ -9,6 +9,9 @@ use std::time::{Duration, Instant};
 use crate::error::{Error, show_path};
 use crate::root::{End, Root};
 
+/// The host's one lock; dropped, it is free.
+pub type Lock = File;
+
 /// How long a rebuild waits for another one.
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -16,7 +19,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 ///
 /// # Errors
 /// A folder or file that cannot be made; another rebuild that takes longer than a minute.
-pub fn acquire(root: &Root, folder: &[u8]) -> Result<File, Error> {
+pub fn acquire(root: &Root, folder: &[u8]) -> Result<Lock, Error> {
     let folder = &make(root, folder)?;
     let path = folder.join("lock");
     let failed = |cause| Error::io("lock", &path, cause);

@@ -5,7 +5,6 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use crate::host::authvars::{AuthVars, Variables, expires};
 use crate::host::vpopmail::{ABSENT, Mailbox, Mailboxes, NO_SMTP, is_legal_name};
 use crate::host::{Home, HomeState, Host};
-use crate::text::join_address;
 
 /// One record of auth.cdb.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -21,6 +20,9 @@ impl std::fmt::Debug for Login {
         f.debug_struct("Login").field("key", &crate::text::Shown(&self.key)).finish_non_exhaustive()
     }
 }
+
+/// Takes a login: its key and its data, each in pieces.
+pub type Taker<'t> = dyn FnMut(&[&[u8]], &[&[u8]]) + 't;
 
 /// What decides about logins beside the homes.
 #[derive(Debug)]
@@ -40,16 +42,31 @@ impl<'a> Policy<'a> {
         Policy { host, variables, now, next_expiry: AtomicU64::new(u64::MAX) }
     }
 
+    /// Whether this time, in seconds since 1970-01-01 UTC, has come.
+    pub fn is_over(&self, time: u64) -> bool {
+        self.now >= time
+    }
+
+    /// Notes when others expire.
+    pub fn expires(&self, time: Option<u64>) {
+        self.next_expiry.fetch_min(time.unwrap_or(u64::MAX), Ordering::Relaxed);
+    }
+
+    /// The same, asked for nothing so far.
+    pub fn again(&self) -> Policy<'a> {
+        Policy::new(self.host, self.variables, self.now)
+    }
+
     /// When the first of the logins asked for so far expires, in seconds since 1970-01-01 UTC.
     pub fn next_expiry(&self) -> Option<u64> {
         Some(self.next_expiry.load(Ordering::Relaxed)).filter(|time| *time < u64::MAX)
     }
 
-    /// The logins of one vpopmail domain, whose `+domain-` line names this home.
+    /// Hands the logins of one vpopmail domain, whose `+domain-` line names this home, to `found`.
     ///
     /// # Errors
     /// Why they cannot be known: the home, its mailboxes or its limits could not be read.
-    pub fn domain(&self, domain: &[u8], home: &Home) -> Result<Vec<Login>, String> {
+    pub fn domain(&self, domain: &[u8], home: &Home, found: &mut Taker<'_>) -> Result<(), String> {
         let mailboxes = match (&home.state, &home.mailboxes) {
             (HomeState::Missing(cause) | HomeState::Unreadable(_, cause), Mailboxes::Absent) => {
                 return Err(cause.clone());
@@ -59,45 +76,52 @@ impl<'a> Policy<'a> {
             (_, Mailboxes::Known(mailboxes)) => mailboxes,
         };
         let limits = home.limits.as_ref().map_err(Clone::clone)?;
-        let mut logins = Vec::new();
-        for name in mailboxes.names().into_iter().filter(|name| is_legal_name(name)) {
-            if let Some(crypt) = mailboxes.find(name).and_then(|mailbox| usable_crypt(mailbox, *limits)) {
-                logins.extend(self.login(name, domain, crypt));
+        for (name, mailbox) in mailboxes.usable().into_iter().filter(|(name, _)| is_legal_name(name)) {
+            if let Some(crypt) = usable_crypt(mailbox, *limits) {
+                self.login(name, domain, crypt, found);
             }
         }
-        Ok(logins)
+        Ok(())
     }
 
     /// The records of one mailbox: `name@domain`, and the bare name in the default domain.
-    fn login(&self, name: &[u8], domain: &[u8], crypt: &[u8]) -> Vec<Login> {
-        let address = join_address(name, domain);
-        let Some(data) = self.data(&address, crypt) else { return Vec::new() };
+    fn login(&self, name: &[u8], domain: &[u8], crypt: &[u8], found: &mut Taker<'_>) {
+        let Some(groups) = self.groups(&[name, b"@", domain]) else { return };
         let bare = self.host.default_domain.as_ref().is_ok_and(|default| default.as_deref() == Some(domain))
             && !name.iter().any(|b| b"/%".contains(b));
-        let bare = bare.then(|| Login { key: name.to_vec(), data: data.clone() });
-        std::iter::once(Login { key: address, data }).chain(bare).collect()
+        found(&[name, b"@", domain], &[crypt, &groups]);
+        if bare {
+            found(&[name], &[crypt, &groups]);
+        }
     }
 
-    /// The data of a login that counts as `address` in authvars; `None` when it has expired.
-    fn data(&self, address: &[u8], crypt: &[u8]) -> Option<Vec<u8>> {
-        let variables: Variables = self.variables.of(address);
+    /// What follows the hash in the data of a login that counts as this address in authvars; `None` when it has expired.
+    fn groups(&self, address: &[&[u8]]) -> Option<Vec<u8>> {
+        let mut groups = Vec::new();
+        if self.variables.is_empty() {
+            return Some(groups);
+        }
+        let variables: Variables = self.variables.of(&address.concat());
         if let Some(time) = expires(&variables) {
-            if self.now >= time {
+            if self.is_over(time) {
                 return None;
             }
             self.next_expiry.fetch_min(time, Ordering::Relaxed);
         }
-        let mut data = crypt.to_vec();
         for (name, value) in variables {
-            data.extend([b",", &name[..], b"=\"", &value, b"\""].concat());
+            groups.extend([b",", &name[..], b"=\"", &value, b"\""].concat());
         }
-        Some(data)
+        Some(groups)
     }
 
     /// The published record of a mailbox as it would be published now, with today's variables and default domain: for a
     /// domain that cannot be read.
     pub fn kept(&self, name: &[u8], domain: &[u8], data: &[u8]) -> Vec<Login> {
-        self.login(name, domain, data.split(|b| *b == b',').next().unwrap_or_default())
+        let mut kept = Vec::new();
+        self.login(name, domain, data.split(|b| *b == b',').next().unwrap_or_default(), &mut |key, data| {
+            kept.push(Login { key: key.concat(), data: data.concat() });
+        });
+        kept
     }
 
     /// The published record of a system account as it would be published now.
@@ -107,8 +131,8 @@ impl<'a> Policy<'a> {
 
     /// The record of a system account.
     pub fn system_user(&self, name: &[u8], hash: &[u8]) -> Option<Login> {
-        let data = self.data(name, usable_hash(hash)?)?;
-        Some(Login { key: name.to_vec(), data })
+        let (hash, groups) = (usable_hash(hash)?, self.groups(&[name])?);
+        Some(Login { key: name.to_vec(), data: [hash, &groups].concat() })
     }
 }
 

@@ -65,10 +65,11 @@ fn rebuild(settings: &Settings, commands: bool, force: bool) -> Result<(), Error
     let stop = AtomicBool::new(false);
     let patience = if force { Patience::Force } else { Patience::Ever };
     let then = "rebuild --force publishes them as the host is";
-    let done = rebuild::rebuild(settings, &Order { head: "rebuild done", middle: "", patience, then, stop: &stop })?;
+    let order = Order { head: "rebuild done", middle: "", patience, then, stop: &stop };
+    let done = rebuild::rebuild(settings, &order)?;
     if !commands {
         report::say_all(&done.behind);
-    } else if let failed @ 1.. = follow_up::run(settings, &done.changed(), &stop) {
+    } else if let failed @ 1.. = follow_up::run(settings, true, &done.changed(), &stop) {
         let failed = count(failed, "command");
         return Err(Error::Temporary(format!("{failed} failed; both files are right, and stay published")));
     }
@@ -102,8 +103,9 @@ fn run(cli: &Cli) -> Result<bool, Error> {
         Command::Rebuild { dry_run: true, .. } => answers::dry_run(&settings).map(|()| true),
         Command::List { what, format } => answers::list(&settings, *what, *format).map(|()| true),
         Command::Lookup { addresses } => answers::lookup(&settings, addresses),
-        Command::Run { sweep, hold, no_watch } => {
+        Command::Run { sweep, hold, no_watch, verify } => {
             settings.watch = !no_watch;
+            settings.verify = *verify;
             settings.sweep = Duration::from_secs(u64::from(*sweep));
             settings.hold = Duration::from_secs(u64::from(*hold));
             service::run(&Arc::new(settings)).map(|()| true)

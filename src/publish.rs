@@ -2,7 +2,8 @@
 //! on disk: written under a temporary name in the same folder, with its owner and mode set before its first byte.
 
 use std::fs::{self, File};
-use std::io::{self, Read};
+use std::io;
+use std::ops::Range;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
@@ -10,9 +11,10 @@ use std::path::{Path, PathBuf};
 use nix::unistd::{Gid, Uid, fchown, geteuid};
 use tempfile::NamedTempFile;
 
-use crate::cdb;
+use crate::cdb::{self, PIECE};
+use crate::difference::Difference;
 use crate::error::{Error, show_path};
-use crate::root::{End, Kind, Root};
+use crate::root::{End, Kind, Root, Stamp};
 
 /// Numeric owner and group.
 pub type Owner = (u32, u32);
@@ -133,6 +135,11 @@ impl Target {
         self.look().map(|(_, owner)| owner)
     }
 
+    /// Whether the file that is published now looks as it must.
+    pub fn has(&self, look: Look) -> bool {
+        has_look(&self.real, look)
+    }
+
     /// Its last name, for messages.
     pub fn base_name(&self) -> String {
         self.name.file_name().map(|name| show_path(Path::new(name)).to_string()).unwrap_or_default()
@@ -183,6 +190,22 @@ impl Target {
 pub struct Published(File);
 
 impl Published {
+    /// What stat(2) says of it.
+    ///
+    /// # Errors
+    /// Those of fstat(2).
+    pub fn stamp(&self) -> io::Result<Stamp> {
+        Stamp::of_file(&self.0)
+    }
+
+    /// The records that stand side by side in this range, in bytes.
+    ///
+    /// # Errors
+    /// Those of read(2); bytes that are no records.
+    pub fn records(&self, range: Range<u32>) -> io::Result<cdb::Chunk> {
+        cdb::Chunk::read(&self.0, range)
+    }
+
     /// Its content.
     ///
     /// # Errors
@@ -191,6 +214,14 @@ impl Published {
         let mut content = vec![0; usize::try_from(self.0.metadata()?.len()).unwrap_or(usize::MAX)];
         self.0.read_exact_at(&mut content, 0)?;
         Ok(content)
+    }
+
+    /// The cdb in it, where it lies.
+    ///
+    /// # Errors
+    /// Those of [`cdb::FileReader::new`].
+    pub fn cdb(&self) -> io::Result<cdb::FileReader<'_>> {
+        cdb::FileReader::new(&self.0)
     }
 }
 
@@ -235,13 +266,13 @@ impl Staged {
         Ok(Staged { target: target.clone(), look, file, writer, records: 0 })
     }
 
-    /// Adds a record.
+    /// Adds records.
     ///
     /// # Errors
     /// Those of write(2), and a file that would pass the 4 GiB of a cdb.
-    pub fn add(&mut self, key: &[u8], data: &[u8]) -> Result<(), Error> {
-        self.records += 1;
-        self.writer.add(key, data).map_err(|cause| Error::io("write", &self.target.name, cause))
+    pub fn add(&mut self, records: &cdb::Chunk) -> Result<(), Error> {
+        self.records += records.len() as u64;
+        self.writer.add(records).map_err(|cause| Error::io("write", &self.target.name, cause))
     }
 
     /// Writes the rest and brings it to the disk, unless the published file says the same already.
@@ -251,14 +282,42 @@ impl Staged {
     pub fn finish(self) -> Result<Ready, Error> {
         let Staged { target, look, file, writer, records } = self;
         let failed = |cause: io::Error| Error::io("write", &target.name, cause);
-        writer.finish().map_err(failed)?;
-        let changed = !has_look(&target.real, look) || !has_same_bytes(file.path(), &target.real);
+        let places = Some(writer.finish().map_err(failed)?);
+        let changed = !has_look(&target.real, look) || !has_same_bytes(file.as_file(), &target.real);
         let mut difference = None;
         if changed {
             file.as_file().sync_all().map_err(failed)?;
-            difference = count_difference(file.path(), &target.real);
+            difference = compare(file.as_file(), records, &target.real).ok();
         }
-        Ok(Ready { target, file: changed.then_some(file), records, difference })
+        Ok(Ready { target, file: changed.then_some(file), records, difference, places })
+    }
+
+    /// The same for a file of which it is known how it differs from the published one.
+    ///
+    /// # Errors
+    /// Those of [`Staged::finish`].
+    pub fn finish_as(self, difference: Difference) -> Result<Ready, Error> {
+        let Staged { target, file, writer, .. } = self;
+        let failed = |cause: io::Error| Error::io("write", &target.name, cause);
+        let places = writer.finish().map_err(failed)?;
+        file.as_file().sync_all().map_err(failed)?;
+        let (records, places) = (places.records(), Some(places));
+        Ok(Ready { target, file: Some(file), records, difference: Some(difference), places })
+    }
+
+    /// Adds the records of the published file, which has them at these places, but for these edits, which are in the
+    /// order of their ranges. Nothing else may be added.
+    ///
+    /// # Errors
+    /// Those of read(2) and write(2), and a file that would pass the 4 GiB of a cdb.
+    pub fn add_edited(
+        &mut self,
+        published: &Published,
+        places: cdb::Places,
+        edits: &[cdb::Edit<'_>],
+    ) -> Result<(), Error> {
+        let added = self.writer.add_edited(&published.0, places, edits);
+        added.map_err(|cause| Error::io("write", &self.target.name, cause))
     }
 }
 
@@ -268,23 +327,39 @@ pub struct Ready {
     file: Option<NamedTempFile>,
     /// How many records it holds.
     pub records: u64,
-    /// How many records came and went; `None` when it is not new, or too large to count in passing.
-    pub difference: Option<(u64, u64)>,
+    /// What came and went; `None` when it is not new, or the published file cannot be read as a cdb.
+    pub difference: Option<Difference>,
+    places: Option<cdb::Places>,
 }
 
 impl Ready {
+    /// A file that is right as it is published.
+    pub fn unchanged(target: &Target, records: u64) -> Ready {
+        Ready { target: target.clone(), file: None, records, difference: None, places: None }
+    }
+
+    /// Where its records are, and those of the published file when it is not new; once.
+    pub fn take_places(&mut self) -> Option<cdb::Places> {
+        self.places.take()
+    }
+
+    /// The name that it is published under, as it is typed.
+    pub fn name(&self) -> &Path {
+        &self.target.name
+    }
+
     /// Whether it differs from the published file.
     pub fn is_new(&self) -> bool {
         self.file.is_some()
     }
 
-    /// What it holds; `None` when it is not new.
+    /// The cdb in it, where it lies; `None` when it is not new.
     ///
     /// # Errors
     /// Those of read(2).
-    pub fn image(&self) -> Result<Option<Vec<u8>>, Error> {
-        let read = |file: &NamedTempFile| fs::read(file.path()).map_err(|cause| Error::io("read", file.path(), cause));
-        self.file.as_ref().map(read).transpose()
+    pub fn cdb(&self) -> Result<Option<cdb::FileReader<'_>>, Error> {
+        let Some(file) = &self.file else { return Ok(None) };
+        cdb::FileReader::new(file.as_file()).map(Some).map_err(|cause| Error::io("read", file.path(), cause))
     }
 
     /// Puts it in the place of the old one. Whether it was needed is the answer.
@@ -317,25 +392,13 @@ pub fn replace(root: &Root, inside: &[u8], mode: u32, content: &[u8]) -> Result<
     Ok(())
 }
 
-/// Files larger than this are not compared record by record, in bytes.
-const MAX_COUNTED: u64 = 32 << 20;
-
-/// How many records of the new cdb are not in the published one, and the other way round.
-fn count_difference(new: &Path, published: &Path) -> Option<(u64, u64)> {
-    let read = |path: &Path| -> io::Result<Vec<u8>> {
-        match fs::metadata(path) {
-            Ok(meta) if meta.len() > MAX_COUNTED => Err(io::Error::other("too large")),
-            Ok(_) => fs::read(path),
-            // Nothing was published yet.
-            Err(_) => cdb::image([]),
-        }
+/// How a new cdb of so many records differs from the published one.
+fn compare(new: &File, records: u64, published: &Path) -> io::Result<Difference> {
+    let old = match File::open(published) {
+        Err(cause) if cause.kind() == io::ErrorKind::NotFound => return Ok(Difference::counted(records, 0)),
+        opened => opened?,
     };
-    let (new, old) = (read(new).ok()?, read(published).ok()?);
-    let (new, old) = (cdb::Reader::new(&new).ok()?, cdb::Reader::new(&old).ok()?);
-    let missing_in = |from: cdb::Reader<'_>, other: cdb::Reader<'_>| {
-        from.records().filter(|record| other.find(record.key) != Some(record.data)).count() as u64
-    };
-    Some((missing_in(new, old), missing_in(old, new)))
+    Difference::between(cdb::FileReader::new(new)?.records()?, cdb::FileReader::new(&old)?.records()?)
 }
 
 /// Whether the published file has this look.
@@ -348,22 +411,23 @@ fn has_look(published: &Path, look: Look) -> bool {
 }
 
 /// Whether the published file has the same bytes as the new one.
-fn has_same_bytes(new: &Path, published: &Path) -> bool {
+fn has_same_bytes(new: &File, published: &Path) -> bool {
     let compare = || -> io::Result<bool> {
-        let (mut new, mut old) = (File::open(new)?, File::open(published)?);
-        if new.metadata()?.len() != old.metadata()?.len() {
+        let old = File::open(published)?;
+        let length = new.metadata()?.len();
+        if length != old.metadata()?.len() {
             return Ok(false);
         }
-        let (mut a, mut b) = (vec![0; 1 << 16], vec![0; 1 << 16]);
-        loop {
-            let read = new.read(&mut a)?;
-            if read == 0 {
-                return Ok(true);
-            }
-            if old.read_exact(&mut b[..read]).is_err() || a[..read] != b[..read] {
+        let (mut a, mut b) = (vec![0; PIECE], vec![0; PIECE]);
+        for position in (0..length).step_by(PIECE) {
+            let piece = usize::try_from(length - position).map_or(PIECE, |left| left.min(PIECE));
+            new.read_exact_at(&mut a[..piece], position)?;
+            old.read_exact_at(&mut b[..piece], position)?;
+            if a[..piece] != b[..piece] {
                 return Ok(false);
             }
         }
+        Ok(true)
     };
     compare().unwrap_or(false)
 }

@@ -5,15 +5,17 @@
 //! The work is cut into [`Unit`]s, one a home, so that each home is read once, asked for every domain that it serves,
 //! and dropped. A domain's table is finished, and leaves, with the last home that contributes to it.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::ffi::OsStr;
+use std::hash::Hash;
 use std::os::unix::ffi::OsStrExt;
+use std::sync::Arc;
 
 use crate::cdb;
 use crate::delivery::{Delivery, Doubt, Route, Step, Trail, Verdict, deliver, route};
 use crate::host::dot_qmail::Stem;
-use crate::host::vpopmail::{ADDRESS_MAX, Mailboxes};
-use crate::host::{HomeState, Homes, Host};
+use crate::host::vpopmail::{ADDRESS_MAX, Mailbox, Mailboxes, is_legal_name};
+use crate::host::{Home, HomeState, Homes, Host};
 use crate::report::Note;
 use crate::root::Who;
 use crate::smtpd::{self, DEFAULT, default_key, lookup};
@@ -21,6 +23,8 @@ use crate::text::{Shown, join_address, lower, split_address};
 
 /// A stem with more colons than this is given two spellings only, all `.` and all `:`.
 pub const MAX_SPELLED_COLONS: usize = 6;
+/// A mailbox with a longer name is always asked for: no limit on names is near.
+const MAX_ALIKE: usize = 64;
 
 /// One record of validrcptto.cdb.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -34,13 +38,17 @@ pub struct Recipient {
 impl Recipient {
     /// The record's data, as qmail-smtpd reads it.
     pub fn data(&self) -> &'static [u8] {
-        if self.accepted { smtpd::ACCEPT } else { smtpd::REFUSE }
+        Recipient::data_of(self.accepted)
+    }
+
+    fn data_of(accepted: bool) -> &'static [u8] {
+        if accepted { smtpd::ACCEPT } else { smtpd::REFUSE }
     }
 }
 
 /// A point at which the answer can change: below a domain, or, before the domain is known, a whole local part as
 /// qmail-lspawn sees it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct Point {
     local: Vec<u8>,
     kind: Kind,
@@ -53,7 +61,7 @@ impl Point {
     }
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum Kind {
     /// This very name. `listed`: people look for it in the list, so it is written even where a wider key accepts it.
     Name { listed: bool },
@@ -75,22 +83,22 @@ struct Domain {
 
 /// One way from a local part into a home: a `+loc` line, or an account, or alias.
 #[derive(Debug)]
-struct Rule<'a> {
+struct Rule {
     /// What the local part begins with.
     loc: Vec<u8>,
     /// What the extension begins with, lower case.
     pre: Vec<u8>,
-    dash: &'a [u8],
+    dash: Vec<u8>,
     who: Who,
 }
 
 /// One home and what has to be asked while it is at hand.
 #[derive(Debug, Default)]
-pub struct Unit<'a> {
+pub struct Unit {
     /// The home; `None` for what needs none.
-    pub home: Option<&'a [u8]>,
+    pub home: Option<Vec<u8>>,
     /// The domains whose `+domain-` line names this home, with the line's uid; published or not.
-    pub vpopmail_domains: Vec<(&'a [u8], u32)>,
+    pub vpopmail_domains: Vec<(Vec<u8>, u32)>,
     /// Whether mail or logins depend on the home; else only its names are of interest.
     pub matters: bool,
     rules: Vec<usize>,
@@ -98,34 +106,49 @@ pub struct Unit<'a> {
     placed: Vec<Point>,
     /// Points of one domain.
     own: Vec<(usize, Point)>,
+    /// What of the tables nobody but this unit and the shared ones contributes to.
+    parts: Vec<Part>,
+}
+
+/// The names of a domain that begin with a prefix: of a domain with one home, all of them; of a local domain, those that
+/// lead to one vpopmail domain.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+struct Part {
+    domain: usize,
+    prefix: Vec<u8>,
 }
 
 /// What has to be asked of whom.
 #[derive(Debug)]
-pub struct Plan<'a> {
-    host: &'a Host,
+pub struct Plan {
+    host: Arc<Host>,
     domains: Vec<Domain>,
     domain_index: HashMap<Vec<u8>, usize>,
     by_prefix: BTreeMap<Vec<u8>, Vec<usize>>,
-    rules: Vec<Rule<'a>>,
+    rules: Vec<Rule>,
     rules_by_loc: BTreeMap<Vec<u8>, Vec<usize>>,
     /// In the order in which their answers must be added.
-    pub units: Vec<Unit<'a>>,
-    /// For each unit the domains with a prefix of their own that it may contribute to; the first `shared` units
-    /// contribute to all.
+    pub units: Vec<Unit>,
+    /// How many units contribute to every domain: the first ones.
+    pub shared: usize,
+    /// For each unit the domains with a prefix of their own that it contributes to beside others.
     contributions: Vec<Vec<usize>>,
     fresh_word: Vec<u8>,
+    /// The domains that a `user@domain` key of virtualdomains names.
+    has_own_names: HashSet<Vec<u8>>,
+    /// What stands before each `-` of the exact lines of users/assign, with it.
+    has_exact_lines: HashSet<Vec<u8>>,
 }
 
 /// One answer of delivery.
-#[derive(Debug)]
+#[derive(Debug, Hash)]
 struct Answer {
     domain: usize,
     point: Point,
     fact: Fact,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Hash)]
 struct Fact {
     accepted: bool,
     /// What could not be read, when `accepted` says only "we cannot know".
@@ -138,15 +161,76 @@ struct Fact {
 /// What came of one unit.
 #[derive(Debug, Default)]
 pub struct Answers {
-    all: Vec<Answer>,
+    /// The records of those parts of the tables that are laid out already: of this unit alone, and nothing is in doubt.
+    pub records: cdb::Chunk,
+    /// Which parts these are.
+    laid_out: Vec<Part>,
+    /// What those of local domains answer where nobody is listed: whether that needs a key, the whole domain decides.
+    tops: Vec<Top>,
+    /// The answers for all other parts.
+    rest: Vec<Answer>,
+    /// What the format cannot say and was widened.
+    notes: Vec<Note>,
     /// Whether some names are listed in two spellings only, because there are too many.
     pub cut: bool,
 }
 
-impl<'a> Plan<'a> {
+/// What the names of a part that nobody listed come to.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct Top {
+    part: Part,
+    accepted: bool,
+}
+
+impl Answers {
+    /// What others have a part in: as long as it is the same, so is all that they make together.
+    pub fn shared(&self) -> impl Hash + '_ {
+        (&self.laid_out, &self.tops, &self.rest)
+    }
+
+    /// What the format cannot say and was widened.
+    pub fn notes(&self) -> &[Note] {
+        &self.notes
+    }
+
+    /// The same, taken out.
+    pub fn take_notes(&mut self) -> Vec<Note> {
+        std::mem::take(&mut self.notes)
+    }
+
+    /// Whether something could not be read.
+    pub fn is_doubtful(&self) -> bool {
+        self.rest.iter().any(|answer| answer.fact.doubt.is_some())
+    }
+}
+
+/// The names that the shared units know, by domain: whoever has such a name in a part of his own does not lay it out alone.
+#[derive(Debug, Default)]
+pub struct Common(BTreeMap<usize, BTreeSet<Vec<u8>>>);
+
+impl Common {
+    fn touches(&self, part: &Part) -> bool {
+        let from = |names: &BTreeSet<Vec<u8>>| {
+            names.range(part.prefix.clone()..).next().is_some_and(|name| name.starts_with(&part.prefix))
+        };
+        self.0.get(&part.domain).is_some_and(from)
+    }
+}
+
+/// Names, and whether each is accepted.
+type Judged<'n> = Vec<(&'n [u8], bool)>;
+
+/// The records of one part of the tables.
+struct LaidOut {
+    records: BTreeMap<Vec<u8>, bool>,
+    notes: Vec<Note>,
+}
+
+impl Plan {
     /// Collects what has to be asked, from everything but the homes.
-    pub fn new(host: &'a Host) -> Plan<'a> {
+    pub fn new(host: Arc<Host>) -> Plan {
         let mut plan = Plan {
+            fresh_word: fresh_word(&host),
             host,
             domains: Vec::new(),
             domain_index: HashMap::new(),
@@ -154,9 +238,18 @@ impl<'a> Plan<'a> {
             rules: Vec::new(),
             rules_by_loc: BTreeMap::new(),
             units: Vec::new(),
+            shared: 0,
             contributions: Vec::new(),
-            fresh_word: fresh_word(host),
+            has_own_names: HashSet::new(),
+            has_exact_lines: HashSet::new(),
         };
+        let keys = plan.host.control.virtual_domains.keys();
+        plan.has_own_names = keys.filter_map(|key| Some(split_address(key)?.1.to_vec())).collect();
+        let cuts = |key: &Vec<u8>| {
+            let dashes: Vec<usize> = (0..key.len()).filter(|at| key[*at] == b'-').collect();
+            dashes.into_iter().map(|at| key[..=at].to_vec()).collect::<Vec<_>>()
+        };
+        plan.has_exact_lines = plan.host.assignments.exact.keys().flat_map(cuts).collect();
         plan.collect_domains();
         plan.collect_units();
         plan
@@ -164,7 +257,8 @@ impl<'a> Plan<'a> {
 
     /// Every domain that rcpthosts accepts and some control file names, and envnoathost's.
     fn collect_domains(&mut self) {
-        let control = &self.host.control;
+        let host = self.host.clone();
+        let control = &host.control;
         let mut names: BTreeSet<&[u8]> = BTreeSet::new();
         let without_dot = |name: &&[u8]| name.first() != Some(&b'.');
         names.extend(control.locals.keys().map(Vec::as_slice));
@@ -193,13 +287,16 @@ impl<'a> Plan<'a> {
     }
 
     fn collect_units(&mut self) {
-        let host = self.host;
-        let mut units: BTreeMap<Option<&'a [u8]>, Unit<'a>> = BTreeMap::new();
-        let mut unit = |home: Option<&'a [u8]>, fill: &mut dyn FnMut(&mut Unit<'a>)| {
-            fill(units.entry(home).or_insert_with(|| Unit { home, ..Unit::default() }));
+        let host = self.host.clone();
+        let mut units: BTreeMap<Option<Vec<u8>>, Unit> = BTreeMap::new();
+        let mut unit = |home: Option<&[u8]>, fill: &mut dyn FnMut(&mut Unit)| {
+            let home = home.map(<[u8]>::to_vec);
+            fill(units.entry(home.clone()).or_insert_with(|| Unit { home, ..Unit::default() }));
         };
         // A relative home is no one's, for mail or for logins.
-        let usable = |home: &'a [u8]| Some(home).filter(|home| home.first() == Some(&b'/'));
+        fn usable(home: &[u8]) -> Option<&[u8]> {
+            Some(home).filter(|home| home.first() == Some(&b'/'))
+        }
         // Lines and accounts that qmail never gets to make points too: they decide where a wider key was widened.
         let name = |local: &[u8], listed| Point { local: local.to_vec(), kind: Kind::Name { listed } };
         let pattern = |local: &[u8]| Point { local: local.to_vec(), kind: Kind::Pattern };
@@ -215,7 +312,7 @@ impl<'a> Plan<'a> {
         let mut wildcards: Vec<_> = host.assignments.wildcards.iter().collect();
         wildcards.sort_unstable_by_key(|(loc, _)| *loc);
         for (loc, line) in wildcards {
-            let rule = Rule { loc: loc.clone(), pre: lower(&line.ext), dash: &line.dash, who: line.who };
+            let rule = Rule { loc: loc.clone(), pre: lower(&line.ext), dash: line.dash.clone(), who: line.who };
             let rule = self.add_rule(rule);
             unit(usable(&line.home), &mut |unit| {
                 unit.rules.push(rule);
@@ -228,7 +325,7 @@ impl<'a> Plan<'a> {
         for (account_name, account, accepted) in accepted.chain(passed_over) {
             let whole = lower(account_name);
             let loc = [&whole[..], &[host.layout.break_byte]].concat();
-            let rule = Rule { loc: loc.clone(), pre: Vec::new(), dash: b"-", who: account.who };
+            let rule = Rule { loc: loc.clone(), pre: Vec::new(), dash: b"-".to_vec(), who: account.who };
             let rule = self.add_rule(rule);
             unit(usable(&account.home), &mut |unit| {
                 unit.rules.push(rule);
@@ -237,7 +334,7 @@ impl<'a> Plan<'a> {
             });
         }
         if let Some(alias) = &host.accounts.alias {
-            let rule = self.add_rule(Rule { loc: Vec::new(), pre: Vec::new(), dash: b"-", who: alias.who });
+            let rule = self.add_rule(Rule { loc: Vec::new(), pre: Vec::new(), dash: b"-".to_vec(), who: alias.who });
             unit(usable(&alias.home), &mut |unit| {
                 unit.rules.push(rule);
                 unit.matters = true;
@@ -248,19 +345,19 @@ impl<'a> Plan<'a> {
         for (domain, line) in domains {
             let home = usable(&line.home);
             unit(home, &mut |unit| {
-                unit.vpopmail_domains.push((domain, line.who.uid));
+                unit.vpopmail_domains.push((domain.to_vec(), line.who.uid));
                 unit.matters = true;
             });
         }
         for (index, point) in self.own_points() {
             let address = self.address(index, &point);
-            let home = match route(host, &address, &mut Trail::unkept()) {
+            let home = match route(&host, &address, &mut Trail::unkept()) {
                 Route::Decided(_) => None,
                 Route::Local(assigned) => Some(assigned.home),
             };
             unit(home, &mut |unit| unit.own.push((index, point.clone())));
         }
-        let mut units: Vec<(Vec<usize>, bool, Unit<'a>)> = units
+        let mut units: Vec<(Vec<usize>, bool, Unit)> = units
             .into_values()
             .map(|unit| {
                 let shared = unit.rules.iter().any(|rule| self.rules[*rule].loc.is_empty());
@@ -269,10 +366,66 @@ impl<'a> Plan<'a> {
             .collect();
         // Those that contribute to every domain come first, so that no domain has to wait for them.
         units.sort_by_key(|(_, shared, _)| !shared);
+        self.shared = units.iter().filter(|(_, shared, _)| *shared).count();
         (self.contributions, self.units) = units.into_iter().map(|(domains, _, unit)| (domains, unit)).unzip();
+        self.collect_parts();
     }
 
-    fn add_rule(&mut self, rule: Rule<'a>) -> usize {
+    /// Gives each unit the parts of the tables that no other one contributes to, the shared ones aside.
+    fn collect_parts(&mut self) {
+        let mut contributors = vec![0; self.domains.len()];
+        self.contributions.iter().flatten().for_each(|domain| contributors[*domain] += 1);
+        for (unit, domains) in self.units.iter_mut().zip(&mut self.contributions) {
+            let alone = |domain: &usize| contributors[*domain] == 1;
+            unit.parts.extend(
+                domains
+                    .iter()
+                    .filter(|domain| alone(domain))
+                    .map(|domain| Part { domain: *domain, prefix: Vec::new() }),
+            );
+            domains.retain(|domain| !alone(domain));
+        }
+        // What leads from local domains into one home: nobody else's names begin like that.
+        let mut claims: Vec<(&[u8], usize)> = Vec::new();
+        for (number, unit) in self.units.iter().enumerate() {
+            claims.extend(unit.rules.iter().map(|rule| (&self.rules[*rule].loc[..], number)));
+            claims.extend(unit.placed.iter().map(|point| (&point.local[..], number)));
+            claims.extend(
+                unit.own
+                    .iter()
+                    .filter(|(domain, _)| !self.leaves_early(*domain))
+                    .map(|(_, point)| (&point.local[..], number)),
+            );
+        }
+        claims.sort_unstable();
+        let is_alone = |loc: &[u8], unit: usize| {
+            let first = claims.partition_point(|(local, _)| *local < loc);
+            let others = claims[first..].iter().take_while(|(local, _)| local.starts_with(loc));
+            let shorter = (1..loc.len()).any(|end| self.rules_by_loc.contains_key(&loc[..end]));
+            self.is_key_prefix(loc)
+                && !shorter
+                && others.into_iter().all(|(local, claimed)| {
+                    *claimed == unit && (*local == loc || !self.rules_by_loc.contains_key(*local))
+                })
+        };
+        // Mailboxes of a local domain answer under every rule.
+        let is_plain = |domain: &usize| self.host.assignments.vpopmail_domain(&self.domains[*domain].name).is_none();
+        let local = self.by_prefix.get(&b""[..]).into_iter().flatten().copied();
+        let local: Vec<usize> = local.filter(is_plain).collect();
+        let mut parts = Vec::new();
+        for (number, unit) in self.units.iter().enumerate().skip(self.shared) {
+            let locs: BTreeSet<&Vec<u8>> = unit.rules.iter().map(|rule| &self.rules[*rule].loc).collect();
+            for loc in locs.into_iter().filter(|loc| !loc.is_empty() && is_alone(loc, number)) {
+                parts.extend(local.iter().map(|domain| (number, Part { domain: *domain, prefix: loc.clone() })));
+            }
+        }
+        for (number, part) in parts {
+            self.units[number].parts.push(part);
+        }
+        self.units.iter_mut().for_each(|unit| unit.parts.sort_unstable());
+    }
+
+    fn add_rule(&mut self, rule: Rule) -> usize {
         let index = self.rules.len();
         self.rules_by_loc.entry(rule.loc.clone()).or_default().push(index);
         self.rules.push(rule);
@@ -308,7 +461,7 @@ impl<'a> Plan<'a> {
     }
 
     /// The domains with a prefix of their own that points of this unit may belong to.
-    fn contributions_of(&self, unit: &Unit<'_>) -> Vec<usize> {
+    fn contributions_of(&self, unit: &Unit) -> Vec<usize> {
         let mut found = BTreeSet::new();
         let locs = unit.rules.iter().map(|rule| &self.rules[*rule].loc);
         for loc in locs {
@@ -324,7 +477,7 @@ impl<'a> Plan<'a> {
             });
         }
         found.extend(unit.own.iter().map(|(domain, _)| *domain));
-        found.extend(unit.vpopmail_domains.iter().filter_map(|(domain, _)| self.domain_index.get(*domain)));
+        found.extend(unit.vpopmail_domains.iter().filter_map(|(domain, _)| self.domain_index.get(domain)));
         found.retain(|domain| self.leaves_early(*domain));
         found.into_iter().collect()
     }
@@ -351,8 +504,8 @@ impl<'a> Plan<'a> {
         join_address(&[&point.local[..], word].concat(), &self.domains[domain].name)
     }
 
-    /// Reads one unit's home and asks delivery about every point in it.
-    pub fn ask(&self, unit: &Unit<'_>, homes: &dyn Homes) -> Answers {
+    /// Reads one unit's home, asks delivery about every point in it, and lays out what nobody else contributes to.
+    pub fn ask(&self, unit: &Unit, homes: &dyn Homes, common: &Common) -> Answers {
         let mut points: Vec<(usize, Point)> = unit.own.clone();
         let mut spare = self.host.layout.root.bounds.names;
         let mut place = |point: &Point| {
@@ -364,29 +517,171 @@ impl<'a> Plan<'a> {
             });
         };
         unit.placed.iter().for_each(&mut place);
-        if let Some(path) = unit.home {
-            let home = homes.home(path);
+        let home = unit.home.as_ref().map(|path| homes.home(path));
+        let mut alike: BTreeMap<usize, Judged<'_>> = BTreeMap::new();
+        if let Some(home) = &home {
             if let HomeState::Listed(_, dot_qmails) = &home.state {
                 let mut stems: HashMap<&[u8], Vec<Stem>> = HashMap::new();
                 for rule in unit.rules.iter().map(|rule| &self.rules[*rule]) {
-                    let stems = stems.entry(rule.dash).or_insert_with(|| dot_qmails.stems(rule.dash));
+                    let stems = stems.entry(&rule.dash).or_insert_with(|| dot_qmails.stems(&rule.dash));
                     let found = stem_points(rule, stems, &mut spare);
                     found.iter().for_each(&mut place);
                 }
             }
             if let Mailboxes::Known(mailboxes) = &home.mailboxes {
                 for (domain, uid) in &unit.vpopmail_domains {
-                    let Some(index) = self.domain_index.get(*domain) else { continue };
-                    let names = mailboxes.names();
-                    points.extend(self.mailbox_points(*index, *uid, &names).into_iter().map(|point| (*index, point)));
+                    let Some(index) = self.domain_index.get(domain) else { continue };
+                    let (its, others) = self.alike(*index, *uid, unit, home, mailboxes.usable(), homes);
+                    let others = self.mailbox_points(*index, *uid, &others);
+                    points.extend(others.into_iter().map(|point| (*index, point)));
+                    alike.insert(*index, its);
                 }
             }
         }
         // Every pattern is a name too: what it begins with may have an answer of its own.
         let patterns = points.iter().filter(|(_, point)| point.kind == Kind::Pattern && !point.local.is_empty());
         let names = patterns.map(|(domain, point)| (*domain, point.as_name())).collect::<Vec<_>>();
-        let all = points.into_iter().chain(names).map(|(domain, point)| self.answer(domain, point, homes)).collect();
-        Answers { all, cut: spare == 0 }
+        let points = points.into_iter().chain(names);
+        let answers = points.map(|(domain, point)| self.answer(domain, point, homes)).collect();
+        let mut found = Answers { cut: spare == 0, ..Answers::default() };
+        self.lay_out_parts(unit, answers, alike, common, &mut found);
+        found
+    }
+
+    /// Lays out the parts that are this unit's alone.
+    fn lay_out_parts(
+        &self,
+        unit: &Unit,
+        mut answers: Vec<Answer>,
+        mut alike: BTreeMap<usize, Judged<'_>>,
+        common: &Common,
+        found: &mut Answers,
+    ) {
+        answers.sort_by_key(|answer| answer.domain);
+        let mut answers = answers.into_iter().peekable();
+        while let Some(first) = answers.next() {
+            let domain = first.domain;
+            let mut of_domain = vec![first];
+            of_domain.extend(std::iter::from_fn(|| answers.next_if(|answer| answer.domain == domain)));
+            let from = unit.parts.partition_point(|part| part.domain < domain);
+            for part in unit.parts[from..].iter().take_while(|part| part.domain == domain) {
+                let is_its = |answer: &Answer| answer.point.local.starts_with(&part.prefix);
+                // What could not be read has to wait; and a listed name that has the key of all the others, for the whole
+                // domain.
+                let waits = |answer: &Answer| {
+                    let has_its_key = self.default_prefix(&answer.point.local) == Some(&part.prefix);
+                    answer.fact.doubt.is_some() || (has_its_key && answer.fact.listed)
+                };
+                if common.touches(part) || of_domain.iter().any(|answer| is_its(answer) && waits(answer)) {
+                    continue;
+                }
+                let (its, others) = match part.prefix.is_empty() {
+                    true => (of_domain, Vec::new()),
+                    false => of_domain.into_iter().partition(is_its),
+                };
+                of_domain = others;
+                let mut table = Table::from_answers(its);
+                let LaidOut { records, notes } = self.lay_out(part, &mut table, &[]);
+                let top = table.patterns.get(&part.prefix).map(|fact| fact.accepted);
+                let its = if part.prefix.is_empty() { alike.remove(&domain).unwrap_or_default() } else { Vec::new() };
+                let is_written = |(_, accepted): &(&[u8], bool)| *accepted || top == Some(true);
+                let its = its.into_iter().filter(is_written);
+                add_sorted(&mut found.records, records, its, &self.domains[domain].name);
+                found.notes.extend(notes);
+                found.laid_out.push(part.clone());
+                if let Some(accepted) = top.filter(|_| !part.prefix.is_empty()) {
+                    found.tops.push(Top { part: part.clone(), accepted });
+                }
+            }
+            found.rest.extend(of_domain);
+        }
+        for (domain, (name, accepted)) in
+            alike.into_iter().flat_map(|(domain, its)| its.into_iter().map(move |its| (domain, its)))
+        {
+            let fact = Fact { accepted, doubt: None, origin: None, listed: true };
+            found.rest.push(Answer {
+                domain,
+                point: Point { local: name.to_vec(), kind: Kind::Name { listed: true } },
+                fact,
+            });
+        }
+    }
+
+    /// The names of those mailboxes of a domain that delivery tells from each other by nothing but the mailbox, because they
+    /// take the same way from its one rule through `.qmail-default`: with the answer, for which delivery is asked once for
+    /// each kind of mailbox; in the order of their keys. And the names of the others.
+    fn alike<'n>(
+        &self,
+        domain: usize,
+        uid: u32,
+        unit: &Unit,
+        home: &Home,
+        mailboxes: Vec<(&'n [u8], Mailbox<'n>)>,
+        homes: &dyn Homes,
+    ) -> (Judged<'n>, Vec<&'n [u8]>) {
+        let names = |mailboxes: Vec<(&'n [u8], Mailbox<'n>)>| mailboxes.into_iter().map(|(name, _)| name).collect();
+        let HomeState::Listed(_, dot_qmails) = &home.state else { return (Vec::new(), names(mailboxes)) };
+        if !self.takes_one_way(domain, uid, unit) {
+            return (Vec::new(), names(mailboxes));
+        }
+        let is_alike = |name: &[u8]| {
+            name.len() <= MAX_ALIKE
+                && is_legal_name(name)
+                && !name.iter().any(|b| matches!(b, b'-' | b'/') || *b == self.host.layout.break_byte)
+                && !dot_qmails.answers_for(name)
+        };
+        let (mut alike, mut others) = (Vec::with_capacity(mailboxes.len()), Vec::new());
+        let mut known: Vec<((u64, bool), Option<bool>)> = Vec::new();
+        for (name, mailbox) in mailboxes {
+            if !is_alike(name) {
+                others.push(name);
+                continue;
+            }
+            let kind = (mailbox.flags, mailbox.broken);
+            let asked = || {
+                let point = Point { local: name.to_vec(), kind: Kind::Name { listed: true } };
+                let fact = self.answer(domain, point, homes).fact;
+                Some(fact.accepted).filter(|_| fact.doubt.is_none() && fact.origin.is_none())
+            };
+            let accepted = match known.iter().find(|(of, _)| *of == kind) {
+                Some((_, accepted)) => *accepted,
+                None => {
+                    let accepted = asked();
+                    known.push((kind, accepted));
+                    accepted
+                }
+            };
+            debug_assert_eq!(accepted, asked(), "{}", Shown(name));
+            match accepted {
+                Some(accepted) => alike.push((name, accepted)),
+                None => others.push(name),
+            }
+            // A home of many flags is asked for each of its mailboxes.
+            known.truncate(16);
+        }
+        // By the key: what follows a name is its @.
+        alike.sort_by(|(a, _), (b, _)| a.iter().chain(b"@").cmp(b.iter().chain(b"@")));
+        (alike, others)
+    }
+
+    /// Whether one rule alone, which leads into this unit's home, takes every name of the domain to vdelivermail.
+    fn takes_one_way(&self, domain: usize, uid: u32, unit: &Unit) -> bool {
+        let Domain { name, prefix: Some(prefix), accepted: true, bare: false } = &self.domains[domain] else {
+            return false;
+        };
+        let mut rules = self.rules_by_loc.range(prefix.clone()..).take_while(|(loc, _)| loc.starts_with(prefix));
+        let rule = match (rules.next(), rules.next()) {
+            (Some((loc, rules)), None) if loc == prefix && rules.len() == 1 => rules[0],
+            _ => return false,
+        };
+        let Rule { pre, dash, who, .. } = &self.rules[rule];
+        unit.rules.contains(&rule)
+            && !prefix.is_empty()
+            && (&pre[..], &dash[..], who.uid) == (b"", b"-", uid)
+            && !self.host.layout.qmail_ext
+            && !self.host.control.relay_lists.contains_key(name)
+            && !self.has_own_names.contains(name)
+            && !self.has_exact_lines.contains(prefix)
     }
 
     /// The points that a domain's mailboxes make: one for every rule that can lead to vdelivermail with their name.
@@ -414,9 +709,83 @@ impl<'a> Plan<'a> {
         points
     }
 
+    /// Lays out a part of a domain's table, or the whole of it, by the parts of which nobody is listed in `tops`.
+    fn lay_out(&self, part: &Part, table: &mut Table, tops: &[Top]) -> LaidOut {
+        let (name, bare, accepted) = {
+            let domain = &self.domains[part.domain];
+            (&domain.name[..], domain.bare, domain.accepted)
+        };
+        let (mut records, mut notes) = (BTreeMap::new(), Vec::new());
+        if bare {
+            // A name with an @ in it would be another domain's address.
+            let bare = table.names.iter().filter(|(local, fact)| fact.accepted && !local.contains(&b'@'));
+            records.extend(bare.map(|(local, _)| (local.clone(), true)));
+        }
+        if accepted {
+            self.widen(table, name, &mut notes);
+            let mut patterns = table.written_patterns(self, &part.prefix);
+            for (local, fact) in &table.names {
+                let answered = table_answer(self, &patterns, local);
+                // A refusal under X-default would refuse all of X-; an acceptance was widened to it.
+                let worth_it = fact.accepted != answered && (fact.accepted || self.default_prefix(local).is_none());
+                if worth_it || (fact.accepted && fact.listed) {
+                    records.insert(join_address(local, name), fact.accepted);
+                }
+            }
+            for Top { part, accepted } in tops {
+                if *accepted != pattern_answer(self, &patterns, self.wider_prefix(&part.prefix)) {
+                    records.insert(default_key(&part.prefix, name), *accepted);
+                }
+            }
+            // Whether it is needed, the whole domain decides.
+            if !part.prefix.is_empty() {
+                patterns.remove(&part.prefix);
+            }
+            for (local, accepted) in patterns {
+                let key = if local.is_empty() { join_address(b"", name) } else { default_key(&local, name) };
+                records.insert(key, accepted);
+            }
+        }
+        LaidOut { records, notes }
+    }
+
+    /// Widens to accept what the format cannot say (SPEC section 8), with a warning for each.
+    fn widen(&self, table: &mut Table, domain: &[u8], notes: &mut Vec<Note>) {
+        let patterns = table.patterns.iter().map(|(local, fact)| (local, fact, self.wider_prefix(local), "..."));
+        let names = table.names.iter().filter_map(|(local, fact)| Some((local, fact, self.default_prefix(local)?, "")));
+        let mut wider: BTreeMap<Vec<u8>, (Box<str>, String)> = BTreeMap::new();
+        let patterns = patterns.filter(|(local, ..)| !self.is_key_prefix(local));
+        for (local, fact, prefix, dots) in patterns.chain(names).filter(|(_, fact, ..)| fact.accepted) {
+            let narrow = format!("{}{dots}", Shown(local));
+            wider.entry(prefix.to_vec()).or_insert((fact.origin.clone().unwrap_or_default(), narrow));
+        }
+        // The answer of the next wider pattern, before any widening.
+        let answered = |local: &[u8]| {
+            let mut local = local;
+            loop {
+                match table.patterns.get(local) {
+                    Some(fact) => return fact.accepted,
+                    None if local.is_empty() => return false,
+                    None => local = self.wider_prefix(local),
+                }
+            }
+        };
+        wider.retain(|prefix, _| !answered(prefix));
+        for (prefix, (origin, narrow)) in wider {
+            let (narrow, domain) = (Shown(narrow.as_bytes()), Shown(domain));
+            notes.push(Note::warning(format!(
+                "{origin}; the table cannot say {narrow}@{domain} alone: every {}...@{domain} without a key of its own is \
+                 accepted",
+                Shown(&prefix)
+            )));
+            let fact = Fact { accepted: true, doubt: None, origin: None, listed: false };
+            table.patterns.insert(prefix, fact);
+        }
+    }
+
     fn answer(&self, domain: usize, point: Point, homes: &dyn Homes) -> Answer {
         let address = self.address(domain, &point);
-        let delivery = deliver(self.host, homes, &address, &mut Trail::unkept());
+        let delivery = deliver(&self.host, homes, &address, &mut Trail::unkept());
         let accepted = self.accepts(domain, &point, &delivery);
         let origin = (accepted && self.may_be_widened(&point)).then(|| self.origin(&address, homes));
         let listed = point.kind == Kind::Name { listed: true };
@@ -443,8 +812,8 @@ impl<'a> Plan<'a> {
     /// The file and line that decide about an address.
     fn origin(&self, address: &[u8], homes: &dyn Homes) -> Box<str> {
         let mut trail = Trail::kept();
-        let delivery = deliver(self.host, homes, address, &mut trail);
-        let listed = relay_step(self.host, address, &delivery).map(|(_, step)| step);
+        let delivery = deliver(&self.host, homes, address, &mut trail);
+        let listed = relay_step(&self.host, address, &delivery).map(|(_, step)| step);
         // The last step that names a line is what somebody can change.
         let steps = trail.steps();
         let step = listed.as_ref().or(steps.iter().rfind(|step| step.line.is_some())).or(steps.last());
@@ -500,6 +869,26 @@ pub fn relay_step(host: &Host, address: &[u8], delivery: &Delivery) -> Option<(b
     Some((accepted, Step { path: Some(path), line, text: text.to_owned() }))
 }
 
+/// Adds the records of one domain, and those of names in it, both in the order of their keys.
+fn add_sorted<'n>(
+    chunk: &mut cdb::Chunk,
+    records: BTreeMap<Vec<u8>, bool>,
+    names: impl Iterator<Item = (&'n [u8], bool)>,
+    domain: &[u8],
+) {
+    let mut records = records.into_iter().peekable();
+    for (name, accepted) in names {
+        let is_before = |key: &[u8]| key.iter().lt(name.iter().chain(b"@").chain(domain));
+        while let Some((key, accepted)) = records.next_if(|(key, _)| is_before(key)) {
+            chunk.add(&[&key], &[Recipient::data_of(accepted)]);
+        }
+        // A mailbox may make the name of another one, by a rule that never gets to it.
+        records.next_if(|(key, _)| key.iter().eq(name.iter().chain(b"@").chain(domain)));
+        chunk.add(&[name, b"@", domain], &[Recipient::data_of(accepted)]);
+    }
+    records.for_each(|(key, accepted)| chunk.add(&[&key], &[Recipient::data_of(accepted)]));
+}
+
 /// The rest of a mailbox's name behind a rule's pre, in which `.` and `:` are one.
 fn strip_pre<'n>(name: &'n [u8], pre: &[u8]) -> Option<&'n [u8]> {
     let (start, rest) = name.split_at_checked(pre.len())?;
@@ -509,7 +898,7 @@ fn strip_pre<'n>(name: &'n [u8], pre: &[u8]) -> Option<&'n [u8]> {
 
 /// The points that the stems of a home make for one rule; `spare` is how many more spellings may be made of names that
 /// have several.
-fn stem_points(rule: &Rule<'_>, stems: &[Stem], spare: &mut usize) -> Vec<Point> {
+fn stem_points(rule: &Rule, stems: &[Stem], spare: &mut usize) -> Vec<Point> {
     let pre: Vec<u8> = rule.pre.iter().map(|b| if *b == b'.' { b':' } else { *b }).collect();
     let mut points = Vec::new();
     for stem in stems.iter().filter(|stem| stem.searched.iter().all(|perm| perm.searchable(rule.who))) {
@@ -561,15 +950,19 @@ fn fresh_word(host: &Host) -> Vec<u8> {
     vec![*byte; ADDRESS_MAX + 100]
 }
 
+/// No more than so many bytes of records are handed on at once.
+const MAX_CHUNK: usize = 1 << 20;
+
 /// Lays the answers out as tables, one a domain.
 pub struct Tables<'a> {
-    plan: &'a Plan<'a>,
+    plan: &'a Plan,
     tables: Vec<Table>,
     /// How many units each domain still waits for.
     waiting: Vec<usize>,
     /// The domains whose records have left.
     written: Vec<bool>,
     notes: Vec<Note>,
+    tops: Vec<Top>,
     unread: BTreeMap<Vec<u8>, Kept>,
     /// The assignments of which anything published is kept.
     kept: BTreeSet<Vec<u8>>,
@@ -602,7 +995,7 @@ pub struct Kept {
 
 impl<'a> Tables<'a> {
     /// Empty tables.
-    pub fn new(plan: &'a Plan<'a>) -> Tables<'a> {
+    pub fn new(plan: &'a Plan) -> Tables<'a> {
         let mut waiting = vec![0; plan.domains.len()];
         plan.contributions.iter().flatten().for_each(|domain| waiting[*domain] += 1);
         let tables = plan.domains.iter().map(|_| Table::default()).collect();
@@ -612,6 +1005,7 @@ impl<'a> Tables<'a> {
             waiting,
             written: vec![false; plan.domains.len()],
             notes: Vec::new(),
+            tops: Vec::new(),
             unread: BTreeMap::new(),
             kept: BTreeSet::new(),
         }
@@ -626,20 +1020,38 @@ impl<'a> Tables<'a> {
         &mut self,
         unit: usize,
         answers: Answers,
-        sink: &mut dyn FnMut(Recipient) -> Result<(), E>,
+        sink: &mut dyn FnMut(&cdb::Chunk) -> Result<(), E>,
     ) -> Result<(), E> {
-        for Answer { domain, point, fact } in answers.all {
+        self.notes.extend(answers.notes);
+        self.tops.extend(answers.tops);
+        for Answer { domain, point, fact } in answers.rest {
             self.tables[domain].add(point, fact);
+        }
+        if !answers.records.is_empty() {
+            sink(&answers.records)?;
         }
         for domain in &self.plan.contributions[unit] {
             self.waiting[*domain] -= 1;
+        }
+        let whole = self.plan.units[unit].parts.iter().filter(|part| part.prefix.is_empty()).map(|part| part.domain);
+        for domain in self.plan.contributions[unit].iter().copied().chain(whole) {
+            if answers.laid_out.iter().any(|part| part.domain == domain && part.prefix.is_empty()) {
+                self.written[domain] = true;
+            }
             // What could not be read has to wait for the published file.
-            if self.waiting[*domain] == 0 && !self.tables[*domain].is_doubtful() {
-                let table = std::mem::take(&mut self.tables[*domain]);
-                self.write(*domain, table, sink)?;
+            else if self.waiting[domain] == 0 && !self.tables[domain].is_doubtful() {
+                let table = std::mem::take(&mut self.tables[domain]);
+                self.write(domain, table, sink)?;
             }
         }
         Ok(())
+    }
+
+    /// What is known after the shared units.
+    pub fn common(&self) -> Common {
+        let names = |table: &Table| table.names.keys().chain(table.patterns.keys()).cloned().collect();
+        let tables = self.tables.iter().enumerate().filter(|(_, table)| !table.is_empty());
+        Common(tables.map(|(domain, table)| (domain, names(table))).collect())
     }
 
     /// Whether something could not be read, so that the published file is needed to keep entries from.
@@ -655,7 +1067,7 @@ impl<'a> Tables<'a> {
         mut self,
         homes: &dyn Homes,
         published: Option<cdb::Reader<'_>>,
-        sink: &mut dyn FnMut(Recipient) -> Result<(), E>,
+        sink: &mut dyn FnMut(&cdb::Chunk) -> Result<(), E>,
     ) -> Result<Outcome, E> {
         let left: Vec<usize> = (0..self.written.len()).filter(|domain| !self.written[*domain]).collect();
         let known = self.add_published(published, homes);
@@ -726,94 +1138,54 @@ impl<'a> Tables<'a> {
         &mut self,
         domain: usize,
         mut table: Table,
-        sink: &mut dyn FnMut(Recipient) -> Result<(), E>,
+        sink: &mut dyn FnMut(&cdb::Chunk) -> Result<(), E>,
     ) -> Result<(), E> {
         self.written[domain] = true;
-        let plan = self.plan;
-        let (name, bare, accepted) = {
-            let domain = &plan.domains[domain];
-            (&domain.name[..], domain.bare, domain.accepted)
-        };
-        let mut records = BTreeMap::new();
-        if bare {
-            // A name with an @ in it would be another domain's address.
-            let bare = table.names.iter().filter(|(local, fact)| fact.accepted && !local.contains(&b'@'));
-            records.extend(bare.map(|(local, _)| (local.clone(), true)));
-        }
-        if accepted {
-            self.widen(&mut table, name);
-            let patterns = table.written_patterns(plan);
-            for (local, fact) in &table.names {
-                let answered = table_answer(plan, &patterns, local);
-                // A refusal under X-default would refuse all of X-; an acceptance was widened to it.
-                let worth_it = fact.accepted != answered && (fact.accepted || plan.default_prefix(local).is_none());
-                if worth_it || (fact.accepted && fact.listed) {
-                    records.insert(join_address(local, name), fact.accepted);
-                }
-            }
-            for (local, accepted) in patterns {
-                let key = if local.is_empty() { join_address(b"", name) } else { default_key(&local, name) };
-                records.insert(key, accepted);
+        let tops: Vec<Top> = self.tops.extract_if(.., |top| top.part.domain == domain).collect();
+        let whole = Part { domain, prefix: Vec::new() };
+        let LaidOut { records, notes } = self.plan.lay_out(&whole, &mut table, &tops);
+        self.notes.extend(notes);
+        let mut chunk = cdb::Chunk::default();
+        for (key, accepted) in records {
+            chunk.add(&[&key], &[Recipient::data_of(accepted)]);
+            // A domain may be as large as the host.
+            if chunk.size() > MAX_CHUNK {
+                sink(&std::mem::take(&mut chunk))?;
             }
         }
-        records.into_iter().try_for_each(|(key, accepted)| sink(Recipient { key, accepted }))
-    }
-
-    /// Widens to accept what the format cannot say (SPEC section 8), with a warning for each.
-    fn widen(&mut self, table: &mut Table, domain: &[u8]) {
-        let plan = self.plan;
-        let patterns = table.patterns.iter().map(|(local, fact)| (local, fact, plan.wider_prefix(local), "..."));
-        let names = table.names.iter().filter_map(|(local, fact)| Some((local, fact, plan.default_prefix(local)?, "")));
-        let mut wider: BTreeMap<Vec<u8>, (Box<str>, String)> = BTreeMap::new();
-        let patterns = patterns.filter(|(local, ..)| !plan.is_key_prefix(local));
-        for (local, fact, prefix, dots) in patterns.chain(names).filter(|(_, fact, ..)| fact.accepted) {
-            let narrow = format!("{}{dots}", Shown(local));
-            wider.entry(prefix.to_vec()).or_insert((fact.origin.clone().unwrap_or_default(), narrow));
-        }
-        // The answer of the next wider pattern, before any widening.
-        let answered = |local: &[u8]| {
-            let mut local = local;
-            loop {
-                match table.patterns.get(local) {
-                    Some(fact) => return fact.accepted,
-                    None if local.is_empty() => return false,
-                    None => local = plan.wider_prefix(local),
-                }
-            }
-        };
-        wider.retain(|prefix, _| !answered(prefix));
-        for (prefix, (origin, narrow)) in wider {
-            let (narrow, domain) = (Shown(narrow.as_bytes()), Shown(domain));
-            self.notes.push(Note::warning(format!(
-                "{origin}; the table cannot say {narrow}@{domain} alone: every {}...@{domain} without a key of its own is \
-                 accepted",
-                Shown(&prefix)
-            )));
-            let fact = Fact { accepted: true, doubt: None, origin: None, listed: false };
-            table.patterns.insert(prefix, fact);
-        }
+        if chunk.is_empty() { Ok(()) } else { sink(&chunk) }
     }
 }
 
 impl Table {
+    fn from_answers(answers: Vec<Answer>) -> Table {
+        let mut table = Table::default();
+        answers.into_iter().for_each(|answer| table.add(answer.point, answer.fact));
+        table
+    }
+
     fn add(&mut self, point: Point, fact: Fact) {
         let facts = if point.kind == Kind::Pattern { &mut self.patterns } else { &mut self.names };
         let listed = fact.listed;
         facts.entry(point.local).or_insert(fact).listed |= listed;
     }
 
+    fn is_empty(&self) -> bool {
+        self.names.is_empty() && self.patterns.is_empty()
+    }
+
     fn is_doubtful(&self) -> bool {
         self.names.values().chain(self.patterns.values()).any(|fact| fact.doubt.is_some())
     }
 
-    /// The patterns that need a key: those that differ from the next wider one that has one.
-    fn written_patterns(&self, plan: &Plan<'_>) -> BTreeMap<Vec<u8>, bool> {
+    /// The patterns that need a key: those that differ from the next wider one that has one; and the widest one of a part.
+    fn written_patterns(&self, plan: &Plan, widest: &[u8]) -> BTreeMap<Vec<u8>, bool> {
         let mut sorted: Vec<_> = self.patterns.iter().filter(|(local, _)| plan.is_key_prefix(local)).collect();
         sorted.sort_by_key(|(local, _)| local.len());
         let mut written = BTreeMap::new();
         for (local, fact) in sorted {
             let wider = if local.is_empty() { false } else { pattern_answer(plan, &written, plan.wider_prefix(local)) };
-            if fact.accepted != wider {
+            if fact.accepted != wider || (local == widest && !widest.is_empty()) {
                 written.insert(local.clone(), fact.accepted);
             }
         }
@@ -822,7 +1194,7 @@ impl Table {
 }
 
 /// What the written patterns say about names that begin with `prefix`, which can have a key.
-fn pattern_answer(plan: &Plan<'_>, written: &BTreeMap<Vec<u8>, bool>, mut prefix: &[u8]) -> bool {
+fn pattern_answer(plan: &Plan, written: &BTreeMap<Vec<u8>, bool>, mut prefix: &[u8]) -> bool {
     loop {
         if let Some(accepted) = written.get(prefix) {
             return *accepted;
@@ -835,7 +1207,7 @@ fn pattern_answer(plan: &Plan<'_>, written: &BTreeMap<Vec<u8>, bool>, mut prefix
 }
 
 /// What the written patterns say about one name.
-fn table_answer(plan: &Plan<'_>, written: &BTreeMap<Vec<u8>, bool>, local: &[u8]) -> bool {
+fn table_answer(plan: &Plan, written: &BTreeMap<Vec<u8>, bool>, local: &[u8]) -> bool {
     let prefix = if plan.is_key_prefix(local) { local } else { plan.wider_prefix(local) };
     pattern_answer(plan, written, prefix)
 }

@@ -5,18 +5,20 @@
 //! Nothing is opened that is no regular file or directory: a FIFO cannot hang us and a device is never touched.
 
 use std::ffi::{OsStr, OsString};
-use std::fs::{DirBuilder, File};
-use std::io::{self, Read};
+use std::fs::DirBuilder;
+use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
-use nix::dir::Dir;
 use nix::errno::Errno;
 use nix::fcntl::{AT_FDCWD, OFlag, openat, readlinkat};
 use nix::sys::stat::{FileStat, Mode, SFlag, fstat};
+use rustix::buffer::spare_capacity;
+use rustix::fs::{FileType, RawDir, SeekFrom};
 
 /// The kernel follows this many symbolic links in one walk (path_resolution(7)).
 const MAX_LINKS: usize = 40;
@@ -24,6 +26,12 @@ const MAX_LINKS: usize = 40;
 pub const PATH_MAX: usize = 4096;
 /// The longest name in a directory, in bytes (NAME_MAX).
 pub const NAME_MAX: usize = 255;
+/// [`Folders`] remembers so many.
+const MAX_FOLDERS: usize = 8;
+/// Names of a directory, and the first bytes of a file, are read by so many bytes.
+const CHUNK: usize = 1 << 15;
+/// A buffer for files holds at least so many bytes.
+const MIN_ROOM: usize = 1 << 12;
 
 /// How much is read of what users and customers may have made as large as they like.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,7 +59,7 @@ pub struct Who {
 }
 
 /// Mode, owner and group of a file, as stat(2) gives them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Perm {
     /// The permission bits (`07777`).
     pub mode: u32,
@@ -89,7 +97,7 @@ impl Perm {
 }
 
 /// What kind of thing a walk ended at.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Kind {
     /// A regular file.
     Regular,
@@ -364,10 +372,81 @@ impl Found {
     }
 }
 
+/// Opens directories that stand side by side in few folders: it walks to a folder once, and goes on from there for as
+/// long as it remembers it, whatever becomes of the folder meanwhile.
+#[derive(Debug)]
+pub struct Folders<'a> {
+    root: &'a Root,
+    /// Those that were used last, the last one first.
+    recent: Mutex<Vec<Arc<Folder>>>,
+}
+
+/// A folder, held open, and the way to what is in it.
+#[derive(Debug)]
+struct Folder {
+    path: Vec<u8>,
+    fd: OwnedFd,
+    searched: Vec<Perm>,
+}
+
+impl<'a> Folders<'a> {
+    /// Those below the root.
+    pub fn new(root: &'a Root) -> Folders<'a> {
+        Folders { root, recent: Mutex::default() }
+    }
+
+    /// The root that they are below.
+    pub fn root(&self) -> &Root {
+        self.root
+    }
+
+    /// Opens the directory at `inside` for listing, with what [`Root::walk`] would have searched on the way; `None` when
+    /// it takes a walk to tell what stands there.
+    pub fn open_directory(&self, inside: &[u8]) -> Option<(Vec<Perm>, Directory)> {
+        if inside.len() >= PATH_MAX {
+            return None;
+        }
+        let (above, name) = inside.split_at(inside.iter().rposition(|b| *b == b'/')? + 1);
+        if matches!(name, b"" | b"." | b"..") {
+            return None;
+        }
+        let folder = self.folder(above)?;
+        let directory = open_directory(&folder.fd, OsStr::from_bytes(name), self.root.bounds).ok()?;
+        Some((folder.searched.clone(), directory))
+    }
+
+    /// The folder at `path`, which ends with a slash.
+    fn folder(&self, path: &[u8]) -> Option<Arc<Folder>> {
+        let recent = || self.recent.lock().unwrap_or_else(PoisonError::into_inner);
+        {
+            let mut recent = recent();
+            if let Some(at) = recent.iter().position(|folder| folder.path == path) {
+                recent[..=at].rotate_right(1);
+                return Some(recent[0].clone());
+            }
+        }
+        let walk = self.root.walk(path);
+        let End::Found(found) = walk.end else { return None };
+        let flags = OFlag::O_PATH | OFlag::O_NOFOLLOW | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+        let fd = openat(&found.parent, found.name.as_os_str(), flags, Mode::empty()).ok()?;
+        let stat = fstat(&fd).ok()?;
+        let mut searched = walk.searched;
+        // The root itself is not among them.
+        if !found.above.is_empty() {
+            searched.push(Perm::of(&stat));
+        }
+        let folder = Arc::new(Folder { path: path.to_vec(), fd, searched });
+        let mut recent = recent();
+        recent.insert(0, folder.clone());
+        recent.truncate(MAX_FOLDERS);
+        Some(folder)
+    }
+}
+
 /// A regular file, open for reading.
 #[derive(Debug)]
 pub struct Opened {
-    file: File,
+    fd: OwnedFd,
     /// Its mode, owner and group.
     pub perm: Perm,
     /// Its size in bytes when it was opened.
@@ -380,26 +459,56 @@ impl Opened {
     ///
     /// # Errors
     /// Those of read(2); a file that is longer than the bound.
-    pub fn read_all(mut self) -> io::Result<Vec<u8>> {
+    pub fn read_all(self) -> io::Result<Vec<u8>> {
+        self.read_all_if(0, |_| Ok(()))
+    }
+
+    /// Reads it to its end when its first `length` bytes, or what there is before its end, pass the check.
+    ///
+    /// # Errors
+    /// That of the check; those of [`Opened::read_all`].
+    pub fn read_all_if(mut self, length: usize, check: impl FnOnce(&[u8]) -> io::Result<()>) -> io::Result<Vec<u8>> {
         let bound = self.bounds.file;
         let too_long = || io::Error::other(format!("longer than the {} MiB of --max-file", bound >> 20));
+        let mut content = Vec::new();
+        let start = length.max(CHUNK);
+        self.read_on(&mut content, start)?;
+        check(&content[..content.len().min(length)])?;
         // A file that only seems long must not cost the reading either.
         if self.size > bound {
             return Err(too_long());
         }
-        let mut content = Vec::new();
-        (&mut self.file).take(bound + 1).read_to_end(&mut content)?;
+        if content.len() >= start {
+            self.read_on(&mut content, usize::try_from(bound).unwrap_or(usize::MAX).saturating_add(1))?;
+        }
         if content.len() as u64 > bound { Err(too_long()) } else { Ok(content) }
     }
 
-    /// Reads the next `length` bytes, or what there is before its end.
+    /// Reads its first `length` bytes, or what there is before its end, in the place of what `content` holds. There may
+    /// be more when `content` has room for it.
     ///
     /// # Errors
     /// Those of read(2).
-    pub fn read_start(&mut self, length: usize) -> io::Result<Vec<u8>> {
-        let mut content = Vec::new();
-        (&mut self.file).take(length as u64).read_to_end(&mut content)?;
-        Ok(content)
+    pub fn read_start(&mut self, content: &mut Vec<u8>, length: usize) -> io::Result<()> {
+        content.clear();
+        self.read_on(content, length)
+    }
+
+    /// Reads on, behind what was read, until there are `length` bytes.
+    fn read_on(&mut self, content: &mut Vec<u8>, length: usize) -> io::Result<()> {
+        let size = usize::try_from(self.size).unwrap_or(usize::MAX);
+        while content.len() < length {
+            // One byte more than it is said to hold: a read that leaves room for it has come to the end.
+            let room = size.saturating_add(1).max(content.len().saturating_mul(2)).clamp(MIN_ROOM.min(length), length);
+            content.reserve_exact(room - content.len());
+            match rustix::io::read(&self.fd, spare_capacity(content)) {
+                Ok(0) => break,
+                Ok(_) if content.len() == size && content.len() < content.capacity() => break,
+                Ok(_) | Err(rustix::io::Errno::INTR) => {}
+                Err(cause) => return Err(cause.into()),
+            }
+        }
+        Ok(())
     }
 }
 
@@ -421,23 +530,31 @@ impl Directory {
     /// # Errors
     /// Those of getdents(2); more names than the bound.
     pub fn entries(&self, wanted: impl Fn(&[u8]) -> bool) -> io::Result<Vec<(Vec<u8>, Option<Kind>)>> {
-        let mut dir =
-            Dir::openat(&self.fd, ".", OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC, Mode::empty())?;
+        // What may be listed but not searched is as good as closed.
+        self.stat(b".")?;
+        rustix::fs::seek(&self.fd, SeekFrom::Start(0))?;
+        let mut buffer: Vec<u8> = Vec::with_capacity(CHUNK);
+        let mut listing = RawDir::new(&self.fd, buffer.spare_capacity_mut());
         let mut found = Vec::new();
-        for entry in dir.iter() {
-            let entry = entry?;
+        while let Some(entry) = listing.next() {
+            let entry = match entry {
+                // As readdir(3) has it: a directory that was removed meanwhile has come to its end.
+                Err(rustix::io::Errno::NOENT) => break,
+                entry => entry?,
+            };
             let name = entry.file_name().to_bytes();
             if name != b"." && name != b".." && wanted(name) {
                 if found.len() >= self.bounds.names {
                     let bound = self.bounds.names;
                     return Err(io::Error::other(format!("more names than the {bound} of --max-names")));
                 }
-                let kind = entry.file_type().map(|kind| match kind {
-                    nix::dir::Type::File => Kind::Regular,
-                    nix::dir::Type::Directory => Kind::Directory,
-                    nix::dir::Type::Symlink => Kind::Link,
-                    _ => Kind::Other,
-                });
+                let kind = match entry.file_type() {
+                    FileType::RegularFile => Some(Kind::Regular),
+                    FileType::Directory => Some(Kind::Directory),
+                    FileType::Symlink => Some(Kind::Link),
+                    FileType::Unknown => None,
+                    _ => Some(Kind::Other),
+                };
                 found.push((name.to_vec(), kind));
             }
         }
@@ -472,6 +589,66 @@ impl Directory {
     }
 }
 
+/// What stat(2) says of a file: as long as all of it is the same, the file is.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Stamp {
+    /// What it is.
+    pub kind: Kind,
+    id: (u64, u64),
+    size: i64,
+    perm: Perm,
+    /// When its content changed last, since 1970-01-01 UTC.
+    pub modified: Duration,
+    /// When anything about it changed last, since 1970-01-01 UTC.
+    pub changed: Duration,
+}
+
+impl Stamp {
+    fn of(stat: &FileStat) -> Stamp {
+        let time = |seconds: i64, nanoseconds: i64| {
+            Duration::new(u64::try_from(seconds).unwrap_or(0), u32::try_from(nanoseconds).unwrap_or(0))
+        };
+        Stamp {
+            kind: kind_of(stat),
+            id: (stat.st_dev, stat.st_ino),
+            size: stat.st_size,
+            perm: Perm::of(stat),
+            modified: time(stat.st_mtime, stat.st_mtime_nsec),
+            changed: time(stat.st_ctime, stat.st_ctime_nsec),
+        }
+    }
+
+    /// That of an open file.
+    ///
+    /// # Errors
+    /// Those of fstat(2).
+    pub fn of_file(file: impl AsFd) -> io::Result<Stamp> {
+        Ok(Stamp::of(&fstat(file)?))
+    }
+}
+
+impl Directory {
+    /// Its own.
+    ///
+    /// # Errors
+    /// Those of fstat(2).
+    pub fn stamp(&self) -> io::Result<Stamp> {
+        Stamp::of_file(&self.fd)
+    }
+
+    /// That of an entry, links not followed; `None` when it is not there.
+    ///
+    /// # Errors
+    /// Those of fstatat(2).
+    pub fn stamp_of(&self, name: &[u8]) -> io::Result<Option<Stamp>> {
+        match nix::sys::stat::fstatat(&self.fd, OsStr::from_bytes(name), nix::fcntl::AtFlags::AT_SYMLINK_NOFOLLOW) {
+            Ok(stat) => Ok(Some(Stamp::of(&stat))),
+            Err(Errno::ENOENT) => Ok(None),
+            Err(cause) => Err(cause.into()),
+        }
+    }
+}
+
 fn open_regular(dir: impl AsFd, name: &OsStr, bounds: Bounds) -> io::Result<Opened> {
     let flags = OFlag::O_RDONLY | OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_NOCTTY | OFlag::O_CLOEXEC;
     let fd = openat(dir, name, flags, Mode::empty())?;
@@ -480,7 +657,7 @@ fn open_regular(dir: impl AsFd, name: &OsStr, bounds: Bounds) -> io::Result<Open
         return Err(not_regular());
     }
     let size = u64::try_from(stat.st_size).unwrap_or(0);
-    Ok(Opened { file: File::from(fd), perm: Perm::of(&stat), size, bounds })
+    Ok(Opened { fd, perm: Perm::of(&stat), size, bounds })
 }
 
 fn open_directory(dir: impl AsFd, name: &OsStr, bounds: Bounds) -> io::Result<Directory> {
@@ -510,4 +687,100 @@ fn kind_of(stat: &FileStat) -> Kind {
 
 fn not_regular() -> io::Error {
     io::Error::other("no regular file")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::{PermissionsExt, symlink};
+
+    use super::*;
+
+    #[test]
+    fn a_directory_in_a_folder_that_is_known_is_reached_as_by_a_walk() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = |inside: &str| dir.path().join(inside);
+        for folder in ["top", "a/b/one", "a/b/two"] {
+            fs::create_dir_all(path(folder)).unwrap();
+        }
+        fs::write(path("a/b/file"), "").unwrap();
+        fs::set_permissions(path("a"), fs::Permissions::from_mode(0o711)).unwrap();
+        symlink("/a/b", path("link")).unwrap();
+        symlink("one", path("a/b/three")).unwrap();
+        let root = Root::new(dir.path(), Bounds::default());
+        let folders = Folders::new(&root);
+        let inside = [
+            "/top",
+            "/a/b/one",
+            "/a/b/two",
+            "/a//b/./one",
+            "/link/two",
+            "/a/../a/b/one",
+            "a/b/two",
+            "/a/b/three",
+            "/a/b/file",
+            "/a/b/none",
+            "/none/one",
+            "/a/b/file/one",
+            "/a/b/one/",
+            "/a/b/..",
+            "/",
+            "top",
+            "",
+        ];
+        for inside in inside.iter().chain(&inside) {
+            let walk = root.walk(inside.as_bytes());
+            match (folders.open_directory(inside.as_bytes()), walk.end) {
+                (Some((searched, directory)), End::Found(found)) => {
+                    assert_eq!((searched, directory.id, directory.perm), (walk.searched, found.id, found.perm))
+                }
+                (Some(_), end) => panic!("{inside}: {end:?}"),
+                // A link, no directory, or a path that does not end with its name.
+                (None, _) => assert!(!inside.ends_with("/one") || inside.contains("file") || inside.contains("none")),
+            }
+        }
+    }
+
+    #[test]
+    fn a_folder_that_went_is_walked_to_again() {
+        let dir = tempfile::tempdir().unwrap();
+        let home = dir.path().join("domains/a.test");
+        let root = Root::new(dir.path(), Bounds::default());
+        let folders = Folders::new(&root);
+        let opened = || folders.open_directory(b"/domains/a.test").map(|(_, directory)| directory.id);
+        fs::create_dir_all(&home).unwrap();
+        let first = opened().unwrap();
+        fs::rename(dir.path().join("domains"), dir.path().join("old")).unwrap();
+        fs::create_dir_all(&home).unwrap();
+        assert_eq!(opened(), Some(first), "the folder as it was found");
+        fs::remove_dir_all(dir.path().join("old")).unwrap();
+        assert_eq!(opened(), None);
+        assert!(matches!(root.walk(b"/domains/a.test").end, End::Found(_)));
+    }
+
+    #[test]
+    fn a_file_is_read_to_its_end_and_no_further_than_its_bound() {
+        let dir = tempfile::tempdir().unwrap();
+        let bound = 3 * CHUNK;
+        let root = Root::new(dir.path(), Bounds { file: bound as u64, ..Bounds::default() });
+        let open = || root.open(b"/file").unwrap().unwrap();
+        for length in [0, 1, MIN_ROOM - 1, MIN_ROOM, MIN_ROOM + 1, CHUNK - 1, CHUNK, CHUNK + 1, bound, bound + 1] {
+            let content: Vec<u8> = (0..length).map(|at| (at % 251) as u8).collect();
+            fs::write(dir.path().join("file"), &content).unwrap();
+            assert_eq!(open().read_all().ok(), (length <= bound).then_some(content.clone()), "{length}");
+            let start = |wanted: usize| {
+                let mut read = b"before".to_vec();
+                open().read_start(&mut read, wanted).unwrap();
+                read
+            };
+            assert_eq!(start(MIN_ROOM), content[..length.min(MIN_ROOM)]);
+            assert_eq!(start(2 * bound), content);
+            // What it held when it was opened does not bound it.
+            let opened = open();
+            fs::write(dir.path().join("file"), [&content[..], b"more"].concat()).unwrap();
+            let more = opened.read_all().ok();
+            assert_eq!(more, (length + 4 <= bound).then(|| [&content[..], b"more"].concat()), "{length}");
+        }
+        assert!(open().read_all_if(1, |_| Err(io::Error::other("wrong"))).is_err_and(|e| e.to_string() == "wrong"));
+    }
 }

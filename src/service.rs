@@ -5,9 +5,9 @@ use std::fmt::Write;
 use std::os::fd::OwnedFd;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{Builder, JoinHandle};
 use std::time::{Duration, Instant, SystemTime};
 
@@ -22,6 +22,7 @@ use crate::hold::Patience;
 use crate::host::vpopmail::Mailboxes;
 use crate::host::{Home, HomeState, Host};
 use crate::lock::{self, FifoLock};
+use crate::rebuild::memory::{Memory, Scope};
 use crate::rebuild::{self, Done, Order};
 use crate::report::{self, Level, Note};
 use crate::settings::Settings;
@@ -30,7 +31,7 @@ use crate::text::count;
 use crate::trigger::fifo::{Fifo, Heard};
 use crate::trigger::notice::{Expected, Notice};
 use crate::trigger::schedule::{Cause, Schedule};
-use crate::trigger::watch::{Names, Watch, file};
+use crate::trigger::watch::{Changed, Names, Watch, file};
 
 /// How long a running rebuild may go on when the service has to end.
 const LAST_CHANCE: Duration = Duration::from_secs(4);
@@ -83,10 +84,11 @@ pub fn run(settings: &Arc<Settings>) -> Result<(), Error> {
         None
     });
     let watch = watch.map(Arc::new);
-    let watcher = watch.clone().map(|watch| start_watch(watch, events.clone())).transpose()?;
+    let touched = Touched::default();
+    let watcher = watch.clone().map(|watch| start_watch(watch, events.clone(), touched.clone())).transpose()?;
     let shown: Vec<String> = settings.fifos.iter().map(|path| show_path(path).to_string()).collect();
     report::say(Level::Status, &format!("listening on {}", shown.join(", ")));
-    let mut service = Service::new(settings.clone(), events, watch, locks);
+    let mut service = Service::new(settings.clone(), events, watch, touched, locks);
     // Whoever took the pipe from us reads it, and keeps its status.
     let ended = service.run(&hear);
     // A listener that waits to be heard waits no more.
@@ -115,13 +117,23 @@ fn thread<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Resul
 /// A thread that listens on one pipe until the descriptor is closed.
 type Listener = (OwnedFd, JoinHandle<Fifo>);
 
+/// What the watches saw change since the last rebuild began.
+type Touched = Arc<Mutex<Scope>>;
+
 /// Listens to the watches until the descriptor is closed.
-fn start_watch(watch: Arc<Watch>, events: SyncSender<Event>) -> Result<OwnedFd, Error> {
+fn start_watch(watch: Arc<Watch>, events: SyncSender<Event>, touched: Touched) -> Result<OwnedFd, Error> {
     let (stopped, stop) =
         std::io::pipe().map_err(|cause| Error::io("make a pipe for", &PathBuf::from("a thread"), cause))?;
     let stopped = OwnedFd::from(stopped);
     thread(move || {
-        watch.listen(&stopped, &mut || {
+        watch.listen(&stopped, &mut |changed| {
+            let mut touched = touched.lock().unwrap_or_else(PoisonError::into_inner);
+            for changed in changed {
+                touched.add(match changed {
+                    Changed::Home(path) => Scope::home(path),
+                    Changed::Anything => Scope::All,
+                });
+            }
             let _ = events.try_send(Event::Changed);
         });
     })?;
@@ -129,8 +141,7 @@ fn start_watch(watch: Arc<Watch>, events: SyncSender<Event>) -> Result<OwnedFd, 
 }
 
 /// What the service has to watch; of a host that cannot be read, what has to be mended.
-fn watched(settings: &Settings) -> Vec<(PathBuf, Names)> {
-    let host = rebuild::read_host(settings, &mut Vec::new()).ok();
+fn watched(settings: &Settings, host: Option<&Host>) -> Vec<(PathBuf, Names)> {
     let root = &settings.layout.root;
     let mut sources = settings.sources();
     sources.extend([b"/etc/nsswitch.conf".to_vec()]);
@@ -140,7 +151,7 @@ fn watched(settings: &Settings) -> Vec<(PathBuf, Names)> {
     // What qmail-newu and qmail-newmrh make is no news, unless it stands in for the text.
     let made = |source: &[u8]| {
         source.ends_with(b".cdb")
-            || (source.ends_with(b"/cdb") && host.as_ref().is_some_and(|host| !host.assignments.compiled_only))
+            || (source.ends_with(b"/cdb") && host.is_some_and(|host| !host.assignments.compiled_only))
     };
     let unused = |source: &[u8]| source == b"/etc/group" || (source == b"/etc/shadow" && !settings.auth_system_users);
     sources.retain(|source| !made(source) && !unused(source));
@@ -149,7 +160,11 @@ fn watched(settings: &Settings) -> Vec<(PathBuf, Names)> {
     wanted.extend(file(&lists));
     wanted.push((lists, Names::All));
     let homes = host.iter().flat_map(|host| host.homes());
-    wanted.extend(homes.map(|home| (root.path(home), Names::Home)));
+    wanted.extend(homes.map(|home| (root.path(home), Names::Home(home.to_vec()))));
+    // An account counts as soon as its home is there and its own.
+    let passed_over = host.iter().flat_map(|host| host.accounts.passed_over.values());
+    let homes = passed_over.filter(|account| account.home.starts_with(b"/")).map(|account| root.path(&account.home));
+    wanted.extend(homes.filter_map(|home| file(&home)));
     wanted
 }
 
@@ -176,6 +191,13 @@ struct Service {
     schedule: Schedule,
     events: SyncSender<Event>,
     watch: Option<Arc<Watch>>,
+    touched: Touched,
+    /// What the next rebuild has to look at beside that.
+    scope: Scope,
+    /// What the last rebuild left for the next one.
+    memory: Arc<Mutex<Option<Memory>>>,
+    /// Whether qmail-newu and qmail-newmrh have to be looked after.
+    is_host_new: bool,
     /// Those of the pipes.
     locks: Vec<FifoLock>,
     /// Tells a running rebuild to give up.
@@ -206,6 +228,7 @@ impl Service {
         settings: Arc<Settings>,
         events: SyncSender<Event>,
         watch: Option<Arc<Watch>>,
+        touched: Touched,
         locks: Vec<FifoLock>,
     ) -> Service {
         let now = Instant::now();
@@ -218,6 +241,10 @@ impl Service {
             settings,
             events,
             watch,
+            touched,
+            scope: Scope::default(),
+            memory: Arc::default(),
+            is_host_new: false,
             locks,
             stop: Arc::default(),
             number: 0,
@@ -259,7 +286,13 @@ impl Service {
             let until = due.map_or(look_at, |due| due.min(look_at));
             match hear.recv_timeout(until.saturating_duration_since(now)) {
                 Ok(Event::Heard(heard)) => self.heard(heard),
-                Ok(Event::Changed | Event::Signal(SIGHUP)) => self.trigger(),
+                Ok(Event::Changed) => self.trigger(),
+                Ok(Event::Signal(SIGHUP)) => {
+                    // Everything is read anew.
+                    self.scope = Scope::All;
+                    self.memory = Arc::default();
+                    self.trigger();
+                }
                 Ok(Event::Signal(_)) => {
                     // The half of the time for the end of a rebuild, the other half for giving it up.
                     ends.get_or_insert(Instant::now() + LAST_CHANCE / 2);
@@ -323,13 +356,24 @@ impl Service {
     fn heard(&mut self, heard: Heard) {
         let now = Instant::now();
         match heard {
-            Heard::Poke => {}
-            Heard::Remade(note) => report::say_all(&[note]),
+            Heard::Poke => self.scope.add(Scope::All),
+            // It has said what it knew.
+            Heard::Closed => {}
+            Heard::Remade(note) => {
+                self.scope.add(Scope::All);
+                report::say_all(&[note]);
+            }
             Heard::Trouble(note) => return report::say(note.level, &note.text),
             Heard::Notices(notices, more) => {
                 let room = MAX_LOGGED.saturating_sub(self.heard);
                 notices.iter().take(room).for_each(|notice| report::say(Level::Status, &format!("heard {notice}")));
                 self.heard += notices.len() + more;
+                if more > 0 {
+                    self.scope.add(Scope::All);
+                }
+                for notice in &notices {
+                    self.scope.add(notice.domain().map_or(Scope::All, |domain| Scope::domain(domain.to_vec())));
+                }
                 for expected in notices.iter().filter_map(Notice::expected) {
                     self.schedule.expect(now, expected);
                 }
@@ -358,17 +402,25 @@ impl Service {
         let (settings, events, stop, number) =
             (self.settings.clone(), self.events.clone(), self.stop.clone(), self.number);
         self.write_status(State::Rebuilding);
+        let (scope, memory) = (self.scope_of(cause), self.memory.clone());
         let watch = self.watch.clone();
         let hold = settings.hold;
         let started = thread(move || {
             let (head, middle) = (format!("rebuild {number} done"), format!(" cause={story}"));
             let rebuild = || {
-                // Before the rebuild reads, so that no change falls between.
-                if let Some(watch) = watch {
-                    report::say_all(watch.set(settings.layout.root.top(), &watched(&settings)).as_slice());
+                // Lost when the rebuild fails: the next one begins anew.
+                let remembered = memory.lock().unwrap_or_else(PoisonError::into_inner).take();
+                let set = |host: Option<&Host>| {
+                    let set = |watch: &Watch| watch.set(settings.layout.root.top(), &watched(&settings, host));
+                    report::say_all(watch.as_deref().and_then(set).as_slice());
+                };
+                // What says where the homes are, before it is read; the homes, before they are.
+                if watch.as_ref().is_some_and(|watch| watch.is_new()) {
+                    set(None);
                 }
                 // What is seen now, the rebuild sees too.
-                let seen = if expected.is_empty() { Vec::new() } else { seen(&settings, expected) };
+                let known = remembered.as_ref().map(|memory| memory.host.clone()).filter(|_| scope != Scope::All);
+                let seen = if expected.is_empty() { Vec::new() } else { seen(&settings, known, expected) };
                 let then = format!(
                     "rebuild --force publishes them as the host is, the service does after {} s in which they lose nothing \
                      more",
@@ -376,7 +428,18 @@ impl Service {
                 );
                 let order =
                     Order { head: &head, middle: &middle, patience: Patience::Until(hold), then: &then, stop: &stop };
-                (rebuild::rebuild(&settings, &order), seen)
+                // A sweep of a host that says what it said leaves the watches as they are.
+                let set_homes = |host: &Host, is_new: bool| {
+                    if is_new || cause != Cause::Sweep {
+                        set(Some(host));
+                    }
+                };
+                let done = rebuild::rebuild_again(&settings, &order, &scope, remembered, &set_homes);
+                let done = done.map(|(done, remembered)| {
+                    *memory.lock().unwrap_or_else(PoisonError::into_inner) = remembered;
+                    done
+                });
+                (done, seen)
             };
             // A fault of ours must not be the end of all rebuilds.
             let (result, seen) = catch_unwind(AssertUnwindSafe(rebuild))
@@ -386,6 +449,28 @@ impl Service {
         if let Err(error) = started {
             self.end(Err(error), Vec::new());
         }
+    }
+
+    /// What a rebuild for this reason has to look at.
+    fn scope_of(&mut self, cause: Cause) -> Scope {
+        let mut scope = std::mem::take(&mut self.scope);
+        scope.add(std::mem::take(&mut *self.touched.lock().unwrap_or_else(PoisonError::into_inner)));
+        match cause {
+            Cause::Trigger | Cause::Expiry => {}
+            Cause::FollowUp => {
+                for expected in self.schedule.expected() {
+                    scope.add(match expected {
+                        Expected::MailboxGone(_, domain) | Expected::AliasChange(domain) => {
+                            Scope::domain(domain.clone())
+                        }
+                        Expected::DomainGone(_) | Expected::DomainFilled(_) => Scope::All,
+                    });
+                }
+            }
+            Cause::Start | Cause::Retry | Cause::Sweep | Cause::Hold => return Scope::All,
+        }
+        // Without watches nobody knows what else changed.
+        if self.watch.as_ref().is_some_and(|watch| watch.is_complete()) { scope } else { Scope::All }
     }
 
     fn state(&self) -> State {
@@ -408,6 +493,11 @@ impl Service {
             self.let_go = waits.min().map(|wait| now + wait + Duration::from_secs(1));
             self.expiry = done.next_expiry;
             self.owed.extend(done.changed());
+            self.is_host_new |= done.host_read;
+        }
+        if result.is_err() {
+            // What it should have looked at, nobody has.
+            self.scope = Scope::All;
         }
         self.schedule.end(now, result.is_ok(), self.wake());
         self.status.rebuilt(self.number, &self.cause, &result);
@@ -433,13 +523,17 @@ impl Service {
             self.follow_again = true;
             return;
         }
+        if self.owed.is_empty() && !self.is_host_new {
+            return;
+        }
+        let is_host_new = std::mem::take(&mut self.is_host_new);
         let telling = std::mem::take(&mut self.owed);
         let changed: Vec<PathBuf> =
             self.settings.published().into_iter().filter(|path| telling.contains(path)).collect();
         self.telling = Some(telling);
         let (settings, events, stop) = (self.settings.clone(), self.events.clone(), self.stop.clone());
         let started = thread(move || {
-            let run = || follow_up::run(&settings, &changed, &stop);
+            let run = || follow_up::run(&settings, is_host_new, &changed, &stop);
             let failed = catch_unwind(AssertUnwindSafe(run)).unwrap_or(1);
             let _ = events.send(Event::Followed(failed));
         });
@@ -456,6 +550,7 @@ impl Service {
         self.schedule.followed(now, failed == 0);
         self.status.followed(self.number, failed);
         if failed > 0 {
+            self.is_host_new = true;
             self.owed.extend(told);
             let wait = self.schedule.next().map_or(Duration::ZERO, |(due, _)| due.saturating_duration_since(now));
             report::say(
@@ -490,8 +585,9 @@ fn instant_of(time: u64) -> Option<Instant> {
 }
 
 /// Which of the expected changes the host shows.
-fn seen(settings: &Settings, expected: Vec<Expected>) -> Vec<Expected> {
-    let Ok(host) = rebuild::read_host(settings, &mut Vec::new()) else { return Vec::new() };
+fn seen(settings: &Settings, known: Option<Arc<Host>>, expected: Vec<Expected>) -> Vec<Expected> {
+    let read = || rebuild::read_host(settings, &mut Vec::new()).map(Arc::new);
+    let Ok(host) = known.map_or_else(read, Ok) else { return Vec::new() };
     let look = || {
         let mut homes = BTreeMap::new();
         expected.into_iter().filter(|change| is_seen(&host, change, &mut homes)).collect()

@@ -36,6 +36,8 @@ pub struct Settings {
     pub after: Vec<Vec<u8>>,
     /// Whether the service watches the host's files.
     pub watch: bool,
+    /// Whether the service holds each rebuild that took something from the published tables against one of everything.
+    pub verify: bool,
     /// How often the service makes a full look, whatever it heard.
     pub sweep: Duration,
     /// How long the service holds a domain that loses nothing more.
@@ -113,6 +115,7 @@ impl Settings {
             fifos,
             after,
             watch: true,
+            verify: false,
             sweep: Duration::from_secs(900),
             hold: Duration::from_secs(1800),
             max_loss: options.max_loss,

@@ -8,11 +8,10 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::PathBuf;
 
 use clap::Parser;
+use qmail_updater::cdb::Chunk;
 use qmail_updater::cli::Cli;
 use qmail_updater::error::Error;
-use qmail_updater::logins::Login;
 use qmail_updater::rebuild::{Sink, build};
-use qmail_updater::recipients::Recipient;
 use qmail_updater::settings::Settings;
 use support::service::COM;
 use support::{MailHost, skip};
@@ -43,12 +42,12 @@ impl Spy {
 }
 
 impl Sink for Spy {
-    fn recipient(&mut self, _: Recipient) -> Result<(), Error> {
+    fn recipients(&mut self, _: &Chunk) -> Result<(), Error> {
         self.spy();
         Ok(())
     }
 
-    fn login(&mut self, _: Login) -> Result<(), Error> {
+    fn logins(&mut self, _: &Chunk) -> Result<(), Error> {
         Ok(())
     }
 }

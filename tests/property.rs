@@ -11,15 +11,17 @@ use clap::Parser;
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
+use qmail_updater::cdb::Chunk;
 use qmail_updater::cli::Cli;
 use qmail_updater::delivery::{Delivery, Trail, Verdict, deliver};
 use qmail_updater::error::Error;
 use qmail_updater::host::Host;
-use qmail_updater::logins::Login;
-use qmail_updater::rebuild::{HomeReader, Sink, build, read_host};
-use qmail_updater::recipients::{Recipient, relay_step};
+use qmail_updater::rebuild::homes::HomeReader;
+use qmail_updater::rebuild::{Sink, build, read_host};
+use qmail_updater::recipients::relay_step;
 use qmail_updater::settings::Settings;
 use qmail_updater::smtpd;
+use qmail_updater::text::Shown;
 use support::{MailHost, is_root, me};
 
 const DOMAINS: &[&str] =
@@ -316,14 +318,17 @@ fn addresses(spec: &Spec) -> Vec<String> {
 struct Table(BTreeMap<Vec<u8>, &'static [u8]>);
 
 impl Sink for Table {
-    fn recipient(&mut self, recipient: Recipient) -> Result<(), Error> {
-        let data = recipient.data();
-        let before = self.0.insert(recipient.key.clone(), data);
-        assert_eq!(before, None, "{recipient:?} is written twice");
+    fn recipients(&mut self, records: &Chunk) -> Result<(), Error> {
+        for record in records.records() {
+            let data = if record.data == smtpd::ACCEPT { smtpd::ACCEPT } else { smtpd::REFUSE };
+            assert_eq!(record.data, data);
+            let before = self.0.insert(record.key.to_vec(), data);
+            assert_eq!(before, None, "{} is written twice", Shown(record.key));
+        }
         Ok(())
     }
 
-    fn login(&mut self, _: Login) -> Result<(), Error> {
+    fn logins(&mut self, _: &Chunk) -> Result<(), Error> {
         Ok(())
     }
 }

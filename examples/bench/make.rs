@@ -109,15 +109,15 @@ impl MailHost {
     /// A host of so many domains; made below `folder` unless it is there already.
     pub fn make(folder: &Path, domains: usize) -> io::Result<MailHost> {
         let host = MailHost { root: folder.join(format!("host-{domains}")), domains };
+        // Where vpopmail keeps its settings, of which there are none.
+        fs::create_dir_all(host.path("home/vpopmail/etc"))?;
         let (complete, version) = (folder.join(format!("host-{domains}.complete")), format!("{VERSION}\n"));
         if fs::read_to_string(&complete).is_ok_and(|found| found == version) {
             // An interrupted run may have left it changed.
             host.set_mailboxes(None, None)?;
             return Ok(host);
         }
-        if host.root.exists() {
-            fs::remove_dir_all(&host.root)?;
-        }
+        fs::remove_dir_all(&host.root)?;
         host.write_all()?;
         nix::unistd::sync();
         fs::write(complete, version)?;
@@ -143,7 +143,16 @@ impl MailHost {
     }
 
     fn write_all(&self) -> io::Result<()> {
-        let folders = ["etc", "run", "tmp", "var/qmail/alias", "var/qmail/control", "var/qmail/users", "bench/out"];
+        let folders = [
+            "etc",
+            "run",
+            "tmp",
+            "var/qmail/alias",
+            "var/qmail/control",
+            "var/qmail/users",
+            "home/vpopmail/etc",
+            "bench/out",
+        ];
         for folder in folders {
             fs::create_dir_all(self.path(folder))?;
         }

@@ -7,8 +7,10 @@
 
 #![no_main]
 
+use std::io::Write;
+
 use libfuzzer_sys::fuzz_target;
-use qmail_updater::cdb::{Corrupt, HEADER, Indexed, Reader, Record, image};
+use qmail_updater::cdb::{Corrupt, FileReader, HEADER, Indexed, Reader, Record, check_tables, image};
 use qmail_updater_fuzz::{assert_printable, compile, sections};
 
 fuzz_target!(|input: &[u8]| {
@@ -64,7 +66,33 @@ fn read_whole(file: &[u8], records: &[Pair]) {
     }
 }
 
+/// Read where it lies, a file says what it says in memory.
+fn read_in_pieces(image: &[u8], keys: &[&[u8]]) {
+    let mut file = tempfile::tempfile().expect("a temporary file");
+    file.write_all(image).expect("it is small");
+    let (cdb, file) = match (Reader::new(image), FileReader::new(&file)) {
+        (Ok(cdb), Ok(file)) => (cdb, file),
+        (Err(corrupt), Err(cause)) => return assert_eq!(cause.to_string(), corrupt.to_string()),
+        (cdb, file) => panic!("{cdb:?}, {file:?}"),
+    };
+    let mut records = file.records().expect("it can be read");
+    let mut size = HEADER;
+    for record in cdb.records() {
+        assert_eq!(records.current(), Some(record));
+        size += 8 + record.key.len() + record.data.len();
+        records.advance().expect("it can be read");
+    }
+    assert_eq!(records.current(), None);
+    let end = check_tables(image, image.len());
+    let damage = end.map_or_else(Some, |end| (size < end).then_some(Corrupt::Record));
+    assert_eq!(records.damage(), damage);
+    for key in keys.iter().copied().chain(cdb.records().map(|record| record.key).take(8)) {
+        assert_eq!(file.find(key).as_deref(), cdb.find(key));
+    }
+}
+
 fn read_anything(file: &[u8], keys: &[&[u8]]) {
+    read_in_pieces(file, keys);
     let cdb = match Reader::new(file) {
         Ok(cdb) => cdb,
         Err(corrupt) => {

@@ -22,7 +22,7 @@ pub struct Account {
 }
 
 /// The accounts of the host.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Accounts {
     /// Those that qmail-getpw accepts, by name.
     pub accepted: BTreeMap<Vec<u8>, Account>,

@@ -28,7 +28,7 @@ pub struct Assignment {
 }
 
 /// users/assign, keys in lower case; of equal keys the first line.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Assignments {
     /// `=local` lines, and all others that begin neither with `+` nor with `.`.
     pub exact: HashMap<Vec<u8>, Assignment>,

@@ -59,6 +59,11 @@ impl AuthVars {
         Ok(AuthVars(found))
     }
 
+    /// Whether no login brings variables.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// The variables of a login (lower case), which counts as `address` in patterns; per name the most specific pattern
     /// wins.
     pub fn of(&self, address: &[u8]) -> Variables {

@@ -23,7 +23,7 @@ pub struct VirtualDomain {
 }
 
 /// The control files, names in lower case.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Control {
     /// control/locals, or me when there is no such file.
     pub locals: Names,

@@ -2,6 +2,7 @@
 //! Every entry whose name begins with `.qmail` counts, whatever it is: also what no mail ever reaches decides whether an
 //! address falls through to the next name.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
@@ -123,14 +124,26 @@ impl DotQmail {
     }
 }
 
+/// Whether a byte means more to the shell than itself: then nothing is known about the command.
+const SPECIAL: [bool; 256] = {
+    let bytes = b"\r\0;|&<>`$(){}[]*?~#!\\";
+    let mut special = [false; 256];
+    let mut at = 0;
+    while at < bytes.len() {
+        special[bytes[at] as usize] = true;
+        at += 1;
+    }
+    special
+};
+
 /// What is known about the command behind a `|`, which qmail-local hands to `sh -c`.
 fn parse_program(command: &[u8], programs: &Programs<'_>, probes: &mut usize) -> Program {
-    let special = |b: &u8| b"\r\0;|&<>`$(){}[]*?~#!\\".contains(b);
-    if command.iter().any(special) {
+    if command.iter().any(|b| SPECIAL[usize::from(*b)]) {
         return Program::Unknown;
     }
     let Some(words) = shell_words(command) else { return Program::Unknown };
     let Some((name, arguments)) = words.split_first() else { return Program::Exit(0) };
+    let name = &name[..];
     let is_ours = |folder: &[u8], program: &[u8]| {
         name.strip_prefix(folder).and_then(|rest| rest.strip_prefix(b"/bin/")) == Some(program)
     };
@@ -175,27 +188,35 @@ fn exit_code(word: &[u8]) -> Option<u8> {
 
 /// The words of a command that holds no special character but quotes, as the shell splits them; `None` when a quote is
 /// not closed.
-fn shell_words(command: &[u8]) -> Option<Vec<Vec<u8>>> {
-    let mut words: Vec<Vec<u8>> = Vec::new();
-    let mut word: Option<Vec<u8>> = None;
-    let mut rest = command.iter();
-    while let Some(byte) = rest.next() {
-        match byte {
-            b' ' | b'\t' => words.extend(word.take()),
-            quote @ (b'\'' | b'"') => {
-                let word = word.get_or_insert_default();
-                loop {
-                    match rest.next()? {
-                        byte if byte == quote => break,
-                        byte => word.push(*byte),
-                    }
-                }
+fn shell_words(command: &[u8]) -> Option<Vec<Cow<'_, [u8]>>> {
+    let mut words = Vec::new();
+    let mut word: Option<Cow<'_, [u8]>> = None;
+    let mut rest = command;
+    loop {
+        let plain = rest.iter().take_while(|b| !matches!(b, b' ' | b'\t' | b'\'' | b'"')).count();
+        let mut add = |part| match &mut word {
+            Some(word) => word.to_mut().extend_from_slice(part),
+            None => word = Some(Cow::Borrowed(part)),
+        };
+        if plain > 0 {
+            add(&rest[..plain]);
+        }
+        match rest[plain..].split_first() {
+            Some((quote @ (b'\'' | b'"'), behind)) => {
+                let end = behind.iter().position(|b| b == quote)?;
+                add(&behind[..end]);
+                rest = &behind[end + 1..];
             }
-            byte => word.get_or_insert_default().push(*byte),
+            Some((_, behind)) => {
+                words.extend(word.take());
+                rest = behind;
+            }
+            None => {
+                words.extend(word);
+                return Some(words);
+            }
         }
     }
-    words.extend(word);
-    Some(words)
 }
 
 /// What one name in a home is.
@@ -245,6 +266,8 @@ pub enum Opening<'a> {
 #[derive(Clone, Debug, Default)]
 pub struct DotQmails {
     entries: BTreeMap<Vec<u8>, Entry>,
+    /// With which bytes the entries go on behind a `-`: a bit for each, modulo 64.
+    begin: u64,
     /// What was left unread, and counts as delivered: the first few.
     pub unread: Vec<Unread>,
 }
@@ -335,6 +358,18 @@ impl DotQmails {
         }
     }
 
+    /// Whether `.qmail-` + `name` is there, as qmail-local spells it. `name` holds no `/`.
+    pub fn answers_for(&self, name: &[u8]) -> bool {
+        let spelled = |b: &u8| if *b == b'.' { b':' } else { *b };
+        // Most begin like none of them.
+        let Some(first) = name.first().map(spelled) else { return self.entries.contains_key(&b"-"[..]) };
+        if self.begin & 1 << (first & 63) == 0 {
+            return false;
+        }
+        let wanted: Vec<u8> = std::iter::once(b'-').chain(name.iter().map(spelled)).collect();
+        self.entries.contains_key(&wanted)
+    }
+
     /// Whether the home holds no name that begins with `.qmail`.
     pub fn is_empty(&self) -> bool {
         self.entries.is_empty()
@@ -387,16 +422,24 @@ impl DotQmails {
     /// # Errors
     /// The directory cannot be listed.
     pub fn read(root: &Root, home: &[u8], directory: &Directory, programs: &Programs<'_>) -> io::Result<DotQmails> {
-        let mut reader = Reader { root, home_id: directory.id, programs, nested: 0, bytes: 0, unread: Vec::new() };
-        let mut entries = BTreeMap::new();
-        for (name, kind) in directory.entries(|name| name.starts_with(b".qmail"))? {
-            let path = [home, b"/", &name].concat();
-            let entry = reader.read_entry(directory, &name, kind, &path, 0, &[directory.id]);
-            if let Some(entry) = entry {
-                entries.insert(name[b".qmail".len()..].to_vec(), entry);
-            }
+        let mut reader = Reader {
+            root,
+            home_id: directory.id,
+            programs,
+            nested: 0,
+            bytes: 0,
+            unread: Vec::new(),
+            path: home.to_vec(),
+            buffer: Vec::new(),
+        };
+        let listed = directory.entries(|name| name.starts_with(b".qmail"))?;
+        let mut entries = reader.read_entries(directory, listed, 0, &[directory.id]);
+        for (name, _) in &mut entries {
+            name.drain(..b".qmail".len());
         }
-        Ok(DotQmails { entries, unread: reader.unread })
+        let bit = |name: &Vec<u8>| name.strip_prefix(b"-")?.first().map(|first| 1 << (first & 63));
+        let begin = entries.iter().filter_map(|(name, _)| bit(name)).fold(0, |all, bit: u64| all | bit);
+        Ok(DotQmails { entries: entries.into_iter().collect(), begin, unread: reader.unread })
     }
 }
 
@@ -427,17 +470,40 @@ struct Reader<'a> {
     /// How many bytes were read.
     bytes: usize,
     unread: Vec<Unread>,
+    /// The path of what is being read, as the host names it.
+    path: Vec<u8>,
+    /// What files are read into.
+    buffer: Vec<u8>,
 }
 
 impl Reader<'_> {
-    /// What `name` in `directory` is; `None` when it has vanished. `above` are the directories it lies in, so that a link
-    /// to one of them does not go round for ever.
+    /// What these names in `directory` are; those that have vanished are left out. `above` are the directories they lie
+    /// in, so that a link to one of them does not go round for ever.
+    fn read_entries(
+        &mut self,
+        directory: &Directory,
+        listed: Vec<(Vec<u8>, Option<Kind>)>,
+        depth: usize,
+        above: &[(u64, u64)],
+    ) -> Vec<(Vec<u8>, Entry)> {
+        let length = self.path.len();
+        let mut entries = Vec::with_capacity(listed.len());
+        for (name, kind) in listed {
+            self.path.push(b'/');
+            self.path.extend_from_slice(&name);
+            let entry = self.read_entry(directory, &name, kind, depth, above);
+            self.path.truncate(length);
+            entries.extend(entry.map(|entry| (name, entry)));
+        }
+        entries
+    }
+
+    /// What `name` in `directory` is, whose path is `self.path`; `None` when it has vanished.
     fn read_entry(
         &mut self,
         directory: &Directory,
         name: &[u8],
         kind: Option<Kind>,
-        path: &[u8],
         depth: usize,
         above: &[(u64, u64)],
     ) -> Option<Entry> {
@@ -451,24 +517,24 @@ impl Reader<'_> {
         };
         match kind {
             Kind::Regular => match directory.open_file(name) {
-                Ok(file) => Some(self.read_file(file, path)),
-                Err(cause) => self.read_perm_only(directory, name, path, &cause),
+                Ok(file) => Some(self.read_file(file)),
+                Err(cause) => self.read_perm_only(directory, name, &cause),
             },
             Kind::Directory => match directory.open_directory(name) {
-                Ok(inner) => Some(self.read_directory(&inner, path, depth, above)),
-                Err(cause) => self.read_perm_only(directory, name, path, &cause),
+                Ok(inner) => Some(self.read_directory(&inner, depth, above)),
+                Err(cause) => self.read_perm_only(directory, name, &cause),
             },
-            Kind::Link => Some(self.read_link(path, depth, above)),
+            Kind::Link => Some(self.read_link(depth, above)),
             Kind::Other => Some(Entry::Unknown),
         }
     }
 
     /// An entry that could not be opened: what stat(2) still says about it.
-    fn read_perm_only(&mut self, directory: &Directory, name: &[u8], path: &[u8], cause: &io::Error) -> Option<Entry> {
+    fn read_perm_only(&mut self, directory: &Directory, name: &[u8], cause: &io::Error) -> Option<Entry> {
         let stat = directory.stat(name);
         if stat.is_ok() {
             // What root may not read is broken; what others may not read is only not theirs.
-            self.leave(path, show_cause(cause), cause.kind() != io::ErrorKind::PermissionDenied);
+            self.leave(show_cause(cause), cause.kind() != io::ErrorKind::PermissionDenied);
         }
         match stat {
             Ok((Kind::Regular, perm, _)) => Some(Entry::File { perm, content: None }),
@@ -480,34 +546,36 @@ impl Reader<'_> {
     }
 
     /// Notes what is left unread.
-    fn leave(&mut self, path: &[u8], cause: String, bound: bool) {
+    fn leave(&mut self, cause: String, bound: bool) {
         if self.unread.iter().filter(|before| before.bound == bound).count() < MAX_TOLD {
-            self.unread.push(Unread { path: path.to_vec(), cause, bound });
+            self.unread.push(Unread { path: self.path.clone(), cause, bound });
         }
     }
 
-    fn read_file(&mut self, mut file: Opened, path: &[u8]) -> Entry {
+    fn read_file(&mut self, mut file: Opened) -> Entry {
         let perm = file.perm;
         if self.bytes > MAX_HOME_BYTES {
-            self.leave(path, format!("more than {} MiB are in the home's .qmail files", MAX_HOME_BYTES >> 20), true);
+            self.leave(format!("more than {} MiB are in the home's .qmail files", MAX_HOME_BYTES >> 20), true);
             return Entry::File { perm, content: None };
         }
-        let content = match file.read_start(MAX_LENGTH + 1) {
-            Ok(content) if content.len() > MAX_LENGTH => {
-                self.leave(path, format!("it is longer than {} MiB", MAX_LENGTH >> 20), true);
+        let content = match file.read_start(&mut self.buffer, MAX_LENGTH + 1) {
+            Ok(()) if self.buffer.len() > MAX_LENGTH => {
+                self.leave(format!("it is longer than {} MiB", MAX_LENGTH >> 20), true);
                 None
             }
-            Ok(content) => Some(content),
+            Ok(()) => {
+                self.bytes += self.buffer.len();
+                Some(DotQmail::parse(&self.buffer, self.programs))
+            }
             Err(cause) => {
-                self.leave(path, show_cause(&cause), true);
+                self.leave(show_cause(&cause), true);
                 None
             }
         };
-        self.bytes += content.as_ref().map_or(0, Vec::len);
-        Entry::File { perm, content: content.map(|content| DotQmail::parse(&content, self.programs)) }
+        Entry::File { perm, content }
     }
 
-    fn read_directory(&mut self, directory: &Directory, path: &[u8], depth: usize, above: &[(u64, u64)]) -> Entry {
+    fn read_directory(&mut self, directory: &Directory, depth: usize, above: &[(u64, u64)]) -> Entry {
         let perm = directory.perm;
         let round = above.iter().filter(|id| **id == directory.id).count() > usize::from(directory.id == self.home_id);
         let out_of_bounds = depth >= MAX_DEPTH || self.nested >= MAX_NESTED || round;
@@ -516,49 +584,43 @@ impl Reader<'_> {
         };
         self.nested += listed.len();
         if self.nested > MAX_NESTED {
-            self.leave(path, format!("more than {MAX_NESTED} names are below the home's .qmail folders"), true);
+            self.leave(format!("more than {MAX_NESTED} names are below the home's .qmail folders"), true);
             return Entry::Directory { perm, entries: None };
         }
         let above = [above, &[directory.id]].concat();
-        let mut entries = BTreeMap::new();
-        for (name, kind) in listed {
-            let path = [path, b"/", &name].concat();
-            if let Some(entry) = self.read_entry(directory, &name, kind, &path, depth + 1, &above) {
-                entries.insert(name, entry);
-            }
-        }
-        Entry::Directory { perm, entries: Some(entries) }
+        let entries = self.read_entries(directory, listed, depth + 1, &above);
+        Entry::Directory { perm, entries: Some(entries.into_iter().collect()) }
     }
 
-    fn read_link(&mut self, path: &[u8], depth: usize, above: &[(u64, u64)]) -> Entry {
-        let walk = self.root.walk(path);
+    fn read_link(&mut self, depth: usize, above: &[(u64, u64)]) -> Entry {
+        let walk = self.root.walk(&self.path);
         let target = match walk.end {
-            End::Found(found) => Some(Box::new(self.read_target(&found, path, depth, above))),
+            End::Found(found) => Some(Box::new(self.read_target(&found, depth, above))),
             End::Missing(_) => None,
             End::Failed(_) => Some(Box::new(Entry::Unknown)),
         };
         Entry::Link { searched: walk.searched, target }
     }
 
-    fn read_target(&mut self, found: &Found, path: &[u8], depth: usize, above: &[(u64, u64)]) -> Entry {
+    fn read_target(&mut self, found: &Found, depth: usize, above: &[(u64, u64)]) -> Entry {
         let perm = found.perm;
         match found.kind {
             Kind::Regular => match found.open_file() {
-                Ok(file) => self.read_file(file, path),
+                Ok(file) => self.read_file(file),
                 Err(cause) => {
                     let cause = format!(
                         "a link that leads to {}: {}",
                         Shown(found.real.as_os_str().as_bytes()),
                         show_cause(&cause)
                     );
-                    self.leave(path, cause, false);
+                    self.leave(cause, false);
                     Entry::File { perm, content: None }
                 }
             },
             // What lies outside the home is not read: its names are not the home's.
             Kind::Directory if found.id == self.home_id || found.above.contains(&self.home_id) => {
                 match found.open_directory() {
-                    Ok(directory) => self.read_directory(&directory, path, depth, above),
+                    Ok(directory) => self.read_directory(&directory, depth, above),
                     Err(_) => Entry::Directory { perm, entries: None },
                 }
             }

@@ -7,15 +7,17 @@ pub mod assign;
 pub mod authvars;
 pub mod control;
 pub mod dot_qmail;
+pub mod look;
 pub mod units;
 pub mod vpopmail;
 
+use std::cell::Cell;
 use std::collections::{BTreeSet, HashMap};
 use std::path::PathBuf;
 
 use crate::error::{Error, show_cause, show_path};
 use crate::report::Note;
-use crate::root::{Directory, End, Perm, Root, Walk, Who};
+use crate::root::{Directory, End, Folders, Kind, Perm, Root, Walk, Who};
 use crate::text::lower;
 use accounts::{Accounts, Sources};
 use assign::Assignments;
@@ -114,6 +116,19 @@ impl Host {
         Ok(Host { layout, control, assignments, accounts, default_domain, default_limits, mailbox_homes })
     }
 
+    /// Whether another reading of the same host says the same. What qmail-newu and qmail-newmrh still have to do is no
+    /// difference.
+    pub fn says_the_same(&mut self, other: &Host) -> bool {
+        let behind = (&other.assignments.behind, &other.control.morercpthosts_behind);
+        self.assignments.behind.clone_from(behind.0);
+        self.control.morercpthosts_behind.clone_from(behind.1);
+        self.control == other.control
+            && self.assignments == other.assignments
+            && self.accounts == other.accounts
+            && self.default_domain == other.default_domain
+            && self.default_limits == other.default_limits
+    }
+
     /// The path of a file in QMAIL/control, for messages.
     pub fn control_path(&self, name: &str) -> PathBuf {
         self.layout.root.path(&[&self.layout.qmail[..], b"/control/", name.as_bytes()].concat())
@@ -169,42 +184,40 @@ impl Host {
 
     /// Reads the home at `path`, as users/assign or passwd names it.
     pub fn read_home(&self, path: &[u8]) -> Home {
+        self.read_home_in(&Folders::new(&self.layout.root), path)
+    }
+
+    /// Reads one of many homes, which often stand side by side in `folders` of this host's root.
+    pub fn read_home_in(&self, folders: &Folders<'_>, path: &[u8]) -> Home {
         let root = &self.layout.root;
-        let exists = |file: &[u8]| matches!(root.walk(file).end, End::Found(_));
+        let asked = Cell::new(false);
+        let exists = |file: &[u8]| {
+            asked.set(true);
+            matches!(root.walk(file).end, End::Found(_))
+        };
         let programs = Programs { qmail: &self.layout.qmail, vpopmail: &self.layout.vpopmail, exists: &exists };
-        let Walk { searched, end, link_owners } = root.walk(path);
-        // What reads homes may not be allowed to follow it (see confine).
-        let by_link = |cause: String| match link_owners.iter().find(|uid| **uid != 0) {
-            Some(uid) => {
-                format!("{cause} (a link on the way belongs to uid {uid}; only root's are followed elsewhere)")
-            }
-            None => cause,
+        let (above, opened) = match folders.open_directory(path) {
+            Some((searched, directory)) => (searched, Ok(directory)),
+            None => open_home(root, path),
         };
         let mut home = Home {
             path: path.to_vec(),
-            above: searched,
+            above,
             state: HomeState::Missing(String::new()),
             mailboxes: Mailboxes::Absent,
             limits: Ok(0),
+            look: None,
+            asked_elsewhere: false,
         };
-        let found = match end {
-            End::Found(found) => found,
-            End::Missing(cause) => return Home { state: HomeState::Missing(cause.desc().to_owned()), ..home },
-            End::Failed(cause) => return Home { state: HomeState::Unreadable(None, cause.desc().to_owned()), ..home },
-        };
-        if found.kind != crate::root::Kind::Directory {
-            return Home { state: HomeState::Missing("Not a directory".to_owned()), ..home };
-        }
-        let directory = match found.open_directory() {
+        let directory = match opened {
             Ok(directory) => directory,
-            Err(cause) => {
-                return Home { state: HomeState::Unreadable(Some(found.perm), by_link(show_cause(&cause))), ..home };
-            }
+            Err(state) => return Home { state, ..home },
         };
         home.state = match DotQmails::read(root, path, &directory, &programs) {
             Ok(dot_qmails) => HomeState::Listed(directory.perm, dot_qmails),
             Err(cause) => HomeState::Unreadable(Some(directory.perm), show_cause(&cause)),
         };
+        home.asked_elsewhere = asked.get();
         self.read_domain(&directory, &mut home);
         // An empty mount point, or a domain that is being deleted: qmail would bounce all of it, which nobody wants.
         if let (HomeState::Listed(perm, dot_qmails), Mailboxes::Absent) = (&home.state, &home.mailboxes)
@@ -240,6 +253,25 @@ impl Host {
     }
 }
 
+/// Opens the home at `path`, and tells what was searched on the way; or what it is like when that cannot be.
+fn open_home(root: &Root, path: &[u8]) -> (Vec<Perm>, Result<Directory, HomeState>) {
+    let Walk { searched, end, link_owners } = root.walk(path);
+    // What reads homes may not be allowed to follow it (see confine).
+    let by_link = |cause: String| match link_owners.iter().find(|uid| **uid != 0) {
+        Some(uid) => format!("{cause} (a link on the way belongs to uid {uid}; only root's are followed elsewhere)"),
+        None => cause,
+    };
+    let opened = match end {
+        End::Found(found) if found.kind != Kind::Directory => Err(HomeState::Missing("Not a directory".to_owned())),
+        End::Found(found) => {
+            found.open_directory().map_err(|cause| HomeState::Unreadable(Some(found.perm), by_link(show_cause(&cause))))
+        }
+        End::Missing(cause) => Err(HomeState::Missing(cause.desc().to_owned())),
+        End::Failed(cause) => Err(HomeState::Unreadable(None, cause.desc().to_owned())),
+    };
+    (searched, opened)
+}
+
 /// What a home is like.
 #[derive(Clone, Debug)]
 pub enum HomeState {
@@ -264,6 +296,10 @@ pub struct Home {
     pub mailboxes: Mailboxes,
     /// The domain's limits as flags, or why they could not be read.
     pub limits: Result<u64, String>,
+    /// What it looked like before it was read, where somebody wants to know.
+    pub look: Option<look::Look>,
+    /// Whether one of its dot-qmail files means something else when another file, elsewhere, is there.
+    pub asked_elsewhere: bool,
 }
 
 impl Home {

@@ -1,7 +1,7 @@
 //! One vpopmail domain directory: mailboxes, flags, limits (SPEC section 4). The seam where a domain's mailboxes come
 //! from: a SQL backend fills the same [`Mailboxes`].
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::io;
 
 use crate::cdb;
@@ -42,9 +42,9 @@ pub struct Mailbox<'a> {
 impl<'a> Mailbox<'a> {
     /// Parses `crypt:uid:gid:gecos:dir:quota[:clear password]`.
     pub fn parse(record: &'a [u8], line: Option<usize>) -> Mailbox<'a> {
-        let mut fields = record.split(|b| *b == b':');
-        let crypt = fields.next().unwrap_or_default();
-        let gid = fields.nth(1);
+        let mut colons = memchr::memchr_iter(b':', record);
+        let crypt = &record[..colons.next().unwrap_or(record.len())];
+        let gid = colons.next().map(|colon| &record[colon + 1..]);
         Mailbox { crypt, flags: gid.map_or(0, leading_number), broken: gid.is_none(), line }
     }
 
@@ -80,7 +80,7 @@ pub enum Vpasswd {
     /// The cdb as it is, whole and checked; it takes little more memory than the file.
     Compiled(cdb::Indexed),
     /// The lines of the text by name: line number and record.
-    Text(HashMap<Vec<u8>, (usize, Vec<u8>)>),
+    Text(BTreeMap<Vec<u8>, (usize, Vec<u8>)>),
 }
 
 impl std::fmt::Debug for Vpasswd {
@@ -103,28 +103,24 @@ impl Vpasswd {
 
     /// Every record with its name, as they are written, in the order of the names.
     pub fn all(&self) -> Vec<(&[u8], Mailbox<'_>)> {
-        let mut all: Vec<(&[u8], Mailbox<'_>)> = match self {
+        match self {
             Vpasswd::Compiled(cdb) => {
-                cdb.records().map(|record| (record.key, Mailbox::parse(record.data, None))).collect()
+                cdb.sorted().map(|record| (record.key, Mailbox::parse(record.data, None))).collect()
             }
             Vpasswd::Text(lines) => {
                 lines.iter().map(|(name, (line, record))| (&name[..], Mailbox::parse(record, Some(*line)))).collect()
             }
-        };
-        all.sort_by_key(|(name, _)| *name);
-        all
+        }
     }
 
-    /// The names that vpopmail or an address may use, sorted, each once: no upper-case letter, no longer than an address.
-    pub fn names(&self) -> Vec<&[u8]> {
-        let usable = |name: &&[u8]| name.len() <= ADDRESS_MAX && !name.iter().any(u8::is_ascii_uppercase);
-        let mut names: Vec<&[u8]> = match self {
-            Vpasswd::Compiled(cdb) => cdb.records().map(|record| record.key).filter(usable).collect(),
-            Vpasswd::Text(lines) => lines.keys().map(Vec::as_slice).filter(usable).collect(),
-        };
-        names.sort_unstable();
-        names.dedup();
-        names
+    /// The mailboxes whose names vpopmail or an address may use, sorted by name, each once: no upper-case letter, no longer
+    /// than an address.
+    pub fn usable(&self) -> Vec<(&[u8], Mailbox<'_>)> {
+        let usable = |name: &[u8]| name.len() <= ADDRESS_MAX && !name.iter().any(u8::is_ascii_uppercase);
+        let mut all = self.all();
+        all.retain(|(name, _)| usable(name));
+        all.dedup_by_key(|(name, _)| *name);
+        all
     }
 }
 
@@ -151,16 +147,12 @@ impl Mailboxes {
 }
 
 /// Reads a vpasswd.cdb, and makes sure that it is whole before much of it is in memory.
-fn read_compiled(mut file: Opened) -> io::Result<cdb::Indexed> {
-    let header = file.read_start(cdb::HEADER)?;
+fn read_compiled(file: Opened) -> io::Result<cdb::Indexed> {
     let length = usize::try_from(file.size).unwrap_or(usize::MAX);
-    if u32::try_from(length).is_err() {
-        return Err(io::Error::other(cdb::Corrupt::TooLong));
-    }
-    cdb::check_tables(&header, length).map_err(io::Error::other)?;
-    let mut image = header;
-    image.reserve_exact(length.saturating_sub(cdb::HEADER));
-    image.append(&mut file.read_all()?);
+    let image = file.read_all_if(cdb::HEADER, |header| match u32::try_from(length) {
+        Ok(_) => cdb::check_tables(header, length).map(drop).map_err(io::Error::other),
+        Err(_) => Err(io::Error::other(cdb::Corrupt::TooLong)),
+    })?;
     cdb::Indexed::new(image).map_err(io::Error::other)
 }
 
@@ -188,8 +180,8 @@ fn open_file(root: &Root, home: &[u8], directory: &Directory, name: &str) -> io:
 }
 
 /// The text vpasswd, `name:record` a line, as [`Vpasswd::Text`] holds it; a line without a colon is no mailbox.
-pub fn parse_text(text: &[u8]) -> HashMap<Vec<u8>, (usize, Vec<u8>)> {
-    let mut found = HashMap::new();
+pub fn parse_text(text: &[u8]) -> BTreeMap<Vec<u8>, (usize, Vec<u8>)> {
+    let mut found = BTreeMap::new();
     for (number, line) in crate::text::lines(text) {
         if let Some(colon) = line.iter().position(|b| *b == b':') {
             found.entry(line[..colon].to_vec()).or_insert_with(|| (number, line[colon + 1..].to_vec()));

@@ -8,11 +8,12 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 use nix::fcntl::{OFlag, open};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
+use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify, InotifyEvent};
 use nix::sys::stat::Mode;
 use nix::unistd::{geteuid, mkfifo};
 use tempfile::Builder;
@@ -27,6 +28,8 @@ const MODE: u32 = 0o622;
 const MAX_NOTICES: usize = 1_000;
 /// How many random letters and digits a name of ours holds.
 const RANDOM: usize = 6;
+/// A writer closes the pipe so soon after its last line.
+const AT_ONCE: Duration = Duration::from_secs(1);
 /// How often the name is looked at, in milliseconds.
 const LOOK_EVERY: u16 = 4_000;
 
@@ -37,6 +40,8 @@ pub enum Heard {
     Notices(Vec<Notice>, usize),
     /// A line that is no notice, bytes without a line, or a touch.
     Poke,
+    /// Whoever wrote the last lines is gone.
+    Closed,
     /// The pipe was lost, and made again.
     Remade(Note),
     /// The pipe was lost and cannot be made again for now, or some triggers on it cannot be heard.
@@ -54,6 +59,8 @@ pub struct Fifo {
     /// Whether it was said that the pipe cannot be watched.
     unwatched_said: bool,
     line: Unended,
+    /// How many lines were heard since the last writer closed it, and when the last one.
+    lines: (usize, Option<Instant>),
 }
 
 /// The beginning of a line whose end has not come yet; `None` in a line that is too long to be one.
@@ -112,6 +119,7 @@ impl Fifo {
             lost_said: false,
             unwatched_said: false,
             line: Unended::default(),
+            lines: (0, None),
         };
         // Where the system allows no more watches, the pipe itself still works.
         let _ = fifo.watch();
@@ -204,15 +212,23 @@ impl Fifo {
                 }
                 // Whoever began a line is gone.
                 self.line = Unended::default();
-                hear(Heard::Poke);
-            } else if !data.is_empty() {
+            } else if !data.is_empty() || !touched.is_empty() {
                 self.drain(hear);
             }
-            if !touched.is_empty()
-                && let Some(watch) = &self.watch
-                && watch.read_events().is_ok_and(|events| !events.is_empty())
-            {
+            let events = self.watch.as_ref().and_then(|watch| watch.read_events().ok()).unwrap_or_default();
+            let is_close = |event: &&InotifyEvent| event.mask.contains(AddWatchFlags::IN_CLOSE_WRITE);
+            let closes = events.iter().filter(is_close).count();
+            let hung_up = data.contains(PollFlags::POLLHUP);
+            let (lines, last) = self.lines;
+            let lines = if last.is_some_and(|last| last.elapsed() < AT_ONCE) { lines } else { 0 };
+            // Whoever wrote a line has said what he knows. Where nobody counts, any end may be a touch.
+            if closes > lines || events.len() > closes || (hung_up && self.watch.is_none()) {
                 hear(Heard::Poke);
+            } else if closes > 0 || hung_up {
+                hear(Heard::Closed);
+            }
+            if closes > 0 {
+                self.lines = (0, None);
             }
         }
     }
@@ -246,11 +262,15 @@ impl Fifo {
     fn drain(&mut self, hear: &mut dyn FnMut(Heard)) {
         let mut chunk = [0; 16 * MAX_LINE];
         let mut said = Said::default();
+        let mut lines = 0;
         // Bounded, so that a flood cannot keep us from anything else.
         for _ in 0..64 {
             match self.reader.read(&mut chunk) {
                 Ok(0) => break,
-                Ok(length) => self.line.take(&chunk[..length], &mut |notice| said.add(notice)),
+                Ok(length) => self.line.take(&chunk[..length], &mut |notice| {
+                    lines += 1;
+                    said.add(notice);
+                }),
                 Err(_) => {
                     // A line is written in one piece: what has no end now never was one, and must not spoil the next.
                     said.poked |= self.line.forget();
@@ -264,8 +284,12 @@ impl Fifo {
             let notices: Vec<Notice> = others.chain(said.announced).collect();
             let more = said.count - notices.len();
             hear(Heard::Notices(notices, more));
-        } else if said.poked {
+        }
+        if said.poked {
             hear(Heard::Poke);
+        }
+        if lines > 0 {
+            self.lines = (self.lines.0 + lines, Some(Instant::now()));
         }
     }
 }

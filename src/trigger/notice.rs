@@ -92,6 +92,14 @@ impl Notice {
         Some(Notice { command, argument })
     }
 
+    /// The domain whose mailboxes or aliases it is about; `None` when it may be about more.
+    pub fn domain(&self) -> Option<&[u8]> {
+        match self.command {
+            "add_domain" | "del_domain" | "add_alias_domain" => None,
+            _ => Some(split_address(&self.argument).map_or(&self.argument, |(_, domain)| domain)),
+        }
+    }
+
     /// What is to be waited for, when the notice comes before its change.
     pub fn expected(&self) -> Option<Expected> {
         let argument = &self.argument[..];

@@ -22,15 +22,24 @@ pub enum Names {
     All,
     /// This one.
     This(Vec<u8>),
-    /// Those of a home: `.qmail...` and `vpasswd...`.
-    Home,
+    /// Those of this home, as users/assign or passwd names it: `.qmail...` and `vpasswd...`.
+    Home(Vec<u8>),
+}
+
+/// What changed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Changed {
+    /// Names in this home, as users/assign or passwd names it.
+    Home(Vec<u8>),
+    /// Something else: nobody knows what that means.
+    Anything,
 }
 
 /// What matters in one folder.
 #[derive(Default)]
 struct Matters {
     all: bool,
-    home: bool,
+    homes: Vec<Vec<u8>>,
     these: HashSet<Vec<u8>>,
 }
 
@@ -38,14 +47,17 @@ impl Matters {
     fn add(&mut self, names: Names) {
         match names {
             Names::All => self.all = true,
-            Names::Home => self.home = true,
+            Names::Home(path) => self.homes.push(path),
             Names::This(name) => drop(self.these.insert(name)),
         }
     }
 
-    fn matters(&self, name: &[u8]) -> bool {
+    fn changed(&self, name: &[u8]) -> Vec<Changed> {
         let of_home = || name.starts_with(b".qmail") || name == b"vpasswd" || name == b"vpasswd.cdb";
-        self.all || self.these.contains(name) || (self.home && of_home())
+        if self.all || self.these.contains(name) {
+            return vec![Changed::Anything];
+        }
+        self.homes.iter().filter(|_| of_home()).cloned().map(Changed::Home).collect()
     }
 }
 
@@ -62,6 +74,8 @@ struct Folders {
     names: HashMap<WatchDescriptor, Matters>,
     /// Whether it was said that the system allows too few watches.
     too_few_said: bool,
+    /// Whether every folder that is there is watched.
+    complete: bool,
 }
 
 impl Watch {
@@ -89,14 +103,16 @@ impl Watch {
         let mut folders = self.folders.lock().unwrap_or_else(PoisonError::into_inner);
         let mut names: HashMap<_, Matters> = HashMap::new();
         let mut above: BTreeSet<&Path> = BTreeSet::new();
-        let mut refused = None;
+        let (mut refused, mut complete) = (None, true);
         let mut add = |path: &Path, of_path: Names| match self.inotify.add_watch(path, events) {
             Ok(watch) => names.entry(watch).or_default().add(of_path),
             // A missing folder is waited for in the one above it.
-            Err(cause) => refused = refused.or(Some(cause).filter(|cause| *cause == Errno::ENOSPC)),
+            Err(cause) => {
+                refused = refused.or(Some(cause).filter(|cause| *cause == Errno::ENOSPC));
+                complete &= matches!(cause, Errno::ENOENT | Errno::ENOTDIR);
+            }
         };
         for (folder, of_folder) in wanted {
-            add(folder, of_folder.clone());
             let mut path = folder.as_path();
             while let (Some(parent), Some(name)) = (path.parent(), path.file_name())
                 && path != top
@@ -105,11 +121,14 @@ impl Watch {
                 add(parent, Names::This(name.as_bytes().to_vec()));
                 path = parent;
             }
+            // After those above it, so that it is not made unseen between the two.
+            add(folder, of_folder.clone());
         }
         for watch in folders.names.keys().filter(|watch| !names.contains_key(watch)) {
             let _ = self.inotify.rm_watch(*watch);
         }
         folders.names = names;
+        folders.complete = complete;
         let said = std::mem::replace(&mut folders.too_few_said, refused.is_some());
         refused.filter(|_| !said).map(|_| {
             Note::warning(
@@ -119,8 +138,18 @@ impl Watch {
         })
     }
 
+    /// Whether it was not told yet what to watch.
+    pub fn is_new(&self) -> bool {
+        self.folders.lock().unwrap_or_else(PoisonError::into_inner).names.is_empty()
+    }
+
+    /// Whether it sees every change in the folders that it was told to watch.
+    pub fn is_complete(&self) -> bool {
+        self.mounts.is_some() && self.folders.lock().unwrap_or_else(PoisonError::into_inner).complete
+    }
+
     /// Calls `changed` for every change that matters, until `stop` is closed at its other end.
-    pub fn listen(&self, stop: &OwnedFd, changed: &mut dyn FnMut()) {
+    pub fn listen(&self, stop: &OwnedFd, changed: &mut dyn FnMut(Vec<Changed>)) {
         loop {
             let mut fds = vec![
                 PollFd::new(stop.as_fd(), PollFlags::POLLIN),
@@ -134,23 +163,25 @@ impl Watch {
                 return;
             }
             if fds.get(2).and_then(PollFd::revents).is_some_and(|events| !events.is_empty()) {
-                changed();
+                changed(vec![Changed::Anything]);
             }
-            if self.inotify.read_events().is_ok_and(|events| events.iter().any(|event| self.matters(event))) {
-                changed();
+            let events = self.inotify.read_events().unwrap_or_default();
+            let found: Vec<Changed> = events.iter().flat_map(|event| self.changed(event)).collect();
+            if !found.is_empty() {
+                changed(found);
             }
         }
     }
 
-    fn matters(&self, event: &InotifyEvent) -> bool {
+    fn changed(&self, event: &InotifyEvent) -> Vec<Changed> {
         // More than the kernel keeps: anything may have changed.
         if event.mask.contains(AddWatchFlags::IN_Q_OVERFLOW) {
-            return true;
+            return vec![Changed::Anything];
         }
         let folders = self.folders.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(names) = folders.names.get(&event.wd) else { return false };
+        let Some(names) = folders.names.get(&event.wd) else { return Vec::new() };
         // Without a name it is about the folder itself: moved, removed, another mode.
-        event.name.as_ref().is_none_or(|name| names.matters(name.as_bytes()))
+        event.name.as_ref().map_or_else(|| vec![Changed::Anything], |name| names.changed(name.as_bytes()))
     }
 }
 

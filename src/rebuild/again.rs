@@ -1,0 +1,300 @@
+//! The story of a rebuild that does not begin anew: what nobody touched is taken from the published files. Its result is
+//! what a rebuild of everything would publish, byte for byte.
+
+use std::collections::{BTreeSet, HashMap};
+use std::io;
+use std::time::{Duration, SystemTime};
+
+use rayon::prelude::*;
+
+use crate::cdb::{Chunk, Edit, Record};
+use crate::confine;
+use crate::difference::Difference;
+use crate::error::Error;
+use crate::guard;
+use crate::hold::{self, Patience};
+use crate::host::Host;
+use crate::host::accounts::read_shadow;
+use crate::logins::Policy;
+use crate::publish::{Look, Published, Ready, Staged, Target};
+use crate::report;
+use crate::settings::Settings;
+
+use super::homes::{Asked, HomeReader, ask};
+use super::memory::{Known, Laid, Memory, Scope, Stretch};
+use super::{Done, Order, Targets, read_host, stays};
+
+/// What came of it.
+pub enum Again {
+    /// Both files are right.
+    Done(Box<Done>, Box<Memory>),
+    /// Everything has to be read anew.
+    Anew,
+}
+
+/// One of the two files.
+struct Change {
+    /// The published file.
+    old: Published,
+    /// What comes in the place of which unit's records, in the order of the units.
+    edits: Vec<(usize, Stretch, Chunk)>,
+}
+
+/// Rebuilds by what is remembered.
+///
+/// # Errors
+/// As [`crate::rebuild::rebuild`].
+pub(super) fn rebuild(
+    settings: &Settings,
+    order: &Order<'_>,
+    scope: &Scope,
+    targets: &Targets,
+    mut memory: Memory,
+    found: &dyn Fn(&Host, bool),
+) -> Result<Again, Error> {
+    if order.patience == Patience::Force || hold::is_anything_held(settings) {
+        return Ok(Again::Anew);
+    }
+    let (mut notes, mut scope) = (Vec::new(), scope);
+    if let Scope::Some { domains, .. } = scope
+        && domains.iter().any(|domain| memory.host.assignments.vpopmail_domain(domain).is_none())
+    {
+        scope = &Scope::All;
+    }
+    if *scope == Scope::All {
+        let mut host = read_host(settings, &mut notes).map_err(stays)?;
+        let folders = confine::folders(&host);
+        if !host.says_the_same(&memory.host)
+            || host.read_authvars().map_err(stays)? != memory.variables
+            || folders != memory.folders
+        {
+            return Ok(Again::Anew);
+        }
+        found(&host, false);
+    }
+    let open = |laid: &Option<Laid>, (target, look): &(Target, Look)| {
+        laid.as_ref()?.open(target).filter(|_| target.has(*look))
+    };
+    let (Some(recipients), Some(logins)) =
+        (open(&memory.recipients, &targets.recipients), open(&memory.logins, &targets.logins))
+    else {
+        return Ok(Again::Anew);
+    };
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs());
+    let hashes = settings
+        .auth_system_users
+        .then(|| read_shadow(&settings.layout.root, now / 86_400))
+        .transpose()
+        .map_err(stays)?;
+    // A clock that was set back: what had expired has not yet.
+    if now < std::mem::replace(&mut memory.now, now) {
+        return Ok(Again::Anew);
+    }
+    let policy = Policy::new(&memory.host, &memory.variables, now);
+    let wanted = wanted(&memory, scope, now);
+    let confined = || changed(settings, &memory, &wanted, &logins, &policy);
+    let (asked, unconfined) = confine::within(&memory.folders, confined)?;
+    notes.extend(unconfined);
+    let Some(asked) = asked? else { return Ok(Again::Anew) };
+    let (mut of_recipients, mut of_logins) = (Vec::new(), Vec::new());
+    let mut fresh: HashMap<usize, Known> = HashMap::new();
+    for (number, asked) in asked {
+        let before = &memory.units[number];
+        let after = Known::new(&asked, before.recipients.start.into(), before.logins.start.into(), &memory.seed);
+        if after.shared != before.shared || !asked.is_whole() || asked.answers.is_doubtful() {
+            return Ok(Again::Anew);
+        }
+        if after.recipients != before.recipients {
+            of_recipients.push((number, before.recipients, asked.answers.records));
+        }
+        if after.logins != before.logins {
+            of_logins.push((number, before.logins, asked.logins));
+        }
+        fresh.insert(number, after);
+    }
+    let read = fresh.len();
+    let known = |number: usize| fresh.get(&number).unwrap_or(&memory.units[number]);
+    let all = || (0..memory.units.len()).map(known);
+    let mut last = Chunk::default();
+    if let Some(hashes) = &hashes {
+        let bare: BTreeSet<&Vec<u8>> = all().flat_map(|known| &known.bare).collect();
+        let users = memory.host.accounts.accepted.keys().filter(|name| !bare.contains(name));
+        for login in users.filter_map(|name| policy.system_user(name, hashes.get(name)?)) {
+            last.add(&[&login.key], &[&login.data]);
+        }
+    }
+    let last_after = Stretch::new(memory.last_logins.start.into(), &last, &memory.seed);
+    if last_after != memory.last_logins {
+        of_logins.push((memory.units.len(), memory.last_logins, last));
+    }
+    all().for_each(|known| policy.expires(known.expiry));
+    let next_expiry = policy.next_expiry();
+    if *scope == Scope::All {
+        notes.extend(all().flat_map(|known| &known.notes).chain(&memory.notes).cloned());
+    } else {
+        notes.extend(fresh.values().flat_map(|known| &known.notes).cloned());
+    }
+    let (recipients, logins) =
+        (Change { old: recipients, edits: of_recipients }, Change { old: logins, edits: of_logins });
+    let difference = |change: &Change, (target, _): &(Target, Look)| {
+        change.difference().map_err(|cause| Error::io("read", &target.name, cause)).map_err(stays)
+    };
+    let of_recipients = difference(&recipients, &targets.recipients)?;
+    let of_logins = difference(&logins, &targets.logins)?;
+    // What the guard may hold, it has to weigh.
+    if of_recipients.1 + of_logins.1 >= guard::LEAST_TOGETHER {
+        return Ok(Again::Anew);
+    }
+    report::say_all(&notes);
+    let (recipients_moved, logins_moved) = (recipients.moves(), logins.moves());
+    let mut recipients = recipients.write(&targets.recipients, &mut memory.recipients, of_recipients).map_err(stays)?;
+    let mut logins = logins.write(&targets.logins, &mut memory.logins, of_logins).map_err(stays)?;
+    let places = (recipients.take_places(), logins.take_places());
+    let (recipients, logins) = targets.publish(recipients, logins)?;
+    if let Some(places) = places.0 {
+        memory.recipients = Laid::of(&targets.recipients.0, places);
+    }
+    if let Some(places) = places.1 {
+        memory.logins = Laid::of(&targets.logins.0, places);
+    }
+    // Where everything stands now.
+    for (number, known) in fresh {
+        memory.units[number] = known;
+    }
+    memory.last_logins = last_after;
+    shift(memory.units.iter_mut().map(|known| &mut known.recipients), &recipients_moved);
+    let stretches = memory.units.iter_mut().map(|known| &mut known.logins);
+    shift(stretches.chain([&mut memory.last_logins]), &logins_moved);
+    let done = Done {
+        recipients,
+        logins,
+        next_expiry,
+        duration: Duration::ZERO,
+        held: Vec::new(),
+        behind: Vec::new(),
+        host_read: *scope == Scope::All,
+        homes: Some((read, memory.units.len())),
+    };
+    Ok(Again::Done(Box::new(done), Box::new(memory)))
+}
+
+/// The units that have to be looked at: those of the scope, and those of which a login has expired.
+fn wanted(memory: &Memory, scope: &Scope, now: u64) -> Vec<usize> {
+    let Scope::Some { homes, domains } = scope else { return (0..memory.units.len()).collect() };
+    let mut homes: BTreeSet<&[u8]> = homes.iter().map(Vec::as_slice).collect();
+    let lines = domains.iter().filter_map(|domain| memory.host.assignments.vpopmail_domain(domain));
+    homes.extend(lines.map(|line| &line.home[..]));
+    let touched = |number: &usize| {
+        let (unit, known) = (&memory.plan.units[*number], &memory.units[*number]);
+        unit.home.iter().chain(&known.others).any(|home| homes.contains(&home[..]))
+            || known.expiry.is_some_and(|expiry| expiry <= now)
+    };
+    (0..memory.units.len()).filter(touched).collect()
+}
+
+/// Looks at these units, and asks those that changed; `None` when these are so many, or of such a kind, that everything
+/// has to be asked.
+fn changed(
+    settings: &Settings,
+    memory: &Memory,
+    wanted: &[usize],
+    logins: &Published,
+    policy: &Policy<'_>,
+) -> Result<Option<Vec<(usize, Asked)>>, Error> {
+    let start = || rayon::ThreadPoolBuilder::new().num_threads(settings.threads).build();
+    let is_more = settings.threads > 1 && wanted.len() > 1;
+    let pool = is_more
+        .then(start)
+        .transpose()
+        .map_err(|cause| Error::Temporary(format!("unable to start {} threads: {cause}", settings.threads)))?;
+    let homes = HomeReader::new(&memory.host, Some(logins), settings.threads).with_looks(Some(&memory.seed));
+    let looks_the_same = |number: usize| {
+        let look = memory.units[number].look.as_ref().zip(memory.plan.units[number].home.as_ref());
+        look.is_some_and(|(look, home)| homes.looks_like(home, look))
+    };
+    // Accounts that qmail-getpw passes over depend on another home, that of alias.
+    let entangled = wanted.iter().any(|number| !memory.units[*number].others.is_empty());
+    let by_home: HashMap<&[u8], usize> = (0..memory.units.len())
+        .filter(|_| entangled)
+        .filter_map(|number| Some((memory.plan.units[number].home.as_deref()?, number)))
+        .collect();
+    let is_changed = |number: &usize| {
+        let is_same = |home: &Vec<u8>| by_home.get(&home[..]).is_some_and(|number| looks_the_same(*number));
+        memory.plan.units[*number].home.is_some()
+            && !(looks_the_same(*number) && memory.units[*number].others.iter().all(is_same))
+    };
+    let is_due = |number: &usize| memory.units[*number].expiry.is_some_and(|expiry| policy.is_over(expiry));
+    let looked = |number: &usize| (is_due(number) || is_changed(number)).then_some(*number);
+    let numbers: Vec<usize> = match &pool {
+        Some(pool) => pool.install(|| wanted.par_iter().with_min_len(16).filter_map(looked).collect()),
+        None => wanted.iter().filter_map(looked).collect(),
+    };
+    let shared = numbers.iter().any(|number| *number < memory.plan.shared);
+    if shared || numbers.len() > 64.max(memory.units.len() / 4) {
+        return Ok(None);
+    }
+    let ask = |number: usize| (number, ask(&memory.plan, policy, &memory.plan.units[number], &homes, &memory.common));
+    Ok(Some(match &pool {
+        Some(pool) => pool.install(|| numbers.into_par_iter().map(ask).collect()),
+        None => numbers.into_iter().map(ask).collect(),
+    }))
+}
+
+impl Change {
+    /// How many records come and go.
+    fn difference(&self) -> io::Result<(u64, u64)> {
+        let (mut came, mut went) = (0, 0);
+        for (_, stretch, records) in &self.edits {
+            let old = self.old.records(stretch.range())?;
+            let row = |chunk: &Chunk| -> HashMap<Vec<u8>, Vec<u8>> {
+                chunk.records().map(|Record { key, data }| (key.to_vec(), data.to_vec())).collect()
+            };
+            let (old, new) = (row(&old), row(records));
+            let missing = |from: &HashMap<Vec<u8>, Vec<u8>>, other: &HashMap<Vec<u8>, Vec<u8>>| {
+                from.iter().filter(|(key, data)| other.get(*key) != Some(data)).count() as u64
+            };
+            came += missing(&new, &old);
+            went += missing(&old, &new);
+        }
+        Ok((came, went))
+    }
+
+    /// By how much each edit moves what follows its unit.
+    fn moves(&self) -> Vec<(usize, i64)> {
+        self.edits
+            .iter()
+            .map(|(unit, stretch, records)| (*unit, records.size() as i64 - i64::from(stretch.length)))
+            .collect()
+    }
+
+    /// Writes the new file, when anything changed.
+    fn write(
+        self,
+        (target, look): &(Target, Look),
+        laid: &mut Option<Laid>,
+        difference: (u64, u64),
+    ) -> Result<Ready, Error> {
+        let Some(laid) = laid else { return Err(Error::Temporary("nothing is remembered".to_owned())) };
+        if self.edits.is_empty() {
+            return Ok(Ready::unchanged(target, laid.places.records()));
+        }
+        target.remove_litter()?;
+        let mut staged = Staged::create(target, *look)?;
+        let edits: Vec<Edit<'_>> =
+            self.edits.iter().map(|(_, stretch, records)| Edit { range: stretch.range(), records }).collect();
+        staged.add_edited(&self.old, std::mem::take(&mut laid.places), &edits)?;
+        staged.finish_as(Difference::counted(difference.0, difference.1))
+    }
+}
+
+/// Moves the stretches of the units behind those that became longer or shorter.
+fn shift<'k>(stretches: impl Iterator<Item = &'k mut Stretch>, moves: &[(usize, i64)]) {
+    let (mut moved, mut moves) = (0, moves.iter().peekable());
+    for (unit, stretch) in stretches.enumerate() {
+        while let Some((_, more)) = moves.next_if(|(before, _)| *before < unit) {
+            moved += more;
+        }
+        // Cannot be cut, because the writer refuses what is longer.
+        stretch.start = (i64::from(stretch.start) + moved) as u32;
+    }
+}

@@ -1,0 +1,308 @@
+//! One home at a time: read, asked everything that both tables want to know of it, and dropped.
+
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::hash::RandomState;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::SystemTime;
+
+use crate::cdb::{self, Chunk};
+use crate::error::show_path;
+use crate::host::look::Look;
+use crate::host::vpopmail::{ABSENT, Mailboxes};
+use crate::host::{Home, HomeState, Homes, Host};
+use crate::logins::{Login, Policy};
+use crate::publish::Published;
+use crate::recipients::{self, Answers, Common, Plan, Unit};
+use crate::report::Note;
+use crate::root::Folders;
+use crate::text::{Shown, split_address};
+
+/// What came of one unit.
+pub struct Asked {
+    /// Its recipients.
+    pub answers: Answers,
+    /// Its logins.
+    pub logins: Chunk,
+    /// The names without a domain among them.
+    pub bare: Vec<Vec<u8>>,
+    /// When the first of its logins expires, in seconds since 1970-01-01 UTC.
+    pub expiry: Option<u64>,
+    /// What its home looked like before it was read, where that is remembered.
+    pub look: Option<Look>,
+    /// The other homes that its answers depend on.
+    pub others: BTreeSet<Vec<u8>>,
+    /// The home and why it, or its mailboxes, could not be read.
+    trouble: Option<(Vec<u8>, String)>,
+    /// The domains whose logins could not be read, with their home.
+    unread_domains: Vec<(Vec<u8>, Vec<u8>)>,
+    /// What was left unread in the home, or not listed.
+    pub notes: Vec<Note>,
+}
+
+impl Asked {
+    /// Whether nothing is wrong with its home.
+    pub fn is_whole(&self) -> bool {
+        self.trouble.is_none() && self.unread_domains.is_empty()
+    }
+}
+
+/// Reads one home and asks everything of it.
+pub fn ask(plan: &Plan, policy: &Policy<'_>, unit: &Unit, homes: &HomeReader<'_>, common: &Common) -> Asked {
+    let own = unit.home.as_ref().map(|path| homes.home(path));
+    let followed = Followed { homes, own: own.clone(), others: RefCell::default() };
+    let answers = plan.ask(unit, &followed, common);
+    let mut asked = Asked {
+        answers,
+        logins: Chunk::default(),
+        bare: Vec::new(),
+        expiry: None,
+        look: None,
+        others: followed.others.into_inner(),
+        trouble: None,
+        unread_domains: Vec::new(),
+        notes: Vec::new(),
+    };
+    let (Some(path), Some(home)) = (&unit.home, own) else { return asked };
+    asked.look = home.look.clone();
+    let policy = policy.again();
+    if unit.matters {
+        asked.notes.extend(homes.host.unread_notes(&home));
+        if asked.answers.cut {
+            let path = homes.host.layout.root.path(path);
+            asked.notes.push(Note::alert(format!(
+                "{}: its .qmail names with colons can be spelled in more ways than the {} of --max-names; of the others \
+                 only the spelling with dots and the one with colons are accepted",
+                show_path(&path),
+                homes.host.layout.root.bounds.names
+            )));
+        }
+    }
+    asked.trouble = home.trouble().filter(|_| unit.matters).map(|cause| (path.to_vec(), cause));
+    for (domain, _) in &unit.vpopmail_domains {
+        let found = policy.domain(domain, &home, &mut |key, data| {
+            asked.logins.add(key, data);
+            if let [bare] = key {
+                asked.bare.push(bare.to_vec());
+            }
+        });
+        match found {
+            Ok(()) => {}
+            // A home without mailboxes may just be no vpopmail domain.
+            Err(_) if asked.trouble.is_none() => {}
+            Err(_) => asked.unread_domains.push((domain.to_vec(), path.to_vec())),
+        }
+    }
+    asked.expiry = policy.next_expiry();
+    asked
+}
+
+/// Holds a unit's own home, so that all that is asked of it is asked of one reading, and notes which others are asked for.
+struct Followed<'a> {
+    homes: &'a HomeReader<'a>,
+    own: Option<Arc<Home>>,
+    others: RefCell<BTreeSet<Vec<u8>>>,
+}
+
+impl Homes for Followed<'_> {
+    fn home(&self, path: &[u8]) -> Arc<Home> {
+        if let Some(own) = self.own.as_ref().filter(|own| own.path == path) {
+            return own.clone();
+        }
+        self.others.borrow_mut().insert(path.to_vec());
+        self.homes.home(path)
+    }
+}
+
+/// What could not be read.
+#[derive(Default)]
+pub struct Unread {
+    /// Why, by home.
+    causes: BTreeMap<Vec<u8>, String>,
+    /// The homes of the domains whose logins are unknown.
+    pub domains: BTreeMap<Vec<u8>, Vec<u8>>,
+    /// How many published logins are kept, by home.
+    kept: BTreeMap<Vec<u8>, usize>,
+    /// What was left unread in homes, or not listed.
+    pub notes: Vec<Note>,
+}
+
+impl Unread {
+    /// Whether everything could be read.
+    pub fn is_empty(&self) -> bool {
+        self.causes.is_empty() && self.domains.is_empty()
+    }
+
+    /// Notes what could not be read of one unit.
+    pub fn add(&mut self, asked: &mut Asked) {
+        self.causes.extend(asked.trouble.take());
+        self.domains.append(&mut asked.unread_domains.drain(..).collect());
+        self.notes.append(&mut asked.notes);
+        self.notes.append(&mut asked.answers.take_notes());
+    }
+
+    /// The published logins of the domains that could not be read; `published` is auth.cdb.
+    pub fn keep_logins(&mut self, published: Option<&[u8]>, policy: &Policy<'_>) -> Vec<Login> {
+        let mut kept = BTreeMap::new();
+        let published = published.into_iter().flat_map(cdb::Reader::new);
+        // A bare login may be anybody's: those of the default domain are made anew.
+        for record in published.flat_map(|cdb| cdb.records()) {
+            if let Some((name, domain)) = split_address(record.key)
+                && let Some(home) = self.domains.get(domain)
+            {
+                *self.kept.entry(home.clone()).or_default() += 1;
+                for login in policy.kept(name, domain, record.data) {
+                    kept.entry(login.key.clone()).or_insert(login);
+                }
+            }
+        }
+        kept.into_values().collect()
+    }
+
+    /// One alert for each home that could not be read: why, and what follows for recipients and logins.
+    pub fn alerts(&self, host: &Host, outcome: &recipients::Outcome) -> Vec<Note> {
+        let homes: BTreeSet<&Vec<u8>> = self.causes.keys().chain(outcome.unread.keys()).collect();
+        let alert = |home: &Vec<u8>| {
+            let cause =
+                self.causes.get(home).map_or("the user that users/assign names may not enter it", String::as_str);
+            let mut follows = Vec::new();
+            if let Some(kept) = outcome.unread.get(home) {
+                if kept.keys > 0 {
+                    follows.push(format!("{} recipients are kept as published", kept.keys));
+                }
+                if !kept.accepted.is_empty() {
+                    let some: Vec<String> =
+                        kept.accepted.iter().take(3).map(|domain| Shown(domain).to_string()).collect();
+                    let more = if kept.accepted.len() > some.len() { " and others" } else { "" };
+                    follows.push(format!(
+                        "nothing is published to keep for {}{more}, so what leads there is accepted",
+                        some.join(", ")
+                    ));
+                }
+            }
+            if let Some(count) = self.kept.get(home) {
+                follows.push(format!("{count} logins are kept as published"));
+            } else if self.domains.iter().any(|(domain, unread)| unread == home && host.is_vpopmail_like(domain)) {
+                follows.push("no login is published to keep, so nobody logs in there".to_owned());
+            }
+            let path = host.layout.root.path(home);
+            let text = format!("{}: {}; {}", show_path(&path), Shown(cause.as_bytes()), follows.join("; "));
+            (!follows.is_empty()).then(|| Note::alert(text))
+        };
+        homes.into_iter().filter_map(alert).collect()
+    }
+}
+
+/// Reads homes from the host, and remembers the last few: an address may lead from one home to the next.
+pub struct HomeReader<'a> {
+    host: &'a Host,
+    /// Where they stand, as this rebuild found it.
+    folders: Folders<'a>,
+    recent: Mutex<Vec<Arc<Home>>>,
+    remembered: usize,
+    /// Those that could not be read, all of them: one that can be read again a moment later is still in doubt, so that
+    /// its published entries are kept and not only half of them.
+    troubled: Mutex<HashMap<Vec<u8>, Arc<Home>>>,
+    /// The domains that have published logins; read when the first one without mailboxes is met.
+    published_domains: OnceLock<HashSet<Vec<u8>>>,
+    /// auth.cdb.
+    published: Option<&'a Published>,
+    /// Set when the looks of the homes are wanted.
+    seed: Option<&'a RandomState>,
+}
+
+impl<'a> HomeReader<'a> {
+    /// Remembers a few homes for each thread. `published` is auth.cdb.
+    pub fn new(host: &'a Host, published: Option<&'a Published>, threads: usize) -> HomeReader<'a> {
+        let remembered = 4 + 2 * threads;
+        HomeReader {
+            host,
+            folders: Folders::new(&host.layout.root),
+            recent: Mutex::default(),
+            remembered,
+            troubled: Mutex::default(),
+            published_domains: OnceLock::new(),
+            published,
+            seed: None,
+        }
+    }
+
+    /// The same, with the look of each home.
+    pub fn with_looks(self, seed: Option<&'a RandomState>) -> HomeReader<'a> {
+        HomeReader { seed, ..self }
+    }
+
+    /// Whether the home at `path` looks like that.
+    pub fn looks_like(&self, path: &[u8], look: &Look) -> bool {
+        self.seed.is_some_and(|seed| self.host.looks_like(&self.folders, path, look, seed))
+    }
+
+    /// What makes the looks.
+    pub fn seed(&self) -> Option<&RandomState> {
+        self.seed
+    }
+
+    fn read_published_domains(&self) -> HashSet<Vec<u8>> {
+        let mut domains: HashSet<Vec<u8>> = HashSet::new();
+        let Some(Ok(cdb)) = self.published.map(Published::cdb) else { return domains };
+        let Ok(mut logins) = cdb.records() else { return domains };
+        while let Some(login) = logins.current() {
+            if let Some((_, domain)) = split_address(login.key)
+                && !domains.contains(domain)
+            {
+                domains.insert(domain.to_vec());
+            }
+            if logins.advance().is_err() {
+                break;
+            }
+        }
+        domains
+    }
+
+    /// Reads a home. One that holds no mailboxes any more, though logins of its domain are published, is half deleted
+    /// or an empty mount point: nothing in it counts. Unless its .qmail-default says that it is no vpopmail domain now.
+    fn read(&self, path: &[u8]) -> Home {
+        // Before it is read: what changes meanwhile is seen next time.
+        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        let look = self.seed.and_then(|seed| self.host.look(&self.folders, path, seed, now));
+        let mut home = self.host.read_home_in(&self.folders, path);
+        // What lies elsewhere is in no look.
+        home.look = look.filter(|_| !home.asked_elsewhere);
+        if let (HomeState::Listed(perm, dot_qmails), Mailboxes::Absent) = (&home.state, &home.mailboxes)
+            && !dot_qmails.default_serves_otherwise()
+            && self
+                .host
+                .domains_of(path)
+                .any(|domain| self.published_domains.get_or_init(|| self.read_published_domains()).contains(domain))
+        {
+            home.state = HomeState::Unreadable(Some(*perm), ABSENT.to_owned());
+        }
+        home
+    }
+}
+
+impl Homes for HomeReader<'_> {
+    fn home(&self, path: &[u8]) -> Arc<Home> {
+        {
+            let mut recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
+            if let Some(at) = recent.iter().position(|home| home.path == path) {
+                let home = recent.remove(at);
+                recent.insert(0, home.clone());
+                return home;
+            }
+        }
+        let troubled = || self.troubled.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(home) = troubled().get(path) {
+            return home.clone();
+        }
+        let home = Arc::new(self.read(path));
+        if home.trouble().is_some() {
+            troubled().insert(path.to_vec(), home.clone());
+            return home;
+        }
+        let mut recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
+        recent.insert(0, home.clone());
+        recent.truncate(self.remembered);
+        home
+    }
+}

@@ -1,0 +1,183 @@
+//! What a service remembers of its last rebuild: how each home looked, and where its records stand in the published
+//! files. What nobody touched is then neither read again nor made again.
+
+use std::collections::BTreeSet;
+use std::hash::{BuildHasher, RandomState};
+use std::ops::Range;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use super::homes::Asked;
+use crate::cdb::{Chunk, Places};
+use crate::host::Host;
+use crate::host::authvars::AuthVars;
+use crate::host::look::Look;
+use crate::publish::{Published, Target};
+use crate::recipients::{Common, Plan};
+use crate::report::Note;
+use crate::root::Stamp;
+
+/// Which homes a rebuild has to look at.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Scope {
+    /// All, and everything else on the host.
+    All,
+    /// These, and those of these domains: of everything else it is known that nothing changed.
+    Some {
+        /// Paths as users/assign or passwd names them.
+        homes: BTreeSet<Vec<u8>>,
+        /// Lower case.
+        domains: BTreeSet<Vec<u8>>,
+    },
+}
+
+impl Default for Scope {
+    fn default() -> Scope {
+        Scope::Some { homes: BTreeSet::new(), domains: BTreeSet::new() }
+    }
+}
+
+/// More homes than this are as good as all.
+const MAX_SOME: usize = 1_000;
+
+impl Scope {
+    /// Adds what another one holds.
+    pub fn add(&mut self, other: Scope) {
+        match (&mut *self, other) {
+            (Scope::All, _) => {}
+            (_, Scope::All) => *self = Scope::All,
+            (Scope::Some { homes, domains }, Scope::Some { homes: more_homes, domains: more_domains }) => {
+                homes.extend(more_homes);
+                domains.extend(more_domains);
+                if homes.len() + domains.len() > MAX_SOME {
+                    *self = Scope::All;
+                }
+            }
+        }
+    }
+
+    /// One home.
+    pub fn home(path: Vec<u8>) -> Scope {
+        Scope::Some { homes: BTreeSet::from([path]), domains: BTreeSet::new() }
+    }
+
+    /// One domain.
+    pub fn domain(name: Vec<u8>) -> Scope {
+        Scope::Some { homes: BTreeSet::new(), domains: BTreeSet::from([name]) }
+    }
+}
+
+/// Some records of a published file.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Stretch {
+    /// Where they begin, in bytes.
+    pub start: u32,
+    /// How long they are, in bytes.
+    pub length: u32,
+    /// What they are, as a number.
+    print: u64,
+}
+
+impl Stretch {
+    /// These records, at this place.
+    pub fn new(start: u64, records: &Chunk, seed: &RandomState) -> Stretch {
+        // Cannot be cut, because the writer refuses what is longer.
+        Stretch { start: start as u32, length: records.size() as u32, print: seed.hash_one(records.bytes()) }
+    }
+
+    /// Whether these are the same records.
+    pub fn is(&self, records: &Chunk, seed: &RandomState) -> bool {
+        *self == Stretch::new(u64::from(self.start), records, seed)
+    }
+
+    /// Where they are.
+    pub fn range(&self) -> Range<u32> {
+        self.start..self.start + self.length
+    }
+}
+
+/// One home.
+#[derive(Debug)]
+pub struct Known {
+    /// What it looked like; `None` when that would not tell whether it changed.
+    pub look: Option<Look>,
+    /// The other homes that its answers depend on.
+    pub others: Vec<Vec<u8>>,
+    /// Its own recipients.
+    pub recipients: Stretch,
+    /// Its logins.
+    pub logins: Stretch,
+    /// What it contributes to tables that others contribute to, as a number.
+    pub shared: u64,
+    /// When the first of its logins expires, in seconds since 1970-01-01 UTC.
+    pub expiry: Option<u64>,
+    /// Its logins without a domain.
+    pub bare: Vec<Vec<u8>>,
+    /// What somebody should know of it.
+    pub notes: Vec<Note>,
+}
+
+impl Known {
+    /// What came of one home; its records are at these places.
+    pub fn new(asked: &Asked, recipients: u64, logins: u64, seed: &RandomState) -> Known {
+        Known {
+            look: asked.look.clone(),
+            others: asked.others.iter().cloned().collect(),
+            recipients: Stretch::new(recipients, &asked.answers.records, seed),
+            logins: Stretch::new(logins, &asked.logins, seed),
+            shared: seed.hash_one(asked.answers.shared()),
+            expiry: asked.expiry,
+            bare: asked.bare.clone(),
+            notes: [&asked.notes[..], asked.answers.notes()].concat(),
+        }
+    }
+}
+
+/// A published file.
+#[derive(Debug)]
+pub struct Laid {
+    /// What stat(2) said of it when it was published.
+    pub stamp: Stamp,
+    /// Where its records are.
+    pub places: Places,
+}
+
+/// All of it.
+pub struct Memory {
+    /// The host, its homes aside.
+    pub host: Arc<Host>,
+    /// control/authvars.
+    pub variables: AuthVars,
+    /// What is asked of whom.
+    pub plan: Plan,
+    /// The names that the shared units know.
+    pub common: Common,
+    /// The folders that the homes are in.
+    pub folders: Vec<PathBuf>,
+    /// The homes, in the order of the plan's units.
+    pub units: Vec<Known>,
+    /// The logins behind those of the homes: system accounts.
+    pub last_logins: Stretch,
+    /// What somebody should know of the tables together.
+    pub notes: Vec<Note>,
+    /// validrcptto.cdb; `None` until it is published.
+    pub recipients: Option<Laid>,
+    /// auth.cdb; `None` until it is published.
+    pub logins: Option<Laid>,
+    /// When it was made, in seconds since 1970-01-01 UTC.
+    pub now: u64,
+    /// What makes the numbers.
+    pub seed: RandomState,
+}
+
+impl Laid {
+    /// The file that is published now, with its records at these places.
+    pub fn of(target: &Target, places: Places) -> Option<Laid> {
+        Some(Laid { stamp: target.open().and_then(|file| file.stamp()).ok()?, places })
+    }
+
+    /// The published file, open, when it is still the same.
+    pub fn open(&self, target: &Target) -> Option<Published> {
+        target.open().ok().filter(|file| file.stamp().is_ok_and(|stamp| stamp == self.stamp))
+    }
+}

@@ -1,0 +1,687 @@
+//! The story of one rebuild, on one page: lock, read the host, build the tables home by home, publish, report.
+
+pub mod again;
+pub mod homes;
+pub mod memory;
+
+use std::collections::HashSet;
+use std::hash::RandomState;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant, SystemTime};
+
+use rayon::prelude::*;
+
+use crate::cdb::{self, Chunk};
+use crate::commands;
+use crate::confine;
+use crate::error::{Error, show_path};
+use crate::hold::{self, Change, Held, Patience, Scales, published_default};
+use crate::host::Host;
+use crate::host::accounts::{Accounts, Sources, read_shadow};
+use crate::host::authvars::AuthVars;
+use crate::lock;
+use crate::logins::Policy;
+use crate::publish::{Look, Published, Ready, Staged, Target};
+use crate::recipients::{Common, Plan, Tables};
+use crate::report::{self, Level, Note, Progress};
+use crate::settings::Settings;
+use crate::text::{Shown, count};
+
+use again::Again;
+use homes::{Asked, HomeReader, Unread, ask};
+use memory::{Known, Laid, Memory, Scope, Stretch};
+
+/// Where the records of the two tables go.
+pub trait Sink {
+    /// Takes records of validrcptto.cdb.
+    ///
+    /// # Errors
+    /// They cannot be written.
+    fn recipients(&mut self, records: &Chunk) -> Result<(), Error>;
+    /// Takes records of auth.cdb.
+    ///
+    /// # Errors
+    /// They cannot be written.
+    fn logins(&mut self, records: &Chunk) -> Result<(), Error>;
+}
+
+/// What a rebuild published.
+#[derive(Clone, Debug)]
+pub struct Done {
+    /// validrcptto.cdb.
+    pub recipients: TableDone,
+    /// auth.cdb.
+    pub logins: TableDone,
+    /// When the next login expires, in seconds since 1970-01-01 UTC.
+    pub next_expiry: Option<u64>,
+    /// How long it took.
+    pub duration: Duration,
+    /// The domains that keep their published entries, those that would lose most first.
+    pub held: Vec<Held>,
+    /// What qmail-newu and qmail-newmrh still have to do.
+    pub behind: Vec<Note>,
+    /// Whether the host was read, its homes aside; else nobody touched it.
+    pub host_read: bool,
+    /// How many homes were read, and how many there are, where a service counts that.
+    pub homes: Option<(usize, usize)>,
+}
+
+/// What became of one table.
+#[derive(Clone, Debug)]
+pub struct TableDone {
+    /// Its path, as it is set.
+    pub path: PathBuf,
+    /// Its last name.
+    pub name: String,
+    /// Whether the file was replaced.
+    pub published: bool,
+    /// How many records it holds.
+    pub records: u64,
+    /// How many records came and went, where that was counted.
+    pub difference: Option<(u64, u64)>,
+}
+
+impl Done {
+    /// The files that were replaced.
+    pub fn changed(&self) -> Vec<PathBuf> {
+        [&self.recipients, &self.logins]
+            .into_iter()
+            .filter(|table| table.published)
+            .map(|table| table.path.clone())
+            .collect()
+    }
+
+    /// The same, when the log was told of it.
+    fn told(mut self, order: &Order<'_>, start: Instant) -> Done {
+        self.duration = start.elapsed();
+        report::say(Level::Status, &self.story(order.head, order.middle));
+        self
+    }
+
+    /// What the log says of it; `middle` stands before the time it took.
+    fn story(&self, head: &str, middle: &str) -> String {
+        let table = |table: &TableDone, what: &str| {
+            let word = if table.published { "published" } else { "unchanged" };
+            let difference = table.difference.map_or(String::new(), |(came, went)| format!(" (+{came} -{went})"));
+            format!("{} {word} {what}={}{difference}", table.name, table.records)
+        };
+        let (recipients, logins) = (table(&self.recipients, "recipients"), table(&self.logins, "logins"));
+        let held = if self.held.is_empty() { String::new() } else { format!(" held={}", self.held.len()) };
+        let homes = self.homes.map_or(String::new(), |(read, all)| format!(" read={read}/{all}"));
+        format!("{head}: {recipients} {logins}{held}{homes}{middle} ms={}", self.duration.as_millis())
+    }
+}
+
+/// How a rebuild is made and told of.
+pub struct Order<'a> {
+    /// What the line in the log begins with: which rebuild.
+    pub head: &'a str,
+    /// What it says beside the result: why.
+    pub middle: &'a str,
+    /// How long the guard holds domains.
+    pub patience: Patience,
+    /// How a held domain is published all the same, in words.
+    pub then: &'a str,
+    /// Set when the rebuild has to be given up.
+    pub stop: &'a AtomicBool,
+}
+
+/// Rebuilds and publishes both tables, and says so. What follows a rebuild is [`crate::follow_up`]'s.
+///
+/// # Errors
+/// Whatever keeps the tables from being right; the published files are then the old ones, unless it says otherwise.
+pub fn rebuild(settings: &Settings, order: &Order<'_>) -> Result<Done, Error> {
+    let start = Instant::now();
+    let targets = Targets::take(settings)?;
+    let (done, _) = publish(settings, order, &targets, &|_, _| (), None)?;
+    Ok(done.told(order, start))
+}
+
+/// The same for a service: what nobody touched is taken from the published files, by what is remembered of the last
+/// rebuild, and what is remembered of this one is the answer. `found` is told of the host before its homes are read, and
+/// whether it says anything new.
+///
+/// # Errors
+/// Those of [`rebuild`].
+pub fn rebuild_again(
+    settings: &Settings,
+    order: &Order<'_>,
+    scope: &Scope,
+    remembered: Option<Memory>,
+    found: &dyn Fn(&Host, bool),
+) -> Result<(Done, Option<Memory>), Error> {
+    let start = Instant::now();
+    let targets = Targets::take(settings)?;
+    let again = match remembered {
+        Some(memory) => again::rebuild(settings, order, scope, &targets, memory, found)?,
+        None => Again::Anew,
+    };
+    if let Again::Done(done, memory) = again {
+        if settings.verify {
+            verify(settings, &targets)?;
+        }
+        return Ok((done.told(order, start), Some(*memory)));
+    }
+    let (done, memory) = publish(settings, order, &targets, found, Some(RandomState::new()))?;
+    Ok((done.told(order, start), memory))
+}
+
+/// Holds the published files against those of a rebuild that reads everything.
+///
+/// # Errors
+/// They differ, which is a fault in this program.
+fn verify(settings: &Settings, targets: &Targets) -> Result<(), Error> {
+    let never = AtomicBool::new(false);
+    let mut new = New::stage(targets, &never)?;
+    build(settings, &mut new)?;
+    for new in [new.recipients.finish()?, new.logins.finish()?] {
+        if new.is_new() {
+            let text = format!(
+                "{}: not what a rebuild of everything makes it (+{} -{}): a fault in this program",
+                show_path(new.name()),
+                new.difference.as_ref().map_or(0, |difference| difference.came),
+                new.difference.as_ref().map_or(0, |difference| difference.went),
+            );
+            return Err(Error::Temporary(text));
+        }
+    }
+    Ok(())
+}
+
+impl Done {
+    /// The error that a held domain is.
+    ///
+    /// # Errors
+    /// When one is held.
+    pub fn nothing_held(self) -> Result<Done, Error> {
+        match self.held.len() {
+            0 => Ok(self),
+            held => Err(Error::Temporary(format!(
+                "held, as the alert says: {}; everything else is published",
+                count(held, "domain")
+            ))),
+        }
+    }
+}
+
+/// What follows a failure before anything is published.
+fn stays(error: Error) -> Error {
+    error.then("nothing is published, the old files stay")
+}
+
+/// Where both tables go, while no other rebuild runs.
+struct Targets {
+    recipients: (Target, Look),
+    logins: (Target, Look),
+    _lock: lock::Lock,
+}
+
+impl Targets {
+    fn take(settings: &Settings) -> Result<Targets, Error> {
+        let lock = lock::acquire(&settings.layout.root, &settings.state).map_err(stays)?;
+        let find = || -> Result<_, Error> { Ok((settings.recipients_target()?, settings.logins_target()?)) };
+        let (recipients, logins) = find().map_err(stays)?;
+        if recipients.0.is_the_same(&logins.0) {
+            return Err(stays(Error::Usage(format!(
+                "{} and {} are the same file",
+                show_path(&recipients.0.name),
+                show_path(&logins.0.name)
+            ))));
+        }
+        for (target, _) in [&recipients, &logins] {
+            if settings
+                .sources()
+                .iter()
+                .any(|source| Target::find(&settings.layout.root, source).is_ok_and(|s| s.is_the_same(target)))
+            {
+                let text = format!("{} is read by qmail; no table is published in its place", show_path(&target.name));
+                return Err(stays(Error::Usage(text)));
+            }
+        }
+        Ok(Targets { recipients, logins, _lock: lock })
+    }
+
+    /// Puts the new files in the place of the old ones. What became of both is the answer.
+    fn publish(&self, recipients: Ready, logins: Ready) -> Result<(TableDone, TableDone), Error> {
+        let done = (TableDone::of(&self.recipients.0, &recipients), TableDone::of(&self.logins.0, &logins));
+        let was_open = self.logins.0.is_open_to_all();
+        recipients.publish().map_err(stays)?;
+        logins.publish().map_err(|error| match done.0.published {
+            true => error.then(&format!("the new {} is published already", done.0.name)),
+            false => stays(error),
+        })?;
+        if was_open {
+            let name = show_path(&done.1.path);
+            let text = format!("{name}: everybody on this host could read the hashes in it; its mode is mended now");
+            report::say(Level::Alert, &text);
+        }
+        Ok(done)
+    }
+}
+
+/// Builds both tables and puts them in the place of the old ones.
+fn publish(
+    settings: &Settings,
+    order: &Order<'_>,
+    targets: &Targets,
+    found: &dyn Fn(&Host, bool),
+    seed: Option<RandomState>,
+) -> Result<(Done, Option<Memory>), Error> {
+    let build = || -> Result<_, Error> {
+        let mut new = New::stage(targets, order.stop)?;
+        let mut built = build_and_remember(settings, &mut new, found, seed)?;
+        let mut new = (new.recipients.finish()?, new.logins.finish()?);
+        let places = (new.0.take_places(), new.1.take_places());
+        let guarded = guard(settings, order, &built, new, &mut || {
+            let create = |(target, look): &(Target, Look)| Staged::create(target, *look);
+            Ok((create(&targets.recipients)?, create(&targets.logins)?))
+        })?;
+        // What is held is not what the host says.
+        let memory = built.memory.take().filter(|_| guarded.held.is_empty());
+        Ok((guarded, built, memory.map(|memory| (memory, places))))
+    };
+    let (new, built, memory) = build().map_err(stays)?;
+    report::say_all(&built.notes);
+    let behind = built.behind();
+    let (recipients, logins) = targets.publish(new.recipients, new.logins)?;
+    let homes = memory.as_ref().map(|(memory, _)| (memory.units.len(), memory.units.len()));
+    let memory = memory.and_then(|(mut memory, places)| {
+        memory.recipients = Laid::of(&targets.recipients.0, places.0?);
+        memory.logins = Laid::of(&targets.logins.0, places.1?);
+        Some(memory)
+    });
+    let done = Done {
+        recipients,
+        logins,
+        next_expiry: new.next_expiry,
+        duration: Duration::ZERO,
+        held: new.held,
+        behind,
+        host_read: true,
+        homes,
+    };
+    Ok((done, memory))
+}
+
+impl TableDone {
+    fn of(target: &Target, new: &Ready) -> TableDone {
+        TableDone {
+            path: target.name.clone(),
+            name: target.base_name(),
+            published: new.is_new(),
+            records: new.records,
+            difference: new.difference.as_ref().map(|difference| (difference.came, difference.went)),
+        }
+    }
+}
+
+/// New tables that may be published.
+struct Guarded {
+    recipients: Ready,
+    logins: Ready,
+    held: Vec<Held>,
+    /// When the next login expires, in seconds since 1970-01-01 UTC.
+    next_expiry: Option<u64>,
+}
+
+/// The new tables; those of the domains that the guard holds hold what was published too.
+fn guard(
+    settings: &Settings,
+    order: &Order<'_>,
+    built: &Built,
+    new: (Ready, Ready),
+    stage: &mut dyn FnMut() -> Result<(Staged, Staged), Error>,
+) -> Result<Guarded, Error> {
+    let (mut recipients, mut logins) = new;
+    if order.patience == Patience::Force {
+        hold::remember(settings, &[])?;
+    }
+    if order.patience == Patience::Force || !hold::may_hold(settings, &recipients, &logins) {
+        return Ok(Guarded { recipients, logins, held: Vec::new(), next_expiry: built.next_expiry });
+    }
+    let old = &built.published;
+    let of_recipients = change(settings, &settings.validrcptto, &old.recipients, &recipients)?;
+    let of_logins = change(settings, &settings.auth, &old.logins, &logins)?;
+    let policy = built.policy();
+    let mut scales = Scales::new(settings, &built.host, &policy);
+    scales.weigh(of_recipients.as_ref(), of_logins.as_ref())?;
+    let held = scales.held(order.patience);
+    // Before anything is published: the tables do not tell what is new in them.
+    if let Err(error) = hold::remember(settings, &held) {
+        report::say_all(&[Note::warning(format!("{error}; the next rebuild does not know what is held"))]);
+    }
+    report::say_all(scales.alert(&held, order.then).as_slice());
+    if held.is_empty() {
+        return Ok(Guarded { recipients, logins, held, next_expiry: built.next_expiry });
+    }
+    let (mut kept_recipients, mut kept_logins) = stage()?;
+    if let Some(change) = of_recipients {
+        scales.keep_recipients(&held, &change, &mut |records| kept_recipients.add(records))?;
+        recipients = kept_recipients.finish()?;
+    }
+    if let Some(change) = of_logins {
+        scales.keep_logins(&held, &change, &mut |records| kept_logins.add(records))?;
+        logins = kept_logins.finish()?;
+    }
+    let next_expiry = [built.next_expiry, policy.next_expiry()].into_iter().flatten().min();
+    Ok(Guarded { recipients, logins, held, next_expiry })
+}
+
+/// A new table with the published one, which lies at `inside`; none of one that does not change, and so loses nothing.
+fn change<'a>(
+    settings: &Settings,
+    inside: &[u8],
+    published: &'a Option<Published>,
+    new: &'a Ready,
+) -> Result<Option<Change<'a>>, Error> {
+    let Some(cdb) = new.cdb()? else { return Ok(None) };
+    let change = |published| Change { published, new: cdb, difference: new.difference.as_ref() };
+    Ok(whole(settings, inside, published).map(change))
+}
+
+/// The two new files.
+struct New<'a> {
+    recipients: Staged,
+    logins: Staged,
+    /// Set when the service has to end.
+    stop: &'a AtomicBool,
+}
+
+impl<'a> New<'a> {
+    fn stage(targets: &Targets, stop: &'a AtomicBool) -> Result<New<'a>, Error> {
+        let stage = |(target, look): &(Target, Look)| {
+            target.remove_litter()?;
+            Staged::create(target, *look)
+        };
+        Ok(New { recipients: stage(&targets.recipients)?, logins: stage(&targets.logins)?, stop })
+    }
+
+    fn go_on(&self) -> Result<(), Error> {
+        if self.stop.load(Ordering::Relaxed) {
+            return Err(Error::Temporary("the rebuild was given up, because the service ends".to_owned()));
+        }
+        Ok(())
+    }
+}
+
+impl Sink for New<'_> {
+    fn recipients(&mut self, records: &Chunk) -> Result<(), Error> {
+        self.go_on()?;
+        self.recipients.add(records)
+    }
+
+    fn logins(&mut self, records: &Chunk) -> Result<(), Error> {
+        self.go_on()?;
+        self.logins.add(records)
+    }
+}
+
+/// Reads everything but the homes.
+///
+/// # Errors
+/// What stops a rebuild.
+pub fn read_host(settings: &Settings, notes: &mut Vec<Note>) -> Result<Host, Error> {
+    let layout = settings.layout.clone();
+    let sources = Accounts::sources(&layout.root)?;
+    let enumerated = (sources == Sources::More && layout.root.is_machine()).then(commands::getent_passwd).flatten();
+    Host::read(layout, sources, enumerated.as_deref(), notes)
+}
+
+/// Builds both tables into the sink, home by home. The same sources give the same records in the same order, whatever
+/// the number of threads. What reads the homes, and calls the sink, is confined to them.
+///
+/// # Errors
+/// What stops a rebuild, and those of the sink.
+pub fn build(settings: &Settings, sink: &mut (dyn Sink + Send)) -> Result<Built, Error> {
+    build_and_remember(settings, sink, &|_, _| (), None)
+}
+
+/// The same, with what a service remembers of it when there is a seed.
+fn build_and_remember(
+    settings: &Settings,
+    sink: &mut (dyn Sink + Send),
+    found: &dyn Fn(&Host, bool),
+    seed: Option<RandomState>,
+) -> Result<Built, Error> {
+    let mut notes = Vec::new();
+    let mut host = read_host(settings, &mut notes)?;
+    found(&host, true);
+    let variables = host.read_authvars()?;
+    let published = Old::open(settings)?;
+    let is_default_unknown = host.default_domain.is_err();
+    if let Err(cause) = &host.default_domain {
+        // The bare names stay those of the domain that they are published of.
+        let known = match published.logins.as_ref().map(|logins| published_default(&logins.cdb()?)) {
+            None | Some(Ok(None)) => None,
+            Some(found) => whole(settings, &settings.auth, &published.logins).and(found.ok().flatten()),
+        };
+        let name = known.as_ref().map(|domain| Shown(domain).to_string());
+        notes.extend(name.map(|name| {
+            Note::alert(format!("{cause}; bare names log in for {name}, of which they are published, as before"))
+        }));
+        host.default_domain = Ok(known);
+    }
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs());
+    let hashes = settings.auth_system_users.then(|| read_shadow(&settings.layout.root, now / 86_400)).transpose()?;
+    let host = Arc::new(host);
+    let policy = Policy::new(&host, &variables, now);
+    let plan = Plan::new(host.clone());
+    let folders = confine::folders(&host);
+    let mut sink = Counting { sink, recipients: cdb::HEADER as u64, logins: cdb::HEADER as u64 };
+    let confined = || -> Result<_, Error> {
+        let homes = HomeReader::new(&host, published.logins.as_ref(), settings.threads).with_looks(seed.as_ref());
+        let mut tables = Tables::new(&plan);
+        let AllAsked { mut unread, mut bare, known, common } =
+            ask_all(settings, &plan, &policy, &homes, &mut tables, &mut sink)?;
+        let image = if tables.is_doubtful() {
+            read_whole(settings, &settings.validrcptto, &published.recipients)
+        } else {
+            None
+        };
+        let cdb = image.as_deref().and_then(|image| cdb::Reader::new(image).ok());
+        let outcome = tables.finish(&homes, cdb, &mut |records| sink.recipients(records))?;
+        let mut logins = Chunk::default();
+        if !unread.domains.is_empty() {
+            let image = read_whole(settings, &settings.auth, &published.logins);
+            for login in unread.keep_logins(image.as_deref(), &policy) {
+                logins.add(&[&login.key], &[&login.data]);
+                bare.insert(login.key);
+            }
+        }
+        let users = host.accounts.accepted.keys().filter(|name| !bare.contains(*name));
+        let hash_of = |name: &Vec<u8>| hashes.as_ref()?.get(name);
+        for login in users.filter_map(|name| policy.system_user(name, hash_of(name)?)) {
+            logins.add(&[&login.key], &[&login.data]);
+        }
+        let last = sink.logins;
+        sink.logins(&logins)?;
+        Ok((unread, outcome, known, common, (last, logins)))
+    };
+    let (result, unconfined) = confine::within(&folders, confined)?;
+    let (unread, outcome, known, common, (last, logins)) = result?;
+    let is_whole = unread.is_empty() && outcome.unread.is_empty() && !is_default_unknown;
+    let remembered_notes = outcome.notes.clone();
+    notes.extend(unconfined);
+    notes.extend(unread.alerts(&host, &outcome));
+    notes.extend(unread.notes);
+    notes.extend(outcome.notes);
+    let next_expiry = policy.next_expiry();
+    let memory = seed.filter(|_| is_whole).map(|seed| Memory {
+        host: host.clone(),
+        variables: variables.clone(),
+        plan,
+        common,
+        folders,
+        units: known,
+        last_logins: Stretch::new(last, &logins, &seed),
+        notes: remembered_notes,
+        recipients: None,
+        logins: None,
+        now,
+        seed,
+    });
+    Ok(Built { notes, next_expiry, host, variables, now, published, memory })
+}
+
+/// Asks every unit, and hands the records of the domains that are complete to the sink. What could not be read and the
+/// bare logins are the answer.
+fn ask_all(
+    settings: &Settings,
+    plan: &Plan,
+    policy: &Policy<'_>,
+    homes: &HomeReader<'_>,
+    tables: &mut Tables<'_>,
+    sink: &mut Counting<'_>,
+) -> Result<AllAsked, Error> {
+    let start = || rayon::ThreadPoolBuilder::new().num_threads(settings.threads).build();
+    let pool = (settings.threads > 1)
+        .then(start)
+        .transpose()
+        .map_err(|cause| Error::Temporary(format!("unable to start {} threads: {cause}", settings.threads)))?;
+    let progress = Progress::new(plan.units.len());
+    let mut unread = Unread::default();
+    let mut bare = HashSet::new();
+    let mut known = Vec::new();
+    let mut add = |tables: &mut Tables<'_>, number: usize, mut asked: Asked| -> Result<(), Error> {
+        known.extend(homes.seed().map(|seed| Known::new(&asked, sink.recipients, sink.logins, seed)));
+        unread.add(&mut asked);
+        policy.expires(asked.expiry);
+        tables.add(number, asked.answers, &mut |records| sink.recipients(records))?;
+        if settings.auth_system_users {
+            bare.extend(asked.bare);
+        }
+        sink.logins(&asked.logins)
+    };
+    for (number, unit) in plan.units[..plan.shared].iter().enumerate() {
+        add(tables, number, ask(plan, policy, unit, homes, &Common::default()))?;
+    }
+    let common = tables.common();
+    // A batch is asked in parallel while the one before is added in order: what is in memory stays bounded.
+    let batch = settings.threads * 8;
+    let mut asked: Vec<(usize, Asked)> = Vec::new();
+    let mut batches = (plan.shared..plan.units.len()).step_by(batch);
+    loop {
+        let first = batches.next();
+        let numbers = first.map_or(0..0, |first| first..(first + batch).min(plan.units.len()));
+        let ask = |number| (number, ask(plan, policy, &plan.units[number], homes, &common));
+        let before = std::mem::take(&mut asked);
+        let len = numbers.len();
+        let added = match &pool {
+            Some(pool) => {
+                let (added, next) = pool.join(
+                    || before.into_iter().try_for_each(|(number, asked)| add(tables, number, asked)),
+                    || numbers.into_par_iter().map(ask).collect(),
+                );
+                asked = next;
+                added
+            }
+            None => {
+                asked = numbers.map(ask).collect();
+                before.into_iter().try_for_each(|(number, asked)| add(tables, number, asked))
+            }
+        };
+        added?;
+        progress.advance(len);
+        if first.is_none() {
+            return Ok(AllAsked { unread, bare, known, common });
+        }
+    }
+}
+
+/// What came of asking all.
+struct AllAsked {
+    unread: Unread,
+    /// The logins without a domain, where system accounts log in too.
+    bare: HashSet<Vec<u8>>,
+    /// What is remembered of each home, where that is wanted.
+    known: Vec<Known>,
+    common: Common,
+}
+
+/// Where the next records go.
+struct Counting<'a> {
+    sink: &'a mut (dyn Sink + Send),
+    recipients: u64,
+    logins: u64,
+}
+
+impl Sink for Counting<'_> {
+    fn recipients(&mut self, records: &Chunk) -> Result<(), Error> {
+        self.recipients += records.size() as u64;
+        self.sink.recipients(records)
+    }
+
+    fn logins(&mut self, records: &Chunk) -> Result<(), Error> {
+        self.logins += records.size() as u64;
+        self.sink.logins(records)
+    }
+}
+
+/// The published files, open before anything is confined.
+#[derive(Debug)]
+struct Old {
+    recipients: Option<Published>,
+    logins: Option<Published>,
+}
+
+impl Old {
+    fn open(settings: &Settings) -> Result<Old, Error> {
+        let open = |target: Target| target.open().ok();
+        Ok(Old { recipients: open(settings.recipients_target()?.0), logins: open(settings.logins_target()?.0) })
+    }
+}
+
+/// What came of building beside the records.
+pub struct Built {
+    /// What somebody should know.
+    pub notes: Vec<Note>,
+    /// When the next login expires, in seconds since 1970-01-01 UTC.
+    pub next_expiry: Option<u64>,
+    /// What the host said.
+    pub host: Arc<Host>,
+    variables: AuthVars,
+    /// When it was said, in seconds since 1970-01-01 UTC.
+    now: u64,
+    published: Old,
+    /// What a service remembers of it, when all could be read.
+    memory: Option<Memory>,
+}
+
+impl Built {
+    /// What qmail-newu and qmail-newmrh still have to do, for commands that do not run them.
+    pub fn behind(&self) -> Vec<Note> {
+        let host = &self.host;
+        let compilers =
+            [(&host.assignments.behind, "qmail-newu"), (&host.control.morercpthosts_behind, "qmail-newmrh")];
+        let note =
+            |(behind, name): (&Option<String>, _)| Some(Note::warning(format!("{}: run {name}", behind.as_ref()?)));
+        compilers.into_iter().filter_map(note).collect()
+    }
+
+    /// How logins are decided.
+    pub fn policy(&self) -> Policy<'_> {
+        Policy::new(&self.host, &self.variables, self.now)
+    }
+}
+
+/// The content of a published file to keep entries from; a damaged one has lost who knows what, and nothing is kept from
+/// it. `inside` is its path on the host.
+fn read_whole(settings: &Settings, inside: &[u8], published: &Option<Published>) -> Option<Vec<u8>> {
+    let image = published.as_ref()?.read().ok()?;
+    let whole = cdb::Reader::new(&image).and_then(|cdb| cdb.check());
+    if let Err(corrupt) = whole {
+        let path = settings.layout.root.path(inside);
+        let text = format!("{}: {corrupt}; nothing can be kept from it", show_path(&path));
+        report::say_all(&[Note::alert(text)]);
+        return None;
+    }
+    Some(image)
+}
+
+/// A published file to compare with, where it lies; none when it is missing or damaged, as [`read_whole`] says.
+fn whole<'p>(settings: &Settings, inside: &[u8], published: &'p Option<Published>) -> Option<cdb::FileReader<'p>> {
+    read_whole(settings, inside, published)?;
+    published.as_ref()?.cdb().ok()
+}

@@ -1,0 +1,294 @@
+//! A service takes from the published files what nobody touched. What it publishes must be what a rebuild of everything
+//! would publish, byte for byte, after every change; and where nothing changed, nothing may be written.
+
+mod support;
+
+use std::fs;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+
+use support::MailHost;
+use support::service::{COM, Service};
+
+const FILES: [&str; 2] = ["validrcptto.cdb", "auth.cdb"];
+const NET: &str = "/home/vpopmail/domains/example.net";
+
+/// A service on the sample host, whose own domain is local and leads into every home. With `--verify` it holds each of its
+/// rebuilds against one of everything.
+fn start(arguments: &[&str]) -> Service {
+    Service::start(MailHost::sample(), arguments)
+}
+
+fn published(host: &MailHost) -> [Vec<u8>; 2] {
+    FILES.map(|name| fs::read(host.published(name)).unwrap())
+}
+
+/// What a rebuild makes that knows of no published file.
+fn of_everything(host: &MailHost) -> [Vec<u8>; 2] {
+    host.folder("/srv");
+    let arguments = ["--validrcptto", "/srv/validrcptto.cdb", "--auth", "/srv/auth.cdb", "--state", "/srv/state"];
+    let answer = host.run(&[&["rebuild", "--no-commands"], &arguments[..]].concat());
+    assert_eq!(answer.code, 0, "{}", answer.stderr);
+    FILES.map(|name| fs::read(host.path("/srv").join(name)).unwrap())
+}
+
+/// How many homes a rebuild says that it read, and how many there are.
+fn read(line: &str) -> (usize, usize) {
+    let (_, read) = line.split_once(" read=").unwrap_or_else(|| panic!("{line}"));
+    let (read, all) = read.split(' ').next().unwrap().split_once('/').unwrap();
+    (read.parse().unwrap(), all.parse().unwrap())
+}
+
+/// Pokes it until it has nothing to read: what was made a moment ago may still change unseen, and is read again.
+fn settle(service: &Service) -> String {
+    settle_but(service, 0)
+}
+
+/// The same on a host on which so many homes are always read.
+fn settle_but(service: &Service, always: usize) -> String {
+    loop {
+        service.trigger(&[]);
+        let line = service.wait_for(" done: ");
+        if read(&line).0 == always {
+            return line;
+        }
+    }
+}
+
+/// Waits until the published files are what a rebuild of everything makes.
+fn wait_until_right(service: &Service, what: &str) {
+    let should = of_everything(&service.host);
+    while published(&service.host) != should {
+        let line = service.wait_for(" rebuild ");
+        assert!(!line.contains("a fault in this program"), "{what}: {line}");
+    }
+}
+
+#[test]
+fn after_every_change_the_files_are_those_of_a_rebuild_of_everything() {
+    let service = start(&["--verify"]);
+    let host = &service.host;
+    settle(&service);
+    let mailbox = |name: &str, hash: &str| format!("{name}:{hash}:1:0:{name}:{NET}/{name}:NOQUOTA");
+    let (zoe, dora) = (mailbox("zoe", "$6$s$zoe"), mailbox("dora", "$6$s$dora"));
+    let (longer, adam) = (mailbox("dora", "$6$s$a-longer-one"), mailbox("adam", "$6$s$adam"));
+    let catchall = "|/home/vpopmail/bin/vdelivermail '' dora@example.com\n";
+    let (news, list, default) =
+        (format!("{COM}/.qmail-news"), format!("{NET}/.qmail-news-default"), format!("{NET}/.qmail-default"));
+    let limits = format!("{NET}/.qmailadmin-limits");
+    let changes: [(&str, &dyn Fn()); 15] = [
+        ("one mailbox", &|| {
+            host.mailboxes(NET, &[&dora]);
+        }),
+        ("more mailboxes", &|| {
+            host.mailboxes(NET, &[&dora, &zoe, &adam]);
+        }),
+        ("another password", &|| {
+            host.mailboxes(NET, &[&longer, &zoe, &adam]);
+        }),
+        ("a mailbox gone", &|| {
+            host.mailboxes(NET, &[&longer, &adam]);
+        }),
+        ("an alias", &|| {
+            host.write(&news, "&dora@example.net\n");
+        }),
+        ("a list", &|| {
+            host.write(&list, "&dora@example.net\n");
+        }),
+        ("the alias bounces, rewritten in place", &|| {
+            host.write(&news, "|exit 100\n");
+        }),
+        ("the list is gone", &|| {
+            host.remove(&list);
+        }),
+        ("another catch-all", &|| {
+            host.write(&default, catchall);
+        }),
+        ("everybody may write the catch-all", &|| {
+            host.mode(&default, 0o666);
+        }),
+        ("no logins", &|| {
+            host.write(&limits, "disable_smtp\n");
+        }),
+        ("logins again", &|| {
+            host.remove(&limits);
+        }),
+        ("a link into another home", &|| {
+            host.write("/var/qmail/alias/.qmail-gone", "|/var/qmail/bin/bouncesaying gone\n");
+            host.link(&format!("{NET}/.qmail-moved"), "/var/qmail/alias/.qmail-gone");
+        }),
+        ("a mailbox beside it", &|| {
+            host.mailboxes(NET, &[&longer, &adam, &zoe]);
+        }),
+        ("an alias of everybody", &|| {
+            host.write("/var/qmail/alias/.qmail-everybody", "&dora@example.com\n");
+        }),
+    ];
+    for (what, change) in changes {
+        change();
+        wait_until_right(&service, what);
+    }
+    // The same once more, one notice each, while no watch helps.
+    let service = start(&["--verify", "--no-watch"]);
+    let host = &service.host;
+    for (number, line) in [&dora, &longer, &zoe].into_iter().enumerate() {
+        host.mailboxes(NET, &[line]);
+        service.trigger(&["mod_user", "dora@example.net"]);
+        wait_until_right(&service, &format!("mailbox {number}"));
+    }
+}
+
+#[test]
+fn one_change_reads_one_home_and_none_writes_nothing() {
+    let service = start(&[]);
+    let host = &service.host;
+    let line = settle(&service);
+    let identities = || {
+        let control = host.path("/var/qmail/control");
+        let of = |path: &std::path::Path| {
+            fs::metadata(path).map(|found| (found.ino(), found.ctime(), found.ctime_nsec())).unwrap()
+        };
+        // The folder's own time tells of temporary files.
+        (FILES.map(|name| of(&control.join(name))), of(&control))
+    };
+    let before = identities();
+    settle(&service);
+    service.trigger(&["mod_user", "dora@example.net"]);
+    assert_eq!(read(&service.wait_for(" done: ")).0, 0);
+    assert_eq!(identities(), before, "nothing changed");
+    assert!(read(&line).1 > 3, "{line}");
+    // The host's own local domain leads into the home too.
+    service.add_alias("new");
+    let line = service.wait_for("validrcptto.cdb published");
+    assert_eq!(read(&line).0, 1, "{line}");
+    host.mailboxes(NET, &["dora:$6$s$another:1:0:dora:/d:Q"]);
+    let line = service.wait_for("auth.cdb published");
+    assert_eq!(read(&line).0, 1, "{line}");
+    wait_until_right(&service, "a password");
+}
+
+#[test]
+fn what_no_watch_sees_a_plain_trigger_finds_and_a_notice_of_another_domain_does_not_look_for() {
+    let service = start(&[]);
+    let host = &service.host;
+    let list = format!("{COM}/list/editor");
+    host.write(&list, "&dora@example.com\n").link(&format!("{COM}/.qmail-linked"), "list/editor");
+    service.wait_for_answer("linked@example.com", "accept");
+    let before = published(host);
+    host.write(&list, "|exit 100\n");
+    service.trigger(&["mod_user", "dora@example.net"]);
+    service.wait_for("cause=mod_user:dora@example.net");
+    assert_eq!(published(host), before);
+    service.trigger(&[]);
+    service.wait_for_answer("linked@example.com", "refuse");
+    host.write(&list, "&dora@example.com\n");
+    // A touch says no more than that something happened.
+    drop(fs::File::options().write(true).open(service.fifo()).unwrap());
+    service.wait_for_answer("linked@example.com", "accept");
+}
+
+#[test]
+fn a_published_file_that_somebody_changed_is_made_anew() {
+    let service = start(&[]);
+    let host = &service.host;
+    settle(&service);
+    let should = published(host);
+    let validrcptto = host.published("validrcptto.cdb");
+    let old = host.path("/srv-old");
+    let changes: [(&str, &dyn Fn()); 4] = [
+        ("written into", &|| fs::write(&validrcptto, &should[1]).unwrap()),
+        ("removed", &|| fs::remove_file(&validrcptto).unwrap()),
+        ("another mode", &|| fs::set_permissions(&validrcptto, fs::Permissions::from_mode(0o600)).unwrap()),
+        ("a copy put in its place", &|| {
+            fs::copy(&validrcptto, &old).and_then(|_| fs::rename(&old, &validrcptto)).unwrap()
+        }),
+    ];
+    for (what, change) in changes {
+        change();
+        service.trigger(&[]);
+        let line = service.wait_for(" done: ");
+        assert!(read(&line).0 > 0, "{what}: {line}");
+        assert_eq!(published(host), should, "{what}");
+        settle(&service);
+    }
+}
+
+#[test]
+fn hup_reads_everything_anew() {
+    let service = start(&[]);
+    settle(&service);
+    let pid = nix::unistd::Pid::from_raw(i32::try_from(service.child.id()).unwrap());
+    nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGHUP).unwrap();
+    let (read, all) = read(&service.wait_for(" done: "));
+    assert_eq!(read, all);
+}
+
+#[test]
+fn what_lies_outside_a_home_and_decides_about_it_is_looked_at() {
+    let host = MailHost::sample();
+    host.write("/opt/v/vdelivermail", "#!/bin/sh\n");
+    host.write(&format!("{NET}/.qmail-default"), "|/opt/v/vdelivermail '' bounce-no-mailbox\n");
+    let service = Service::start(host, &["--verify"]);
+    assert_eq!(service.host.answers(&["nobody@example.net"]), ["refuse"]);
+    settle_but(&service, 1);
+    service.host.remove("/opt/v/vdelivermail");
+    service.trigger(&[]);
+    // sh finds nothing: the message is deferred.
+    service.wait_for_answer("nobody@example.net", "accept");
+}
+
+#[test]
+fn while_nothing_can_be_remembered_a_sweep_leaves_the_homes_watched() {
+    let host = MailHost::sample();
+    let assign = fs::read_to_string(host.path("/var/qmail/users/assign")).unwrap();
+    let gone = "+gone.test-:gone.test:89:89:/home/vpopmail/domains/gone.test:-::\n.\n";
+    host.write("/var/qmail/users/assign", assign.trim_end_matches(".\n").to_owned() + gone);
+    let line = |name: &str, more: &str| {
+        let text = fs::read_to_string(host.path(&format!("/var/qmail/control/{name}"))).unwrap();
+        host.write(&format!("/var/qmail/control/{name}"), text + more);
+    };
+    line("virtualdomains", "gone.test:gone.test\n");
+    line("rcpthosts", "gone.test\n");
+    let service = Service::start(host, &["--sweep", "5"]);
+    service.wait_for("cause=sweep");
+    service.add_alias("seen");
+    let line = service.wait_for(" done: ");
+    assert!(line.contains("cause=trigger"), "not the sweep sees it: {line}");
+    assert_eq!(service.host.answers(&["seen@example.com"]), ["accept"]);
+}
+
+#[test]
+fn an_account_whose_home_comes_later_counts_from_then_on() {
+    let host = MailHost::sample();
+    let (uid, gid) = support::me();
+    let passwd = fs::read_to_string(host.path("/etc/passwd")).unwrap();
+    let (uid, gid) = if support::is_root() { (1007, 1007) } else { (uid, gid) };
+    host.write("/etc/passwd", format!("{passwd}dave:x:{uid}:{gid}::/home/dave:/bin/sh\n"));
+    let service = Service::start(host, &["--verify"]);
+    let host = &service.host;
+    assert_eq!(host.answers(&["dave-z@mail.example.org"]), ["refuse"]);
+    host.write("/home/dave/.qmail-z", "&dora@example.com\n");
+    if support::is_root() {
+        host.own("/home/dave", uid, gid).own("/home/dave/.qmail-z", uid, gid);
+    }
+    service.wait_for_answer("dave-z@mail.example.org", "accept");
+}
+
+#[test]
+fn what_one_home_gives_cause_to_say_is_said_at_once() {
+    let service = start(&[]);
+    service.host.mailboxes(COM, &["zod-default:$6$s$zod:1:0:zod:/d:Q"]);
+    service.wait_for("the table cannot say zod-default@example.com alone");
+}
+
+#[test]
+fn a_writer_who_keeps_the_pipe_open_hides_no_touch() {
+    use std::io::Write;
+    let service = start(&["--no-watch"]);
+    let mut writer = fs::File::options().write(true).open(service.fifo()).unwrap();
+    writer.write_all(b"mod_user\tdora@example.net\nmod_user\tdora@example.net\n").unwrap();
+    service.wait_for("cause=mod_user");
+    for _ in 0..3 {
+        drop(fs::File::options().write(true).open(service.fifo()).unwrap());
+        service.wait_for("cause=trigger");
+    }
+}
