@@ -45,13 +45,14 @@ fn settle(service: &Service) -> String {
 
 /// The same on a host on which so many homes are always read.
 fn settle_but(service: &Service, always: usize) -> String {
-    loop {
+    for _ in 0..100 {
         service.trigger(&[]);
         let line = service.wait_for(" done: ");
         if read(&line).0 == always {
             return line;
         }
     }
+    panic!("it reads more than {always} homes each time");
 }
 
 /// Waits until the published files are what a rebuild of everything makes.
@@ -250,10 +251,15 @@ fn while_nothing_can_be_remembered_a_sweep_leaves_the_homes_watched() {
     line("rcpthosts", "gone.test\n");
     let service = Service::start(host, &["--sweep", "5"]);
     service.wait_for("cause=sweep");
-    service.add_alias("seen");
-    let line = service.wait_for(" done: ");
-    assert!(line.contains("cause=trigger"), "not the sweep sees it: {line}");
-    assert_eq!(service.host.answers(&["seen@example.com"]), ["accept"]);
+    // On a machine that stands still for a moment, the next sweep may come before a watch is heard.
+    let seen = (0..5).any(|number| {
+        let name = format!("seen{number}");
+        service.add_alias(&name);
+        let line = service.wait_for(" done: ");
+        assert_eq!(service.host.answers(&[&format!("{name}@example.com")]), ["accept"], "{line}");
+        line.contains("cause=trigger")
+    });
+    assert!(seen, "only sweeps see it");
 }
 
 #[test]
