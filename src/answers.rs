@@ -236,7 +236,7 @@ pub fn explain(settings: &Settings, addresses: &[std::ffi::OsString]) -> Result<
     let host = read_host(settings, &mut notes)?;
     report::say_all(&notes);
     let logins = settings.logins_target()?.0.open().ok();
-    let homes = HomeReader::new(&host, logins.as_ref(), settings.threads);
+    let homes = HomeReader::new(&host, logins.as_ref(), settings.threads());
     let published = Published::open(settings);
     let print = |number: usize, address: &[u8]| -> io::Result<()> {
         let mut out = io::stdout().lock();

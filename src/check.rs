@@ -127,7 +127,7 @@ fn of_host(settings: &Settings, compared: Compared, findings: &mut Vec<Note>) {
     let accepted: Vec<&[u8]> = accepted.map(|(key, _)| &key[..]).collect();
     let homes: Vec<&[u8]> = host.homes().into_iter().collect();
     let look = || {
-        let reader = HomeReader::new(host, None, settings.threads);
+        let reader = HomeReader::new(host, None, settings.threads());
         let mut found = deferred(settings, host, &reader, accepted);
         for path in &homes {
             of_home(host, &host.read_home(path), &mut found);

@@ -22,7 +22,7 @@ pub struct Sorted {
 
 impl Sink for Sorted {
     fn recipients(&mut self, records: &cdb::Chunk) -> Result<(), Error> {
-        let data = |record: cdb::Record<'_>| if smtpd::accepts(record.data) { smtpd::ACCEPT } else { smtpd::REFUSE };
+        let data = |record: cdb::Record<'_>| smtpd::data_of(smtpd::accepts(record.data));
         self.recipients.extend(records.records().map(|record| (record.key.to_vec(), data(record))));
         Ok(())
     }

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use crate::cdb;
-use crate::smtpd::{self, ACCEPT, DEFAULT, REFUSE, lookup};
+use crate::smtpd::{self, DEFAULT, lookup};
 use crate::text::{join_address, split_address};
 
 /// A domain that loses fewer entries is never held.
@@ -126,7 +126,7 @@ pub fn keep_both<'k>(
     break_byte: u8,
 ) -> BTreeMap<Vec<u8>, &'static [u8]> {
     let either = |key: &[u8]| answer(published, key, break_byte) || answer(new, key, break_byte);
-    keys.into_iter().map(|key| (key.to_vec(), if either(key) { ACCEPT } else { REFUSE })).collect()
+    keys.into_iter().map(|key| (key.to_vec(), smtpd::data_of(either(key)))).collect()
 }
 
 #[cfg(test)]
@@ -162,10 +162,7 @@ mod tests {
         const KEYS: &[&str] =
             &["@d.t", "a@d.t", "a-default@d.t", "a-b@d.t", "a-b-default@d.t", "a-b-c@d.t", "b@d.t", "a"];
         proptest::collection::btree_map(proptest::sample::select(KEYS), any::<bool>(), 0..8).prop_map(|table| {
-            table
-                .into_iter()
-                .map(|(key, accept)| (key.as_bytes().to_vec(), if accept { ACCEPT } else { REFUSE }))
-                .collect()
+            table.into_iter().map(|(key, accept)| (key.as_bytes().to_vec(), smtpd::data_of(accept))).collect()
         })
     }
 

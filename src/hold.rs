@@ -18,7 +18,7 @@ use crate::logins::{Login, Policy};
 use crate::publish::{self, Ready};
 use crate::report::Note;
 use crate::settings::Settings;
-use crate::smtpd::{self, ACCEPT, REFUSE};
+use crate::smtpd;
 use crate::text::{Shown, join_address, split_address};
 
 /// How many of the held domains an alert names: those that lose most.
@@ -413,7 +413,7 @@ impl<'a> Scales<'a> {
         // What decides an address of a domain has a key of that domain.
         let (mut published, mut new) = (BTreeMap::new(), BTreeMap::new());
         let note = |table: &mut BTreeMap<Vec<u8>, &'static [u8]>, record: Record<'_>| {
-            let data = if smtpd::accepts(record.data) { ACCEPT } else { REFUSE };
+            let data = smtpd::data_of(smtpd::accepts(record.data));
             table.entry(record.key.to_vec()).or_insert(data);
         };
         visit(&change.new, &mut |record| {

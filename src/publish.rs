@@ -114,11 +114,6 @@ impl Target {
         File::open(&self.real).map(Published)
     }
 
-    /// The content that is published now; `None` when there is none, or it cannot be read.
-    pub fn read(&self) -> Option<Vec<u8>> {
-        self.open().and_then(|published| published.read()).ok()
-    }
-
     /// How the file that is published now looks: its mode and owner; `None` when there is none.
     pub fn look(&self) -> Option<(u32, Owner)> {
         let meta = fs::metadata(&self.real).ok()?;

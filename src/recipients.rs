@@ -26,26 +26,6 @@ pub const MAX_SPELLED_COLONS: usize = 6;
 /// A mailbox with a longer name is always asked for: no limit on names is near.
 const MAX_ALIKE: usize = 64;
 
-/// One record of validrcptto.cdb.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Recipient {
-    /// An address, a `...-default@domain`, an `@domain`, or a bare local part.
-    pub key: Vec<u8>,
-    /// Whether it accepts.
-    pub accepted: bool,
-}
-
-impl Recipient {
-    /// The record's data, as qmail-smtpd reads it.
-    pub fn data(&self) -> &'static [u8] {
-        Recipient::data_of(self.accepted)
-    }
-
-    fn data_of(accepted: bool) -> &'static [u8] {
-        if accepted { smtpd::ACCEPT } else { smtpd::REFUSE }
-    }
-}
-
 /// A point at which the answer can change: below a domain, or, before the domain is known, a whole local part as
 /// qmail-lspawn sees it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -122,11 +102,13 @@ struct Part {
 #[derive(Debug)]
 pub struct Plan {
     host: Arc<Host>,
+    /// In the order of their names.
     domains: Vec<Domain>,
-    domain_index: HashMap<Vec<u8>, usize>,
-    by_prefix: BTreeMap<Vec<u8>, Vec<usize>>,
+    /// The domains that have a prefix, in its order.
+    by_prefix: Vec<u32>,
     rules: Vec<Rule>,
-    rules_by_loc: BTreeMap<Vec<u8>, Vec<usize>>,
+    /// The rules in the order of their locs.
+    by_loc: Vec<u32>,
     /// In the order in which their answers must be added.
     pub units: Vec<Unit>,
     /// How many units contribute to every domain: the first ones.
@@ -233,10 +215,9 @@ impl Plan {
             fresh_word: fresh_word(&host),
             host,
             domains: Vec::new(),
-            domain_index: HashMap::new(),
-            by_prefix: BTreeMap::new(),
+            by_prefix: Vec::new(),
             rules: Vec::new(),
-            rules_by_loc: BTreeMap::new(),
+            by_loc: Vec::new(),
             units: Vec::new(),
             shared: 0,
             contributions: Vec::new(),
@@ -274,25 +255,47 @@ impl Plan {
         let bare = &control.envnoathost[..];
         let envnoathost_accepted = names.contains(bare);
         names.insert(bare);
-        for name in names {
-            let prefix = control.prefix(name);
-            let index = self.domains.len();
-            if let Some(prefix) = &prefix {
-                self.by_prefix.entry(prefix.clone()).or_default().push(index);
-            }
-            self.domain_index.insert(name.to_vec(), index);
+        let domain = |name: &[u8]| {
             let (is_bare, accepted) = (name == bare, name != bare || envnoathost_accepted);
-            self.domains.push(Domain { name: name.to_vec(), prefix, accepted, bare: is_bare });
-        }
+            Domain { name: name.to_vec(), prefix: control.prefix(name), accepted, bare: is_bare }
+        };
+        // One place for each, and no more: a host may have very many.
+        self.domains.reserve_exact(names.len());
+        self.domains.extend(names.into_iter().map(domain));
+        self.by_prefix = sorted_by(&self.domains, |domain| domain.prefix.as_deref());
+    }
+
+    /// The number of a domain.
+    fn domain(&self, name: &[u8]) -> Option<usize> {
+        self.domains.binary_search_by(|domain| domain.name[..].cmp(name)).ok()
+    }
+
+    /// The domains of this prefix.
+    fn domains_at(&self, prefix: &[u8]) -> impl Iterator<Item = usize> {
+        let of = |number: &u32| self.domains[*number as usize].prefix.as_deref().unwrap_or_default();
+        run(&self.by_prefix, of, prefix, move |found| found == prefix)
+    }
+
+    /// The domains whose prefix begins like this.
+    fn domains_below(&self, prefix: &[u8]) -> impl Iterator<Item = usize> {
+        let of = |number: &u32| self.domains[*number as usize].prefix.as_deref().unwrap_or_default();
+        run(&self.by_prefix, of, prefix, move |found| found.starts_with(prefix))
+    }
+
+    /// The rules of this loc.
+    fn rules_at(&self, loc: &[u8]) -> impl Iterator<Item = usize> {
+        run(&self.by_loc, |number| &self.rules[*number as usize].loc, loc, move |found| found == loc)
+    }
+
+    /// The rules whose loc begins like this, in the order of their locs.
+    fn rules_below(&self, loc: &[u8]) -> impl Iterator<Item = usize> {
+        run(&self.by_loc, |number| &self.rules[*number as usize].loc, loc, move |found| found.starts_with(loc))
     }
 
     fn collect_units(&mut self) {
         let host = self.host.clone();
-        let mut units: BTreeMap<Option<Vec<u8>>, Unit> = BTreeMap::new();
-        let mut unit = |home: Option<&[u8]>, fill: &mut dyn FnMut(&mut Unit)| {
-            let home = home.map(<[u8]>::to_vec);
-            fill(units.entry(home.clone()).or_insert_with(|| Unit { home, ..Unit::default() }));
-        };
+        let mut units: BTreeMap<Option<&[u8]>, Unit> = BTreeMap::new();
+        let mut unit = |home, fill: &mut dyn FnMut(&mut Unit)| fill(units.entry(home).or_default());
         // A relative home is no one's, for mail or for logins.
         fn usable(home: &[u8]) -> Option<&[u8]> {
             Some(home).filter(|home| home.first() == Some(&b'/'))
@@ -305,7 +308,7 @@ impl Plan {
         exact.sort_unstable_by_key(|(key, _)| *key);
         for (key, line) in exact {
             unit(usable(&line.home), &mut |unit| {
-                unit.placed.push(name(key, true));
+                add_few(&mut unit.placed, [name(key, true)]);
                 unit.matters |= line.who.uid != 0;
             });
         }
@@ -315,8 +318,8 @@ impl Plan {
             let rule = Rule { loc: loc.clone(), pre: lower(&line.ext), dash: line.dash.clone(), who: line.who };
             let rule = self.add_rule(rule);
             unit(usable(&line.home), &mut |unit| {
-                unit.rules.push(rule);
-                unit.placed.extend([name(loc, host.assignments.is_tried(loc)), pattern(loc)]);
+                add_few(&mut unit.rules, [rule]);
+                add_few(&mut unit.placed, [name(loc, host.assignments.is_tried(loc)), pattern(loc)]);
                 unit.matters |= line.who.uid != 0;
             });
         }
@@ -328,15 +331,15 @@ impl Plan {
             let rule = Rule { loc: loc.clone(), pre: Vec::new(), dash: b"-".to_vec(), who: account.who };
             let rule = self.add_rule(rule);
             unit(usable(&account.home), &mut |unit| {
-                unit.rules.push(rule);
-                unit.placed.extend([name(&whole, accepted), pattern(&loc)]);
+                add_few(&mut unit.rules, [rule]);
+                add_few(&mut unit.placed, [name(&whole, accepted), pattern(&loc)]);
                 unit.matters |= accepted;
             });
         }
         if let Some(alias) = &host.accounts.alias {
             let rule = self.add_rule(Rule { loc: Vec::new(), pre: Vec::new(), dash: b"-".to_vec(), who: alias.who });
             unit(usable(&alias.home), &mut |unit| {
-                unit.rules.push(rule);
+                add_few(&mut unit.rules, [rule]);
                 unit.matters = true;
             });
         }
@@ -345,7 +348,7 @@ impl Plan {
         for (domain, line) in domains {
             let home = usable(&line.home);
             unit(home, &mut |unit| {
-                unit.vpopmail_domains.push((domain.to_vec(), line.who.uid));
+                add_few(&mut unit.vpopmail_domains, [(domain.to_vec(), line.who.uid)]);
                 unit.matters = true;
             });
         }
@@ -355,11 +358,14 @@ impl Plan {
                 Route::Decided(_) => None,
                 Route::Local(assigned) => Some(assigned.home),
             };
-            unit(home, &mut |unit| unit.own.push((index, point.clone())));
+            unit(home, &mut |unit| add_few(&mut unit.own, [(index, point.clone())]));
         }
+        self.rules.shrink_to_fit();
+        self.by_loc = sorted_by(&self.rules, |rule| Some(&rule.loc));
         let mut units: Vec<(Vec<usize>, bool, Unit)> = units
-            .into_values()
-            .map(|unit| {
+            .into_iter()
+            .map(|(home, mut unit)| {
+                unit.home = home.map(<[u8]>::to_vec);
                 let shared = unit.rules.iter().any(|rule| self.rules[*rule].loc.is_empty());
                 (if shared { Vec::new() } else { self.contributions_of(&unit) }, shared, unit)
             })
@@ -377,12 +383,9 @@ impl Plan {
         self.contributions.iter().flatten().for_each(|domain| contributors[*domain] += 1);
         for (unit, domains) in self.units.iter_mut().zip(&mut self.contributions) {
             let alone = |domain: &usize| contributors[*domain] == 1;
-            unit.parts.extend(
-                domains
-                    .iter()
-                    .filter(|domain| alone(domain))
-                    .map(|domain| Part { domain: *domain, prefix: Vec::new() }),
-            );
+            for domain in domains.iter().copied().filter(alone) {
+                add_few(&mut unit.parts, [Part { domain, prefix: Vec::new() }]);
+            }
             domains.retain(|domain| !alone(domain));
         }
         // What leads from local domains into one home: nobody else's names begin like that.
@@ -401,17 +404,15 @@ impl Plan {
         let is_alone = |loc: &[u8], unit: usize| {
             let first = claims.partition_point(|(local, _)| *local < loc);
             let others = claims[first..].iter().take_while(|(local, _)| local.starts_with(loc));
-            let shorter = (1..loc.len()).any(|end| self.rules_by_loc.contains_key(&loc[..end]));
+            let has_rules = |loc: &[u8]| self.rules_at(loc).next().is_some();
+            let shorter = (1..loc.len()).any(|end| has_rules(&loc[..end]));
             self.is_key_prefix(loc)
                 && !shorter
-                && others.into_iter().all(|(local, claimed)| {
-                    *claimed == unit && (*local == loc || !self.rules_by_loc.contains_key(*local))
-                })
+                && others.into_iter().all(|(local, claimed)| *claimed == unit && (*local == loc || !has_rules(local)))
         };
         // Mailboxes of a local domain answer under every rule.
         let is_plain = |domain: &usize| self.host.assignments.vpopmail_domain(&self.domains[*domain].name).is_none();
-        let local = self.by_prefix.get(&b""[..]).into_iter().flatten().copied();
-        let local: Vec<usize> = local.filter(is_plain).collect();
+        let local: Vec<usize> = self.domains_at(b"").filter(is_plain).collect();
         let mut parts = Vec::new();
         for (number, unit) in self.units.iter().enumerate().skip(self.shared) {
             let locs: BTreeSet<&Vec<u8>> = unit.rules.iter().map(|rule| &self.rules[*rule].loc).collect();
@@ -420,16 +421,14 @@ impl Plan {
             }
         }
         for (number, part) in parts {
-            self.units[number].parts.push(part);
+            add_few(&mut self.units[number].parts, [part]);
         }
         self.units.iter_mut().for_each(|unit| unit.parts.sort_unstable());
     }
 
     fn add_rule(&mut self, rule: Rule) -> usize {
-        let index = self.rules.len();
-        self.rules_by_loc.entry(rule.loc.clone()).or_default().push(index);
         self.rules.push(rule);
-        index
+        self.rules.len() - 1
     }
 
     /// The points that belong to one domain whatever its homes hold.
@@ -451,10 +450,10 @@ impl Plan {
         let mut addresses: Vec<_> = control.virtual_domains.keys().filter_map(|key| split_address(key)).collect();
         addresses.sort_unstable();
         for (local, domain) in addresses {
-            if let Some(index) = self.domain_index.get(domain)
+            if let Some(index) = self.domain(domain)
                 && !local.is_empty()
             {
-                points.push((*index, Point { local: local.to_vec(), kind: Kind::Name { listed: true } }));
+                points.push((index, Point { local: local.to_vec(), kind: Kind::Name { listed: true } }));
             }
         }
         points
@@ -468,8 +467,7 @@ impl Plan {
             self.place(loc, |domain, _| {
                 found.insert(domain);
             });
-            let longer = self.by_prefix.range(loc.clone()..).take_while(|(prefix, _)| prefix.starts_with(loc));
-            found.extend(longer.flat_map(|(_, domains)| domains.iter().copied()));
+            found.extend(self.domains_below(loc));
         }
         for point in &unit.placed {
             self.place(&point.local, |domain, _| {
@@ -477,7 +475,7 @@ impl Plan {
             });
         }
         found.extend(unit.own.iter().map(|(domain, _)| *domain));
-        found.extend(unit.vpopmail_domains.iter().filter_map(|(domain, _)| self.domain_index.get(domain)));
+        found.extend(unit.vpopmail_domains.iter().filter_map(|(domain, _)| self.domain(domain)));
         found.retain(|domain| self.leaves_early(*domain));
         found.into_iter().collect()
     }
@@ -492,9 +490,7 @@ impl Plan {
     fn place<'l>(&self, whole: &'l [u8], mut found: impl FnMut(usize, &'l [u8])) {
         let cuts = (0..whole.len()).filter(|at| whole[*at] == b'-').map(|at| at + 1);
         for cut in std::iter::once(0).chain(cuts) {
-            for domain in self.by_prefix.get(&whole[..cut]).into_iter().flatten() {
-                found(*domain, &whole[cut..]);
-            }
+            self.domains_at(&whole[..cut]).for_each(|domain| found(domain, &whole[cut..]));
         }
     }
 
@@ -530,11 +526,11 @@ impl Plan {
             }
             if let Mailboxes::Known(mailboxes) = &home.mailboxes {
                 for (domain, uid) in &unit.vpopmail_domains {
-                    let Some(index) = self.domain_index.get(domain) else { continue };
-                    let (its, others) = self.alike(*index, *uid, unit, home, mailboxes.usable(), homes);
-                    let others = self.mailbox_points(*index, *uid, &others);
-                    points.extend(others.into_iter().map(|point| (*index, point)));
-                    alike.insert(*index, its);
+                    let Some(index) = self.domain(domain) else { continue };
+                    let (its, others) = self.alike(index, *uid, unit, home, mailboxes.usable(), homes);
+                    let others = self.mailbox_points(index, *uid, &others);
+                    points.extend(others.into_iter().map(|point| (index, point)));
+                    alike.insert(index, its);
                 }
             }
         }
@@ -669,13 +665,11 @@ impl Plan {
         let Domain { name, prefix: Some(prefix), accepted: true, bare: false } = &self.domains[domain] else {
             return false;
         };
-        let mut rules = self.rules_by_loc.range(prefix.clone()..).take_while(|(loc, _)| loc.starts_with(prefix));
-        let rule = match (rules.next(), rules.next()) {
-            (Some((loc, rules)), None) if loc == prefix && rules.len() == 1 => rules[0],
-            _ => return false,
-        };
-        let Rule { pre, dash, who, .. } = &self.rules[rule];
+        let mut rules = self.rules_below(prefix);
+        let (Some(rule), None) = (rules.next(), rules.next()) else { return false };
+        let Rule { loc, pre, dash, who } = &self.rules[rule];
         unit.rules.contains(&rule)
+            && loc == prefix
             && !prefix.is_empty()
             && (&pre[..], &dash[..], who.uid) == (b"", b"-", uid)
             && !self.host.layout.qmail_ext
@@ -687,10 +681,9 @@ impl Plan {
     /// The points that a domain's mailboxes make: one for every rule that can lead to vdelivermail with their name.
     fn mailbox_points(&self, domain: usize, uid: u32, names: &[&[u8]]) -> Vec<Point> {
         let Some(prefix) = &self.domains[domain].prefix else { return Vec::new() };
-        let shorter = (0..prefix.len()).filter_map(|end| self.rules_by_loc.get(&prefix[..end]));
-        let longer = self.rules_by_loc.range(prefix.clone()..).take_while(|(loc, _)| loc.starts_with(prefix));
+        let shorter = (0..prefix.len()).flat_map(|end| self.rules_at(&prefix[..end]));
         let mut points = Vec::new();
-        for rule in shorter.chain(longer.map(|(_, rules)| rules)).flatten().map(|rule| &self.rules[*rule]) {
+        for rule in shorter.chain(self.rules_below(prefix)).map(|rule| &self.rules[rule]) {
             // vdelivermail opens the mailboxes only when it runs as their uid.
             let listed = rule.who.uid == uid;
             for name in names {
@@ -849,8 +842,36 @@ impl Plan {
             Some(prefix) => Point { local: prefix.to_vec(), kind: Kind::Pattern },
             None => Point { local: local.to_vec(), kind: Kind::Name { listed } },
         };
-        Some((*self.domain_index.get(domain)?, point))
+        Some((self.domain(domain)?, point))
     }
+}
+
+/// Adds to a list that seldom gets more than these first ones: there are very many such lists.
+fn add_few<T, const N: usize>(list: &mut Vec<T>, few: [T; N]) {
+    if list.is_empty() {
+        list.reserve_exact(N);
+    }
+    list.extend(few);
+}
+
+/// The numbers of those things that have such a name, in the order of the names, equal ones as they stand.
+fn sorted_by<T>(things: &[T], name: impl Fn(&T) -> Option<&[u8]>) -> Vec<u32> {
+    let number = |(number, thing)| name(thing).and_then(|_| u32::try_from(number).ok());
+    let mut sorted: Vec<u32> = things.iter().enumerate().filter_map(number).collect();
+    sorted.sort_by_key(|number| name(&things[*number as usize]));
+    sorted.shrink_to_fit();
+    sorted
+}
+
+/// The numbers from the first whose name is not before `from` on, as long as `belongs` says so.
+fn run<'a>(
+    sorted: &'a [u32],
+    name: impl Fn(&u32) -> &'a [u8],
+    from: &[u8],
+    belongs: impl Fn(&[u8]) -> bool,
+) -> impl Iterator<Item = usize> {
+    let first = sorted.partition_point(|number| name(number) < from);
+    sorted[first..].iter().take_while(move |number| belongs(name(number))).map(|number| *number as usize)
 }
 
 /// What control/validrcptto.d says about an address that delivery leaves to another host: whether it is accepted, and
@@ -880,13 +901,13 @@ fn add_sorted<'n>(
     for (name, accepted) in names {
         let is_before = |key: &[u8]| key.iter().lt(name.iter().chain(b"@").chain(domain));
         while let Some((key, accepted)) = records.next_if(|(key, _)| is_before(key)) {
-            chunk.add(&[&key], &[Recipient::data_of(accepted)]);
+            chunk.add(&[&key], &[smtpd::data_of(accepted)]);
         }
         // A mailbox may make the name of another one, by a rule that never gets to it.
         records.next_if(|(key, _)| key.iter().eq(name.iter().chain(b"@").chain(domain)));
-        chunk.add(&[name, b"@", domain], &[Recipient::data_of(accepted)]);
+        chunk.add(&[name, b"@", domain], &[smtpd::data_of(accepted)]);
     }
-    records.for_each(|(key, accepted)| chunk.add(&[&key], &[Recipient::data_of(accepted)]));
+    records.for_each(|(key, accepted)| chunk.add(&[&key], &[smtpd::data_of(accepted)]));
 }
 
 /// The rest of a mailbox's name behind a rule's pre, in which `.` and `:` are one.
@@ -956,7 +977,7 @@ const MAX_CHUNK: usize = 1 << 20;
 /// Lays the answers out as tables, one a domain.
 pub struct Tables<'a> {
     plan: &'a Plan,
-    tables: Vec<Table>,
+    tables: HashMap<usize, Table>,
     /// How many units each domain still waits for.
     waiting: Vec<usize>,
     /// The domains whose records have left.
@@ -998,10 +1019,9 @@ impl<'a> Tables<'a> {
     pub fn new(plan: &'a Plan) -> Tables<'a> {
         let mut waiting = vec![0; plan.domains.len()];
         plan.contributions.iter().flatten().for_each(|domain| waiting[*domain] += 1);
-        let tables = plan.domains.iter().map(|_| Table::default()).collect();
         Tables {
             plan,
-            tables,
+            tables: HashMap::new(),
             waiting,
             written: vec![false; plan.domains.len()],
             notes: Vec::new(),
@@ -1025,7 +1045,7 @@ impl<'a> Tables<'a> {
         self.notes.extend(answers.notes);
         self.tops.extend(answers.tops);
         for Answer { domain, point, fact } in answers.rest {
-            self.tables[domain].add(point, fact);
+            self.tables.entry(domain).or_default().add(point, fact);
         }
         if !answers.records.is_empty() {
             sink(&answers.records)?;
@@ -1039,8 +1059,8 @@ impl<'a> Tables<'a> {
                 self.written[domain] = true;
             }
             // What could not be read has to wait for the published file.
-            else if self.waiting[domain] == 0 && !self.tables[domain].is_doubtful() {
-                let table = std::mem::take(&mut self.tables[domain]);
+            else if self.waiting[domain] == 0 && !self.tables.get(&domain).is_some_and(Table::is_doubtful) {
+                let table = self.tables.remove(&domain).unwrap_or_default();
                 self.write(domain, table, sink)?;
             }
         }
@@ -1050,13 +1070,12 @@ impl<'a> Tables<'a> {
     /// What is known after the shared units.
     pub fn common(&self) -> Common {
         let names = |table: &Table| table.names.keys().chain(table.patterns.keys()).cloned().collect();
-        let tables = self.tables.iter().enumerate().filter(|(_, table)| !table.is_empty());
-        Common(tables.map(|(domain, table)| (domain, names(table))).collect())
+        Common(self.tables.iter().map(|(domain, table)| (*domain, names(table))).collect())
     }
 
     /// Whether something could not be read, so that the published file is needed to keep entries from.
     pub fn is_doubtful(&self) -> bool {
-        self.tables.iter().any(Table::is_doubtful)
+        self.tables.values().any(Table::is_doubtful)
     }
 
     /// Finishes the domains that are left, keeping from the `published` file what could not be read.
@@ -1072,7 +1091,7 @@ impl<'a> Tables<'a> {
         let left: Vec<usize> = (0..self.written.len()).filter(|domain| !self.written[*domain]).collect();
         let known = self.add_published(published, homes);
         for domain in left {
-            let mut table = std::mem::take(&mut self.tables[domain]);
+            let mut table = self.tables.remove(&domain).unwrap_or_default();
             self.keep(domain, &mut table, published.filter(|_| known.contains(&domain)));
             self.write(domain, table, sink)?;
         }
@@ -1083,13 +1102,15 @@ impl<'a> Tables<'a> {
     /// concern what could not be read, and finds the domains of which anything is published.
     fn add_published(&mut self, published: Option<cdb::Reader<'_>>, homes: &dyn Homes) -> BTreeSet<usize> {
         let plan = self.plan;
-        let doubtful: Vec<bool> = self.tables.iter().map(Table::is_doubtful).collect();
+        let doubtful = self.tables.iter().filter(|(_, table)| table.is_doubtful());
+        let doubtful: HashSet<usize> = doubtful.map(|(domain, _)| *domain).collect();
         let mut known = BTreeSet::new();
-        if !doubtful.contains(&true) {
+        if doubtful.is_empty() {
             return known;
         }
         for record in published.iter().flat_map(|published| published.records()) {
-            let Some((domain, point)) = plan.point_of_key(record.key).filter(|(domain, _)| doubtful[*domain]) else {
+            let Some((domain, point)) = plan.point_of_key(record.key).filter(|(domain, _)| doubtful.contains(domain))
+            else {
                 continue;
             };
             known.insert(domain);
@@ -1097,7 +1118,7 @@ impl<'a> Tables<'a> {
             if let Some(doubt) = &answer.fact.doubt {
                 self.unread.entry(doubt.home.clone()).or_default().keys += 1;
                 self.kept.insert(doubt.assignment.clone());
-                self.tables[domain].add(answer.point, answer.fact);
+                self.tables.entry(domain).or_default().add(answer.point, answer.fact);
             }
         }
         known
@@ -1147,7 +1168,7 @@ impl<'a> Tables<'a> {
         self.notes.extend(notes);
         let mut chunk = cdb::Chunk::default();
         for (key, accepted) in records {
-            chunk.add(&[&key], &[Recipient::data_of(accepted)]);
+            chunk.add(&[&key], &[smtpd::data_of(accepted)]);
             // A domain may be as large as the host.
             if chunk.size() > MAX_CHUNK {
                 sink(&std::mem::take(&mut chunk))?;
@@ -1168,10 +1189,6 @@ impl Table {
         let facts = if point.kind == Kind::Pattern { &mut self.patterns } else { &mut self.names };
         let listed = fact.listed;
         facts.entry(point.local).or_insert(fact).listed |= listed;
-    }
-
-    fn is_empty(&self) -> bool {
-        self.names.is_empty() && self.patterns.is_empty()
     }
 
     fn is_doubtful(&self) -> bool {

@@ -44,11 +44,17 @@ pub struct Settings {
     pub hold: Duration,
     /// How much of its entries, in per cent, a domain may lose at once while all domains together lose as much.
     pub max_loss: u32,
-    /// How many threads read homes.
-    pub threads: usize,
+    /// How many threads read homes, when the administrator says so.
+    pub threads: Option<usize>,
 }
 
 impl Settings {
+    /// How many threads read homes while these are in memory.
+    pub fn threads(&self) -> usize {
+        // To ask the system takes longer than all that `trigger` does.
+        self.threads.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from).min(4))
+    }
+
     /// Makes the options usable.
     ///
     /// # Errors
@@ -101,9 +107,6 @@ impl Settings {
             qmail_ext: options.vpopmail_ext,
             refuse_delete: options.catchall_delete == CatchallDelete::Refuse,
         };
-        let threads = options
-            .threads
-            .map_or_else(|| std::thread::available_parallelism().map_or(1, usize::from).min(4), usize::from);
         let auth_system_users = options.auth_system_users;
         Ok(Settings {
             layout,
@@ -119,7 +122,7 @@ impl Settings {
             sweep: Duration::from_secs(900),
             hold: Duration::from_secs(1800),
             max_loss: options.max_loss,
-            threads,
+            threads: options.threads.map(usize::from),
         })
     }
 

@@ -11,6 +11,11 @@ pub const ACCEPT: &[u8] = b"";
 /// What stands behind the last break character of a key that answers for every name that begins like it.
 pub const DEFAULT: &[u8] = b"default";
 
+/// The data of a key that accepts or refuses.
+pub fn data_of(accepted: bool) -> &'static [u8] {
+    if accepted { ACCEPT } else { REFUSE }
+}
+
 /// Whether this data accepts the recipient.
 pub fn accepts(data: &[u8]) -> bool {
     data.first() != Some(&b'-')

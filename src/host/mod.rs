@@ -12,7 +12,7 @@ pub mod units;
 pub mod vpopmail;
 
 use std::cell::Cell;
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use crate::error::{Error, show_cause, show_path};
@@ -58,8 +58,8 @@ pub struct Host {
     pub default_domain: Result<Option<Vec<u8>>, String>,
     /// The limits of domains that have none of their own; or why they cannot be known.
     pub default_limits: Result<u64, String>,
-    /// The homes that a `+domain-` line names, with their domains: only there mailboxes are looked for.
-    mailbox_homes: HashMap<Vec<u8>, Vec<Vec<u8>>>,
+    /// The homes that a `+domain-` line names, each with the domain, sorted: only there mailboxes are looked for.
+    mailbox_homes: Vec<(Vec<u8>, Vec<u8>)>,
 }
 
 impl Host {
@@ -109,10 +109,10 @@ impl Host {
             Err(_) if !matches!(root.walk(&etc).end, End::Found(_)) => Ok(0),
             Err(cause) => Err(cause),
         };
-        let mut mailbox_homes: HashMap<Vec<u8>, Vec<Vec<u8>>> = HashMap::new();
-        for (domain, line) in assignments.domains() {
-            mailbox_homes.entry(line.home.clone()).or_default().push(domain.to_vec());
-        }
+        let mailbox_homes = assignments.domains().map(|(domain, line)| (line.home.clone(), domain.to_vec()));
+        let mut mailbox_homes: Vec<_> = mailbox_homes.collect();
+        mailbox_homes.sort_unstable();
+        mailbox_homes.shrink_to_fit();
         Ok(Host { layout, control, assignments, accounts, default_domain, default_limits, mailbox_homes })
     }
 
@@ -179,7 +179,9 @@ impl Host {
 
     /// The domains whose `+domain-` line names this home.
     pub fn domains_of(&self, home: &[u8]) -> impl Iterator<Item = &[u8]> {
-        self.mailbox_homes.get(home).into_iter().flatten().map(Vec::as_slice)
+        let first = self.mailbox_homes.partition_point(|(of, _)| &of[..] < home);
+        let its = self.mailbox_homes[first..].iter().take_while(move |(of, _)| of == home);
+        its.map(|(_, domain)| domain.as_slice())
     }
 
     /// Reads the home at `path`, as users/assign or passwd names it.
@@ -241,7 +243,7 @@ impl Host {
     }
 
     fn read_domain(&self, directory: &Directory, home: &mut Home) {
-        if !self.mailbox_homes.contains_key(&home.path) {
+        if self.domains_of(&home.path).next().is_none() {
             return;
         }
         home.mailboxes = Mailboxes::read(&self.layout.root, &home.path, directory);

@@ -5,8 +5,6 @@ use std::collections::{BTreeSet, HashMap};
 use std::io;
 use std::time::{Duration, SystemTime};
 
-use rayon::prelude::*;
-
 use crate::cdb::{Chunk, Edit, Record};
 use crate::confine;
 use crate::difference::Difference;
@@ -22,7 +20,11 @@ use crate::settings::Settings;
 
 use super::homes::{Asked, HomeReader, ask};
 use super::memory::{Known, Laid, Memory, Scope, Stretch};
-use super::{Done, Order, Targets, read_host, stays};
+use super::workers::Workers;
+use super::{Done, Order, Targets, add_system_users, read_host, stays};
+
+/// A thread looks at so many homes before it takes the next ones.
+const HOMES_A_LOOK: usize = 16;
 
 /// What came of it.
 pub enum Again {
@@ -91,7 +93,7 @@ pub(super) fn rebuild(
         return Ok(Again::Anew);
     }
     let policy = Policy::new(&memory.host, &memory.variables, now);
-    let wanted = wanted(&memory, scope, now);
+    let wanted = wanted(&memory, scope, &policy);
     let confined = || changed(settings, &memory, &wanted, &logins, &policy);
     let (asked, unconfined) = confine::within(&memory.folders, confined)?;
     notes.extend(unconfined);
@@ -116,13 +118,8 @@ pub(super) fn rebuild(
     let known = |number: usize| fresh.get(&number).unwrap_or(&memory.units[number]);
     let all = || (0..memory.units.len()).map(known);
     let mut last = Chunk::default();
-    if let Some(hashes) = &hashes {
-        let bare: BTreeSet<&Vec<u8>> = all().flat_map(|known| &known.bare).collect();
-        let users = memory.host.accounts.accepted.keys().filter(|name| !bare.contains(name));
-        for login in users.filter_map(|name| policy.system_user(name, hashes.get(name)?)) {
-            last.add(&[&login.key], &[&login.data]);
-        }
-    }
+    let bare: BTreeSet<&Vec<u8>> = all().flat_map(|known| &known.bare).collect();
+    add_system_users(&mut last, &policy, &memory.host, hashes.as_ref(), &|name| bare.contains(name));
     let last_after = Stretch::new(memory.last_logins.start.into(), &last, &memory.seed);
     if last_after != memory.last_logins {
         of_logins.push((memory.units.len(), memory.last_logins, last));
@@ -179,7 +176,7 @@ pub(super) fn rebuild(
 }
 
 /// The units that have to be looked at: those of the scope, and those of which a login has expired.
-fn wanted(memory: &Memory, scope: &Scope, now: u64) -> Vec<usize> {
+fn wanted(memory: &Memory, scope: &Scope, policy: &Policy<'_>) -> Vec<usize> {
     let Scope::Some { homes, domains } = scope else { return (0..memory.units.len()).collect() };
     let mut homes: BTreeSet<&[u8]> = homes.iter().map(Vec::as_slice).collect();
     let lines = domains.iter().filter_map(|domain| memory.host.assignments.vpopmail_domain(domain));
@@ -187,7 +184,7 @@ fn wanted(memory: &Memory, scope: &Scope, now: u64) -> Vec<usize> {
     let touched = |number: &usize| {
         let (unit, known) = (&memory.plan.units[*number], &memory.units[*number]);
         unit.home.iter().chain(&known.others).any(|home| homes.contains(&home[..]))
-            || known.expiry.is_some_and(|expiry| expiry <= now)
+            || known.expiry.is_some_and(|expiry| policy.is_over(expiry))
     };
     (0..memory.units.len()).filter(touched).collect()
 }
@@ -201,13 +198,8 @@ fn changed(
     logins: &Published,
     policy: &Policy<'_>,
 ) -> Result<Option<Vec<(usize, Asked)>>, Error> {
-    let start = || rayon::ThreadPoolBuilder::new().num_threads(settings.threads).build();
-    let is_more = settings.threads > 1 && wanted.len() > 1;
-    let pool = is_more
-        .then(start)
-        .transpose()
-        .map_err(|cause| Error::Temporary(format!("unable to start {} threads: {cause}", settings.threads)))?;
-    let homes = HomeReader::new(&memory.host, Some(logins), settings.threads).with_looks(Some(&memory.seed));
+    let workers = Workers::start(settings, wanted.len().div_ceil(HOMES_A_LOOK))?;
+    let homes = HomeReader::new(&memory.host, Some(logins), settings.threads()).with_looks(Some(&memory.seed));
     let looks_the_same = |number: usize| {
         let look = memory.units[number].look.as_ref().zip(memory.plan.units[number].home.as_ref());
         look.is_some_and(|(look, home)| homes.looks_like(home, look))
@@ -224,20 +216,16 @@ fn changed(
             && !(looks_the_same(*number) && memory.units[*number].others.iter().all(is_same))
     };
     let is_due = |number: &usize| memory.units[*number].expiry.is_some_and(|expiry| policy.is_over(expiry));
-    let looked = |number: &usize| (is_due(number) || is_changed(number)).then_some(*number);
-    let numbers: Vec<usize> = match &pool {
-        Some(pool) => pool.install(|| wanted.par_iter().with_min_len(16).filter_map(looked).collect()),
-        None => wanted.iter().filter_map(looked).collect(),
+    let looked = |some: &[usize]| -> Vec<usize> {
+        some.iter().copied().filter(|number| is_due(number) || is_changed(number)).collect()
     };
+    let numbers: Vec<usize> = workers.map(wanted.chunks(HOMES_A_LOOK).collect(), looked).concat();
     let shared = numbers.iter().any(|number| *number < memory.plan.shared);
     if shared || numbers.len() > 64.max(memory.units.len() / 4) {
         return Ok(None);
     }
     let ask = |number: usize| (number, ask(&memory.plan, policy, &memory.plan.units[number], &homes, &memory.common));
-    Ok(Some(match &pool {
-        Some(pool) => pool.install(|| numbers.into_par_iter().map(ask).collect()),
-        None => numbers.into_iter().map(ask).collect(),
-    }))
+    Ok(Some(workers.map(numbers, ask)))
 }
 
 impl Change {

@@ -3,20 +3,20 @@
 pub mod again;
 pub mod homes;
 pub mod memory;
+pub mod workers;
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::hash::RandomState;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::Builder;
 use std::time::{Duration, Instant, SystemTime};
-
-use rayon::prelude::*;
 
 use crate::cdb::{self, Chunk};
 use crate::commands;
 use crate::confine;
-use crate::error::{Error, show_path};
+use crate::error::{Error, show_cause, show_path};
 use crate::hold::{self, Change, Held, Patience, Scales, published_default};
 use crate::host::Host;
 use crate::host::accounts::{Accounts, Sources, read_shadow};
@@ -32,6 +32,7 @@ use crate::text::{Shown, count};
 use again::Again;
 use homes::{Asked, HomeReader, Unread, ask};
 use memory::{Known, Laid, Memory, Scope, Stretch};
+use workers::Workers;
 
 /// Where the records of the two tables go.
 pub trait Sink {
@@ -272,7 +273,7 @@ fn publish(
     let build = || -> Result<_, Error> {
         let mut new = New::stage(targets, order.stop)?;
         let mut built = build_and_remember(settings, &mut new, found, seed)?;
-        let mut new = (new.recipients.finish()?, new.logins.finish()?);
+        let mut new = new.finish()?;
         let places = (new.0.take_places(), new.1.take_places());
         let guarded = guard(settings, order, &built, new, &mut || {
             let create = |(target, look): &(Target, Look)| Staged::create(target, *look);
@@ -398,6 +399,18 @@ impl<'a> New<'a> {
         Ok(New { recipients: stage(&targets.recipients)?, logins: stage(&targets.logins)?, stop })
     }
 
+    /// Finishes both side by side: most of it is waiting for the disk.
+    fn finish(self) -> Result<(Ready, Ready), Error> {
+        std::thread::scope(|scope| {
+            let logins = Builder::new().spawn_scoped(scope, || self.logins.finish());
+            let logins = logins
+                .map_err(|cause| Error::Temporary(format!("unable to start a thread: {}", show_cause(&cause))))?;
+            let recipients = self.recipients.finish();
+            let logins = logins.join().map_err(|_| Error::Temporary("a fault in this program".to_owned()))?;
+            Ok((recipients?, logins?))
+        })
+    }
+
     fn go_on(&self) -> Result<(), Error> {
         if self.stop.load(Ordering::Relaxed) {
             return Err(Error::Temporary("the rebuild was given up, because the service ends".to_owned()));
@@ -471,7 +484,7 @@ fn build_and_remember(
     let folders = confine::folders(&host);
     let mut sink = Counting { sink, recipients: cdb::HEADER as u64, logins: cdb::HEADER as u64 };
     let confined = || -> Result<_, Error> {
-        let homes = HomeReader::new(&host, published.logins.as_ref(), settings.threads).with_looks(seed.as_ref());
+        let homes = HomeReader::new(&host, published.logins.as_ref(), settings.threads()).with_looks(seed.as_ref());
         let mut tables = Tables::new(&plan);
         let AllAsked { mut unread, mut bare, known, common } =
             ask_all(settings, &plan, &policy, &homes, &mut tables, &mut sink)?;
@@ -490,11 +503,7 @@ fn build_and_remember(
                 bare.insert(login.key);
             }
         }
-        let users = host.accounts.accepted.keys().filter(|name| !bare.contains(*name));
-        let hash_of = |name: &Vec<u8>| hashes.as_ref()?.get(name);
-        for login in users.filter_map(|name| policy.system_user(name, hash_of(name)?)) {
-            logins.add(&[&login.key], &[&login.data]);
-        }
+        add_system_users(&mut logins, &policy, &host, hashes.as_ref(), &|name| bare.contains(name));
         let last = sink.logins;
         sink.logins(&logins)?;
         Ok((unread, outcome, known, common, (last, logins)))
@@ -525,6 +534,20 @@ fn build_and_remember(
     Ok(Built { notes, next_expiry, host, variables, now, published, memory })
 }
 
+/// Adds the logins of system accounts whose names no mailbox has taken.
+fn add_system_users(
+    logins: &mut Chunk,
+    policy: &Policy<'_>,
+    host: &Host,
+    hashes: Option<&HashMap<Vec<u8>, Vec<u8>>>,
+    is_taken: &dyn Fn(&Vec<u8>) -> bool,
+) {
+    let users = host.accounts.accepted.keys().filter(|name| !is_taken(name));
+    for login in users.filter_map(|name| policy.system_user(name, hashes?.get(name)?)) {
+        logins.add(&[&login.key], &[&login.data]);
+    }
+}
+
 /// Asks every unit, and hands the records of the domains that are complete to the sink. What could not be read and the
 /// bare logins are the answer.
 fn ask_all(
@@ -535,11 +558,7 @@ fn ask_all(
     tables: &mut Tables<'_>,
     sink: &mut Counting<'_>,
 ) -> Result<AllAsked, Error> {
-    let start = || rayon::ThreadPoolBuilder::new().num_threads(settings.threads).build();
-    let pool = (settings.threads > 1)
-        .then(start)
-        .transpose()
-        .map_err(|cause| Error::Temporary(format!("unable to start {} threads: {cause}", settings.threads)))?;
+    let mut workers = Workers::start(settings, plan.units.len())?;
     let progress = Progress::new(plan.units.len());
     let mut unread = Unread::default();
     let mut bare = HashSet::new();
@@ -559,32 +578,20 @@ fn ask_all(
     }
     let common = tables.common();
     // A batch is asked in parallel while the one before is added in order: what is in memory stays bounded.
-    let batch = settings.threads * 8;
     let mut asked: Vec<(usize, Asked)> = Vec::new();
-    let mut batches = (plan.shared..plan.units.len()).step_by(batch);
+    let mut next = plan.shared;
     loop {
-        let first = batches.next();
-        let numbers = first.map_or(0..0, |first| first..(first + batch).min(plan.units.len()));
+        let batch = next..(next + workers.next_batch()?).min(plan.units.len());
+        next = batch.end;
+        let (len, is_last) = (batch.len(), batch.is_empty());
         let ask = |number| (number, ask(plan, policy, &plan.units[number], homes, &common));
         let before = std::mem::take(&mut asked);
-        let len = numbers.len();
-        let added = match &pool {
-            Some(pool) => {
-                let (added, next) = pool.join(
-                    || before.into_iter().try_for_each(|(number, asked)| add(tables, number, asked)),
-                    || numbers.into_par_iter().map(ask).collect(),
-                );
-                asked = next;
-                added
-            }
-            None => {
-                asked = numbers.map(ask).collect();
-                before.into_iter().try_for_each(|(number, asked)| add(tables, number, asked))
-            }
-        };
+        let add = || before.into_iter().try_for_each(|(number, asked)| add(tables, number, asked));
+        let (added, now) = workers.map_beside(add, batch.collect(), ask);
         added?;
+        asked = now;
         progress.advance(len);
-        if first.is_none() {
+        if is_last {
             return Ok(AllAsked { unread, bare, known, common });
         }
     }
