@@ -1,4 +1,4 @@
-//! The commands that only look: list, what a rebuild would change, lookup, explain, status. They print answers to standard
+//! The commands that only look: list, what a rebuild would change, lookup, explain, status, domains, user. They print answers to standard
 //! output, and hold no rule of their own.
 
 use std::io::{self, BufRead, Write};
@@ -12,9 +12,12 @@ use crate::confine;
 use crate::delivery::{Delivery, Trail, deliver};
 use crate::error::{Error, show_path};
 use crate::hold;
+use crate::host::Host;
 use crate::lock;
+use crate::logins::Policy;
+use crate::overview::{self, Absence, Domain, User, Users};
 use crate::rebuild::homes::HomeReader;
-use crate::rebuild::{build, read_host};
+use crate::rebuild::{build, now, read_host};
 use crate::recipients::relay_step;
 use crate::report::{self, Level, Note};
 use crate::settings::Settings;
@@ -273,4 +276,211 @@ pub fn explain(settings: &Settings, addresses: &[std::ffi::OsString]) -> Result<
     let (result, unconfined) = confine::within(&confine::folders(&host), print_all)?;
     report::say_all(unconfined.as_slice());
     written(result)
+}
+
+/// Prints the domains of the host, or those that are named, one a line. Whether each that was named is one is the answer.
+///
+/// # Errors
+/// What stops a rebuild; a standard output that is full.
+pub fn domains(settings: &Settings, names: &[std::ffi::OsString], json: bool) -> Result<bool, Error> {
+    let host = read_host_only(settings)?;
+    let published = settings.logins_target()?.0.open().ok();
+    let wanted = names.iter().map(|name| lower(name.as_bytes())).collect();
+    let find = || {
+        let homes = HomeReader::new(&host, published.as_ref(), settings.threads());
+        overview::domains(&host, &homes, &wanted)
+    };
+    let (found, unconfined) = confine::within(&confine::folders(&host), find)?;
+    report::say_all(unconfined.as_slice());
+    for domain in &found {
+        if let (Some(cause), Some((folder, _))) = (&domain.trouble, &domain.folder) {
+            let path = host.layout.root.path(folder);
+            let text = format!("{}: {cause}; nothing is known of {}", show_path(&path), Shown(&domain.name));
+            report::say(Level::Alert, &text);
+        }
+    }
+    let mut out = io::BufWriter::new(io::stdout().lock());
+    let mut print = || -> io::Result<()> {
+        if json {
+            let domains: Vec<_> = found.iter().map(domain_as_json).collect();
+            writeln!(out, "{:#}", serde_json::Value::from(domains))?;
+        } else {
+            found.iter().try_for_each(|domain| writeln!(out, "{}", domain_as_line(domain)))?;
+        }
+        out.flush()
+    };
+    written(print())?;
+    let none = wanted.iter().filter(|name| !found.iter().any(|domain| domain.name == **name));
+    let none = none.inspect(|name| report::say(Level::Warning, &format!("{}: no domain of this host", Shown(name))));
+    Ok(none.count() == 0)
+}
+
+/// What a rebuild reads first, and what there is to say about it.
+fn read_host_only(settings: &Settings) -> Result<Host, Error> {
+    let mut notes = Vec::new();
+    let host = read_host(settings, &mut notes)?;
+    report::say_all(&notes);
+    Ok(host)
+}
+
+/// The name of a domain; the empty key of virtualdomains stands for all others.
+fn domain_name(name: &[u8]) -> String {
+    if name.is_empty() { "*".to_owned() } else { Shown(name).to_string() }
+}
+
+fn domain_as_line(domain: &Domain) -> String {
+    let or_none = |value: Option<String>| value.unwrap_or_else(|| "-".to_owned());
+    let number = |number: Option<usize>| or_none(number.map(|number| number.to_string()));
+    let alias = domain.alias_of.as_ref().map(|real| format!(" (alias of {})", Shown(real)));
+    [
+        domain_name(&domain.name) + &alias.unwrap_or_default(),
+        domain.kind.word().to_owned(),
+        or_none(domain.folder.as_ref().map(|(folder, _)| Shown(folder).to_string())),
+        or_none(domain.folder.as_ref().map(|(_, who)| format!("{}:{}", who.uid, who.gid))),
+        number(domain.mailboxes),
+        number(domain.aliases),
+        word(domain.others_accepted).to_owned(),
+        or_none(domain.catch_all.clone()),
+        or_none(Some(domain.notes.join("; ")).filter(|notes| !notes.is_empty())),
+    ]
+    .join("\t")
+}
+
+fn domain_as_json(domain: &Domain) -> serde_json::Value {
+    serde_json::json!({
+        "domain": domain_name(&domain.name),
+        "alias_of": domain.alias_of.as_ref().map(|real| Shown(real).to_string()),
+        "kind": domain.kind.word(),
+        "folder": domain.folder.as_ref().map(|(folder, _)| Shown(folder).to_string()),
+        "uid": domain.folder.as_ref().map(|(_, who)| who.uid),
+        "gid": domain.folder.as_ref().map(|(_, who)| who.gid),
+        "mailboxes": domain.mailboxes,
+        "aliases": domain.aliases,
+        "others_accepted": domain.others_accepted,
+        "catch_all": domain.catch_all,
+        "notes": domain.notes,
+    })
+}
+
+/// Prints mailboxes: one, or all of a domain. Whether each address is one is the answer.
+///
+/// # Errors
+/// What stops a rebuild; a mailbox file that cannot be read; a standard output that is full.
+pub fn user(settings: &Settings, addresses: &[std::ffi::OsString], json: bool) -> Result<bool, Error> {
+    let host = read_host_only(settings)?;
+    let variables = host.read_authvars()?;
+    let policy = Policy::new(&host, &variables, now());
+    let published = settings.logins_target()?.0.open().ok();
+    let find = || -> io::Result<Vec<Absence>> {
+        let homes = HomeReader::new(&host, published.as_ref(), settings.threads());
+        let published = published.as_ref().and_then(|published| published.cdb().ok());
+        let users = Users { host: &host, homes: &homes, policy: &policy, published };
+        let mut out = io::BufWriter::new(io::stdout().lock());
+        let mut number = 0;
+        let mut print = |user: &User<'_>| -> io::Result<()> {
+            number += 1;
+            match (json, number) {
+                (true, 1) => write!(out, "[\n{}", user_as_json(user)),
+                (true, _) => write!(out, ",\n{}", user_as_json(user)),
+                (false, 1) => out.write_all(user_as_text(user).as_bytes()),
+                (false, _) => write!(out, "\n{}", user_as_text(user)),
+            }
+        };
+        let mut absent = Vec::new();
+        for address in addresses {
+            absent.extend(users.find(address.as_bytes(), &mut print)?.err());
+        }
+        if json {
+            out.write_all(if number == 0 { b"[]\n" } else { b"\n]\n" })?;
+        }
+        out.flush().map(|()| absent)
+    };
+    let (result, unconfined) = confine::within(&confine::folders(&host), find)?;
+    report::say_all(unconfined.as_slice());
+    let absent = match result {
+        Ok(absent) => absent,
+        Err(cause) => return written(Err(cause)).map(|()| true),
+    };
+    let mut unread = None;
+    for absence in &absent {
+        match absence {
+            Absence::None(why) => report::say(Level::Warning, why),
+            Absence::Unread(why) if unread.is_none() => unread = Some(Error::Temporary(why.clone())),
+            Absence::Unread(why) => report::say(Level::Alert, why),
+        }
+    }
+    unread.map_or(Ok(absent.is_empty()), Err)
+}
+
+/// The address of a mailbox, of an alias domain with the real one.
+fn user_address(user: &User<'_>) -> String {
+    format!("{}@{}", Shown(user.name), Shown(user.domain))
+}
+
+fn user_as_text(user: &User<'_>) -> String {
+    let words = |words: &[String]| if words.is_empty() { "none".to_owned() } else { words.join(", ") };
+    let alias = user.alias_of.map(|real| format!(" (alias of {})", Shown(real)));
+    let mut text = format!("{}{}\n", user_address(user), alias.unwrap_or_default());
+    let mut line = |name: &str, value: String| text.push_str(&format!("  {name}: {value}\n"));
+    line("owner", format!("{}:{}", user.who.uid, user.who.gid));
+    match &user.particulars {
+        Some(particulars) => {
+            line("comment", Shown(particulars.gecos).to_string());
+            line("folder", Shown(particulars.folder).to_string());
+            line("quota", Shown(particulars.quota).to_string());
+        }
+        None => line("record", "not as vpopmail writes it: neither comment nor folder nor quota are shown".to_owned()),
+    }
+    line("password", user.scheme.to_owned());
+    line("flags", words(&user.flags));
+    line("effective flags", user.effective.as_ref().map_or_else(|why| format!("unknown: {why}"), |flags| words(flags)));
+    let refused =
+        if user.accepted { "" } else { "; but rcpthosts does not list the domain: strangers' mail is refused" };
+    line(
+        "mail",
+        match &user.mail {
+            None => "none: vpopmail never finds that name".to_owned(),
+            Some((delivery, None)) => format!("{}{refused}", delivery.verdict),
+            Some((delivery, Some(step))) => format!("{}: {step}{refused}", delivery.verdict),
+        },
+    );
+    let published = match user.published {
+        None => "; auth.cdb cannot be read",
+        Some(true) => "",
+        Some(false) => "; auth.cdb says otherwise: the host has changed since",
+    };
+    line(
+        "smtp login",
+        match &user.login {
+            Ok(logins) => {
+                let logins: Vec<String> = logins.iter().map(|login| Shown(login).to_string()).collect();
+                format!("yes, as {}{published}", logins.join(" and "))
+            }
+            Err(why) => format!("no: {why}{published}"),
+        },
+    );
+    text
+}
+
+fn user_as_json(user: &User<'_>) -> serde_json::Value {
+    let shown = |bytes: &[u8]| Shown(bytes).to_string();
+    let particulars = user.particulars.as_ref();
+    serde_json::json!({
+        "address": user_address(user),
+        "alias_of": user.alias_of.map(shown),
+        "uid": user.who.uid,
+        "gid": user.who.gid,
+        "comment": particulars.map(|particulars| shown(particulars.gecos)),
+        "folder": particulars.map(|particulars| shown(particulars.folder)),
+        "quota": particulars.map(|particulars| shown(particulars.quota)),
+        "password": user.scheme,
+        "flags": user.flags,
+        "effective_flags": user.effective.as_ref().ok(),
+        "mail": user.mail.as_ref().map(|(delivery, _)| delivery.verdict.to_string()),
+        "mail_by": user.mail.as_ref().and_then(|(_, step)| step.as_ref()).map(ToString::to_string),
+        "accepted": user.accepted,
+        "logins": user.login.as_ref().map_or_else(|_| Vec::new(), |logins| logins.iter().map(|login| shown(login)).collect()),
+        "login_refused": user.login.as_ref().err(),
+        "published": user.published,
+    })
 }

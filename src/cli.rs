@@ -205,7 +205,52 @@ pub enum Command {
         #[arg(required = true)]
         addresses: Vec<OsString>,
     },
+    /// List the domains of this host, one a line; exit 1 if one that was named is none
+    #[command(after_help = DOMAINS_HELP)]
+    Domains {
+        /// Only these
+        domains: Vec<OsString>,
+        /// Print them as JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Show mailboxes, with their flags and what the domain's limits make of them; exit 1 if there is no such mailbox
+    #[command(after_help = USER_HELP)]
+    User {
+        /// USER@DOMAIN, or @DOMAIN for all of them; an alias domain will do
+        #[arg(required = true)]
+        addresses: Vec<OsString>,
+        /// Print them as JSON
+        #[arg(long)]
+        json: bool,
+    },
 }
+
+/// The columns of `domains`.
+const DOMAINS_HELP: &str = "\
+Columns, separated by tabs, - where there is nothing to say:
+  domain      an alias domain as \"alias (alias of real)\"; .name for its subdomains, * for all others
+  kind        vpopmail; local; virtual: to a user; nobody: virtual, but nobody owns what it leads to;
+              relay: rcpthosts accepts it for another host; remote: another host's, not accepted
+  folder      where its mail goes
+  owner       uid:gid of users/assign or passwd
+  mailboxes   how many
+  aliases     how many names have a .qmail file
+  others      accept or refuse: what a name gets at the door that nobody listed
+  catch-all   what answers for such a name: bounce-no-mailbox, delete, an address, a folder, ...
+  notes       what else there is to know, or to mend
+
+JSON: an array of objects with domain, alias_of, kind, folder, uid, gid, mailboxes, aliases,
+others_accepted, catch_all, notes; null where the list has a -.";
+
+/// What `user` says.
+const USER_HELP: &str = "\
+Flags have the names that vpopmaild gives them. Effective flags are the mailbox's and those of the
+domain's limits, unless it has override_domain_limits. Nothing of a password or hash is shown.
+
+JSON: an array of objects, one a line, with address, alias_of, uid, gid, comment, folder, quota,
+password (how it is hashed), flags, effective_flags, mail (deliver, defer or bounce), mail_by,
+accepted (by rcpthosts), logins, login_refused, published (whether auth.cdb agrees).";
 
 /// One of the two tables.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

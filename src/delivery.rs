@@ -442,7 +442,7 @@ fn follow(
                 return decide(Defer, "vdelivermail without exactly two arguments: deferred");
             }
             Program::Vdelivermail(catchall) => {
-                match vdelivermail(host, homes, home, assigned, *catchall, &here, trail) {
+                match vdelivermail(host, homes, home, assigned, catchall, &here, trail) {
                     Some(delivery) => return delivery,
                     None => deleted = Some(here),
                 }
@@ -469,7 +469,7 @@ fn vdelivermail(
     homes: &dyn Homes,
     home: &Arc<Home>,
     assigned: &Assigned<'_>,
-    catchall: Catchall,
+    catchall: &Catchall,
     here: &Place<'_>,
     trail: &mut Trail,
 ) -> Option<Delivery> {
@@ -519,7 +519,7 @@ fn vdelivermail(
     }
     match catchall {
         Catchall::Bounce => Some(here.decide(trail, Bounce, || "catch-all bounce-no-mailbox: bounced".to_owned())),
-        Catchall::Deliver => Some(here.decide(trail, Deliver, || "the catch-all takes it: delivered".to_owned())),
+        Catchall::Deliver(_) => Some(here.decide(trail, Deliver, || "the catch-all takes it: delivered".to_owned())),
         Catchall::Delete => {
             here.note(trail, || "catch-all delete: the next line is read".to_owned());
             None

@@ -36,7 +36,8 @@
 //! | [`status`] | the status file | error hold publish rebuild settings text |
 //! | [`compare`] | both tables in memory, against the published ones | cdb error hold publish rebuild settings smtpd text |
 //! | [`check`] | what is wrong or risky on a host | compare confine delivery error guard host lock logins publish rebuild recipients report settings smtpd text trigger |
-//! | [`answers`] | list, lookup, explain, status, check: the only printers to standard output | cdb check cli compare confine delivery error hold lock rebuild recipients report settings smtpd status text |
+//! | [`overview`] | pure: what the domains and mailboxes of a host are | cdb delivery error guard host logins recipients root smtpd text |
+//! | [`answers`] | list, lookup, explain, status, check, domains, user: the only printers to standard output | cdb check cli compare confine delivery error hold host lock logins overview rebuild recipients report settings smtpd status text |
 //! | [`trigger`] | what makes the service rebuild: pipe, notices, schedule | error report text |
 //! | [`service`] | the threads and the loop | confine error follow_up hold host lock rebuild report settings status text trigger |
 //! | [`report`] | every log line: the only printer to standard error | error text |
@@ -64,6 +65,7 @@ pub mod hold;
 pub mod host;
 pub mod lock;
 pub mod logins;
+pub mod overview;
 pub mod publish;
 pub mod rebuild;
 pub mod recipients;

@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::host::authvars::{AuthVars, Variables, expires};
-use crate::host::vpopmail::{ABSENT, Mailbox, Mailboxes, NO_SMTP, is_legal_name};
+use crate::host::vpopmail::{ABSENT, ADDRESS_MAX, Mailbox, Mailboxes, NO_SMTP, is_legal_name};
 use crate::host::{Home, HomeState, Host};
 
 /// One record of auth.cdb.
@@ -76,23 +76,42 @@ impl<'a> Policy<'a> {
             (_, Mailboxes::Known(mailboxes)) => mailboxes,
         };
         let limits = home.limits.as_ref().map_err(Clone::clone)?;
-        for (name, mailbox) in mailboxes.usable().into_iter().filter(|(name, _)| is_legal_name(name)) {
-            if let Some(crypt) = usable_crypt(mailbox, *limits) {
-                self.login(name, domain, crypt, found);
-            }
+        for (name, mailbox) in mailboxes.usable() {
+            // Who may not log in has no record.
+            let _ = self.mailbox(name, domain, mailbox, *limits, found);
         }
         Ok(())
     }
 
-    /// The records of one mailbox: `name@domain`, and the bare name in the default domain.
-    fn login(&self, name: &[u8], domain: &[u8], crypt: &[u8], found: &mut Taker<'_>) {
-        let Some(groups) = self.groups(&[name, b"@", domain]) else { return };
+    /// Hands the logins of one mailbox to `found`.
+    ///
+    /// # Errors
+    /// Why it may not authenticate for SMTP.
+    pub fn mailbox(
+        &self,
+        name: &[u8],
+        domain: &[u8],
+        mailbox: Mailbox<'_>,
+        limits: u64,
+        found: &mut Taker<'_>,
+    ) -> Result<(), &'static str> {
+        if !is_legal_name(name) || name.len() > ADDRESS_MAX {
+            return Err("vpopmail never finds that name");
+        }
+        let crypt = usable_crypt(mailbox, limits)?;
+        if self.login(name, domain, crypt, found) { Ok(()) } else { Err("expired, says control/authvars") }
+    }
+
+    /// The records of one mailbox: `name@domain`, and the bare name in the default domain; false when it has expired.
+    fn login(&self, name: &[u8], domain: &[u8], crypt: &[u8], found: &mut Taker<'_>) -> bool {
+        let Some(groups) = self.groups(&[name, b"@", domain]) else { return false };
         let bare = self.host.default_domain.as_ref().is_ok_and(|default| default.as_deref() == Some(domain))
             && !name.iter().any(|b| b"/%".contains(b));
         found(&[name, b"@", domain], &[crypt, &groups]);
         if bare {
             found(&[name], &[crypt, &groups]);
         }
+        true
     }
 
     /// What follows the hash in the data of a login that counts as this address in authvars; `None` when it has expired.
@@ -136,12 +155,17 @@ impl<'a> Policy<'a> {
     }
 }
 
-/// The crypt string that qmail-smtpd can compare with, unless the mailbox may not log in.
-fn usable_crypt(mailbox: Mailbox<'_>, limits: u64) -> Option<&[u8]> {
-    if mailbox.broken || mailbox.effective_flags(limits) & NO_SMTP != 0 {
-        return None;
+/// The crypt string that qmail-smtpd can compare with, or why the mailbox may not log in.
+fn usable_crypt(mailbox: Mailbox<'_>, limits: u64) -> Result<&[u8], &'static str> {
+    if mailbox.broken {
+        return Err("its record has fewer than three fields");
     }
-    usable_hash(mailbox.crypt).and_then(|crypt| usable_hash(without_scheme(crypt)))
+    if mailbox.effective_flags(limits) & NO_SMTP != 0 {
+        return Err(if mailbox.flags & NO_SMTP != 0 { "its flag no_smtp" } else { "the domain's limit disable_smtp" });
+    }
+    usable_hash(mailbox.crypt)
+        .and_then(|crypt| usable_hash(without_scheme(crypt)))
+        .ok_or("its password field holds nothing that authenticates")
 }
 
 /// The crypt string without the `{SCHEME}` that vpopmail strips before it compares.
@@ -198,6 +222,26 @@ pub fn weakness(crypt: &[u8]) -> Option<Weakness> {
     }
 }
 
+/// How a password is hashed, in the words of crypt(5), and never a byte of it.
+pub fn scheme(crypt: &[u8]) -> &'static str {
+    let sound = |crypt: &[u8]| match crypt.get(1..3) {
+        Some(b"6$") => "sha512-crypt",
+        Some(b"5$") => "sha256-crypt",
+        Some(b"7$") => "scrypt",
+        Some(b"y$") => "yescrypt",
+        Some(b"gy") => "gost-yescrypt",
+        _ => "bcrypt",
+    };
+    match weakness(crypt) {
+        None => sound(without_scheme(crypt)),
+        Some(Weakness::Md5) => "md5-crypt",
+        Some(Weakness::Des) => "des-crypt",
+        Some(Weakness::Empty) => "none",
+        Some(Weakness::Locked) => "locked",
+        Some(Weakness::Unusable) => "unknown",
+    }
+}
+
 /// What is empty, begins with `*` or `!`, or holds a comma never authenticates.
 fn usable_hash(crypt: &[u8]) -> Option<&[u8]> {
     (!matches!(crypt.first(), None | Some(b'*' | b'!')) && !crypt.contains(&b',')).then_some(crypt)
@@ -211,7 +255,7 @@ mod tests {
     fn a_scheme_is_stripped_and_what_never_authenticates_is_left_out() {
         let usable = |record: &str| {
             let mailbox = Mailbox::parse(record.as_bytes(), None);
-            usable_crypt(mailbox, 0).map(|crypt| String::from_utf8_lossy(crypt).into_owned())
+            usable_crypt(mailbox, 0).ok().map(|crypt| String::from_utf8_lossy(crypt).into_owned())
         };
         assert_eq!(usable("{SHA512-CRYPT}$6$a$b:1:0:N").as_deref(), Some("$6$a$b"));
         assert_eq!(usable("$6$a$b:1:0:N").as_deref(), Some("$6$a$b"));

@@ -117,5 +117,7 @@ fn run(cli: &Cli) -> Result<bool, Error> {
             Ok(true)
         }
         Command::Explain { addresses } => answers::explain(&settings, addresses).map(|()| true),
+        Command::Domains { domains, json } => answers::domains(&settings, domains, *json),
+        Command::User { addresses, json } => answers::user(&settings, addresses, *json),
     }
 }

@@ -17,7 +17,14 @@ const SECRETS: [&str; 4] = ["HashOfAMailbox", "ClearPassword", "HashOfAnAccount"
 fn host() -> MailHost {
     let host = MailHost::sample();
     let record = |name: &str| format!("{name}:$6$salt$HashOfAMailbox:1:0:N:/d:Q:ClearPassword");
-    let lines = ["ann", "bob", "Upper", "a b", "x-default", "postmaster"].map(record);
+    let mut lines = ["ann", "bob", "Upper", "a b", "x-default", "postmaster"].map(record).to_vec();
+    // A field is missing, or too much, so that secrets stand where others should.
+    for record in
+        ["1:0:N:/d:ClearPassword", "1:0:/d:ClearPassword", "1:0:N:/d:Q:x:ClearPassword", "1:0:$6$HashOfAMailbox"]
+    {
+        lines.push(format!("odd{}:$6$salt$HashOfAMailbox:{record}", lines.len()));
+    }
+    lines.push("plain:{PLAIN}ClearPassword:1:0:N:/d:NOQUOTA:ClearPassword".to_owned());
     host.mailboxes(COM, &lines.iter().map(String::as_str).collect::<Vec<_>>());
     host.write("/etc/shadow", "alice:$6$salt$HashOfAnAccount:1::::::\n").mode("/etc/shadow", 0o600);
     // Somebody links his file to others' secrets.
@@ -45,6 +52,10 @@ fn no_command_prints_a_hash_a_password_or_the_content_of_a_file() {
         vec!["status"],
         vec!["check"],
         vec!["check", "--json"],
+        vec!["domains"],
+        vec!["domains", "--json"],
+        vec!["user", "@example.com", "@example.net", "nobody@example.com"],
+        vec!["user", "--json", "@example.com", "Upper@example.com"],
     ];
     commands.push([&["explain"], &addresses[..]].concat());
     commands.push([&["lookup"], &addresses[..]].concat());

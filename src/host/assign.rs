@@ -228,6 +228,14 @@ impl Assignments {
         self.wildcards.get(&[domain, b"-"].concat())
     }
 
+    /// The real domain behind an alias domain (lower case): its line names that one as the user, and the same home.
+    pub fn alias_of(&self, domain: &[u8]) -> Option<&[u8]> {
+        let line = self.vpopmail_domain(domain)?;
+        let (loc, real) = self.wildcards.get_key_value(&[&lower(&line.user)[..], b"-"].concat())?;
+        let (_, name) = loc.split_last()?;
+        (name != domain && real.home == line.home && lower(&real.user) == name).then_some(name)
+    }
+
     /// Every `+domain-` line with its domain (not empty), vpopmail domain or not.
     pub fn domains(&self) -> impl Iterator<Item = (&[u8], &Assignment)> {
         self.wildcards.iter().filter_map(|(loc, assignment)| match loc.split_last() {

@@ -242,6 +242,14 @@ impl Control {
         suffixes
     }
 
+    /// Every domain that a control file names, suffixes and the empty key included.
+    pub fn domains(&self) -> impl Iterator<Item = &[u8]> {
+        let virtual_domains =
+            self.virtual_domains.keys().map(|key| split_address(key).map_or(&key[..], |(_, name)| name));
+        let lists = [Some(&self.locals), self.rcpthosts.as_ref(), Some(&self.morercpthosts)];
+        lists.into_iter().flatten().flat_map(|names| names.keys().map(Vec::as_slice)).chain(virtual_domains)
+    }
+
     /// Whether a control file names the domain (lower case) itself, not only a suffix of it.
     pub fn is_named(&self, domain: &[u8]) -> bool {
         self.locals.contains_key(domain)

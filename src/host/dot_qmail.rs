@@ -4,6 +4,7 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::fmt;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
 
@@ -49,14 +50,14 @@ pub enum Program {
 }
 
 /// What vdelivermail does with a name that is no mailbox.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Catchall {
     /// `bounce-no-mailbox`.
     Bounce,
     /// `delete`: the message is swallowed.
     Delete,
-    /// A directory or an address.
-    Deliver,
+    /// A directory or an address: this one, cut after [`PATH_MAX`] bytes.
+    Deliver(Vec<u8>),
 }
 
 /// The instructions of one dot-qmail file that can decide about a message. A file of a million lines takes no more room
@@ -124,6 +125,32 @@ impl DotQmail {
     }
 }
 
+impl fmt::Display for DotQmail {
+    /// What it does with a message, in a few words, in the order of its lines. Of a program only that there is one: its
+    /// arguments may be secrets.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let word = |instruction: &Instruction| match instruction {
+            Instruction::List | Instruction::Program(Program::Exit(0)) => None,
+            Instruction::Mailbox => Some("a mailbox or maildir".to_owned()),
+            Instruction::Program(Program::Unknown) => Some("a program".to_owned()),
+            Instruction::Program(Program::Bouncesaying) => Some("bouncesaying".to_owned()),
+            Instruction::Program(Program::Exit(code)) => Some(format!("exit {code}")),
+            Instruction::Program(Program::VdelivermailMisused) => Some("vdelivermail, misused".to_owned()),
+            Instruction::Program(Program::Vdelivermail(catchall)) => Some(match catchall {
+                Catchall::Bounce => "bounce-no-mailbox".to_owned(),
+                Catchall::Delete => "delete".to_owned(),
+                Catchall::Deliver(to) => Shown(to).to_string(),
+            }),
+        };
+        let fixed = [(self.empty, "default delivery"), (self.blank_first, "a blank first line")];
+        let fixed = fixed.into_iter().filter(|(is, _)| *is).map(|(_, word)| word.to_owned());
+        let lines = self.instructions.iter().filter_map(|(_, instruction)| word(instruction));
+        let forward = self.first_forward.map(|_| "a forward".to_owned());
+        let words: Vec<String> = fixed.chain(lines).chain(forward).collect();
+        f.write_str(&if words.is_empty() { "nothing".to_owned() } else { words.join(", ") })
+    }
+}
+
 /// Whether a byte means more to the shell than itself: then nothing is known about the command.
 const SPECIAL: [bool; 256] = {
     let bytes = b"\r\0;|&<>`$(){}[]*?~#!\\";
@@ -169,7 +196,7 @@ fn parse_program(command: &[u8], programs: &Programs<'_>, probes: &mut usize) ->
             [_, catchall] => Program::Vdelivermail(match &catchall[..] {
                 b"bounce-no-mailbox" => Catchall::Bounce,
                 b"delete" => Catchall::Delete,
-                _ => Catchall::Deliver,
+                other => Catchall::Deliver(other[..other.len().min(PATH_MAX)].to_vec()),
             }),
             _ => Program::VdelivermailMisused,
         };

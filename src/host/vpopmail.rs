@@ -16,6 +16,51 @@ pub const NO_SMTP: u64 = 0x800;
 /// The domain's limits do not count for this mailbox (vmoduser -o).
 pub const OVERRIDE: u64 = 0x2000;
 
+/// Every flag by the name that vpopmaild gives it.
+const FLAGS: [(u64, &str); 19] = [
+    (0x01, "no_password_change"),
+    (0x02, "no_pop"),
+    (0x04, "no_webmail"),
+    (0x08, "no_imap"),
+    (BOUNCE_MAIL, "bounce_mail"),
+    (0x20, "no_relay"),
+    (0x40, "no_dialup"),
+    (0x80, "user_flag_0"),
+    (0x100, "user_flag_1"),
+    (0x200, "user_flag_2"),
+    (0x400, "user_flag_3"),
+    (NO_SMTP, "no_smtp"),
+    (0x1000, "domain_admin_privileges"),
+    (OVERRIDE, "override_domain_limits"),
+    (0x4000, "no_spamassassin"),
+    (0x8000, "delete_spam"),
+    (0x10000, "system_admin_privileges"),
+    (0x20000, "system_expert_privileges"),
+    (0x40000, "no_maildrop"),
+];
+
+/// The names of a domain's limits that switch flags on.
+const LIMIT_FLAGS: [(&[u8], u64); 10] = [
+    (b"disable_smtp", NO_SMTP),
+    (b"disable_pop", 0x02),
+    (b"disable_imap", 0x08),
+    (b"disable_webmail", 0x04),
+    (b"disable_external_relay", 0x20),
+    (b"disable_dialup", 0x40),
+    (b"disable_password_changing", 0x01),
+    (b"disable_spamassassin", 0x4000),
+    (b"delete_spam", 0x8000),
+    (b"disable_maildrop", 0x40000),
+];
+
+/// The names of these flags, lowest bit first; bits that vpopmail has no name for as one number.
+pub fn flag_names(flags: u64) -> Vec<String> {
+    let named = FLAGS.iter().filter(|(bit, _)| flags & bit != 0);
+    let unnamed = FLAGS.iter().fold(flags, |rest, (bit, _)| rest & !bit);
+    let unnamed = (unnamed != 0).then(|| format!("{unnamed:#x}"));
+    named.map(|(_, name)| (*name).to_owned()).chain(unnamed).collect()
+}
+
 /// An address longer than this never passes qmail-smtpd, in bytes; a longer name is none.
 pub const ADDRESS_MAX: usize = 900;
 
@@ -37,6 +82,19 @@ pub struct Mailbox<'a> {
     pub broken: bool,
     /// The line of the text vpasswd; `None` when it came from vpasswd.cdb.
     pub line: Option<usize>,
+    /// What follows the gid field: gecos, directory, quota, and sometimes the clear-text password. Never shown as it is.
+    pub rest: &'a [u8],
+}
+
+/// What a record says about a mailbox that decides nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Particulars<'a> {
+    /// The comment.
+    pub gecos: &'a [u8],
+    /// Its folder.
+    pub folder: &'a [u8],
+    /// Its quota, as vpopmail writes it.
+    pub quota: &'a [u8],
 }
 
 impl<'a> Mailbox<'a> {
@@ -45,7 +103,23 @@ impl<'a> Mailbox<'a> {
         let mut colons = memchr::memchr_iter(b':', record);
         let crypt = &record[..colons.next().unwrap_or(record.len())];
         let gid = colons.next().map(|colon| &record[colon + 1..]);
-        Mailbox { crypt, flags: gid.map_or(0, leading_number), broken: gid.is_none(), line }
+        let rest = colons.next().map_or(&b""[..], |colon| &record[colon + 1..]);
+        Mailbox { crypt, flags: gid.map_or(0, leading_number), broken: gid.is_none(), line, rest }
+    }
+
+    /// What else may be shown; `None` when the record is not shaped as vpopmail writes it: then any field may be the
+    /// password.
+    pub fn particulars(&self) -> Option<Particulars<'a>> {
+        let mut fields = self.rest.split(|b| *b == b':');
+        let (gecos, folder, quota) = (fields.next()?, fields.next()?, fields.next()?);
+        let is_quota = quota.is_empty()
+            || matches!(quota, b"NOQUOTA" | b"BADQUOTA")
+            || (quota[0].is_ascii_digit() && quota.iter().all(|b| b.is_ascii_digit() || b"SCKMGBsckmgb,.".contains(b)));
+        (folder.first() == Some(&b'/') && is_quota && fields.count() <= 1).then_some(Particulars {
+            gecos,
+            folder,
+            quota,
+        })
     }
 
     /// The flags or-ed with the domain's limits, unless the mailbox overrides them.
@@ -190,14 +264,14 @@ pub fn parse_text(text: &[u8]) -> BTreeMap<Vec<u8>, (usize, Vec<u8>)> {
     found
 }
 
-/// The flags that a file of limits (.qmailadmin-limits, vlimits.default) switches on: of its names we know the one that
-/// decides about SMTP.
+/// The flags that a file of limits (.qmailadmin-limits, vlimits.default) switches on.
 pub fn parse_limits(text: &[u8]) -> u64 {
-    let on = text.split(|b| matches!(b, b'\n' | b'\r')).filter(|line| line.first() != Some(&b'#')).any(|line| {
+    let lines = text.split(|b| matches!(b, b'\n' | b'\r')).filter(|line| line.first() != Some(&b'#'));
+    let flag = |line: &[u8]| {
         let name = line.split(|b| matches!(b, b' ' | b'\t' | b':')).next();
-        name == Some(b"disable_smtp")
-    });
-    if on { NO_SMTP } else { 0 }
+        LIMIT_FLAGS.iter().find(|(limit, _)| name == Some(limit)).map_or(0, |(_, flag)| *flag)
+    };
+    lines.map(flag).fold(0, |all, flag| all | flag)
 }
 
 /// The limits in a domain directory; `None` when it has none of its own.
@@ -232,8 +306,27 @@ mod tests {
             ("# disable_smtp\ndisable_pop\n", false),
             ("Disable_smtp\n disable_smtp\ndisable_smtpx\n", false),
         ] {
-            assert_eq!(parse_limits(text.as_bytes()) == NO_SMTP, on, "{text:?}");
+            assert_eq!(parse_limits(text.as_bytes()) & NO_SMTP != 0, on, "{text:?}");
         }
+        let names =
+            flag_names(parse_limits(b"disable_pop 0\n#disable_imap\ndelete_spam\rdisable_maildrop:1\nquota 5\n"));
+        assert_eq!(names, ["no_pop", "delete_spam", "no_maildrop"]);
+        assert_eq!(flag_names(0x8_0010), ["bounce_mail", "0x80000"]);
+    }
+
+    #[test]
+    fn what_may_be_the_password_is_no_particular() {
+        let of = |record: &'static str| Mailbox::parse(record.as_bytes(), None).particulars();
+        let shown = |folder: &'static str, quota: &'static str| {
+            Some(Particulars { gecos: b"Ann", folder: folder.as_bytes(), quota: quota.as_bytes() })
+        };
+        assert_eq!(of("x:1:0:Ann:/d:NOQUOTA"), shown("/d", "NOQUOTA"));
+        assert_eq!(of("x:1:0:Ann:/d:1048576S,100C:secret"), shown("/d", "1048576S,100C"));
+        for record in ["x:1", "x:1:0", "x:1:0:/d:NOQUOTA:secret", "x:1:0:Ann:/d:secret", "x:1:0:A:nn:/d:NOQUOTA:secret"]
+        {
+            assert_eq!(of(record), None, "{record}");
+        }
+        assert_eq!(of("x:1:0:Ann:/d:NOQUOTA:with:colons"), None);
     }
 
     #[test]

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::io;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use crate::cdb::{Chunk, Edit, Record};
 use crate::confine;
@@ -21,7 +21,7 @@ use crate::settings::Settings;
 use super::homes::{Asked, HomeReader, ask};
 use super::memory::{Known, Laid, Memory, Scope, Stretch};
 use super::workers::Workers;
-use super::{Done, Order, Targets, add_system_users, read_host, stays};
+use super::{Done, Order, Targets, add_system_users, now, read_host, stays};
 
 /// A thread looks at so many homes before it takes the next ones.
 const HOMES_A_LOOK: usize = 16;
@@ -82,7 +82,7 @@ pub(super) fn rebuild(
     else {
         return Ok(Again::Anew);
     };
-    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs());
+    let now = now();
     let hashes = settings
         .auth_system_users
         .then(|| read_shadow(&settings.layout.root, now / 86_400))

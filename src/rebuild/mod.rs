@@ -442,6 +442,11 @@ pub fn read_host(settings: &Settings, notes: &mut Vec<Note>) -> Result<Host, Err
     Host::read(layout, sources, enumerated.as_deref(), notes)
 }
 
+/// Seconds since 1970-01-01 UTC.
+pub fn now() -> u64 {
+    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs())
+}
+
 /// Builds both tables into the sink, home by home. The same sources give the same records in the same order, whatever
 /// the number of threads. What reads the homes, and calls the sink, is confined to them.
 ///
@@ -476,7 +481,7 @@ fn build_and_remember(
         }));
         host.default_domain = Ok(known);
     }
-    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs());
+    let now = now();
     let hashes = settings.auth_system_users.then(|| read_shadow(&settings.layout.root, now / 86_400)).transpose()?;
     let host = Arc::new(host);
     let policy = Policy::new(&host, &variables, now);
