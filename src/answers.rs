@@ -17,7 +17,7 @@ use crate::lock;
 use crate::logins::Policy;
 use crate::overview::{self, Absence, Domain, User, Users};
 use crate::rebuild::homes::HomeReader;
-use crate::rebuild::{build, now, read_host};
+use crate::rebuild::{behind, build, now, read_host};
 use crate::recipients::relay_step;
 use crate::report::{self, Level, Note};
 use crate::settings::Settings;
@@ -285,7 +285,7 @@ pub fn explain(settings: &Settings, addresses: &[std::ffi::OsString]) -> Result<
 pub fn domains(settings: &Settings, names: &[std::ffi::OsString], json: bool) -> Result<bool, Error> {
     let host = read_host_only(settings)?;
     let published = settings.logins_target()?.0.open().ok();
-    let wanted = names.iter().map(|name| lower(name.as_bytes())).collect();
+    let wanted = names.iter().map(|name| if name == "*" { Vec::new() } else { lower(name.as_bytes()) }).collect();
     let find = || {
         let homes = HomeReader::new(&host, published.as_ref(), settings.threads());
         overview::domains(&host, &homes, &wanted)
@@ -295,7 +295,7 @@ pub fn domains(settings: &Settings, names: &[std::ffi::OsString], json: bool) ->
     for domain in &found {
         if let (Some(cause), Some((folder, _))) = (&domain.trouble, &domain.folder) {
             let path = host.layout.root.path(folder);
-            let text = format!("{}: {cause}; nothing is known of {}", show_path(&path), Shown(&domain.name));
+            let text = format!("{}: {cause}; the mailboxes of {} are unknown", show_path(&path), Shown(&domain.name));
             report::say(Level::Alert, &text);
         }
     }
@@ -311,15 +311,17 @@ pub fn domains(settings: &Settings, names: &[std::ffi::OsString], json: bool) ->
     };
     written(print())?;
     let none = wanted.iter().filter(|name| !found.iter().any(|domain| domain.name == **name));
-    let none = none.inspect(|name| report::say(Level::Warning, &format!("{}: no domain of this host", Shown(name))));
+    let none =
+        none.inspect(|name| report::say(Level::Warning, &format!("{}: no domain of this host", domain_name(name))));
     Ok(none.count() == 0)
 }
 
-/// What a rebuild reads first, and what there is to say about it.
+/// Reads the host without its homes, and says what there is to say about it.
 fn read_host_only(settings: &Settings) -> Result<Host, Error> {
     let mut notes = Vec::new();
     let host = read_host(settings, &mut notes)?;
     report::say_all(&notes);
+    report::say_all(&behind(&host));
     Ok(host)
 }
 

@@ -89,14 +89,18 @@ pub fn domains(host: &Host, homes: &dyn Homes, wanted: &BTreeSet<Vec<u8>>) -> Ve
             *elsewhere.entry(name).or_default() += 1;
         }
     }
-    let one = |name: &Vec<u8>| domain(host, homes, name, elsewhere.get(&name[..]).copied().unwrap_or_default());
+    let one = |name: &Vec<u8>| {
+        let elsewhere = elsewhere.get(&name[..]).copied().unwrap_or_default();
+        domain(host, homes, name, elsewhere, !wanted.is_empty())
+    };
     let mut found: Vec<Domain> = by_home.into_iter().filter_map(one).collect();
     found.sort_by(|a, b| a.name.cmp(&b.name));
     found
 }
 
-/// One domain; `elsewhere` counts its addresses that virtualdomains names by themselves.
-fn domain(host: &Host, homes: &dyn Homes, name: &[u8], elsewhere: usize) -> Option<Domain> {
+/// One domain; `elsewhere` counts its addresses that virtualdomains names by themselves. One that was asked for may be
+/// covered by a suffix or the empty key only.
+fn domain(host: &Host, homes: &dyn Homes, name: &[u8], elsewhere: usize, asked: bool) -> Option<Domain> {
     let control = &host.control;
     let line = host.assignments.vpopmail_domain(name);
     let vpopmail_home = line.map(|line| homes.home(&line.home)).filter(|home| match &home.mailboxes {
@@ -105,9 +109,9 @@ fn domain(host: &Host, homes: &dyn Homes, name: &[u8], elsewhere: usize) -> Opti
     });
     let accepted = control.accepts(name);
     let prefix = control.prefix(name);
-    let is_named = control.is_named(name) || prefix.is_some() || elsewhere > 0;
+    let is_covered = || prefix.is_some() || (control.rcpthosts.is_some() && accepted);
     // A `+name-` line may be any user's.
-    if !is_named && vpopmail_home.is_none() && (control.rcpthosts.is_none() || !accepted) {
+    if !control.is_named(name) && elsewhere == 0 && vpopmail_home.is_none() && !(asked && is_covered()) {
         return None;
     }
     let address = stands_for(&join_address(b"", name), host.layout.break_byte);
@@ -126,8 +130,7 @@ fn domain(host: &Host, homes: &dyn Homes, name: &[u8], elsewhere: usize) -> Opti
             Kind::Nobody
         }
         Some(_) => Kind::Virtual,
-        None if accepted && control.is_named(name) => Kind::Relay,
-        None if accepted && control.rcpthosts.is_some() => Kind::Relay,
+        None if accepted && (control.rcpthosts.is_some() || control.is_named(name)) => Kind::Relay,
         None => Kind::Remote,
     };
     let folder = match (&vpopmail_home, line, &led) {
@@ -162,6 +165,9 @@ fn domain(host: &Host, homes: &dyn Homes, name: &[u8], elsewhere: usize) -> Opti
         trouble,
     };
     domain.notes = notes(host, &domain, prefix.as_deref(), accepted, elsewhere);
+    if let (Verdict::Defer, None, Some(last)) = (delivery.verdict, &domain.trouble, last) {
+        domain.notes.insert(0, format!("mail to names that nobody listed waits: {last}"));
+    }
     Some(domain)
 }
 
@@ -204,7 +210,7 @@ fn answering_file(host: &Host, home: &Home, who: Who, last: &Step) -> Option<Str
     let name = last.path.as_ref()?.as_os_str().as_bytes().strip_prefix(begin.as_os_str().as_bytes())?;
     match dot_qmails.open(name, who) {
         Opening::File(_, content) => Some(content.to_string()),
-        Opening::Passed(_) | Opening::Denied | Opening::Unknown => Some(last.text.clone()),
+        Opening::Passed(_) | Opening::Denied | Opening::Unknown => None,
     }
 }
 

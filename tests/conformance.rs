@@ -3,7 +3,7 @@
 
 mod support;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
@@ -83,6 +83,26 @@ fn every_verdict_and_every_login_of_the_conformance_hosts() {
         if published != expected {
             wrong.push(format!("{name}: logins {published:?} instead of {expected:?}"));
         }
+
+        // `domains` and `user` tell of the same logins, and of names that nobody listed what the file answers for them.
+        let json = |arguments: &[&str]| -> Vec<Value> {
+            let answer = host.run(arguments);
+            serde_json::from_str(&answer.stdout).unwrap_or_else(|cause| panic!("{name}: {cause}: {}", answer.stderr))
+        };
+        let mut told = BTreeSet::new();
+        for domain in json(&["domains", "--json"]) {
+            let is_name = |name: &&str| !name.starts_with(['.', '*']);
+            let Some(of) = domain["domain"].as_str().filter(is_name) else { continue };
+            let (asked, accepted) = (host.answers(&[&format!("fresh@{of}")]), domain["others_accepted"] == true);
+            assert_eq!(asked, [if accepted { "accept" } else { "refuse" }], "{name}: {domain}");
+            if !domain["mailboxes"].is_null() {
+                let users = json(&["user", "--json", &format!("@{of}")]);
+                let logins = users.iter().flat_map(|user| user["logins"].as_array().unwrap());
+                told.extend(logins.map(|login| login.as_str().unwrap().to_owned()));
+                assert!(users.iter().all(|user| user["published"] == true), "{name}: {of}");
+            }
+        }
+        assert_eq!(told, expected.into_keys().collect(), "{name}");
 
         // The published file is what the next rebuild keeps from: it must come out the same.
         let before = fs::read(host.published("validrcptto.cdb")).unwrap();

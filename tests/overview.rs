@@ -90,6 +90,14 @@ fn every_domain_is_listed_and_says_whose_it_is() {
     assert!(net.ends_with(" | refuse | ann@example.com") && notes.contains("not in rcpthosts"), "{net} {notes}");
     assert!(domain(&host, "out.test").0.starts_with("out.test | remote |"));
 
+    // A user's line makes no domain, even when virtualdomains covers every name.
+    host.write("/var/qmail/control/virtualdomains", "example.com:example.com\n:carol\n");
+    let names: Vec<String> = domains(&host, &[]).into_iter().map(|line| line[0].clone()).collect();
+    assert!(names.contains(&"*".to_owned()) && !names.contains(&"carol".to_owned()), "{names:?}");
+    assert!(domain(&host, "*").0.starts_with("* | virtual | /home/carol"));
+    assert!(domain(&host, "any.test").0.starts_with("any.test | virtual | /home/carol"));
+    host.write("/var/qmail/control/virtualdomains", "example.com:example.com\n");
+
     let answer = host.run(&["domains", "example.com", "nowhere.test"]);
     assert_eq!((answer.code, answer.stdout.lines().count()), (1, 1));
     assert!(answer.stderr.contains("warning: nowhere.test: no domain of this host"), "{}", answer.stderr);
@@ -105,13 +113,26 @@ fn a_catch_all_is_told_as_its_file_says_it() {
         ("| /home/vpopmail/bin/vdelivermail ''\n", "accept | vdelivermail, misused"),
         ("./Maildir/\n", "accept | a mailbox or maildir"),
         ("", "accept | default delivery"),
-        ("\n", "accept | a blank first line"),
         ("|bouncesaying 'not here'\n", "refuse | bouncesaying"),
     ] {
         host.write(&format!("{COM}/.qmail-default"), content);
         let (line, _) = domain(&host, "example.com");
         assert!(line.ends_with(&format!(" | {told}")), "{content:?}: {line}");
     }
+    host.write(&format!("{COM}/.qmail-default"), "\n");
+    let (line, notes) = domain(&host, "example.com");
+    assert!(line.ends_with(" | accept | a blank first line"), "{line}");
+    assert!(
+        notes.contains("waits: ") && notes.contains(".qmail-default: line 1: blank first line: deferred"),
+        "{notes}"
+    );
+    host.mode(COM, 0o777);
+    let (line, notes) = domain(&host, "example.edu");
+    assert!(
+        line.ends_with(" | 4 | 6 | accept | -") && notes.contains("example.com: world-writable: deferred"),
+        "{notes}"
+    );
+    host.mode(COM, 0o755);
     host.remove(&format!("{COM}/.qmail-default"));
     assert!(domain(&host, "example.com").0.ends_with("| 4 | 6 | refuse | -"));
 }
@@ -282,7 +303,7 @@ fn who_may_not_read_the_mailboxes_is_told_so() {
     assert!(answer.stderr.ends_with("/domains/example.com/vpasswd: Permission denied\n"), "{}", answer.stderr);
     let answer = as_nobody(&["domains", "example.com", "example.net"]);
     assert_eq!((answer.code, answer.stdout.lines().count()), (0, 2), "{}", answer.stderr);
-    assert!(answer.stderr.contains("vpasswd: Permission denied; nothing is known of"), "{}", answer.stderr);
+    assert!(answer.stderr.contains("vpasswd: Permission denied; the mailboxes of"), "{}", answer.stderr);
     assert!(answer.stdout.contains("\t2\t1\taccept\tann@example.com\t"), "the other is told of: {}", answer.stdout);
 }
 

@@ -664,18 +664,20 @@ pub struct Built {
 impl Built {
     /// What qmail-newu and qmail-newmrh still have to do, for commands that do not run them.
     pub fn behind(&self) -> Vec<Note> {
-        let host = &self.host;
-        let compilers =
-            [(&host.assignments.behind, "qmail-newu"), (&host.control.morercpthosts_behind, "qmail-newmrh")];
-        let note =
-            |(behind, name): (&Option<String>, _)| Some(Note::warning(format!("{}: run {name}", behind.as_ref()?)));
-        compilers.into_iter().filter_map(note).collect()
+        behind(&self.host)
     }
 
     /// How logins are decided.
     pub fn policy(&self) -> Policy<'_> {
         Policy::new(&self.host, &self.variables, self.now)
     }
+}
+
+/// Which compiled files are not what their sources say, and who makes them.
+pub fn behind(host: &Host) -> Vec<Note> {
+    let compilers = [(&host.assignments.behind, "qmail-newu"), (&host.control.morercpthosts_behind, "qmail-newmrh")];
+    let note = |(behind, name): (&Option<String>, _)| Some(Note::warning(format!("{}: run {name}", behind.as_ref()?)));
+    compilers.into_iter().filter_map(note).collect()
 }
 
 /// The content of a published file to keep entries from; a damaged one has lost who knows what, and nothing is kept from
