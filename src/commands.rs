@@ -1,6 +1,7 @@
 //! The only spawner: qmail-newu, qmail-newmrh, what the administrator adds, and getent. No shell, a clean environment, a
 //! time limit for the whole process group, and what they print goes to the log line by line.
 
+use std::collections::VecDeque;
 use std::ffi::{OsStr, OsString};
 use std::io::{BufRead, BufReader, PipeReader, Read};
 use std::os::unix::process::CommandExt;
@@ -22,7 +23,8 @@ use crate::text::{Shown, count};
 const TIME_LIMIT: Duration = Duration::from_secs(60);
 /// How long getent may take: a rebuild waits for it.
 const GETENT_LIMIT: Duration = Duration::from_secs(20);
-/// How many lines of what a command prints are logged; the rest is counted.
+/// How many lines of what a command prints are logged, the rest being counted; and how many of the last are kept, to tell
+/// why it failed.
 const MAX_LINES: usize = 20;
 /// How much of one line is logged, in bytes.
 const MAX_LINE: usize = 500;
@@ -53,8 +55,13 @@ pub enum Outcome {
     Done,
     /// It is not there.
     Missing,
-    /// It failed, or took too long: how, in words.
-    Failed(String),
+    /// It failed, or took too long.
+    Failed {
+        /// How, in words.
+        how: String,
+        /// The last lines that it printed, escaped.
+        said: Vec<String>,
+    },
 }
 
 /// Runs a command to its end and logs what it prints.
@@ -63,7 +70,8 @@ pub fn run(task: &Task<'_>) -> Outcome {
 }
 
 fn run_for(task: &Task<'_>, limit: Duration) -> Outcome {
-    let failed = |cause: &std::io::Error| Outcome::Failed(format!("unable to run it: {}", show_cause(cause)));
+    let unable = |cause: &std::io::Error| format!("unable to run it: {}", show_cause(cause));
+    let failed = |cause: &std::io::Error| Outcome::Failed { how: unable(cause), said: Vec::new() };
     let (reader, writer) = match std::io::pipe() {
         Ok(pipe) => pipe,
         Err(cause) => return failed(&cause),
@@ -74,8 +82,7 @@ fn run_for(task: &Task<'_>, limit: Duration) -> Outcome {
     let (ended, wait_ended) = mpsc::channel();
     // Before the command, which nobody would wait for when there is no thread for it.
     let threads = Builder::new().spawn(move || {
-        log_output(&name, reader);
-        let _ = said_all.send(());
+        let _ = said_all.send(log_output(&name, reader));
     });
     let threads = threads.and_then(|_| {
         Builder::new().spawn(move || {
@@ -117,31 +124,30 @@ fn run_for(task: &Task<'_>, limit: Duration) -> Outcome {
     if let Ok(group) = group {
         let _ = killpg(group, Signal::SIGKILL);
     }
-    let outcome = match status {
-        Ok(Ok(status)) => outcome_of(status),
-        Ok(Err(cause)) => failed(&cause),
-        Err(_) if task.stop.load(Ordering::Relaxed) => {
-            Outcome::Failed("was killed, because the service ends".to_owned())
-        }
-        Err(_) => Outcome::Failed(format!("did not end within {} s, and was killed", limit.as_secs_f64())),
+    let how = match status {
+        Ok(Ok(status)) => failure_of(status),
+        Ok(Err(cause)) => Some(unable(&cause)),
+        Err(_) if task.stop.load(Ordering::Relaxed) => Some("was killed, because the service ends".to_owned()),
+        Err(_) => Some(format!("did not end within {} s, and was killed", limit.as_secs_f64())),
     };
-    let _ = wait_said_all.recv_timeout(OUTPUT_GRACE);
-    outcome
+    let said = wait_said_all.recv_timeout(OUTPUT_GRACE).unwrap_or_default().into();
+    how.map_or(Outcome::Done, |how| Outcome::Failed { how, said })
 }
 
-fn outcome_of(status: ExitStatus) -> Outcome {
+fn failure_of(status: ExitStatus) -> Option<String> {
     use std::os::unix::process::ExitStatusExt;
     match (status.code(), status.signal()) {
-        (Some(0), _) => Outcome::Done,
-        (Some(code), _) => Outcome::Failed(format!("exited {code}")),
-        (None, signal) => Outcome::Failed(format!("was killed by signal {}", signal.unwrap_or_default())),
+        (Some(0), _) => None,
+        (Some(code), _) => Some(format!("exited {code}")),
+        (None, signal) => Some(format!("was killed by signal {}", signal.unwrap_or_default())),
     }
 }
 
-/// Logs what a command prints, and reads on to its end so that it never waits for us.
-fn log_output(name: &OsStr, output: PipeReader) {
+/// Logs what a command prints, and reads on to its end so that it never waits for us; gives its last lines.
+fn log_output(name: &OsStr, output: PipeReader) -> VecDeque<String> {
     let name = show_path(Path::new(name)).to_string();
     let mut left_out = 0usize;
+    let mut last = VecDeque::new();
     let mut output = BufReader::new(output);
     let mut line = Vec::new();
     for number in 0.. {
@@ -151,10 +157,15 @@ fn log_output(name: &OsStr, output: PipeReader) {
             Ok(true) => left_out += 1,
             Ok(false) | Err(_) => break,
         }
+        last.push_back(Shown(&line).to_string());
+        if last.len() > MAX_LINES {
+            last.pop_front();
+        }
     }
     if left_out > 0 {
         report::say(Level::Status, &format!("{name}: {} left out", count(left_out, "more line")));
     }
+    last
 }
 
 /// Reads a line, of which at most `MAX_LINE` bytes are kept; false at the end.
@@ -227,7 +238,7 @@ mod tests {
         let program = script(folder.path(), "sleep 1000 & echo $! > child; wait");
         let task = Task { program: &program, folder: folder.path(), environment: Vec::new(), stop: &GO_ON };
         let start = Instant::now();
-        let Outcome::Failed(how) = run_for(&task, Duration::from_millis(300)) else { panic!("it did not fail") };
+        let Outcome::Failed { how, .. } = run_for(&task, Duration::from_millis(300)) else { panic!("it did not fail") };
         assert!(how.contains("did not end within 0.3 s"), "{how}");
         assert!(start.elapsed() < Duration::from_secs(20));
         let child = std::fs::read_to_string(folder.path().join("child")).unwrap();
@@ -251,8 +262,16 @@ mod tests {
             })
         };
         assert_eq!(outcome("test \"$FACT\" = x && test \"$PWD\" = \"$(dirname \"$0\")\""), Outcome::Done);
-        assert_eq!(outcome("exit 3"), Outcome::Failed("exited 3".to_owned()));
-        assert_eq!(outcome("kill -9 $$"), Outcome::Failed("was killed by signal 9".to_owned()));
+        let failed = |how: &str, said: &[&str]| Outcome::Failed {
+            how: how.to_owned(),
+            said: said.iter().map(ToString::to_string).collect(),
+        };
+        assert_eq!(outcome("exit 3"), failed("exited 3", &[]));
+        assert_eq!(outcome("kill -9 $$"), failed("was killed by signal 9", &[]));
+        let last: Vec<String> = (1_000 - MAX_LINES + 1..=1_000).map(|line| line.to_string()).collect();
+        let last: Vec<&str> = last.iter().map(String::as_str).collect();
+        assert_eq!(outcome("seq 1000; exit 1"), failed("exited 1", &last), "its last lines");
+        assert_eq!(outcome("printf '\\033[31m'; exit 1"), failed("exited 1", &["\\x1b[31m"]), "escaped");
         assert_eq!(outcome("yes | head -c 10000000; exit 0"), Outcome::Done, "a flood does not hold it up");
         let program = folder.path().join("not-there");
         let missing = run(&Task { program: &program, folder: folder.path(), environment: Vec::new(), stop: &GO_ON });

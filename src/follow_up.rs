@@ -14,16 +14,25 @@ use crate::settings::Settings;
 /// How often qmail-newu or qmail-newmrh is run until its file says what it should.
 const COMPILER_TRIES: usize = 3;
 
+/// A command that failed.
+#[derive(Debug)]
+pub struct Failure {
+    /// Which, and how.
+    pub what: String,
+    /// The last lines that it printed, escaped.
+    pub said: Vec<String>,
+}
+
 /// Runs what follows a rebuild: qmail-newu and qmail-newmrh when their files are behind (which is looked at only when
-/// somebody may have changed them: `is_host_new`), and, when a file `changed`, the administrator's commands. How many
-/// failed is the answer; each has been told of.
-pub fn run(settings: &Settings, is_host_new: bool, changed: &[PathBuf], stop: &AtomicBool) -> usize {
+/// somebody may have changed them: `is_host_new`), and, when a file `changed`, the administrator's commands. Those
+/// that failed are the answer; each has been told of.
+pub fn run(settings: &Settings, is_host_new: bool, changed: &[PathBuf], stop: &AtomicBool) -> Vec<Failure> {
     let layout = &settings.layout;
     let folder = layout.root.path(&layout.qmail);
-    let mut failed = 0;
-    let mut alert = |text: String| {
-        report::say(Level::Alert, &text);
-        failed += 1;
+    let mut failed = Vec::new();
+    let mut alert = |what: String, said: Vec<String>| {
+        report::say(Level::Alert, &what);
+        failed.push(Failure { what, said });
     };
     type Behind<'a> = (&'static str, &'a dyn Fn() -> Result<Option<String>, Error>);
     let assign = || Assignments::read(&layout.root, &layout.qmail, &mut Vec::new()).map(|read| read.behind);
@@ -38,13 +47,14 @@ pub fn run(settings: &Settings, is_host_new: bool, changed: &[PathBuf], stop: &A
                 Ok(None) => break,
                 Ok(Some(how)) => how,
                 Err(error) => {
-                    alert(error.to_string());
+                    alert(error.to_string(), Vec::new());
                     break;
                 }
             };
             // vpopmail runs it too, and both write the same temporary file: what came of it counts, not how it ended.
             if tries.next().is_none() {
-                alert(format!("{how}, although {} was run {COMPILER_TRIES} times", show_path(&program)));
+                let what = format!("{how}, although {} was run {COMPILER_TRIES} times", show_path(&program));
+                alert(what, Vec::new());
                 break;
             }
             match commands::run(&task) {
@@ -53,8 +63,8 @@ pub fn run(settings: &Settings, is_host_new: bool, changed: &[PathBuf], stop: &A
                     report::say_all(&[Note::warning(format!("{}: not there, so not run; {how}", show_path(&program)))]);
                     break;
                 }
-                Outcome::Failed(failure) => {
-                    alert(format!("{}: {failure}; {how}", show_path(&program)));
+                Outcome::Failed { how: failure, said } => {
+                    alert(format!("{}: {failure}; {how}", show_path(&program)), said);
                     break;
                 }
             }
@@ -62,7 +72,8 @@ pub fn run(settings: &Settings, is_host_new: bool, changed: &[PathBuf], stop: &A
     }
     for command in settings.after.iter().filter(|_| !changed.is_empty()) {
         if stop.load(Ordering::Relaxed) {
-            alert(format!("{}: not run, because the service ends", show_path(&layout.root.path(command))));
+            let what = format!("{}: not run, because the service ends", show_path(&layout.root.path(command)));
+            alert(what, Vec::new());
             continue;
         }
         let program = layout.root.path(command);
@@ -72,7 +83,7 @@ pub fn run(settings: &Settings, is_host_new: bool, changed: &[PathBuf], stop: &A
             Outcome::Missing => {
                 report::say_all(&[Note::warning(format!("{}: not there, so not run", show_path(&program)))]);
             }
-            Outcome::Failed(failure) => alert(format!("{}: {failure}", show_path(&program))),
+            Outcome::Failed { how, said } => alert(format!("{}: {how}", show_path(&program)), said),
         }
     }
     failed

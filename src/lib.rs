@@ -33,7 +33,7 @@
 //! | [`commands`] | the only spawner | error report text |
 //! | [`follow_up`] | what follows a rebuild: qmail-newu, qmail-newmrh, the administrator's commands | commands error host report settings |
 //! | [`rebuild`] | the story of one rebuild | cdb commands confine difference error guard hold host lock logins publish recipients report root settings text |
-//! | [`status`] | the status file | error hold publish rebuild settings text |
+//! | [`status`] | the status file | error follow_up hold publish rebuild settings text |
 //! | [`compare`] | both tables in memory, against the published ones | cdb error hold publish rebuild settings smtpd text |
 //! | [`check`] | what is wrong or risky on a host | compare confine delivery error guard host lock logins publish rebuild recipients report settings smtpd text trigger |
 //! | [`overview`] | pure: what the domains and mailboxes of a host are | cdb delivery error guard host logins recipients root smtpd text |

@@ -69,7 +69,7 @@ fn rebuild(settings: &Settings, commands: bool, force: bool) -> Result<(), Error
     let done = rebuild::rebuild(settings, &order)?;
     if !commands {
         report::say_all(&done.behind);
-    } else if let failed @ 1.. = follow_up::run(settings, true, &done.changed(), &stop) {
+    } else if let failed @ 1.. = follow_up::run(settings, true, &done.changed(), &stop).len() {
         let failed = count(failed, "command");
         return Err(Error::Temporary(format!("{failed} failed; both files are right, and stay published")));
     }

@@ -17,7 +17,7 @@ use signal_hook::iterator::Signals;
 
 use crate::confine;
 use crate::error::{Error, show_cause, show_path};
-use crate::follow_up;
+use crate::follow_up::{self, Failure};
 use crate::hold::Patience;
 use crate::host::vpopmail::Mailboxes;
 use crate::host::{Home, HomeState, Host};
@@ -50,8 +50,8 @@ enum Event {
     Changed,
     /// A rebuild ended; which expected changes it found done.
     Ended(Box<Result<Done, Error>>, Vec<Expected>),
-    /// What follows a rebuild ended; so many commands failed.
-    Followed(usize),
+    /// What follows a rebuild ended; these commands failed.
+    Followed(Vec<Failure>),
 }
 
 /// Runs until TERM or INT.
@@ -306,7 +306,7 @@ impl Service {
                     self.write_status(self.state());
                 }
                 Ok(Event::Followed(failed)) => {
-                    self.followed(failed);
+                    self.followed(&failed);
                     if std::mem::take(&mut self.follow_again) && ends.is_none() {
                         self.follow();
                     }
@@ -534,22 +534,23 @@ impl Service {
         let (settings, events, stop) = (self.settings.clone(), self.events.clone(), self.stop.clone());
         let started = thread(move || {
             let run = || follow_up::run(&settings, is_host_new, &changed, &stop);
-            let failed = catch_unwind(AssertUnwindSafe(run)).unwrap_or(1);
+            let failed = catch_unwind(AssertUnwindSafe(run))
+                .unwrap_or_else(|_| vec![Failure { what: "a fault in this program".to_owned(), said: Vec::new() }]);
             let _ = events.send(Event::Followed(failed));
         });
         if let Err(error) = started {
             report::say(Level::Alert, &error.to_string());
-            self.followed(1);
+            self.followed(&[Failure { what: error.to_string(), said: Vec::new() }]);
         }
     }
 
-    /// What follows a rebuild ended; so many commands failed.
-    fn followed(&mut self, failed: usize) {
+    /// What follows a rebuild ended; these commands failed.
+    fn followed(&mut self, failed: &[Failure]) {
         let now = Instant::now();
         let told = self.telling.take().unwrap_or_default();
-        self.schedule.followed(now, failed == 0);
+        self.schedule.followed(now, failed.is_empty());
         self.status.followed(self.number, failed);
-        if failed > 0 {
+        if !failed.is_empty() {
             self.is_host_new = true;
             self.owed.extend(told);
             let wait = self.schedule.next().map_or(Duration::ZERO, |(due, _)| due.saturating_duration_since(now));
@@ -557,7 +558,7 @@ impl Service {
                 Level::Alert,
                 &format!(
                     "{} failed after rebuild {}; both files are right; next try in {:.1} s",
-                    count(failed, "command"),
+                    count(failed.len(), "command"),
                     self.number,
                     wait.as_secs_f64()
                 ),

@@ -8,6 +8,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use serde_json::{Value, json};
 
 use crate::error::{Error, show_path};
+use crate::follow_up::Failure;
 use crate::hold::Held;
 use crate::publish;
 use crate::rebuild::{Done, TableDone};
@@ -78,11 +79,13 @@ impl Status {
         self.since = now().into();
     }
 
-    /// What follows a rebuild ended; so many of its commands failed.
-    pub fn followed(&mut self, number: u64, failed: usize) {
-        let error = format!("{} failed, as the log says; both files are right", count(failed, "command"));
-        let failure = json!({ "number": number, "at": now(), "error": error });
-        self.commands_error = if failed == 0 { Value::Null } else { failure };
+    /// What follows a rebuild ended; these of its commands failed.
+    pub fn followed(&mut self, number: u64, failed: &[Failure]) {
+        let error = format!("{} failed; both files are right", count(failed.len(), "command"));
+        let commands = failed.iter().map(|failure| json!({ "what": failure.what, "said": failure.said }));
+        let commands: Vec<Value> = commands.collect();
+        let failure = json!({ "number": number, "at": now(), "error": error, "commands": commands });
+        self.commands_error = if failed.is_empty() { Value::Null } else { failure };
     }
 
     /// Writes the file, mode 0640, in the place of the old one. `owed` are the files whose change the commands have not
@@ -222,6 +225,12 @@ pub fn describe(file: &[u8], alive: bool, anything_held: bool) -> Option<String>
     let error = &status["commands_error"];
     if let Some(ago) = ago(error) {
         text += &format!("after rebuild {}, {ago} s ago: {}\n", error["number"], error["error"].as_str()?);
+        for command in error["commands"].as_array().into_iter().flatten() {
+            text += &format!("  {}\n", command["what"].as_str()?);
+            for line in command["said"].as_array()? {
+                text += &format!("    {}\n", line.as_str()?);
+            }
+        }
     }
     if let Some(held) = status["held_in_words"].as_str().filter(|_| anything_held) {
         text +=
