@@ -275,23 +275,54 @@ impl<'f> FileReader<'f> {
     /// The data of the first record with this key, as [`Reader::find`] finds it: a record that is damaged, or cannot be
     /// read, ends the search.
     pub fn find(&self, key: &[u8]) -> Option<Vec<u8>> {
-        let hash = hash(key) as usize;
-        let (position, slots) = pair(&self.pointers, (hash & 0xff) * 8)?;
-        let first = (hash >> 8).checked_rem(slots)?;
-        for slot in (first..slots).chain(0..first) {
-            let (slot_hash, record) = self.pair(position.checked_add(slot.checked_mul(8)?)?)?;
-            if record == 0 {
-                return None;
-            }
-            if slot_hash == hash {
-                let (key_length, data_length) = self.pair(record)?;
-                let rest = self.bytes(record + 8, key_length.checked_add(data_length)?)?;
-                if &rest[..key_length] == key {
-                    return Some(rest[key_length..].to_vec());
+        self.search(key).ok().flatten()
+    }
+
+    /// The data of the first record with this key, where "not found" must not hide any damage.
+    ///
+    /// # Errors
+    /// Those of read(2); [`Corrupt`] within, when the search comes to what is damaged.
+    pub fn search(&self, key: &[u8]) -> io::Result<Option<Vec<u8>>> {
+        let hash = hash(key);
+        for record in self.row(hash as usize & 0xff, hash) {
+            let (slot_hash, record) = record?;
+            if slot_hash == hash as usize {
+                let (found, data) = self.record(record)?;
+                if found == key {
+                    return Ok(Some(data));
                 }
             }
         }
-        None
+        Ok(None)
+    }
+
+    /// The data of some record, of the same one for the same hash; `None` when there is no record.
+    ///
+    /// # Errors
+    /// Those of [`FileReader::search`].
+    pub fn some(&self, hash: u32) -> io::Result<Option<Vec<u8>>> {
+        let tables = (0..256).map(|step| (hash as usize + step) & 0xff);
+        let record = tables.flat_map(|table| self.row(table, hash).next()).next();
+        record.map(|record| Ok(self.record(record?.1)?.1)).transpose()
+    }
+
+    /// Makes sure that the file ends where its tables do: one that was cut off, or written over, hardly ever does.
+    ///
+    /// # Errors
+    /// [`Corrupt::Tables`].
+    pub fn check_tables(&self) -> Result<(), Corrupt> {
+        check_tables(&self.pointers, self.length).map(drop)
+    }
+
+    /// The hashes and records of a table from the slot where a search for this hash begins, up to an empty slot.
+    fn row(&self, table: usize, hash: u32) -> impl Iterator<Item = io::Result<(usize, usize)>> {
+        // Cannot fail because all pointers were read.
+        let (position, slots) = pair(&self.pointers, table * 8).unwrap_or_default();
+        let first = (hash as usize >> 8).checked_rem(slots).unwrap_or_default();
+        let at = move |slot: usize| slot.checked_mul(8)?.checked_add(position);
+        let slots = (first..slots).chain(0..first);
+        let all = slots.map(move |slot| self.pair(at(slot).unwrap_or(usize::MAX)));
+        all.take_while(|slot| !matches!(slot, Ok((_, 0))))
     }
 
     /// All records in the order in which they were written.
@@ -310,16 +341,26 @@ impl<'f> FileReader<'f> {
         Ok(records)
     }
 
-    /// Two numbers at a position of the file.
-    fn pair(&self, position: usize) -> Option<(usize, usize)> {
-        pair(&self.bytes(position, 8)?, 0)
+    /// The key and the data of the record at a position of the file.
+    fn record(&self, position: usize) -> io::Result<(Vec<u8>, Vec<u8>)> {
+        let (key_length, data_length) = self.pair(position)?;
+        let length = key_length.checked_add(data_length).ok_or_else(|| io::Error::other(Corrupt::Record))?;
+        let mut key = self.bytes(position + 8, length)?;
+        let data = key.split_off(key_length);
+        Ok((key, data))
     }
 
-    fn bytes(&self, position: usize, length: usize) -> Option<Vec<u8>> {
-        position.checked_add(length).filter(|end| *end <= self.length)?;
+    /// Two numbers at a position of the file.
+    fn pair(&self, position: usize) -> io::Result<(usize, usize)> {
+        pair(&self.bytes(position, 8)?, 0).ok_or_else(|| io::Error::other(Corrupt::Record))
+    }
+
+    fn bytes(&self, position: usize, length: usize) -> io::Result<Vec<u8>> {
+        let end = position.checked_add(length).filter(|end| *end <= self.length);
+        end.ok_or_else(|| io::Error::other(Corrupt::Record))?;
         let mut bytes = vec![0; length];
-        self.file.read_exact_at(&mut bytes, position as u64).ok()?;
-        Some(bytes)
+        self.file.read_exact_at(&mut bytes, position as u64)?;
+        Ok(bytes)
     }
 }
 
@@ -792,6 +833,37 @@ mod tests {
             image[table * 8..][..8].copy_from_slice(&[number(position), number(slots)].concat());
         }
         image
+    }
+
+    #[test]
+    fn damage_that_a_search_comes_to_is_told_and_some_record_is_found_in_any_cdb() {
+        let records: Vec<(Vec<u8>, Vec<u8>)> =
+            (0..20u32).map(|n| (format!("key{n}").into_bytes(), format!("data{n}").into_bytes())).collect();
+        for count in 0..records.len() {
+            let whole = image(records[..count].iter().map(|(key, data)| (&key[..], &data[..]))).unwrap();
+            let mut file = tempfile::tempfile().unwrap();
+            std::io::Write::write_all(&mut file, &whole).unwrap();
+            let reader = FileReader::new(&file).unwrap();
+            reader.check_tables().unwrap();
+            for (number, (key, data)) in records.iter().enumerate() {
+                assert_eq!(reader.search(key).unwrap().as_ref(), (number < count).then_some(data));
+                let some = reader.some(hash(key)).unwrap();
+                assert!(if count == 0 {
+                    some.is_none()
+                } else {
+                    records[..count].iter().any(|(_, data)| Some(data) == some.as_ref())
+                });
+            }
+            // Without its tables, and without the end of its last record.
+            for length in [whole.len() - 16 * count, 2048 + 8].into_iter().filter(|length| *length < whole.len()) {
+                file.set_len(length as u64).unwrap();
+                let reader = FileReader::new(&file).unwrap();
+                assert_eq!(reader.check_tables(), Err(Corrupt::Tables));
+                assert!(
+                    records[..count].iter().all(|(key, _)| reader.search(key).is_err() && reader.find(key).is_none())
+                );
+            }
+        }
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! What can be typed. Each option is also an environment variable, so that an envdir holds the settings.
 
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::builder::BoolishValueParser;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
@@ -26,9 +26,51 @@ impl Cli {
     /// # Errors
     /// Help or version were asked for, or something cannot be used.
     pub fn read() -> Result<Cli, Refusal> {
-        Cli::try_parse()
-            .map_err(|error| if error.use_stderr() { Refusal::Misuse(one_line(&error)) } else { Refusal::Help(error) })
+        let mut cli = Cli::try_parse_from(typed()).map_err(|error| {
+            if error.use_stderr() { Refusal::Misuse(one_line(&error)) } else { Refusal::Help(error) }
+        })?;
+        if let Command::Hook(_) = cli.command {
+            // What the patched qmail-smtpd goes by; one environment serves both.
+            let fall_back = |option: &mut Option<OsString>, name| {
+                *option = option.take().or_else(|| variable(name).filter(|value| !value.is_empty()));
+            };
+            fall_back(&mut cli.options.validrcptto, "VALIDRCPTTO_CDB");
+            fall_back(&mut cli.options.auth, "AUTH_CDB");
+        }
+        Ok(cli)
     }
+}
+
+/// The arguments; a hook's name in the place of the program's is the sub-command of that name.
+fn typed() -> Vec<OsString> {
+    let mut arguments: Vec<OsString> = std::env::args_os().collect();
+    if let Some(name) = arguments.first().and_then(|program| Path::new(program).file_name()?.to_str()).and_then(hook) {
+        // Behind `--` nothing is taken for an option of ours.
+        let ours = [Some("qmail-updater"), Some(name), (name == CHECKPASSWORD).then_some("--")];
+        arguments.splice(..1, ours.into_iter().flatten().map(OsString::from));
+    }
+    arguments
+}
+
+/// What runs for a qmail-smtpd.
+pub const RCPTCHECK: &str = "rcptcheck";
+/// See [`Hook::QmailSppRcpt`].
+pub const QMAIL_SPP_RCPT: &str = "qmail-spp-rcpt";
+/// See [`Hook::Checkpassword`].
+pub const CHECKPASSWORD: &str = "checkpassword";
+
+fn hook(name: &str) -> Option<&'static str> {
+    [RCPTCHECK, QMAIL_SPP_RCPT, CHECKPASSWORD].into_iter().find(|hook| *hook == name)
+}
+
+/// The hook that is meant, found out before anything can go wrong: even a misuse must be answered in its own way.
+pub fn hook_meant() -> Option<&'static str> {
+    typed().iter().skip(1).find_map(|argument| hook(argument.to_str()?))
+}
+
+/// What qmail-smtpd tells its hooks.
+pub fn variable(name: &str) -> Option<OsString> {
+    std::env::var_os(name)
 }
 
 /// Why there is nothing to do.
@@ -223,6 +265,24 @@ pub enum Command {
         /// Print them as JSON
         #[arg(long)]
         json: bool,
+    },
+    /// What a qmail-smtpd runs.
+    #[command(flatten)]
+    Hook(Hook),
+}
+
+/// What a qmail-smtpd runs; each also by a link of its name.
+#[derive(Debug, Subcommand)]
+pub enum Hook {
+    /// Be qmail-smtpd's RCPTCHECK: exit 0 accepts RECIPIENT, 100 refuses it, 111 says to try again later
+    Rcptcheck,
+    /// Be a plugin of qmail-spp for RCPT: print what refuses SMTPRCPTTO, or nothing
+    QmailSppRcpt,
+    /// Check login and password of descriptor 3, and run a program; exit 1 refused, 2 misuse, 111 try again later
+    Checkpassword {
+        /// The program and its arguments
+        #[arg(value_name = "PROGRAM", trailing_var_arg = true, allow_hyphen_values = true)]
+        program: Vec<OsString>,
     },
 }
 

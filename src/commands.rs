@@ -209,6 +209,11 @@ pub fn getent_passwd() -> Option<Vec<u8>> {
     text.ok().flatten()
 }
 
+/// Becomes another program, with these variables beside our own environment; comes back only when that fails.
+pub fn become_program(program: &OsStr, arguments: &[OsString], variables: &[(&OsStr, &OsStr)]) -> std::io::Error {
+    Command::new(program).args(arguments).envs(variables.iter().copied()).exec()
+}
+
 /// The value of QMAIL_UPDATER_CHANGED: the paths, separated by colons.
 pub fn join_paths(paths: &[PathBuf]) -> OsString {
     let paths: Vec<&OsStr> = paths.iter().map(|path| path.as_os_str()).collect();

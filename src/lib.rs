@@ -38,6 +38,7 @@
 //! | [`check`] | what is wrong or risky on a host | compare confine delivery error guard host lock logins publish rebuild recipients report settings smtpd text trigger |
 //! | [`overview`] | pure: what the domains and mailboxes of a host are | cdb delivery error guard host logins recipients root smtpd text |
 //! | [`answers`] | list, lookup, explain, status, check, domains, user: the only printers to standard output | cdb check cli compare confine delivery error hold host lock logins overview rebuild recipients report settings smtpd status text |
+//! | [`hooks`] | what a qmail-smtpd runs: rcptcheck, qmail-spp-rcpt, checkpassword | cdb cli commands error host report root settings smtpd text |
 //! | [`trigger`] | what makes the service rebuild: pipe, notices, schedule | error report text |
 //! | [`service`] | the threads and the loop | confine error follow_up hold host lock rebuild report settings status text trigger |
 //! | [`report`] | every log line: the only printer to standard error | error text |
@@ -62,6 +63,7 @@ pub mod error;
 pub mod follow_up;
 pub mod guard;
 pub mod hold;
+pub mod hooks;
 pub mod host;
 pub mod lock;
 pub mod logins;

@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStrExt;
-use std::panic::catch_unwind;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -13,6 +13,7 @@ use nix::sys::resource::{Resource, setrlimit};
 use qmail_updater::cli::{Cli, Command, Refusal};
 use qmail_updater::error::{Error, show_path};
 use qmail_updater::hold::Patience;
+use qmail_updater::hooks::Caller;
 use qmail_updater::rebuild::Order;
 use qmail_updater::report::Level;
 use qmail_updater::settings::Settings;
@@ -23,31 +24,36 @@ use qmail_updater::{answers, follow_up, rebuild, report, service};
 use signal_hook::consts::{SIGABRT, SIGXFSZ};
 
 fn main() -> ExitCode {
+    let caller = Caller::find();
     // Caught, the signal leaves write(2) to fail with EFBIG, which is reported and cleaned up after.
     let _ = signal_hook::flag::register(SIGXFSZ, Arc::default());
     // Without memory Rust aborts: that may go better next time.
-    let _ = signal_hook::flag::register_conditional_shutdown(SIGABRT, 111, Arc::new(AtomicBool::new(true)));
+    let out_of_memory = caller.as_ref().map_or(111, Caller::out_of_memory);
+    let _ = signal_hook::flag::register_conditional_shutdown(SIGABRT, out_of_memory, Arc::new(AtomicBool::new(true)));
     // No core dump, and no debugger of another user: the memory holds hashes.
     let _ = setrlimit(Resource::RLIMIT_CORE, 0, 0);
     let _ = set_dumpable(false);
     std::panic::set_hook(Box::new(|fault| report::fault(fault.location())));
-    let code = match catch_unwind(command) {
-        Ok(Ok(true)) => 0,
-        Ok(Ok(false)) => 1,
+    let code = match catch_unwind(AssertUnwindSafe(|| command(caller.as_ref()))) {
+        Ok(Ok(code)) => code,
         Ok(Err(error)) => {
             report::fatal(&error);
-            error.exit_code()
+            caller.map_or_else(|| error.exit_code(), |caller| caller.failed())
         }
-        // The hook has said where.
-        Err(_) => 111,
+        // The panic's own hook has said where.
+        Err(_) => caller.map_or(111, |caller| caller.failed()),
     };
     report::flush(LAST_WORDS);
     ExitCode::from(code)
 }
 
-/// What was typed, done; false is a negative answer.
-fn command() -> Result<bool, Error> {
-    Cli::read().map_err(usage).and_then(|cli| run(&cli))
+/// What was typed, done; the exit status.
+fn command(caller: Option<&Caller>) -> Result<u8, Error> {
+    let cli = Cli::read().map_err(usage)?;
+    match (&cli.command, caller) {
+        (Command::Hook(hook), Some(caller)) => caller.serve(&Settings::new(&cli.options)?, hook),
+        _ => run(&cli).map(|positive| if positive { 0 } else { 1 }),
+    }
 }
 
 /// How long the end waits for a log that takes nothing.
@@ -119,5 +125,7 @@ fn run(cli: &Cli) -> Result<bool, Error> {
         Command::Explain { addresses } => answers::explain(&settings, addresses).map(|()| true),
         Command::Domains { domains, json } => answers::domains(&settings, domains, *json),
         Command::User { addresses, json } => answers::user(&settings, addresses, *json),
+        // Cannot come here because whoever runs a hook is found.
+        Command::Hook(_) => Err(Error::Temporary("nobody waits for an answer".to_owned())),
     }
 }

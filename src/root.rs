@@ -484,6 +484,11 @@ impl Opened {
         if content.len() as u64 > bound { Err(too_long()) } else { Ok(content) }
     }
 
+    /// The file, for whoever reads at positions of its own.
+    pub fn into_file(self) -> std::fs::File {
+        self.fd.into()
+    }
+
     /// Reads its first `length` bytes, or what there is before its end, in the place of what `content` holds. There may
     /// be more when `content` has room for it.
     ///

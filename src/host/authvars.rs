@@ -86,10 +86,13 @@ pub fn expires(variables: &Variables) -> Option<u64> {
 }
 
 /// A name and its value.
-type Group = (Vec<u8>, Vec<u8>);
+pub type Group = (Vec<u8>, Vec<u8>);
 
 /// `NAME="value"` groups, separated by commas.
-fn parse_groups(text: &[u8]) -> Result<Vec<Group>, String> {
+///
+/// # Errors
+/// What is wrong with them, in words.
+pub fn parse_groups(text: &[u8]) -> Result<Vec<Group>, String> {
     let mut found = Vec::new();
     let mut rest = text;
     loop {

@@ -219,6 +219,28 @@ pub fn has(program: &str) -> bool {
     std::env::split_paths(&std::env::var_os("PATH").unwrap_or_default()).any(|folder| folder.join(program).is_file())
 }
 
+/// Bytes as pairs of hexadecimal digits.
+pub fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|b| format!("{b:02x}")).collect()
+}
+
+/// The system's crypt(3) of passwords and settings, as perl hands them on.
+pub fn system_crypt(asked: &[(Vec<u8>, String)]) -> Vec<String> {
+    let script =
+        r#"while (<>) { /^(.*) (.*)$/; my $hash = crypt(pack("H*", $1), pack("H*", $2)); print $hash // "*", "\n" }"#;
+    let mut child =
+        Command::new("perl").args(["-e", script]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    let lines: String =
+        asked.iter().map(|(word, setting)| format!("{} {}\n", hex(word), hex(setting.as_bytes()))).collect();
+    let mut input = child.stdin.take().unwrap();
+    let writer = std::thread::spawn(move || input.write_all(lines.as_bytes()).unwrap());
+    let output = child.wait_with_output().unwrap();
+    writer.join().unwrap();
+    let hashes: Vec<String> = String::from_utf8(output.stdout).unwrap().lines().map(str::to_owned).collect();
+    assert_eq!(hashes.len(), asked.len());
+    hashes
+}
+
 /// Gives a path to another user, links not followed.
 pub fn give(path: &Path, uid: u32, gid: u32) {
     if path.is_symlink() {

@@ -1,0 +1,137 @@
+//! What a qmail-smtpd without the cdb patches runs: the published files behind the standard hooks. The lookups are those
+//! of [`crate::smtpd`] and [`crate::cdb`]; here is only how each hook is asked and answers. A table that is missing or
+//! damaged, settings that cannot be used, even a fault in this program are a temporary failure, never "accept".
+//!
+//! - `rcptcheck`: RCPTCHECK of qmail-smtpd(8) with the RCPTCHECK patch. qmail-smtpd takes every exit status but 100, 111
+//!   and 120 for "accept".
+//! - `qmail-spp-rcpt`: a `[rcpt]` plugin of qmail-spp (<http://qmail-spp.sourceforge.net/doc/>). What it prints counts,
+//!   one command a line: `E` refuses this recipient, `R` ends the session, nothing goes on with qmail's own checks. Its
+//!   exit status does not count, save 120: it could not be run.
+//! - `checkpassword`: <https://cr.yp.to/checkpwd/interface.html>.
+
+use std::cell::RefCell;
+use std::fs::File;
+use std::io::{self, Write};
+use std::os::unix::ffi::OsStringExt;
+
+use nix::errno::Errno;
+
+use crate::cdb::FileReader;
+use crate::cli::{Hook, QMAIL_SPP_RCPT, RCPTCHECK, hook_meant, variable};
+use crate::error::Error;
+use crate::root::Root;
+use crate::settings::Settings;
+use crate::smtpd;
+
+pub mod checkpassword;
+pub mod crypt;
+
+/// The words of the patched qmail-smtpd.
+const REFUSED: &str = "553 sorry, this recipient is not in my validrcptto list (#5.7.1)";
+/// What a client is told while a table cannot be used.
+const TRY_LATER: &str = "451 unable to check this recipient, try again later (#4.3.0)";
+
+const ACCEPT: u8 = 0;
+const REFUSE: u8 = 100;
+const TEMPORARY: u8 = 111;
+/// What qmail-spp takes for a plugin that could not be run: it answers 451 itself.
+const SPP_UNABLE: u8 = 120;
+
+/// The way back to qmail-smtpd.
+#[derive(Debug)]
+pub struct Caller {
+    hook: &'static str,
+    /// Descriptor 4, where RCPTCHECK's reply line is expected.
+    reply: Option<File>,
+}
+
+impl Caller {
+    /// Who waits for an answer, when this is run as a hook. To be called before any file is opened: what is closed now
+    /// may have the number of one of ours then.
+    pub fn find() -> Option<Caller> {
+        let hook = hook_meant()?;
+        let is_asked_for = hook == RCPTCHECK && variable("USE_FD4").is_some();
+        let reply = is_asked_for.then(|| File::options().append(true).open("/proc/self/fd/4").ok());
+        Some(Caller { hook, reply: reply.flatten() })
+    }
+
+    /// Whether it goes by what is printed, not by the exit status.
+    fn reads_output(&self) -> bool {
+        self.hook == QMAIL_SPP_RCPT
+    }
+
+    /// The exit status when there is not even the memory to say anything.
+    pub fn out_of_memory(&self) -> i32 {
+        i32::from(if self.reads_output() { SPP_UNABLE } else { TEMPORARY })
+    }
+
+    /// Says that nobody knows now; the exit status.
+    pub fn failed(&self) -> u8 {
+        self.answer(TEMPORARY)
+    }
+
+    /// Says what became of a recipient; the exit status.
+    fn answer(&self, status: u8) -> u8 {
+        let (command, words) = match status {
+            ACCEPT => return ACCEPT,
+            REFUSE => ("E", REFUSED),
+            _ => ("R", TRY_LATER),
+        };
+        if self.reads_output() {
+            let mut out = io::stdout().lock();
+            let printed = out.write_all(format!("{command}{words}\n").as_bytes()).and_then(|()| out.flush());
+            return if printed.is_ok() { 0 } else { SPP_UNABLE };
+        }
+        if let Some(mut reply) = self.reply.as_ref() {
+            // The exit status says it too.
+            let _ = reply.write_all(format!("{words}\n").as_bytes());
+        }
+        status
+    }
+
+    /// Does what qmail-smtpd asks for; the exit status.
+    ///
+    /// # Errors
+    /// Why nobody knows: [`Caller::failed`] is the answer then.
+    pub fn serve(&self, settings: &Settings, hook: &Hook) -> Result<u8, Error> {
+        let recipient = match hook {
+            Hook::Checkpassword { program } => return checkpassword::serve(settings, program),
+            Hook::Rcptcheck => "RECIPIENT",
+            Hook::QmailSppRcpt => "SMTPRCPTTO",
+        };
+        let recipient = variable(recipient).ok_or_else(|| Error::Temporary(format!("{recipient} is not set")))?;
+        let accepted = is_not_for_us() || accepts(settings, &recipient.into_vec())?;
+        Ok(self.answer(if accepted { ACCEPT } else { REFUSE }))
+    }
+}
+
+/// Whether the table says nothing about this recipient: as in the patched qmail-smtpd it is asked only for clients that
+/// may not relay, and about domains that rcpthosts accepts. qmail-smtpd's own checks come all the same.
+fn is_not_for_us() -> bool {
+    let is_user = |name: &str| variable(name).is_some_and(|user| !user.is_empty());
+    variable("RELAYCLIENT").is_some()
+        || is_user("SMTP_AUTH_USER")
+        || is_user("SMTPAUTHUSER")
+        || variable("SMTPRCPTHOSTSOK").is_some_and(|ok| ok == "0")
+}
+
+/// The answer of the published recipients' table.
+fn accepts(settings: &Settings, recipient: &[u8]) -> Result<bool, Error> {
+    with_table(&settings.layout.root, &settings.validrcptto, |table| {
+        let failure = RefCell::new(None);
+        let find = |key: &[u8]| table.search(key).unwrap_or_else(|cause| failure.replace(Some(cause)).and(None));
+        let answer = smtpd::lookup(recipient, settings.layout.break_byte, find);
+        failure.into_inner().map_or(Ok(answer.accepted), Err)
+    })
+}
+
+/// Opens a published table where it lies, and asks it.
+fn with_table<A>(root: &Root, inside: &[u8], ask: impl FnOnce(&FileReader<'_>) -> io::Result<A>) -> Result<A, Error> {
+    let ask = || {
+        let file = root.open(inside)?.ok_or(Errno::ENOENT)?.into_file();
+        let table = FileReader::new(&file)?;
+        table.check_tables().map_err(io::Error::other)?;
+        ask(&table)
+    };
+    ask().map_err(|cause| Error::io("read", &root.path(inside), cause))
+}

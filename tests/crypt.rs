@@ -1,0 +1,136 @@
+//! Hashes and passwords, held against the system's crypt(3).
+
+mod support;
+
+use qmail_updater::hooks::crypt::{Verdict, compare};
+use support::{has, hex, skip, system_crypt};
+
+/// Numbers that are the same in every run.
+struct Numbers(u64);
+
+impl Numbers {
+    fn next(&mut self, below: usize) -> usize {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        (self.0 % below as u64) as usize
+    }
+
+    fn salt(&mut self, length: usize) -> String {
+        let legal = b"./0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+        (0..length).map(|_| char::from(legal[self.next(64)])).collect()
+    }
+
+    fn password(&mut self, length: usize) -> Vec<u8> {
+        (0..length).map(|_| u8::try_from(1 + self.next(255)).unwrap()).collect()
+    }
+}
+
+#[test]
+fn hashes_are_compared_as_the_systems_crypt_compares_them() {
+    if !has("perl") {
+        return skip("hashes_are_compared_as_the_systems_crypt_compares_them", "perl is not installed");
+    }
+    let mut numbers = Numbers(0x9e37_79b9_7f4a_7c15);
+    let mut asked = Vec::new();
+    for length in [0, 1, 7, 8, 9, 15, 16, 17, 31, 32, 33, 63, 64, 65, 71, 72, 73, 100, 255] {
+        let salt = |numbers: &mut Numbers, most: usize| {
+            let length = numbers.next(most + 1);
+            numbers.salt(length)
+        };
+        let settings = [
+            numbers.salt(2),
+            format!("$1${}$", salt(&mut numbers, 8)),
+            format!("$1${}$", numbers.salt(12)),
+            format!("$5${}$", salt(&mut numbers, 16)),
+            format!("$6${}$", salt(&mut numbers, 16)),
+            format!("$6${}$", numbers.salt(20)),
+            format!("$5$rounds={}${}$", 1_000 + numbers.next(2_000), salt(&mut numbers, 16)),
+            format!("$6$rounds={}${}$", 1_000 + numbers.next(2_000), salt(&mut numbers, 16)),
+            "$6$rounds=5000$salt$".to_owned(),
+            format!("$2a$04${}", numbers.salt(22)),
+            format!("$2b$04${}", numbers.salt(22)),
+            format!("$2y$04${}", numbers.salt(22)),
+            format!("$y$j75${}$", numbers.salt(22)),
+            // Settings that crypt(3) refuses, some of them.
+            "!!".to_owned(),
+            "x".to_owned(),
+            "$1$".to_owned(),
+            "$6$rounds=10$salt$".to_owned(),
+            "$5$rounds=0$salt$".to_owned(),
+            "$2b$03$abcdefghijklmnopqrstuv".to_owned(),
+            "$2b$4$abcdefghijklmnopqrstuv".to_owned(),
+            "$y$j7$salt$".to_owned(),
+            "*0".to_owned(),
+        ];
+        let password = numbers.password(length);
+        asked.extend(settings.into_iter().map(|setting| (password.clone(), setting)));
+    }
+    // As Debian makes them.
+    asked.push((b"secret".to_vec(), "$y$j9T$F5Jx5fExrKuPp53xLKQ..1$".to_owned()));
+    asked.push((b"secret".to_vec(), "$y$j9T$abcdefghijkl$".to_owned()));
+    let hashes = system_crypt(&asked);
+    let mut tries = Vec::new();
+    for ((password, _), hash) in asked.iter().zip(&hashes) {
+        let mut others = vec![password.clone(), [password, &b"x"[..]].concat()];
+        others.extend(password.split_last().map(|(_, shorter)| shorter.to_vec()));
+        others.extend(password.split_first().map(|(first, rest)| [&[first ^ 0x80 | 1], rest].concat()));
+        others.push(password[..password.len().min(8)].to_vec());
+        others.push(password[..password.len().min(72)].to_vec());
+        tries.extend(others.into_iter().map(|other| (other, hash.clone())));
+    }
+    let computed = system_crypt(&tries);
+    let mut same = 0;
+    for ((password, stored), computed) in tries.iter().zip(&computed) {
+        // As qmail-smtpd compares them.
+        let is_same = computed == stored && !stored.starts_with('*');
+        same += usize::from(is_same);
+        let verdict = compare(password, stored.as_bytes());
+        // The corner that src/hooks/crypt.rs names.
+        let is_corner = stored.starts_with("$2a$") && password.windows(2).any(|two| two == [0xff, 0xff]);
+        if !is_corner {
+            assert_eq!(verdict == Verdict::Same, is_same, "{} {stored}", hex(password));
+        }
+        assert!(!matches!(verdict, Verdict::Unable(_)), "{stored}");
+    }
+    assert!(same > 200 && same < tries.len() / 2, "{same} of {}", tries.len());
+}
+
+#[test]
+fn what_no_password_has_and_what_would_take_hours_is_not_the_way_in() {
+    let word = b"secret";
+    let full = "$y$j75$abcdefghijkl$tIEIK0tRpVYnb5EbxZDlFLI0ryBZQGiiMcG7Xj5gBz0";
+    // A hash that is cut off, or not there at all, matches nothing.
+    for cut in 0..full.len() {
+        assert_eq!(compare(word, &full.as_bytes()[..cut]), Verdict::Different, "{cut}");
+    }
+    for malformed in
+        ["", "*", "!", "x", "secret", "$", "$$", "$1", "$6$", "$6$$", "$2b$", "$2b$10$", "$y$$$", "{PLAIN}secret"]
+    {
+        assert_eq!(compare(word, malformed.as_bytes()), Verdict::Different, "{malformed}");
+        assert_eq!(compare(b"", malformed.as_bytes()), Verdict::Different, "{malformed}");
+    }
+    for malformed in
+        [&b"\x80\xc2\x80aaaaaaaaaa"[..], b"$6$\xc3\xa9$a", b"$1$a b$c", b"$6$a\n$b", b"\xc2\x80\xc2\x80aaaaaaaaa"]
+    {
+        assert_eq!(compare(word, malformed), Verdict::Different, "{}", hex(malformed));
+    }
+    let salt = "abcdefghijklmnopqrstuu5HJIMCT8riNW0hEp8f6/FuA2/mHZFpe";
+    for endless in [
+        "$6$rounds=999999999$salt$x".to_owned(),
+        "$5$rounds=99999999999999999999999$salt$x".to_owned(),
+        "$5$rounds=+999999999$salt$x".to_owned(),
+        format!("$2b$31${salt}"),
+        "$y$jHT$abcdefghijkl$tIEIK0tRpVYnb5EbxZDlFLI0ryBZQGiiMcG7Xj5gBz0".to_owned(),
+        // t = 1
+        "$y$j9T/.$abcdefghijkl$tIEIK0tRpVYnb5EbxZDlFLI0ryBZQGiiMcG7Xj5gBz0".to_owned(),
+    ] {
+        assert_eq!(compare(word, endless.as_bytes()), Verdict::Unable("a hash that takes too long"), "{endless}");
+    }
+    for odd in ["$1$a-b$c", "$6$rounds=1000$a_b$c"] {
+        assert_eq!(compare(word, odd.as_bytes()), Verdict::Unable("a hash with an odd salt"), "{odd}");
+    }
+    for unknown in ["$gy$j9T$a$b", "$7$CU..../....a$b", "$sha1$1$a$b", "_J9..rasmBYk8r9AiWNc"] {
+        assert_eq!(compare(word, unknown.as_bytes()), Verdict::Unable("a hash of a scheme that is not known here"));
+    }
+}
