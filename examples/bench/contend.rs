@@ -10,6 +10,7 @@ use qmail_updater::cdb::{Reader, image};
 
 use crate::make::MailHost;
 use crate::measure::{Job, Taken};
+use crate::read;
 
 /// Both tables, in the order in which they are made.
 pub const TABLES: [&str; 2] = ["validrcptto.cdb", "auth.cdb"];
@@ -25,6 +26,9 @@ pub const CDB: &str = "cdb -c of both lists, no fsync";
 pub const CDBMAKE: &str = "cdbmake of both lists";
 /// The script's.
 pub const PERL: &str = "Perl rebuild";
+
+/// No program at all: what reading alone takes.
+pub const READING: &str = "reading the same files, no more";
 
 /// One that is measured.
 pub struct Contender {
@@ -42,6 +46,8 @@ enum Before {
     Nothing,
     Older,
     TheSame,
+    /// It makes none.
+    Unmade,
 }
 
 /// Those of one host.
@@ -114,12 +120,16 @@ impl Contenders {
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/bench/rebuild.pl");
         let tables = TABLES.map(|table| of_perl.join(table));
         let perl = Job::new(["perl".as_ref(), script.as_path(), &host.root, &tables[0], &tables[1]]);
+        let threads = std::thread::available_parallelism()?.get().min(4).to_string();
+        let this = std::env::current_exe()?;
+        let reading = Job::new([this.as_ref(), Path::new(read::WORD), &host.root, Path::new(&threads)]);
         let missing = missing_tools();
         let list = [
             (FULL, rebuild.clone(), ours.clone(), Before::Nothing),
             (CDB, twice(&cdb, &of_cdb), of_cdb, Before::Nothing),
             (CDBMAKE, twice(&cdbmake, &of_cdbmake), of_cdbmake, Before::Nothing),
             (PERL, perl, of_perl, Before::Nothing),
+            (READING, reading, out.clone(), Before::Unmade),
             (OVER, rebuild.clone(), ours.clone(), Before::Older),
             (SAME, rebuild, ours.clone(), Before::TheSame),
         ];
@@ -154,7 +164,7 @@ impl Contenders {
             match contender.before {
                 Before::Nothing if path.exists() => fs::remove_file(path)?,
                 Before::Older => drop(fs::copy(self.out.join("older").join(table), path)?),
-                Before::Nothing | Before::TheSame => {}
+                Before::Nothing | Before::TheSame | Before::Unmade => {}
             }
         }
         nix::unistd::sync();
@@ -166,7 +176,7 @@ impl Contenders {
         let before = files();
         let taken = contender.job.measure(&self.out.join("stderr"))?;
         let wanted = |(before, after): (&Option<_>, &Option<_>)| match contender.before {
-            Before::TheSame => before == after,
+            Before::TheSame | Before::Unmade => before == after,
             Before::Nothing | Before::Older => before != after && after.is_some(),
         };
         if !before.iter().zip(&files()).all(wanted) {
@@ -182,7 +192,7 @@ impl Contenders {
             let ours = fs::read(self.list[0].folder.join(table))?;
             let wanted = records(&ours);
             *count = wanted.len();
-            for contender in &self.list[1..] {
+            for contender in self.list[1..].iter().filter(|of| !matches!(of.before, Before::Unmade)) {
                 let theirs = fs::read(contender.folder.join(table))?;
                 let found = records(&theirs);
                 if let Some(at) = (0..wanted.len().max(found.len())).find(|at| wanted.get(*at) != found.get(*at)) {

@@ -8,6 +8,7 @@ mod contend;
 mod figures;
 mod make;
 mod measure;
+mod read;
 mod service;
 mod table;
 mod trace;
@@ -97,10 +98,10 @@ pub struct Seen {
 
 fn main() -> ExitCode {
     let mut words = std::env::args_os().skip(1);
-    let done = if words.next().is_some_and(|word| word == measure::WORD) {
-        measure::serve(words.collect()).map_err(Into::into)
-    } else {
-        run(&Cli::parse()).map(|()| ExitCode::SUCCESS)
+    let done = match words.next() {
+        Some(word) if word == measure::WORD => measure::serve(words.collect()).map_err(Into::into),
+        Some(word) if word == read::WORD => read::serve(&words.collect::<Vec<_>>()).map_err(Into::into),
+        _ => run(&Cli::parse()).map(|()| ExitCode::SUCCESS),
     };
     done.unwrap_or_else(|error| {
         let _ = writeln!(std::io::stderr(), "bench: {error}");
