@@ -126,7 +126,8 @@ pub fn must_show(host: &MailHost, seen: &Seen) -> String {
     if let Some(reading) = ratio(median(&seen.runs, READING), median(&seen.runs, CDB)) {
         let _ = writeln!(
             text,
-            "\nTo list the homes, and to open, look at and read the files that decide, takes {reading:.3} of cdb -c, with              nothing made of them: no full rebuild takes less."
+            "\nTo list the homes, and to open, look at and read the files that decide, takes {reading:.3} of cdb -c, with \
+             nothing made of them: no full rebuild takes less."
         );
     }
     text
