@@ -163,15 +163,17 @@ fn usable_crypt(mailbox: Mailbox<'_>, limits: u64) -> Result<&[u8], &'static str
     if mailbox.effective_flags(limits) & NO_SMTP != 0 {
         return Err(if mailbox.flags & NO_SMTP != 0 { "its flag no_smtp" } else { "the domain's limit disable_smtp" });
     }
-    usable_hash(mailbox.crypt)
-        .and_then(|crypt| usable_hash(without_scheme(crypt)))
-        .ok_or("its password field holds nothing that authenticates")
+    let mut crypt = usable_hash(mailbox.crypt);
+    if mailbox.crypt.starts_with(b"{") {
+        crypt = crypt.and_then(|crypt| usable_hash(without_scheme(crypt)));
+    }
+    crypt.ok_or("its password field holds nothing that authenticates")
 }
 
 /// The crypt string without the `{SCHEME}` that vpopmail strips before it compares.
 fn without_scheme(crypt: &[u8]) -> &[u8] {
-    match (crypt.first(), crypt.iter().position(|b| *b == b'}')) {
-        (Some(b'{'), Some(end)) => &crypt[end + 1..],
+    match crypt.first() {
+        Some(b'{') => memchr::memchr(b'}', crypt).map_or(crypt, |end| &crypt[end + 1..]),
         _ => crypt,
     }
 }
@@ -244,7 +246,7 @@ pub fn scheme(crypt: &[u8]) -> &'static str {
 
 /// What is empty, begins with `*` or `!`, or holds a comma never authenticates.
 fn usable_hash(crypt: &[u8]) -> Option<&[u8]> {
-    (!matches!(crypt.first(), None | Some(b'*' | b'!')) && !crypt.contains(&b',')).then_some(crypt)
+    (!matches!(crypt.first(), None | Some(b'*' | b'!')) && memchr::memchr(b',', crypt).is_none()).then_some(crypt)
 }
 
 #[cfg(test)]
