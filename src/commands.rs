@@ -1,5 +1,5 @@
-//! The only spawner: qmail-newu, qmail-newmrh, what the administrator adds, and getent. No shell, a clean environment, a
-//! time limit for the whole process group, and what they print goes to the log line by line.
+//! The only spawner: qmail-newu, qmail-newmrh, what the administrator adds, actions, and getent. No shell, a clean
+//! environment, a time limit for the whole process group, and what they print goes to the log line by line.
 
 use std::collections::VecDeque;
 use std::ffi::{OsStr, OsString};
@@ -12,6 +12,7 @@ use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread::Builder;
 use std::time::{Duration, Instant};
 
+use nix::errno::Errno;
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 
@@ -40,12 +41,28 @@ const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 pub struct Task<'a> {
     /// The program, on this machine.
     pub program: &'a Path,
+    /// Its arguments.
+    pub arguments: Vec<OsString>,
     /// Where it runs.
     pub folder: &'a Path,
     /// What it is told, beside PATH.
     pub environment: Vec<(&'static str, OsString)>,
+    /// Uid and gid that it runs as, without any other group when we are root; `None`: as we do.
+    pub user: Option<(u32, u32)>,
+    /// How long it may take, its children included.
+    pub limit: Duration,
+    /// What its lines in the log begin with, when it is this program; `None`: another program's name.
+    pub label: Option<&'a str>,
     /// Set when everything has to end, the command too.
     pub stop: &'a AtomicBool,
+}
+
+impl<'a> Task<'a> {
+    /// Without arguments, as we are, for a minute.
+    pub fn new(program: &'a Path, folder: &'a Path, stop: &'a AtomicBool) -> Task<'a> {
+        let (arguments, environment) = (Vec::new(), Vec::new());
+        Task { program, arguments, folder, environment, user: None, limit: TIME_LIMIT, label: None, stop }
+    }
 }
 
 /// What became of a command.
@@ -62,27 +79,38 @@ pub enum Outcome {
         /// The last lines that it printed, escaped.
         said: Vec<String>,
     },
+    /// It could not be started now, and may be later: why.
+    Later(String),
+}
+
+/// Whether it may go better next time.
+fn is_temporary(cause: &std::io::Error) -> bool {
+    use Errno::{EAGAIN, EINTR, EMFILE, ENFILE, ENOMEM, ETXTBSY};
+    cause
+        .raw_os_error()
+        .is_some_and(|code| matches!(Errno::from_raw(code), EAGAIN | EINTR | EMFILE | ENFILE | ENOMEM | ETXTBSY))
 }
 
 /// Runs a command to its end and logs what it prints.
 pub fn run(task: &Task<'_>) -> Outcome {
-    run_for(task, TIME_LIMIT)
-}
-
-fn run_for(task: &Task<'_>, limit: Duration) -> Outcome {
+    let limit = task.limit;
     let unable = |cause: &std::io::Error| format!("unable to run it: {}", show_cause(cause));
-    let failed = |cause: &std::io::Error| Outcome::Failed { how: unable(cause), said: Vec::new() };
+    let failed = |cause: &std::io::Error| match unable(cause) {
+        how if is_temporary(cause) => Outcome::Later(how),
+        how => Outcome::Failed { how, said: Vec::new() },
+    };
     let (reader, writer) = match std::io::pipe() {
         Ok(pipe) => pipe,
         Err(cause) => return failed(&cause),
     };
-    let name = task.program.file_name().unwrap_or(OsStr::new("command")).to_owned();
+    let name = task.label.map(OsStr::new).or(task.program.file_name()).unwrap_or(OsStr::new("command")).to_owned();
+    let is_ours = task.label.is_some();
     let (said_all, wait_said_all) = mpsc::channel();
     let (started, wait_started) = mpsc::channel::<Child>();
     let (ended, wait_ended) = mpsc::channel();
     // Before the command, which nobody would wait for when there is no thread for it.
     let threads = Builder::new().spawn(move || {
-        let _ = said_all.send(log_output(&name, reader));
+        let _ = said_all.send(log_output(&name, is_ours, reader));
     });
     let threads = threads.and_then(|_| {
         Builder::new().spawn(move || {
@@ -96,7 +124,11 @@ fn run_for(task: &Task<'_>, limit: Duration) -> Outcome {
     }
     let mut command = Command::new(task.program);
     command.env_clear().env("PATH", PATH).envs(task.environment.iter().map(|(name, value)| (*name, value)));
-    command.current_dir(task.folder).stdin(Stdio::null()).process_group(0);
+    command.args(&task.arguments).current_dir(task.folder).stdin(Stdio::null()).process_group(0);
+    // As root this also leaves every supplementary group.
+    if let Some((uid, gid)) = task.user {
+        command.uid(uid).gid(gid);
+    }
     let spawned = match writer.try_clone() {
         Ok(second) => command.stdout(writer).stderr(second).spawn(),
         Err(cause) => Err(cause),
@@ -143,8 +175,9 @@ fn failure_of(status: ExitStatus) -> Option<String> {
     }
 }
 
-/// Logs what a command prints, and reads on to its end so that it never waits for us; gives its last lines.
-fn log_output(name: &OsStr, output: PipeReader) -> VecDeque<String> {
+/// Logs what a command prints, as warnings what this program warns of; reads on to its end so that it never waits for
+/// us, and gives its last lines.
+fn log_output(name: &OsStr, is_ours: bool, output: PipeReader) -> VecDeque<String> {
     let name = show_path(Path::new(name)).to_string();
     let mut left_out = 0usize;
     let mut last = VecDeque::new();
@@ -153,7 +186,12 @@ fn log_output(name: &OsStr, output: PipeReader) -> VecDeque<String> {
     for number in 0.. {
         line.clear();
         match read_line(&mut output, &mut line) {
-            Ok(true) if number < MAX_LINES => report::say(Level::Status, &format!("{name}: {}", Shown(&line))),
+            Ok(true) if number < MAX_LINES => {
+                let warnings = [&b"qmail-updater: warning: "[..], b"qmail-updater: fatal: "];
+                let warning = warnings.iter().find_map(|words| line.strip_prefix(*words)).filter(|_| is_ours);
+                let level = if warning.is_some() { Level::Warning } else { Level::Status };
+                report::say(level, &format!("{name}: {}", Shown(warning.unwrap_or(&line))));
+            }
             Ok(true) => left_out += 1,
             Ok(false) | Err(_) => break,
         }
@@ -241,9 +279,10 @@ mod tests {
     fn a_command_that_hangs_is_killed_with_all_its_children() {
         let folder = tempfile::tempdir().unwrap();
         let program = script(folder.path(), "sleep 1000 & echo $! > child; wait");
-        let task = Task { program: &program, folder: folder.path(), environment: Vec::new(), stop: &GO_ON };
+        let limit = Duration::from_millis(300);
+        let task = Task { limit, ..Task::new(&program, folder.path(), &GO_ON) };
         let start = Instant::now();
-        let Outcome::Failed { how, .. } = run_for(&task, Duration::from_millis(300)) else { panic!("it did not fail") };
+        let Outcome::Failed { how, .. } = run(&task) else { panic!("it did not fail") };
         assert!(how.contains("did not end within 0.3 s"), "{how}");
         assert!(start.elapsed() < Duration::from_secs(20));
         let child = std::fs::read_to_string(folder.path().join("child")).unwrap();
@@ -259,12 +298,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let outcome = |text: &str| {
             let program = script(folder.path(), text);
-            run(&Task {
-                program: &program,
-                folder: folder.path(),
-                environment: vec![("FACT", "x".into())],
-                stop: &GO_ON,
-            })
+            let environment = vec![("FACT", "x".into())];
+            run(&Task { environment, ..Task::new(&program, folder.path(), &GO_ON) })
         };
         assert_eq!(outcome("test \"$FACT\" = x && test \"$PWD\" = \"$(dirname \"$0\")\""), Outcome::Done);
         let failed = |how: &str, said: &[&str]| Outcome::Failed {
@@ -279,7 +314,7 @@ mod tests {
         assert_eq!(outcome("printf '\\033[31m'; exit 1"), failed("exited 1", &["\\x1b[31m"]), "escaped");
         assert_eq!(outcome("yes | head -c 10000000; exit 0"), Outcome::Done, "a flood does not hold it up");
         let program = folder.path().join("not-there");
-        let missing = run(&Task { program: &program, folder: folder.path(), environment: Vec::new(), stop: &GO_ON });
+        let missing = run(&Task::new(&program, folder.path(), &GO_ON));
         assert_eq!(missing, Outcome::Missing);
     }
 }

@@ -40,7 +40,7 @@ pub fn run(settings: &Settings, is_host_new: bool, changed: &[PathBuf], stop: &A
     let compilers: [Behind<'_>; 2] = [("qmail-newu", &assign), ("qmail-newmrh", &control)];
     for (name, behind) in compilers.into_iter().filter(|_| is_host_new) {
         let program = layout.root.path(&[&layout.qmail[..], b"/bin/", name.as_bytes()].concat());
-        let task = Task { program: &program, folder: &folder, environment: Vec::new(), stop };
+        let task = Task::new(&program, &folder, stop);
         let mut tries = 0..COMPILER_TRIES;
         loop {
             let how = match behind() {
@@ -67,6 +67,10 @@ pub fn run(settings: &Settings, is_host_new: bool, changed: &[PathBuf], stop: &A
                     alert(format!("{}: {failure}; {how}", show_path(&program)), said);
                     break;
                 }
+                Outcome::Later(failure) => {
+                    alert(format!("{}: {failure}; {how}", show_path(&program)), Vec::new());
+                    break;
+                }
             }
         }
     }
@@ -78,12 +82,13 @@ pub fn run(settings: &Settings, is_host_new: bool, changed: &[PathBuf], stop: &A
         }
         let program = layout.root.path(command);
         let environment = vec![("QMAIL_UPDATER_CHANGED", commands::join_paths(changed))];
-        match commands::run(&Task { program: &program, folder: &folder, environment, stop }) {
+        match commands::run(&Task { environment, ..Task::new(&program, &folder, stop) }) {
             Outcome::Done => {}
             Outcome::Missing => {
                 report::say_all(&[Note::warning(format!("{}: not there, so not run", show_path(&program)))]);
             }
             Outcome::Failed { how, said } => alert(format!("{}: {how}", show_path(&program)), said),
+            Outcome::Later(how) => alert(format!("{}: {how}", show_path(&program)), Vec::new()),
         }
     }
     failed
