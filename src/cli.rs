@@ -147,6 +147,10 @@ pub struct Options {
     /// Run FILE after a rebuild that changed a table; may be given again
     #[arg(long, global = true, value_name = "FILE", env = "QMAIL_UPDATER_AFTER")]
     pub after: Vec<OsString>,
+    /// The programs that the service runs for what it saw change
+    #[arg(long, global = true, value_name = "DIR", env = "QMAIL_UPDATER_ACTIONS")]
+    #[arg(default_value = "/etc/qmail-updater/actions.d")]
+    pub actions: OsString,
     /// Keep the entries of a domain that would lose more than PERCENT of them while all domains together would
     #[arg(long, global = true, value_name = "PERCENT", env = "QMAIL_UPDATER_MAX_LOSS", default_value = "20")]
     #[arg(value_parser = clap::value_parser!(u32).range(0..=100))]
@@ -219,6 +223,10 @@ pub enum Command {
         #[arg(long, env = "QMAIL_UPDATER_VERIFY", hide = true)]
         #[arg(action = ArgAction::SetTrue, value_parser = BoolishValueParser::new())]
         verify: bool,
+        /// How long an action may take
+        #[arg(long, value_name = "SECONDS", env = "QMAIL_UPDATER_ACTION_LIMIT", default_value = "60", hide = true)]
+        #[arg(value_parser = clap::value_parser!(u32).range(1..=86_400))]
+        action_limit: u32,
     },
     /// Say what is wrong or risky on this host, one line a finding, worst first; exit 1 if something needs attention
     Check {
@@ -240,6 +248,14 @@ pub enum Command {
         /// What vpopmail tells its onchange script: the command, its two arguments, and when
         #[arg(value_name = "NOTICE", num_args = 0.., allow_hyphen_values = true)]
         notice: Vec<OsString>,
+    },
+    /// Copy VPOPMAIL/skel into the DIRECTORY of a mailbox, which lies in HOME; what the service starts as the domain's owner
+    #[command(hide = true)]
+    Skel {
+        /// The domain's home
+        home: OsString,
+        /// The mailbox's directory
+        directory: OsString,
     },
     /// Say step by step what qmail would do with an address, and why
     Explain {

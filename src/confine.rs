@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use landlock::{
-    ABI, Access, AccessFs, AccessNet, Ruleset, RulesetAttr, RulesetCreatedAttr, RulesetError, RulesetStatus, Scope,
-    path_beneath_rules,
+    ABI, Access, AccessFs, AccessNet, PathBeneath, Ruleset, RulesetAttr, RulesetCreatedAttr, RulesetError,
+    RulesetStatus, Scope, path_beneath_rules,
 };
 use nix::unistd::geteuid;
 
@@ -14,7 +14,7 @@ use crate::error::{Error, show_cause};
 use crate::host::Host;
 use crate::host::accounts::Account;
 use crate::report::Note;
-use crate::root::{End, Kind, Root};
+use crate::root::{Directory, End, Kind, Root};
 
 /// What is asked of the kernel; an older one gives what it has.
 const KNOWN: ABI = ABI::V6;
@@ -26,12 +26,8 @@ const KNOWN: ABI = ABI::V6;
 /// A fault in the work, which was reported where it happened.
 pub fn within<T: Send>(folders: &[PathBuf], work: impl FnOnce() -> T + Send) -> Result<(T, Option<Note>), Error> {
     let confined = || {
-        let note = match restrict(folders) {
-            Ok(RulesetStatus::FullyEnforced | RulesetStatus::PartiallyEnforced) => None,
-            Ok(RulesetStatus::NotEnforced) => Some("the kernel has no Landlock".to_owned()),
-            Err(cause) => Some(format!("Landlock: {cause}")),
-        };
-        let note = note.map(|why| Note::warning(format!("{why}; what reads the homes is not confined to them")));
+        let note = unconfined(restrict(folders))
+            .map(|why| Note::warning(format!("{why}; what reads the homes is not confined to them")));
         (work(), note)
     };
     std::thread::scope(|scope| {
@@ -53,17 +49,48 @@ fn restrict(folders: &[PathBuf]) -> Result<RulesetStatus, RulesetError> {
     Ok(status.ruleset)
 }
 
+/// From now on this thread can read below one directory, make and write below another, and nothing else. The note says
+/// when the kernel cannot do that.
+pub fn copying(from: &Directory, into: &Directory) -> Option<Note> {
+    let read = AccessFs::ReadFile | AccessFs::ReadDir;
+    let make = AccessFs::MakeDir | AccessFs::MakeReg | AccessFs::MakeSym | AccessFs::WriteFile;
+    // To list it is to look at what is there; a file that cannot be finished goes again.
+    let make = make | AccessFs::ReadDir | AccessFs::RemoveFile;
+    let restrict = || -> Result<RulesetStatus, RulesetError> {
+        let rules = Ruleset::default()
+            .handle_access(AccessFs::from_all(KNOWN))?
+            .handle_access(AccessNet::from_all(KNOWN))?
+            .scope(Scope::from_all(KNOWN))?
+            .create()?;
+        let rules = rules.add_rule(PathBeneath::new(from, read))?.add_rule(PathBeneath::new(into, make))?;
+        Ok(rules.restrict_self()?.ruleset)
+    };
+    unconfined(restrict()).map(|why| Note::warning(format!("{why}; what copies the skeleton is not confined to it")))
+}
+
+/// Why a thread is not confined.
+fn unconfined(result: Result<RulesetStatus, RulesetError>) -> Option<String> {
+    match result {
+        Ok(RulesetStatus::FullyEnforced | RulesetStatus::PartiallyEnforced) => None,
+        Ok(RulesetStatus::NotEnforced) => Some("the kernel has no Landlock".to_owned()),
+        Err(cause) => Some(format!("Landlock: {cause}")),
+    }
+}
+
+/// The real path of one home, to confine to; `None` when it is the root itself, not there, or somebody's link leads there.
+pub fn folder(root: &Root, home: &[u8]) -> Option<PathBuf> {
+    let walk = root.walk(home);
+    let End::Found(found) = walk.end else { return None };
+    let trusted = walk.link_owners.iter().all(|uid| *uid == 0 || *uid == geteuid().as_raw());
+    Some(found.real).filter(|real| trusted && !root.is_top(real))
+}
+
 /// The folders to confine to: each home, and of a vpopmail domain the folder above it, so that one that is made anew
 /// meanwhile is read too; never the root itself. A link counts when nobody but root and we can have made it: whoever owns
 /// the domains' folder must not open another one by putting a link there.
 pub fn folders(host: &Host) -> Vec<PathBuf> {
     let root = &host.layout.root;
-    let real = |inside: &[u8]| {
-        let walk = root.walk(inside);
-        let End::Found(found) = walk.end else { return None };
-        let trusted = walk.link_owners.iter().all(|uid| *uid == 0 || *uid == geteuid().as_raw());
-        Some(found.real).filter(|real| trusted && !root.is_top(real))
-    };
+    let real = |inside: &[u8]| folder(root, inside);
     let mut folders = BTreeSet::new();
     let mut domains: BTreeMap<&[u8], BTreeSet<&[u8]>> = BTreeMap::new();
     for (_, line) in host.assignments.domains().filter(|(_, line)| line.home.first() == Some(&b'/')) {
@@ -148,5 +175,53 @@ mod tests {
         assert_eq!(denied, [true; 7]);
         assert_eq!(fs::read(&kept).unwrap(), b"readable");
         assert_eq!(fs::read(&secret).unwrap(), b"unreadable", "whoever confined it is free");
+    }
+
+    #[test]
+    fn what_copies_reads_one_folder_writes_another_and_nothing_else() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |inside: &str| folder.path().join(inside);
+        for name in ["from", "into", "other"] {
+            fs::create_dir(path(name)).unwrap();
+            fs::write(path(name).join("file"), name).unwrap();
+        }
+        fs::create_dir(path("into/moved")).unwrap();
+        let root = Root::new(folder.path(), crate::root::Bounds::default());
+        let open = |inside: &[u8]| match root.walk(inside).end {
+            End::Found(found) => found.open_directory().unwrap(),
+            end => panic!("{end:?}"),
+        };
+        let (from, into, moved) = (open(b"/from"), open(b"/into"), open(b"/into/moved"));
+        let (confined, go_on) = (std::sync::Barrier::new(2), std::sync::Barrier::new(2));
+        let done = std::thread::scope(|scope| {
+            let copying = scope.spawn(|| {
+                let note = copying(&from, &into);
+                let may = |result: std::io::Result<()>| result.is_ok();
+                let before = moved.make_directory(b"before");
+                confined.wait();
+                go_on.wait();
+                let done = [
+                    may(fs::read(path("from/file")).map(drop)),
+                    may(fs::write(path("into/new"), "")),
+                    may(before.map(drop)),
+                    may(fs::read(path("other/file")).map(drop)),
+                    may(fs::write(path("other/file"), "")),
+                    may(fs::write(path("other/new"), "")),
+                    may(fs::write(path("from/file"), "")),
+                    may(std::os::unix::fs::symlink("x", path("other/link"))),
+                    // A folder that was moved out while it was open.
+                    may(moved.make_directory(b"after").map(drop)),
+                ];
+                (note, done)
+            });
+            confined.wait();
+            fs::rename(path("into/moved"), path("other/moved")).unwrap();
+            go_on.wait();
+            copying.join().unwrap()
+        });
+        match done {
+            (Some(note), _) => println!("skipped: confinement: {}", note.text),
+            (None, done) => assert_eq!(done, [true, true, true, false, false, false, false, false, false]),
+        }
     }
 }

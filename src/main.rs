@@ -20,7 +20,7 @@ use qmail_updater::settings::Settings;
 use qmail_updater::text::count;
 use qmail_updater::trigger::notice::to_line;
 use qmail_updater::trigger::poke::{Poked, poke};
-use qmail_updater::{answers, follow_up, rebuild, report, service};
+use qmail_updater::{actions, answers, follow_up, rebuild, report, service};
 use signal_hook::consts::{SIGABRT, SIGXFSZ};
 
 fn main() -> ExitCode {
@@ -109,7 +109,8 @@ fn run(cli: &Cli) -> Result<bool, Error> {
         Command::Rebuild { dry_run: true, .. } => answers::dry_run(&settings).map(|()| true),
         Command::List { what, format } => answers::list(&settings, *what, *format).map(|()| true),
         Command::Lookup { addresses } => answers::lookup(&settings, addresses),
-        Command::Run { sweep, hold, no_watch, verify } => {
+        Command::Run { sweep, hold, no_watch, verify, action_limit } => {
+            settings.action_limit = Duration::from_secs(u64::from(*action_limit));
             settings.watch = !no_watch;
             settings.verify = *verify;
             settings.sweep = Duration::from_secs(u64::from(*sweep));
@@ -121,6 +122,9 @@ fn run(cli: &Cli) -> Result<bool, Error> {
         Command::Trigger { verbose, notice } => {
             trigger(&settings, notice, *verbose);
             Ok(true)
+        }
+        Command::Skel { home, directory } => {
+            actions::skel::copy(&settings, home.as_bytes(), directory.as_bytes()).map(|()| true)
         }
         Command::Explain { addresses } => answers::explain(&settings, addresses).map(|()| true),
         Command::Domains { domains, json } => answers::domains(&settings, domains, *json),

@@ -387,6 +387,19 @@ pub fn replace(root: &Root, inside: &[u8], mode: u32, content: &[u8]) -> Result<
     Ok(())
 }
 
+/// Removes a small file of our own; one that is not there is no error.
+///
+/// # Errors
+/// Those of the file system.
+pub fn remove(root: &Root, inside: &[u8]) -> Result<(), Error> {
+    let path = match root.walk_no_follow(inside).end {
+        End::Found(found) => found.real,
+        End::Missing(_) => return Ok(()),
+        End::Failed(cause) => return Err(Error::io("remove", &root.path(inside), cause)),
+    };
+    fs::remove_file(&path).map_err(|cause| Error::io("remove", &path, cause))
+}
+
 /// How a new cdb of so many records differs from the published one.
 fn compare(new: &File, records: u64, published: &Path) -> io::Result<Difference> {
     let old = match File::open(published) {

@@ -20,6 +20,8 @@ use nix::sys::stat::{FileStat, Mode, SFlag, fstat};
 use rustix::buffer::spare_capacity;
 use rustix::fs::{FileType, RawDir, SeekFrom};
 
+mod make;
+
 /// The kernel follows this many symbolic links in one walk (path_resolution(7)).
 const MAX_LINKS: usize = 40;
 /// The longest path the kernel takes, its final NUL included, in bytes (PATH_MAX).
@@ -451,6 +453,8 @@ pub struct Opened {
     pub perm: Perm,
     /// Its size in bytes when it was opened.
     pub size: u64,
+    /// How many names it has.
+    pub links: u64,
     bounds: Bounds,
 }
 
@@ -662,7 +666,7 @@ fn open_regular(dir: impl AsFd, name: &OsStr, bounds: Bounds) -> io::Result<Open
         return Err(not_regular());
     }
     let size = u64::try_from(stat.st_size).unwrap_or(0);
-    Ok(Opened { fd, perm: Perm::of(&stat), size, bounds })
+    Ok(Opened { fd, perm: Perm::of(&stat), size, links: stat.st_nlink, bounds })
 }
 
 fn open_directory(dir: impl AsFd, name: &OsStr, bounds: Bounds) -> io::Result<Directory> {

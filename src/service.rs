@@ -15,6 +15,7 @@ use nix::errno::Errno;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
+use crate::actions::{self, Actions, Occasion};
 use crate::confine;
 use crate::error::{Error, show_cause, show_path};
 use crate::follow_up::{self, Failure};
@@ -50,8 +51,8 @@ enum Event {
     Changed,
     /// A rebuild ended; which expected changes it found done.
     Ended(Box<Result<Done, Error>>, Vec<Expected>),
-    /// What follows a rebuild ended; these commands failed.
-    Followed(Vec<Failure>),
+    /// What follows a rebuild ended; these commands failed, and this has to be looked at again.
+    Followed(Vec<Failure>, Scope),
 }
 
 /// Runs until TERM or INT.
@@ -59,6 +60,8 @@ enum Event {
 /// # Errors
 /// What keeps it from starting: a pipe that cannot be made, or another service that reads it.
 pub fn run(settings: &Arc<Settings>) -> Result<(), Error> {
+    // Whatever we were started with is none of our commands' business.
+    close_fds::set_fds_cloexec(3, &[]);
     report::write_in_background();
     let (events, hear) = sync_channel(QUEUE);
     // Before there is a pipe: whoever ends us, it goes with us.
@@ -196,6 +199,11 @@ struct Service {
     scope: Scope,
     /// What the last rebuild left for the next one.
     memory: Arc<Mutex<Option<Memory>>>,
+    /// What the running rebuild looks at.
+    looking: Scope,
+    /// What the actions have not looked at yet.
+    occasion: Option<Occasion>,
+    actions: Arc<Mutex<Actions>>,
     /// Whether qmail-newu and qmail-newmrh have to be looked after.
     is_host_new: bool,
     /// Those of the pipes.
@@ -244,6 +252,9 @@ impl Service {
             touched,
             scope: Scope::default(),
             memory: Arc::default(),
+            looking: Scope::default(),
+            occasion: None,
+            actions: Arc::default(),
             is_host_new: false,
             locks,
             stop: Arc::default(),
@@ -291,6 +302,7 @@ impl Service {
                     // Everything is read anew.
                     self.scope = Scope::All;
                     self.memory = Arc::default();
+                    self.actions = Arc::default();
                     self.trigger();
                 }
                 Ok(Event::Signal(_)) => {
@@ -305,8 +317,12 @@ impl Service {
                     }
                     self.write_status(self.state());
                 }
-                Ok(Event::Followed(failed)) => {
+                Ok(Event::Followed(failed, again)) => {
                     self.followed(&failed);
+                    if again != Scope::default() {
+                        self.scope.add(again);
+                        self.trigger();
+                    }
                     if std::mem::take(&mut self.follow_again) && ends.is_none() {
                         self.follow();
                     }
@@ -403,6 +419,7 @@ impl Service {
             (self.settings.clone(), self.events.clone(), self.stop.clone(), self.number);
         self.write_status(State::Rebuilding);
         let (scope, memory) = (self.scope_of(cause), self.memory.clone());
+        self.looking = scope.clone();
         let watch = self.watch.clone();
         let hold = settings.hold;
         let started = thread(move || {
@@ -494,6 +511,13 @@ impl Service {
             self.expiry = done.next_expiry;
             self.owed.extend(done.changed());
             self.is_host_new |= done.host_read;
+            let mut scope = if done.host_read { Scope::All } else { std::mem::take(&mut self.looking) };
+            if let Some(before) = self.occasion.take() {
+                scope.add(before.scope);
+            }
+            let held = done.held.iter().map(|held| held.domain.clone()).collect();
+            let (host, began) = (done.host.clone(), self.started);
+            self.occasion = Some(Occasion { host, scope, held, began, now: Duration::ZERO });
         }
         if result.is_err() {
             // What it should have looked at, nobody has.
@@ -523,7 +547,8 @@ impl Service {
             self.follow_again = true;
             return;
         }
-        if self.owed.is_empty() && !self.is_host_new {
+        let mut occasion = self.occasion.take().filter(|_| actions::are_wanted(&self.settings));
+        if self.owed.is_empty() && !self.is_host_new && occasion.is_none() {
             return;
         }
         let is_host_new = std::mem::take(&mut self.is_host_new);
@@ -532,11 +557,20 @@ impl Service {
             self.settings.published().into_iter().filter(|path| telling.contains(path)).collect();
         self.telling = Some(telling);
         let (settings, events, stop) = (self.settings.clone(), self.events.clone(), self.stop.clone());
+        let actions = self.actions.clone();
         let started = thread(move || {
-            let run = || follow_up::run(&settings, is_host_new, &changed, &stop);
-            let failed = catch_unwind(AssertUnwindSafe(run))
-                .unwrap_or_else(|_| vec![Failure { what: "a fault in this program".to_owned(), said: Vec::new() }]);
-            let _ = events.send(Event::Followed(failed));
+            let run = || {
+                let mut failed = follow_up::run(&settings, is_host_new, &changed, &stop);
+                let Some(occasion) = &mut occasion else { return (failed, Scope::default()) };
+                occasion.now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+                let round = actions.lock().unwrap_or_else(PoisonError::into_inner).round(&settings, occasion, &stop);
+                let what = "an action was not run to its end".to_owned();
+                failed.extend(round.is_cut_off.then(|| Failure { what, said: Vec::new() }));
+                (failed, round.again)
+            };
+            let fault = || vec![Failure { what: "a fault in this program".to_owned(), said: Vec::new() }];
+            let (failed, again) = catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|_| (fault(), Scope::default()));
+            let _ = events.send(Event::Followed(failed, again));
         });
         if let Err(error) = started {
             report::say(Level::Alert, &error.to_string());

@@ -34,6 +34,10 @@ pub struct Settings {
     pub fifos: Vec<PathBuf>,
     /// The commands that follow a rebuild that changed a table, as the host names them.
     pub after: Vec<Vec<u8>>,
+    /// The folder of actions, as the host names it.
+    pub actions: Vec<u8>,
+    /// How long an action may take.
+    pub action_limit: Duration,
     /// Whether the service watches the host's files.
     pub watch: bool,
     /// Whether the service holds each rebuild that took something from the published tables against one of everything.
@@ -91,6 +95,7 @@ impl Settings {
             return Err(Error::Usage("--break: qmail cannot cut a local part at an @".to_owned()));
         }
         let auth_owner = options.auth_owner.as_ref().map(|owner| find_owner(&root, owner.as_bytes())).transpose()?;
+        let actions = folder("--actions", &options.actions)?;
         let after = repeated("--after", &options.after)?;
         let mut fifos = repeated("--fifo", &options.fifo)?;
         if fifos.is_empty() {
@@ -117,6 +122,8 @@ impl Settings {
             auth_system_users,
             fifos,
             after,
+            actions,
+            action_limit: Duration::from_secs(60),
             watch: true,
             verify: false,
             sweep: Duration::from_secs(900),

@@ -7,6 +7,7 @@ pub mod assign;
 pub mod authvars;
 pub mod control;
 pub mod dot_qmail;
+pub mod inventory;
 pub mod look;
 pub mod units;
 pub mod vpopmail;

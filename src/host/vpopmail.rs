@@ -6,7 +6,7 @@ use std::io;
 
 use crate::cdb;
 use crate::error::show_cause;
-use crate::root::{Directory, Opened, Root};
+use crate::root::{Directory, Opened, PATH_MAX, Root};
 use crate::text::leading_number;
 
 /// A mailbox's mail bounces (vmoduser -b).
@@ -175,27 +175,55 @@ impl Vpasswd {
         }
     }
 
-    /// Every record with its name, as they are written, in the order of the names.
-    pub fn all(&self) -> Vec<(&[u8], Mailbox<'_>)> {
+    /// The record of this name, as it is written.
+    pub fn record(&self, name: &[u8]) -> Option<&[u8]> {
         match self {
-            Vpasswd::Compiled(cdb) => {
-                cdb.sorted().map(|record| (record.key, Mailbox::parse(record.data, None))).collect()
-            }
+            Vpasswd::Compiled(cdb) => cdb.find(name),
+            Vpasswd::Text(lines) => lines.get(name).map(|(_, record)| &record[..]),
+        }
+    }
+
+    /// Every record with its name, as they are written, in the order of the names; the line of the text where there is one.
+    fn records(&self) -> Vec<(&[u8], &[u8], Option<usize>)> {
+        match self {
+            Vpasswd::Compiled(cdb) => cdb.sorted().map(|record| (record.key, record.data, None)).collect(),
             Vpasswd::Text(lines) => {
-                lines.iter().map(|(name, (line, record))| (&name[..], Mailbox::parse(record, Some(*line)))).collect()
+                lines.iter().map(|(name, (line, record))| (&name[..], &record[..], Some(*line))).collect()
             }
         }
+    }
+
+    /// Every mailbox with its name, in the order of the names.
+    pub fn all(&self) -> Vec<(&[u8], Mailbox<'_>)> {
+        self.records().into_iter().map(|(name, record, line)| (name, Mailbox::parse(record, line))).collect()
+    }
+
+    /// The records of the usable mailboxes that a program can be told of, as they are written.
+    pub fn usable_records(&self) -> Vec<(&[u8], &[u8])> {
+        let mut all = self.records();
+        all.retain(|(name, ..)| is_usable(name) && !name.contains(&0));
+        all.dedup_by_key(|(name, ..)| *name);
+        all.into_iter().map(|(name, record, _)| (name, record)).collect()
     }
 
     /// The mailboxes whose names vpopmail or an address may use, sorted by name, each once: no upper-case letter, no longer
     /// than an address.
     pub fn usable(&self) -> Vec<(&[u8], Mailbox<'_>)> {
-        let usable = |name: &[u8]| name.len() <= ADDRESS_MAX && !name.iter().any(u8::is_ascii_uppercase);
         let mut all = self.all();
-        all.retain(|(name, _)| usable(name));
+        all.retain(|(name, _)| is_usable(name));
         all.dedup_by_key(|(name, _)| *name);
         all
     }
+}
+
+fn is_usable(name: &[u8]) -> bool {
+    name.len() <= ADDRESS_MAX && !name.iter().any(u8::is_ascii_uppercase)
+}
+
+/// The directory of a mailbox, by its record; empty when it says none that can be one.
+pub fn directory_of(record: &[u8]) -> &[u8] {
+    let directory = record.split(|b| *b == b':').nth(4).unwrap_or_default();
+    if directory.len() < PATH_MAX && !directory.contains(&0) { directory } else { b"" }
 }
 
 impl Mailboxes {

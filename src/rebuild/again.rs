@@ -169,6 +169,7 @@ pub(super) fn rebuild(
         duration: Duration::ZERO,
         held: Vec::new(),
         behind: Vec::new(),
+        host: memory.host.clone(),
         host_read: *scope == Scope::All,
         homes: Some((read, memory.units.len())),
     };

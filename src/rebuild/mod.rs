@@ -63,7 +63,9 @@ pub struct Done {
     pub held: Vec<Held>,
     /// What qmail-newu and qmail-newmrh still have to do.
     pub behind: Vec<Note>,
-    /// Whether the host was read, its homes aside; else nobody touched it.
+    /// The host, its homes aside.
+    pub host: Arc<Host>,
+    /// Whether it was read for this; else nobody touched it.
     pub host_read: bool,
     /// How many homes were read, and how many there are, where a service counts that.
     pub homes: Option<(usize, usize)>,
@@ -300,6 +302,7 @@ fn publish(
         duration: Duration::ZERO,
         held: new.held,
         behind,
+        host: built.host.clone(),
         host_read: true,
         homes,
     };

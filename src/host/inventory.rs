@@ -1,0 +1,70 @@
+//! What a vpopmail domain holds, as it is written: the records of its mailboxes and the lines of its aliases. For what
+//! wants to see what changed; what decides about mail is read elsewhere.
+
+use std::collections::BTreeMap;
+use std::io;
+
+use super::Host;
+use super::vpopmail::{ABSENT, Mailboxes, Vpasswd};
+use crate::error::{show_cause, show_path};
+use crate::root::{Folders, Kind};
+
+/// Of one alias at most so many bytes are read.
+pub const ALIAS_MAX: usize = 64 << 10;
+/// Of all aliases of a domain at most so many.
+const ALL_MAX: usize = 64 << 20;
+
+/// The mailboxes and aliases of one domain.
+pub struct Inventory {
+    /// Its mailboxes.
+    pub mailboxes: Vpasswd,
+    /// The content, or its begin, of each regular file `.qmail-NAME`, by the name that mail has (`.` for `:`). The
+    /// catch-all is no alias, nor is a link.
+    pub aliases: BTreeMap<Vec<u8>, Vec<u8>>,
+}
+
+impl Host {
+    /// Takes stock of the domain in the home at `path`.
+    ///
+    /// # Errors
+    /// Why that cannot be done, in words.
+    pub fn inventory(&self, folders: &Folders<'_>, path: &[u8]) -> Result<Inventory, String> {
+        let root = &self.layout.root;
+        let told = |name: &[u8], cause: &dyn std::fmt::Display| {
+            format!("{}: {cause}", show_path(&root.path(&[path, b"/", name].concat())))
+        };
+        let directory = match folders.open_directory(path) {
+            Some((_, directory)) => directory,
+            None => {
+                let opened = super::open_home(root, path).1;
+                opened.map_err(|_| format!("{}: not there, or closed", show_path(&root.path(path))))?
+            }
+        };
+        let mailboxes = match Mailboxes::read(root, path, &directory) {
+            Mailboxes::Known(mailboxes) => mailboxes,
+            Mailboxes::Absent => return Err(format!("{}: {ABSENT}", show_path(&root.path(path)))),
+            Mailboxes::Unreadable(file, cause) => return Err(told(file.as_bytes(), &cause)),
+        };
+        let is_alias = |name: &[u8]| name.starts_with(b".qmail-") && name != b".qmail-default";
+        let listed = directory.entries(is_alias).map_err(|cause| told(b".", &show_cause(&cause)))?;
+        let (mut aliases, mut bytes) = (BTreeMap::new(), 0);
+        for (file, _) in listed.into_iter().filter(|(_, kind)| matches!(kind, Some(Kind::Regular) | None)) {
+            let mut content = Vec::new();
+            let read = directory.open_file(&file).and_then(|mut open| open.read_start(&mut content, ALIAS_MAX));
+            match read {
+                Ok(()) => {}
+                // Gone, or put in its place meanwhile: the next look sees it.
+                Err(cause) if cause.kind() == io::ErrorKind::NotFound || cause.raw_os_error().is_none() => continue,
+                Err(cause) => return Err(told(&file, &show_cause(&cause))),
+            }
+            content.truncate(ALIAS_MAX);
+            bytes += content.len();
+            if bytes > ALL_MAX {
+                return Err(told(b".", &format!("more than {} MiB of aliases", ALL_MAX >> 20)));
+            }
+            let name = file[b".qmail-".len()..].iter().map(|b| if *b == b':' { b'.' } else { *b }).collect();
+            aliases.insert(name, content);
+        }
+        Ok(Inventory { mailboxes, aliases })
+    }
+}

@@ -1,0 +1,801 @@
+//! Actions and the skeleton, with the real service, its real pipe, and real programs: what is run for which change, as
+//! whom, and what no notice, no skeleton and no mailbox directory makes run or touched.
+
+mod support;
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::Write;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use support::service::{COM, Service, follow};
+use support::{Answer, MailHost, give, script, skip};
+
+const ACTIONS: &str = "/etc/qmail-updater/actions.d";
+const SKEL: &str = "/home/vpopmail/skel";
+const NET: &str = "/home/vpopmail/domains/example.net";
+/// The shell's words that write down what a program was told, a line each.
+const NOTE: &str = "printf '%s|%s|%s|%s\\n' \"$1\" \"$2\" \"$(printf %s \"$3\" | tr '\\n' ' ')\" \"$4\" >>";
+
+/// Who owns the domains: nobody's account, or we.
+fn owner() -> (u32, u32) {
+    if support::is_root() { (4242, 4243) } else { support::me() }
+}
+
+/// Gives a folder, and all that is in it, to the owner of the domains.
+fn give_all(path: &Path) {
+    if !support::is_root() {
+        return;
+    }
+    give(path, owner().0, owner().1);
+    if path.is_dir() && !path.is_symlink() {
+        fs::read_dir(path).unwrap().for_each(|entry| give_all(&entry.unwrap().path()));
+    }
+}
+
+fn record(name: &str, folder: &str) -> String {
+    format!("{name}:$6$salt$hash:1:0:N:{folder}/{name}:NOQUOTA")
+}
+
+/// Writes the mailboxes of a domain, each in a directory of its name.
+fn mailboxes(host: &MailHost, home: &str, names: &[&str]) {
+    let lines: Vec<String> = names.iter().map(|name| record(name, home)).collect();
+    write_mailboxes(host, home, &lines.iter().map(String::as_str).collect::<Vec<_>>());
+}
+
+fn write_mailboxes(host: &MailHost, home: &str, lines: &[&str]) {
+    // Renamed into place, as vpopmail does it.
+    host.mailboxes(&format!("{home}/draft"), lines);
+    fs::rename(host.path(&format!("{home}/draft/vpasswd.cdb")), host.path(&format!("{home}/vpasswd.cdb"))).unwrap();
+    fs::remove_dir(host.path(&format!("{home}/draft"))).unwrap();
+    give_all(&host.path(home));
+}
+
+/// The domains of a host: real ones with their homes, and aliases.
+fn assign(host: &MailHost, reals: &[&str], aliases: &[(&str, &str)]) {
+    let (uid, gid) = owner();
+    let home = |domain: &str| format!("/home/vpopmail/domains/{domain}");
+    let line = |domain: &str, real: &str| format!("+{domain}-:{real}:{uid}:{gid}:{}:-::\n", home(real));
+    let all = || reals.iter().map(|real| (*real, *real)).chain(aliases.iter().copied());
+    host.write("/var/qmail/users/assign", all().map(|(domain, real)| line(domain, real)).collect::<String>() + ".\n");
+    let names = |line: &dyn Fn(&str) -> String| all().map(|(domain, _)| line(domain)).collect::<String>();
+    host.write("/var/qmail/control/virtualdomains", names(&|domain| format!("{domain}:{domain}\n")));
+    host.write("/var/qmail/control/rcpthosts", names(&|domain| format!("{domain}\n")));
+}
+
+/// A host with two domains, one of which has an alias, and a place where everybody may write down what he was told.
+fn host() -> MailHost {
+    let host = MailHost::sample();
+    fs::remove_file(host.path(&format!("{COM}/vpasswd"))).unwrap();
+    fs::remove_file(host.path(&format!("{NET}/vpasswd"))).unwrap();
+    assign(&host, &["example.com", "example.net"], &[("example.edu", "example.com")]);
+    mailboxes(&host, COM, &["ann", "postmaster"]);
+    mailboxes(&host, NET, &["dora"]);
+    host.folder("/log").mode("/log", 0o777).folder(ACTIONS);
+    host
+}
+
+/// The program that writes down what it was told, under this name.
+fn noting(host: &MailHost, name: &str) {
+    script(host, &format!("/tmp/{name}"), &format!("{NOTE} {}/{name}", host.path("/log").display()));
+    let draft = host.path(&format!("/tmp/{name}"));
+    assert!(std::process::Command::new("mv").args([&draft, &host.path(ACTIONS)]).status().unwrap().success());
+}
+
+fn noted(host: &MailHost, name: &str) -> Vec<String> {
+    let text = fs::read_to_string(host.path(&format!("/log/{name}"))).unwrap_or_default();
+    text.lines().map(str::to_owned).collect()
+}
+
+/// Starts a service that does not watch, and waits until it remembers what there is.
+fn start(host: MailHost, more: &[&str]) -> Service {
+    let service = Service::start(host, &[&["--no-watch"], more].concat());
+    service.wait_for("domains remembered");
+    service
+}
+
+/// Starts it again.
+fn restart(service: &mut Service, more: &[&str]) {
+    let command = service.host.command(&[&["run", "--no-watch"], more].concat());
+    (service.child, service.log) = follow(command);
+    service.wait_for("rebuild 1 done");
+}
+
+/// A change that is told after everything that came before it.
+fn last_of_all(service: &Service, name: &str) {
+    mailboxes(&service.host, NET, &["dora", name]);
+    service.trigger(&[]);
+    service.wait_for(&format!("any: told of add_user:{name}@example.net"));
+}
+
+#[test]
+fn what_changed_is_told_as_vpopmail_tells_it_whether_it_announced_it_or_not() {
+    let host = host();
+    noting(&host, "any");
+    noting(&host, "add_user");
+    let service = start(host, &[]);
+    let told = |what: &str| drop(service.wait_for(&format!("any: told of {what} ")));
+    // Not announced, but for a touch of the pipe.
+    mailboxes(&service.host, COM, &["ann", "new", "postmaster"]);
+    service.trigger(&[]);
+    told("add_user:new@example.com");
+    // Announced, under the alias domain's name, and two at once.
+    mailboxes(&service.host, COM, &["it's;$(rm)", "new", "postmaster", "two"]);
+    service.trigger(&["add_user", "two@example.edu", "-", ""]);
+    told("del_user:ann@example.com");
+    told("add_user:two@example.com");
+    write_mailboxes(
+        &service.host,
+        COM,
+        &[&record("it's;$(rm)", COM), "new:$6$other$hash:1:0:N:/d:Q", &record("postmaster", COM), &record("two", COM)],
+    );
+    service.trigger(&["mod_user", "new@example.com", "-", ""]);
+    told("mod_user:new@example.com");
+    let alias = |text: &str| {
+        service.host.write(&format!("{COM}/.qmail-a:b"), text);
+    };
+    alias("&x@y.test\n|cat $HOME\n");
+    service.trigger(&["valias_insert", "a.b@example.com", "&x@y.test", ""]);
+    told("insert_alias:a.b@example.com");
+    alias("&z@y.test\n");
+    service.trigger(&[]);
+    told("insert_alias:a.b@example.com");
+    service.host.remove(&format!("{COM}/.qmail-a:b"));
+    service.trigger(&[]);
+    told("del_alias:a.b@example.com");
+    // A domain with an alias, whose home comes a moment after its lines; then both go.
+    let new = "/home/vpopmail/domains/new.test";
+    assign(
+        &service.host,
+        &["example.com", "example.net", "new.test"],
+        &[("also.test", "new.test"), ("example.edu", "example.com")],
+    );
+    service.trigger(&["add_domain", "new.test", "-", ""]);
+    service.wait_for("rebuild ");
+    service.host.write(&format!("{new}/.qmail-default"), "|/home/vpopmail/bin/vdelivermail '' bounce-no-mailbox\n");
+    mailboxes(&service.host, new, &["postmaster"]);
+    service.trigger(&[]);
+    told("add_user:postmaster@new.test");
+    assign(&service.host, &["example.com", "example.net"], &[("example.edu", "example.com")]);
+    fs::remove_dir_all(service.host.path(new)).unwrap();
+    service.trigger(&["del_domain", "new.test", "-", ""]);
+    told("del_domain:new.test");
+    let all = [
+        "add_user|new@example.com|-|after",
+        "del_user|ann@example.com|-|after",
+        "add_user|it's;$(rm)@example.com|-|after",
+        "add_user|two@example.com|-|after",
+        "mod_user|new@example.com|-|after",
+        "insert_alias|a.b@example.com|&x@y.test |cat $HOME|after",
+        "insert_alias|a.b@example.com|&z@y.test|after",
+        "del_alias|a.b@example.com|-|after",
+        "add_domain|new.test|-|after",
+        "add_alias_domain|also.test|new.test|after",
+        "add_user|postmaster@new.test|-|after",
+        "del_domain|also.test alias of new.test|-|after",
+        "del_user|postmaster@new.test|-|after",
+        "del_domain|new.test|-|after",
+    ];
+    assert_eq!(noted(&service.host, "any"), all);
+    let added: Vec<&str> = all.into_iter().filter(|line| line.starts_with("add_user|")).collect();
+    assert_eq!(noted(&service.host, "add_user"), added);
+}
+
+#[test]
+fn what_changed_while_no_service_ran_is_told_when_the_state_is_known_and_only_then() {
+    let host = host();
+    noting(&host, "any");
+    let mut service = start(host, &[]);
+    assert_eq!(service.end(), 0);
+    mailboxes(&service.host, COM, &["ann", "meanwhile", "postmaster"]);
+    restart(&mut service, &[]);
+    service.wait_for("any: told of add_user:meanwhile@example.com");
+    assert_eq!(service.end(), 0);
+    mailboxes(&service.host, COM, &["ann", "postmaster"]);
+    fs::remove_dir_all(service.host.path("/run/qmail-updater/actions")).unwrap();
+    restart(&mut service, &[]);
+    service.wait_for("domains remembered");
+    last_of_all(&service, "last");
+    assert_eq!(
+        noted(&service.host, "any"),
+        ["add_user|meanwhile@example.com|-|after", "add_user|last@example.net|-|after"]
+    );
+    // What is remembered, once all of it is, is its owner's only, and holds no hash.
+    assert_eq!(service.end(), 0);
+    let mut folders = vec![service.host.path("/run/qmail-updater/actions")];
+    let mut files = 0;
+    while let Some(folder) = folders.pop() {
+        assert_eq!(fs::metadata(&folder).unwrap().mode() & 0o777, 0o700);
+        for entry in fs::read_dir(folder).unwrap().map(Result::unwrap) {
+            if entry.path().is_dir() {
+                folders.push(entry.path());
+                continue;
+            }
+            assert_eq!(entry.metadata().unwrap().mode() & 0o777, 0o600);
+            assert!(!String::from_utf8_lossy(&fs::read(entry.path()).unwrap()).contains("salt"));
+            files += 1;
+        }
+    }
+    assert_eq!(files, 3, "the domains, and a picture of each real one");
+}
+
+#[test]
+fn an_action_that_was_cut_off_runs_again() {
+    let host = host();
+    let log = host.path("/log").display().to_string();
+    script(&host, &format!("{ACTIONS}/any"), &format!("{NOTE} {log}/any; test -e {log}/go || sleep 1000"));
+    let mut service = start(host, &[]);
+    let wait_for = |service: &Service, count: usize| {
+        while noted(&service.host, "any").len() < count {
+            std::thread::yield_now();
+        }
+    };
+    mailboxes(&service.host, COM, &["ann", "one", "postmaster", "two"]);
+    service.trigger(&[]);
+    wait_for(&service, 1);
+    assert_eq!(service.end(), 0);
+    restart(&mut service, &[]);
+    wait_for(&service, 2);
+    service.child.kill().unwrap();
+    service.child.wait().unwrap();
+    service.host.write("/log/go", "");
+    restart(&mut service, &[]);
+    service.wait_for("any: told of add_user:two@example.com");
+    let one = "add_user|one@example.com|-|after";
+    assert_eq!(noted(&service.host, "any"), [one, one, one, "add_user|two@example.com|-|after"]);
+}
+
+#[test]
+fn an_action_that_cannot_be_started_now_is_tried_again() {
+    let host = host();
+    noting(&host, "any");
+    let service = start(host, &[]);
+    // Somebody still writes it.
+    let writer = fs::OpenOptions::new().append(true).open(service.host.path(&format!("{ACTIONS}/any"))).unwrap();
+    mailboxes(&service.host, COM, &["ann", "new", "postmaster"]);
+    service.trigger(&[]);
+    let line = service.wait_for("tried again");
+    assert!(line.contains(" alert: ") && line.contains("any: unable to run it: Text file busy; "), "{line}");
+    drop(writer);
+    service.wait_for("any: told of add_user:new@example.com");
+    assert_eq!(noted(&service.host, "any"), ["add_user|new@example.com|-|after"]);
+}
+
+#[test]
+fn a_domain_that_moves_is_no_new_one() {
+    let host = host();
+    noting(&host, "any");
+    let service = start(host, &[]);
+    let moved = "/home/vpopmail/domains/0/example.com";
+    service.host.folder("/home/vpopmail/domains/0");
+    fs::rename(service.host.path(COM), service.host.path(moved)).unwrap();
+    let lines = fs::read_to_string(service.host.path("/var/qmail/users/assign")).unwrap();
+    service.host.write("/var/qmail/users/assign", lines.replace(COM, moved));
+    last_of_all(&service, "last");
+    // The records name the old directory still.
+    write_mailboxes(&service.host, moved, &[&record("ann", COM), &record("new", moved), &record("postmaster", COM)]);
+    service.trigger(&[]);
+    service.wait_for("any: told of add_user:new@example.com");
+    assert_eq!(noted(&service.host, "any"), ["add_user|last@example.net|-|after", "add_user|new@example.com|-|after"]);
+}
+
+#[test]
+fn a_change_that_a_watch_sees_is_told() {
+    let host = host();
+    noting(&host, "any");
+    let service = Service::start(host, &[]);
+    service.wait_for("domains remembered");
+    mailboxes(&service.host, COM, &["ann", "new", "postmaster"]);
+    service.wait_for("any: told of add_user:new@example.com");
+}
+
+#[test]
+fn a_program_that_hangs_or_fails_is_told_of_and_the_rest_goes_on() {
+    let host = host();
+    noting(&host, "any");
+    script(&host, &format!("{ACTIONS}/add_user"), "sleep 1000");
+    script(&host, &format!("{ACTIONS}/del_user"), "echo 'it failed'; exit 3");
+    let service = start(host, &["--action-limit", "1"]);
+    mailboxes(&service.host, COM, &["new", "newer", "postmaster"]);
+    service.trigger(&[]);
+    let line = service.wait_for("exited 3");
+    assert!(
+        line.contains(" alert: ") && line.contains("del_user: exited 3; told of del_user:ann@example.com"),
+        "{line}"
+    );
+    let line = service.wait_for("did not end within 1 s");
+    assert!(line.contains(" alert: ") && line.contains("told of add_user:new@example.com"), "{line}");
+    service.wait_for("any: told of add_user:newer@example.com");
+    assert_eq!(noted(&service.host, "any").len(), 3);
+}
+
+#[test]
+fn an_action_is_the_domains_owner_with_nothing_but_the_facts() {
+    if !support::is_root() {
+        return skip("whose uid an action has", "only root runs anything as somebody else");
+    }
+    let host = host();
+    let (log, root) = (host.path("/log").display().to_string(), host.root().display().to_string());
+    let tell = |name: &str| {
+        format!(
+            "exec >{log}/{name}; id -u; id -g; id -G; pwd; env | grep -v -e ^PWD= -e ^SHLVL= -e ^_= | sort; \
+             ls /proc/$$/fd; readlink /proc/$$/fd/0"
+        )
+    };
+    for name in ["add_user", "add_user.root"] {
+        script(&host, &format!("{ACTIONS}/{name}"), &tell(name));
+        let _ = fs::remove_file(host.path(&format!("{ACTIONS}/{name}.draft")));
+    }
+    // The service has more groups, an open file, and an environment: none of it goes on.
+    let mut command = std::process::Command::new("sh");
+    let run = host.command(&["run", "--no-watch"]);
+    command.env_clear().env("SECRET", "of the service").env("PATH", std::env::var_os("PATH").unwrap());
+    command.args(["-c", "exec 9</dev/null; exec setpriv --groups 7,8 \"$0\" \"$@\""]);
+    command.arg(run.get_program()).args(run.get_args());
+    let service = Service::spawn(host, command);
+    service.wait_for("domains remembered");
+    mailboxes(&service.host, COM, &["ann", "new", "postmaster"]);
+    service.trigger(&[]);
+    service.wait_for("add_user.root: told of");
+    let facts = format!(
+        "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin\nQMAIL_UPDATER_DOMAIN=example.com\n\
+         QMAIL_UPDATER_HOME={root}{COM}\nQMAIL_UPDATER_REAL_DOMAIN=example.com\nQMAIL_UPDATER_UID=4242\n"
+    );
+    for (name, ids) in [("add_user", "4242\n4243\n4243\n"), ("add_user.root", "0\n0\n0\n")] {
+        let text = fs::read_to_string(service.host.path(&format!("/log/{name}"))).unwrap();
+        // Where the shell itself has the script open.
+        let text = text.replace("\n10\n", "\n").replace("\n255\n", "\n");
+        assert_eq!(text, format!("{ids}/\n{facts}0\n1\n2\n/dev/null\n"), "{name}");
+    }
+}
+
+#[test]
+fn for_a_domain_of_roots_only_roots_files_run() {
+    if !support::is_root() {
+        return skip("a domain of root's", "only root can run its actions");
+    }
+    let host = host();
+    host.folder(SKEL).write(&format!("{SKEL}/welcome"), "hello\n");
+    noting(&host, "any");
+    noting(&host, "any.root");
+    let assigned = fs::read_to_string(host.path("/var/qmail/users/assign")).unwrap();
+    host.write(
+        "/var/qmail/users/assign",
+        assigned.replace("+example.com-:example.com:4242:4243:", "+example.com-:example.com:0:0:"),
+    );
+    let service = start(host, &[]);
+    service.host.folder(&format!("{COM}/new"));
+    mailboxes(&service.host, COM, &["ann", "new", "postmaster"]);
+    service.trigger(&[]);
+    let line = service.wait_for("any: not run: example.com is root's");
+    assert!(line.contains(" alert: "), "{line}");
+    service.wait_for("any.root: told of add_user:new@example.com");
+    assert_eq!((noted(&service.host, "any").len(), noted(&service.host, "any.root").len()), (0, 1));
+    assert!(!service.host.path(&format!("{COM}/new/welcome")).exists());
+}
+
+#[test]
+fn nothing_runs_from_a_folder_that_somebody_else_could_write() {
+    let host = host();
+    noting(&host, "any");
+    let service = start(host, &[]);
+    let mut names = vec!["ann".to_owned(), "postmaster".to_owned()];
+    let mut change = |service: &Service, number: usize| {
+        names.push(format!("user{number}"));
+        mailboxes(&service.host, COM, &names.iter().map(String::as_str).collect::<Vec<_>>());
+        service.trigger(&[]);
+    };
+    let mut number = 0;
+    for (path, mode, right) in [(ACTIONS, 0o775, 0o755), ("/etc", 0o757, 0o755), ("/", 0o1777, 0o755)] {
+        service.host.mode(path, mode);
+        change(&service, number);
+        let line = service.wait_for("no action runs until");
+        assert!(line.contains(" alert: ") && line.contains("others may write it"), "{line}");
+        assert!(noted(&service.host, "any").is_empty());
+        service.host.mode(path, right);
+        number += 1;
+    }
+    // A file of which that is true does not run, and is told of; nor does what nobody would run.
+    noting(&service.host, "add_user");
+    noting(&service.host, "add_usr");
+    service.host.mode(&format!("{ACTIONS}/add_user"), 0o775);
+    change(&service, number);
+    let mut lines = vec![service.wait_for("is not run"), service.wait_for("any: told of add_user:user3@example.com")];
+    lines.sort();
+    assert!(lines[0].contains("add_user: others may write it (mode 0775)"), "{lines:?}");
+    assert!(noted(&service.host, "add_user").is_empty() && noted(&service.host, "add_usr").is_empty());
+    assert_eq!(noted(&service.host, "any").len(), 4, "what changed meanwhile is made up for");
+    if !support::is_root() {
+        return skip("a folder, link or file of somebody else's", "only root can make one");
+    }
+    // Somebody else's folder, somebody else's link to root's.
+    service.host.own(ACTIONS, 4242, 4242);
+    change(&service, 4);
+    service.wait_for("it belongs to uid 4242");
+    service.host.own(ACTIONS, 0, 0);
+    fs::rename(service.host.path(ACTIONS), service.host.path("/etc/real.d")).unwrap();
+    service.host.link(ACTIONS, "/etc/real.d").own(ACTIONS, 4242, 4242);
+    change(&service, 5);
+    service.wait_for("a link or folder on the way: it is uid 4242's");
+    assert_eq!(noted(&service.host, "any").len(), 4);
+    service.host.own(ACTIONS, 0, 0);
+    service.trigger(&[]);
+    service.wait_for("any: told of add_user:user5@example.com");
+}
+
+#[test]
+fn a_hundred_hostile_notices_run_nothing() {
+    let host = host();
+    noting(&host, "any");
+    let service = start(host, &[]);
+    let canary = service.host.path("/log/canary").display().to_string();
+    let commands = [
+        "add_user",
+        "del_user",
+        "mod_user",
+        "add_domain",
+        "del_domain",
+        "add_alias_domain",
+        "valias_insert",
+        "del_alias",
+    ];
+    let names = [
+        format!("$(touch {canary})@example.com"),
+        format!("`touch {canary}`@example.com"),
+        format!("x;touch {canary};@example.com"),
+        format!("x\ntouch {canary}\n@example.com"),
+        format!("|touch {canary}"),
+        "../../../../../../etc/passwd@example.com".to_owned(),
+        "../any@../../etc/qmail-updater/actions.d".to_owned(),
+        "x@../example.com".to_owned(),
+        format!("{}@example.com", "a".repeat(4096)),
+        format!("ann@{}", "b".repeat(4096)),
+        "ann@example.com".to_owned(),
+        "example.com".to_owned(),
+        "-rf\t--\tann@example.com".to_owned(),
+    ];
+    let mut count = 0;
+    for (number, name) in names.iter().enumerate() {
+        for command in commands {
+            if number % 2 == 0 {
+                service.trigger(&[command, name, name, "after"]);
+            } else {
+                // As anybody may write it.
+                let line = format!("{command}\t{name}\t{name}\n");
+                fs::OpenOptions::new().write(true).open(service.fifo()).unwrap().write_all(line.as_bytes()).unwrap();
+            }
+            count += 1;
+        }
+    }
+    assert!(count >= 100);
+    last_of_all(&service, "last");
+    assert_eq!(noted(&service.host, "any"), ["add_user|last@example.net|-|after"]);
+    assert!(!service.host.path("/log/canary").exists());
+}
+
+#[test]
+fn what_cannot_be_read_or_is_held_is_no_change() {
+    let host = host();
+    noting(&host, "any");
+    let users: Vec<String> = (0..100).map(|number| format!("user{number}")).collect();
+    let some = |range: std::ops::Range<usize>| users[range].iter().map(String::as_str).collect::<Vec<_>>();
+    mailboxes(&host, COM, &some(0..100));
+    host.write(&format!("{COM}/.qmail-default"), "|/home/vpopmail/bin/vdelivermail '' bounce-no-mailbox\n");
+    give_all(&host.path(COM));
+    let service = start(host, &[]);
+    // Not mounted, then torn.
+    let away = service.host.path("/away");
+    fs::rename(service.host.path(COM), &away).unwrap();
+    last_of_all(&service, "one");
+    fs::rename(&away, service.host.path(COM)).unwrap();
+    let whole = fs::read(service.host.path(&format!("{COM}/vpasswd.cdb"))).unwrap();
+    service.host.write(&format!("{COM}/vpasswd.cdb"), &whole[..3000]);
+    last_of_all(&service, "two");
+    service.host.write(&format!("{COM}/vpasswd.cdb"), &whole);
+    last_of_all(&service, "three");
+    // Held; and let go.
+    mailboxes(&service.host, COM, &some(60..100));
+    service.trigger(&[]);
+    service.wait_for("alert: held, ");
+    last_of_all(&service, "four");
+    let lost =
+        |service: &Service| noted(&service.host, "any").iter().filter(|line| line.contains("@example.com")).count();
+    assert_eq!(lost(&service), 0);
+    mailboxes(&service.host, COM, &some(0..100));
+    last_of_all(&service, "five");
+    assert_eq!(lost(&service), 0);
+    // Many, but no more than the guard lets pass.
+    mailboxes(&service.host, COM, &some(15..100));
+    service.trigger(&[]);
+    service.wait_for("any: told of del_user:user9@example.com");
+    assert_eq!(lost(&service), 15);
+}
+
+/// What is below a folder: kind, mode, and content or target of each.
+fn below(folder: &Path) -> BTreeMap<PathBuf, (u32, Vec<u8>)> {
+    let mut found = BTreeMap::new();
+    let mut folders = vec![folder.to_owned()];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(&folder).unwrap().map(Result::unwrap) {
+            let meta = entry.metadata().unwrap();
+            let content = match meta {
+                ref meta if meta.is_symlink() => {
+                    fs::read_link(entry.path()).unwrap().into_os_string().into_encoded_bytes()
+                }
+                ref meta if meta.is_dir() => {
+                    folders.push(entry.path());
+                    Vec::new()
+                }
+                ref meta if meta.is_file() && meta.len() < 1 << 20 => fs::read(entry.path()).unwrap(),
+                _ => Vec::new(),
+            };
+            found.insert(entry.path(), (meta.mode(), content));
+        }
+    }
+    found
+}
+
+#[test]
+fn a_new_mailbox_gets_the_skeleton_and_keeps_what_it_has() {
+    let host = host();
+    host.write(&format!("{SKEL}/.qmail"), "./Maildir/\n").mode(&format!("{SKEL}/.qmail"), 0o600);
+    host.write(&format!("{SKEL}/Maildir/.Junk/cur/welcome"), "hello\n").mode(&format!("{SKEL}/Maildir"), 0o700);
+    host.folder(&format!("{SKEL}/Maildir/.Junk/new")).write(&format!("{SKEL}/run"), "#!/bin/sh\n");
+    host.mode(&format!("{SKEL}/run"), 0o4755).mode(&format!("{SKEL}/Maildir/.Junk/new"), 0o2711);
+    host.link(&format!("{SKEL}/list"), "Maildir/.Junk").link(&format!("{SKEL}/passwd"), "/etc/passwd");
+    host.write(&format!("{SKEL}/kept"), "the skeleton's\n");
+    nix::unistd::mkfifo(&host.path(&format!("{SKEL}/fifo")), nix::sys::stat::Mode::S_IRWXU).unwrap();
+    host.write(&format!("{SKEL}/twice"), "x");
+    fs::hard_link(host.path(&format!("{SKEL}/twice")), host.path(&format!("{SKEL}/twice.too"))).unwrap();
+    give_all(&host.path(SKEL));
+    let service = start(host, &[]);
+    let host = &service.host;
+    // In a hashed folder; one that vanished meanwhile; and one that a link leads to.
+    let new = format!("{COM}/0/new");
+    host.write(&format!("{new}/kept"), "his own\n")
+        .folder(&format!("{new}/Maildir"))
+        .mode(&format!("{new}/Maildir"), 0o750);
+    host.folder("/elsewhere/joe").link(&format!("{COM}/linked"), "/elsewhere");
+    give_all(&host.path("/elsewhere"));
+    let lines = [
+        record("ann", COM),
+        record("gone", COM),
+        record("joe", &format!("{COM}/linked")),
+        record("new", &format!("{COM}/0")),
+        record("out", "/elsewhere"),
+        record("postmaster", COM),
+    ];
+    write_mailboxes(host, COM, &lines.iter().map(String::as_str).collect::<Vec<_>>());
+    service.trigger(&[]);
+    service.wait_for("skel: told of add_user:gone@example.com");
+    let line = service.wait_for("symbolic link is on the way there");
+    assert!(line.contains(" warning: skel: ") && line.contains("/linked/joe: "), "{line}");
+    service.wait_for("warning: skel: skel/fifo: no file, folder or link");
+    service.wait_for("warning: skel: skel/twice: a file with more than one name");
+    service.wait_for("skel: told of add_user:new@example.com");
+    service.wait_for("not below the domain's home");
+    service.wait_for("alert: skel: exited 100; told of add_user:out@example.com");
+    let expected = [
+        ("", 0o40755, ""),
+        (".qmail", 0o100600, "./Maildir/\n"),
+        ("Maildir", 0o40750, ""),
+        ("Maildir/.Junk", 0o40755, ""),
+        ("Maildir/.Junk/cur", 0o40755, ""),
+        ("Maildir/.Junk/cur/welcome", 0o100644, "hello\n"),
+        ("Maildir/.Junk/new", 0o40711, ""),
+        ("kept", 0o100644, "his own\n"),
+        ("list", 0o120777, "Maildir/.Junk"),
+        ("passwd", 0o120777, "/etc/passwd"),
+        ("run", 0o100755, "#!/bin/sh\n"),
+    ];
+    let found = below(&host.path(&format!("{COM}/0")));
+    let found: Vec<(String, u32, String)> = found
+        .into_iter()
+        .map(|(path, (mode, content))| {
+            let path = path.strip_prefix(host.path(&new)).unwrap().to_str().unwrap().to_owned();
+            (path, mode, String::from_utf8(content).unwrap())
+        })
+        .collect();
+    let expected: Vec<_> =
+        expected.iter().map(|(path, mode, content)| ((*path).to_owned(), *mode, (*content).to_owned())).collect();
+    assert_eq!(found, expected);
+    assert!(below(&host.path("/elsewhere/joe")).is_empty() && !host.path(&format!("{COM}/gone")).exists());
+    for path in below(&host.path(&new)).into_keys() {
+        let meta = fs::symlink_metadata(&path).unwrap();
+        assert_eq!((meta.uid(), meta.gid()), owner(), "{}", path.display());
+    }
+    // Once more changes nothing.
+    let before = below(&host.path(&new));
+    let again = copy(host, &new);
+    assert_eq!((again.code, before), (0, below(&host.path(&new))), "{}", again.stderr);
+}
+
+/// Copies the skeleton into the directory of a mailbox, as the service has it done.
+fn copy(host: &MailHost, directory: &str) -> Answer {
+    let mut command = host.command(&["skel", "--", COM, directory]);
+    if support::is_root() {
+        command.uid(owner().0).gid(owner().1);
+    }
+    command.current_dir("/").output().unwrap().into()
+}
+
+#[test]
+fn root_copies_no_skeleton() {
+    if !support::is_root() {
+        return skip("root copies no skeleton", "it takes root to try");
+    }
+    let host = host();
+    host.write(&format!("{SKEL}/x"), "").folder(&format!("{COM}/ann"));
+    let answer = host.run(&["skel", "--", COM, &format!("{COM}/ann")]);
+    assert!(answer.code == 100 && below(&host.path(&format!("{COM}/ann"))).is_empty(), "{answer:?}");
+}
+
+#[test]
+fn of_a_hundred_hostile_skeletons_and_mailbox_directories_none_reaches_anything_else() {
+    let host = host();
+    let (joe, other) = (format!("{COM}/joe"), format!("{COM}/other"));
+    // Where everybody may write, and another mailbox of the same owner's.
+    host.write("/outside/file", "outside\n").folder("/outside/sub").write(&format!("{other}/file"), "other's\n");
+    host.write("/outside/secret", "a secret\n").mode("/outside/secret", 0o600);
+    for path in ["/outside", "/outside/sub"] {
+        host.mode(path, 0o777);
+    }
+    host.mode("/outside/file", 0o666);
+    // All of it the same owner's, but for the secret: nothing but the way there keeps it.
+    give_all(&host.path(COM));
+    give_all(&host.path("/outside"));
+    if support::is_root() {
+        host.own("/outside/secret", 0, 0);
+    }
+    let outside = || (below(&host.path("/outside")), below(&host.path(&other)), below(&host.path("/etc")));
+    let before = outside();
+    let skel = |name: &str| format!("{SKEL}/{name}");
+    let skeletons: [(&str, &dyn Fn()); 10] = [
+        ("links out", &|| {
+            host.link(&skel("a"), "/outside").link(&skel("b"), "../../../../../outside/file").link(&skel("c"), ".");
+        }),
+        ("a pipe and a socket", &|| {
+            nix::unistd::mkfifo(&host.path(&skel("sub")), nix::sys::stat::Mode::S_IRWXU).unwrap();
+            drop(std::os::unix::net::UnixListener::bind(host.path(&skel("socket"))).unwrap());
+        }),
+        ("another's file by another name", &|| {
+            fs::hard_link(host.path("/outside/secret"), host.path(&skel("secret"))).unwrap();
+        }),
+        ("programs of others", &|| {
+            host.write(&skel("su"), "x").mode(&skel("su"), 0o6777).folder(&skel("sub")).mode(&skel("sub"), 0o7777);
+        }),
+        ("a file without an end", &|| {
+            host.write(&skel("sparse"), "");
+            fs::OpenOptions::new().write(true).open(host.path(&skel("sparse"))).unwrap().set_len(1 << 40).unwrap();
+        }),
+        ("a deep one", &|| {
+            host.write(&skel(&("d/".repeat(60) + "file")), "deep\n");
+        }),
+        ("odd names", &|| {
+            for name in ["-rf", "a\nb", "\u{1b}[2J", &"x".repeat(255), " ", "...", "*"] {
+                host.write(&skel(name), "odd\n");
+            }
+        }),
+        ("many files", &|| {
+            for number in 0..300 {
+                host.write(&skel(&format!("sub/{number}")), "x");
+            }
+        }),
+        ("what it may not read", &|| {
+            host.write(&skel("closed/file"), "x")
+                .mode(&skel("closed"), 0o000)
+                .write(&skel("file"), "x")
+                .mode(&skel("file"), 0);
+        }),
+        ("a link to the outside in its place", &|| {
+            fs::remove_dir_all(host.path(SKEL)).unwrap();
+            host.link(SKEL, "/outside");
+            give_all(&host.path(SKEL));
+        }),
+    ];
+    let swap = |a: &Path, b: &Path| {
+        let flags = nix::fcntl::RenameFlags::RENAME_EXCHANGE;
+        nix::fcntl::renameat2(nix::fcntl::AT_FDCWD, a, nix::fcntl::AT_FDCWD, b, flags)
+    };
+    let directories: [(&str, &dyn Fn() -> String); 10] = [
+        ("plain", &|| joe.clone()),
+        ("a link", &|| {
+            fs::remove_dir_all(host.path(&joe)).unwrap();
+            host.link(&joe, "/outside");
+            joe.clone()
+        }),
+        ("below a link", &|| {
+            host.link(&format!("{joe}/up"), "/outside");
+            format!("{joe}/up/sub")
+        }),
+        ("outside", &|| "/outside".to_owned()),
+        ("up and out", &|| format!("{joe}/../../../../../outside")),
+        ("the home itself", &|| COM.to_owned()),
+        ("full of links out", &|| {
+            for name in ["a", "b", "file", "sub", "su", "sparse", "d", "-rf", "kept"] {
+                host.link(
+                    &format!("{joe}/{name}"),
+                    if name == "sub" || name == "d" { "/outside" } else { "/outside/file" },
+                );
+            }
+            joe.clone()
+        }),
+        ("files for folders", &|| {
+            host.write(&format!("{joe}/sub"), "mine").write(&format!("{joe}/d"), "mine").folder(&format!("{joe}/file"));
+            joe.clone()
+        }),
+        ("swapped with a link all the time", &|| {
+            host.link(&format!("{COM}/swap"), "/outside");
+            joe.clone()
+        }),
+        ("its folder swapped with a link all the time", &|| {
+            host.folder(&format!("{joe}/sub")).link(&format!("{COM}/swap"), "/outside");
+            joe.clone()
+        }),
+    ];
+    let mut count = 0;
+    for (skeleton, make_skeleton) in skeletons {
+        for (number, (directory, make_directory)) in directories.iter().enumerate() {
+            host.folder(SKEL).write(&skel("kept"), "x").folder(&joe);
+            make_skeleton();
+            let directory_path = make_directory();
+            give_all(&host.path(COM));
+            let swapped = host.path(&if number == 8 { joe.clone() } else { format!("{joe}/sub") });
+            let (link, over) = (host.path(&format!("{COM}/swap")), AtomicBool::new(false));
+            std::thread::scope(|scope| {
+                if number >= 8 {
+                    scope.spawn(|| {
+                        while !over.load(Ordering::Relaxed) {
+                            let _ = swap(&swapped, &link);
+                        }
+                    });
+                }
+                let rounds = if number >= 8 { 5 } else { 1 };
+                for _ in 0..rounds {
+                    let answer = copy(&host, &directory_path);
+                    assert!([0, 100, 111].contains(&answer.code), "{skeleton}, {directory}: {answer:?}");
+                    assert!(!answer.stderr.contains("a fault") && !answer.stderr.contains('\u{1b}'), "{answer:?}");
+                }
+                over.store(true, Ordering::Relaxed);
+            });
+            assert!(before == outside(), "{skeleton}, {directory}: {:#?}", outside());
+            for (path, (mode, content)) in below(&host.path(COM)) {
+                let is_others = [&b"a secret\n"[..], b"outside\n"].contains(&&content[..]);
+                assert!(mode & 0o6000 == 0 && !is_others, "{skeleton}, {directory}: {}: {mode:o}", path.display());
+            }
+            for path in [SKEL, &joe, &format!("{COM}/swap")] {
+                let path = host.path(path);
+                let _ = fs::set_permissions(path.join("closed"), fs::Permissions::from_mode(0o755));
+                let _ = fs::remove_file(&path).or_else(|_| fs::remove_dir_all(&path));
+            }
+            count += 1;
+        }
+    }
+    assert_eq!(count, 100);
+}
+
+#[test]
+fn without_a_folder_of_actions_and_a_skeleton_nothing_is_remembered() {
+    let host = host();
+    noting(&host, "any");
+    let service = start(host, &[]);
+    let remembered = service.host.path("/run/qmail-updater/actions/domains");
+    assert!(remembered.exists());
+    let away = service.host.path("/etc/away.d");
+    fs::rename(service.host.path(ACTIONS), &away).unwrap();
+    mailboxes(&service.host, COM, &["ann", "new", "postmaster"]);
+    service.trigger(&[]);
+    service.wait_for("rebuild ");
+    while remembered.exists() {
+        std::thread::yield_now();
+    }
+    // What changed meanwhile is not told.
+    fs::rename(&away, service.host.path(ACTIONS)).unwrap();
+    service.trigger(&[]);
+    service.wait_for("domains remembered");
+    last_of_all(&service, "last");
+    assert_eq!(noted(&service.host, "any"), ["add_user|last@example.net|-|after"]);
+}
