@@ -215,6 +215,9 @@ pub enum Command {
         /// A domain that --max-loss holds is published as it is after SECONDS in which it loses nothing more
         #[arg(long, value_name = "SECONDS", env = "QMAIL_UPDATER_HOLD", default_value = "1800")]
         hold: u32,
+        /// Keep counters and gauges for Prometheus's textfile collector in FILE, whose name ends in .prom
+        #[arg(long, value_name = "FILE", env = "QMAIL_UPDATER_METRICS")]
+        metrics: Option<OsString>,
         /// Do not watch the host's files for changes that nobody announces
         #[arg(long, env = "QMAIL_UPDATER_NO_WATCH")]
         #[arg(action = ArgAction::SetTrue, value_parser = BoolishValueParser::new())]

@@ -35,13 +35,14 @@
 //! | [`rebuild`] | the story of one rebuild | cdb commands confine difference error guard hold host lock logins publish recipients report root settings text |
 //! | [`actions`] | what runs for what the service saw change, and the skeleton of a new mailbox | commands confine error host publish rebuild report root settings text |
 //! | [`status`] | the status file | error follow_up hold publish rebuild settings text |
+//! | [`metrics`] | the metrics file | error publish rebuild settings text |
 //! | [`compare`] | both tables in memory, against the published ones | cdb error hold publish rebuild settings smtpd text |
 //! | [`check`] | what is wrong or risky on a host | compare confine delivery error guard host lock logins publish rebuild recipients report settings smtpd text trigger |
 //! | [`overview`] | pure: what the domains and mailboxes of a host are | cdb delivery error guard host logins recipients root smtpd text |
 //! | [`answers`] | list, lookup, explain, status, check, domains, user: the only printers to standard output | cdb check cli compare confine delivery error hold host lock logins overview rebuild recipients report settings smtpd status text |
 //! | [`hooks`] | what a qmail-smtpd runs: rcptcheck, qmail-spp-rcpt, checkpassword | cdb cli commands error host report root settings smtpd text |
 //! | [`trigger`] | what makes the service rebuild: pipe, notices, schedule | error report text |
-//! | [`service`] | the threads and the loop | actions confine error follow_up hold host lock rebuild report settings status text trigger |
+//! | [`service`] | the threads and the loop | actions confine error follow_up hold host lock metrics rebuild report settings status text trigger |
 //! | [`report`] | every log line: the only printer to standard error | error text |
 //! | [`error`] | what failed, doing what, to which file | text |
 //! | [`text`] | bytes as people read them | |
@@ -69,6 +70,7 @@ pub mod hooks;
 pub mod host;
 pub mod lock;
 pub mod logins;
+pub mod metrics;
 pub mod overview;
 pub mod publish;
 pub mod rebuild;

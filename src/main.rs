@@ -109,8 +109,9 @@ fn run(cli: &Cli) -> Result<bool, Error> {
         Command::Rebuild { dry_run: true, .. } => answers::dry_run(&settings).map(|()| true),
         Command::List { what, format } => answers::list(&settings, *what, *format).map(|()| true),
         Command::Lookup { addresses } => answers::lookup(&settings, addresses),
-        Command::Run { sweep, hold, no_watch, verify, action_limit } => {
+        Command::Run { sweep, hold, metrics, no_watch, verify, action_limit } => {
             settings.action_limit = Duration::from_secs(u64::from(*action_limit));
+            metrics.iter().try_for_each(|file| settings.keep_metrics(file))?;
             settings.watch = !no_watch;
             settings.verify = *verify;
             settings.sweep = Duration::from_secs(u64::from(*sweep));

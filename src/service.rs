@@ -23,6 +23,7 @@ use crate::hold::Patience;
 use crate::host::vpopmail::Mailboxes;
 use crate::host::{Home, HomeState, Host};
 use crate::lock::{self, FifoLock};
+use crate::metrics::Metrics;
 use crate::rebuild::memory::{Memory, Scope};
 use crate::rebuild::{self, Done, Order};
 use crate::report::{self, Level, Note};
@@ -99,6 +100,7 @@ pub fn run(settings: &Arc<Settings>) -> Result<(), Error> {
     ended?;
     // One that could not be given up in time is taken up at the next start.
     service.write_status(if service.schedule.is_running() { State::Rebuilding } else { State::Ended });
+    service.write_metrics(false);
     drop(watcher);
     for (stop, listener) in listeners {
         drop(stop);
@@ -229,6 +231,7 @@ struct Service {
     /// Why the running rebuild was started.
     cause: String,
     status: Status,
+    metrics: Metrics,
 }
 
 impl Service {
@@ -239,7 +242,7 @@ impl Service {
         touched: Touched,
         locks: Vec<FifoLock>,
     ) -> Service {
-        let now = Instant::now();
+        let (now, metrics) = (Instant::now(), Metrics::new(&settings));
         Service {
             schedule: Schedule::new(now, settings.sweep),
             owed: status::owed(&settings).into_iter().collect(),
@@ -265,6 +268,7 @@ impl Service {
             let_go: None,
             cause: String::new(),
             status: Status::default(),
+            metrics,
         }
     }
 
@@ -297,8 +301,12 @@ impl Service {
             let until = due.map_or(look_at, |due| due.min(look_at));
             match hear.recv_timeout(until.saturating_duration_since(now)) {
                 Ok(Event::Heard(heard)) => self.heard(heard),
-                Ok(Event::Changed) => self.trigger(),
+                Ok(Event::Changed) => {
+                    self.metrics.triggered("watch", 1);
+                    self.trigger();
+                }
                 Ok(Event::Signal(SIGHUP)) => {
+                    self.metrics.triggered("signal", 1);
                     // Everything is read anew.
                     self.scope = Scope::All;
                     self.memory = Arc::default();
@@ -316,6 +324,7 @@ impl Service {
                         self.follow();
                     }
                     self.write_status(self.state());
+                    self.write_metrics(true);
                 }
                 Ok(Event::Followed(failed, again)) => {
                     self.followed(&failed);
@@ -327,6 +336,7 @@ impl Service {
                         self.follow();
                     }
                     self.write_status(self.state());
+                    self.write_metrics(true);
                 }
                 Err(RecvTimeoutError::Timeout) if ends.is_some_and(|ends| ends <= Instant::now()) => {
                     if self.stop.swap(true, Ordering::Relaxed) {
@@ -372,10 +382,14 @@ impl Service {
     fn heard(&mut self, heard: Heard) {
         let now = Instant::now();
         match heard {
-            Heard::Poke => self.scope.add(Scope::All),
+            Heard::Poke => {
+                self.metrics.triggered("touch", 1);
+                self.scope.add(Scope::All);
+            }
             // It has said what it knew.
             Heard::Closed => {}
             Heard::Remade(note) => {
+                self.metrics.triggered("pipe", 1);
                 self.scope.add(Scope::All);
                 report::say_all(&[note]);
             }
@@ -384,6 +398,7 @@ impl Service {
                 let room = MAX_LOGGED.saturating_sub(self.heard);
                 notices.iter().take(room).for_each(|notice| report::say(Level::Status, &format!("heard {notice}")));
                 self.heard += notices.len() + more;
+                self.metrics.triggered("notice", notices.len() + more);
                 if more > 0 {
                     self.scope.add(Scope::All);
                 }
@@ -401,9 +416,11 @@ impl Service {
 
     fn start(&mut self, now: Instant, cause: Cause) {
         self.number += 1;
+        let word = format!("{cause:?}").to_lowercase();
+        self.metrics.triggered(&word, 1);
         let mut story = match (cause, self.notice.take()) {
             (Cause::Trigger, Some(notice)) => notice.to_string(),
-            (cause, _) => format!("{cause:?}").to_lowercase(),
+            _ => word,
         };
         if self.heard > MAX_LOGGED {
             let _ = write!(story, " and {} more notices", self.heard - 1);
@@ -525,6 +542,7 @@ impl Service {
         }
         self.schedule.end(now, result.is_ok(), self.wake());
         self.status.rebuilt(self.number, &self.cause, &result);
+        self.metrics.rebuilt(&result, now - self.started);
         if let Err(error) = result {
             let wait = self.schedule.next().map_or(Duration::ZERO, |(due, _)| due.saturating_duration_since(now));
             let text = format!("rebuild {} failed: {error}; next try in {:.1} s", self.number, wait.as_secs_f64());
@@ -584,6 +602,7 @@ impl Service {
         let told = self.telling.take().unwrap_or_default();
         self.schedule.followed(now, failed.is_empty());
         self.status.followed(self.number, failed);
+        self.metrics.followed(failed.len());
         if !failed.is_empty() {
             self.is_host_new = true;
             self.owed.extend(told);
@@ -597,6 +616,13 @@ impl Service {
                     wait.as_secs_f64()
                 ),
             );
+        }
+    }
+
+    /// Keeps the metrics file, between rebuilds only: so nothing waits for it, and it never lacks what the first one says.
+    fn write_metrics(&self, is_up: bool) {
+        if let Err(error) = self.metrics.write(&self.settings, is_up) {
+            report::say_all(&[Note::warning(format!("{error}; the metrics are those of before"))]);
         }
     }
 

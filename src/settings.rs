@@ -48,6 +48,8 @@ pub struct Settings {
     pub hold: Duration,
     /// How much of its entries, in per cent, a domain may lose at once while all domains together lose as much.
     pub max_loss: u32,
+    /// Where the service keeps its metrics, as the host names it.
+    pub metrics: Option<Vec<u8>>,
     /// How many threads read homes, when the administrator says so.
     pub threads: Option<usize>,
 }
@@ -129,8 +131,22 @@ impl Settings {
             sweep: Duration::from_secs(900),
             hold: Duration::from_secs(1800),
             max_loss: options.max_loss,
+            metrics: None,
             threads: options.threads.map(usize::from),
         })
+    }
+
+    /// Keeps the service's metrics in this file.
+    ///
+    /// # Errors
+    /// A relative path, or a name that no collector reads: so it is none of the files that qmail reads either.
+    pub fn keep_metrics(&mut self, file: &OsStr) -> Result<(), Error> {
+        let path = absolute("--metrics", file)?;
+        if !path.ends_with(b".prom") {
+            return Err(Error::Usage(format!("--metrics \"{}\": its name must end in .prom", Shown(&path))));
+        }
+        self.metrics = Some(path);
+        Ok(())
     }
 
     /// The files of the host that must never be published over, as the host names them.

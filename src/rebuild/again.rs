@@ -168,6 +168,7 @@ pub(super) fn rebuild(
         next_expiry,
         duration: Duration::ZERO,
         held: Vec::new(),
+        kept: 0,
         behind: Vec::new(),
         host: memory.host.clone(),
         host_read: *scope == Scope::All,

@@ -61,6 +61,8 @@ pub struct Done {
     pub duration: Duration,
     /// The domains that keep their published entries, those that would lose most first.
     pub held: Vec<Held>,
+    /// How many homes could not be read, so that their published entries are kept.
+    pub kept: usize,
     /// What qmail-newu and qmail-newmrh still have to do.
     pub behind: Vec<Note>,
     /// The host, its homes aside.
@@ -301,6 +303,7 @@ fn publish(
         next_expiry: new.next_expiry,
         duration: Duration::ZERO,
         held: new.held,
+        kept: built.kept,
         behind,
         host: built.host.clone(),
         host_read: true,
@@ -521,7 +524,9 @@ fn build_and_remember(
     let is_whole = unread.is_empty() && outcome.unread.is_empty() && !is_default_unknown;
     let remembered_notes = outcome.notes.clone();
     notes.extend(unconfined);
-    notes.extend(unread.alerts(&host, &outcome));
+    let alerts = unread.alerts(&host, &outcome);
+    let kept = alerts.len();
+    notes.extend(alerts);
     notes.extend(unread.notes);
     notes.extend(outcome.notes);
     let next_expiry = policy.next_expiry();
@@ -539,7 +544,7 @@ fn build_and_remember(
         now,
         seed,
     });
-    Ok(Built { notes, next_expiry, host, variables, now, published, memory })
+    Ok(Built { notes, kept, next_expiry, host, variables, now, published, memory })
 }
 
 /// Adds the logins of system accounts whose names no mailbox has taken.
@@ -652,6 +657,8 @@ impl Old {
 pub struct Built {
     /// What somebody should know.
     pub notes: Vec<Note>,
+    /// How many homes could not be read, with an alert each.
+    pub kept: usize,
     /// When the next login expires, in seconds since 1970-01-01 UTC.
     pub next_expiry: Option<u64>,
     /// What the host said.
