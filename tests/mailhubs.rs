@@ -1,5 +1,5 @@
 //! Tables at mailhubs: the real examples/push-mailhubs, run by a real service, through real ssh, sshd and rsync on
-//! loopback, with the authorized_keys line that README shows.
+//! loopback, with the authorized_keys line that docs/mailhubs.md shows.
 
 mod support;
 
@@ -22,7 +22,7 @@ const PUSH: &str = "/etc/qmail-updater/push-mailhubs";
 const LIST: &str = "/etc/qmail-updater/mailhubs";
 const KEY: &str = "/etc/qmail-updater/mailhubs.key";
 const KNOWN: &str = "/etc/qmail-updater/mailhubs.known";
-/// The folder that README's line names.
+/// The folder that the line in docs/mailhubs.md names.
 const TABLES: &str = "/var/qmail/tables/";
 
 /// The account that everything here logs in to: our own.
@@ -52,14 +52,14 @@ struct Hub {
 }
 
 impl Hub {
-    /// One that takes the key of this host by README's line, and that the host knows.
+    /// One that takes the key of this host by that line, and that the host knows.
     fn start(host: &MailHost) -> Hub {
         let folder = tempfile::Builder::new().prefix("qmail-updater-hub.").tempdir().unwrap();
         let path = |name: &str| folder.path().join(name).display().to_string();
         fs::create_dir(path("tables")).unwrap();
         output_of("ssh-keygen", &["-q", "-t", "ed25519", "-N", "", "-f", &path("host_key")]);
-        let readme = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md")).unwrap();
-        let line = readme.lines().find(|line| line.starts_with("restrict,command=")).unwrap();
+        let text = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/mailhubs.md")).unwrap();
+        let line = text.lines().find(|line| line.starts_with("restrict,command=")).unwrap();
         let (what, _) = line.split_once(" ssh-ed25519 ").unwrap();
         assert_eq!(what.matches(TABLES).count(), 1);
         let key = fs::read_to_string(host.path("/etc/qmail-updater/mailhubs.key.pub")).unwrap();
@@ -137,7 +137,7 @@ fn append(host: &MailHost, path: &str, text: &str) {
     host.write(path, before + text);
 }
 
-/// The sample host, with what README's section installs there.
+/// The sample host, with what docs/mailhubs.md installs there.
 fn mailbox_host() -> MailHost {
     let host = MailHost::sample();
     host.folder("/etc/qmail-updater");

@@ -61,6 +61,29 @@ fn every_option_and_command_is_in_the_readme_and_nothing_else() {
 }
 
 #[test]
+fn the_documents_name_no_option_that_is_not_there() {
+    let commands = ["rebuild", "list", "lookup", "explain", "check", "domains", "user", "run", "status", "trigger"];
+    let help = |arguments: &[&str]| -> String {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_qmail-updater"));
+        Answer::from(command.args(arguments).arg("--help").output().unwrap()).stdout
+    };
+    let mut known = help(&[]);
+    commands.iter().for_each(|command| known += &help(&[command]));
+    for entry in fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs")).unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_none_or(|ending| ending != "md") {
+            continue;
+        }
+        let text = fs::read_to_string(&path).unwrap();
+        // Those that a span begins with; commands are run by tests/docs.rs. rsync has --fsync.
+        for (_, rest) in text.match_indices("`--").map(|(at, _)| text.split_at(at + 1)) {
+            let option: String = rest.chars().take_while(|c| c.is_ascii_lowercase() || *c == '-').collect();
+            assert!(option == "--fsync" || known.contains(&option), "{}: {option}", path.display());
+        }
+    }
+}
+
+#[test]
 fn every_test_that_the_threat_model_names_is_there() {
     let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
     let text = std::fs::read_to_string(folder.join("docs/threats.md")).unwrap();
