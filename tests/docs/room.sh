@@ -19,6 +19,7 @@ done
 chmod 1777 "$root/tmp"
 mkdir -p "$root/src" "$root/service" "$root/run/sshd"
 cp -R "$repository/README.md" "$repository/docs" "$repository/service" "$repository/examples" "$repository/tests" "$root/src/"
+[ -z "${QMAIL_UPDATER_PACKAGE:-}" ] || cp "$QMAIL_UPDATER_PACKAGE" "$root/src/"
 
 # The accounts of a mail host, and nobody else's.
 cat >"$root/etc/passwd" <<END
