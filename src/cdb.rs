@@ -9,6 +9,7 @@ use std::fs::File;
 use std::io;
 use std::ops::Range;
 use std::os::unix::fs::FileExt;
+use std::sync::OnceLock;
 
 /// The pointers to the 256 tables: what every cdb begins with.
 pub const HEADER: usize = 2048;
@@ -26,6 +27,8 @@ pub enum Corrupt {
     Record,
     /// A record cannot be found by its key.
     Lost,
+    /// What a record holds is not what anybody writes.
+    Data,
 }
 
 impl fmt::Display for Corrupt {
@@ -36,6 +39,7 @@ impl fmt::Display for Corrupt {
             Corrupt::Tables => "corrupt: its tables are not where its pointers say (truncated?)",
             Corrupt::Record => "corrupt: a record runs past the end of the records",
             Corrupt::Lost => "corrupt: a record cannot be found by its key",
+            Corrupt::Data => "corrupt: a record's data holds NUL",
         })
     }
 }
@@ -146,24 +150,8 @@ impl<'a> Reader<'a> {
         let mut found = Vec::new();
         for table in 0..256 {
             let (position, slots) = pair(self.image, table * 8).ok_or(Corrupt::Tables)?;
-            let at = |number: usize| pair(self.image, position + number * 8).ok_or(Corrupt::Tables);
-            // A search ends at an empty slot: how many in a row are in use, up to the one looked at.
-            let empty = (0..slots).find(|number| at(*number).is_ok_and(|(_, record)| record == 0));
-            let (mut row, begin) = empty.map_or((slots, 0), |number| (0, number));
-            for number in (begin..slots).chain(0..begin) {
-                let (hash, record) = at(number)?;
-                if record == 0 {
-                    row = 0;
-                    continue;
-                }
-                row += 1;
-                let first = (hash >> 8) % slots;
-                let steps = if number < first { number + slots - first } else { number - first };
-                if hash & 0xff != table || steps >= row {
-                    return Err(Corrupt::Lost);
-                }
-                found.push(slot(record, hash as u32));
-            }
+            let bytes = self.image.get(position..position + slots * 8).ok_or(Corrupt::Tables)?;
+            for_each_used(table, bytes, |record, hash| found.push(slot(record, hash)))?;
         }
         Ok(found)
     }
@@ -176,6 +164,33 @@ impl<'a> Reader<'a> {
         let next = data_start.checked_add(data_length).filter(|next| *next <= limit).ok_or(Corrupt::Record)?;
         Ok((Record { key: &self.image[key_start..data_start], data: &self.image[data_start..next] }, next))
     }
+}
+
+/// Calls back with the record and the hash of each slot in use of a table.
+///
+/// # Errors
+/// A slot that no search for its hash comes to.
+fn for_each_used(table: usize, bytes: &[u8], mut used: impl FnMut(usize, u32)) -> Result<(), Corrupt> {
+    let slots = bytes.len() / 8;
+    let at = |number: usize| pair(bytes, number * 8).ok_or(Corrupt::Tables);
+    // A search ends at an empty slot: how many in a row are in use, up to the one looked at.
+    let empty = (0..slots).find(|number| at(*number).is_ok_and(|(_, record)| record == 0));
+    let (mut row, begin) = empty.map_or((slots, 0), |number| (0, number));
+    for number in (begin..slots).chain(0..begin) {
+        let (hash, record) = at(number)?;
+        if record == 0 {
+            row = 0;
+            continue;
+        }
+        row += 1;
+        let first = (hash >> 8) % slots;
+        let steps = if number < first { number + slots - first } else { number - first };
+        if hash & 0xff != table || steps >= row {
+            return Err(Corrupt::Lost);
+        }
+        used(record, hash as u32);
+    }
+    Ok(())
 }
 
 /// A slot as a number that sorts by where the record is.
@@ -254,6 +269,8 @@ pub struct FileReader<'f> {
     file: &'f File,
     pointers: Vec<u8>,
     length: usize,
+    /// Which tables were found whole: an address may have hundreds of keys.
+    whole: Vec<OnceLock<()>>,
 }
 
 impl<'f> FileReader<'f> {
@@ -269,20 +286,31 @@ impl<'f> FileReader<'f> {
             io::ErrorKind::UnexpectedEof => io::Error::other(Corrupt::TooShort),
             _ => cause,
         })?;
-        Ok(FileReader { file, pointers, length: length as usize })
+        Ok(FileReader { file, pointers, length: length as usize, whole: vec![OnceLock::new(); 256] })
     }
 
     /// The data of the first record with this key, as [`Reader::find`] finds it: a record that is damaged, or cannot be
     /// read, ends the search.
     pub fn find(&self, key: &[u8]) -> Option<Vec<u8>> {
-        self.search(key).ok().flatten()
+        self.look(key, |_| Ok(())).ok().flatten()
     }
 
-    /// The data of the first record with this key, where "not found" must not hide any damage.
+    /// The data of the first record with this key, where neither the answer nor "not found" must come from damage: the
+    /// table of the key's hash must be whole, and each record that the search comes to must be the one that its slot
+    /// says. So a file that was cut, or parts of which were lost to zeros or to anything else that is no table, is told.
+    ///
+    /// What cannot be seen: data that was changed (whoever asks knows what it may be), or parts of another cdb which
+    /// happen to fit, as nothing in the format says to which file they belong.
     ///
     /// # Errors
     /// Those of read(2); [`Corrupt`] within, when the search comes to what is damaged.
     pub fn search(&self, key: &[u8]) -> io::Result<Option<Vec<u8>>> {
+        self.check_table(hash(key) as usize & 0xff)?;
+        self.look(key, |found| if hash(found) == hash(key) { Ok(()) } else { Err(io::Error::other(Corrupt::Lost)) })
+    }
+
+    /// Looks a key up; `other` is shown the keys of the other records that the search comes to.
+    fn look(&self, key: &[u8], other: impl Fn(&[u8]) -> io::Result<()>) -> io::Result<Option<Vec<u8>>> {
         let hash = hash(key);
         for record in self.row(hash as usize & 0xff, hash) {
             let (slot_hash, record) = record?;
@@ -291,9 +319,32 @@ impl<'f> FileReader<'f> {
                 if found == key {
                     return Ok(Some(data));
                 }
+                other(&found)?;
             }
         }
         Ok(None)
+    }
+
+    /// Makes sure that a table is as everybody writes it: half of its slots are in use, each where a search comes to it,
+    /// and for a record that lies where records do.
+    fn check_table(&self, table: usize) -> io::Result<()> {
+        if self.whole[table].get().is_some() {
+            return Ok(());
+        }
+        let (records_end, _) = pair(&self.pointers, 0).unwrap_or_default();
+        let (position, slots) = pair(&self.pointers, table * 8).unwrap_or_default();
+        let bytes = self.bytes(position, slots.saturating_mul(8))?;
+        let (mut used, mut misplaced) = (0, 0);
+        for_each_used(table, &bytes, |record, _| {
+            used += 1;
+            misplaced += usize::from(!(HEADER..records_end).contains(&record));
+        })
+        .map_err(io::Error::other)?;
+        if used * 2 != slots || misplaced > 0 {
+            return Err(io::Error::other(Corrupt::Lost));
+        }
+        let _ = self.whole[table].set(());
+        Ok(())
     }
 
     /// The data of some record, of the same one for the same hash; `None` when there is no record.

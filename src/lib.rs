@@ -40,12 +40,13 @@
 //! | [`check`] | what is wrong or risky on a host | compare confine delivery error guard host lock logins publish rebuild recipients report settings smtpd text trigger |
 //! | [`overview`] | pure: what the domains and mailboxes of a host are | cdb delivery error guard host logins recipients root smtpd text |
 //! | [`answers`] | list, lookup, explain, status, check, domains, user: the only printers to standard output | cdb check cli compare confine delivery error hold host lock logins overview rebuild recipients report settings smtpd status text |
-//! | [`hooks`] | what a qmail-smtpd runs: rcptcheck, qmail-spp-rcpt, checkpassword | cdb cli commands error host report root settings smtpd text |
+//! | [`hooks`] | what a qmail-smtpd runs: rcptcheck, qmail-spp-rcpt, checkpassword | cdb cli commands error host report root settings smtpd sys text |
 //! | [`trigger`] | what makes the service rebuild: pipe, notices, schedule | error report text |
 //! | [`service`] | the threads and the loop | actions confine error follow_up hold host lock metrics rebuild report settings status text trigger |
 //! | [`report`] | every log line: the only printer to standard error | error text |
 //! | [`error`] | what failed, doing what, to which file | text |
 //! | [`text`] | bytes as people read them | |
+//! | [`sys`] | the only unsafe code: descriptors that the parent gave | |
 //!
 //! Names and addresses are bytes, not text; they are compared in ASCII lower case where qmail does, and only there.
 
@@ -81,5 +82,6 @@ pub mod service;
 pub mod settings;
 pub mod smtpd;
 pub mod status;
+pub mod sys;
 pub mod text;
 pub mod trigger;

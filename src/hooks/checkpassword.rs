@@ -8,6 +8,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use nix::errno::Errno;
 use nix::unistd::close;
 use zeroize::Zeroizing;
 
@@ -15,7 +16,7 @@ use crate::cdb;
 use crate::commands::become_program;
 use crate::error::{Error, show_path};
 use crate::hooks::crypt::{self, Verdict};
-use crate::hooks::with_table;
+use crate::hooks::{damaged, with_table};
 use crate::host::authvars::{Variables, expires, parse_groups};
 use crate::report::{self, Level};
 use crate::settings::Settings;
@@ -27,22 +28,26 @@ const MISUSE: u8 = 2;
 /// How long what stands on descriptor 3 may be.
 const MAX_INPUT: usize = 512;
 
-/// Checks what stands on descriptor 3; the exit status, unless it becomes `program`.
+/// Checks what `given` says, which is descriptor 3 if that is open; the exit status, unless it becomes `program`.
 ///
 /// # Errors
 /// Why nobody knows whether the password is right; a program that cannot be run.
-pub fn serve(settings: &Settings, program: &[OsString]) -> Result<u8, Error> {
+pub fn serve(settings: &Settings, program: &[OsString], given: Option<&File>) -> Result<u8, Error> {
     let misuse = |what: &str| {
         report::say(Level::Fatal, &format!("checkpassword: {what}"));
         Ok(MISUSE)
     };
     let Some((program, arguments)) = program.split_first() else { return misuse("no program to run is named") };
-    let Some(input) = read_descriptor_3()? else { return misuse("descriptor 3 is not open for reading") };
+    let Some(input) = read(given)? else { return misuse("descriptor 3 is not open for reading") };
     let Some((login, password)) = fields(&input) else {
         return misuse("descriptor 3 gives no login, password and time stamp, each ended by NUL, in at most 512 bytes");
     };
     let (known, other) = with_table(&settings.layout.root, &settings.auth, |table| {
-        Ok((table.search(login)?, table.some(cdb::hash(login))?))
+        let known = table.search(login)?;
+        if known.as_ref().is_some_and(|data| data.contains(&0)) {
+            return Err(damaged());
+        }
+        Ok((known, table.some(cdb::hash(login))?))
     })?;
     let record = Record { known: known.is_some(), data: known.or(other).unwrap_or_default() };
     let variables = match record.judge(password, now()) {
@@ -68,18 +73,15 @@ fn may_be_set(name: &[u8]) -> bool {
 
 /// What stands on descriptor 3, which is closed then; `None` when nothing can be read there. One byte more than is allowed
 /// is enough.
-fn read_descriptor_3() -> Result<Option<Zeroizing<Vec<u8>>>, Error> {
-    let path = Path::new("/proc/self/fd/3");
-    let failed = |cause: io::Error| Error::io("read", path, cause);
-    // Without /proc nothing is known of the descriptor.
-    Path::new("/proc/self/fd").metadata().map_err(failed)?;
-    let file = match File::open(path) {
-        Err(cause) if cause.kind() == io::ErrorKind::NotFound => return Ok(None),
-        file => file.map_err(failed)?,
-    };
+fn read(given: Option<&File>) -> Result<Option<Zeroizing<Vec<u8>>>, Error> {
+    let failed = |cause: io::Error| Error::io("read", Path::new("descriptor 3"), cause);
+    let Some(given) = given else { return Ok(None) };
     // Room for all of it: a buffer that grows leaves what it held behind.
     let mut input = Zeroizing::new(Vec::with_capacity(MAX_INPUT + 2));
-    file.take(MAX_INPUT as u64 + 1).read_to_end(&mut input).map_err(failed)?;
+    match given.take(MAX_INPUT as u64 + 1).read_to_end(&mut input) {
+        Err(cause) if cause.raw_os_error() == Some(Errno::EBADF as i32) => return Ok(None),
+        read => read.map_err(failed)?,
+    };
     close(3).map_err(|cause| failed(cause.into()))?;
     Ok(Some(input))
 }

@@ -12,16 +12,20 @@
 use std::cell::RefCell;
 use std::fs::File;
 use std::io::{self, Write};
+use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStringExt;
 
 use nix::errno::Errno;
+use nix::sys::stat::{fstat, makedev};
 
-use crate::cdb::FileReader;
-use crate::cli::{Hook, QMAIL_SPP_RCPT, RCPTCHECK, hook_meant, variable};
-use crate::error::Error;
+use crate::cdb::{Corrupt, FileReader};
+use crate::cli::{CHECKPASSWORD, Hook, QMAIL_SPP_RCPT, RCPTCHECK, hook_meant, variable};
+use crate::error::{Error, show_cause};
+use crate::report::{self, Level};
 use crate::root::Root;
 use crate::settings::Settings;
 use crate::smtpd;
+use crate::sys::inherited;
 
 pub mod checkpassword;
 pub mod crypt;
@@ -41,8 +45,9 @@ const SPP_UNABLE: u8 = 120;
 #[derive(Debug)]
 pub struct Caller {
     hook: &'static str,
-    /// Descriptor 4, where RCPTCHECK's reply line is expected.
-    reply: Option<File>,
+    /// What the hook's interface says is open: where RCPTCHECK's reply line is expected, if it is, and what
+    /// checkpassword reads.
+    given: Option<io::Result<File>>,
 }
 
 impl Caller {
@@ -50,9 +55,12 @@ impl Caller {
     /// may have the number of one of ours then.
     pub fn find() -> Option<Caller> {
         let hook = hook_meant()?;
-        let is_asked_for = hook == RCPTCHECK && variable("USE_FD4").is_some();
-        let reply = is_asked_for.then(|| File::options().append(true).open("/proc/self/fd/4").ok());
-        Some(Caller { hook, reply: reply.flatten() })
+        let number = match hook {
+            RCPTCHECK => variable("USE_FD4").map(|_| 4),
+            CHECKPASSWORD => Some(3),
+            _ => None,
+        };
+        Some(Caller { hook, given: number.map(|number| inherited(number).map(File::from)) })
     }
 
     /// Whether it goes by what is printed, not by the exit status.
@@ -80,11 +88,21 @@ impl Caller {
         if self.reads_output() {
             let mut out = io::stdout().lock();
             let printed = out.write_all(format!("{command}{words}\n").as_bytes()).and_then(|()| out.flush());
-            return if printed.is_ok() { 0 } else { SPP_UNABLE };
+            return if printed.is_ok() && !is_null(&out) { 0 } else { SPP_UNABLE };
         }
-        if let Some(mut reply) = self.reply.as_ref() {
-            // The exit status says it too.
-            let _ = reply.write_all(format!("{words}\n").as_bytes());
+        let written = match &self.given {
+            Some(Ok(reply)) if self.hook == RCPTCHECK => {
+                Write::write_all(&mut &*reply, format!("{words}\n").as_bytes())
+            }
+            Some(Err(cause)) if self.hook == RCPTCHECK => {
+                Err(io::Error::from_raw_os_error(cause.raw_os_error().unwrap_or_default()))
+            }
+            _ => Ok(()),
+        };
+        // The exit status says it too.
+        if let Err(cause) = written {
+            let cause = show_cause(&cause);
+            report::say(Level::Warning, &format!("the reply line is lost: unable to write to descriptor 4: {cause}"));
         }
         status
     }
@@ -95,7 +113,13 @@ impl Caller {
     /// Why nobody knows: [`Caller::failed`] is the answer then.
     pub fn serve(&self, settings: &Settings, hook: &Hook) -> Result<u8, Error> {
         let recipient = match hook {
-            Hook::Checkpassword { program } => return checkpassword::serve(settings, program),
+            Hook::Checkpassword { program } => {
+                return checkpassword::serve(
+                    settings,
+                    program,
+                    self.given.as_ref().and_then(|given| given.as_ref().ok()),
+                );
+            }
             Hook::Rcptcheck => "RECIPIENT",
             Hook::QmailSppRcpt => "SMTPRCPTTO",
         };
@@ -103,6 +127,11 @@ impl Caller {
         let accepted = is_not_for_us() || accepts(settings, &recipient.into_vec())?;
         Ok(self.answer(if accepted { ACCEPT } else { REFUSE }))
     }
+}
+
+/// Whether what is written is lost: a closed descriptor 0 to 2 has become /dev/null before `main`.
+fn is_null(out: &impl AsFd) -> bool {
+    fstat(out).is_ok_and(|found| found.st_rdev == makedev(1, 3))
 }
 
 /// Whether the table says nothing about this recipient: as in the patched qmail-smtpd it is asked only for clients that
@@ -119,10 +148,20 @@ fn is_not_for_us() -> bool {
 fn accepts(settings: &Settings, recipient: &[u8]) -> Result<bool, Error> {
     with_table(&settings.layout.root, &settings.validrcptto, |table| {
         let failure = RefCell::new(None);
-        let find = |key: &[u8]| table.search(key).unwrap_or_else(|cause| failure.replace(Some(cause)).and(None));
+        let find = |key: &[u8]| match table.search(key) {
+            // What is lost to zeros; anything else accepts or refuses, as in qmail-smtpd.
+            Ok(Some(data)) if data.first() == Some(&0) => failure.replace(Some(damaged())).and(None),
+            Ok(data) => data,
+            Err(cause) => failure.replace(Some(cause)).and(None),
+        };
         let answer = smtpd::lookup(recipient, settings.layout.break_byte, find);
         failure.into_inner().map_or(Ok(answer.accepted), Err)
     })
+}
+
+/// Why a record is not believed.
+fn damaged() -> io::Error {
+    io::Error::other(Corrupt::Data)
 }
 
 /// Opens a published table where it lies, and asks it.
