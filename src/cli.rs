@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use clap::builder::BoolishValueParser;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
-use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
+use clap::{ArgAction, Args, CommandFactory, Parser, Subcommand, ValueEnum};
 
 /// Rebuilds validrcptto.cdb and auth.cdb, the recipient and login tables of a qmail and vpopmail host.
 #[derive(Debug, Parser)]
@@ -45,9 +45,8 @@ impl Cli {
 fn typed() -> Vec<OsString> {
     let mut arguments: Vec<OsString> = std::env::args_os().collect();
     if let Some(name) = arguments.first().and_then(|program| Path::new(program).file_name()?.to_str()).and_then(hook) {
-        // Behind `--` nothing is taken for an option of ours.
-        let ours = [Some("qmail-updater"), Some(name), (name == CHECKPASSWORD).then_some("--")];
-        arguments.splice(..1, ours.into_iter().flatten().map(OsString::from));
+        // Behind `--` nothing is taken for an option of ours, not even --help, which exits 0.
+        arguments.splice(..1, ["qmail-updater", name, "--"].map(OsString::from));
     }
     arguments
 }
@@ -65,7 +64,21 @@ fn hook(name: &str) -> Option<&'static str> {
 
 /// The hook that is meant, found out before anything can go wrong: even a misuse must be answered in its own way.
 pub fn hook_meant() -> Option<&'static str> {
-    typed().iter().skip(1).find_map(|argument| hook(argument.to_str()?))
+    let cli = Cli::command();
+    let takes_value = |name: &str| {
+        cli.get_arguments().any(|known| known.get_long() == Some(name) && known.get_action().takes_values())
+    };
+    let mut arguments = typed().into_iter().skip(1);
+    // The first that is neither an option nor the value of one.
+    while let Some(argument) = arguments.next() {
+        let argument = argument.to_string_lossy();
+        match argument.strip_prefix("--") {
+            Some(name) if takes_value(name) => drop(arguments.next()),
+            None if !argument.starts_with('-') => return hook(&argument),
+            _ => {}
+        }
+    }
+    None
 }
 
 /// What qmail-smtpd tells its hooks.

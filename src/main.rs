@@ -25,6 +25,9 @@ use signal_hook::consts::{SIGABRT, SIGXFSZ};
 
 fn main() -> ExitCode {
     let caller = Caller::find();
+    if caller.is_some() {
+        report::write_in_background();
+    }
     // Caught, the signal leaves write(2) to fail with EFBIG, which is reported and cleaned up after.
     let _ = signal_hook::flag::register(SIGXFSZ, Arc::default());
     // Without memory Rust aborts: that may go better next time.
@@ -37,8 +40,10 @@ fn main() -> ExitCode {
     let code = match catch_unwind(AssertUnwindSafe(|| command(caller.as_ref()))) {
         Ok(Ok(code)) => code,
         Ok(Err(error)) => {
+            // The answer first: a hook's caller waits for nothing else.
+            let code = caller.map_or_else(|| error.exit_code(), |caller| caller.failed());
             report::fatal(&error);
-            caller.map_or_else(|| error.exit_code(), |caller| caller.failed())
+            code
         }
         // The panic's own hook has said where.
         Err(_) => caller.map_or(111, |caller| caller.failed()),

@@ -61,7 +61,7 @@ impl Note {
 pub fn say(level: Level, text: &str) {
     // Names are escaped where they are put in; this is for what a library says.
     let line = format!("qmail-updater: {level}: {}\n", Shown(text.as_bytes()));
-    match BACKGROUND.get() {
+    match background() {
         None => write(&line),
         Some(background) => background.say(line),
     }
@@ -74,7 +74,7 @@ fn write(line: &str) {
 /// How many lines wait for a log that takes none; more are lost, and counted.
 const QUEUE: usize = 1_000;
 
-/// The lines of a service, which a thread of their own writes.
+/// Lines that nobody waits for: a thread of their own writes them.
 struct Background {
     lines: SyncSender<Line>,
     lost: AtomicUsize,
@@ -107,15 +107,25 @@ enum Line {
     Flushed(Sender<()>),
 }
 
-static BACKGROUND: OnceLock<Background> = OnceLock::new();
+static IN_BACKGROUND: AtomicBool = AtomicBool::new(false);
+/// Made for the first line; `None` when there is no thread for it: lines are waited for as before.
+static BACKGROUND: OnceLock<Option<Background>> = OnceLock::new();
+/// What the thread needs is little; a hook may run below a small limit.
+const STACK: usize = 1 << 17;
 
-/// From now on nobody waits for the log: a logger that has stopped (a full disk stops multilog) must not stop a service.
+/// From now on nobody waits for the log: a logger that has stopped (a full disk stops multilog) must not stop a service,
+/// nor a hook whose answer somebody waits for.
 pub fn write_in_background() {
-    let (lines, wait) = sync_channel(QUEUE);
-    // Without a thread for it, lines are waited for as before.
-    if std::thread::Builder::new().spawn(move || write_all(&wait)).is_ok() {
-        let _ = BACKGROUND.set(Background { lines, lost: AtomicUsize::new(0), stuck: AtomicBool::new(false) });
-    }
+    IN_BACKGROUND.store(true, Ordering::Relaxed);
+}
+
+fn background() -> Option<&'static Background> {
+    let start = || {
+        let (lines, wait) = sync_channel(QUEUE);
+        std::thread::Builder::new().stack_size(STACK).spawn(move || write_all(&wait)).ok()?;
+        Some(Background { lines, lost: AtomicUsize::new(0), stuck: AtomicBool::new(false) })
+    };
+    IN_BACKGROUND.load(Ordering::Relaxed).then(|| BACKGROUND.get_or_init(start).as_ref()).flatten()
 }
 
 fn write_all(lines: &Receiver<Line>) {
@@ -124,7 +134,7 @@ fn write_all(lines: &Receiver<Line>) {
             Line::Text(line) => write(&line),
             Line::Flushed(done) => drop(done.send(())),
         }
-        let Some(background) = BACKGROUND.get() else { continue };
+        let Some(Some(background)) = BACKGROUND.get() else { continue };
         background.stuck.store(false, Ordering::Relaxed);
         let lost = background.lost.swap(0, Ordering::Relaxed);
         if lost > 0 {
@@ -136,7 +146,7 @@ fn write_all(lines: &Receiver<Line>) {
 
 /// Waits until the log has taken what was said, but not for long.
 pub fn flush(patience: Duration) {
-    let Some(background) = BACKGROUND.get() else { return };
+    let Some(Some(background)) = BACKGROUND.get() else { return };
     let (done, wait) = channel();
     let start = Instant::now();
     while background.lines.try_send(Line::Flushed(done.clone())).is_err() {

@@ -7,10 +7,11 @@ use std::ffi::OsStr;
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
 use std::net::TcpStream;
+use std::ops::Range;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
@@ -137,6 +138,11 @@ fn breakages(host: &MailHost, name: &str) -> Vec<(&'static str, Vec<u8>)> {
     header[..2048].fill(0);
     // Every record is where the tables do not say.
     let mut slots = whole.clone();
+    let zeroed = |range: Range<usize>| {
+        let mut torn = whole.clone();
+        torn[range].fill(0);
+        torn
+    };
     let tables = u32::from_le_bytes(whole[..4].try_into().unwrap()) as usize;
     for slot in slots[tables..].chunks_exact_mut(8).filter(|slot| slot[4..] != [0; 4]) {
         slot[4..].copy_from_slice(&u32::MAX.to_le_bytes());
@@ -155,6 +161,9 @@ fn breakages(host: &MailHost, name: &str) -> Vec<(&'static str, Vec<u8>)> {
         ("half of it", whole[..whole.len() / 2].to_vec()),
         ("its last byte missing", whole[..whole.len() - 1].to_vec()),
         ("grown", grown),
+        ("zeros behind its pointers", zeroed(2048..whole.len())),
+        ("zeros in the place of its tables", zeroed(tables..whole.len())),
+        ("zeros in the place of its records", zeroed(2048..tables)),
         ("pointers lost", header),
         ("slots lost", slots),
         ("records too long", records),
@@ -198,6 +207,173 @@ fn a_table_that_is_missing_or_broken_is_a_temporary_failure() {
     assert_temporary("a pipe");
 }
 
+/// As a power cut leaves it: some blocks never reached the disk.
+#[test]
+fn a_table_torn_anywhere_gives_no_other_answer() {
+    let mailboxes: Vec<String> = (0..60).map(|number| format!("user{number}:{SECRET}:1:0:N:/d:Q")).collect();
+    let host = published(&mailboxes.iter().map(String::as_str).collect::<Vec<_>>(), "");
+    let tables = ["validrcptto.cdb", "auth.cdb"].map(|name| host.published(name));
+    let whole = tables.each_ref().map(|table| fs::read(table).unwrap());
+    let mut temporary = [0, 0];
+    for block in 0..whole.iter().map(Vec::len).max().unwrap().div_ceil(512) {
+        for (table, whole) in tables.iter().zip(&whole) {
+            let mut torn = whole.clone();
+            let end = torn.len();
+            torn[(block * 512).min(end)..(block * 512 + 512).min(end)].fill(0);
+            fs::write(table, torn).unwrap();
+        }
+        for (address, listed) in [("user7@example.com", 0), ("nobody@example.com", 100), ("spamtrap@example.net", 100)]
+        {
+            let code = rcptcheck(&host, &[("RECIPIENT", address)]).0;
+            assert!(code == listed || code == 111, "block {block}: {address}: {code}");
+            temporary[0] += usize::from(code == 111);
+        }
+        for (input, right) in [(&b"user7@example.com\0secret\0\0"[..], 0), (b"nobody@example.com\0secret\0\0", 1)] {
+            let code = checkpassword(&host, input).code;
+            assert!(code == right || code == 111, "block {block}: {code}");
+            temporary[1] += usize::from(code == 111);
+        }
+    }
+    assert!(temporary.iter().all(|times| *times > 8), "the pointers alone are four blocks: {temporary:?}");
+}
+
+#[test]
+fn data_that_holds_nul_is_damage_and_other_peoples_data_accepts() {
+    let host = MailHost::sample();
+    for (data, code) in [("", 0), ("-", 100), ("-x", 100), ("x", 0), ("\0", 111), ("x\0", 0)] {
+        let image = qmail_updater::cdb::image([(&b"ann@a.test"[..], data.as_bytes())]).unwrap();
+        host.write("/var/qmail/control/validrcptto.cdb", image);
+        assert_eq!(rcptcheck(&host, &[("RECIPIENT", "ann@a.test")]).0, code, "{data:?}");
+    }
+    for (rest, code) in [("", 0), ("\0", 111), (",A=\"\0\"", 111)] {
+        let data = format!("{SECRET}{rest}");
+        let image = qmail_updater::cdb::image([(&b"ann"[..], data.as_bytes())]).unwrap();
+        host.write("/var/qmail/control/auth.cdb", image);
+        assert_eq!(checkpassword(&host, b"ann\0secret\0\0").code, code, "{rest:?}");
+    }
+}
+
+/// Runs a script of perl, which is told the hook's name.
+fn by_perl(hook: &Command, script: &str) -> Answer {
+    let mut command = Command::new("perl");
+    command.args(["-MSocket", "-MPOSIX=dup2,_exit", "-e", script]).arg(hook.get_program()).stdin(Stdio::null());
+    command.env_clear().envs(hook.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    command.output().unwrap().into()
+}
+
+#[test]
+fn a_descriptor_is_taken_as_it_was_given() {
+    if !has("perl") {
+        return skip("a_descriptor_is_taken_as_it_was_given", "perl is not installed");
+    }
+    let host = published(&[&format!("ann:{SECRET}:1:0:N:/d:Q")], "");
+    // A socket on 3.
+    let script = r#"$^F = 255; socketpair(A, B, AF_UNIX, SOCK_STREAM, 0) or die; syswrite A, "ann\@example.com\0secret\0\0";
+                    close A; dup2(fileno B, 3); exec @ARGV, qw(true)"#;
+    let answer = by_perl(&hook(&host, "checkpassword"), script);
+    assert_eq!(answer.code, 0, "{}", answer.stderr);
+    // A file that was read to where the login begins.
+    host.write("/offset", "read before\nann@example.com\0secret\0\0");
+    let mut command = hook(&host, "checkpassword");
+    command.env("FILE", host.path("/offset"));
+    let script = r#"$^F = 255; open F, "<", $ENV{FILE}; sysread F, $_, 12; dup2(fileno F, 3); exec @ARGV, qw(true)"#;
+    let answer = by_perl(&command, script);
+    assert_eq!(answer.code, 0, "{}", answer.stderr);
+    // A socket on 4.
+    let mut command = hook(&host, "rcptcheck");
+    command.env("USE_FD4", "1").env("RECIPIENT", "nobody@example.com");
+    let script = r#"$^F = 255; socketpair(A, B, AF_UNIX, SOCK_STREAM, 0) or die; if (!fork) { dup2(fileno B, 4); exec @ARGV }
+                    wait; close B; print scalar <A>; exit $? >> 8"#;
+    let answer = by_perl(&command, script);
+    assert_eq!((answer.code, answer.stdout), (100, format!("{REPLY}\n")), "{}", answer.stderr);
+    // Nobody reads it any more, or it is closed: said in the log.
+    for script in [
+        r#"$^F = 255; socketpair(A, B, AF_UNIX, SOCK_STREAM, 0) or die; dup2(fileno B, 4); close A; close B; exec @ARGV"#,
+        "POSIX::close(4); exec @ARGV",
+    ] {
+        let answer = by_perl(&command, script);
+        assert_eq!(answer.code, 100);
+        assert!(answer.stderr.contains("warning: the reply line is lost"), "{}", answer.stderr);
+    }
+    // Root's pipes, and somebody else's hook: as behind setuidgid.
+    if !is_root() {
+        return skip("a_descriptor_is_taken_as_it_was_given", "another uid's pipe needs root");
+    }
+    let copy = host.path("/rcptcheck-copy");
+    output_of("cp", &[env!("CARGO_BIN_EXE_qmail-updater"), copy.to_str().unwrap()]);
+    let mut command = hook(&host, "rcptcheck");
+    command.env("USE_FD4", "1").env("RECIPIENT", "nobody@example.com").env("COPY", copy);
+    let script = r#"$^F = 255; pipe(R, W); if (!fork) { dup2(fileno W, 4); $( = $) = "65534 65534"; $< = $> = 65534;
+                    exec { $ENV{COPY} } "rcptcheck" } wait; close W; print scalar <R>; exit $? >> 8"#;
+    let answer = by_perl(&command, script);
+    assert_eq!((answer.code, answer.stdout), (100, format!("{REPLY}\n")), "{}", answer.stderr);
+}
+
+#[test]
+fn a_log_that_takes_nothing_keeps_nobody_waiting() {
+    let host = MailHost::sample();
+    // As checkpassword finds it, and nobody reads: a pipe that is full.
+    let (reader, mut log) = std::io::pipe().unwrap();
+    let mut filler = log.try_clone().unwrap();
+    let full = std::thread::spawn(move || filler.write_all(&vec![b'x'; 1 << 20]));
+    let start = Instant::now();
+    let temporary = |name: &str, variable: &str, code| {
+        let mut command = hook(&host, name);
+        command.env(variable, "ann@example.com").arg("true").stderr(log.try_clone().unwrap());
+        let answer = command.output().unwrap();
+        assert_eq!(answer.status.code(), Some(code), "{name}");
+        answer.stdout
+    };
+    temporary("rcptcheck", "RECIPIENT", 111);
+    assert_eq!(temporary("qmail-spp-rcpt", "SMTPRCPTTO", 0), format!("R{LATER}\n").into_bytes());
+    temporary("checkpassword", "RECIPIENT", 2);
+    assert!(start.elapsed() < Duration::from_secs(20), "{:?}", start.elapsed());
+    drop(reader);
+    assert!(full.join().unwrap().is_err() && log.write_all(b"x").is_err());
+}
+
+/// The least that README says a hook needs, in bytes: `softlimit -m`.
+#[test]
+fn the_hooks_work_under_the_limit_that_readme_names() {
+    let page = |name| fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(name)).unwrap_or_default();
+    let readme = ["README.md", "docs/any-qmail.md"].map(page).concat();
+    let limits: Vec<u64> =
+        readme.split("`softlimit -m ").skip(1).map(|rest| rest.split('`').next().unwrap().parse().unwrap()).collect();
+    let [limit] = limits[..] else { panic!("{limits:?}") };
+    let hashes = ["$2b$04$abcdefghijklmnopqrstuu", "$6$rounds=1000$saltsalt$", "$y$j9T$saltsaltsalt$", "$1$abcdefgh$"];
+    let logins: Vec<String> = (0..hashes.len()).map(|number| format!("user{number}")).collect();
+    let mailboxes: Vec<String> = if has("perl") {
+        let asked: Vec<_> = hashes.iter().map(|setting| (b"secret".to_vec(), (*setting).to_owned())).collect();
+        let made = system_crypt(&asked);
+        logins.iter().zip(made).map(|(login, hash)| format!("{login}:{hash}:1:0:N:/d:Q")).collect()
+    } else {
+        skip("the_hooks_work_under_the_limit_that_readme_names", "perl is not installed: MD5 only");
+        logins.iter().map(|login| format!("{login}:{SECRET}:1:0:N:/d:Q")).collect()
+    };
+    let host = published(&mailboxes.iter().map(String::as_str).collect::<Vec<_>>(), "");
+    let limited = |name: &str, recipient: &str, input: &str| -> Answer {
+        host.write("/input", input);
+        let mut command = Command::new("sh");
+        command.args(["-c", "ulimit -v \"$1\"; ulimit -d \"$1\"; exec \"$0\" 3<\"$2\" $3"]).arg(link(&host, name));
+        command.arg((limit / 1024).to_string()).arg(host.path("/input"));
+        command.arg(if name == "checkpassword" { "true" } else { "" });
+        command.env("VALIDRCPTTO_CDB", host.published("validrcptto.cdb")).env("AUTH_CDB", host.published("auth.cdb"));
+        command.env("RECIPIENT", recipient).env("SMTPRCPTTO", recipient).output().unwrap().into()
+    };
+    for (address, code, words) in
+        [("user0@example.com", 0, String::new()), ("nobody@example.com", 100, format!("E{REPLY}\n"))]
+    {
+        assert_eq!(limited("rcptcheck", address, "").code, code, "{address}");
+        assert_eq!(limited("qmail-spp-rcpt", address, "").stdout, words, "{address}");
+    }
+    for login in logins {
+        for (word, code) in [("secret", 0), ("wrong", 1)] {
+            let answer = limited("checkpassword", "", &format!("{login}@example.com\0{word}\0\0"));
+            assert_eq!(answer.code, code, "{login} {word}: {}", answer.stderr);
+        }
+    }
+}
+
 #[test]
 fn settings_and_calls_that_cannot_be_used_never_accept() {
     let host = published(&[&format!("ann:{SECRET}:1:0:N:/d:Q")], "");
@@ -218,7 +394,26 @@ fn settings_and_calls_that_cannot_be_used_never_accept() {
     }
     assert_eq!(rcptcheck(&host, &[("SMTPRCPTTO", "ann@example.com")]).0, 111, "RECIPIENT is not set");
     assert_eq!(spp(&host, &[("RECIPIENT", "ann@example.com")]), format!("R{LATER}\n"), "SMTPRCPTTO is not set");
-    assert_eq!(hook(&host, "rcptcheck").arg("--unknown").output().unwrap().status.code(), Some(111));
+    for argument in ["--unknown", "--help", "--version", "-h", "more"] {
+        let mut command = hook(&host, "rcptcheck");
+        let answer: Answer = command.arg(argument).env("RECIPIENT", "ann@example.com").output().unwrap().into();
+        assert_eq!((answer.code, &answer.stdout[..]), (111, ""), "{argument}");
+        let mut command = hook(&host, "qmail-spp-rcpt");
+        let answer: Answer = command.arg(argument).env("SMTPRCPTTO", "ann@example.com").output().unwrap().into();
+        assert_eq!((answer.code, answer.stdout), (0, format!("R{LATER}\n")), "{argument}");
+    }
+    // Only where a sub-command stands is a hook's name one.
+    let missing = ["--validrcptto", "/not/there"];
+    for (arguments, code, is_hook) in [
+        (&["lookup", "qmail-spp-rcpt"][..], 111, false),
+        (&["--auth", "qmail-spp-rcpt", "lookup", "x"], 100, false),
+        (&["--auth-system-users", "qmail-spp-rcpt"], 0, true),
+        (&["--auth=/x", "qmail-spp-rcpt", "--unknown"], 0, true),
+        (&["--unknown", "qmail-spp-rcpt"], 0, true),
+    ] {
+        let answer: Answer = host.command(&[&missing, arguments].concat()).output().unwrap().into();
+        assert_eq!((answer.code, answer.stdout == format!("R{LATER}\n")), (code, is_hook), "{arguments:?}");
+    }
     // What reads the plugin's commands is gone: it must not take silence for "accept".
     let closed = |name: &str, variable: &str| {
         let mut command = Command::new("sh");
@@ -226,6 +421,7 @@ fn settings_and_calls_that_cannot_be_used_never_accept() {
         command.env("VALIDRCPTTO_CDB", host.published("validrcptto.cdb")).status().unwrap().code()
     };
     assert_eq!(closed("rcptcheck", "RECIPIENT"), Some(100));
+    assert_eq!(closed("qmail-spp-rcpt", "SMTPRCPTTO"), Some(120));
     let full = fs::File::options().write(true).open("/dev/full").unwrap();
     let mut command = hook(&host, "qmail-spp-rcpt");
     let full = command.env("SMTPRCPTTO", "nobody@example.com").stdout(full).status().unwrap();
