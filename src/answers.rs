@@ -91,7 +91,7 @@ pub fn dry_run(settings: &Settings) -> Result<(), Error> {
 }
 
 /// Prints what the service did last, and whether the published files say what the host says. Whether all is well is the
-/// answer: the service is alive, and the files are current.
+/// answer: the service is alive, no command fails that follows a rebuild, and the files are current.
 ///
 /// # Errors
 /// A status file that cannot be read, when it is asked for; a standard output that is full.
@@ -125,7 +125,8 @@ pub fn status(settings: &Settings, json: bool) -> Result<bool, Error> {
         }
     };
     written(print())?;
-    Ok(alive && changes.is_ok_and(|number| number == 0))
+    let failing = state.as_deref().is_some_and(status::are_commands_failing);
+    Ok(alive && !failing && changes.is_ok_and(|number| number == 0))
 }
 
 /// Prints what is wrong or risky on this host, one line a finding, worst first. Whether nothing needs attention is the
@@ -454,6 +455,7 @@ fn user_as_text(user: &User<'_>) -> String {
     line(
         "smtp login",
         match &user.login {
+            Ok(_) if user.never.is_some() => format!("never: {}{published}", user.never.unwrap_or_default()),
             Ok(logins) => {
                 let logins: Vec<String> = logins.iter().map(|login| Shown(login).to_string()).collect();
                 format!("yes, as {}{published}", logins.join(" and "))
@@ -482,7 +484,7 @@ fn user_as_json(user: &User<'_>) -> serde_json::Value {
         "mail_by": user.mail.as_ref().and_then(|(_, step)| step.as_ref()).map(ToString::to_string),
         "accepted": user.accepted,
         "logins": user.login.as_ref().map_or_else(|_| Vec::new(), |logins| logins.iter().map(|login| shown(login)).collect()),
-        "login_refused": user.login.as_ref().err(),
+        "login_refused": user.login.as_ref().err().map(String::as_str).or(user.never),
         "published": user.published,
     })
 }

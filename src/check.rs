@@ -2,13 +2,15 @@
 //! it; here is only what nobody else looks at.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::io::ErrorKind;
+use std::os::unix::fs::MetadataExt;
 
 use crate::compare::{Compared, compare};
 use crate::confine;
 use nix::unistd::geteuid;
 
 use crate::delivery::{Trail, UNLISTED, UNREAD, Verdict, deliver};
-use crate::error::show_path;
+use crate::error::{show_cause, show_path};
 use crate::guard::{NOBODY, stands_for};
 use crate::host::units::with_private_tmp;
 use crate::host::vpopmail::{Mailboxes, Vpasswd, is_legal_name};
@@ -29,6 +31,7 @@ const MAX_NAMED: usize = 3;
 pub fn check(settings: &Settings) -> Vec<Note> {
     let mut findings = published(settings);
     findings.extend(pipes(settings));
+    findings.extend(commands(settings));
     match compare(settings) {
         Err(error) => findings.push(Note::alert(format!("{error}; nothing can be rebuilt until that is mended"))),
         Ok(compared) => of_host(settings, compared, &mut findings),
@@ -103,6 +106,24 @@ fn pipes(settings: &Settings) -> Vec<Note> {
         }));
     }
     findings
+}
+
+/// The commands of --after that nobody can run.
+fn commands(settings: &Settings) -> Vec<Note> {
+    let finding = |command: &Vec<u8>| {
+        let path = settings.layout.root.path(command);
+        let what = match path.metadata() {
+            Ok(meta) if meta.is_file() && meta.mode() & 0o111 != 0 => return None,
+            Ok(_) => "no executable file".to_owned(),
+            Err(cause) if cause.kind() == ErrorKind::NotFound => "not there".to_owned(),
+            Err(cause) => show_cause(&cause),
+        };
+        Some(Note::alert(format!(
+            "{}: {what}; no change of the tables is told by this command of --after",
+            show_path(&path)
+        )))
+    };
+    settings.after.iter().filter_map(finding).collect()
 }
 
 /// What the host says.

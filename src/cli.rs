@@ -326,7 +326,7 @@ Columns, separated by tabs, - where there is nothing to say:
               relay: rcpthosts accepts it for another host; remote: another host's, not accepted
   folder      where its mail goes
   owner       uid:gid of users/assign or passwd
-  mailboxes   how many
+  mailboxes   how many that vpopmail finds
   aliases     how many names have a .qmail file
   others      accept or refuse: what a name gets at the door that nobody listed
   catch-all   what answers for such a name: bounce-no-mailbox, delete, an address, a folder, ...

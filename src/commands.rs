@@ -122,7 +122,9 @@ pub fn run(task: &Task<'_>) -> Outcome {
     if let Err(cause) = threads {
         return failed(&cause);
     }
-    let mut command = Command::new(task.program);
+    // A relative --root names it from where we are, and it runs elsewhere.
+    let program = std::path::absolute(task.program);
+    let mut command = Command::new(program.as_deref().unwrap_or(task.program));
     command.env_clear().env("PATH", PATH).envs(task.environment.iter().map(|(name, value)| (*name, value)));
     command.args(&task.arguments).current_dir(task.folder).stdin(Stdio::null()).process_group(0);
     // As root this also leaves every supplementary group.
@@ -252,9 +254,10 @@ pub fn become_program(program: &OsStr, arguments: &[OsString], variables: &[(&Os
     Command::new(program).args(arguments).envs(variables.iter().copied()).exec()
 }
 
-/// The value of QMAIL_UPDATER_CHANGED: the paths, separated by colons.
+/// The value of QMAIL_UPDATER_CHANGED: the paths, absolute, for the command runs elsewhere, separated by colons.
 pub fn join_paths(paths: &[PathBuf]) -> OsString {
-    let paths: Vec<&OsStr> = paths.iter().map(|path| path.as_os_str()).collect();
+    let absolute = |path: &PathBuf| std::path::absolute(path).unwrap_or_else(|_| path.clone()).into_os_string();
+    let paths: Vec<OsString> = paths.iter().map(absolute).collect();
     paths.join(OsStr::new(":"))
 }
 

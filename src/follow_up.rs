@@ -84,9 +84,7 @@ pub fn run(settings: &Settings, is_host_new: bool, changed: &[PathBuf], stop: &A
         let environment = vec![("QMAIL_UPDATER_CHANGED", commands::join_paths(changed))];
         match commands::run(&Task { environment, ..Task::new(&program, &folder, stop) }) {
             Outcome::Done => {}
-            Outcome::Missing => {
-                report::say_all(&[Note::warning(format!("{}: not there, so not run", show_path(&program)))]);
-            }
+            Outcome::Missing => alert(format!("{}: not there, so not run", show_path(&program)), Vec::new()),
             Outcome::Failed { how, said } => alert(format!("{}: {how}", show_path(&program)), said),
             Outcome::Later(how) => alert(format!("{}: {how}", show_path(&program)), Vec::new()),
         }

@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::host::authvars::{AuthVars, Variables, expires};
-use crate::host::vpopmail::{ABSENT, ADDRESS_MAX, Mailbox, Mailboxes, NO_SMTP, is_legal_name};
+use crate::host::vpopmail::{ABSENT, Mailbox, Mailboxes, NO_SMTP, is_found};
 use crate::host::{Home, HomeState, Host};
 
 /// One record of auth.cdb.
@@ -95,7 +95,7 @@ impl<'a> Policy<'a> {
         limits: u64,
         found: &mut Taker<'_>,
     ) -> Result<(), &'static str> {
-        if !is_legal_name(name) || name.len() > ADDRESS_MAX {
+        if !is_found(name) {
             return Err("vpopmail never finds that name");
         }
         let crypt = usable_crypt(mailbox, limits)?;

@@ -11,9 +11,9 @@ use crate::delivery::{Delivery, Route, Step, Trail, Verdict, deliver, route};
 use crate::error::show_path;
 use crate::guard::stands_for;
 use crate::host::dot_qmail::Opening;
-use crate::host::vpopmail::{ADDRESS_MAX, Mailbox, Mailboxes, Particulars, flag_names, is_legal_name};
+use crate::host::vpopmail::{Mailbox, Mailboxes, Particulars, Vpasswd, flag_names, is_found};
 use crate::host::{Home, HomeState, Homes, Host};
-use crate::logins::{Policy, scheme};
+use crate::logins::{Policy, Weakness, scheme, weakness};
 use crate::recipients::relay_step;
 use crate::root::Who;
 use crate::smtpd::DEFAULT;
@@ -61,7 +61,7 @@ pub struct Domain {
     pub kind: Kind,
     /// The folder that it belongs to, as users/assign or passwd names it, and who delivers there.
     pub folder: Option<(Vec<u8>, Who)>,
-    /// How many mailboxes it has; `None` where there are none to count, or that cannot be known.
+    /// How many mailboxes it has that vpopmail finds; `None` where there are none to count, or that cannot be known.
     pub mailboxes: Option<usize>,
     /// How many names have a .qmail file; `None` likewise.
     pub aliases: Option<usize>,
@@ -140,8 +140,12 @@ fn domain(host: &Host, homes: &dyn Homes, name: &[u8], elsewhere: usize, asked: 
     };
     let home = vpopmail_home.clone().or_else(|| led_home.clone().filter(|_| kind == Kind::Virtual));
     let trouble = home.as_ref().and_then(|home| home.trouble());
-    let mailboxes = vpopmail_home.as_ref().and_then(|home| match &home.mailboxes {
-        Mailboxes::Known(vpasswd) => Some(vpasswd.usable().len()),
+    let counted = vpopmail_home.as_ref().and_then(|home| match &home.mailboxes {
+        Mailboxes::Known(vpasswd) => {
+            let all = distinct(vpasswd);
+            let found = all.iter().filter(|(name, _)| is_found(name)).count();
+            Some((found, all.len() - found))
+        }
         Mailboxes::Absent | Mailboxes::Unreadable(..) => None,
     });
     let aliases = match (&home, &led) {
@@ -157,7 +161,7 @@ fn domain(host: &Host, homes: &dyn Homes, name: &[u8], elsewhere: usize, asked: 
         alias_of: vpopmail_home.as_ref().and_then(|_| host.assignments.alias_of(name)).map(<[u8]>::to_vec),
         kind,
         folder,
-        mailboxes,
+        mailboxes: counted.map(|(found, _)| found),
         aliases,
         others_accepted: accepted && relay_step(host, &address, &delivery).map_or(delivery.accepted(), |(is, _)| is),
         catch_all,
@@ -165,10 +169,20 @@ fn domain(host: &Host, homes: &dyn Homes, name: &[u8], elsewhere: usize, asked: 
         trouble,
     };
     domain.notes = notes(host, &domain, prefix.as_deref(), accepted, elsewhere);
+    if let Some((_, lost @ 1..)) = counted {
+        domain.notes.push(format!("{} that vpopmail never finds beside these", count(lost, "mailbox")));
+    }
     if let (Verdict::Defer, None, Some(last)) = (delivery.verdict, &domain.trouble, last) {
         domain.notes.insert(0, format!("mail to names that nobody listed waits: {last}"));
     }
     Some(domain)
+}
+
+/// Every mailbox, of equal names the first.
+fn distinct(vpasswd: &Vpasswd) -> Vec<(&[u8], Mailbox<'_>)> {
+    let mut all = vpasswd.all();
+    all.dedup_by_key(|(name, _)| *name);
+    all
 }
 
 /// Whether nobody owns a local part that begins with `prefix`: no line of users/assign, no account, and no .qmail file of
@@ -273,8 +287,10 @@ pub struct User<'a> {
     pub mail: Option<(Delivery, Option<Step>)>,
     /// Whether strangers may send to it at all.
     pub accepted: bool,
-    /// The logins by which it may authenticate for SMTP; or why it may not.
+    /// The logins of auth.cdb by which it may authenticate for SMTP; or why it may not.
     pub login: Result<Vec<Vec<u8>>, String>,
+    /// Why these never succeed, whatever the password.
+    pub never: Option<&'static str>,
     /// Whether the published auth.cdb says the same; `None` when it cannot be read.
     pub published: Option<bool>,
 }
@@ -339,9 +355,7 @@ impl Users<'_> {
         };
         let mut one = |name: &[u8], mailbox| take(&self.user(name, &domain, &home, line.who, mailbox));
         if local.is_empty() {
-            let mut all = vpasswd.all();
-            all.dedup_by_key(|(name, _)| *name);
-            return all.into_iter().try_for_each(|(name, mailbox)| one(name, mailbox)).map(Ok);
+            return distinct(vpasswd).into_iter().try_for_each(|(name, mailbox)| one(name, mailbox)).map(Ok);
         }
         // vpopmail lower-cases what it is asked for; a record that it never finds is shown as it is written.
         for name in [&lower(local)[..], local] {
@@ -357,8 +371,7 @@ impl Users<'_> {
 
     fn user<'u>(&'u self, name: &'u [u8], domain: &'u [u8], home: &Home, who: Who, mailbox: Mailbox<'u>) -> User<'u> {
         let address = join_address(name, domain);
-        let is_found = is_legal_name(name) && name.len() <= ADDRESS_MAX;
-        let mail = is_found.then(|| {
+        let mail = is_found(name).then(|| {
             let mut trail = Trail::kept();
             (deliver(self.host, self.homes, &address, &mut trail), trail.steps().pop())
         });
@@ -386,6 +399,8 @@ impl Users<'_> {
             mail,
             accepted: self.host.control.accepts(domain),
             login: login.map(|()| logins.into_iter().map(|(key, _)| key).collect()),
+            never: (weakness(mailbox.crypt) == Some(Weakness::Unusable))
+                .then_some("its password field holds nothing that crypt(3) makes"),
             published,
         }
     }

@@ -186,6 +186,11 @@ pub fn read(settings: &Settings) -> Result<Option<Vec<u8>>, Error> {
     Ok(image)
 }
 
+/// Whether commands that follow a rebuild failed, says this status file, and did not do better since.
+pub fn are_commands_failing(file: &[u8]) -> bool {
+    serde_json::from_slice(file).is_ok_and(|status: Value| status["commands_error"].is_object())
+}
+
 /// The status file in words, of a service that is `alive` or not; `None` when it is no status file.
 pub fn describe(file: &[u8], alive: bool, anything_held: bool) -> Option<String> {
     let status: Value = serde_json::from_slice(file).ok()?;

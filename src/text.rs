@@ -1,14 +1,17 @@
 //! Bytes as people read them. Names on a mail host are bytes, not text: they are compared as bytes, lower-cased as
 //! ASCII only (qmail's `case.h` knows no other letters), and shown with everything unprintable escaped, because a log
-//! reader's terminal obeys escape sequences.
+//! reader's terminal obeys escape sequences. A hash is never shown: a record of vpasswd that was broken in two makes one a name.
 
 use std::fmt;
 
-/// Shows bytes with everything outside printable ASCII as `\xHH`.
+/// Shows bytes with everything outside printable ASCII as `\xHH`, and what has the shape of a hash of crypt(5) as its
+/// scheme alone.
 ///
 /// ```
 /// use qmail_updater::text::Shown;
 /// assert_eq!(Shown(b"joe\x1b[2J@a.test").to_string(), "joe\\x1b[2J@a.test");
+/// assert_eq!(Shown(b"$6$salt$BkXNhPlzlEAJ@a.test").to_string(), "$6$...@a.test");
+/// assert_eq!(Shown(b"$boss$of$it@a.test").to_string(), "$boss$of$it@a.test");
 /// ```
 #[derive(Clone, Copy)]
 pub struct Shown<'a>(
@@ -19,19 +22,45 @@ pub struct Shown<'a>(
 impl fmt::Display for Shown<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut rest = self.0;
-        while !rest.is_empty() {
-            let plain = rest.iter().take_while(|b| (0x20..0x7f).contains(*b)).count();
-            let (shown, tail) = rest.split_at(plain);
-            // Cannot fail because printable ASCII is UTF-8.
-            f.write_str(std::str::from_utf8(shown).unwrap_or_default())?;
-            rest = tail;
-            if let Some((odd, tail)) = rest.split_first() {
-                write!(f, "\\x{odd:02x}")?;
+        while let Some((first, tail)) = rest.split_first() {
+            if let Some((scheme, hash)) = hash_at(rest) {
+                write!(f, "${}$...", Shown(scheme))?;
+                rest = &rest[hash..];
+            } else if !is_plain(first) {
+                write!(f, "\\x{first:02x}")?;
+                rest = tail;
+            } else {
+                let plain = 1 + tail.iter().take_while(|b| is_plain(b) && **b != b'$').count();
+                let (shown, tail) = rest.split_at(plain);
+                // Cannot fail because printable ASCII is UTF-8.
+                f.write_str(std::str::from_utf8(shown).unwrap_or_default())?;
                 rest = tail;
             }
         }
         Ok(())
     }
+}
+
+fn is_plain(byte: &u8) -> bool {
+    (0x20..0x7f).contains(byte)
+}
+
+/// The shortest part of a hash that nobody may see, in bytes.
+const HASH_MIN: usize = 8;
+
+/// The scheme and the length of the hash `$scheme$salt$hash` at the beginning of these bytes (crypt(5)).
+fn hash_at(bytes: &[u8]) -> Option<(&[u8], usize)> {
+    let body = bytes.strip_prefix(b"$")?;
+    let end = body.iter().take(9).position(|b| *b == b'$')?;
+    let (scheme, rest) = (&body[..end], &body[end + 1..]);
+    let is_of_hash = |b: &&u8| b.is_ascii_alphanumeric() || b"./=+,$".contains(*b);
+    let hash = &rest[..rest.iter().take_while(is_of_hash).count()];
+    // Between names of a list stand commas.
+    let hash = hash.strip_suffix(b",").unwrap_or(hash);
+    let is_hash = !scheme.is_empty()
+        && scheme.iter().all(u8::is_ascii_alphanumeric)
+        && hash.split(|b| *b == b'$').skip(1).any(|part| part.len() >= HASH_MIN);
+    is_hash.then_some((scheme, end + 2 + hash.len()))
 }
 
 impl fmt::Debug for Shown<'_> {

@@ -3,7 +3,10 @@
 mod support;
 
 use std::fs;
+use std::process::Command;
+use std::time::Instant;
 
+use support::service::{PATIENCE, Service, status_of};
 use support::{MailHost, script};
 
 const NEWU: &str = "/var/qmail/bin/qmail-newu";
@@ -96,8 +99,9 @@ fn after_a_change_each_command_is_told_what_changed_in_a_clean_environment() {
         support::Answer::from(command.env("SECRET", "1").output().unwrap())
     };
     let answer = rebuild();
-    assert_eq!(answer.code, 0, "{}", answer.stderr);
-    assert!(answer.stderr.contains("etc/gone: not there, so not run"), "{}", answer.stderr);
+    assert_eq!(answer.code, 111, "{}", answer.stderr);
+    let gone = |line: &str| line.contains("alert: ") && line.contains("etc/gone: not there, so not run");
+    assert!(answer.stderr.lines().any(gone), "{}", answer.stderr);
     let told = fs::read_to_string(host.path("/var/qmail/ran")).unwrap();
     let both = ["validrcptto.cdb", "auth.cdb"].map(|name| host.published(name).display().to_string()).join(":");
     assert_eq!(told, format!("{both}\n0\nsecond\n"));
@@ -126,4 +130,46 @@ fn the_environment_names_several_commands_between_colons() {
     assert_eq!(fs::read_to_string(host.path("/var/qmail/ran")).unwrap(), "one\ntwo\n");
     let answer = host.run(&["rebuild", "--after", "one"]);
     assert_eq!(answer.code, 100, "{}", answer.stderr);
+}
+
+#[test]
+fn below_a_relative_root_commands_run_and_are_told_paths_that_they_find() {
+    let host = host();
+    script(&host, NEWU, "cp users/made users/cdb");
+    script(&host, "/etc/push", "IFS=:; cat $QMAIL_UPDATER_CHANGED >told");
+    let top = host.path("/");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_qmail-updater"));
+    command.current_dir(top.parent().unwrap()).env_clear().arg("--root").arg(top.file_name().unwrap());
+    let answer = support::Answer::from(command.args(["rebuild", "--after", "/etc/push"]).output().unwrap());
+    assert_eq!(answer.code, 0, "{}", answer.stderr);
+    let both = ["validrcptto.cdb", "auth.cdb"].map(|name| fs::read(host.published(name)).unwrap()).concat();
+    assert_eq!(fs::read(host.path("/var/qmail/told")).unwrap(), both);
+}
+
+#[test]
+fn a_command_of_after_that_cannot_be_run_is_owed_and_named_by_status_and_check() {
+    let mut service = Service::start(host(), &["--no-watch", "--after", "/etc/psuh"]);
+    service.wait_for("1 command failed after rebuild");
+    let start = Instant::now();
+    while status_of(&service.host)["commands_error"].is_null() {
+        assert!(start.elapsed() < PATIENCE, "{}", status_of(&service.host));
+    }
+    let answer = service.host.run(&["status"]);
+    assert!(answer.stdout.contains("etc/psuh: not there") && answer.stdout.contains("not been told"), "{answer:?}");
+    assert!(answer.stdout.contains("tables: as the host says"), "{answer:?}");
+    assert_eq!(answer.code, 1, "{answer:?}");
+    let findings = |host: &MailHost| host.run(&["check", "--after", "/etc/psuh"]).stdout;
+    assert!(findings(&service.host).contains("etc/psuh: not there"), "{}", findings(&service.host));
+    service.host.write("/etc/psuh", "").mode("/etc/psuh", 0o644);
+    assert!(findings(&service.host).contains("etc/psuh: no executable file"), "{}", findings(&service.host));
+    // It is tried again, and hears of both files.
+    script(&service.host, "/etc/psuh", "echo \"$QMAIL_UPDATER_CHANGED\" >told");
+    let start = Instant::now();
+    while !status_of(&service.host)["commands_error"].is_null() {
+        assert!(start.elapsed() < PATIENCE, "{}", status_of(&service.host));
+    }
+    let told = fs::read_to_string(service.host.path("/var/qmail/told")).unwrap();
+    assert!(told.contains("validrcptto.cdb") && told.contains("auth.cdb"), "{told}");
+    assert!(!findings(&service.host).contains("etc/psuh"));
+    assert_eq!(service.end(), 0);
 }

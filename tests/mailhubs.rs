@@ -15,7 +15,7 @@ use std::time::Instant;
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 use support::service::{PATIENCE, Service, follow, status_of};
-use support::{Answer, MailHost, has, is_root, output_of, skip};
+use support::{Answer, MailHost, has, is_root, output_of, script, skip};
 
 const SSHD: &str = "/usr/sbin/sshd";
 const PUSH: &str = "/etc/qmail-updater/push-mailhubs";
@@ -184,7 +184,9 @@ fn a_hub_that_was_down_is_named_by_status_and_gets_what_it_missed() {
     let alert = service.wait_for("1 command failed after rebuild");
     assert!(alert.contains("next try in"), "{alert}");
     let names_hub2 = |host: &MailHost| {
-        let status = host.run(&["status"]).stdout;
+        let status = host.run(&["status"]);
+        assert_eq!(status.code, 1, "{status:?}");
+        let status = status.stdout;
         let line = status.lines().find(|line| line.contains(&hub2.line())).unwrap_or_default().to_owned();
         assert!(line.contains("Connection refused") && !status.contains(&hub1.line()), "{status}");
         assert!(status.contains(&format!("{}: exited 111\n", host.path(PUSH).display())), "{status}");
@@ -485,4 +487,28 @@ fn what_an_administrator_gets_wrong_is_told_in_a_line_and_the_other_hubs_get_the
     fails("Permission denied");
     host.remove(KEY);
     fails(&format!("{}: unable to read it", host.path(KEY).display()));
+}
+
+#[test]
+fn a_line_that_is_no_hub_is_refused_and_what_a_hub_says_stays_one_plain_line() {
+    let host = MailHost::sample();
+    host.write(KEY, "").folder("/bin");
+    let script_of_ours = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/push-mailhubs");
+    assert!(Command::new("cp").arg(script_of_ours).arg(host.path(PUSH)).status().unwrap().success());
+    // A hub may have it say anything.
+    script(&host, "/bin/rsync", r#"printf 'a\033[2J\\033[1m\\nhub2: b\n' >&2; echo "$@" >>"$0.ran"; exit 12"#);
+    let lines =
+        ["[", "[]", "::1]", "[::1", "[::1]]", "[]:22", "u[@hub1", "me@", ":22", "[::1]:2:3", "badger", "me@[::1]:22"];
+    host.write(LIST, lines.join("\n") + "\n");
+    let mut command = push(&host, &host.path("/table"));
+    command.env("PATH", format!("{}:/usr/bin:/bin", host.path("/bin").display()));
+    let answer = output(command);
+    assert_eq!(answer.code, 111, "{answer:?}");
+    for line in &lines[..10] {
+        let refused = format!("\"{line}\" is not [user@]host[:port]");
+        assert!(answer.stderr.lines().any(|said| said.starts_with(&refused)), "{line}: {answer:?}");
+    }
+    assert_eq!(answer.stderr.lines().count(), lines.len(), "{answer:?}");
+    assert!(!answer.stderr.contains('\x1b') && answer.stderr.contains("\\nhub2: b"), "{answer:?}");
+    assert_eq!(fs::read_to_string(host.path("/bin/rsync.ran")).unwrap().lines().count(), 2, "{answer:?}");
 }

@@ -245,6 +245,8 @@ fn a_mailbox_is_told_with_what_takes_its_mail_and_why_it_may_not_log_in() {
     assert_eq!(of("a", "smtp login"), "yes, as a@example.com and a");
     assert_eq!(line(&host, "a", "smtp login"), "yes, as a@example.com and a", "the default domain");
     assert_eq!(of("h", "smtp login"), "no: its password field holds nothing that authenticates");
+    assert_eq!(of("i", "smtp login"), "never: its password field holds nothing that crypt(3) makes");
+    assert!(host.logins().contains_key("i@example.com"), "the table is as vpopmail would have it");
     assert!(of("sales", "mail").contains(".qmail-sales: "), "its .qmail file wins: {}", of("sales", "mail"));
     assert_eq!(of("Upper", "mail"), "none: vpopmail never finds that name");
     assert_eq!(of("Upper", "smtp login"), "no: vpopmail never finds that name");
@@ -305,6 +307,20 @@ fn who_may_not_read_the_mailboxes_is_told_so() {
     assert_eq!((answer.code, answer.stdout.lines().count()), (0, 2), "{}", answer.stderr);
     assert!(answer.stderr.contains("vpasswd: Permission denied; the mailboxes of"), "{}", answer.stderr);
     assert!(answer.stdout.contains("\t2\t1\taccept\tann@example.com\t"), "the other is told of: {}", answer.stdout);
+}
+
+#[test]
+fn only_mailboxes_that_vpopmail_finds_are_counted_and_a_note_tells_of_others() {
+    let host = MailHost::sample();
+    let (hash, long) = ("$6$salt$hash:1:0:N:/d:NOQUOTA", "x".repeat(901));
+    let lines = ["ann", "bob", "Upper", "a b", &long].map(|name| format!("{name}:{hash}"));
+    host.mailboxes(COM, &lines.each_ref().map(String::as_str));
+    let answer = host.run(&["domains", "--json", "example.com"]);
+    let all: serde_json::Value = serde_json::from_str(&answer.stdout).unwrap();
+    assert_eq!(all[0]["mailboxes"], 2, "{}", answer.stdout);
+    assert!(all[0]["notes"].to_string().contains("3 mailboxes that vpopmail never finds"), "{}", answer.stdout);
+    host.mailboxes(COM, &[&lines[0]]);
+    assert!(!host.run(&["domains", "example.com"]).stdout.contains("never finds"));
 }
 
 #[test]

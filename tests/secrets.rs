@@ -25,6 +25,10 @@ fn host() -> MailHost {
         lines.push(format!("odd{}:$6$salt$HashOfAMailbox:{record}", lines.len()));
     }
     lines.push("plain:{PLAIN}ClearPassword:1:0:N:/d:NOQUOTA:ClearPassword".to_owned());
+    // A record that was broken in two makes its hash a name; or it was put into the comment.
+    lines.push("$6$salt$HashOfAMailbox:1:0:N:/d:NOQUOTA".to_owned());
+    lines.push("two$6$rounds=5000$salt$HashOfAMailbox:1:0:N:/d:NOQUOTA".to_owned());
+    lines.push("three:x:1:0:$6$salt$HashOfAMailbox:/d:NOQUOTA".to_owned());
     host.mailboxes(COM, &lines.iter().map(String::as_str).collect::<Vec<_>>());
     host.write("/etc/shadow", "alice:$6$salt$HashOfAnAccount:1::::::\n").mode("/etc/shadow", 0o600);
     // Somebody links his file to others' secrets.

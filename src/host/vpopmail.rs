@@ -311,6 +311,11 @@ pub fn read_limits(root: &Root, home: &[u8], directory: &Directory) -> io::Resul
     Ok(file.map(Opened::read_all).transpose()?.map(|text| parse_limits(&text)))
 }
 
+/// Whether vpopmail ever finds the mailbox of this name, and an address can name it.
+pub fn is_found(name: &[u8]) -> bool {
+    is_legal_name(name) && name.len() <= ADDRESS_MAX
+}
+
 /// Whether vpopmail looks the name up at all: lower case, and only bytes that a mailbox may be called by.
 pub fn is_legal_name(name: &[u8]) -> bool {
     name.iter().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b"!#$&'*+-./=?^_`{|}~".contains(b))
