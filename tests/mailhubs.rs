@@ -184,6 +184,11 @@ fn a_hub_that_was_down_is_named_by_status_and_gets_what_it_missed() {
     let alert = service.wait_for("1 command failed after rebuild");
     assert!(alert.contains("next try in"), "{alert}");
     let names_hub2 = |host: &MailHost| {
+        // The file follows the line in the log.
+        let start = Instant::now();
+        while status_of(host)["commands_error"].is_null() {
+            assert!(start.elapsed() < PATIENCE, "{}", status_of(host));
+        }
         let status = host.run(&["status"]);
         assert_eq!(status.code, 1, "{status:?}");
         let status = status.stdout;
