@@ -197,7 +197,7 @@ mod tests {
             let copying = scope.spawn(|| {
                 let note = copying(&from, &into);
                 let may = |result: std::io::Result<()>| result.is_ok();
-                let before = moved.make_directory(b"before");
+                let before = moved.make_directory(b"before", 0o700);
                 confined.wait();
                 go_on.wait();
                 let done = [
@@ -210,7 +210,7 @@ mod tests {
                     may(fs::write(path("from/file"), "")),
                     may(std::os::unix::fs::symlink("x", path("other/link"))),
                     // A folder that was moved out while it was open.
-                    may(moved.make_directory(b"after").map(drop)),
+                    may(moved.make_directory(b"after", 0o700).map(drop)),
                 ];
                 (note, done)
             });

@@ -123,19 +123,25 @@ fn what_changed_is_told_as_vpopmail_tells_it_whether_it_announced_it_or_not() {
     service.trigger(&[]);
     told("add_user:new@example.com");
     // Announced, under the alias domain's name, and two at once.
-    mailboxes(&service.host, COM, &["it's;$(rm)", "new", "postmaster", "two"]);
+    mailboxes(&service.host, COM, &["it's|`rm`&$x", "new", "postmaster", "two"]);
     service.trigger(&["add_user", "two@example.edu", "-", ""]);
     told("del_user:ann@example.com");
     told("add_user:two@example.com");
     write_mailboxes(
         &service.host,
         COM,
-        &[&record("it's;$(rm)", COM), "new:$6$other$hash:1:0:N:/d:Q", &record("postmaster", COM), &record("two", COM)],
+        &[
+            &record("it's|`rm`&$x", COM),
+            "new:$6$other$hash:1:0:N:/d:Q",
+            &record("postmaster", COM),
+            &record("two", COM),
+        ],
     );
     service.trigger(&["mod_user", "new@example.com", "-", ""]);
     told("mod_user:new@example.com");
     let alias = |text: &str| {
         service.host.write(&format!("{COM}/.qmail-a:b"), text);
+        give_all(&service.host.path(COM));
     };
     alias("&x@y.test\n|cat $HOME\n");
     service.trigger(&["valias_insert", "a.b@example.com", "&x@y.test", ""]);
@@ -166,7 +172,7 @@ fn what_changed_is_told_as_vpopmail_tells_it_whether_it_announced_it_or_not() {
     let all = [
         "add_user|new@example.com|-|after",
         "del_user|ann@example.com|-|after",
-        "add_user|it's;$(rm)@example.com|-|after",
+        "add_user|it's|`rm`&$x@example.com|-|after",
         "add_user|two@example.com|-|after",
         "mod_user|new@example.com|-|after",
         "insert_alias|a.b@example.com|&x@y.test |cat $HOME|after",
@@ -514,6 +520,133 @@ fn what_cannot_be_read_or_is_held_is_no_change() {
     assert_eq!(lost(&service), 15);
 }
 
+#[test]
+fn a_domain_is_gone_when_users_assign_says_so_and_of_many_when_it_says_so_twice() {
+    let host = host();
+    noting(&host, "any");
+    let service = start(host, &[]);
+    let virtualdomains = "/var/qmail/control/virtualdomains";
+    for half in ["exam", "example.com:example.com\n"] {
+        service.host.write(virtualdomains, half);
+        service.trigger(&[]);
+        last_of_all(&service, if half == "exam" { "one" } else { "two" });
+    }
+    let all =
+        ["add_user|one@example.net|-|after", "del_user|one@example.net|-|after", "add_user|two@example.net|-|after"];
+    assert_eq!(noted(&service.host, "any"), all);
+    // All of them are gone, and stay gone.
+    assign(&service.host, &[], &[]);
+    service.trigger(&[]);
+    service.wait_for("any: told of del_domain:example.net");
+    let gone = [
+        "del_domain|example.edu alias of example.com|-|after",
+        "del_user|ann@example.com|-|after",
+        "del_user|postmaster@example.com|-|after",
+        "del_domain|example.com|-|after",
+        "del_user|dora@example.net|-|after",
+        "del_user|two@example.net|-|after",
+        "del_domain|example.net|-|after",
+    ];
+    assert_eq!(noted(&service.host, "any")[all.len()..], gone);
+}
+
+#[test]
+fn a_domain_that_becomes_an_alias_or_its_own_went_and_came() {
+    let host = host();
+    noting(&host, "any");
+    host.write(&format!("{SKEL}/welcome"), "hello\n");
+    let edu = "/home/vpopmail/domains/example.edu";
+    host.write(&format!("{edu}/.qmail-default"), "|/home/vpopmail/bin/vdelivermail '' bounce-no-mailbox\n");
+    mailboxes(&host, edu, &["eve"]);
+    host.folder(&format!("{edu}/eve"));
+    give_all(&host.path(edu));
+    let service = start(host, &[]);
+    assign(&service.host, &["example.com", "example.net", "example.edu"], &[]);
+    service.trigger(&[]);
+    service.wait_for("any: told of add_user:eve@example.edu");
+    assert!(service.host.path(&format!("{edu}/eve/welcome")).exists());
+    assign(&service.host, &["example.com", "example.net"], &[("example.edu", "example.com")]);
+    service.trigger(&[]);
+    service.wait_for("any: told of add_alias_domain:example.edu");
+    assign(&service.host, &["example.com", "example.net"], &[("example.edu", "example.net")]);
+    service.trigger(&[]);
+    service.wait_for("any: told of del_domain:example.edu\\x20alias\\x20of\\x20example.com");
+    last_of_all(&service, "last");
+    let all = [
+        "del_domain|example.edu alias of example.com|-|after",
+        "add_domain|example.edu|-|after",
+        "add_user|eve@example.edu|-|after",
+        "del_user|eve@example.edu|-|after",
+        "del_domain|example.edu|-|after",
+        "add_alias_domain|example.edu|example.com|after",
+        "del_domain|example.edu alias of example.com|-|after",
+        "add_alias_domain|example.edu|example.net|after",
+        "add_user|last@example.net|-|after",
+    ];
+    assert_eq!(noted(&service.host, "any"), all);
+}
+
+#[test]
+fn what_was_seen_and_cannot_be_read_is_told_of() {
+    let host = host();
+    noting(&host, "any");
+    let mut service = start(host, &[]);
+    assert_eq!(service.end(), 0);
+    let mut folders = vec![service.host.path("/run/qmail-updater/actions")];
+    while let Some(folder) = folders.pop() {
+        for path in fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {
+            match path.file_name().unwrap().to_str().unwrap() {
+                _ if path.is_dir() => folders.push(path),
+                "domains" => {}
+                _ => fs::write(&path, "another format\n").unwrap(),
+            }
+        }
+    }
+    mailboxes(&service.host, COM, &["ann", "new", "postmaster"]);
+    restart(&mut service, &[]);
+    let line = service.wait_for("what changed in example.com since it was written is not told");
+    assert!(line.contains(" alert: "), "{line}");
+    last_of_all(&service, "last");
+    assert_eq!(noted(&service.host, "any"), ["add_user|last@example.net|-|after"]);
+}
+
+#[test]
+fn names_that_no_mail_finds_are_not_told_nor_lines_that_the_owner_may_not_read() {
+    let host = host();
+    noting(&host, "any");
+    let long = |end: &str| format!("{}&{end}@y.test\n", "&somebody@example.org\n".repeat(4000));
+    host.write(&format!("{COM}/.qmail-long"), long("a"));
+    give_all(&host.path(COM));
+    let service = start(host, &[]);
+    let mut lines = vec![record("ann", COM), record("postmaster", COM), record("ok/../ok", COM)];
+    lines.extend(["x@zz.test@a.test", "%s", "a b", "$(rm)", "", "Upper", "\u{e9}"].map(|name| record(name, COM)));
+    for alias in ["a@b", "UP", "a.b", "", "new\nline", "other", "closed"] {
+        service.host.write(&format!("{COM}/.qmail-{alias}"), "&secret@y.test\n");
+    }
+    service.host.write(&format!("{COM}/.qmail-long"), long("b"));
+    write_mailboxes(&service.host, COM, &lines.iter().map(String::as_str).collect::<Vec<_>>());
+    service.host.mode(&format!("{COM}/.qmail-closed"), 0o060);
+    if support::is_root() {
+        give(&service.host.path(&format!("{COM}/.qmail-other")), 1, owner().1);
+    } else {
+        service.host.mode(&format!("{COM}/.qmail-other"), 0o040);
+        service.host.remove(&format!("{COM}/.qmail-closed")).remove(&format!("{COM}/.qmail-other"));
+    }
+    service.trigger(&[]);
+    service.wait_for("any: told of insert_alias:long@example.com");
+    last_of_all(&service, "last");
+    let told = noted(&service.host, "any");
+    let told: Vec<&str> = told.iter().map(|line| if line.len() > 1000 { &line[..30] } else { line }).collect();
+    let mut all = vec!["add_user|ok/../ok@example.com|-|after"];
+    if support::is_root() {
+        all.extend(["insert_alias|closed@example.com|-|after", "insert_alias|other@example.com|-|after"]);
+    }
+    let at = if support::is_root() { 2 } else { 1 };
+    all.insert(at, "insert_alias|long@example.com|");
+    all.push("add_user|last@example.net|-|after");
+    assert_eq!(told, all);
+}
+
 /// What is below a folder: kind, mode, and content or target of each.
 fn below(folder: &Path) -> BTreeMap<PathBuf, (u32, Vec<u8>)> {
     let mut found = BTreeMap::new();
@@ -611,6 +744,40 @@ fn a_new_mailbox_gets_the_skeleton_and_keeps_what_it_has() {
     let before = below(&host.path(&new));
     let again = copy(host, &new);
     assert_eq!((again.code, before), (0, below(&host.path(&new))), "{}", again.stderr);
+}
+
+#[test]
+fn a_skeleton_that_a_kill_cut_off_is_whole_after_the_next_try() {
+    let host = host();
+    host.write(&format!("{SKEL}/long"), "x".repeat(100_000)).write(&format!("{SKEL}/Maildir/cur/x"), "x");
+    host.mode(&format!("{SKEL}/Maildir/cur"), 0o555).mode(&format!("{SKEL}/Maildir"), 0o755);
+    let ann = format!("{COM}/ann");
+    host.folder(&ann);
+    give_all(&host.path(COM));
+    give_all(&host.path(SKEL));
+    let answer = copy(&host, &ann);
+    assert_eq!(answer.code, 0, "{}", answer.stderr);
+    let whole = below(&host.path(&ann));
+    // While it is copied, at any time: killed, and tried again.
+    for _ in 0..20 {
+        let _ = fs::set_permissions(host.path(&format!("{ann}/Maildir/cur")), fs::Permissions::from_mode(0o755));
+        fs::remove_dir_all(host.path(&ann)).unwrap();
+        host.folder(&ann);
+        give_all(&host.path(&ann));
+        let mut command = host.command(&["skel", "--", COM, &ann]);
+        if support::is_root() {
+            command.uid(owner().0).gid(owner().1);
+        }
+        let mut child = command.current_dir("/").spawn().unwrap();
+        while below(&host.path(&ann)).is_empty() && child.try_wait().unwrap().is_none() {
+            std::thread::yield_now();
+        }
+        child.kill().unwrap();
+        child.wait().unwrap();
+        assert!(fs::read(host.path(&format!("{ann}/long"))).map_or(true, |content| content.len() == 100_000));
+        let again = copy(&host, &ann);
+        assert_eq!((again.code, &below(&host.path(&ann))), (0, &whole), "{}", again.stderr);
+    }
 }
 
 /// Copies the skeleton into the directory of a mailbox, as the service has it done.
@@ -798,4 +965,31 @@ fn without_a_folder_of_actions_and_a_skeleton_nothing_is_remembered() {
     service.wait_for("domains remembered");
     last_of_all(&service, "last");
     assert_eq!(noted(&service.host, "any"), ["add_user|last@example.net|-|after"]);
+}
+
+#[test]
+fn with_a_skeleton_only_a_vpopmail_that_is_away_forgets_nothing() {
+    let host = host();
+    fs::remove_dir_all(host.path("/etc/qmail-updater")).unwrap();
+    host.write(&format!("{SKEL}/welcome"), "hello\n").folder(&format!("{COM}/new"));
+    give_all(&host.path(COM));
+    let service = start(host, &[]);
+    let (vpopmail, away) = (service.host.path("/home/vpopmail"), service.host.path("/home/away"));
+    for is_mount_point in [false, true] {
+        fs::rename(&vpopmail, &away).unwrap();
+        if is_mount_point {
+            fs::create_dir(&vpopmail).unwrap();
+        }
+        for _ in 0..3 {
+            service.trigger(&[]);
+            service.wait_for(": rebuild ");
+        }
+        let _ = fs::remove_dir(&vpopmail);
+        fs::rename(&away, &vpopmail).unwrap();
+        assert!(service.host.path("/run/qmail-updater/actions/domains").exists());
+    }
+    mailboxes(&service.host, COM, &["ann", "new", "postmaster"]);
+    service.trigger(&[]);
+    service.wait_for("skel: told of add_user:new@example.com");
+    assert!(service.host.path(&format!("{COM}/new/welcome")).exists());
 }

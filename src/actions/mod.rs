@@ -30,7 +30,7 @@ use crate::report::{self, Level, Note};
 use crate::root::{End, Folders, Found, Kind, Perm, Root, Who};
 use crate::settings::Settings;
 use crate::text::{Shown, count, join_address};
-use seen::{Change, Domain, Domains, Files, Key, Picture, What, difference};
+use seen::{Change, Domain, Domains, Files, Key, Picture, Unread, What, difference};
 
 /// What is seen, as files of the folder are named.
 const SEEN: [&str; 8] =
@@ -45,6 +45,8 @@ const MANY: usize = 10;
 const SAVE_EVERY: Duration = Duration::from_secs(1);
 /// How much of an argument is logged, in bytes.
 const MAX_SHOWN: usize = 200;
+/// How much of an alias an argument holds, in bytes.
+const MAX_LINES: usize = 64 << 10;
 
 /// What a rebuild leaves for the round that follows it.
 #[derive(Debug)]
@@ -74,6 +76,8 @@ pub struct Round {
 #[derive(Default)]
 pub struct Actions {
     known: Option<Known>,
+    /// When it was first seen that there is nothing to do any more.
+    off_since: Option<Instant>,
 }
 
 /// What is known once the first round has begun.
@@ -85,6 +89,8 @@ struct Known {
     seed: RandomState,
     /// Domains that would lose many names: what they would hold, and when that was seen.
     doubtful: HashMap<Vec<u8>, (u64, Instant)>,
+    /// Domains that are gone while another one is: when that was seen first.
+    missing: HashMap<Vec<u8>, Instant>,
     /// Pictures that could not be written.
     unwritten: HashMap<Vec<u8>, Picture>,
 }
@@ -94,12 +100,29 @@ struct Stopped;
 
 /// Whether there is anything to do: a folder of actions, a skeleton, or something remembered that is to be forgotten.
 pub fn are_wanted(settings: &Settings) -> bool {
-    is_on(settings) || files(settings).are_there()
+    is_on(settings) == Some(true) || files(settings).are_there()
 }
 
-fn is_on(settings: &Settings) -> bool {
-    let is_there = |inside: &[u8]| !matches!(settings.layout.root.walk(inside).end, End::Missing(_));
-    is_there(&settings.actions) || is_there(&skel::path(settings))
+/// Whether there is a folder of actions, or a skeleton; `None` when nobody knows. A VPOPMAIL without anything in it may be
+/// mounted again.
+fn is_on(settings: &Settings) -> Option<bool> {
+    let root = &settings.layout.root;
+    let is_there = |inside: &[u8]| match root.walk(inside).end {
+        End::Found(_) => Some(true),
+        End::Missing(_) => Some(false),
+        End::Failed(_) => None,
+    };
+    let is_mounted = || match root.walk(&settings.layout.vpopmail).end {
+        End::Found(found) => {
+            found.open_directory().and_then(|open| open.entries(|_| true)).is_ok_and(|all| !all.is_empty())
+        }
+        End::Missing(_) | End::Failed(_) => false,
+    };
+    match (is_there(&settings.actions), is_there(&skel::path(settings))) {
+        (Some(true), _) | (_, Some(true)) => Some(true),
+        (Some(false), Some(false)) if is_mounted() => Some(false),
+        _ => None,
+    }
 }
 
 fn files(settings: &Settings) -> Files<'_> {
@@ -152,9 +175,11 @@ impl<'a> Event<'a> {
             (_, What::Alias) => "insert_alias",
         };
         let mut event = Event { object: join_address(name, domain), ..Event::of_domain(called, domain, of) };
-        if let Some(lines) = inventory.and_then(|inventory| inventory.aliases.get(name)).filter(|_| what == What::Alias)
-        {
+        let alias = inventory.and_then(|inventory| inventory.aliases.get(name)).filter(|_| what == What::Alias);
+        // The domain's owner is told nothing that he could not read himself.
+        if let Some((_, lines)) = alias.filter(|(perm, _)| perm.uid == of.who.uid && perm.readable(of.who)) {
             // As much of it as an argument can hold.
+            let lines = &lines[..lines.len().min(MAX_LINES)];
             let lines = lines.split(|b| *b == 0).next().unwrap_or_default();
             let lines = lines.strip_suffix(b"\n").unwrap_or(lines);
             if !lines.is_empty() {
@@ -368,12 +393,25 @@ impl Actions {
     /// One round.
     pub fn round(&mut self, settings: &Settings, occasion: &Occasion, stop: &AtomicBool) -> Round {
         let mut round = Round::default();
-        if !is_on(settings) {
-            // What changes until they are wanted again, nobody saw.
-            self.known = None;
-            let forgotten = files(settings).forget().map_err(|error| Note::warning(error.to_string()));
-            report::say_all(forgotten.err().as_slice());
-            return round;
+        match is_on(settings) {
+            Some(true) => self.off_since = None,
+            // Another rebuild has to see it too.
+            Some(false) if self.off_since.is_none_or(|since| since >= occasion.began) => {
+                self.off_since.get_or_insert_with(Instant::now);
+                round.again.add(Scope::All);
+                return round;
+            }
+            Some(false) => {
+                // What changes until they are wanted again, nobody saw.
+                self.known = None;
+                let forgotten = files(settings).forget().map_err(|error| Note::warning(error.to_string()));
+                report::say_all(forgotten.err().as_slice());
+                return round;
+            }
+            None => {
+                self.off_since = None;
+                return round;
+            }
         }
         let programs = match Programs::find(settings) {
             Ok(programs) => programs,
@@ -388,11 +426,20 @@ impl Actions {
         let stopped = match &mut self.known {
             Some(known) => known.round(&mut runner, occasion, false, &mut round),
             None => match files(settings).read_domains() {
-                Some((key, domains)) => {
+                Ok(Some((key, domains))) => {
                     let known = self.known.insert(Known::new(key, domains));
                     known.round(&mut runner, occasion, true, &mut round)
                 }
-                None => {
+                Err(Unread::Later(why)) => {
+                    report::say_all(&[Note::alert(format!("{why}; no action runs until it can be read"))]);
+                    Err(Stopped)
+                }
+                unknown => {
+                    if let Err(Unread::Damaged(why)) = unknown {
+                        let text = format!("{why}; what changed since it was written is not told, for no domain");
+                        report::say_all(&[Note::alert(text)]);
+                    }
+                    tell(files(settings).remove_pictures());
                     let known = self.known.insert(Known::new(Key::new(), seen::domains(&occasion.host)));
                     known.begin(settings, occasion);
                     Ok(())
@@ -402,6 +449,27 @@ impl Actions {
         round.is_cut_off = stopped.is_err();
         round
     }
+}
+
+/// Takes stock of a home, confined to it.
+///
+/// # Errors
+/// Why that cannot be done now, in words; none for a home that is not there.
+fn take_stock(
+    settings: &Settings,
+    occasion: &Occasion,
+    home: &[u8],
+    seed: &RandomState,
+) -> Result<(Inventory, Option<Look>), Option<String>> {
+    let (host, root) = (&occasion.host, &settings.layout.root);
+    let folder = confine::folder(root, home).ok_or(None)?;
+    let work = || {
+        let folders = Folders::new(root);
+        let look = host.look(&folders, home, seed, occasion.now);
+        (host.inventory(&folders, home), look)
+    };
+    let ((inventory, look), _) = confine::within(&[folder], work).map_err(|error| Some(error.to_string()))?;
+    Ok((inventory.map_err(Some)?, look))
 }
 
 /// Tells of an error that costs no more than a repetition.
@@ -420,12 +488,19 @@ impl Known {
             looks: HashMap::new(),
             seed: RandomState::new(),
             doubtful: HashMap::new(),
+            missing: HashMap::new(),
             unwritten: HashMap::new(),
         }
     }
 
     /// Remembers what there is; nothing is run for it.
     fn begin(&mut self, settings: &Settings, occasion: &Occasion) {
+        // What virtualdomains does not name may be an account's.
+        let mut domains = std::mem::take(&mut self.domains);
+        domains.retain(|name, domain| {
+            occasion.host.is_vpopmail_like(name) || take_stock(settings, occasion, &domain.home, &self.seed).is_ok()
+        });
+        self.domains = domains;
         let reals = self.reals().filter(|name| !self.is_held(occasion, name));
         for name in reals.map(<[u8]>::to_vec).collect::<Vec<_>>() {
             let home = self.domains[&name].home.clone();
@@ -456,20 +531,14 @@ impl Known {
 
     /// Takes stock of a home, confined to it; `None` when that cannot be done now, which is no change.
     fn read(&self, settings: &Settings, occasion: &Occasion, home: &[u8]) -> Option<(Inventory, Option<Look>)> {
-        let (host, root) = (&occasion.host, &settings.layout.root);
-        let folder = confine::folder(root, home)?;
-        let work = || {
-            let folders = Folders::new(root);
-            let look = host.look(&folders, home, &self.seed, occasion.now);
-            (host.inventory(&folders, home), look)
-        };
-        let read = match confine::within(&[folder], work) {
-            Ok(((Ok(inventory), look), _)) => return Some((inventory, look)),
-            Ok(((Err(why), _), _)) => why,
-            Err(error) => error.to_string(),
-        };
-        report::say_all(&[Note::warning(format!("{read}; no action runs for what is there until it can be read"))]);
-        None
+        match take_stock(settings, occasion, home, &self.seed) {
+            Ok(read) => Some(read),
+            Err(why) => {
+                let why = why.map(|why| format!("{why}; no action runs for what is there until it can be read"));
+                report::say_all(why.map(Note::warning).as_slice());
+                None
+            }
+        }
     }
 
     /// Remembers what a domain holds.
@@ -486,8 +555,24 @@ impl Known {
     }
 
     /// What a domain held; `None` when nobody knows.
-    fn picture(&self, files: &Files<'_>, name: &[u8]) -> Option<Picture> {
-        self.unwritten.get(name).cloned().or_else(|| files.read_picture(self.key, name))
+    ///
+    /// # Errors
+    /// It cannot be read now, and that was said: the next round tries again.
+    fn picture(&self, files: &Files<'_>, name: &[u8]) -> Result<Option<Picture>, ()> {
+        if let Some(picture) = self.unwritten.get(name) {
+            return Ok(Some(picture.clone()));
+        }
+        let (read, text) = match files.read_picture(self.key, name) {
+            Ok(picture) => return Ok(picture),
+            Err(Unread::Later(why)) => {
+                (Err(()), format!("{why}; no action runs for {} until it can be read", Shown(name)))
+            }
+            Err(Unread::Damaged(why)) => {
+                (Ok(None), format!("{why}; what changed in {} since it was written is not told", Shown(name)))
+            }
+        };
+        report::say_all(&[Note::alert(text)]);
+        read
     }
 
     /// Looks at what a rebuild looked at, or at everything.
@@ -509,7 +594,7 @@ impl Known {
         } else {
             let now = seen::domains(&occasion.host);
             let before = self.domains.clone();
-            let stopped = self.domains_round(runner, occasion, &now);
+            let stopped = self.domains_round(runner, occasion, &now, round);
             if self.domains != before {
                 self.write_domains(&files);
             }
@@ -545,14 +630,35 @@ impl Known {
     }
 
     /// What became of the domains themselves: first those that went, aliases before the real ones, then those that came,
-    /// the real ones first.
-    fn domains_round(&mut self, runner: &mut Runner<'_>, occasion: &Occasion, now: &Domains) -> Result<(), Stopped> {
+    /// the real ones first. An alias domain that is its own now, or another one's, or the other way round, went and came.
+    fn domains_round(
+        &mut self,
+        runner: &mut Runner<'_>,
+        occasion: &Occasion,
+        now: &Domains,
+        round: &mut Round,
+    ) -> Result<(), Stopped> {
         let files = files(runner.settings);
-        let gone = self.domains.iter().filter(|(name, _)| !now.contains_key(*name));
+        let is_gone = |(name, domain): &(&Vec<u8>, &Domain)| now.get(*name).is_none_or(|new| new.real != domain.real);
+        let gone = self.domains.iter().filter(is_gone);
         let mut gone: Vec<(Vec<u8>, Domain)> = gone.map(|(name, domain)| (name.clone(), domain.clone())).collect();
         gone.sort_by_key(|(_, domain)| domain.real.is_none());
+        self.missing.retain(|name, _| gone.iter().any(|(gone, _)| gone == name));
+        // A file that somebody writes still is no end of many domains.
+        if gone.iter().filter(|(name, domain)| domain.real.is_none() || now.contains_key(name)).count() > 1 {
+            let before = gone.len();
+            gone.retain(|(name, _)| *self.missing.entry(name.clone()).or_insert_with(Instant::now) < occasion.began);
+            if gone.len() < before {
+                round.again.add(Scope::All);
+            }
+        }
         for (name, domain) in gone {
-            let before = self.picture(&files, &name).filter(|_| domain.real.is_none()).unwrap_or_default();
+            let before = match domain.real {
+                None => self.picture(&files, &name),
+                Some(_) => Ok(None),
+            };
+            let Ok(before) = before else { continue };
+            let before = before.unwrap_or_default();
             self.run_all(runner, &name, &domain, before, &Picture::new(), None)?;
             runner.run(&Event::deleted(&name, &domain))?;
             self.forget(&files, &name);
@@ -563,16 +669,15 @@ impl Known {
         came.sort_by_key(|(_, domain)| domain.real.is_some());
         for (name, domain) in came {
             match self.domains.get(name) {
-                Some(before) if before == domain => continue,
-                Some(before) if before.real == domain.real => {}
-                // One that is its own now, or an alias of another one: what it holds is not new.
-                Some(_) => {
-                    self.forget(&files, name);
-                    if domain.real.is_some() {
-                        runner.run(&Event::added(name, domain))?;
-                    }
+                // What is told as gone later is no other domain before.
+                Some(before) if before == domain || before.real != domain.real => continue,
+                Some(_) => {}
+                // Nothing is run until its home is there; an account's home is nobody's trouble.
+                None if !occasion.host.is_vpopmail_like(name)
+                    && take_stock(runner.settings, occasion, &domain.home, &self.seed).is_err() =>
+                {
+                    continue;
                 }
-                // Nothing is run until its home is there.
                 None if self.read(runner.settings, occasion, &domain.home).is_none() => continue,
                 None => {
                     if domain.real.is_none() {
@@ -591,6 +696,7 @@ impl Known {
     fn forget(&mut self, files: &Files<'_>, name: &[u8]) {
         self.looks.remove(name);
         self.doubtful.remove(name);
+        self.missing.remove(name);
         self.unwritten.remove(name);
         tell(files.remove_picture(self.key, name));
     }
@@ -615,7 +721,8 @@ impl Known {
         let domain = self.domains[name].clone();
         let Some((inventory, look)) = self.read(runner.settings, occasion, &domain.home) else { return Ok(()) };
         let after = self.key.picture(name, &inventory);
-        let Some(before) = self.picture(&files, name) else {
+        let Ok(before) = self.picture(&files, name) else { return Ok(()) };
+        let Some(before) = before else {
             self.remember(&files, name, after, look);
             return Ok(());
         };

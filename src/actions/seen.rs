@@ -4,14 +4,15 @@
 
 use std::collections::BTreeMap;
 use std::hash::{BuildHasher, Hasher, RandomState};
+use std::io::{self, Read};
 
 use siphasher::sip::SipHasher24;
 
-use crate::error::Error;
+use crate::error::{Error, show_cause, show_path};
 use crate::host::Host;
 use crate::host::inventory::Inventory;
 use crate::publish;
-use crate::root::{Root, Who};
+use crate::root::{End, Root, Who};
 use crate::text::lower;
 
 /// How the files begin; other ones are as good as none.
@@ -74,18 +75,17 @@ pub struct Domain {
 /// All of them, in lower case.
 pub type Domains = BTreeMap<Vec<u8>, Domain>;
 
-/// Those of the host.
+/// Those of users/assign, whatever else names them: a line of it is what makes and ends a domain of vpopmail's. An
+/// account's line looks the same; what has no dot in its name counts when virtualdomains says so.
 pub fn domains(host: &Host) -> Domains {
     let assignments = &host.assignments;
     let domain = |(name, line): (&[u8], &crate::host::assign::Assignment)| {
         let user = lower(&line.user);
-        let is_alias = user != name
-            && host.is_vpopmail_like(&user)
-            && assignments.vpopmail_domain(&user).is_some_and(|real| real.home == line.home);
+        let is_alias = user != name && assignments.vpopmail_domain(&user).is_some_and(|real| real.home == line.home);
         let real = is_alias.then_some(user);
         (name.to_vec(), Domain { home: line.home.clone(), who: line.who, real })
     };
-    assignments.domains().filter(|(name, _)| host.is_vpopmail_like(name)).map(domain).collect()
+    assignments.domains().filter(|(name, _)| name.contains(&b'.') || host.is_vpopmail_like(name)).map(domain).collect()
 }
 
 /// What makes the numbers; whoever has it and a picture could test guesses of a crypt string, so both are root's only.
@@ -113,7 +113,7 @@ impl Key {
     pub fn picture(self, domain: &[u8], inventory: &Inventory) -> Picture {
         let mailboxes = inventory.mailboxes.usable_records();
         let mailboxes = mailboxes.into_iter().map(|(name, record)| (What::Mailbox, name, record));
-        let aliases = inventory.aliases.iter().map(|(name, content)| (What::Alias, &name[..], &content[..]));
+        let aliases = inventory.aliases.iter().map(|(name, content)| (What::Alias, &name[..], &content.1[..]));
         let number = |(what, name, content): (What, &[u8], &[u8])| {
             ((what, name.to_vec()), self.number(&[b"entry", domain, &[what as u8], name, content]))
         };
@@ -130,6 +130,15 @@ impl Default for Key {
     fn default() -> Key {
         Key::new()
     }
+}
+
+/// Why a file does not say what was seen.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Unread {
+    /// It cannot be read now.
+    Later(String),
+    /// It is damaged, or of another format.
+    Damaged(String),
 }
 
 /// The files.
@@ -160,7 +169,7 @@ impl Files<'_> {
 
     /// Whether anything is remembered.
     pub fn are_there(&self) -> bool {
-        matches!(self.root.walk_no_follow(&self.list()).end, crate::root::End::Found(_))
+        matches!(self.root.walk_no_follow(&self.list()).end, End::Found(_))
     }
 
     /// Forgets all of it: what changes from now on is not seen.
@@ -168,27 +177,58 @@ impl Files<'_> {
     /// # Errors
     /// Those of the file system.
     pub fn forget(&self) -> Result<(), Error> {
-        publish::remove(self.root, &self.list())
+        publish::remove(self.root, &self.list())?;
+        self.remove_pictures()
     }
 
-    /// The key, and the domains that there were; `None` when nobody knows.
-    pub fn read_domains(&self) -> Option<(Key, Domains)> {
-        let file = self.root.read(&self.list()).ok()??;
-        let (key, list) = file.strip_prefix(DOMAINS)?.split_at_checked(16)?;
-        let number = |bytes: &[u8]| Some(u64::from_le_bytes(bytes.try_into().ok()?));
-        let key = Key(number(&key[..8])?, number(&key[8..])?);
-        let mut fields: Vec<&[u8]> = list.split(|b| *b == 0).collect();
-        // What follows the last field says that nothing is missing.
-        if fields.pop()? != b"." || !fields.len().is_multiple_of(5) {
-            return None;
-        }
-        let id = |field: &[u8]| std::str::from_utf8(field).ok()?.parse().ok();
-        let domain = |fields: &[&[u8]]| {
-            let who = Who { uid: id(fields[2])?, gid: id(fields[3])? };
-            let real = (!fields[4].is_empty()).then(|| fields[4].to_vec());
-            Some((fields[0].to_vec(), Domain { home: fields[1].to_vec(), who, real }))
+    /// Removes every picture, whatever key it was made with.
+    ///
+    /// # Errors
+    /// Those of the file system.
+    pub fn remove_pictures(&self) -> Result<(), Error> {
+        let is_hex = |name: &[u8], length: usize| name.len() == length && name.iter().all(u8::is_ascii_hexdigit);
+        let list = |folder: &[u8], length: usize| match self.root.walk_no_follow(folder).end {
+            End::Found(found) => {
+                let names = found.open_directory().and_then(|open| open.entries(|name| is_hex(name, length)));
+                let names = names.map_err(|cause| Error::io("look into", &self.root.path(folder), cause))?;
+                Ok(names.into_iter().map(|(name, _)| [folder, b"/", &name].concat()).collect())
+            }
+            End::Missing(_) => Ok(Vec::new()),
+            End::Failed(cause) => Err(Error::io("look into", &self.root.path(folder), cause)),
         };
-        Some((key, fields.chunks(5).map(domain).collect::<Option<Domains>>()?))
+        for folder in list(&self.folder(), 2)? {
+            for file in list(&folder, 32)? {
+                publish::remove(self.root, &file)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The content of a file of ours, however long; `None` when it is not there.
+    fn read<T>(&self, inside: &[u8], parse: impl FnOnce(&[u8]) -> Option<T>) -> Result<Option<T>, Unread> {
+        let shown = || show_path(&self.root.path(inside)).to_string();
+        let mut content = Vec::new();
+        let read = self
+            .root
+            .open(inside)
+            .and_then(|open| open.map(|open| open.into_file().read_to_end(&mut content)).transpose());
+        match read {
+            Ok(None) => Ok(None),
+            Ok(Some(_)) => match parse(&content) {
+                Some(parsed) => Ok(Some(parsed)),
+                None => Err(Unread::Damaged(format!("{}: damaged, or of another format", shown()))),
+            },
+            Err(cause) if is_temporary(&cause) => Err(Unread::Later(format!("{}: {}", shown(), show_cause(&cause)))),
+            Err(cause) => Err(Unread::Damaged(format!("{}: {}", shown(), show_cause(&cause)))),
+        }
+    }
+
+    /// The key, and the domains that there were; `None` when nobody wrote them.
+    ///
+    /// # Errors
+    /// They are there, and do not tell.
+    pub fn read_domains(&self) -> Result<Option<(Key, Domains)>, Unread> {
+        self.read(&self.list(), domains_from_bytes)
     }
 
     /// Writes them.
@@ -208,9 +248,12 @@ impl Files<'_> {
         self.write(&self.folder(), &self.list(), &file)
     }
 
-    /// What a domain held; `None` when nobody knows.
-    pub fn read_picture(&self, key: Key, domain: &[u8]) -> Option<Picture> {
-        from_bytes(domain, &self.root.read(&self.picture(key, domain).1).ok()??)
+    /// What a domain held; `None` when nobody wrote it.
+    ///
+    /// # Errors
+    /// It is there, and does not tell.
+    pub fn read_picture(&self, key: Key, domain: &[u8]) -> Result<Option<Picture>, Unread> {
+        self.read(&self.picture(key, domain).1, |bytes| from_bytes(domain, bytes))
     }
 
     /// Writes it.
@@ -237,6 +280,29 @@ impl Files<'_> {
         }
         publish::replace(self.root, file, 0o600, content)
     }
+}
+
+/// Whether it may be read the next time: what the system says, not what is no file.
+fn is_temporary(cause: &io::Error) -> bool {
+    cause.raw_os_error().is_some()
+}
+
+fn domains_from_bytes(bytes: &[u8]) -> Option<(Key, Domains)> {
+    let (key, list) = bytes.strip_prefix(DOMAINS)?.split_at_checked(16)?;
+    let number = |bytes: &[u8]| Some(u64::from_le_bytes(bytes.try_into().ok()?));
+    let key = Key(number(&key[..8])?, number(&key[8..])?);
+    let mut fields: Vec<&[u8]> = list.split(|b| *b == 0).collect();
+    // What follows the last field says that nothing is missing.
+    if fields.pop()? != b"." || !fields.len().is_multiple_of(5) {
+        return None;
+    }
+    let id = |field: &[u8]| std::str::from_utf8(field).ok()?.parse().ok();
+    let domain = |fields: &[&[u8]]| {
+        let who = Who { uid: id(fields[2])?, gid: id(fields[3])? };
+        let real = (!fields[4].is_empty()).then(|| fields[4].to_vec());
+        Some((fields[0].to_vec(), Domain { home: fields[1].to_vec(), who, real }))
+    };
+    Some((key, fields.chunks(5).map(domain).collect::<Option<Domains>>()?))
 }
 
 /// A name with its length before it.
@@ -331,7 +397,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let root = Root::new(folder.path(), Bounds::default());
         let files = Files { root: &root, state: b"/run/x" };
-        assert!(!files.are_there() && files.read_domains().is_none());
+        assert!(!files.are_there() && files.read_domains() == Ok(None));
         let domain = |real: Option<&[u8]>| Domain {
             home: b"/home/a\nb".to_vec(),
             who: Who { uid: 89, gid: 90 },
@@ -341,14 +407,59 @@ mod tests {
             Domains::from([(b"a.test".to_vec(), domain(None)), (b"b.test".to_vec(), domain(Some(b"a.test")))]);
         let key = Key::new();
         files.write_domains(key, &domains).unwrap();
-        assert_eq!(files.read_domains(), Some((key, domains)));
+        assert_eq!(files.read_domains(), Ok(Some((key, domains))));
         let path = folder.path().join("run/x/actions/domains");
         let content = std::fs::read(&path).unwrap();
         for length in 0..content.len() {
             std::fs::write(&path, &content[..length]).unwrap();
-            assert_eq!(files.read_domains(), None, "{length}");
+            assert!(matches!(files.read_domains(), Err(Unread::Damaged(_))), "{length}");
         }
         files.forget().unwrap();
         assert!(!files.are_there());
+    }
+
+    #[test]
+    fn a_picture_of_any_length_is_read_and_one_that_cannot_be_read_is_not_unknown() {
+        let folder = tempfile::tempdir().unwrap();
+        // As --max-file may say.
+        let root = Root::new(folder.path(), Bounds { file: 10, ..Bounds::default() });
+        let files = Files { root: &root, state: b"/run/x" };
+        let key = Key::new();
+        let picture: Picture = (0..100_u32).map(|n| ((What::Alias, n.to_le_bytes().to_vec()), 1)).collect();
+        files.write_picture(key, b"a.test", &picture).unwrap();
+        assert_eq!(files.read_picture(key, b"a.test"), Ok(Some(picture.clone())));
+        assert_eq!(files.read_picture(key, b"b.test"), Ok(None));
+        let path = root.path(&files.picture(key, b"a.test").1);
+        std::fs::write(&path, "other").unwrap();
+        assert!(matches!(files.read_picture(key, b"a.test"), Err(Unread::Damaged(_))));
+        std::fs::remove_file(&path).unwrap();
+        std::fs::create_dir(&path).unwrap();
+        assert!(matches!(files.read_picture(key, b"a.test"), Err(Unread::Damaged(_))));
+        for cause in [nix::errno::Errno::EMFILE, nix::errno::Errno::EIO, nix::errno::Errno::EACCES] {
+            assert!(is_temporary(&cause.into()), "{cause}");
+        }
+        if !nix::unistd::geteuid().is_root() {
+            use std::os::unix::fs::PermissionsExt;
+            std::fs::remove_dir(&path).unwrap();
+            files.write_picture(key, b"a.test", &picture).unwrap();
+            std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0)).unwrap();
+            assert!(matches!(files.read_picture(key, b"a.test"), Err(Unread::Later(_))));
+        }
+    }
+
+    #[test]
+    fn old_pictures_go_with_the_list_and_what_is_not_ours_stays() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = Root::new(folder.path(), Bounds::default());
+        let files = Files { root: &root, state: b"/run/x" };
+        let keys = [Key::new(), Key::new()];
+        for key in keys {
+            files.write_domains(key, &Domains::new()).unwrap();
+            files.write_picture(key, b"a.test", &Picture::new()).unwrap();
+        }
+        let other = root.path(&files.picture(keys[0], b"a.test").0).join("notes");
+        std::fs::write(&other, "").unwrap();
+        files.forget().unwrap();
+        assert!(keys.iter().all(|key| files.read_picture(*key, b"a.test") == Ok(None)) && other.exists());
     }
 }

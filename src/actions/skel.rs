@@ -4,6 +4,7 @@
 
 use std::io;
 
+use nix::sys::stat::{Mode, umask};
 use nix::unistd::geteuid;
 
 use crate::confine;
@@ -41,6 +42,8 @@ pub fn copy(settings: &Settings, home: &[u8], directory: &[u8]) -> Result<(), Er
     }
     let Some(from) = open(root, &path(settings))? else { return Ok(()) };
     let Some(into) = open_mailbox(root, home, directory)? else { return Ok(()) };
+    // This process does nothing else: what it makes has the skeleton's modes from the first moment.
+    umask(Mode::empty());
     report::say_all(confine::copying(&from, &into).as_slice());
     let mut copier = Copier { names: 0, bytes: 0 };
     let copied = copier.copy(&from, &into, &mut Vec::new());
@@ -126,12 +129,15 @@ impl Copier {
                 Ok(Kind::Directory) if depth >= MAX_DEPTH => warn(path, "too deep"),
                 Ok(Kind::Directory) => match from.open_directory(&name) {
                     Ok(inner) => {
-                        let made = into.make_directory(&name)?;
+                        // As it will be, but for what its owner needs to fill it.
+                        let (mode, open) = (inner.perm.mode & MODES, inner.perm.mode & MODES | 0o700);
+                        into.make_directory(&name, open)?;
                         match into.open_directory(&name) {
                             Ok(copy) if copy.perm.uid == geteuid().as_raw() => {
                                 self.copy(&inner, &copy, path)?;
-                                if made {
-                                    copy.set_mode(inner.perm.mode & MODES)?;
+                                // Made so above, now or before a kill.
+                                if mode != open && copy.perm.mode == open {
+                                    copy.set_mode(mode)?;
                                 }
                             }
                             // Something else is there already, and stays.

@@ -7,20 +7,25 @@ use std::io;
 use super::Host;
 use super::vpopmail::{ABSENT, Mailboxes, Vpasswd};
 use crate::error::{show_cause, show_path};
-use crate::root::{Folders, Kind};
+use crate::root::{Folders, Kind, Perm};
 
-/// Of one alias at most so many bytes are read.
-pub const ALIAS_MAX: usize = 64 << 10;
-/// Of all aliases of a domain at most so many.
+/// Of all aliases of a domain at most so many bytes are read.
 const ALL_MAX: usize = 64 << 20;
 
 /// The mailboxes and aliases of one domain.
 pub struct Inventory {
     /// Its mailboxes.
     pub mailboxes: Vpasswd,
-    /// The content, or its begin, of each regular file `.qmail-NAME`, by the name that mail has (`.` for `:`). The
+    /// Owner, mode and content of each regular file `.qmail-NAME`, by the name that mail has (`.` for `:`). The
     /// catch-all is no alias, nor is a link.
-    pub aliases: BTreeMap<Vec<u8>, Vec<u8>>,
+    pub aliases: BTreeMap<Vec<u8>, (Perm, Vec<u8>)>,
+}
+
+/// Whether mail to some address can lead to the file `.qmail-NAME`: qmail-local looks for lower case, and `:` for `.`.
+fn can_answer(name: &[u8]) -> bool {
+    !name.is_empty()
+        && name != b"default"
+        && !name.iter().any(|b| b.is_ascii_uppercase() || b.is_ascii_control() || b"@.".contains(b))
 }
 
 impl Host {
@@ -45,25 +50,27 @@ impl Host {
             Mailboxes::Absent => return Err(format!("{}: {ABSENT}", show_path(&root.path(path)))),
             Mailboxes::Unreadable(file, cause) => return Err(told(file.as_bytes(), &cause)),
         };
-        let is_alias = |name: &[u8]| name.starts_with(b".qmail-") && name != b".qmail-default";
+        let is_alias = |name: &[u8]| name.strip_prefix(b".qmail-").is_some_and(can_answer);
         let listed = directory.entries(is_alias).map_err(|cause| told(b".", &show_cause(&cause)))?;
         let (mut aliases, mut bytes) = (BTreeMap::new(), 0);
         for (file, _) in listed.into_iter().filter(|(_, kind)| matches!(kind, Some(Kind::Regular) | None)) {
             let mut content = Vec::new();
-            let read = directory.open_file(&file).and_then(|mut open| open.read_start(&mut content, ALIAS_MAX));
-            match read {
-                Ok(()) => {}
+            let read = directory.open_file(&file).and_then(|mut open| {
+                open.read_start(&mut content, ALL_MAX + 1 - bytes)?;
+                Ok(open.perm)
+            });
+            let perm = match read {
+                Ok(perm) => perm,
                 // Gone, or put in its place meanwhile: the next look sees it.
                 Err(cause) if cause.kind() == io::ErrorKind::NotFound || cause.raw_os_error().is_none() => continue,
                 Err(cause) => return Err(told(&file, &show_cause(&cause))),
-            }
-            content.truncate(ALIAS_MAX);
+            };
             bytes += content.len();
             if bytes > ALL_MAX {
                 return Err(told(b".", &format!("more than {} MiB of aliases", ALL_MAX >> 20)));
             }
             let name = file[b".qmail-".len()..].iter().map(|b| if *b == b':' { b'.' } else { *b }).collect();
-            aliases.insert(name, content);
+            aliases.insert(name, (perm, content));
         }
         Ok(Inventory { mailboxes, aliases })
     }

@@ -198,10 +198,10 @@ impl Vpasswd {
         self.records().into_iter().map(|(name, record, line)| (name, Mailbox::parse(record, line))).collect()
     }
 
-    /// The records of the usable mailboxes that a program can be told of, as they are written.
+    /// The records of the mailboxes that vpopmail can find, as they are written.
     pub fn usable_records(&self) -> Vec<(&[u8], &[u8])> {
         let mut all = self.records();
-        all.retain(|(name, ..)| is_usable(name) && !name.contains(&0));
+        all.retain(|(name, ..)| !name.is_empty() && is_usable(name) && is_legal_name(name));
         all.dedup_by_key(|(name, ..)| *name);
         all.into_iter().map(|(name, record, _)| (name, record)).collect()
     }

@@ -7,11 +7,14 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::PermissionsExt;
 
-use nix::fcntl::{OFlag, openat, readlinkat};
+use nix::fcntl::{AtFlags, OFlag, openat, readlinkat};
 use nix::sys::stat::{Mode, fchmod, mkdirat};
-use nix::unistd::{UnlinkatFlags, symlinkat, unlinkat};
+use nix::unistd::{UnlinkatFlags, linkat, symlinkat, unlinkat};
 
 use super::{Directory, Opened};
+
+/// What a file is called until it is whole.
+const TEMPORARY: &str = ".qmail-updater.draft";
 
 /// True when it was made; false when something of that name is there.
 fn is_made(made: nix::Result<()>) -> io::Result<bool> {
@@ -29,12 +32,12 @@ impl AsFd for Directory {
 }
 
 impl Directory {
-    /// Makes a directory that only its owner may use; false when something of that name is there.
+    /// Makes a directory with this mode less the umask; false when something of that name is there.
     ///
     /// # Errors
     /// Those of mkdirat(2).
-    pub fn make_directory(&self, name: &[u8]) -> io::Result<bool> {
-        is_made(mkdirat(&self.fd, OsStr::from_bytes(name), Mode::S_IRWXU))
+    pub fn make_directory(&self, name: &[u8], mode: u32) -> io::Result<bool> {
+        is_made(mkdirat(&self.fd, OsStr::from_bytes(name), Mode::from_bits_truncate(mode)))
     }
 
     /// Makes a symbolic link; false when something of that name is there.
@@ -54,26 +57,23 @@ impl Directory {
     }
 
     /// Makes a file with the first `length` bytes of another one and this mode; false when something of that name is
-    /// there. One that cannot be written to its end goes again.
+    /// there. It appears whole, or not at all; what a killed call left beside it goes with the next one.
     ///
     /// # Errors
-    /// Those of openat(2), read(2) and write(2).
+    /// Those of openat(2), read(2), write(2) and linkat(2).
     pub fn make_file(&self, name: &[u8], from: Opened, length: u64, mode: u32) -> io::Result<bool> {
-        let name = OsStr::from_bytes(name);
-        let flags = OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
-        let fd = match openat(&self.fd, name, flags, Mode::S_IRUSR | Mode::S_IWUSR) {
-            Ok(fd) => fd,
-            Err(nix::errno::Errno::EEXIST) => return Ok(false),
-            Err(cause) => return Err(cause.into()),
-        };
-        let mut file = File::from(fd);
-        let copied = io::copy(&mut File::from(from.fd).take(length), &mut file)
-            .and_then(|_| file.set_permissions(Permissions::from_mode(mode)));
-        if let Err(cause) = copied {
-            let _ = unlinkat(&self.fd, name, UnlinkatFlags::NoRemoveDir);
-            return Err(cause);
+        let remove = || unlinkat(&self.fd, TEMPORARY, UnlinkatFlags::NoRemoveDir);
+        let _ = remove();
+        if self.stat(name).is_ok() {
+            return Ok(false);
         }
-        Ok(true)
+        let flags = OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+        let mut file = File::from(openat(&self.fd, TEMPORARY, flags, Mode::S_IRUSR | Mode::S_IWUSR)?);
+        let made = io::copy(&mut File::from(from.fd).take(length), &mut file)
+            .and_then(|_| file.set_permissions(Permissions::from_mode(mode)))
+            .and_then(|()| is_made(linkat(&self.fd, TEMPORARY, &self.fd, OsStr::from_bytes(name), AtFlags::empty())));
+        remove()?;
+        made
     }
 
     /// Gives it this mode.
