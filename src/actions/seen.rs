@@ -442,7 +442,7 @@ mod tests {
             use std::os::unix::fs::PermissionsExt;
             std::fs::remove_dir(&path).unwrap();
             files.write_picture(key, b"a.test", &picture).unwrap();
-            std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0)).unwrap();
+            std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o000)).unwrap();
             assert!(matches!(files.read_picture(key, b"a.test"), Err(Unread::Later(_))));
         }
     }
