@@ -541,6 +541,14 @@ impl Known {
         }
     }
 
+    /// Whether a home can be read; what virtualdomains does not name may be an account's, and nobody's trouble.
+    fn is_home_there(&self, settings: &Settings, occasion: &Occasion, name: &[u8], domain: &Domain) -> bool {
+        match occasion.host.is_vpopmail_like(name) {
+            true => self.read(settings, occasion, &domain.home).is_some(),
+            false => take_stock(settings, occasion, &domain.home, &self.seed).is_ok(),
+        }
+    }
+
     /// Remembers what a domain holds.
     fn remember(&mut self, files: &Files<'_>, name: &[u8], picture: Picture, look: Option<Look>) {
         match look {
@@ -672,13 +680,9 @@ impl Known {
                 // What is told as gone later is no other domain before.
                 Some(before) if before == domain || before.real != domain.real => continue,
                 Some(_) => {}
-                // Nothing is run until its home is there; an account's home is nobody's trouble.
-                None if !occasion.host.is_vpopmail_like(name)
-                    && take_stock(runner.settings, occasion, &domain.home, &self.seed).is_err() =>
-                {
-                    continue;
-                }
-                None if self.read(runner.settings, occasion, &domain.home).is_none() => continue,
+                // Nothing is run until its home is there, and the domain that it is an alias of.
+                None if domain.real.as_ref().is_some_and(|real| !self.domains.contains_key(real)) => continue,
+                None if !self.is_home_there(runner.settings, occasion, name, domain) => continue,
                 None => {
                     if domain.real.is_none() {
                         self.remember(&files, name, Picture::new(), None);
