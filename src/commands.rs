@@ -4,6 +4,7 @@
 use std::collections::VecDeque;
 use std::ffi::{OsStr, OsString};
 use std::io::{BufRead, BufReader, PipeReader, Read};
+use std::os::fd::AsFd;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -13,11 +14,12 @@ use std::thread::Builder;
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
-use nix::sys::signal::{Signal, killpg};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::signal::{Signal, kill, killpg};
 use nix::unistd::Pid;
 
 use crate::error::{show_cause, show_path};
-use crate::report::{self, Level};
+use crate::report::{self, Level, Note};
 use crate::text::{Shown, count};
 
 /// How long a command may take, its children included.
@@ -29,7 +31,8 @@ const GETENT_LIMIT: Duration = Duration::from_secs(20);
 const MAX_LINES: usize = 20;
 /// How much of one line is logged, in bytes.
 const MAX_LINE: usize = 500;
-/// How long a command's output is waited for once it has ended: a child of its own may hold it open.
+/// How long a command's output is waited for once it has ended: a child of its own may hold it open, and nobody waits
+/// for that one.
 const OUTPUT_GRACE: Duration = Duration::from_secs(1);
 /// How often a running command is looked at for having to end.
 const STOP_LOOK: Duration = Duration::from_millis(200);
@@ -99,10 +102,11 @@ pub fn run(task: &Task<'_>) -> Outcome {
         how if is_temporary(cause) => Outcome::Later(how),
         how => Outcome::Failed { how, said: Vec::new() },
     };
-    let (reader, writer) = match std::io::pipe() {
-        Ok(pipe) => pipe,
+    let ((output, writer), (end, stop_reading)) = match std::io::pipe().and_then(|pipe| Ok((pipe, std::io::pipe()?))) {
+        Ok(pipes) => pipes,
         Err(cause) => return failed(&cause),
     };
+    let reader = UntilEnd { output, end };
     let name = task.label.map(OsStr::new).or(task.program.file_name()).unwrap_or(OsStr::new("command")).to_owned();
     let is_ours = task.label.is_some();
     let (said_all, wait_said_all) = mpsc::channel();
@@ -157,6 +161,10 @@ pub fn run(task: &Task<'_>) -> Outcome {
     // Whatever it left running goes with it.
     if let Ok(group) = group {
         let _ = killpg(group, Signal::SIGKILL);
+        // It may have joined another group.
+        if status.is_err() {
+            let _ = kill(group, Signal::SIGKILL);
+        }
     }
     let how = match status {
         Ok(Ok(status)) => failure_of(status),
@@ -164,8 +172,34 @@ pub fn run(task: &Task<'_>) -> Outcome {
         Err(_) if task.stop.load(Ordering::Relaxed) => Some("was killed, because the service ends".to_owned()),
         Err(_) => Some(format!("did not end within {} s, and was killed", limit.as_secs_f64())),
     };
-    let said = wait_said_all.recv_timeout(OUTPUT_GRACE).unwrap_or_default().into();
+    let mut said = wait_said_all.recv_timeout(OUTPUT_GRACE);
+    if said == Err(RecvTimeoutError::Timeout) {
+        drop(stop_reading);
+        let name = show_path(task.label.map_or(task.program, Path::new));
+        let text = format!("{name}: something of it still runs and holds its output, which is read no more");
+        report::say_all(&[Note::warning(text)]);
+        said = wait_said_all.recv_timeout(OUTPUT_GRACE);
+    }
+    let said = said.unwrap_or_default().into();
     how.map_or(Outcome::Done, |how| Outcome::Failed { how, said })
+}
+
+/// What a command prints, until nobody holds it open, or the other end of `end` is closed.
+struct UntilEnd {
+    output: PipeReader,
+    end: PipeReader,
+}
+
+impl Read for UntilEnd {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        let mut both = [&self.output, &self.end].map(|pipe| PollFd::new(pipe.as_fd(), PollFlags::POLLIN));
+        while let Err(cause) = poll(&mut both, PollTimeout::NONE) {
+            if cause != Errno::EINTR {
+                return Err(cause.into());
+            }
+        }
+        if both[1].any() == Some(true) { Ok(0) } else { self.output.read(buffer) }
+    }
 }
 
 fn failure_of(status: ExitStatus) -> Option<String> {
@@ -179,7 +213,7 @@ fn failure_of(status: ExitStatus) -> Option<String> {
 
 /// Logs what a command prints, as warnings what this program warns of; reads on to its end so that it never waits for
 /// us, and gives its last lines.
-fn log_output(name: &OsStr, is_ours: bool, output: PipeReader) -> VecDeque<String> {
+fn log_output(name: &OsStr, is_ours: bool, output: UntilEnd) -> VecDeque<String> {
     let name = show_path(Path::new(name)).to_string();
     let mut left_out = 0usize;
     let mut last = VecDeque::new();

@@ -15,7 +15,7 @@ use nix::errno::Errno;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
-use crate::actions::{self, Actions, Occasion};
+use crate::actions::{self, Actions, Occasion, Round};
 use crate::confine;
 use crate::error::{Error, show_cause, show_path};
 use crate::follow_up::{self, Failure};
@@ -52,8 +52,10 @@ enum Event {
     Changed,
     /// A rebuild ended; which expected changes it found done.
     Ended(Box<Result<Done, Error>>, Vec<Expected>),
-    /// What follows a rebuild ended; these commands failed, and this has to be looked at again.
-    Followed(Vec<Failure>, Scope),
+    /// What follows a rebuild ended; these commands failed.
+    Followed(Vec<Failure>),
+    /// A round of actions ended.
+    Acted(Round),
 }
 
 /// Runs until TERM or INT.
@@ -206,6 +208,8 @@ struct Service {
     /// What the actions have not looked at yet.
     occasion: Option<Occasion>,
     actions: Arc<Mutex<Actions>>,
+    /// Whether a round of them runs.
+    is_acting: bool,
     /// Whether qmail-newu and qmail-newmrh have to be looked after.
     is_host_new: bool,
     /// Those of the pipes.
@@ -258,6 +262,7 @@ impl Service {
             looking: Scope::default(),
             occasion: None,
             actions: Arc::default(),
+            is_acting: false,
             is_host_new: false,
             locks,
             stop: Arc::default(),
@@ -294,7 +299,7 @@ impl Service {
                 self.start(now, cause);
                 continue;
             }
-            if ends.is_some() && !self.schedule.is_running() && self.telling.is_none() {
+            if ends.is_some() && !self.schedule.is_running() && self.telling.is_none() && !self.is_acting {
                 return Ok(());
             }
             let due = ends.or(next.map(|(due, _)| due));
@@ -322,16 +327,20 @@ impl Service {
                     self.end(*result, seen);
                     if published && ends.is_none() {
                         self.follow();
+                        self.act();
                     }
                     self.write_status(self.state());
                     self.write_metrics(true);
                 }
-                Ok(Event::Followed(failed, again)) => {
-                    self.followed(&failed);
-                    if again != Scope::default() {
-                        self.scope.add(again);
-                        self.trigger();
+                Ok(Event::Acted(round)) => {
+                    self.acted(round);
+                    if ends.is_none() {
+                        self.act();
                     }
+                    self.write_status(self.state());
+                }
+                Ok(Event::Followed(failed)) => {
+                    self.followed(&failed);
                     if std::mem::take(&mut self.follow_again) && ends.is_none() {
                         self.follow();
                     }
@@ -508,9 +517,9 @@ impl Service {
     }
 
     fn state(&self) -> State {
-        match (self.schedule.is_running(), &self.telling, self.let_go.is_none()) {
+        match (self.schedule.is_running(), self.telling.is_some() || self.is_acting, self.let_go.is_none()) {
             (true, ..) => State::Rebuilding,
-            (_, Some(_), _) => State::Following,
+            (_, true, _) => State::Following,
             (_, _, true) => State::Idle,
             (_, _, false) => State::Held,
         }
@@ -565,8 +574,7 @@ impl Service {
             self.follow_again = true;
             return;
         }
-        let mut occasion = self.occasion.take().filter(|_| actions::are_wanted(&self.settings));
-        if self.owed.is_empty() && !self.is_host_new && occasion.is_none() {
+        if self.owed.is_empty() && !self.is_host_new {
             return;
         }
         let is_host_new = std::mem::take(&mut self.is_host_new);
@@ -575,20 +583,10 @@ impl Service {
             self.settings.published().into_iter().filter(|path| telling.contains(path)).collect();
         self.telling = Some(telling);
         let (settings, events, stop) = (self.settings.clone(), self.events.clone(), self.stop.clone());
-        let actions = self.actions.clone();
         let started = thread(move || {
-            let run = || {
-                let mut failed = follow_up::run(&settings, is_host_new, &changed, &stop);
-                let Some(occasion) = &mut occasion else { return (failed, Scope::default()) };
-                occasion.now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-                let round = actions.lock().unwrap_or_else(PoisonError::into_inner).round(&settings, occasion, &stop);
-                let what = "an action was not run to its end".to_owned();
-                failed.extend(round.is_cut_off.then(|| Failure { what, said: Vec::new() }));
-                (failed, round.again)
-            };
-            let fault = || vec![Failure { what: "a fault in this program".to_owned(), said: Vec::new() }];
-            let (failed, again) = catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|_| (fault(), Scope::default()));
-            let _ = events.send(Event::Followed(failed, again));
+            let run = || follow_up::run(&settings, is_host_new, &changed, &stop);
+            let fault = |_| vec![Failure { what: "a fault in this program".to_owned(), said: Vec::new() }];
+            let _ = events.send(Event::Followed(catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(fault)));
         });
         if let Err(error) = started {
             report::say(Level::Alert, &error.to_string());
@@ -616,6 +614,43 @@ impl Service {
                     wait.as_secs_f64()
                 ),
             );
+        }
+    }
+
+    /// Runs a round of actions, in a thread of its own: nothing else waits for it. What a rebuild sees meanwhile is the
+    /// next round's.
+    fn act(&mut self) {
+        if self.is_acting {
+            return;
+        }
+        let Some(mut occasion) = self.occasion.take().filter(|_| actions::are_wanted(&self.settings)) else { return };
+        self.is_acting = true;
+        let (settings, events, stop) = (self.settings.clone(), self.events.clone(), self.stop.clone());
+        let actions = self.actions.clone();
+        let started = thread(move || {
+            let run = || {
+                occasion.now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+                actions.lock().unwrap_or_else(PoisonError::into_inner).round(&settings, &occasion, &stop)
+            };
+            let round = catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|_| {
+                report::say(Level::Alert, "a fault in this program, in a round of actions; tried again");
+                Round { is_cut_off: true, again: Scope::default() }
+            });
+            let _ = events.send(Event::Acted(round));
+        });
+        if let Err(error) = started {
+            report::say(Level::Alert, &error.to_string());
+            self.acted(Round { is_cut_off: true, again: Scope::default() });
+        }
+    }
+
+    /// A round of actions ended. What it put off is no failure of a command: others can bring that about.
+    fn acted(&mut self, round: Round) {
+        self.is_acting = false;
+        self.schedule.acted(Instant::now(), !round.is_cut_off);
+        if round.again != Scope::default() {
+            self.scope.add(round.again);
+            self.trigger();
         }
     }
 

@@ -383,6 +383,145 @@ fn for_a_domain_of_roots_only_roots_files_run() {
     assert!(!service.host.path(&format!("{COM}/new/welcome")).exists());
 }
 
+/// Ends processes whose pids these lines are.
+fn end_all(pids: &str) {
+    for pid in pids.lines().filter_map(|line| line.trim().parse().ok()) {
+        let _ = nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), nix::sys::signal::Signal::SIGKILL);
+    }
+}
+
+#[test]
+fn what_an_action_leaves_running_takes_nothing_from_the_service() {
+    let host = host();
+    let log = host.path("/log").display().to_string();
+    script(&host, &format!("{ACTIONS}/any"), &format!("setsid sleep 1000 & echo $! >>{log}/pids"));
+    let service = start(host, &[]);
+    let uses = || {
+        let count = |what: &str| fs::read_dir(format!("/proc/{}/{what}", service.child.id())).unwrap().count();
+        (count("fd"), count("task"))
+    };
+    mailboxes(&service.host, COM, &["ann", "first", "postmaster"]);
+    service.trigger(&[]);
+    service.wait_for("something of it still runs");
+    service.wait_for("any: told of add_user:first@example.com");
+    let before = uses();
+    let names: Vec<String> = (10..50).map(|number| format!("user{number}")).collect();
+    let names: Vec<&str> = ["ann", "first", "postmaster"].into_iter().chain(names.iter().map(String::as_str)).collect();
+    mailboxes(&service.host, COM, &names);
+    service.trigger(&[]);
+    service.wait_for("any: told of add_user:user49@example.com");
+    let after = uses();
+    let pids = fs::read_to_string(service.host.path("/log/pids")).unwrap();
+    end_all(&pids);
+    assert_eq!(pids.lines().count(), 41);
+    // What runs just now, at either time.
+    assert!(after.0 < before.0 + 10 && after.1 < before.1 + 10, "{before:?} {after:?}");
+}
+
+#[test]
+fn what_hangs_for_one_domain_runs_for_the_others_and_what_was_skipped_is_owed() {
+    let host = host();
+    let log = host.path("/log").display().to_string();
+    // As if its owner stopped it.
+    let hang = "case $2 in *@example.com) test -e $0.go || kill -STOP $$;; esac";
+    script(&host, &format!("{ACTIONS}/any"), &format!("{NOTE} {log}/any; {}", hang.replace("$0", &format!("{log}/"))));
+    let service = start(host, &["--action-limit", "1"]);
+    mailboxes(&service.host, COM, &["ann", "one", "postmaster", "two"]);
+    mailboxes(&service.host, NET, &["dora", "three"]);
+    service.trigger(&[]);
+    let line = service.wait_for("did not end within 1 s");
+    assert!(line.contains("told of add_user:one@example.com"), "{line}");
+    let line = service.wait_for("is put off");
+    assert!(line.contains(" alert: ") && line.contains("add_user:two@example.com"), "{line}");
+    service.wait_for("any: told of add_user:three@example.net");
+    service.host.write("/log/.go", "");
+    service.wait_for("any: told of add_user:two@example.com");
+}
+
+#[test]
+fn a_domain_whose_program_cannot_be_started_is_put_off_alone() {
+    if !support::is_root() {
+        return skip("an owner at his limit of processes", "only root can be one");
+    }
+    let host = host();
+    noting(&host, "any");
+    for (domain, uid) in [("example.com", 5_871), ("example.net", 5_872)] {
+        let assign = host.path("/var/qmail/users/assign");
+        let text = fs::read_to_string(&assign).unwrap();
+        let home = format!("/home/vpopmail/domains/{domain}");
+        let lines: Vec<String> = text
+            .lines()
+            .map(|line| {
+                if line.contains(&home) { line.replace(":4242:4243:", &format!(":{uid}:{uid}:")) } else { line.into() }
+            })
+            .collect();
+        host.write("/var/qmail/users/assign", lines.join("\n") + "\n");
+    }
+    let own = |host: &MailHost| {
+        for (home, uid) in [(COM, 5_871), (NET, 5_872)] {
+            give(&host.path(home), uid, uid);
+            fs::read_dir(host.path(home)).unwrap().for_each(|entry| give(&entry.unwrap().path(), uid, uid));
+        }
+    };
+    own(&host);
+    let mut sleepers: Vec<_> = (0..20)
+        .map(|_| std::process::Command::new("sleep").arg("1000").uid(5_871).gid(5_871).spawn().unwrap())
+        .collect();
+    let mut command = std::process::Command::new("sh");
+    let run = host.command(&["run", "--no-watch"]);
+    command.args(["-c", "ulimit -u 15; exec \"$@\"", "sh"]).arg(run.get_program()).args(run.get_args());
+    command.envs(run.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    let service = Service::spawn(host, command);
+    service.wait_for("domains remembered");
+    mailboxes(&service.host, COM, &["ann", "new", "postmaster"]);
+    mailboxes(&service.host, NET, &["dora", "other"]);
+    own(&service.host);
+    service.trigger(&[]);
+    let line = service.wait_for("is put off");
+    assert!(
+        line.contains(" alert: ") && line.contains("any: unable to run it: ") && line.contains("example.com"),
+        "{line}"
+    );
+    service.wait_for("any: told of add_user:other@example.net");
+    for sleeper in &mut sleepers {
+        sleeper.kill().unwrap();
+        sleeper.wait().unwrap();
+    }
+    service.wait_for("any: told of add_user:new@example.com");
+}
+
+#[test]
+fn no_command_waits_for_an_action() {
+    let host = host();
+    let log = host.path("/log").display().to_string();
+    script(
+        &host,
+        &format!("{ACTIONS}/any"),
+        &format!("{NOTE} {log}/any; while ! test -e {log}/go; do sleep 0.1; done"),
+    );
+    script(&host, "/var/qmail/bin/qmail-newu", &format!("echo x >>{log}/newu"));
+    script(&host, "/etc/after", &format!("echo x >>{log}/after"));
+    let service = start(host, &["--after", "/etc/after"]);
+    mailboxes(&service.host, COM, &["ann", "new", "postmaster"]);
+    service.trigger(&[]);
+    while noted(&service.host, "any").is_empty() {
+        std::thread::yield_now();
+    }
+    let before = (noted(&service.host, "newu").len(), noted(&service.host, "after").len());
+    assign(
+        &service.host,
+        &["example.com", "example.net"],
+        &[("also.test", "example.com"), ("example.edu", "example.com")],
+    );
+    service.trigger(&[]);
+    while noted(&service.host, "newu").len() == before.0 || noted(&service.host, "after").len() == before.1 {
+        std::thread::yield_now();
+    }
+    assert_eq!(noted(&service.host, "any").len(), 1, "the first action runs still");
+    service.host.write("/log/go", "");
+    service.wait_for("any: told of add_alias_domain:also.test");
+}
+
 #[test]
 fn nothing_runs_from_a_folder_that_somebody_else_could_write() {
     let host = host();

@@ -66,7 +66,7 @@ pub struct Occasion {
 /// What came of a round.
 #[derive(Debug, Default)]
 pub struct Round {
-    /// Whether a program could not be started now, or the service ends; the next round begins with it.
+    /// Whether a domain was put off, or the service ends; the next round begins with it.
     pub is_cut_off: bool,
     /// What the next rebuild has to look at again.
     pub again: Scope,
@@ -95,8 +95,21 @@ struct Known {
     unwritten: HashMap<Vec<u8>, Picture>,
 }
 
-/// Why a round ends early: the service ends, or a program cannot be started now.
-struct Stopped;
+/// Why something was not run, which is owed now.
+enum Stopped {
+    /// The service ends.
+    Ends,
+    /// This domain is put off to the next round, and only this one.
+    PutOff,
+}
+
+/// Whether the domain was put off.
+fn is_put_off(run: Result<(), Stopped>) -> Result<bool, Stopped> {
+    match run {
+        Err(Stopped::Ends) => Err(Stopped::Ends),
+        run => Ok(run.is_err()),
+    }
+}
 
 /// Whether there is anything to do: a folder of actions, a skeleton, or something remembered that is to be forgotten.
 pub fn are_wanted(settings: &Settings) -> bool {
@@ -285,8 +298,11 @@ struct Runner<'a> {
     settings: &'a Settings,
     programs: Programs,
     stop: &'a AtomicBool,
-    /// Programs that ran out of their time; they get no second one in this round.
-    hung: BTreeSet<PathBuf>,
+    /// Programs that ran out of their time for a domain, and get no second one there in this round: what stops them may
+    /// be the domain's owner, who must not stop those of others.
+    hung: BTreeSet<(PathBuf, Vec<u8>)>,
+    /// Domains for which nothing more is run in this round.
+    put_off: BTreeSet<Vec<u8>>,
     /// When what was done was written last.
     saved: Instant,
 }
@@ -357,12 +373,13 @@ impl Runner<'_> {
             user => (own.0 == 0).then_some(user),
         };
         if self.stop.load(Ordering::Relaxed) {
-            return Err(Stopped);
-        }
-        if self.hung.contains(task.program) {
-            return Ok(());
+            return Err(Stopped::Ends);
         }
         let (start, shown) = (Instant::now(), event.shown());
+        let key = (task.program.to_owned(), event.domain.to_vec());
+        if self.hung.contains(&key) {
+            return Err(self.put_off(event, &format!("{name}: has hung in this round")));
+        }
         let task = Task { user, limit: self.settings.action_limit, ..task };
         let outcome = commands::run(&task);
         match outcome {
@@ -372,20 +389,26 @@ impl Runner<'_> {
                 report::say(Level::Status, &text);
             }
             // It is run again by the next service.
-            Outcome::Failed { .. } if self.stop.load(Ordering::Relaxed) => return Err(Stopped),
+            Outcome::Failed { .. } if self.stop.load(Ordering::Relaxed) => return Err(Stopped::Ends),
             Outcome::Failed { how, .. } => {
-                let is_hung =
-                    start.elapsed() >= self.settings.action_limit && self.hung.insert(task.program.to_owned());
-                let then = if is_hung { "not run again, nor for anything else in this round" } else { "not run again" };
-                report::say(Level::Alert, &format!("{name}: {how}; told of {shown}; {then}"));
+                if start.elapsed() >= self.settings.action_limit {
+                    self.hung.insert(key);
+                }
+                report::say(Level::Alert, &format!("{name}: {how}; told of {shown}; not run again"));
             }
             Outcome::Missing => report::say_all(&[Note::warning(format!("{name}: gone, so not run"))]),
-            Outcome::Later(how) => {
-                report::say(Level::Alert, &format!("{name}: {how}; told of {shown}; tried again"));
-                return Err(Stopped);
-            }
+            Outcome::Later(how) => return Err(self.put_off(event, &format!("{name}: {how}"))),
         }
         Ok(())
+    }
+
+    /// Leaves what becomes of a domain, from this on, to the next round.
+    fn put_off(&mut self, event: &Event<'_>, why: &str) -> Stopped {
+        let (shown, domain) = (event.shown(), Shown(event.domain));
+        let text = format!("{why}; {shown}, and what else changed of {domain}, is put off and tried again");
+        report::say(Level::Alert, &text);
+        self.put_off.insert(event.domain.to_vec());
+        Stopped::PutOff
     }
 }
 
@@ -422,7 +445,8 @@ impl Actions {
                 return round;
             }
         };
-        let mut runner = Runner { settings, programs, stop, hung: BTreeSet::new(), saved: Instant::now() };
+        let mut runner =
+            Runner { settings, programs, stop, hung: BTreeSet::new(), put_off: BTreeSet::new(), saved: Instant::now() };
         let stopped = match &mut self.known {
             Some(known) => known.round(&mut runner, occasion, false, &mut round),
             None => match files(settings).read_domains() {
@@ -432,7 +456,7 @@ impl Actions {
                 }
                 Err(Unread::Later(why)) => {
                     report::say_all(&[Note::alert(format!("{why}; no action runs until it can be read"))]);
-                    Err(Stopped)
+                    Err(Stopped::PutOff)
                 }
                 unknown => {
                     if let Err(Unread::Damaged(why)) = unknown {
@@ -446,7 +470,7 @@ impl Actions {
                 }
             },
         };
-        round.is_cut_off = stopped.is_err();
+        round.is_cut_off = stopped.is_err() || !runner.put_off.is_empty();
         round
     }
 }
@@ -609,9 +633,9 @@ impl Known {
             stopped?;
             wanted = self.reals().map(<[u8]>::to_vec).collect();
         }
-        wanted.retain(|name| !self.is_held(occasion, name));
+        wanted.retain(|name| !self.is_held(occasion, name) && !runner.put_off.contains(name));
         for name in self.changed(settings, occasion, wanted) {
-            self.domain_round(runner, occasion, &name, round)?;
+            is_put_off(self.domain_round(runner, occasion, &name, round))?;
         }
         Ok(())
     }
@@ -666,9 +690,10 @@ impl Known {
                 Some(_) => Ok(None),
             };
             let Ok(before) = before else { continue };
-            let before = before.unwrap_or_default();
-            self.run_all(runner, &name, &domain, before, &Picture::new(), None)?;
-            runner.run(&Event::deleted(&name, &domain))?;
+            let run = self.run_all(runner, &name, &domain, before.unwrap_or_default(), &Picture::new(), None);
+            if is_put_off(run.and_then(|()| runner.run(&Event::deleted(&name, &domain))))? {
+                continue;
+            }
             self.forget(&files, &name);
             self.domains.remove(&name);
             self.save_domains(runner);
@@ -687,7 +712,9 @@ impl Known {
                     if domain.real.is_none() {
                         self.remember(&files, name, Picture::new(), None);
                     }
-                    runner.run(&Event::added(name, domain))?;
+                    if is_put_off(runner.run(&Event::added(name, domain)))? {
+                        continue;
+                    }
                 }
             }
             self.looks.remove(name);

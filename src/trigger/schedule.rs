@@ -59,6 +59,8 @@ pub struct Schedule {
     retry_pause: Duration,
     /// The same for the commands that follow a rebuild.
     commands_pause: Duration,
+    /// And for the actions, which others can make fail.
+    actions_pause: Duration,
     /// The next time that something changes by itself, and what.
     wake: Option<(Instant, Cause)>,
     expected: BTreeMap<Expected, FollowUp>,
@@ -97,6 +99,7 @@ impl Schedule {
             retry_at: None,
             retry_pause: FIRST_RETRY,
             commands_pause: FIRST_RETRY,
+            actions_pause: FIRST_RETRY,
             wake: None,
             expected: BTreeMap::new(),
         }
@@ -164,13 +167,12 @@ impl Schedule {
 
     /// The commands that follow a rebuild ended now; when some failed, a rebuild tries them again.
     pub fn followed(&mut self, now: Instant, succeeded: bool) {
-        if succeeded {
-            self.commands_pause = FIRST_RETRY;
-        } else {
-            let at = now + self.commands_pause;
-            self.retry_at = Some(self.retry_at.map_or(at, |before| before.min(at)));
-            self.commands_pause = (self.commands_pause * 2).min(MAX_RETRY);
-        }
+        retry(&mut self.retry_at, &mut self.commands_pause, now, succeeded);
+    }
+
+    /// A round of actions ended now; when some were put off, a rebuild tries them again.
+    pub fn acted(&mut self, now: Instant, succeeded: bool) {
+        retry(&mut self.retry_at, &mut self.actions_pause, now, succeeded);
     }
 
     /// Says when the next change comes by itself, by a clock that may jump.
@@ -217,6 +219,17 @@ impl Schedule {
         .into_iter()
         .filter_map(|(due, cause)| Some((due?.max(self.rest_until), cause)))
         .min_by_key(|(due, _)| *due)
+    }
+}
+
+/// Asks for a retry after what failed, each later than the one before.
+fn retry(retry_at: &mut Option<Instant>, pause: &mut Duration, now: Instant, succeeded: bool) {
+    if succeeded {
+        *pause = FIRST_RETRY;
+    } else {
+        let at = now + *pause;
+        *retry_at = Some(retry_at.map_or(at, |before| before.min(at)));
+        *pause = (*pause * 2).min(MAX_RETRY);
     }
 }
 
