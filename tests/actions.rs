@@ -467,9 +467,9 @@ fn a_domain_whose_program_cannot_be_started_is_put_off_alone() {
     let mut sleepers: Vec<_> = (0..20)
         .map(|_| std::process::Command::new("sleep").arg("1000").uid(5_871).gid(5_871).spawn().unwrap())
         .collect();
-    let mut command = std::process::Command::new("sh");
+    let mut command = std::process::Command::new("prlimit");
     let run = host.command(&["run", "--no-watch"]);
-    command.args(["-c", "ulimit -u 15; exec \"$@\"", "sh"]).arg(run.get_program()).args(run.get_args());
+    command.arg("--nproc=15").arg(run.get_program()).args(run.get_args());
     command.envs(run.get_envs().filter_map(|(name, value)| Some((name, value?))));
     let service = Service::spawn(host, command);
     service.wait_for("domains remembered");
