@@ -438,6 +438,18 @@ fn what_hangs_for_one_domain_runs_for_the_others_and_what_was_skipped_is_owed() 
     service.wait_for("any: told of add_user:two@example.com");
 }
 
+/// Processes that end with the test, however it ends.
+struct Sleepers(Vec<std::process::Child>);
+
+impl Drop for Sleepers {
+    fn drop(&mut self) {
+        for sleeper in &mut self.0 {
+            let _ = sleeper.kill();
+            let _ = sleeper.wait();
+        }
+    }
+}
+
 #[test]
 fn a_domain_whose_program_cannot_be_started_is_put_off_alone() {
     if !support::is_root() {
@@ -464,9 +476,11 @@ fn a_domain_whose_program_cannot_be_started_is_put_off_alone() {
         }
     };
     own(&host);
-    let mut sleepers: Vec<_> = (0..20)
-        .map(|_| std::process::Command::new("sleep").arg("1000").uid(5_871).gid(5_871).spawn().unwrap())
-        .collect();
+    let sleepers = Sleepers(
+        (0..20)
+            .map(|_| std::process::Command::new("sleep").arg("1000").uid(5_871).gid(5_871).spawn().unwrap())
+            .collect(),
+    );
     let mut command = std::process::Command::new("prlimit");
     let run = host.command(&["run", "--no-watch"]);
     command.arg("--nproc=15").arg(run.get_program()).args(run.get_args());
@@ -483,10 +497,7 @@ fn a_domain_whose_program_cannot_be_started_is_put_off_alone() {
         "{line}"
     );
     service.wait_for("any: told of add_user:other@example.net");
-    for sleeper in &mut sleepers {
-        sleeper.kill().unwrap();
-        sleeper.wait().unwrap();
-    }
+    drop(sleepers);
     service.wait_for("any: told of add_user:new@example.com");
 }
 
