@@ -277,6 +277,7 @@ fn documents() -> Vec<PathBuf> {
 fn every_document_with_commands_is_followed_by_a_test() {
     let followed = [
         "README.md",
+        "docs/actions.md",
         "docs/any-qmail.md",
         "docs/first-hour.md",
         "docs/mailhubs.md",
@@ -400,7 +401,7 @@ fn the_readme_mailhubs_any_qmail_smtpd_and_troubleshooting() {
     }
     house.wait_for("mail", "qmail-updater status", |code, _| code == 0);
     house.must("mail", "[ -x ~vpopmail/etc/onchange ]");
-    for document in ["docs/any-qmail.md", "docs/troubleshooting.md"] {
+    for document in ["docs/actions.md", "docs/any-qmail.md", "docs/troubleshooting.md"] {
         for step in steps(document) {
             house.follow("mail", &step);
         }

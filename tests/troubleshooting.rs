@@ -26,7 +26,7 @@ const MAKERS: [&str; 9] = [
 /// What makes lines that are explained nowhere, because they say themselves what follows.
 const OTHERS: [&str; 5] = ["Note::warning", "Level::Warning", "Level::Status", "Absence::None", "Error::io"];
 /// Functions that make the text of an error or alert for somebody else: file and name.
-const ALSO: [(&str, &str); 3] = [("commands.rs", "run_for"), ("commands.rs", "failure_of"), ("publish.rs", "find")];
+const ALSO: [(&str, &str); 3] = [("commands.rs", "run"), ("commands.rs", "failure_of"), ("publish.rs", "find")];
 
 fn repository() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
