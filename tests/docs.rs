@@ -319,8 +319,8 @@ fn first_hour(house: &mut House, way: &str) {
         if step.commands.is_empty() {
             // What the administrator writes into the rules.
             let rule = step.text.as_ref().unwrap();
-            assert!(rule.starts_with(":allow,"), "{}", step.place);
-            house.must("mail", &format!("sed -i '$d' /etc/tcp.smtp; echo '{rule}' >>/etc/tcp.smtp"));
+            assert!(rule.starts_with(",VALIDRCPTTO_CDB="), "{}", step.place);
+            house.must("mail", &format!("sed -i '$s|$|{}|' /etc/tcp.smtp", rule.trim_end()));
         } else {
             house.follow("mail", step);
         }
