@@ -1,15 +1,59 @@
 //! Rebuilds `validrcptto.cdb` and `auth.cdb`, the two constant databases by which a patched qmail-smtpd checks
-//! recipients and logins, from what a qmail and vpopmail host says.
+//! recipients and logins, from what a qmail and vpopmail host says. When they are wrong, real mail is refused or real
+//! strangers get in; so nothing here is guessed, and what cannot be read keeps what was published of it.
 //!
-//! Data flows one way, and the rooms of this house stand in its order:
+//! # The story
+//!
+//! **Somebody pokes.** vpopmail runs `onchange`, an administrator touches the pipe, a watched file changes, or a quarter
+//! of an hour is over: [`trigger`] hears it, and its [`schedule`](trigger::schedule) says when it is answered; many
+//! triggers are one rebuild. A line in the pipe is a hint, never an instruction: anybody can write one.
+//!
+//! **The host is read.** [`rebuild::rebuild`] tells the rest on one page. It takes the [`lock`], and [`host`] reads the
+//! control files, users/assign and the accounts whole, for they are small. Then one home after the other, by threads that
+//! [`confine`] lets read homes and do nothing else: a million mailboxes are never in memory at once.
+//!
+//! **Each name is decided.** [`delivery::deliver`] takes an address the way that qmail takes it, through virtualdomains,
+//! users/assign, the `.qmail` files and vdelivermail, to deliver, defer, bounce or remote. These rules stand there once.
+//! [`recipients`] collects the points at which the answer can change, asks for each, and lays the answers out as the
+//! fewest keys by which qmail-smtpd's own lookup ([`smtpd`]) answers the same for every address, the ones nobody listed
+//! included. [`logins`] says who may log in, with which hash.
+//!
+//! **The files are replaced.** [`hold`] keeps a domain that would lose much at once. [`publish`] writes each table beside
+//! the old one and renames it: whoever opens it sees the old one or the new one, whole, even when the power fails. A
+//! table that says what it said is left alone.
+//!
+//! **Others are told.** [`follow_up`] runs qmail-newu, qmail-newmrh and the administrator's commands, [`actions`] what is
+//! hung on a change, [`status`] and [`metrics`] say how it went. No rebuild waits for any of them.
+//!
+//! What `qmail-updater explain` does is short, because nothing is decided a second time:
+//!
+//! ```
+//! use clap::Parser;
+//! use qmail_updater::cli::Cli;
+//! use qmail_updater::delivery::{Trail, deliver};
+//! use qmail_updater::rebuild::{homes::HomeReader, read_host};
+//! use qmail_updater::settings::Settings;
+//!
+//! let cli = Cli::parse_from(["qmail-updater", "--root", "examples/host", "check"]);
+//! let settings = Settings::new(&cli.options)?;
+//! let host = read_host(&settings, &mut Vec::new())?;
+//! let homes = HomeReader::new(&host, None, 1);
+//! let mut trail = Trail::kept();
+//! let delivery = deliver(&host, &homes, b"list-subscribe@example.edu", &mut trail);
+//! for step in trail.steps() {
+//!     println!("{step}");
+//! }
+//! assert!(delivery.accepted());
+//! # Ok::<(), qmail_updater::error::Error>(())
+//! ```
+//!
+//! # The house
+//!
+//! Data flows one way, and the rooms stand in its order; docs/inside.md has the pictures.
 //!
 //! ```text
 //! settings -> host -> delivery -> recipients, logins -> publish
 //! ```
-//!
-//! The heart is that [`delivery`] decides and [`recipients`] asks it: one set of rules says what qmail would do with an
-//! address; the table is built so that qmail-smtpd's lookup ([`smtpd`]) gives the same answer for every address, and
-//! `explain` prints how it came about. [`rebuild::rebuild`] tells the whole story on one page.
 //!
 //! Who may use whom (a test holds the code against this table):
 //!

@@ -110,6 +110,7 @@ pub fn leading_number(bytes: &[u8]) -> u64 {
         .take_while(|b| b.is_ascii_digit())
         .fold(0u64, |n, b| n.wrapping_mul(10).wrapping_add(u64::from(b - b'0')))
 }
+
 /// `1 line`, `2 lines`, `2 mailboxes`.
 pub fn count(number: usize, what: &str) -> String {
     let end = if what.ends_with('x') { "es" } else { "s" };

@@ -38,6 +38,8 @@ pub enum Again {
 struct Change {
     /// The published file.
     old: Published,
+    /// Where its records are.
+    laid: Laid,
     /// What comes in the place of which unit's records, in the order of the units.
     edits: Vec<(usize, Stretch, Chunk)>,
 }
@@ -74,11 +76,13 @@ pub(super) fn rebuild(
         }
         found(&host, false);
     }
-    let open = |laid: &Option<Laid>, (target, look): &(Target, Look)| {
-        laid.as_ref()?.open(target).filter(|_| target.has(*look))
+    let open = |laid: Option<Laid>, (target, look): &(Target, Look)| {
+        let laid = laid?;
+        let old = laid.open(target).filter(|_| target.has(*look))?;
+        Some(Change { old, laid, edits: Vec::new() })
     };
-    let (Some(recipients), Some(logins)) =
-        (open(&memory.recipients, &targets.recipients), open(&memory.logins, &targets.logins))
+    let (Some(mut recipients), Some(mut logins)) =
+        (open(memory.recipients.take(), &targets.recipients), open(memory.logins.take(), &targets.logins))
     else {
         return Ok(Again::Anew);
     };
@@ -94,11 +98,10 @@ pub(super) fn rebuild(
     }
     let policy = Policy::new(&memory.host, &memory.variables, now);
     let wanted = wanted(&memory, scope, &policy);
-    let confined = || changed(settings, &memory, &wanted, &logins, &policy);
+    let confined = || changed(settings, &memory, &wanted, &logins.old, &policy);
     let (asked, unconfined) = confine::within(&memory.folders, confined)?;
     notes.extend(unconfined);
     let Some(asked) = asked? else { return Ok(Again::Anew) };
-    let (mut of_recipients, mut of_logins) = (Vec::new(), Vec::new());
     let mut fresh: HashMap<usize, Known> = HashMap::new();
     for (number, asked) in asked {
         let before = &memory.units[number];
@@ -107,10 +110,10 @@ pub(super) fn rebuild(
             return Ok(Again::Anew);
         }
         if after.recipients != before.recipients {
-            of_recipients.push((number, before.recipients, asked.answers.records));
+            recipients.edits.push((number, before.recipients, asked.answers.records));
         }
         if after.logins != before.logins {
-            of_logins.push((number, before.logins, asked.logins));
+            logins.edits.push((number, before.logins, asked.logins));
         }
         fresh.insert(number, after);
     }
@@ -122,7 +125,7 @@ pub(super) fn rebuild(
     add_system_users(&mut last, &policy, &memory.host, hashes.as_ref(), &|name| bare.contains(name));
     let last_after = Stretch::new(memory.last_logins.start.into(), &last, &memory.seed);
     if last_after != memory.last_logins {
-        of_logins.push((memory.units.len(), memory.last_logins, last));
+        logins.edits.push((memory.units.len(), memory.last_logins, last));
     }
     all().for_each(|known| policy.expires(known.expiry));
     let next_expiry = policy.next_expiry();
@@ -131,8 +134,6 @@ pub(super) fn rebuild(
     } else {
         notes.extend(fresh.values().flat_map(|known| &known.notes).cloned());
     }
-    let (recipients, logins) =
-        (Change { old: recipients, edits: of_recipients }, Change { old: logins, edits: of_logins });
     let difference = |change: &Change, (target, _): &(Target, Look)| {
         change.difference().map_err(|cause| Error::io("read", &target.name, cause)).map_err(stays)
     };
@@ -144,16 +145,12 @@ pub(super) fn rebuild(
     }
     report::say_all(&notes);
     let (recipients_moved, logins_moved) = (recipients.moves(), logins.moves());
-    let mut recipients = recipients.write(&targets.recipients, &mut memory.recipients, of_recipients).map_err(stays)?;
-    let mut logins = logins.write(&targets.logins, &mut memory.logins, of_logins).map_err(stays)?;
+    let (mut recipients, recipients_laid) = recipients.write(&targets.recipients, of_recipients).map_err(stays)?;
+    let (mut logins, logins_laid) = logins.write(&targets.logins, of_logins).map_err(stays)?;
     let places = (recipients.take_places(), logins.take_places());
     let (recipients, logins) = targets.publish(recipients, logins)?;
-    if let Some(places) = places.0 {
-        memory.recipients = Laid::of(&targets.recipients.0, places);
-    }
-    if let Some(places) = places.1 {
-        memory.logins = Laid::of(&targets.logins.0, places);
-    }
+    memory.recipients = recipients_laid.or_else(|| Laid::of(&targets.recipients.0, places.0?));
+    memory.logins = logins_laid.or_else(|| Laid::of(&targets.logins.0, places.1?));
     // Where everything stands now.
     for (number, known) in fresh {
         memory.units[number] = known;
@@ -257,23 +254,17 @@ impl Change {
             .collect()
     }
 
-    /// Writes the new file, when anything changed.
-    fn write(
-        self,
-        (target, look): &(Target, Look),
-        laid: &mut Option<Laid>,
-        difference: (u64, u64),
-    ) -> Result<Ready, Error> {
-        let Some(laid) = laid else { return Err(Error::Temporary("nothing is remembered".to_owned())) };
+    /// Writes the new file; when nothing changed, the published one is right, and where its records are stays true.
+    fn write(self, (target, look): &(Target, Look), difference: (u64, u64)) -> Result<(Ready, Option<Laid>), Error> {
         if self.edits.is_empty() {
-            return Ok(Ready::unchanged(target, laid.places.records()));
+            return Ok((Ready::unchanged(target, self.laid.places.records()), Some(self.laid)));
         }
         target.remove_litter()?;
         let mut staged = Staged::create(target, *look)?;
         let edits: Vec<Edit<'_>> =
             self.edits.iter().map(|(_, stretch, records)| Edit { range: stretch.range(), records }).collect();
-        staged.add_edited(&self.old, std::mem::take(&mut laid.places), &edits)?;
-        staged.finish_as(Difference::counted(difference.0, difference.1))
+        staged.add_edited(&self.old, self.laid.places, &edits)?;
+        Ok((staged.finish_as(Difference::counted(difference.0, difference.1))?, None))
     }
 }
 
