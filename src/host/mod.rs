@@ -315,9 +315,7 @@ impl Home {
         };
         self.above.iter().chain(own).all(|directory| directory.searchable(who))
     }
-}
 
-impl Home {
     /// Why the home, or what it holds, could not be read; `None` when nothing is wrong with it.
     pub fn trouble(&self) -> Option<String> {
         match (&self.state, &self.mailboxes) {
