@@ -91,7 +91,7 @@ pub fn dry_run(settings: &Settings) -> Result<(), Error> {
 }
 
 /// Prints what the service did last, and whether the published files say what the host says. Whether all is well is the
-/// answer: the service is alive, no command fails that follows a rebuild, and the files are current.
+/// answer: the service is alive, no command fails that follows a rebuild, and the files are current and kept from nothing.
 ///
 /// # Errors
 /// A status file that cannot be read, when it is asked for; a standard output that is full.
@@ -105,7 +105,7 @@ pub fn status(settings: &Settings, json: bool) -> Result<bool, Error> {
         Ok(state) => state,
     };
     let alive = settings.fifos.iter().all(|fifo| lock::is_fifo_read(&settings.layout.root, &settings.state, fifo));
-    let changes = compare(settings).map(|compared| compared.changes.len());
+    let compared = compare(settings).map(|compared| (compared.changes.len(), compared.built.kept));
     let mut out = io::stdout().lock();
     let mut print = || -> io::Result<()> {
         if json {
@@ -116,17 +116,32 @@ pub fn status(settings: &Settings, json: bool) -> Result<bool, Error> {
             Some(lines) => out.write_all(lines.as_bytes())?,
             None => writeln!(out, "nothing is known of a rebuild by the service")?,
         }
-        match &changes {
-            Ok(0) => writeln!(out, "tables: as the host says"),
-            Ok(number) => {
-                writeln!(out, "tables: {} behind; qmail-updater rebuild --dry-run shows them", count(*number, "change"))
+        if let Ok((_, kept)) = &compared
+            && !kept.is_empty()
+        {
+            writeln!(
+                out,
+                "{} cannot be read; mend what each line names, and the next rebuild takes it in:",
+                count(kept.len(), "home")
+            )?;
+            kept.iter().take(status::MAX_NAMED).try_for_each(|kept| writeln!(out, "  {kept}"))?;
+            if let more @ 1.. = kept.len().saturating_sub(status::MAX_NAMED) {
+                writeln!(out, "  and {more} more; qmail-updater check names all")?;
+            }
+        }
+        match &compared {
+            Ok((0, kept)) if kept.is_empty() => writeln!(out, "tables: as the host says"),
+            Ok((0, _)) => writeln!(out, "tables: as the host says, where it can be read"),
+            Ok((number, _)) => {
+                let changes = count(*number, "change");
+                writeln!(out, "tables: not what the host says: {changes}; qmail-updater rebuild --dry-run shows them")
             }
             Err(error) => writeln!(out, "tables: they cannot be compared with the host: {error}"),
         }
     };
     written(print())?;
     let failing = state.as_deref().is_some_and(status::are_commands_failing);
-    Ok(alive && !failing && changes.is_ok_and(|number| number == 0))
+    Ok(alive && !failing && compared.is_ok_and(|(changes, kept)| changes == 0 && kept.is_empty()))
 }
 
 /// Prints what is wrong or risky on this host, one line a finding, worst first. Whether nothing needs attention is the

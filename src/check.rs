@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io::ErrorKind;
 use std::os::unix::fs::MetadataExt;
 
+use crate::actions;
 use crate::compare::{Compared, compare};
 use crate::confine;
 use nix::unistd::geteuid;
@@ -17,11 +18,12 @@ use crate::host::vpopmail::{Mailboxes, Vpasswd, is_legal_name};
 use crate::host::{Home, HomeState, Host};
 use crate::lock;
 use crate::logins::{Weakness, weakness};
+use crate::overview::{self, Kind};
 use crate::publish::{Look, Target};
 use crate::rebuild::homes::HomeReader;
 use crate::report::{Level, Note};
 use crate::settings::Settings;
-use crate::text::{Shown, count, lower, split_address};
+use crate::text::{Shown, count, join_address, lower, split_address};
 use crate::trigger::fifo;
 
 /// How many names a finding about many names.
@@ -32,6 +34,7 @@ pub fn check(settings: &Settings) -> Vec<Note> {
     let mut findings = published(settings);
     findings.extend(pipes(settings));
     findings.extend(commands(settings));
+    findings.extend(actions::findings(settings));
     match compare(settings) {
         Err(error) => findings.push(Note::alert(format!("{error}; nothing can be rebuilt until that is mended"))),
         Ok(compared) => of_host(settings, compared, &mut findings),
@@ -133,7 +136,8 @@ fn of_host(settings: &Settings, compared: Compared, findings: &mut Vec<Note>) {
     let host = &built.host;
     if !changes.is_empty() {
         let changes = count(changes.len(), "change");
-        let text = format!("the tables are {changes} behind the host; qmail-updater rebuild --dry-run shows them");
+        let text =
+            format!("the tables are not what the host says: {changes}, which qmail-updater rebuild --dry-run shows");
         findings.push(Note::warning(text));
     }
     findings.extend(relayed(host));
@@ -150,6 +154,7 @@ fn of_host(settings: &Settings, compared: Compared, findings: &mut Vec<Note>) {
     let look = || {
         let reader = HomeReader::new(host, None, settings.threads());
         let mut found = deferred(settings, host, &reader, accepted);
+        found.extend(nobodys(settings, host, &reader));
         for path in &homes {
             of_home(host, &host.read_home(path), &mut found);
         }
@@ -170,8 +175,8 @@ fn relayed(host: &Host) -> Vec<Note> {
     };
     let to_all = host.control.relayed_to_all().into_iter().map(|(name, file, line)| {
         Note::warning(format!(
-            "{}{} is neither local nor virtual: mail to any name there is accepted for another host; \
-             control/validrcptto.d/{} would list the names",
+            "{}{}: neither control/locals nor control/virtualdomains names it, so mail to any name there is accepted, to be \
+             sent on to another host; a file control/validrcptto.d/{} can list the names that it has",
             at(file, line),
             Shown(name),
             Shown(name)
@@ -185,6 +190,27 @@ fn relayed(host: &Host) -> Vec<Note> {
         ))
     });
     to_all.chain(suffixes).collect()
+}
+
+/// Lines of virtualdomains that lead domains to nobody.
+fn nobodys(settings: &Settings, host: &Host, homes: &HomeReader<'_>) -> Vec<Note> {
+    let mut by_line: BTreeMap<usize, String> = BTreeMap::new();
+    let domains = overview::domains(host, homes, &BTreeSet::new());
+    for domain in domains.into_iter().filter(|domain| domain.kind == Kind::Nobody) {
+        let address = stands_for(&join_address(b"", &domain.name), settings.layout.break_byte);
+        let Some((key, found)) = host.control.virtual_domain(&address) else { continue };
+        by_line.entry(found.line).or_insert_with(|| {
+            format!(
+                "{}: line {}: \"{}\" leads to {}-..., which nobody owns: no line of users/assign, no account, no .qmail file \
+                 of alias; no mail arrives there",
+                show_path(&host.control_path("virtualdomains")),
+                found.line,
+                Shown(key),
+                Shown(&found.prepend)
+            )
+        });
+    }
+    by_line.into_values().map(Note::warning).collect()
 }
 
 /// Accepted addresses whose mail qmail would keep and try again, by the file and line that make it so.
@@ -222,17 +248,17 @@ fn of_home(host: &Host, home: &Home, findings: &mut Vec<Note>) {
     if let HomeState::Listed(_, dot_qmails) = &home.state {
         let mut spelled = Vec::new();
         for name in dot_qmails.extensions() {
-            let why = if name.iter().any(u8::is_ascii_uppercase) {
-                "qmail looks for names in lower case only"
-            } else if name.contains(&b'.') {
-                "qmail looks for a : where an address has a dot"
-            } else {
-                if name.iter().filter(|b| **b == b':').count() > crate::recipients::MAX_SPELLED_COLONS {
-                    spelled.push(name);
-                }
-                continue;
-            };
-            findings.push(Note::warning(format!("{shown}/.qmail{}: it answers for nobody: {why}", Shown(name))));
+            if name.iter().any(|b| b.is_ascii_uppercase() || *b == b'.') {
+                let asked: Vec<u8> = lower(name).into_iter().map(|b| if b == b'.' { b':' } else { b }).collect();
+                findings.push(Note::warning(format!(
+                    "{shown}/.qmail{}: no mail comes to it: qmail looks for .qmail{}, in lower case and with a : for each dot \
+                     of an address",
+                    Shown(name),
+                    Shown(&asked)
+                )));
+            } else if name.iter().filter(|b| **b == b':').count() > crate::recipients::MAX_SPELLED_COLONS {
+                spelled.push(name);
+            }
         }
         for name in dot_qmails.closed_folders() {
             findings.push(note(format!(

@@ -114,6 +114,9 @@ fn one_line(error: &clap::Error) -> String {
     said + "; --help says more"
 }
 
+/// Where a Debian package has the folder of actions; nobody misses it there.
+pub const ACTIONS: &str = "/etc/qmail-updater/actions.d";
+
 /// Settings of the host, as they are typed.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Options for every command")]
@@ -162,7 +165,7 @@ pub struct Options {
     pub after: Vec<OsString>,
     /// The programs that the service runs for what it saw change
     #[arg(long, global = true, value_name = "DIR", env = "QMAIL_UPDATER_ACTIONS")]
-    #[arg(default_value = "/etc/qmail-updater/actions.d")]
+    #[arg(default_value = ACTIONS)]
     pub actions: OsString,
     /// Keep the entries of a domain that would lose more than PERCENT of them while all domains together would
     #[arg(long, global = true, value_name = "PERCENT", env = "QMAIL_UPDATER_MAX_LOSS", default_value = "20")]
@@ -208,7 +211,7 @@ pub enum Command {
     },
     /// Print what a rebuild would write, sorted
     List {
-        /// Which table
+        /// Which table: recipients or logins
         what: Table,
         /// How
         #[arg(long, value_name = "FORMAT", default_value = "text")]
@@ -250,7 +253,8 @@ pub enum Command {
         #[arg(long)]
         json: bool,
     },
-    /// Say what the service did last, and whether the tables are as the host says; exit 1 if not, or not running
+    /// Say what the service did last, what cannot be read, and whether the tables are as the host says; exit 1 if something
+    /// needs attention, or it is not running
     Status {
         /// Print the status file as it is
         #[arg(long)]

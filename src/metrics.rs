@@ -31,6 +31,7 @@ pub struct Metrics {
     took: Duration,
     commands_failed: usize,
     commands_failing: usize,
+    actions_failed: usize,
     /// In seconds since 1970-01-01 UTC, 0 for never.
     last_success: u64,
     last_rebuild: Option<u64>,
@@ -81,7 +82,7 @@ impl Metrics {
                 recipients: done.recipients.records,
                 logins: done.logins.records,
                 held: done.held.len(),
-                kept: done.kept,
+                kept: done.kept.len(),
             });
         }
     }
@@ -90,6 +91,11 @@ impl Metrics {
     pub fn followed(&mut self, failed: usize) {
         self.commands_failed += failed;
         self.commands_failing = failed;
+    }
+
+    /// A round of actions ended; so many of them failed.
+    pub fn acted(&mut self, failed: usize) {
+        self.actions_failed += failed;
     }
 
     /// Writes the file, mode 0644, in the place of the old one, when one is wanted. The name of its draft does not end as
@@ -148,6 +154,12 @@ impl Metrics {
             "counter",
             "Commands that followed a rebuild and failed.",
             &one(self.commands_failed as u64),
+        );
+        family(
+            "qmail_updater_actions_failed_total",
+            "counter",
+            "Actions that failed; none of them is run again.",
+            &one(self.actions_failed as u64),
         );
         let last = self.last.as_ref();
         let gauges = [

@@ -94,6 +94,7 @@ pub fn run(settings: &Arc<Settings>) -> Result<(), Error> {
     let watcher = watch.clone().map(|watch| start_watch(watch, events.clone(), touched.clone())).transpose()?;
     let shown: Vec<String> = settings.fifos.iter().map(|path| show_path(path).to_string()).collect();
     report::say(Level::Status, &format!("listening on {}", shown.join(", ")));
+    report::say_all(&actions::findings(settings));
     let mut service = Service::new(settings.clone(), events, watch, touched, locks);
     // Whoever took the pipe from us reads it, and keeps its status.
     let ended = service.run(&hear);
@@ -338,6 +339,7 @@ impl Service {
                         self.act();
                     }
                     self.write_status(self.state());
+                    self.write_metrics(true);
                 }
                 Ok(Event::Followed(failed)) => {
                     self.followed(&failed);
@@ -634,13 +636,13 @@ impl Service {
             };
             let round = catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|_| {
                 report::say(Level::Alert, "a fault in this program, in a round of actions; tried again");
-                Round { is_cut_off: true, again: Scope::default() }
+                Round { is_cut_off: true, ..Round::default() }
             });
             let _ = events.send(Event::Acted(round));
         });
         if let Err(error) = started {
             report::say(Level::Alert, &error.to_string());
-            self.acted(Round { is_cut_off: true, again: Scope::default() });
+            self.acted(Round { is_cut_off: true, ..Round::default() });
         }
     }
 
@@ -648,6 +650,8 @@ impl Service {
     fn acted(&mut self, round: Round) {
         self.is_acting = false;
         self.schedule.acted(Instant::now(), !round.is_cut_off);
+        self.status.acted(round.failed, round.last_failure.as_ref());
+        self.metrics.acted(round.failed);
         if round.again != Scope::default() {
             self.scope.add(round.again);
             self.trigger();

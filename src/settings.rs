@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use nix::unistd::{Gid, Group, Uid, User, getegid, geteuid};
 
-use crate::cli::{CatchallDelete, Options};
+use crate::cli::{ACTIONS, CatchallDelete, Options};
 use crate::error::{Error, show_path};
 use crate::host::Layout;
 use crate::publish::{Look, Owner, Target};
@@ -36,6 +36,8 @@ pub struct Settings {
     pub after: Vec<Vec<u8>>,
     /// The folder of actions, as the host names it.
     pub actions: Vec<u8>,
+    /// Whether somebody said so: then it is missed when it is not there.
+    pub actions_named: bool,
     /// How long an action may take.
     pub action_limit: Duration,
     /// Whether the service watches the host's files.
@@ -124,6 +126,7 @@ impl Settings {
             auth_system_users,
             fifos,
             after,
+            actions_named: actions != ACTIONS.as_bytes(),
             actions,
             action_limit: Duration::from_secs(60),
             watch: true,

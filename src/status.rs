@@ -23,12 +23,15 @@ pub struct Status {
     /// When the last rebuild began.
     since: Value,
     commands_error: Value,
+    actions_failed: Value,
+    kept: usize,
+    kept_in_words: Vec<String>,
     held: Vec<Value>,
     held_in_words: Value,
 }
 
-/// How many held domains are named for people.
-const MAX_HELD: usize = 5;
+/// How many domains that are held or kept are named for people.
+pub const MAX_NAMED: usize = 5;
 
 impl Status {
     /// A rebuild ended.
@@ -62,12 +65,16 @@ impl Status {
                     })
                 };
                 self.held = done.held.iter().map(held).collect();
-                let words = done.held.iter().take(MAX_HELD).map(ToString::to_string).collect::<Vec<_>>().join(", ");
+                let words = done.held.iter().take(MAX_NAMED).map(ToString::to_string).collect::<Vec<_>>().join(", ");
                 self.held_in_words = match done.held.len() {
                     0 => Value::Null,
-                    held => format!("{}: {words}{}", count(held, "domain"), if held > MAX_HELD { ", ..." } else { "" })
-                        .into(),
+                    held => {
+                        format!("{}: {words}{}", count(held, "domain"), if held > MAX_NAMED { ", ..." } else { "" })
+                            .into()
+                    }
                 };
+                self.kept = done.kept.len();
+                self.kept_in_words = done.kept.iter().take(MAX_NAMED).cloned().collect();
                 self.last_error = Value::Null;
             }
             Err(error) => self.last_error = json!({ "number": number, "at": now(), "error": error.to_string() }),
@@ -86,6 +93,14 @@ impl Status {
         let commands: Vec<Value> = commands.collect();
         let failure = json!({ "number": number, "at": now(), "error": error, "commands": commands });
         self.commands_error = if failed.is_empty() { Value::Null } else { failure };
+    }
+
+    /// A round of actions ended: how many of them failed, and what the log says of the last one.
+    pub fn acted(&mut self, failed: usize, last: Option<&String>) {
+        if let Some(last) = last {
+            let before = self.actions_failed["count"].as_u64().unwrap_or(0);
+            self.actions_failed = json!({ "count": before + failed as u64, "at": now(), "last": last });
+        }
     }
 
     /// Writes the file, mode 0640, in the place of the old one. `owed` are the files whose change the commands have not
@@ -112,6 +127,9 @@ impl Status {
             "last_error": self.last_error,
             "rebuilding_since": self.since,
             "commands_error": self.commands_error,
+            "actions_failed": self.actions_failed,
+            "kept": self.kept,
+            "kept_in_words": self.kept_in_words,
             "pending_triggers": pending,
             "next_sweep": next_sweep,
             "owed": owed,
@@ -236,6 +254,11 @@ pub fn describe(file: &[u8], alive: bool, anything_held: bool) -> Option<String>
                 text += &format!("    {}\n", line.as_str()?);
             }
         }
+    }
+    let failed = &status["actions_failed"];
+    if let Some(ago) = ago(failed) {
+        let (count, last) = (&failed["count"], failed["last"].as_str()?);
+        text += &format!("actions that failed since the service started: {count}; the last one {ago} s ago: {last}\n");
     }
     if let Some(held) = status["held_in_words"].as_str().filter(|_| anything_held) {
         text +=

@@ -10,8 +10,9 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
 
-use support::service::{COM, Service, follow};
+use support::service::{COM, PATIENCE, Service, follow};
 use support::{Answer, MailHost, give, script, skip};
 
 const ACTIONS: &str = "/etc/qmail-updater/actions.d";
@@ -304,7 +305,7 @@ fn a_program_that_hangs_or_fails_is_told_of_and_the_rest_goes_on() {
     noting(&host, "any");
     script(&host, &format!("{ACTIONS}/add_user"), "sleep 1000");
     script(&host, &format!("{ACTIONS}/del_user"), "echo 'it failed'; exit 3");
-    let service = start(host, &["--action-limit", "1"]);
+    let service = start(host, &["--action-limit", "1", "--metrics", "/metrics.prom"]);
     mailboxes(&service.host, COM, &["new", "newer", "postmaster"]);
     service.trigger(&[]);
     let line = service.wait_for("exited 3");
@@ -316,6 +317,16 @@ fn a_program_that_hangs_or_fails_is_told_of_and_the_rest_goes_on() {
     assert!(line.contains(" alert: ") && line.contains("told of add_user:new@example.com"), "{line}");
     service.wait_for("any: told of add_user:newer@example.com");
     assert_eq!(noted(&service.host, "any").len(), 3);
+    // Whoever did not read the log then learns it all the same.
+    let (start, failed) = (Instant::now(), "\nqmail_updater_actions_failed_total ");
+    let metrics = || fs::read_to_string(service.host.path("/metrics.prom")).unwrap_or_default();
+    // What did not end is put off for the others of its domain.
+    while !metrics().split_once(failed).is_some_and(|(_, rest)| rest.starts_with(['2', '3'])) {
+        assert!(start.elapsed() < PATIENCE, "{}", metrics());
+    }
+    let said = service.host.run(&["status"]).stdout;
+    let line = said.lines().find(|line| line.starts_with("actions that failed since the service started: "));
+    assert!(line.is_some_and(|line| line.contains("/add_user: did not end within 1 s, ")), "{said}");
 }
 
 #[test]
@@ -1150,4 +1161,21 @@ fn with_a_skeleton_only_a_vpopmail_that_is_away_forgets_nothing() {
     service.trigger(&[]);
     service.wait_for("skel: told of add_user:new@example.com");
     assert!(service.host.path(&format!("{COM}/new/welcome")).exists());
+}
+
+#[test]
+fn what_can_never_run_is_said_at_the_start() {
+    let host = host();
+    noting(&host, "ad_user");
+    host.write(&format!("{ACTIONS}/any"), "#!/bin/sh\n");
+    let command = host.command(&["run", "--no-watch"]);
+    let mut service = Service::spawn(host, command);
+    let lines = [service.wait_for("ctions.d/a"), service.wait_for("ctions.d/a")].concat();
+    for words in [" alert: ", "/ad_user: nothing is told by that name", "/any: no executable file"] {
+        assert!(lines.contains(words), "{lines}");
+    }
+    assert_eq!(service.end(), 0);
+    let command = service.host.command(&["--actions", "/etc/elsewhere", "run", "--no-watch"]);
+    (service.child, service.log) = follow(command);
+    assert!(service.wait_for("/etc/elsewhere: no such folder").contains(" alert: "));
 }

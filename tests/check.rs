@@ -3,7 +3,7 @@
 mod support;
 
 use support::service::{COM, Service};
-use support::{Answer, MailHost};
+use support::{Answer, MailHost, script};
 
 const BOUNCE: &str = "| /home/vpopmail/bin/vdelivermail '' bounce-no-mailbox\n";
 /// A hash of each sound kind; none is anybody's.
@@ -70,7 +70,7 @@ fn each_fault_is_told_of_in_a_line() {
         (
             "stale table",
             &|host| host.write(&format!("{COM}/.qmail-new"), "&x@y.test\n"),
-            &["warning: the tables are 3 changes behind the host"],
+            &["warning: the tables are not what the host says: 3 changes"],
         ),
         (
             "refused users/assign",
@@ -95,7 +95,40 @@ fn each_fault_is_told_of_in_a_line() {
         (
             "nobody's domain",
             &|host| host.write(&control("rcpthosts"), "mail.example.org\nexample.com\ngone.test\n"),
-            &["warning: ", "rcpthosts: line 3: gone.test is neither local nor virtual", "validrcptto.d/gone.test"],
+            &[
+                "warning: ",
+                "rcpthosts: line 3: gone.test: neither control/locals nor control/virtualdomains",
+                "validrcptto.d/gone.test",
+            ],
+        ),
+        (
+            "a line for nobody",
+            &|host| host.write(&control("virtualdomains"), "example.com:example.com\nlost.test:lost.test\n"),
+            &["warning: ", "virtualdomains: line 2: \"lost.test\" leads to lost.test-..., which nobody owns"],
+        ),
+        (
+            "a suffix for nobody",
+            &|host| {
+                host.write(&control("virtualdomains"), "example.com:example.com\n.lost.test:lost\n");
+                host.write(&control("rcpthosts"), "mail.example.org\nexample.com\na.lost.test\nb.lost.test\n")
+            },
+            &["warning: ", "virtualdomains: line 2: \".lost.test\" leads to lost-..., which nobody owns"],
+        ),
+        (
+            "a typing error",
+            &|host| {
+                script(host, "/etc/qmail-updater/actions.d/ad_user", "exit 0");
+                host
+            },
+            &[
+                "alert: ",
+                "actions.d/ad_user: nothing is told by that name, so it is never run; the names are add_domain, ",
+            ],
+        ),
+        (
+            "an action that is no program",
+            &|host| host.write("/etc/qmail-updater/actions.d/add_user.root", "#!/bin/sh\n"),
+            &["alert: ", "actions.d/add_user.root: no executable file, so it is never run"],
         ),
         (
             "suffix",
@@ -115,12 +148,12 @@ fn each_fault_is_told_of_in_a_line() {
         (
             "upper case",
             &|host| host.write(&format!("{COM}/.qmail-Sales"), "&x@y.test\n"),
-            &["warning: ", ".qmail-Sales: it answers for nobody: qmail looks for names in lower case only"],
+            &["warning: ", ".qmail-Sales: no mail comes to it: qmail looks for .qmail-sales, in lower case"],
         ),
         (
             "a dot",
             &|host| host.write(&format!("{COM}/.qmail-a.b"), "&x@y.test\n"),
-            &["warning: ", ".qmail-a.b: it answers for nobody: qmail looks for a : where an address has a dot"],
+            &["warning: ", ".qmail-a.b: no mail comes to it: qmail looks for .qmail-a:b, "],
         ),
         (
             "many colons",
@@ -230,6 +263,18 @@ fn each_fault_is_told_of_in_a_line() {
 }
 
 #[test]
+fn a_folder_of_actions_is_missed_where_one_was_asked_for_and_a_readme_in_it_is_no_action() {
+    let service = sound();
+    let answer = service.host.run(&["--actions", "/etc/actions", "check"]);
+    let finding = "alert: .../etc/actions: no such folder; no action of --actions runs\n";
+    let said = answer.stdout.replace(&service.host.root().display().to_string(), "...");
+    assert_eq!((answer.code, &said[..]), (1, finding));
+    service.host.write("/etc/actions/README", "what these do\n").write("/etc/actions/.placeholder", "");
+    let answer = service.host.run(&["--actions", "/etc/actions", "check"]);
+    assert_eq!((answer.code, &answer.stdout[..]), (0, ""));
+}
+
+#[test]
 fn a_pipe_that_others_cannot_use_is_told_of() {
     let service = sound();
     let fifo = service.fifo();
@@ -246,5 +291,9 @@ fn a_pipe_that_others_cannot_use_is_told_of() {
     let mut service = service;
     assert_eq!(service.end(), 0);
     let answer = check(&service.host);
-    assert!(answer.code == 1 && answer.stdout.contains("update-qmail: no service reads it"), "{}", answer.stdout);
+    assert!(
+        answer.code == 1 && answer.stdout.contains("update-qmail: nobody reads this pipe: the service does not run"),
+        "{}",
+        answer.stdout
+    );
 }

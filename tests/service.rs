@@ -258,7 +258,7 @@ fn status_says_what_the_service_did_and_whether_the_tables_are_current() {
     service.add_alias("unseen");
     let answer = status(&[]);
     assert_eq!(answer.code, 1, "{}", answer.stdout);
-    assert!(answer.stdout.contains(" changes behind"), "{}", answer.stdout);
+    assert!(answer.stdout.contains("tables: not what the host says: "), "{}", answer.stdout);
     service.host.remove(&format!("{COM}/.qmail-unseen"));
     assert_eq!(service.end(), 0);
     let answer = service.host.run(&["status"]);
@@ -791,4 +791,50 @@ fn an_idle_service_costs_next_to_nothing() {
     assert!(spent < Duration::from_millis(10) / 3, "{spent:?} in {IDLE:?}");
     assert_eq!(written(), wrote);
     assert!(field("status", "VmHWM:") < 15 * 1024);
+}
+
+#[test]
+fn what_cannot_be_read_is_named_by_status_and_no_success() {
+    let host = MailHost::sample();
+    // More than anybody wants to read at once.
+    let lost: Vec<String> = (0..6).map(|number| format!("lost{number}.test")).collect();
+    let lines = |line: &dyn Fn(&String) -> String| lost.iter().map(line).collect::<String>();
+    let add = |name: &str, lines: String| {
+        let text = fs::read_to_string(host.path(name)).unwrap();
+        host.write(name, lines + &text);
+    };
+    add("/var/qmail/control/rcpthosts", lines(&|name| format!("{name}\n")));
+    add("/var/qmail/control/virtualdomains", lines(&|name| format!("{name}:{name}\n")));
+    add("/var/qmail/users/assign", lines(&|name| format!("+{name}-:{name}:89:89:/gone/{name}:-::\n")));
+    let service = Service::start(host, &["--no-watch"]);
+    let net = service.host.path("/home/vpopmail/domains/example.net");
+    fs::rename(&net, service.host.path("/away")).unwrap();
+    service.trigger(&[]);
+    service.wait_for("recipients are kept as published");
+    let start = Instant::now();
+    while status_of(&service.host)["kept"] != 7 {
+        assert!(start.elapsed() < PATIENCE, "{:#}", status_of(&service.host));
+    }
+    let status = status_of(&service.host);
+    assert_eq!(status["kept_in_words"].as_array().unwrap().len(), 5, "{status:#}");
+    let answer = service.host.run(&["status"]);
+    assert_eq!(answer.code, 1, "{}", answer.stdout);
+    let said: Vec<&str> = answer.stdout.lines().skip_while(|line| !line.contains(" cannot be read; ")).collect();
+    assert!(said[0].starts_with("7 homes cannot be read; mend "), "{}", answer.stdout);
+    assert!(said[1].contains("/gone/lost0.test: ") && said[1].contains(" are kept as published"), "{}", answer.stdout);
+    assert!(said[6].contains("and 2 more; qmail-updater check names all"), "{}", answer.stdout);
+    assert!(service.host.run(&["check"]).stdout.contains("/domains/example.net: "));
+    assert_eq!(said[7..], ["tables: as the host says, where it can be read"]);
+
+    // Mended, it is well again, whether or not the service has seen it.
+    fs::rename(service.host.path("/away"), &net).unwrap();
+    for name in &lost {
+        service.host.write(&format!("/gone/{name}/.qmail-default"), "&x@y.test\n");
+    }
+    service.trigger(&[]);
+    let start = Instant::now();
+    while service.host.run(&["status"]).code != 0 {
+        assert!(start.elapsed() < PATIENCE, "{}", service.host.run(&["status"]).stdout);
+    }
+    assert_eq!(status_of(&service.host)["kept"], 0);
 }

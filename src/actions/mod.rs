@@ -70,6 +70,10 @@ pub struct Round {
     pub is_cut_off: bool,
     /// What the next rebuild has to look at again.
     pub again: Scope,
+    /// How many actions failed; they are not run again.
+    pub failed: usize,
+    /// What the log says of the last one.
+    pub last_failure: Option<String>,
 }
 
 /// What a service remembers between rounds.
@@ -248,41 +252,61 @@ fn distrust(root: &Root, inside: &[u8]) -> Result<Found, String> {
     }
 }
 
+/// What keeps actions from being run, by what lies in their folder.
+pub fn findings(settings: &Settings) -> Vec<Note> {
+    let root = &settings.layout.root;
+    if settings.actions_named && matches!(root.walk(&settings.actions).end, End::Missing(_)) {
+        let shown = root.path(&settings.actions);
+        return vec![Note::alert(format!("{}: no such folder; no action of --actions runs", show_path(&shown)))];
+    }
+    Programs::find(settings).map_or_else(|note| vec![note], |(_, notes)| notes)
+}
+
 impl Programs {
-    /// Those of the folder; none when there is no folder.
+    /// Those of the folder, and what is wrong with others there; none when there is no folder.
     ///
     /// # Errors
-    /// Somebody else could have put them there: why, in words.
-    fn find(settings: &Settings) -> Result<Programs, String> {
+    /// Somebody else could have put them there: an alert that says why.
+    fn find(settings: &Settings) -> Result<(Programs, Vec<Note>), Note> {
         let root = &settings.layout.root;
-        let mut programs = Programs(BTreeMap::new());
+        let (mut programs, mut notes) = (Programs(BTreeMap::new()), Vec::new());
         if matches!(root.walk(&settings.actions).end, End::Missing(_)) {
-            return Ok(programs);
+            return Ok((programs, notes));
         }
-        let folder = distrust(root, &settings.actions)?;
+        let distrusted = |why: String| {
+            Note::alert(format!("{why}; no action runs until the folder of actions, and all above it, is root's alone"))
+        };
+        let folder = distrust(root, &settings.actions).map_err(distrusted)?;
         let listed = folder.open_directory().and_then(|folder| folder.entries(|_| true));
         let shown = show_path(&root.path(&settings.actions)).to_string();
-        let listed = listed.map_err(|cause| format!("{shown}: {}", show_cause(&cause)))?;
+        let listed = listed.map_err(|cause| distrusted(format!("{shown}: {}", show_cause(&cause))))?;
         for (name, _) in listed {
             let inside = [&settings.actions[..], b"/", &name].concat();
             let shown = show_path(&root.path(&inside)).to_string();
-            let End::Found(found) = root.walk(&inside).end else { continue };
-            if found.kind != Kind::Regular || found.perm.mode & 0o111 == 0 {
-                continue;
-            }
+            let is_program = match root.walk(&inside).end {
+                End::Found(found) => found.kind == Kind::Regular && found.perm.mode & 0o111 != 0,
+                End::Missing(_) | End::Failed(_) => false,
+            };
             let name = String::from_utf8_lossy(&name).into_owned();
             let event = name.strip_suffix(AS_ROOT).unwrap_or(&name);
-            if event != ANY && !SEEN.contains(&event) {
-                let text = format!("{shown}: named after nothing that is seen change; it is never run");
-                report::say_all(&[Note::warning(text)]);
-                continue;
-            }
-            match distrust(root, &inside) {
-                Ok(found) => drop(programs.0.insert(name, found.real)),
-                Err(why) => report::say_all(&[Note::alert(format!("{why}; {shown} is not run"))]),
+            match (event == ANY || SEEN.contains(&event), is_program) {
+                (true, true) => match distrust(root, &inside) {
+                    Ok(found) => drop(programs.0.insert(name, found.real)),
+                    Err(why) => notes.push(Note::alert(format!("{why}; {shown} is not run"))),
+                },
+                (true, false) => notes.push(Note::alert(format!("{shown}: no executable file, so it is never run"))),
+                (false, true) => {
+                    let seen = SEEN.join(", ");
+                    let text = format!(
+                        "{shown}: nothing is told by that name, so it is never run; the names are {seen}, {ANY}"
+                    );
+                    notes.push(Note::alert(text));
+                }
+                // Somebody's notes.
+                (false, false) => {}
             }
         }
-        Ok(programs)
+        Ok((programs, notes))
     }
 
     /// Those that are run for an event, in order, and whether as root.
@@ -305,6 +329,8 @@ struct Runner<'a> {
     put_off: BTreeSet<Vec<u8>>,
     /// When what was done was written last.
     saved: Instant,
+    failed: usize,
+    last_failure: Option<String>,
 }
 
 impl Runner<'_> {
@@ -394,7 +420,10 @@ impl Runner<'_> {
                 if start.elapsed() >= self.settings.action_limit {
                     self.hung.insert(key);
                 }
-                report::say(Level::Alert, &format!("{name}: {how}; told of {shown}; not run again"));
+                let text = format!("{name}: {how}; told of {shown}; not run again");
+                report::say(Level::Alert, &text);
+                self.failed += 1;
+                self.last_failure = Some(text);
             }
             Outcome::Missing => report::say_all(&[Note::warning(format!("{name}: gone, so not run"))]),
             Outcome::Later(how) => return Err(self.put_off(event, &format!("{name}: {how}"))),
@@ -437,16 +466,25 @@ impl Actions {
             }
         }
         let programs = match Programs::find(settings) {
-            Ok(programs) => programs,
-            Err(why) => {
-                report::say_all(&[Note::alert(format!(
-                    "{why}; no action runs until the folder of actions, and all above it, is root's alone"
-                ))]);
+            Ok((programs, notes)) => {
+                report::say_all(&notes);
+                programs
+            }
+            Err(note) => {
+                report::say_all(&[note]);
                 return round;
             }
         };
-        let mut runner =
-            Runner { settings, programs, stop, hung: BTreeSet::new(), put_off: BTreeSet::new(), saved: Instant::now() };
+        let mut runner = Runner {
+            settings,
+            programs,
+            stop,
+            hung: BTreeSet::new(),
+            put_off: BTreeSet::new(),
+            saved: Instant::now(),
+            failed: 0,
+            last_failure: None,
+        };
         let stopped = match &mut self.known {
             Some(known) => known.round(&mut runner, occasion, false, &mut round),
             None => match files(settings).read_domains() {
@@ -471,6 +509,7 @@ impl Actions {
             },
         };
         round.is_cut_off = stopped.is_err() || !runner.put_off.is_empty();
+        (round.failed, round.last_failure) = (runner.failed, runner.last_failure);
         round
     }
 }

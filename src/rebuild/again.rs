@@ -165,7 +165,7 @@ pub(super) fn rebuild(
         next_expiry,
         duration: Duration::ZERO,
         held: Vec::new(),
-        kept: 0,
+        kept: Vec::new(),
         behind: Vec::new(),
         host: memory.host.clone(),
         host_read: *scope == Scope::All,

@@ -61,8 +61,8 @@ pub struct Done {
     pub duration: Duration,
     /// The domains that keep their published entries, those that would lose most first.
     pub held: Vec<Held>,
-    /// How many homes could not be read, so that their published entries are kept.
-    pub kept: usize,
+    /// The homes that could not be read, so that their published entries are kept: why, and what follows, of each.
+    pub kept: Vec<String>,
     /// What qmail-newu and qmail-newmrh still have to do.
     pub behind: Vec<Note>,
     /// The host, its homes aside.
@@ -303,7 +303,7 @@ fn publish(
         next_expiry: new.next_expiry,
         duration: Duration::ZERO,
         held: new.held,
-        kept: built.kept,
+        kept: built.kept.clone(),
         behind,
         host: built.host.clone(),
         host_read: true,
@@ -525,7 +525,7 @@ fn build_and_remember(
     let remembered_notes = outcome.notes.clone();
     notes.extend(unconfined);
     let alerts = unread.alerts(&host, &outcome);
-    let kept = alerts.len();
+    let kept = alerts.iter().map(|alert| alert.text.clone()).collect();
     notes.extend(alerts);
     notes.extend(unread.notes);
     notes.extend(outcome.notes);
@@ -657,8 +657,8 @@ impl Old {
 pub struct Built {
     /// What somebody should know.
     pub notes: Vec<Note>,
-    /// How many homes could not be read, with an alert each.
-    pub kept: usize,
+    /// What the alerts say of the homes that could not be read, one each.
+    pub kept: Vec<String>,
     /// When the next login expires, in seconds since 1970-01-01 UTC.
     pub next_expiry: Option<u64>,
     /// What the host said.

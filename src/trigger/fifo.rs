@@ -376,7 +376,9 @@ pub fn look(path: &Path, is_read: bool) -> Vec<Note> {
     let shown = show_path(path).to_string();
     let mut notes = Vec::new();
     if !is_read {
-        let text = format!("{shown}: no service reads it; the tables are rebuilt only by hand (qmail-updater run)");
+        let text = format!(
+            "{shown}: nobody reads this pipe: the service does not run; until it does, only rebuild by hand renews the tables"
+        );
         notes.push(Note::warning(text));
     }
     let meta = match fs::symlink_metadata(path) {
