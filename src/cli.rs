@@ -10,7 +10,7 @@ use clap::{ArgAction, Args, CommandFactory, Parser, Subcommand, ValueEnum};
 /// Rebuilds validrcptto.cdb and auth.cdb, the recipient and login tables of a qmail and vpopmail host.
 #[derive(Debug, Parser)]
 #[command(name = "qmail-updater", version, about, max_term_width = 100, disable_help_subcommand = true)]
-#[command(after_help = "Exit status: 0 done; 1 a negative answer; 100 usage or a malformed file; 111 try again later.")]
+#[command(after_help = TOP_HELP)]
 pub struct Cli {
     /// Settings of the host.
     #[command(flatten)]
@@ -19,6 +19,11 @@ pub struct Cli {
     #[command(subcommand)]
     pub command: Command,
 }
+
+/// What stands below everything else.
+const TOP_HELP: &str = "\
+qmail-updater COMMAND --help says more of one command; check, and rebuild --dry-run, change nothing.
+Exit status: 0 done; 1 a negative answer; 100 usage or a malformed file; 111 try again later.";
 
 impl Cli {
     /// Reads the arguments and the environment.
@@ -211,7 +216,8 @@ pub enum Command {
     },
     /// Print what a rebuild would write, sorted
     List {
-        /// Which table: recipients or logins
+        /// Which table
+        #[arg(value_name = "recipients|logins")]
         what: Table,
         /// How
         #[arg(long, value_name = "FORMAT", default_value = "text")]

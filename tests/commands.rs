@@ -230,7 +230,7 @@ fn misuse_exits_100_and_says_how_it_is_used() {
         (&[][..], "requires a subcommand"),
         (&["frobnicate"], "frobnicate"),
         (&["rebuild", "--colour"], "--colour"),
-        (&["list"], "<WHAT>"),
+        (&["list"], "<recipients|logins>"),
         (&["explain"], "<ADDRESSES>"),
         (&["rebuild", "--qmail", "qmail"], "--qmail \"qmail\": an absolute path is needed"),
         (&["rebuild", "--break", "--"], "--break \"--\": one character is needed"),
@@ -253,7 +253,8 @@ fn misuse_exits_100_and_says_how_it_is_used() {
     assert_eq!(answer.code, 100, "{}", answer.stderr);
     assert!(answer.stderr.contains("QMAIL_UPDATER_VPOPMAIL_EXT"), "{}", answer.stderr);
     assert!(!host.run(&["\u{1b}]0;x\u{7}"]).stderr.contains('\u{1b}'));
-    assert_eq!(host.run(&["--help"]).code, 0);
+    let help = host.run(&["--help"]);
+    assert!(help.code == 0 && help.stdout.contains("qmail-updater COMMAND --help says more"), "{}", help.stdout);
     assert_eq!(host.run(&["--version"]).stdout, concat!("qmail-updater ", env!("CARGO_PKG_VERSION"), "\n"));
 }
 

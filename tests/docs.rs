@@ -197,12 +197,14 @@ impl House {
         assert_eq!(code, 0, "{said}");
     }
 
-    /// Runs a command in a root: exit status and everything printed.
+    /// Runs a command in a root: exit status and everything printed. What it exports, the next one finds: an
+    /// administrator has one shell.
     fn run(&mut self, name: &str, command: &str) -> (i32, String) {
         let root = self.folder.path().join(name).join("root");
         let path = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
         let script = format!(
-            "cat >{root}/run/command <<'END OF COMMAND'\ncd /src\n{command}\nEND OF COMMAND\n\
+            "cat >{root}/run/command <<'END OF COMMAND'\ncd /src\n[ ! -f /run/exported ] || . /run/exported\n{command}\n\
+             code=$?\nexport -p >/run/exported\nexit $code\nEND OF COMMAND\n\
              exec env -i {path} HOME=/root LC_ALL=C chroot {root} sh /run/command",
             root = root.display()
         );
@@ -315,6 +317,14 @@ fn first_hour(house: &mut House, way: &str) {
         if step.heading.starts_with("## 7.") {
             house.wait_for("mail", "qmail-updater status", |code, _| code == 0);
         }
+        if step.heading.starts_with("## Uninstall") && !before.starts_with("## Uninstall") {
+            assert_eq!(
+                house.must("mail", "echo \"$QMAIL_UPDATER_VPOPMAIL\""),
+                "/home/vpopmail\n",
+                "the settings were lost"
+            );
+            house.wait_for("mail", "qmail-updater status", |_, said| said.starts_with("service: not running"));
+        }
         before.clone_from(&step.heading);
         if step.commands.is_empty() {
             // What the administrator writes into the rules.
@@ -324,22 +334,26 @@ fn first_hour(house: &mut House, way: &str) {
         } else {
             house.follow("mail", step);
         }
+        // Through tcpserver's rules, as a client in the network sees it.
+        let client = "HELO me\\r\\nMAIL FROM:<>\\r\\nRCPT TO:<eve@example.com>\\r\\nRCPT TO:<nobody@example.com>\\r\\nQUIT\\r\\n";
+        let serve = format!(
+            "variables=$(TCPREMOTEIP=192.0.2.1 tcprulescheck /etc/tcp.smtp.cdb | sed -n 's/^set environment variable //p')\n\
+             printf '{client}' | env -i PATH=\"$PATH\" $variables setuidgid qmaild /var/qmail/bin/qmail-smtpd"
+        );
         if step.heading.starts_with("## 8.") {
-            // Through tcpserver's rules, as a client in the network sees it.
-            let client = "HELO me\\r\\nMAIL FROM:<>\\r\\nRCPT TO:<eve@example.com>\\r\\nRCPT TO:<nobody@example.com>\\r\\nQUIT\\r\\n";
-            let serve = format!(
-                "printf '{client}' | env -i PATH=\"$PATH\" VALIDRCPTTO_CDB=\"$(TCPREMOTEIP=192.0.2.1 tcprulescheck \
-                 /etc/tcp.smtp.cdb | sed -n 's/.* VALIDRCPTTO_CDB=//p')\" setuidgid qmaild /var/qmail/bin/qmail-smtpd"
-            );
             house.wait_for("mail", &serve, |_, said| {
                 said.matches("250 ok").count() == 3 && said.matches("553 ").count() == 1
             });
         }
+        if step.heading.starts_with("## The way back") || step.heading.starts_with("## Uninstall") {
+            let said = house.must("mail", &serve);
+            assert_eq!(said.matches("250 ok").count(), 4, "{}: mail is refused: {said}", step.place);
+        }
     }
-    house.wait_for("mail", "qmail-updater status", |_, said| said.starts_with("service: not running"));
-    let gone =
-        "[ ! -e /etc/service/qmail-updater ] && [ ! -e /service/qmail-updater ] && [ ! -e ~vpopmail/etc/onchange ]";
+    let gone = "for file in /etc/service /service /usr/bin /usr/local/bin /etc /run; do \
+                [ ! -e $file/qmail-updater ] || exit 1; done; [ ! -e ~vpopmail/etc/onchange ]";
     house.must("mail", gone);
+    house.must("mail", "[ ! -e /tmp/update-qmail ] && ! ls /var/qmail/control/*.cdb 2>/dev/null");
     assert_eq!(house.must("mail", "cat /etc/tcp.smtp"), "127.:allow,RELAYCLIENT=\"\"\n:allow\n");
     if way == PACKAGE {
         let called = house.must("mail", "cat /run/systemctl.called");
