@@ -230,6 +230,24 @@ fn what_changed_while_no_service_ran_is_told_when_the_state_is_known_and_only_th
 }
 
 #[test]
+fn a_state_that_is_a_link_survives_a_reboot() {
+    let host = host();
+    noting(&host, "any");
+    let (link, state) = (host.path("/run/qmail-updater"), host.path("/var/lib/qmail-updater"));
+    host.folder("/var/lib/qmail-updater").mode("/var/lib/qmail-updater", 0o750).folder("/run");
+    std::os::unix::fs::symlink("/var/lib/qmail-updater", &link).unwrap();
+    let mut service = start(host, &[]);
+    assert_eq!(service.host.run(&["status"]).code, 0, "a command finds the service's lock");
+    assert_eq!(service.end(), 0);
+    fs::remove_file(&link).unwrap();
+    mailboxes(&service.host, COM, &["ann", "meanwhile", "postmaster"]);
+    std::os::unix::fs::symlink("/var/lib/qmail-updater", &link).unwrap();
+    restart(&mut service, &[]);
+    service.wait_for("any: told of add_user:meanwhile@example.com");
+    assert!(link.is_symlink() && state.join("status.json").exists());
+}
+
+#[test]
 fn an_action_that_was_cut_off_runs_again() {
     let host = host();
     let log = host.path("/log").display().to_string();
