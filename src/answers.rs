@@ -91,7 +91,7 @@ pub fn dry_run(settings: &Settings) -> Result<(), Error> {
 }
 
 /// Prints what the service did last, and whether the published files say what the host says. Whether all is well is the
-/// answer: the service is alive, no command fails that follows a rebuild, and the files are current and kept from nothing.
+/// answer: the service is alive, no command fails that follows a rebuild, all could be read, and the files are current.
 ///
 /// # Errors
 /// A status file that cannot be read, when it is asked for; a standard output that is full.
@@ -121,7 +121,7 @@ pub fn status(settings: &Settings, json: bool) -> Result<bool, Error> {
         {
             writeln!(
                 out,
-                "{} cannot be read; mend what each line names, and the next rebuild takes it in:",
+                "{} (the folder of a domain or of an account) cannot be read; mend what each line names, and the next rebuild takes it in:",
                 count(kept.len(), "home")
             )?;
             kept.iter().take(status::MAX_NAMED).try_for_each(|kept| writeln!(out, "  {kept}"))?;

@@ -216,6 +216,8 @@ tests:
       - { series: 'qmail_updater_domains_held{instance="held"}', values: '0x50 1x50' }
       - { series: 'qmail_updater_domains_kept{instance="well"}', values: '0x100' }
       - { series: 'qmail_updater_domains_kept{instance="kept"}', values: '0x50 2x50' }
+      - { series: 'qmail_updater_actions_failed_total{instance="well"}', values: '0x100' }
+      - { series: 'qmail_updater_actions_failed_total{instance="acting"}', values: '0x50 1x50' }
       - { series: 'qmail_updater_commands_failing{instance="well"}', values: '0x100' }
       - { series: 'qmail_updater_commands_failing{instance="failing"}', values: '0x50 1x50' }
     promql_expr_test:
@@ -231,6 +233,7 @@ tests:
           - { labels: '{alertname="QmailUpdaterNoSuccess",instance="killed"}', value: 1 }
           - { labels: '{alertname="QmailUpdaterDomainsHeld",instance="held"}', value: 1 }
           - { labels: '{alertname="QmailUpdaterDomainsKept",instance="kept"}', value: 1 }
+          - { labels: '{alertname="QmailUpdaterActionsFailed",instance="acting"}', value: 1 }
           - { labels: '{alertname="QmailUpdaterCommandsFailing",instance="failing"}', value: 1 }
 "#;
 
