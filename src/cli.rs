@@ -22,7 +22,7 @@ pub struct Cli {
 
 /// What stands below everything else.
 const TOP_HELP: &str = "\
-qmail-updater COMMAND --help says more of one command; check, and rebuild --dry-run, change nothing.
+qmail-updater COMMAND --help says more of one command. Begin with check, which changes nothing.
 Exit status: 0 done; 1 a negative answer; 100 usage or a malformed file; 111 try again later.";
 
 impl Cli {

@@ -3,7 +3,7 @@
 
 mod support;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::Write;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
@@ -956,7 +956,8 @@ fn a_skeleton_that_a_kill_cut_off_is_whole_after_the_next_try() {
             command.uid(owner().0).gid(owner().1);
         }
         let mut child = command.current_dir("/").spawn().unwrap();
-        while below(&host.path(&ann)).is_empty() && child.try_wait().unwrap().is_none() {
+        // What lies there may go while one looks at it.
+        while fs::read_dir(host.path(&ann)).unwrap().next().is_none() && child.try_wait().unwrap().is_none() {
             std::thread::yield_now();
         }
         child.kill().unwrap();
@@ -1192,6 +1193,14 @@ fn what_can_never_run_is_said_at_the_start() {
     for words in [" alert: ", "/ad_user: nothing is told by that name", "/any: no executable file"] {
         assert!(lines.contains(words), "{lines}");
     }
+    // The names that it tells are those of docs/actions.md.
+    let document = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/actions.md")).unwrap();
+    let columns =
+        document.lines().filter_map(|line| line.strip_prefix("| `")?.split_once("` |")).map(|(names, _)| names);
+    let names: BTreeSet<&str> = columns.flat_map(|names| names.split("`, `")).collect();
+    let (_, told) = lines.split_once("the names are ").unwrap();
+    let (told, _) = told.split_once("any").unwrap();
+    assert_eq!(told.split(", ").filter(|name| !name.is_empty()).chain(["any"]).collect::<BTreeSet<_>>(), names);
     assert_eq!(service.end(), 0);
     let command = service.host.command(&["--actions", "/etc/elsewhere", "run", "--no-watch"]);
     (service.child, service.log) = follow(command);
