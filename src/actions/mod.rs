@@ -4,49 +4,38 @@
 //!
 //! At least once: what was seen is remembered after its actions ran.
 
+mod event;
+mod programs;
+mod runner;
 pub mod seen;
 pub mod skel;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::ffi::OsString;
+use std::collections::{BTreeSet, HashMap};
 use std::hash::RandomState;
-use std::os::unix::ffi::OsStringExt;
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
-use nix::unistd::{getegid, geteuid};
-
-use crate::commands::{self, Outcome, Task};
 use crate::confine;
-use crate::error::{Error, show_cause, show_path};
+use crate::error::Error;
 use crate::host::Host;
 use crate::host::inventory::Inventory;
 use crate::host::look::Look;
-use crate::host::vpopmail::directory_of;
 use crate::rebuild::memory::Scope;
 use crate::report::{self, Level, Note};
-use crate::root::{End, Folders, Found, Kind, Perm, Root, Who};
+use crate::root::{End, Folders};
 use crate::settings::Settings;
-use crate::text::{Shown, count, join_address};
-use seen::{Change, Domain, Domains, Files, Key, Picture, Unread, What, difference};
+use crate::text::{Shown, count};
+use event::Event;
+use programs::Programs;
+pub use programs::findings;
+use runner::{Runner, Stopped, is_put_off};
+use seen::{Domain, Domains, Files, Key, Picture, Unread, difference};
 
-/// What is seen, as files of the folder are named.
-const SEEN: [&str; 8] =
-    ["add_domain", "del_domain", "add_alias_domain", "add_user", "del_user", "mod_user", "insert_alias", "del_alias"];
-/// The file that is run for each of them.
-const ANY: &str = "any";
-/// How a name ends that runs as root.
-const AS_ROOT: &str = ".root";
 /// A domain that would lose so many names at once is looked at again after another rebuild: the guard goes first.
 const MANY: usize = 10;
 /// While a domain's actions run, what was done is written down so often.
 const SAVE_EVERY: Duration = Duration::from_secs(1);
-/// How much of an argument is logged, in bytes.
-const MAX_SHOWN: usize = 200;
-/// How much of an alias an argument holds, in bytes.
-const MAX_LINES: usize = 64 << 10;
 
 /// What a rebuild leaves for the round that follows it.
 #[derive(Debug)]
@@ -99,22 +88,6 @@ struct Known {
     unwritten: HashMap<Vec<u8>, Picture>,
 }
 
-/// Why something was not run, which is owed now.
-enum Stopped {
-    /// The service ends.
-    Ends,
-    /// This domain is put off to the next round, and only this one.
-    PutOff,
-}
-
-/// Whether the domain was put off.
-fn is_put_off(run: Result<(), Stopped>) -> Result<bool, Stopped> {
-    match run {
-        Err(Stopped::Ends) => Err(Stopped::Ends),
-        run => Ok(run.is_err()),
-    }
-}
-
 /// Whether there is anything to do: a folder of actions, a skeleton, or something remembered that is to be forgotten.
 pub fn are_wanted(settings: &Settings) -> bool {
     is_on(settings) == Some(true) || files(settings).are_there()
@@ -144,301 +117,6 @@ fn is_on(settings: &Settings) -> Option<bool> {
 
 fn files(settings: &Settings) -> Files<'_> {
     Files { root: &settings.layout.root, state: &settings.state }
-}
-
-/// What happened, as vpopmail would tell its onchange script.
-struct Event<'a> {
-    name: &'static str,
-    object: Vec<u8>,
-    second: Vec<u8>,
-    domain: &'a [u8],
-    of: &'a Domain,
-    /// The directory of a mailbox that appeared.
-    directory: Option<Vec<u8>>,
-}
-
-impl<'a> Event<'a> {
-    fn of_domain(name: &'static str, domain: &'a [u8], of: &'a Domain) -> Event<'a> {
-        Event { name, object: domain.to_vec(), second: b"-".to_vec(), domain, of, directory: None }
-    }
-
-    fn added(domain: &'a [u8], of: &'a Domain) -> Event<'a> {
-        match &of.real {
-            Some(real) => Event { second: real.clone(), ..Event::of_domain("add_alias_domain", domain, of) },
-            None => Event::of_domain("add_domain", domain, of),
-        }
-    }
-
-    fn deleted(domain: &'a [u8], of: &'a Domain) -> Event<'a> {
-        let event = Event::of_domain("del_domain", domain, of);
-        match &of.real {
-            Some(real) => Event { object: [domain, b" alias of ", real].concat(), ..event },
-            None => event,
-        }
-    }
-
-    /// What became of a name, and what stands behind it now.
-    fn of_name(
-        (change, what, name): (Change, What, &[u8]),
-        domain: &'a [u8],
-        of: &'a Domain,
-        inventory: Option<&Inventory>,
-    ) -> Event<'a> {
-        let called = match (change, what) {
-            (Change::Gone, What::Mailbox) => "del_user",
-            (Change::New, What::Mailbox) => "add_user",
-            (Change::Other, What::Mailbox) => "mod_user",
-            (Change::Gone, What::Alias) => "del_alias",
-            (_, What::Alias) => "insert_alias",
-        };
-        let mut event = Event { object: join_address(name, domain), ..Event::of_domain(called, domain, of) };
-        let alias = inventory.and_then(|inventory| inventory.aliases.get(name)).filter(|_| what == What::Alias);
-        // The domain's owner is told nothing that he could not read himself.
-        if let Some((_, lines)) = alias.filter(|(perm, _)| perm.uid == of.who.uid && perm.readable(of.who)) {
-            // As much of it as an argument can hold.
-            let lines = &lines[..lines.len().min(MAX_LINES)];
-            let lines = lines.split(|b| *b == 0).next().unwrap_or_default();
-            let lines = lines.strip_suffix(b"\n").unwrap_or(lines);
-            if !lines.is_empty() {
-                event.second = lines.to_vec();
-            }
-        }
-        if called == "add_user" {
-            let record = inventory.and_then(|inventory| inventory.mailboxes.record(name));
-            event.directory = record.map(|record| directory_of(record).to_vec());
-        }
-        event
-    }
-
-    /// For the log; no space in it can pass for anything else.
-    fn shown(&self) -> String {
-        let object = &self.object[..self.object.len().min(MAX_SHOWN)];
-        format!("{}:{}", self.name, Shown(object).to_string().replace(' ', "\\x20"))
-    }
-}
-
-/// The programs of the folder that are run.
-struct Programs(BTreeMap<String, PathBuf>);
-
-/// Why somebody else than root and we could put something there; `None` when nobody could.
-fn distrust(root: &Root, inside: &[u8]) -> Result<Found, String> {
-    let is_foreign = |uid: u32| uid != 0 && uid != geteuid().as_raw();
-    let why = |perm: &Perm| match perm {
-        perm if is_foreign(perm.uid) => Some(format!("it belongs to uid {}", perm.uid)),
-        perm if perm.mode & 0o022 != 0 => Some(format!("others may write it (mode {:04o})", perm.mode)),
-        _ => None,
-    };
-    let ends = inside.iter().enumerate().filter(|(_, b)| **b == b'/').map(|(at, _)| at.max(1)).chain([inside.len()]);
-    for end in ends {
-        let part = &inside[..end];
-        let found = match root.walk(part).end {
-            End::Found(found) => found,
-            End::Missing(cause) | End::Failed(cause) => {
-                return Err(format!("{}: {}", show_path(&root.path(part)), cause.desc()));
-            }
-        };
-        if let Some(why) = why(&found.perm) {
-            return Err(format!("{}: {why}", show_path(&root.path(part))));
-        }
-    }
-    let walk = root.walk(inside);
-    let linked = walk.searched.iter().find_map(why);
-    let linked =
-        linked.or(walk.link_owners.iter().find(|uid| is_foreign(**uid)).map(|uid| format!("it is uid {uid}'s")));
-    match (linked, walk.end) {
-        (None, End::Found(found)) => Ok(found),
-        (Some(why), _) => Err(format!("{}: a link or folder on the way: {why}", show_path(&root.path(inside)))),
-        (None, _) => Err(format!("{}: gone", show_path(&root.path(inside)))),
-    }
-}
-
-/// What keeps actions from being run, by what lies in their folder.
-pub fn findings(settings: &Settings) -> Vec<Note> {
-    let root = &settings.layout.root;
-    if settings.actions_named && matches!(root.walk(&settings.actions).end, End::Missing(_)) {
-        let shown = root.path(&settings.actions);
-        return vec![Note::alert(format!("{}: no such folder; no action of --actions runs", show_path(&shown)))];
-    }
-    Programs::find(settings).map_or_else(|note| vec![note], |(_, notes)| notes)
-}
-
-impl Programs {
-    /// Those of the folder, and what is wrong with others there; none when there is no folder.
-    ///
-    /// # Errors
-    /// Somebody else could have put them there: an alert that says why.
-    fn find(settings: &Settings) -> Result<(Programs, Vec<Note>), Note> {
-        let root = &settings.layout.root;
-        let (mut programs, mut notes) = (Programs(BTreeMap::new()), Vec::new());
-        if matches!(root.walk(&settings.actions).end, End::Missing(_)) {
-            return Ok((programs, notes));
-        }
-        let distrusted = |why: String| {
-            Note::alert(format!("{why}; no action runs until the folder of actions, and all above it, is root's alone"))
-        };
-        let folder = distrust(root, &settings.actions).map_err(distrusted)?;
-        let listed = folder.open_directory().and_then(|folder| folder.entries(|_| true));
-        let shown = show_path(&root.path(&settings.actions)).to_string();
-        let listed = listed.map_err(|cause| distrusted(format!("{shown}: {}", show_cause(&cause))))?;
-        for (name, _) in listed {
-            let inside = [&settings.actions[..], b"/", &name].concat();
-            let shown = show_path(&root.path(&inside)).to_string();
-            let is_program = match root.walk(&inside).end {
-                End::Found(found) => found.kind == Kind::Regular && found.perm.mode & 0o111 != 0,
-                End::Missing(_) | End::Failed(_) => false,
-            };
-            let name = String::from_utf8_lossy(&name).into_owned();
-            let event = name.strip_suffix(AS_ROOT).unwrap_or(&name);
-            match (event == ANY || SEEN.contains(&event), is_program) {
-                (true, true) => match distrust(root, &inside) {
-                    Ok(found) => drop(programs.0.insert(name, found.real)),
-                    Err(why) => notes.push(Note::alert(format!("{why}; {shown} is not run"))),
-                },
-                (true, false) => notes.push(Note::alert(format!("{shown}: no executable file, so it is never run"))),
-                (false, true) => {
-                    let seen = SEEN.join(", ");
-                    let text = format!(
-                        "{shown}: nothing is told by that name, so it is never run; the names are {seen}, {ANY}"
-                    );
-                    notes.push(Note::alert(text));
-                }
-                // Somebody's notes.
-                (false, false) => {}
-            }
-        }
-        Ok((programs, notes))
-    }
-
-    /// Those that are run for an event, in order, and whether as root.
-    fn of(&self, event: &str) -> Vec<(&PathBuf, bool)> {
-        let names =
-            [event, ANY].into_iter().flat_map(|name| [(name.to_owned(), false), (format!("{name}{AS_ROOT}"), true)]);
-        names.filter_map(|(name, as_root)| Some((self.0.get(&name)?, as_root))).collect()
-    }
-}
-
-/// What runs during one round.
-struct Runner<'a> {
-    settings: &'a Settings,
-    programs: Programs,
-    stop: &'a AtomicBool,
-    /// Programs that ran out of their time for a domain, and get no second one there in this round: what stops them may
-    /// be the domain's owner, who must not stop those of others.
-    hung: BTreeSet<(PathBuf, Vec<u8>)>,
-    /// Domains for which nothing more is run in this round.
-    put_off: BTreeSet<Vec<u8>>,
-    /// When what was done was written last.
-    saved: Instant,
-    failed: usize,
-    last_failure: Option<String>,
-}
-
-impl Runner<'_> {
-    /// Runs everything that this event asks for.
-    fn run(&mut self, event: &Event<'_>) -> Result<(), Stopped> {
-        if let Some(directory) = &event.directory {
-            self.copy_skeleton(event, directory)?;
-        }
-        let programs: Vec<(PathBuf, bool)> =
-            self.programs.of(event.name).into_iter().map(|(program, as_root)| (program.clone(), as_root)).collect();
-        for (program, as_root) in programs {
-            let who = if as_root { Who { uid: 0, gid: 0 } } else { event.of.who };
-            let root = &self.settings.layout.root;
-            let argument = |bytes: &[u8]| OsString::from_vec(bytes.to_vec());
-            let real = event.of.real.as_deref().unwrap_or(event.domain);
-            let environment = vec![
-                ("QMAIL_UPDATER_DOMAIN", argument(event.domain)),
-                ("QMAIL_UPDATER_REAL_DOMAIN", argument(real)),
-                ("QMAIL_UPDATER_HOME", root.path(&event.of.home).into_os_string()),
-                ("QMAIL_UPDATER_UID", event.of.who.uid.to_string().into()),
-            ];
-            let arguments = vec![event.name.into(), argument(&event.object), argument(&event.second), "after".into()];
-            let task = Task { arguments, environment, ..Task::new(&program, Path::new("/"), self.stop) };
-            self.run_as(event, who, as_root, task)?;
-        }
-        Ok(())
-    }
-
-    /// Copies the skeleton into the directory of a mailbox that appeared.
-    fn copy_skeleton(&mut self, event: &Event<'_>, directory: &[u8]) -> Result<(), Stopped> {
-        let layout = &self.settings.layout;
-        if matches!(layout.root.walk(&skel::path(self.settings)).end, End::Missing(_)) {
-            return Ok(());
-        }
-        let top = std::path::absolute(layout.root.top()).unwrap_or_else(|_| layout.root.top().to_owned());
-        let argument = |bytes: &[u8]| OsString::from_vec(bytes.to_vec());
-        let arguments = vec![
-            "--root".into(),
-            top.into_os_string(),
-            "--vpopmail".into(),
-            argument(&layout.vpopmail),
-            "skel".into(),
-            "--".into(),
-            argument(&event.of.home),
-            argument(directory),
-        ];
-        // Ourselves, whatever became of the file meanwhile.
-        let program = Path::new("/proc/self/exe");
-        let task = Task { arguments, label: Some("skel"), ..Task::new(program, Path::new("/"), self.stop) };
-        self.run_as(event, event.of.who, false, task)
-    }
-
-    fn run_as(&mut self, event: &Event<'_>, who: Who, as_root: bool, task: Task<'_>) -> Result<(), Stopped> {
-        let name = task.label.map_or_else(|| show_path(task.program).to_string(), str::to_owned);
-        let alert = |text: String| report::say_all(&[Note::alert(text)]);
-        let own = (geteuid().as_raw(), getegid().as_raw());
-        let user = match (who.uid, who.gid) {
-            (uid, gid) if !as_root && (uid == 0 || gid == 0) => {
-                alert(format!("{name}: not run: {} is root's, as whom only {AS_ROOT} files run", Shown(event.domain)));
-                return Ok(());
-            }
-            user if own.0 != 0 && user != own => {
-                alert(format!("{name}: not run: only root can run it as uid {}", who.uid));
-                return Ok(());
-            }
-            user => (own.0 == 0).then_some(user),
-        };
-        if self.stop.load(Ordering::Relaxed) {
-            return Err(Stopped::Ends);
-        }
-        let (start, shown) = (Instant::now(), event.shown());
-        let key = (task.program.to_owned(), event.domain.to_vec());
-        if self.hung.contains(&key) {
-            return Err(self.put_off(event, &format!("{name}: has hung in this round")));
-        }
-        let task = Task { user, limit: self.settings.action_limit, ..task };
-        let outcome = commands::run(&task);
-        match outcome {
-            Outcome::Done => {
-                let uid = who.uid;
-                let text = format!("{name}: told of {shown} uid={uid} ms={}", start.elapsed().as_millis());
-                report::say(Level::Status, &text);
-            }
-            // It is run again by the next service.
-            Outcome::Failed { .. } if self.stop.load(Ordering::Relaxed) => return Err(Stopped::Ends),
-            Outcome::Failed { how, .. } => {
-                if start.elapsed() >= self.settings.action_limit {
-                    self.hung.insert(key);
-                }
-                let text = format!("{name}: {how}; told of {shown}; not run again");
-                report::say(Level::Alert, &text);
-                self.failed += 1;
-                self.last_failure = Some(text);
-            }
-            Outcome::Missing => report::say_all(&[Note::warning(format!("{name}: gone, so not run"))]),
-            Outcome::Later(how) => return Err(self.put_off(event, &format!("{name}: {how}"))),
-        }
-        Ok(())
-    }
-
-    /// Leaves what becomes of a domain, from this on, to the next round.
-    fn put_off(&mut self, event: &Event<'_>, why: &str) -> Stopped {
-        let (shown, domain) = (event.shown(), Shown(event.domain));
-        let text = format!("{why}; {shown}, and what else changed of {domain}, is put off and tried again");
-        report::say(Level::Alert, &text);
-        self.put_off.insert(event.domain.to_vec());
-        Stopped::PutOff
-    }
 }
 
 impl Actions {
@@ -475,16 +153,7 @@ impl Actions {
                 return round;
             }
         };
-        let mut runner = Runner {
-            settings,
-            programs,
-            stop,
-            hung: BTreeSet::new(),
-            put_off: BTreeSet::new(),
-            saved: Instant::now(),
-            failed: 0,
-            last_failure: None,
-        };
+        let mut runner = Runner::new(settings, programs, stop);
         let stopped = match &mut self.known {
             Some(known) => known.round(&mut runner, occasion, false, &mut round),
             None => match files(settings).read_domains() {

@@ -1,0 +1,119 @@
+//! The programs in the folder of actions: which are run for what, and who may have put them there.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use nix::unistd::geteuid;
+
+use crate::error::{show_cause, show_path};
+use crate::report::Note;
+use crate::root::{End, Found, Kind, Perm, Root};
+use crate::settings::Settings;
+
+/// What is seen, as files of the folder are named.
+const SEEN: [&str; 8] =
+    ["add_domain", "del_domain", "add_alias_domain", "add_user", "del_user", "mod_user", "insert_alias", "del_alias"];
+/// The file that is run for each of them.
+const ANY: &str = "any";
+/// How a name ends that runs as root.
+pub(super) const AS_ROOT: &str = ".root";
+
+/// The programs of the folder that are run.
+pub(super) struct Programs(BTreeMap<String, PathBuf>);
+
+/// Why somebody else than root and we could put something there; `None` when nobody could.
+fn distrust(root: &Root, inside: &[u8]) -> Result<Found, String> {
+    let is_foreign = |uid: u32| uid != 0 && uid != geteuid().as_raw();
+    let why = |perm: &Perm| match perm {
+        perm if is_foreign(perm.uid) => Some(format!("it belongs to uid {}", perm.uid)),
+        perm if perm.mode & 0o022 != 0 => Some(format!("others may write it (mode {:04o})", perm.mode)),
+        _ => None,
+    };
+    let ends = inside.iter().enumerate().filter(|(_, b)| **b == b'/').map(|(at, _)| at.max(1)).chain([inside.len()]);
+    for end in ends {
+        let part = &inside[..end];
+        let found = match root.walk(part).end {
+            End::Found(found) => found,
+            End::Missing(cause) | End::Failed(cause) => {
+                return Err(format!("{}: {}", show_path(&root.path(part)), cause.desc()));
+            }
+        };
+        if let Some(why) = why(&found.perm) {
+            return Err(format!("{}: {why}", show_path(&root.path(part))));
+        }
+    }
+    let walk = root.walk(inside);
+    let linked = walk.searched.iter().find_map(why);
+    let linked =
+        linked.or(walk.link_owners.iter().find(|uid| is_foreign(**uid)).map(|uid| format!("it is uid {uid}'s")));
+    match (linked, walk.end) {
+        (None, End::Found(found)) => Ok(found),
+        (Some(why), _) => Err(format!("{}: a link or folder on the way: {why}", show_path(&root.path(inside)))),
+        (None, _) => Err(format!("{}: gone", show_path(&root.path(inside)))),
+    }
+}
+
+/// What keeps actions from being run, by what lies in their folder.
+pub fn findings(settings: &Settings) -> Vec<Note> {
+    let root = &settings.layout.root;
+    if settings.actions_named && matches!(root.walk(&settings.actions).end, End::Missing(_)) {
+        let shown = root.path(&settings.actions);
+        return vec![Note::alert(format!("{}: no such folder; no action of --actions runs", show_path(&shown)))];
+    }
+    Programs::find(settings).map_or_else(|note| vec![note], |(_, notes)| notes)
+}
+
+impl Programs {
+    /// Those of the folder, and what is wrong with others there; none when there is no folder.
+    ///
+    /// # Errors
+    /// Somebody else could have put them there: an alert that says why.
+    pub(super) fn find(settings: &Settings) -> Result<(Programs, Vec<Note>), Note> {
+        let root = &settings.layout.root;
+        let (mut programs, mut notes) = (Programs(BTreeMap::new()), Vec::new());
+        if matches!(root.walk(&settings.actions).end, End::Missing(_)) {
+            return Ok((programs, notes));
+        }
+        let distrusted = |why: String| {
+            Note::alert(format!("{why}; no action runs until the folder of actions, and all above it, is root's alone"))
+        };
+        let folder = distrust(root, &settings.actions).map_err(distrusted)?;
+        let listed = folder.open_directory().and_then(|folder| folder.entries(|_| true));
+        let shown = show_path(&root.path(&settings.actions)).to_string();
+        let listed = listed.map_err(|cause| distrusted(format!("{shown}: {}", show_cause(&cause))))?;
+        for (name, _) in listed {
+            let inside = [&settings.actions[..], b"/", &name].concat();
+            let shown = show_path(&root.path(&inside)).to_string();
+            let is_program = match root.walk(&inside).end {
+                End::Found(found) => found.kind == Kind::Regular && found.perm.mode & 0o111 != 0,
+                End::Missing(_) | End::Failed(_) => false,
+            };
+            let name = String::from_utf8_lossy(&name).into_owned();
+            let event = name.strip_suffix(AS_ROOT).unwrap_or(&name);
+            match (event == ANY || SEEN.contains(&event), is_program) {
+                (true, true) => match distrust(root, &inside) {
+                    Ok(found) => drop(programs.0.insert(name, found.real)),
+                    Err(why) => notes.push(Note::alert(format!("{why}; {shown} is not run"))),
+                },
+                (true, false) => notes.push(Note::alert(format!("{shown}: no executable file, so it is never run"))),
+                (false, true) => {
+                    let seen = SEEN.join(", ");
+                    let text = format!(
+                        "{shown}: nothing is told by that name, so it is never run; the names are {seen}, {ANY}"
+                    );
+                    notes.push(Note::alert(text));
+                }
+                // Somebody's notes.
+                (false, false) => {}
+            }
+        }
+        Ok((programs, notes))
+    }
+
+    /// Those that are run for an event, in order, and whether as root.
+    pub(super) fn of(&self, event: &str) -> Vec<(&PathBuf, bool)> {
+        let names =
+            [event, ANY].into_iter().flat_map(|name| [(name.to_owned(), false), (format!("{name}{AS_ROOT}"), true)]);
+        names.filter_map(|(name, as_root)| Some((self.0.get(&name)?, as_root))).collect()
+    }
+}
