@@ -13,6 +13,7 @@ use nix::unistd::geteuid;
 use crate::delivery::{Trail, UNLISTED, UNREAD, Verdict, deliver};
 use crate::error::{show_cause, show_path};
 use crate::guard::{NOBODY, stands_for};
+use crate::host::dot_qmail::spelled;
 use crate::host::units::with_private_tmp;
 use crate::host::vpopmail::{Mailboxes, Vpasswd, is_legal_name};
 use crate::host::{Home, HomeState, Host};
@@ -246,10 +247,10 @@ fn of_home(host: &Host, home: &Home, findings: &mut Vec<Note>) {
     let path = host.layout.root.path(&home.path);
     let shown = show_path(&path).to_string();
     if let HomeState::Listed(_, dot_qmails) = &home.state {
-        let mut spelled = Vec::new();
+        let mut many_ways = Vec::new();
         for name in dot_qmails.extensions() {
             if name.iter().any(|b| b.is_ascii_uppercase() || *b == b'.') {
-                let asked: Vec<u8> = lower(name).into_iter().map(|b| if b == b'.' { b':' } else { b }).collect();
+                let asked = spelled(&lower(name));
                 findings.push(Note::warning(format!(
                     "{shown}/.qmail{}: no mail comes to it: qmail looks for .qmail{}, in lower case and with a : for each dot \
                      of an address",
@@ -257,7 +258,7 @@ fn of_home(host: &Host, home: &Home, findings: &mut Vec<Note>) {
                     Shown(&asked)
                 )));
             } else if name.iter().filter(|b| **b == b':').count() > crate::recipients::MAX_SPELLED_COLONS {
-                spelled.push(name);
+                many_ways.push(name);
             }
         }
         for name in dot_qmails.closed_folders() {
@@ -267,10 +268,10 @@ fn of_home(host: &Host, home: &Home, findings: &mut Vec<Note>) {
                 Shown(name)
             )));
         }
-        if !spelled.is_empty() {
+        if !many_ways.is_empty() {
             findings.push(note(format!(
                 "{shown}: {}: so many colons that only the spelling with dots and the one with colons are accepted",
-                some(&spelled)
+                some(&many_ways)
             )));
         }
     }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use crate::error::show_path;
 use crate::host::assign::{Assignment, Match};
-use crate::host::dot_qmail::{Catchall, DotQmail, Instruction, Opening, Program};
+use crate::host::dot_qmail::{Catchall, DotQmail, Instruction, Opening, Program, spelled};
 use crate::host::vpopmail::{
     ABSENT, ADDRESS_MAX, BOUNCE_MAIL, COMPILED, Mailbox, Mailboxes, TEXT, is_legal_host, is_legal_name,
 };
@@ -356,7 +356,7 @@ fn qmail_local(host: &Host, homes: &dyn Homes, assigned: &Assigned<'_>, trail: &
     if perm.mode & 0o1000 != 0 {
         return deferred("sticky");
     }
-    let safe_ext: Vec<u8> = assigned.ext.iter().map(|b| if *b == b'.' { b':' } else { *b }).collect();
+    let safe_ext = spelled(&assigned.ext);
     let defaults = (0..=safe_ext.len())
         .rev()
         .filter(|end| *end == 0 || safe_ext[end - 1] == b'-')

@@ -14,6 +14,7 @@ use crate::difference::Difference;
 use crate::error::{Error, show_cause};
 use crate::guard::{LEAST_TOGETHER, Loss, Losses, Recipients, answer, keep_both};
 use crate::host::Host;
+use crate::host::dot_qmail::unspelled;
 use crate::logins::{Login, Policy};
 use crate::publish::{self, Ready};
 use crate::report::Note;
@@ -272,8 +273,7 @@ impl<'a> Scales<'a> {
                 return Ok(());
             };
             // What is published in several ways counts once.
-            let dotted: Vec<u8> = local.iter().map(|b| if *b == b':' { b'.' } else { *b }).collect();
-            let again = local.contains(&b':') && published.find(&join_address(&dotted, domain)).is_some();
+            let again = local.contains(&b':') && published.find(&join_address(&unspelled(local), domain)).is_some();
             if !again && !self.is_virtual_too(published, local, domain) {
                 self.recipients.count(domain, record.key, is_lost(record.key));
             }

@@ -10,7 +10,7 @@ use crate::cdb;
 use crate::delivery::{Delivery, Route, Step, Trail, Verdict, deliver, route};
 use crate::error::show_path;
 use crate::guard::stands_for;
-use crate::host::dot_qmail::Opening;
+use crate::host::dot_qmail::{Opening, spelled};
 use crate::host::vpopmail::{Mailbox, Mailboxes, Particulars, Vpasswd, flag_names, is_found};
 use crate::host::{Home, HomeState, Homes, Host};
 use crate::logins::{Policy, Weakness, scheme, weakness};
@@ -190,7 +190,7 @@ fn distinct(vpasswd: &Vpasswd) -> Vec<(&[u8], Mailbox<'_>)> {
 fn is_nobodys(host: &Host, home: Option<&Home>, prefix: &[u8]) -> bool {
     let (assignments, accounts) = (&host.assignments, &host.accounts);
     let mut owned = assignments.exact.keys().chain(assignments.wildcards.keys()).chain(accounts.accepted.keys());
-    let stem = [b"-", &colons(prefix)[..]].concat();
+    let stem = [b"-", &spelled(prefix)[..]].concat();
     let answers = |home: &Home| match &home.state {
         HomeState::Listed(_, dot_qmails) => dot_qmails.extensions().any(|name| name.starts_with(&stem)),
         HomeState::Missing(_) | HomeState::Unreadable(..) => true,
@@ -202,16 +202,11 @@ fn is_nobodys(host: &Host, home: Option<&Home>, prefix: &[u8]) -> bool {
         && !home.is_some_and(answers)
 }
 
-/// As qmail-local spells names.
-fn colons(name: &[u8]) -> Vec<u8> {
-    name.iter().map(|b| if *b == b'.' { b':' } else { *b }).collect()
-}
-
 /// How many names of a domain have a .qmail file; `ext` is the extension of an address that nobody lists.
 fn aliases(home: &Home, dash: &[u8], ext: &[u8], address: &[u8]) -> Option<usize> {
     let HomeState::Listed(_, dot_qmails) = &home.state else { return None };
     let (word, _) = split_address(address)?;
-    let begin = colons(ext.strip_suffix(word)?);
+    let begin = spelled(ext.strip_suffix(word)?);
     let stems = dot_qmails.stems(dash);
     let names = stems.iter().filter_map(|stem| stem.name.strip_prefix(&begin[..]));
     Some(names.filter(|name| !name.is_empty() && *name != DEFAULT).count())

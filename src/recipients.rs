@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 use crate::cdb;
 use crate::delivery::{Delivery, Doubt, Route, Step, Trail, Verdict, deliver, route};
-use crate::host::dot_qmail::Stem;
+use crate::host::dot_qmail::{Stem, spelled, spelled_byte};
 use crate::host::vpopmail::{ADDRESS_MAX, Mailbox, Mailboxes, is_legal_name};
 use crate::host::{Home, HomeState, Homes, Host};
 use crate::report::Note;
@@ -913,14 +913,13 @@ fn add_sorted<'n>(
 /// The rest of a mailbox's name behind a rule's pre, in which `.` and `:` are one.
 fn strip_pre<'n>(name: &'n [u8], pre: &[u8]) -> Option<&'n [u8]> {
     let (start, rest) = name.split_at_checked(pre.len())?;
-    let one = |b: u8| if b == b'.' { b':' } else { b };
-    start.iter().zip(pre).all(|(a, b)| one(*a) == one(*b)).then_some(rest)
+    start.iter().zip(pre).all(|(a, b)| spelled_byte(*a) == spelled_byte(*b)).then_some(rest)
 }
 
 /// The points that the stems of a home make for one rule; `spare` is how many more spellings may be made of names that
 /// have several.
 fn stem_points(rule: &Rule, stems: &[Stem], spare: &mut usize) -> Vec<Point> {
-    let pre: Vec<u8> = rule.pre.iter().map(|b| if *b == b'.' { b':' } else { *b }).collect();
+    let pre = spelled(&rule.pre);
     let mut points = Vec::new();
     for stem in stems.iter().filter(|stem| stem.searched.iter().all(|perm| perm.searchable(rule.who))) {
         let prefix = stem.name.strip_suffix(DEFAULT).filter(|prefix| prefix.last().is_none_or(|last| *last == b'-'));

@@ -23,6 +23,21 @@ const MAX_HOME_BYTES: usize = 64 << 20;
 /// At most so many entries are read below one home's `.qmail-...` directories.
 const MAX_NESTED: usize = 10_000;
 
+/// A byte of an extension as qmail-local spells it in the name of a file: `:` for `.` (dot-qmail(5)).
+pub fn spelled_byte(byte: u8) -> u8 {
+    if byte == b'.' { b':' } else { byte }
+}
+
+/// An extension as qmail-local spells it in the name of a file.
+pub fn spelled(extension: &[u8]) -> Vec<u8> {
+    extension.iter().map(|b| spelled_byte(*b)).collect()
+}
+
+/// The extension that an address most likely has for which this part of a file's name answers: `.` for `:`.
+pub fn unspelled(name: &[u8]) -> Vec<u8> {
+    name.iter().map(|b| if *b == b':' { b'.' } else { *b }).collect()
+}
+
 /// What one line of a dot-qmail file says that does more than forward.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Instruction {
@@ -387,14 +402,14 @@ impl DotQmails {
 
     /// Whether `.qmail-` + `name` is there, as qmail-local spells it. `name` holds no `/`.
     pub fn answers_for(&self, name: &[u8]) -> bool {
-        let spelled = |b: &u8| if *b == b'.' { b':' } else { *b };
         // Most begin like none of them.
-        let Some(first) = name.first().map(spelled) else { return self.entries.contains_key(&b"-"[..]) };
+        let Some(first) = name.first().map(|b| spelled_byte(*b)) else {
+            return self.entries.contains_key(&b"-"[..]);
+        };
         if self.begin & 1 << (first & 63) == 0 {
             return false;
         }
-        let wanted: Vec<u8> = std::iter::once(b'-').chain(name.iter().map(spelled)).collect();
-        self.entries.contains_key(&wanted)
+        self.entries.contains_key(&[b"-", &spelled(name)[..]].concat())
     }
 
     /// Whether the home holds no name that begins with `.qmail`.

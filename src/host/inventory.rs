@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::io;
 
 use super::Host;
+use super::dot_qmail::unspelled;
 use super::vpopmail::{ABSENT, Mailboxes, Vpasswd};
 use crate::error::{show_cause, show_path};
 use crate::root::{Folders, Kind, Perm};
@@ -69,8 +70,7 @@ impl Host {
             if bytes > ALL_MAX {
                 return Err(told(b".", &format!("more than {} MiB of aliases", ALL_MAX >> 20)));
             }
-            let name = file[b".qmail-".len()..].iter().map(|b| if *b == b':' { b'.' } else { *b }).collect();
-            aliases.insert(name, (perm, content));
+            aliases.insert(unspelled(&file[b".qmail-".len()..]), (perm, content));
         }
         Ok(Inventory { mailboxes, aliases })
     }
