@@ -570,6 +570,12 @@ impl Chunk {
         self.places.push((hash, start as u32));
     }
 
+    /// Gives back the room that it does not need.
+    pub fn shrink_to_fit(&mut self) {
+        self.bytes.shrink_to_fit();
+        self.places.shrink_to_fit();
+    }
+
     /// How many records it holds.
     pub fn len(&self) -> usize {
         self.places.len()

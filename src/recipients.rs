@@ -294,7 +294,8 @@ impl Plan {
 
     fn collect_units(&mut self) {
         let host = self.host.clone();
-        let mut units: BTreeMap<Option<&[u8]>, Unit> = BTreeMap::new();
+        // Boxed: the nodes of a tree are half empty, and a host may have very many homes.
+        let mut units: BTreeMap<Option<&[u8]>, Box<Unit>> = BTreeMap::new();
         let mut unit = |home, fill: &mut dyn FnMut(&mut Unit)| fill(units.entry(home).or_default());
         // A relative home is no one's, for mail or for logins.
         fn usable(home: &[u8]) -> Option<&[u8]> {
@@ -362,18 +363,17 @@ impl Plan {
         }
         self.rules.shrink_to_fit();
         self.by_loc = sorted_by(&self.rules, |rule| Some(&rule.loc));
-        let mut units: Vec<(Vec<usize>, bool, Unit)> = units
-            .into_iter()
-            .map(|(home, mut unit)| {
-                unit.home = home.map(<[u8]>::to_vec);
-                let shared = unit.rules.iter().any(|rule| self.rules[*rule].loc.is_empty());
-                (if shared { Vec::new() } else { self.contributions_of(&unit) }, shared, unit)
-            })
-            .collect();
         // Those that contribute to every domain come first, so that no domain has to wait for them.
-        units.sort_by_key(|(_, shared, _)| !shared);
-        self.shared = units.iter().filter(|(_, shared, _)| *shared).count();
-        (self.contributions, self.units) = units.into_iter().map(|(domains, _, unit)| (domains, unit)).unzip();
+        let is_shared = |unit: &Unit| unit.rules.iter().any(|rule| self.rules[*rule].loc.is_empty());
+        let shared: Vec<_> = units.iter().filter(|(_, unit)| is_shared(unit)).map(|(home, _)| *home).collect();
+        let shared: Vec<_> = shared.into_iter().filter_map(|home| units.remove_entry(&home)).collect();
+        self.shared = shared.len();
+        self.units.reserve_exact(shared.len() + units.len());
+        let units = shared.into_iter().chain(units);
+        self.units.extend(units.map(|(home, unit)| Unit { home: home.map(<[u8]>::to_vec), ..*unit }));
+        let contributions =
+            |(number, unit)| if number < self.shared { Vec::new() } else { self.contributions_of(unit) };
+        self.contributions = self.units.iter().enumerate().map(contributions).collect();
         self.collect_parts();
     }
 

@@ -93,6 +93,8 @@ pub fn ask(plan: &Plan, policy: &Policy<'_>, unit: &Unit, homes: &HomeReader<'_>
             Err(_) => asked.unread_domains.push((domain.to_vec(), path.to_vec())),
         }
     }
+    // It waits in memory to be added.
+    asked.logins.shrink_to_fit();
     asked.expiry = policy.next_expiry();
     asked
 }

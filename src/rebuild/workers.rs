@@ -8,10 +8,12 @@ use rayon::{ThreadPool, ThreadPoolBuilder};
 use crate::error::Error;
 use crate::settings::Settings;
 
-/// So many threads keep a disk busy.
-const THREADS_FOR_DISK: usize = 16;
-/// So many homes a thread are asked before what came of them is added.
+/// So many threads keep a disk busy; each of them has its own arena of memory, and homes in it.
+const THREADS_FOR_DISK: usize = 8;
+/// So many homes a thread are asked before what came of them is added; what comes of them waits in memory.
 const HOMES_A_THREAD: usize = 4;
+/// The same of threads that wait for a disk.
+const HOMES_A_THREAD_FOR_DISK: usize = 2;
 
 /// Some of this is always read from disk, in blocks of 512 bytes a home; a home that is not in memory takes a few hundred.
 const FEW_BLOCKS: i64 = 32;
@@ -20,6 +22,7 @@ const FEW_BLOCKS: i64 = 32;
 pub struct Workers {
     pool: Option<ThreadPool>,
     threads: usize,
+    homes_a_thread: usize,
     /// Whether nobody said how many there are.
     may_grow: bool,
     /// What this process had read from disks when the last batch was begun, in blocks of 512 bytes.
@@ -34,7 +37,13 @@ impl Workers {
     pub fn start(settings: &Settings, homes: usize) -> Result<Workers, Error> {
         let threads = settings.threads().min(homes.max(1));
         let pool = (threads > 1).then(|| start(threads)).transpose()?;
-        Ok(Workers { pool, threads, may_grow: settings.threads.is_none(), blocks: blocks_read() })
+        Ok(Workers {
+            pool,
+            threads,
+            homes_a_thread: HOMES_A_THREAD,
+            may_grow: settings.threads.is_none(),
+            blocks: blocks_read(),
+        })
     }
 
     /// How many homes are asked at once. More threads are started when the last batch had to wait for a disk: its homes
@@ -44,12 +53,13 @@ impl Workers {
     /// Threads that cannot be started.
     pub fn next_batch(&mut self) -> Result<usize, Error> {
         let read = blocks_read() - std::mem::replace(&mut self.blocks, blocks_read());
-        let few = i64::try_from(self.threads * HOMES_A_THREAD).unwrap_or(i64::MAX).saturating_mul(FEW_BLOCKS);
+        let few = i64::try_from(self.threads * self.homes_a_thread).unwrap_or(i64::MAX).saturating_mul(FEW_BLOCKS);
         if self.may_grow && read > few && self.threads < THREADS_FOR_DISK {
             self.threads = THREADS_FOR_DISK;
             self.pool = Some(start(self.threads)?);
+            self.homes_a_thread = HOMES_A_THREAD_FOR_DISK;
         }
-        Ok(self.threads * HOMES_A_THREAD)
+        Ok(self.threads * self.homes_a_thread)
     }
 
     /// What comes of each, in their order.
@@ -60,15 +70,23 @@ impl Workers {
         }
     }
 
-    /// The same, while something else is done.
-    pub fn map_beside<A: Send, R: Send>(
+    /// The same, while the caller's own thread does something else: what that keeps lies together, in the arena of one
+    /// thread.
+    pub fn map_beside<A, R: Send>(
         &self,
-        beside: impl FnOnce() -> A + Send,
+        beside: impl FnOnce() -> A,
         of: Vec<usize>,
         work: impl Fn(usize) -> R + Sync + Send,
     ) -> (A, Vec<R>) {
         match &self.pool {
-            Some(pool) => pool.join(beside, || of.into_par_iter().map(work).collect()),
+            Some(pool) => {
+                let mut found = Vec::new();
+                let done = pool.in_place_scope(|scope| {
+                    scope.spawn(|_| found = of.into_par_iter().map(work).collect());
+                    beside()
+                });
+                (done, found)
+            }
             None => (beside(), of.into_iter().map(work).collect()),
         }
     }
