@@ -744,6 +744,11 @@ impl Writer {
         Ok(Writer { file, buffer: vec![0; HEADER], written: 0, places: Places::default() })
     }
 
+    /// How much of it is in the file already, in bytes.
+    pub fn written(&self) -> u64 {
+        self.written
+    }
+
     /// Where the next record begins.
     pub fn position(&self) -> u64 {
         self.written + self.buffer.len() as u64

@@ -8,6 +8,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
+use nix::fcntl::{PosixFadviseAdvice, posix_fadvise};
 use nix::unistd::{Gid, Uid, fchown, geteuid};
 use tempfile::NamedTempFile;
 
@@ -233,7 +234,13 @@ pub struct Staged {
     writer: cdb::Writer,
     /// How many records it holds.
     pub records: u64,
+    /// The published file, as long as it says the same up to `seen`.
+    old: Option<File>,
+    seen: u64,
 }
+
+/// So many bytes are begun to be brought to the disk at once.
+const BEGUN_AT_ONCE: u64 = 1 << 20;
 
 impl Staged {
     /// Makes the temporary file, with its final owner and mode, and starts a cdb in it.
@@ -258,7 +265,9 @@ impl Staged {
         }
         file.as_file().set_permissions(fs::Permissions::from_mode(look.mode)).map_err(failed)?;
         let writer = file.as_file().try_clone().and_then(cdb::Writer::new).map_err(failed)?;
-        Ok(Staged { target: target.clone(), look, file, writer, records: 0 })
+        let old = File::open(&target.real).ok();
+        // The pointers that it begins with are written last.
+        Ok(Staged { target: target.clone(), look, file, writer, records: 0, old, seen: cdb::HEADER as u64 })
     }
 
     /// Adds records.
@@ -267,7 +276,29 @@ impl Staged {
     /// Those of write(2), and a file that would pass the 4 GiB of a cdb.
     pub fn add(&mut self, records: &cdb::Chunk) -> Result<(), Error> {
         self.records += records.len() as u64;
-        self.writer.add(records).map_err(|cause| Error::io("write", &self.target.name, cause))
+        self.writer.add(records).map_err(|cause| Error::io("write", &self.target.name, cause))?;
+        if self.writer.written() >= self.seen + BEGUN_AT_ONCE {
+            self.begin_to_disk();
+        }
+        Ok(())
+    }
+
+    /// Has the kernel begin to bring to the disk what was written, while homes are still read, so that the end has less
+    /// to wait for. As long as the published file says the same, nothing needs to get there.
+    fn begin_to_disk(&mut self) {
+        let (seen, written) = (self.seen, self.writer.written());
+        self.seen = written;
+        let begin = match self.old.take() {
+            Some(old) if is_same(self.file.as_file(), &old, seen..written) => {
+                self.old = Some(old);
+                return;
+            }
+            Some(_) => 0,
+            None => seen,
+        };
+        // What is not yet on the disk cannot be dropped, so Linux only begins to write; what it does not do is left to fsync.
+        let (begin, length) = (begin as i64, (written - begin) as i64);
+        let _ = posix_fadvise(self.file.as_file(), begin, length, PosixFadviseAdvice::POSIX_FADV_DONTNEED);
     }
 
     /// Writes the rest and brings it to the disk, unless the published file says the same already.
@@ -275,7 +306,7 @@ impl Staged {
     /// # Errors
     /// Those of write(2) and fsync(2), and a file that would pass the 4 GiB of a cdb.
     pub fn finish(self) -> Result<Ready, Error> {
-        let Staged { target, look, file, writer, records } = self;
+        let Staged { target, look, file, writer, records, .. } = self;
         let failed = |cause: io::Error| Error::io("write", &target.name, cause);
         let places = Some(writer.finish().map_err(failed)?);
         let changed = !has_look(&target.real, look) || !has_same_bytes(file.as_file(), &target.real);
@@ -420,15 +451,18 @@ fn has_look(published: &Path, look: Look) -> bool {
 
 /// Whether the published file has the same bytes as the new one.
 fn has_same_bytes(new: &File, published: &Path) -> bool {
+    let length = |file: &File| file.metadata().map(|meta| meta.len()).ok();
+    let Ok(old) = File::open(published) else { return false };
+    let Some(end) = length(new).filter(|end| length(&old) == Some(*end)) else { return false };
+    is_same(new, &old, 0..end)
+}
+
+/// Whether both files can be read here, and have the same bytes.
+fn is_same(new: &File, old: &File, range: Range<u64>) -> bool {
     let compare = || -> io::Result<bool> {
-        let old = File::open(published)?;
-        let length = new.metadata()?.len();
-        if length != old.metadata()?.len() {
-            return Ok(false);
-        }
         let (mut a, mut b) = (vec![0; PIECE], vec![0; PIECE]);
-        for position in (0..length).step_by(PIECE) {
-            let piece = usize::try_from(length - position).map_or(PIECE, |left| left.min(PIECE));
+        for position in range.clone().step_by(PIECE) {
+            let piece = usize::try_from(range.end - position).map_or(PIECE, |left| left.min(PIECE));
             new.read_exact_at(&mut a[..piece], position)?;
             old.read_exact_at(&mut b[..piece], position)?;
             if a[..piece] != b[..piece] {

@@ -73,7 +73,7 @@ fn few_rooms_touch_the_disk_one_spawns_and_one_prints_to_standard_error() {
         ("eprint", &[]),
         ("io::stdout", &["answers", "hooks"]),
         ("std::fs", &["root", "publish", "lock", "cdb", "trigger", "hooks"]),
-        ("nix::fcntl", &["root", "lock", "trigger"]),
+        ("nix::fcntl", &["root", "lock", "trigger", "publish"]),
         ("rustix", &["root"]),
         ("SystemTime", &["rebuild", "service", "status", "hooks"]),
         ("std::env", &["cli"]),
