@@ -5,11 +5,14 @@ use std::path::{Path, PathBuf};
 
 use clap::builder::BoolishValueParser;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
-use clap::{ArgAction, Args, CommandFactory, Parser, Subcommand, ValueEnum};
+use clap::{ArgAction, Args, FromArgMatches, Parser, Subcommand, ValueEnum};
+
+/// What the program is called.
+const NAME: &str = "qmail-updater";
 
 /// Rebuilds validrcptto.cdb and auth.cdb, the recipient and login tables of a qmail and vpopmail host.
 #[derive(Debug, Parser)]
-#[command(name = "qmail-updater", version, about, max_term_width = 100, disable_help_subcommand = true)]
+#[command(name = NAME, version, about, max_term_width = 100, disable_help_subcommand = true)]
 #[command(after_help = TOP_HELP)]
 pub struct Cli {
     /// Settings of the host.
@@ -31,9 +34,13 @@ impl Cli {
     /// # Errors
     /// Help or version were asked for, or something cannot be used.
     pub fn read() -> Result<Cli, Refusal> {
-        let mut cli = Cli::try_parse_from(typed()).map_err(|error| {
-            if error.use_stderr() { Refusal::Misuse(one_line(&error)) } else { Refusal::Help(error) }
-        })?;
+        let typed = typed();
+        let mut cli = match Cli::parse_with_one_command(&typed) {
+            Some(cli) => cli,
+            None => Cli::try_parse_from(typed).map_err(|error| {
+                if error.use_stderr() { Refusal::Misuse(one_line(&error)) } else { Refusal::Help(error) }
+            })?,
+        };
         if let Command::Hook(_) = cli.command {
             // What the patched qmail-smtpd goes by; one environment serves both.
             let fall_back = |option: &mut Option<OsString>, name| {
@@ -46,12 +53,26 @@ impl Cli {
     }
 }
 
+impl Cli {
+    /// Reads the arguments as if there were no command but the one that they name: each command has a copy of every
+    /// option, and to make them all takes as long as everything else that `trigger` does. `None` for whatever has to be
+    /// answered by a parser that knows all of them.
+    fn parse_with_one_command(typed: &[OsString]) -> Option<Cli> {
+        let options = Options::augment_args(clap::Command::new(NAME));
+        let name = command_meant(&options, typed)?;
+        let command = Command::augment_subcommands(clap::Command::new(NAME)).find_subcommand(name)?.clone();
+        let options = options.disable_help_subcommand(true);
+        let mut found = options.subcommand(command).try_get_matches_from(typed).ok()?;
+        Cli::from_arg_matches_mut(&mut found).ok()
+    }
+}
+
 /// The arguments; a hook's name in the place of the program's is the sub-command of that name.
 fn typed() -> Vec<OsString> {
     let mut arguments: Vec<OsString> = std::env::args_os().collect();
     if let Some(name) = arguments.first().and_then(|program| Path::new(program).file_name()?.to_str()).and_then(hook) {
         // Behind `--` nothing is taken for an option of ours, not even --help, which exits 0.
-        arguments.splice(..1, ["qmail-updater", name, "--"].map(OsString::from));
+        arguments.splice(..1, [NAME, name, "--"].map(OsString::from));
     }
     arguments
 }
@@ -69,17 +90,23 @@ fn hook(name: &str) -> Option<&'static str> {
 
 /// The hook that is meant, found out before anything can go wrong: even a misuse must be answered in its own way.
 pub fn hook_meant() -> Option<&'static str> {
-    let cli = Cli::command();
+    let typed = typed();
+    // Whoever names none is not kept waiting for the options.
+    typed.iter().find_map(|argument| hook(argument.to_str()?))?;
+    hook(command_meant(&Options::augment_args(clap::Command::new(NAME)), &typed)?)
+}
+
+/// The first argument that is neither one of these options nor the value of one.
+fn command_meant<'t>(options: &clap::Command, typed: &'t [OsString]) -> Option<&'t str> {
     let takes_value = |name: &str| {
-        cli.get_arguments().any(|known| known.get_long() == Some(name) && known.get_action().takes_values())
+        options.get_arguments().any(|known| known.get_long() == Some(name) && known.get_action().takes_values())
     };
-    let mut arguments = typed().into_iter().skip(1);
-    // The first that is neither an option nor the value of one.
+    let mut arguments = typed.iter().skip(1);
     while let Some(argument) = arguments.next() {
-        let argument = argument.to_string_lossy();
-        match argument.strip_prefix("--") {
+        let text = argument.to_string_lossy();
+        match text.strip_prefix("--") {
             Some(name) if takes_value(name) => drop(arguments.next()),
-            None if !argument.starts_with('-') => return hook(&argument),
+            None if !text.starts_with('-') => return argument.to_str(),
             _ => {}
         }
     }
