@@ -224,6 +224,11 @@ impl Indexed {
         Ok(Indexed { image, order })
     }
 
+    /// How long the cdb is, in bytes.
+    pub fn size(&self) -> usize {
+        self.image.len()
+    }
+
     /// The data of the first record with this key.
     pub fn find(&self, key: &[u8]) -> Option<&[u8]> {
         let wanted = prefix(key);
@@ -568,6 +573,11 @@ impl Chunk {
             self.bytes[at..at + 4].copy_from_slice(&(length as u32).to_le_bytes());
         }
         self.places.push((hash, start as u32));
+    }
+
+    /// Makes room for so many bytes more.
+    pub fn reserve(&mut self, bytes: usize) {
+        self.bytes.reserve(bytes);
     }
 
     /// Gives back the room that it does not need.

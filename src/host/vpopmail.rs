@@ -175,6 +175,14 @@ impl Vpasswd {
         }
     }
 
+    /// About how long all records together are, in bytes.
+    pub fn size(&self) -> usize {
+        match self {
+            Vpasswd::Compiled(cdb) => cdb.size(),
+            Vpasswd::Text(lines) => lines.iter().map(|(name, (_, record))| name.len() + record.len()).sum(),
+        }
+    }
+
     /// The record of this name, as it is written.
     pub fn record(&self, name: &[u8]) -> Option<&[u8]> {
         match self {

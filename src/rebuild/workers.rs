@@ -10,11 +10,9 @@ use crate::settings::Settings;
 
 /// So many threads keep a disk busy; each of them has its own arena of memory, and homes in it.
 const THREADS_FOR_DISK: usize = 8;
-/// So many homes a thread are asked before what came of them is added; what comes of them waits in memory.
-const HOMES_A_THREAD: usize = 4;
-/// The same of threads that wait for a disk.
-const HOMES_A_THREAD_FOR_DISK: usize = 2;
-
+/// So many homes are asked before what came of them, which waits in memory, is added: threads that have nothing to do
+/// between two batches have to be woken.
+const HOMES_AT_ONCE: usize = 16;
 /// Some of this is always read from disk, in blocks of 512 bytes a home; a home that is not in memory takes a few hundred.
 const FEW_BLOCKS: i64 = 32;
 
@@ -22,7 +20,6 @@ const FEW_BLOCKS: i64 = 32;
 pub struct Workers {
     pool: Option<ThreadPool>,
     threads: usize,
-    homes_a_thread: usize,
     /// Whether nobody said how many there are.
     may_grow: bool,
     /// What this process had read from disks when the last batch was begun, in blocks of 512 bytes.
@@ -37,13 +34,7 @@ impl Workers {
     pub fn start(settings: &Settings, homes: usize) -> Result<Workers, Error> {
         let threads = settings.threads().min(homes.max(1));
         let pool = (threads > 1).then(|| start(threads)).transpose()?;
-        Ok(Workers {
-            pool,
-            threads,
-            homes_a_thread: HOMES_A_THREAD,
-            may_grow: settings.threads.is_none(),
-            blocks: blocks_read(),
-        })
+        Ok(Workers { pool, threads, may_grow: settings.threads.is_none(), blocks: blocks_read() })
     }
 
     /// How many homes are asked at once. More threads are started when the last batch had to wait for a disk: its homes
@@ -53,13 +44,16 @@ impl Workers {
     /// Threads that cannot be started.
     pub fn next_batch(&mut self) -> Result<usize, Error> {
         let read = blocks_read() - std::mem::replace(&mut self.blocks, blocks_read());
-        let few = i64::try_from(self.threads * self.homes_a_thread).unwrap_or(i64::MAX).saturating_mul(FEW_BLOCKS);
+        let few = i64::try_from(self.batch()).unwrap_or(i64::MAX).saturating_mul(FEW_BLOCKS);
         if self.may_grow && read > few && self.threads < THREADS_FOR_DISK {
             self.threads = THREADS_FOR_DISK;
             self.pool = Some(start(self.threads)?);
-            self.homes_a_thread = HOMES_A_THREAD_FOR_DISK;
         }
-        Ok(self.threads * self.homes_a_thread)
+        Ok(self.batch())
+    }
+
+    fn batch(&self) -> usize {
+        HOMES_AT_ONCE.max(self.threads)
     }
 
     /// What comes of each, in their order.
