@@ -1,0 +1,273 @@
+//! The points of one unit: found in its home, and delivery asked about each.
+
+use std::collections::{BTreeMap, HashMap};
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+
+use crate::delivery::{Delivery, Step, Trail, Verdict, deliver};
+use crate::host::dot_qmail::{Stem, spelled, spelled_byte};
+use crate::host::vpopmail::{Mailbox, Mailboxes, is_legal_name};
+use crate::host::{Home, HomeState, Homes, Host};
+use crate::smtpd::DEFAULT;
+use crate::text::{Shown, join_address, lower, split_address};
+
+use super::{Answer, Answers, Common, Domain, Fact, Judged, Kind, MAX_SPELLED_COLONS, Plan, Point, Rule, Unit};
+
+/// A mailbox with a longer name is always asked for: no limit on names is near.
+const MAX_ALIKE: usize = 64;
+
+impl Plan {
+    /// Reads one unit's home, asks delivery about every point in it, and lays out what nobody else contributes to.
+    pub fn ask(&self, unit: &Unit, homes: &dyn Homes, common: &Common) -> Answers {
+        let mut points: Vec<(usize, Point)> = unit.own.clone();
+        let mut spare = self.host.layout.root.bounds.names;
+        let mut place = |point: &Point| {
+            self.place(&point.local, |domain, local| {
+                // The empty pattern is every domain's own; an empty name is none.
+                if !local.is_empty() {
+                    points.push((domain, Point { local: local.to_vec(), kind: point.kind }));
+                }
+            });
+        };
+        unit.placed.iter().for_each(&mut place);
+        let home = unit.home.as_ref().map(|path| homes.home(path));
+        let mut alike: BTreeMap<usize, Judged<'_>> = BTreeMap::new();
+        if let Some(home) = &home {
+            if let HomeState::Listed(_, dot_qmails) = &home.state {
+                let mut stems: HashMap<&[u8], Vec<Stem>> = HashMap::new();
+                for rule in unit.rules.iter().map(|rule| &self.rules[*rule]) {
+                    let stems = stems.entry(&rule.dash).or_insert_with(|| dot_qmails.stems(&rule.dash));
+                    let found = stem_points(rule, stems, &mut spare);
+                    found.iter().for_each(&mut place);
+                }
+            }
+            if let Mailboxes::Known(mailboxes) = &home.mailboxes {
+                for (domain, uid) in &unit.vpopmail_domains {
+                    let Some(index) = self.domain(domain) else { continue };
+                    let (its, others) = self.alike(index, *uid, unit, home, mailboxes.usable(), homes);
+                    let others = self.mailbox_points(index, *uid, &others);
+                    points.extend(others.into_iter().map(|point| (index, point)));
+                    alike.insert(index, its);
+                }
+            }
+        }
+        // Every pattern is a name too: what it begins with may have an answer of its own.
+        let patterns = points.iter().filter(|(_, point)| point.kind == Kind::Pattern && !point.local.is_empty());
+        let names = patterns.map(|(domain, point)| (*domain, point.as_name())).collect::<Vec<_>>();
+        let points = points.into_iter().chain(names);
+        let answers = points.map(|(domain, point)| self.answer(domain, point, homes)).collect();
+        let mut found = Answers { cut: spare == 0, ..Answers::default() };
+        self.lay_out_parts(unit, answers, alike, common, &mut found);
+        found
+    }
+
+    /// The address that stands for a point; a pattern's is one that nobody listed.
+    pub(super) fn address(&self, domain: usize, point: &Point) -> Vec<u8> {
+        let word = if point.kind == Kind::Pattern { &self.fresh_word[..] } else { b"" };
+        join_address(&[&point.local[..], word].concat(), &self.domains[domain].name)
+    }
+
+    /// The names of those mailboxes of a domain that delivery tells from each other by nothing but the mailbox, because they
+    /// take the same way from its one rule through `.qmail-default`: with the answer, for which delivery is asked once for
+    /// each kind of mailbox; in the order of their keys. And the names of the others.
+    fn alike<'n>(
+        &self,
+        domain: usize,
+        uid: u32,
+        unit: &Unit,
+        home: &Home,
+        mailboxes: Vec<(&'n [u8], Mailbox<'n>)>,
+        homes: &dyn Homes,
+    ) -> (Judged<'n>, Vec<&'n [u8]>) {
+        let names = |mailboxes: Vec<(&'n [u8], Mailbox<'n>)>| mailboxes.into_iter().map(|(name, _)| name).collect();
+        let HomeState::Listed(_, dot_qmails) = &home.state else { return (Vec::new(), names(mailboxes)) };
+        if !self.takes_one_way(domain, uid, unit) {
+            return (Vec::new(), names(mailboxes));
+        }
+        let is_alike = |name: &[u8]| {
+            name.len() <= MAX_ALIKE
+                && is_legal_name(name)
+                && !name.iter().any(|b| matches!(b, b'-' | b'/') || *b == self.host.layout.break_byte)
+                && !dot_qmails.answers_for(name)
+        };
+        let (mut alike, mut others) = (Vec::with_capacity(mailboxes.len()), Vec::new());
+        let mut known: Vec<((u64, bool), Option<bool>)> = Vec::new();
+        for (name, mailbox) in mailboxes {
+            if !is_alike(name) {
+                others.push(name);
+                continue;
+            }
+            let kind = (mailbox.flags, mailbox.broken);
+            let asked = || {
+                let point = Point { local: name.to_vec(), kind: Kind::Name { listed: true } };
+                let fact = self.answer(domain, point, homes).fact;
+                Some(fact.accepted).filter(|_| fact.doubt.is_none() && fact.origin.is_none())
+            };
+            let accepted = match known.iter().find(|(of, _)| *of == kind) {
+                Some((_, accepted)) => *accepted,
+                None => {
+                    let accepted = asked();
+                    known.push((kind, accepted));
+                    accepted
+                }
+            };
+            debug_assert_eq!(accepted, asked(), "{}", Shown(name));
+            match accepted {
+                Some(accepted) => alike.push((name, accepted)),
+                None => others.push(name),
+            }
+            // A home of many flags is asked for each of its mailboxes.
+            known.truncate(16);
+        }
+        // By the key: what follows a name is its @.
+        alike.sort_by(|(a, _), (b, _)| a.iter().chain(b"@").cmp(b.iter().chain(b"@")));
+        (alike, others)
+    }
+
+    /// Whether one rule alone, which leads into this unit's home, takes every name of the domain to vdelivermail.
+    fn takes_one_way(&self, domain: usize, uid: u32, unit: &Unit) -> bool {
+        let Domain { name, prefix: Some(prefix), accepted: true, bare: false } = &self.domains[domain] else {
+            return false;
+        };
+        let mut rules = self.rules_below(prefix);
+        let (Some(rule), None) = (rules.next(), rules.next()) else { return false };
+        let Rule { loc, pre, dash, who } = &self.rules[rule];
+        unit.rules.contains(&rule)
+            && loc == prefix
+            && !prefix.is_empty()
+            && (&pre[..], &dash[..], who.uid) == (b"", b"-", uid)
+            && !self.host.layout.qmail_ext
+            && !self.host.control.relay_lists.contains_key(name)
+            && !self.has_own_names.contains(name)
+            && !self.has_exact_lines.contains(prefix)
+    }
+
+    /// The points that a domain's mailboxes make: one for every rule that can lead to vdelivermail with their name.
+    fn mailbox_points(&self, domain: usize, uid: u32, names: &[&[u8]]) -> Vec<Point> {
+        let Some(prefix) = &self.domains[domain].prefix else { return Vec::new() };
+        let shorter = (0..prefix.len()).flat_map(|end| self.rules_at(&prefix[..end]));
+        let mut points = Vec::new();
+        for rule in shorter.chain(self.rules_below(prefix)).map(|rule| &self.rules[rule]) {
+            // vdelivermail opens the mailboxes only when it runs as their uid.
+            let listed = rule.who.uid == uid;
+            for name in names {
+                let Some(rest) = strip_pre(name, &rule.pre) else { continue };
+                let whole = [&rule.loc[..], rest].concat();
+                let Some(local) = whole.strip_prefix(&prefix[..]) else { continue };
+                // The empty name is none, but with qmail-ext what begins with its `-` is some.
+                if !local.is_empty() {
+                    points.push(Point { local: local.to_vec(), kind: Kind::Name { listed } });
+                }
+                if self.host.layout.qmail_ext && !rest.contains(&b'-') {
+                    points.push(Point { local: [local, b"-"].concat(), kind: Kind::Pattern });
+                }
+            }
+        }
+        points
+    }
+
+    pub(super) fn answer(&self, domain: usize, point: Point, homes: &dyn Homes) -> Answer {
+        let address = self.address(domain, &point);
+        let delivery = deliver(&self.host, homes, &address, &mut Trail::unkept());
+        let accepted = self.accepts(domain, &point, &delivery);
+        let origin = (accepted && self.may_be_widened(&point)).then(|| self.origin(&address, homes));
+        let listed = point.kind == Kind::Name { listed: true };
+        Answer { domain, fact: Fact { accepted, doubt: delivery.doubt.map(Box::new), origin, listed }, point }
+    }
+
+    /// Delivery's answer, and for another host's mail the administrator's.
+    fn accepts(&self, domain: usize, point: &Point, delivery: &Delivery) -> bool {
+        let listed = (delivery.verdict == Verdict::Remote)
+            .then(|| self.host.control.relay_lists.get(&self.domains[domain].name))
+            .flatten()
+            .map(|list| list.find(if point.kind == Kind::Pattern { b"" } else { &point.local }).0);
+        listed.unwrap_or_else(|| delivery.accepted())
+    }
+
+    /// Whether an accepting point like this is more than the format can say.
+    fn may_be_widened(&self, point: &Point) -> bool {
+        match point.kind {
+            Kind::Pattern => !point.local.is_empty() && !self.is_key_prefix(&point.local),
+            Kind::Name { .. } => self.default_prefix(&point.local).is_some(),
+        }
+    }
+
+    /// The file and line that decide about an address.
+    fn origin(&self, address: &[u8], homes: &dyn Homes) -> Box<str> {
+        let mut trail = Trail::kept();
+        let delivery = deliver(&self.host, homes, address, &mut trail);
+        let listed = relay_step(&self.host, address, &delivery).map(|(_, step)| step);
+        // The last step that names a line is what somebody can change.
+        let steps = trail.steps();
+        let step = listed.as_ref().or(steps.iter().rfind(|step| step.line.is_some())).or(steps.last());
+        step.map(ToString::to_string).unwrap_or_default().into()
+    }
+}
+
+/// What control/validrcptto.d says about an address that delivery leaves to another host: whether it is accepted, and
+/// the step that says so; `None` when it says nothing.
+pub fn relay_step(host: &Host, address: &[u8], delivery: &Delivery) -> Option<(bool, Step)> {
+    let address = lower(address);
+    let (local, domain) = split_address(&address)?;
+    let list = (delivery.verdict == Verdict::Remote).then(|| host.control.relay_lists.get(domain)).flatten()?;
+    let (accepted, line) = list.find(local);
+    let text = match (accepted, line) {
+        (true, _) => "lists it: accepted",
+        (false, Some(_)) => "lists it with a !: refused",
+        (false, None) => "does not list it: refused",
+    };
+    let path = host.control_path("validrcptto.d").join(OsStr::from_bytes(domain));
+    Some((accepted, Step { path: Some(path), line, text: text.to_owned() }))
+}
+
+/// The rest of a mailbox's name behind a rule's pre, in which `.` and `:` are one.
+fn strip_pre<'n>(name: &'n [u8], pre: &[u8]) -> Option<&'n [u8]> {
+    let (start, rest) = name.split_at_checked(pre.len())?;
+    start.iter().zip(pre).all(|(a, b)| spelled_byte(*a) == spelled_byte(*b)).then_some(rest)
+}
+
+/// The points that the stems of a home make for one rule; `spare` is how many more spellings may be made of names that
+/// have several.
+fn stem_points(rule: &Rule, stems: &[Stem], spare: &mut usize) -> Vec<Point> {
+    let pre = spelled(&rule.pre);
+    let mut points = Vec::new();
+    for stem in stems.iter().filter(|stem| stem.searched.iter().all(|perm| perm.searchable(rule.who))) {
+        let prefix = stem.name.strip_suffix(DEFAULT).filter(|prefix| prefix.last().is_none_or(|last| *last == b'-'));
+        if let Some(rest) = stem.name.strip_prefix(&pre[..]) {
+            // A file whose name holds a `.` answers for nobody.
+            let kind = Kind::Name { listed: prefix.is_none() && !rest.contains(&b'.') };
+            points.extend(
+                spellings(rest, spare).into_iter().map(|rest| Point { local: [&rule.loc[..], &rest].concat(), kind }),
+            );
+        }
+        if let Some(rest) = prefix.and_then(|prefix| prefix.strip_prefix(&pre[..])) {
+            for rest in spellings(rest, spare) {
+                let local = [&rule.loc[..], &rest].concat();
+                points.push(Point { local, kind: Kind::Pattern });
+            }
+        }
+    }
+    points
+}
+
+/// Every spelling of a stem in addresses: each `:` answers for `.` and for `:`; two of them when there are too many.
+fn spellings(stem: &[u8], spare: &mut usize) -> Vec<Vec<u8>> {
+    let colons: Vec<usize> = (0..stem.len()).filter(|at| stem[*at] == b':').collect();
+    let spell = |is_dot: &dyn Fn(usize) -> bool| {
+        let mut spelled = stem.to_vec();
+        for (number, at) in colons.iter().enumerate() {
+            if is_dot(number) {
+                spelled[*at] = b'.';
+            }
+        }
+        spelled
+    };
+    let many = 1 << colons.len().min(MAX_SPELLED_COLONS + 1);
+    if colons.len() > 1 {
+        *spare = spare.saturating_sub(many);
+    }
+    if colons.len() > MAX_SPELLED_COLONS || *spare == 0 {
+        return if colons.is_empty() { vec![stem.to_vec()] } else { vec![spell(&|_| true), spell(&|_| false)] };
+    }
+    (0..1u32 << colons.len()).map(|dots| spell(&|number| dots >> number & 1 == 1)).collect()
+}

@@ -1,0 +1,202 @@
+//! Which keys validrcptto.cdb needs so that qmail-smtpd's lookup gives [`delivery`](crate::delivery)'s answer for every
+//! address, the ones nobody listed included (SPEC section 8). Pure. Nothing is decided here about mail: the points at
+//! which the answer can change are collected, delivery is asked for each, and the answers are laid out as a table.
+//!
+//! The work is cut into [`Unit`]s, one a home, so that each home is read once, asked for every domain that it serves,
+//! and dropped. A domain's table is finished, and leaves, with the last home that contributes to it.
+
+mod ask;
+mod plan;
+mod tables;
+
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::hash::Hash;
+use std::sync::Arc;
+
+use crate::cdb;
+use crate::delivery::Doubt;
+use crate::host::Host;
+use crate::report::Note;
+use crate::root::Who;
+
+pub use ask::relay_step;
+pub use tables::{Kept, Outcome, Tables};
+
+/// A stem with more colons than this is given two spellings only, all `.` and all `:`.
+pub const MAX_SPELLED_COLONS: usize = 6;
+
+/// A point at which the answer can change: below a domain, or, before the domain is known, a whole local part as
+/// qmail-lspawn sees it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct Point {
+    local: Vec<u8>,
+    kind: Kind,
+}
+
+impl Point {
+    /// What a pattern begins with, as a name that nobody looks for in the list.
+    fn as_name(&self) -> Point {
+        Point { local: self.local.clone(), kind: Kind::Name { listed: false } }
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Kind {
+    /// This very name. `listed`: people look for it in the list, so it is written even where a wider key accepts it.
+    Name { listed: bool },
+    /// Every name that begins like this and that nobody listed.
+    Pattern,
+}
+
+/// A domain that qmail-smtpd may ask about.
+#[derive(Debug)]
+struct Domain {
+    name: Vec<u8>,
+    /// What qmail-send puts before a local part, its `-` included; empty for a local domain, `None` for a relayed one.
+    prefix: Option<Vec<u8>>,
+    /// Whether rcpthosts lets it through; if not, only its bare names matter.
+    accepted: bool,
+    /// Whether names without `@` belong to it.
+    bare: bool,
+}
+
+/// One way from a local part into a home: a `+loc` line, or an account, or alias.
+#[derive(Debug)]
+struct Rule {
+    /// What the local part begins with.
+    loc: Vec<u8>,
+    /// What the extension begins with, lower case.
+    pre: Vec<u8>,
+    dash: Vec<u8>,
+    who: Who,
+}
+
+/// One home and what has to be asked while it is at hand.
+#[derive(Debug, Default)]
+pub struct Unit {
+    /// The home; `None` for what needs none.
+    pub home: Option<Vec<u8>>,
+    /// The domains whose `+domain-` line names this home, with the line's uid; published or not.
+    pub vpopmail_domains: Vec<(Vec<u8>, u32)>,
+    /// Whether mail or logins depend on the home; else only its names are of interest.
+    pub matters: bool,
+    rules: Vec<usize>,
+    /// Points by whole local part: for every domain whose prefix they begin with.
+    placed: Vec<Point>,
+    /// Points of one domain.
+    own: Vec<(usize, Point)>,
+    /// What of the tables nobody but this unit and the shared ones contributes to.
+    parts: Vec<Part>,
+}
+
+/// The names of a domain that begin with a prefix: of a domain with one home, all of them; of a local domain, those that
+/// lead to one vpopmail domain.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+struct Part {
+    domain: usize,
+    prefix: Vec<u8>,
+}
+
+/// What has to be asked of whom.
+#[derive(Debug)]
+pub struct Plan {
+    host: Arc<Host>,
+    /// In the order of their names.
+    domains: Vec<Domain>,
+    /// The domains that have a prefix, in its order.
+    by_prefix: Vec<u32>,
+    rules: Vec<Rule>,
+    /// The rules in the order of their locs.
+    by_loc: Vec<u32>,
+    /// In the order in which their answers must be added.
+    pub units: Vec<Unit>,
+    /// How many units contribute to every domain: the first ones.
+    pub shared: usize,
+    /// For each unit the domains with a prefix of their own that it contributes to beside others.
+    contributions: Vec<Vec<usize>>,
+    fresh_word: Vec<u8>,
+    /// The domains that a `user@domain` key of virtualdomains names.
+    has_own_names: HashSet<Vec<u8>>,
+    /// What stands before each `-` of the exact lines of users/assign, with it.
+    has_exact_lines: HashSet<Vec<u8>>,
+}
+
+/// One answer of delivery.
+#[derive(Debug, Hash)]
+struct Answer {
+    domain: usize,
+    point: Point,
+    fact: Fact,
+}
+
+#[derive(Clone, Debug, PartialEq, Hash)]
+struct Fact {
+    accepted: bool,
+    /// What could not be read, when `accepted` says only "we cannot know".
+    doubt: Option<Box<Doubt>>,
+    /// The file and line behind it, for an answer that may have to be widened.
+    origin: Option<Box<str>>,
+    listed: bool,
+}
+
+/// What came of one unit.
+#[derive(Debug, Default)]
+pub struct Answers {
+    /// The records of those parts of the tables that are laid out already: of this unit alone, and nothing is in doubt.
+    pub records: cdb::Chunk,
+    /// Which parts these are.
+    laid_out: Vec<Part>,
+    /// What those of local domains answer where nobody is listed: whether that needs a key, the whole domain decides.
+    tops: Vec<Top>,
+    /// The answers for all other parts.
+    rest: Vec<Answer>,
+    /// What the format cannot say and was widened.
+    notes: Vec<Note>,
+    /// Whether some names are listed in two spellings only, because there are too many.
+    pub cut: bool,
+}
+
+/// What the names of a part that nobody listed come to.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct Top {
+    part: Part,
+    accepted: bool,
+}
+
+impl Answers {
+    /// What others have a part in: as long as it is the same, so is all that they make together.
+    pub fn shared(&self) -> impl Hash + '_ {
+        (&self.laid_out, &self.tops, &self.rest)
+    }
+
+    /// What the format cannot say and was widened.
+    pub fn notes(&self) -> &[Note] {
+        &self.notes
+    }
+
+    /// The same, taken out.
+    pub fn take_notes(&mut self) -> Vec<Note> {
+        std::mem::take(&mut self.notes)
+    }
+
+    /// Whether something could not be read.
+    pub fn is_doubtful(&self) -> bool {
+        self.rest.iter().any(|answer| answer.fact.doubt.is_some())
+    }
+}
+
+/// The names that the shared units know, by domain: whoever has such a name in a part of his own does not lay it out alone.
+#[derive(Debug, Default)]
+pub struct Common(BTreeMap<usize, BTreeSet<Vec<u8>>>);
+
+impl Common {
+    fn touches(&self, part: &Part) -> bool {
+        let from = |names: &BTreeSet<Vec<u8>>| {
+            names.range(part.prefix.clone()..).next().is_some_and(|name| name.starts_with(&part.prefix))
+        };
+        self.0.get(&part.domain).is_some_and(from)
+    }
+}
+
+/// Names, and whether each is accepted.
+type Judged<'n> = Vec<(&'n [u8], bool)>;
