@@ -91,12 +91,16 @@ pub fn dry_run(settings: &Settings) -> Result<(), Error> {
 }
 
 /// Prints what the service did last, and whether the published files say what the host says. Whether all is well is the
-/// answer: the service is alive, no command fails that follows a rebuild, all could be read, and the files are current.
+/// answer: the service is alive, neither its last rebuild failed nor a command that follows one, all could be read, and the
+/// files are current.
 ///
 /// # Errors
 /// A status file that cannot be read, when it is asked for; a standard output that is full.
 pub fn status(settings: &Settings, json: bool) -> Result<bool, Error> {
     let state = match status::read(settings) {
+        Err(error) if error.is_denied() => {
+            return Err(error.then("only who may read it can tell how the service is"));
+        }
         Err(error) if json => return Err(error),
         Err(error) => {
             report::say(Level::Warning, &error.to_string());
@@ -124,7 +128,7 @@ pub fn status(settings: &Settings, json: bool) -> Result<bool, Error> {
                 "{} (the folder of a domain or of an account) cannot be read; mend what each line names, and the next rebuild takes it in:",
                 count(kept.len(), "home")
             )?;
-            kept.iter().take(status::MAX_NAMED).try_for_each(|kept| writeln!(out, "  {kept}"))?;
+            kept.iter().take(status::MAX_NAMED).try_for_each(|home| writeln!(out, "  {}", home.alert))?;
             if let more @ 1.. = kept.len().saturating_sub(status::MAX_NAMED) {
                 writeln!(out, "  and {more} more; qmail-updater check names all")?;
             }
@@ -140,7 +144,7 @@ pub fn status(settings: &Settings, json: bool) -> Result<bool, Error> {
         }
     };
     written(print())?;
-    let failing = state.as_deref().is_some_and(status::are_commands_failing);
+    let failing = state.as_deref().is_some_and(status::is_anything_failing);
     Ok(alive && !failing && compared.is_ok_and(|(changes, kept)| changes == 0 && kept.is_empty()))
 }
 
@@ -215,10 +219,8 @@ impl Published {
             .open()
             .and_then(|published| published.read())
             .map_err(|cause| Error::io("read", &target.name, cause).then("qmail-smtpd answers 421 to every client"))?;
-        if let Err(corrupt) = cdb::Reader::new(&image).and_then(|cdb| cdb.check()) {
-            let text =
-                format!("{}: {corrupt}; qmail-smtpd refuses what it does not find in it", show_path(&target.name));
-            report::say(Level::Alert, &text);
+        if let Some(damage) = check::damage(&target.name, &image) {
+            report::say(damage.level, &damage.text);
         }
         Ok(Published { image, break_byte: settings.layout.break_byte })
     }

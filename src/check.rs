@@ -2,10 +2,16 @@
 //! it; here is only what nobody else looks at.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsString;
 use std::io::ErrorKind;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
+use std::path::Path;
 
 use crate::actions;
+use crate::cdb;
+use crate::cli;
+use crate::commands;
 use crate::compare::{Compared, compare};
 use crate::confine;
 use nix::unistd::geteuid;
@@ -33,8 +39,9 @@ const MAX_NAMED: usize = 3;
 /// Looks at everything. The worst findings come first; what is of level status needs no attention.
 pub fn check(settings: &Settings) -> Vec<Note> {
     let mut findings = published(settings);
+    findings.extend(unknown_variables());
     findings.extend(pipes(settings));
-    findings.extend(commands(settings));
+    findings.extend(after(settings));
     findings.extend(actions::findings(settings));
     match compare(settings) {
         Err(error) => findings.push(Note::alert(format!("{error}; nothing can be rebuilt until that is mended"))),
@@ -49,12 +56,42 @@ fn note(text: String) -> Note {
     Note { level: Level::Status, text }
 }
 
-/// The published files: there, and with the mode and owner that they must have.
+/// Names in the environment that look like settings, and are none: somebody mistyped one.
+pub fn unknown_variables() -> Vec<Note> {
+    let note = |name: OsString| {
+        Note::warning(format!("{}: no setting has that name; it does nothing", Shown(name.as_bytes())))
+    };
+    let is_told = |name: &OsString| *name == commands::CHANGED || commands::OF_DOMAIN.iter().any(|told| name == told);
+    cli::unknown_variables().into_iter().filter(|name| !is_told(name)).map(note).collect()
+}
+
+/// What is wrong with a published table, called `name`, that is not whole; `None` for a whole one.
+pub fn damage(name: &Path, image: &[u8]) -> Option<Note> {
+    let corrupt = cdb::Reader::new(image).and_then(|cdb| cdb.check()).err()?;
+    let text = format!("{}: {corrupt}; qmail-smtpd refuses what it does not find in it", show_path(name));
+    Some(Note::alert(text))
+}
+
+/// The published files: there, whole, and with the mode and owner that they must have.
 fn published(settings: &Settings) -> Vec<Note> {
     let files = [
         (settings.recipients_target(), "qmail-smtpd answers 421 to every client"),
         (settings.logins_target(), "nobody can log in"),
     ];
+    let damaged = files.iter().filter_map(|(target, _)| {
+        let target = &target.as_ref().ok()?.0;
+        damage(&target.name, &target.open().and_then(|published| published.read()).ok()?)
+    });
+    let mut findings: Vec<Note> = damaged.collect();
+    let is_closed = |target: &Target| target.owner() == Some((0, 0)) && settings.auth_owner != Some((0, 0));
+    let closed = files[1].0.as_ref().ok().filter(|(target, _)| is_closed(target));
+    findings.extend(closed.map(|(target, _)| {
+        Note::warning(format!(
+            "{}: only root can read it: nobody logs in where qmail-smtpd runs under another group; rebuild with --auth-owner \
+             root:GROUP",
+            show_path(&target.name)
+        ))
+    }));
     let finding = |(target, follows): (Result<(Target, Look), _>, &str)| -> Option<Note> {
         let (target, wanted) = match target {
             Ok(target) => target,
@@ -85,7 +122,8 @@ fn published(settings: &Settings) -> Vec<Note> {
         );
         Some(if mode & !wanted.mode != 0 { Note::alert(text) } else { Note::warning(text) })
     };
-    files.into_iter().filter_map(finding).collect()
+    findings.extend(files.into_iter().filter_map(finding));
+    findings
 }
 
 /// The pipes, who reads them, and who does not see them.
@@ -113,7 +151,7 @@ fn pipes(settings: &Settings) -> Vec<Note> {
 }
 
 /// The commands of --after that nobody can run.
-fn commands(settings: &Settings) -> Vec<Note> {
+fn after(settings: &Settings) -> Vec<Note> {
     let finding = |command: &Vec<u8>| {
         let path = settings.layout.root.path(command);
         let what = match path.metadata() {

@@ -1,11 +1,12 @@
 //! What can be typed. Each option is also an environment variable, so that an envdir holds the settings.
 
 use std::ffi::OsString;
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use clap::builder::BoolishValueParser;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
-use clap::{ArgAction, Args, FromArgMatches, Parser, Subcommand, ValueEnum};
+use clap::{ArgAction, Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 
 /// What the program is called.
 const NAME: &str = "qmail-updater";
@@ -111,6 +112,17 @@ fn command_meant<'t>(options: &clap::Command, typed: &'t [OsString]) -> Option<&
         }
     }
     None
+}
+
+/// Variables of the environment that are called as if they were options, and are none.
+pub fn unknown_variables() -> Vec<OsString> {
+    let cli = Cli::command();
+    let known = |name: &OsString| {
+        let commands = std::iter::once(&cli).chain(cli.get_subcommands());
+        commands.flat_map(clap::Command::get_arguments).any(|known| known.get_env() == Some(name))
+    };
+    let all = std::env::vars_os().map(|(name, _)| name);
+    all.filter(|name| name.as_bytes().starts_with(b"QMAIL_UPDATER_") && !known(name)).collect()
 }
 
 /// What qmail-smtpd tells its hooks.

@@ -39,6 +39,12 @@ const STOP_LOOK: Duration = Duration::from_millis(200);
 /// What commands find on their way.
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
+/// The variable that tells a command of `--after` which files changed.
+pub const CHANGED: &str = "QMAIL_UPDATER_CHANGED";
+/// The variables that tell an action of which domain it is told, which one that is an alias of, its folder and its owner.
+pub const OF_DOMAIN: [&str; 4] =
+    ["QMAIL_UPDATER_DOMAIN", "QMAIL_UPDATER_REAL_DOMAIN", "QMAIL_UPDATER_HOME", "QMAIL_UPDATER_UID"];
+
 /// One command to run.
 #[derive(Debug)]
 pub struct Task<'a> {
@@ -288,7 +294,7 @@ pub fn become_program(program: &OsStr, arguments: &[OsString], variables: &[(&Os
     Command::new(program).args(arguments).envs(variables.iter().copied()).exec()
 }
 
-/// The value of QMAIL_UPDATER_CHANGED: the paths, absolute, for the command runs elsewhere, separated by colons.
+/// The value of [`CHANGED`]: the paths, absolute, for the command runs elsewhere, separated by colons.
 pub fn join_paths(paths: &[PathBuf]) -> OsString {
     let absolute = |path: &PathBuf| std::path::absolute(path).unwrap_or_else(|_| path.clone()).into_os_string();
     let paths: Vec<OsString> = paths.iter().map(absolute).collect();

@@ -53,6 +53,11 @@ impl Error {
         Error::Then(Box::new(self), follows.to_owned())
     }
 
+    /// Whether somebody else may do it.
+    pub fn is_denied(&self) -> bool {
+        matches!(self, Error::Io { cause, .. } if cause.kind() == io::ErrorKind::PermissionDenied)
+    }
+
     /// 100 for what stays wrong until somebody mends it, 111 for what may go better next time (DESIGN, "exit status").
     pub fn exit_code(&self) -> u8 {
         match self {

@@ -81,7 +81,7 @@ pub fn run(settings: &Settings, is_host_new: bool, changed: &[PathBuf], stop: &A
             continue;
         }
         let program = layout.root.path(command);
-        let environment = vec![("QMAIL_UPDATER_CHANGED", commands::join_paths(changed))];
+        let environment = vec![(commands::CHANGED, commands::join_paths(changed))];
         match commands::run(&Task { environment, ..Task::new(&program, &folder, stop) }) {
             Outcome::Done => {}
             Outcome::Missing => alert(format!("{}: not there, so not run", show_path(&program)), Vec::new()),

@@ -81,12 +81,12 @@
 //! | [`status`] | the status file | error follow_up hold publish rebuild settings text |
 //! | [`metrics`] | the metrics file | error publish rebuild settings text |
 //! | [`compare`] | both tables in memory, against the published ones | cdb error hold publish rebuild settings smtpd text |
-//! | [`check`] | what is wrong or risky on a host | actions compare confine delivery error guard host lock logins overview publish rebuild recipients report settings smtpd text trigger |
+//! | [`check`] | what is wrong or risky on a host | actions cdb cli commands compare confine delivery error guard host lock logins overview publish rebuild recipients report settings smtpd text trigger |
 //! | [`overview`] | pure: what the domains and mailboxes of a host are | cdb delivery error guard host logins recipients root smtpd text |
 //! | [`answers`] | list, lookup, explain, status, check, domains, user: the only printers to standard output | cdb check cli compare confine delivery error hold host lock logins overview rebuild recipients report settings smtpd status text |
 //! | [`hooks`] | what a qmail-smtpd runs: rcptcheck, qmail-spp-rcpt, checkpassword | cdb cli commands error host report root settings smtpd sys text |
 //! | [`trigger`] | what makes the service rebuild: pipe, notices, schedule | error report text |
-//! | [`service`] | the threads and the loop | actions confine error follow_up hold host lock metrics rebuild report settings status text trigger |
+//! | [`service`] | the threads and the loop | actions check confine error follow_up hold host lock metrics rebuild report settings status text trigger |
 //! | [`report`] | every log line: the only printer to standard error | error text |
 //! | [`error`] | what failed, doing what, to which file | text |
 //! | [`text`] | bytes as people read them | |

@@ -188,6 +188,11 @@ pub fn say_all(notes: &[Note]) {
     }
 }
 
+/// Lets this be said again before the hour is over.
+pub fn forget(text: &str) {
+    SAID.lock().unwrap_or_else(PoisonError::into_inner).remove(text);
+}
+
 /// Writes the error that ended the command to the log.
 pub fn fatal(error: &Error) {
     say(Level::Fatal, &error.to_string());

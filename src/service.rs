@@ -16,6 +16,7 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
 use crate::actions::{self, Actions, Occasion, Round};
+use crate::check;
 use crate::confine;
 use crate::error::{Error, show_cause, show_path};
 use crate::follow_up::{self, Failure};
@@ -24,6 +25,7 @@ use crate::host::vpopmail::Mailboxes;
 use crate::host::{Home, HomeState, Host};
 use crate::lock::{self, FifoLock};
 use crate::metrics::Metrics;
+use crate::rebuild::homes::KeptHome;
 use crate::rebuild::memory::{Memory, Scope};
 use crate::rebuild::{self, Done, Order};
 use crate::report::{self, Level, Note};
@@ -33,7 +35,7 @@ use crate::text::count;
 use crate::trigger::fifo::{Fifo, Heard};
 use crate::trigger::notice::{Expected, Notice};
 use crate::trigger::schedule::{Cause, Schedule};
-use crate::trigger::watch::{Changed, Names, Watch, file};
+use crate::trigger::watch::{Changed, Names, Watch, file, published};
 
 /// How long a running rebuild may go on when the service has to end.
 const LAST_CHANCE: Duration = Duration::from_secs(4);
@@ -94,6 +96,7 @@ pub fn run(settings: &Arc<Settings>) -> Result<(), Error> {
     let watcher = watch.clone().map(|watch| start_watch(watch, events.clone(), touched.clone())).transpose()?;
     let shown: Vec<String> = settings.fifos.iter().map(|path| show_path(path).to_string()).collect();
     report::say(Level::Status, &format!("listening on {}", shown.join(", ")));
+    report::say_all(&check::unknown_variables());
     report::say_all(&actions::findings(settings));
     let mut service = Service::new(settings.clone(), events, watch, touched, locks);
     // Whoever took the pipe from us reads it, and keeps its status.
@@ -139,6 +142,8 @@ fn start_watch(watch: Arc<Watch>, events: SyncSender<Event>, touched: Touched) -
             for changed in changed {
                 touched.add(match changed {
                     Changed::Home(path) => Scope::home(path),
+                    // The rebuild sees that it is not the one that it remembers.
+                    Changed::Published => Scope::default(),
                     Changed::Anything => Scope::All,
                 });
             }
@@ -173,6 +178,7 @@ fn watched(settings: &Settings, host: Option<&Host>) -> Vec<(PathBuf, Names)> {
     let passed_over = host.iter().flat_map(|host| host.accounts.passed_over.values());
     let homes = passed_over.filter(|account| account.home.starts_with(b"/")).map(|account| root.path(&account.home));
     wanted.extend(homes.filter_map(|home| file(&home)));
+    wanted.extend(settings.published().iter().filter_map(|table| published(table)));
     wanted
 }
 
@@ -235,6 +241,8 @@ struct Service {
     let_go: Option<Instant>,
     /// Why the running rebuild was started.
     cause: String,
+    /// The homes that could not be read by the last rebuild that succeeded.
+    kept: Vec<KeptHome>,
     status: Status,
     metrics: Metrics,
 }
@@ -273,6 +281,7 @@ impl Service {
             heard: 0,
             let_go: None,
             cause: String::new(),
+            kept: Vec::new(),
             status: Status::default(),
             metrics,
         }
@@ -537,6 +546,13 @@ impl Service {
             // A second more: they are counted whole.
             self.let_go = waits.min().map(|wait| now + wait + Duration::from_secs(1));
             self.expiry = done.next_expiry;
+            for before in std::mem::replace(&mut self.kept, done.kept.clone()) {
+                if !self.kept.iter().any(|now| now.home == before.home) {
+                    report::say(Level::Status, &format!("{}: can be read again", before.home));
+                    // When it happens again, that is news.
+                    report::forget(&before.alert);
+                }
+            }
             self.owed.extend(done.changed());
             self.is_host_new |= done.host_read;
             let mut scope = if done.host_read { Scope::All } else { std::mem::take(&mut self.looking) };

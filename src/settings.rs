@@ -4,6 +4,7 @@ use std::ffi::{OsStr, OsString};
 use std::io::ErrorKind;
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use nix::unistd::{Gid, Group, Uid, User, getegid, geteuid};
@@ -28,6 +29,8 @@ pub struct Settings {
     pub state: Vec<u8>,
     /// Who owns auth.cdb, when the administrator says so.
     pub auth_owner: Option<Owner>,
+    /// Who owned it when a rebuild looked last: one that somebody removed is made anew for the same group.
+    last_owner: Mutex<Option<Owner>>,
     /// Whether system accounts log in too.
     pub auth_system_users: bool,
     /// The named pipes where triggers arrive, on this machine.
@@ -123,6 +126,7 @@ impl Settings {
             auth,
             state,
             auth_owner,
+            last_owner: Mutex::default(),
             auth_system_users,
             fifos,
             after,
@@ -190,7 +194,9 @@ impl Settings {
     pub fn logins_target(&self) -> Result<(Target, Look), Error> {
         let target = Target::find(&self.layout.root, &self.auth)?;
         let own = (geteuid().as_raw(), getegid().as_raw());
-        let owner = self.auth_owner.or_else(|| target.owner()).unwrap_or(own);
+        let mut last = self.last_owner.lock().unwrap_or_else(PoisonError::into_inner);
+        *last = target.owner().or(*last);
+        let owner = self.auth_owner.or(*last).unwrap_or(own);
         Ok((target, Look { mode: 0o640, owner: Some(owner) }))
     }
 }

@@ -74,7 +74,7 @@ impl Status {
                     }
                 };
                 self.kept = done.kept.len();
-                self.kept_in_words = done.kept.iter().take(MAX_NAMED).cloned().collect();
+                self.kept_in_words = done.kept.iter().take(MAX_NAMED).map(|home| home.alert.clone()).collect();
                 self.last_error = Value::Null;
             }
             Err(error) => self.last_error = json!({ "number": number, "at": now(), "error": error.to_string() }),
@@ -204,9 +204,10 @@ pub fn read(settings: &Settings) -> Result<Option<Vec<u8>>, Error> {
     Ok(image)
 }
 
-/// Whether commands that follow a rebuild failed, says this status file, and did not do better since.
-pub fn are_commands_failing(file: &[u8]) -> bool {
-    serde_json::from_slice(file).is_ok_and(|status: Value| status["commands_error"].is_object())
+/// Whether a rebuild, or a command that follows one, failed, says this status file, and did not do better since.
+pub fn is_anything_failing(file: &[u8]) -> bool {
+    let is_failing = |status: Value| status["last_error"].is_object() || status["commands_error"].is_object();
+    serde_json::from_slice(file).is_ok_and(is_failing)
 }
 
 /// The status file in words, of a service that is `alive` or not; `None` when it is no status file.

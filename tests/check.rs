@@ -3,7 +3,7 @@
 mod support;
 
 use support::service::{COM, Service};
-use support::{Answer, MailHost, script};
+use support::{Answer, MailHost, give, is_root, script, skip};
 
 const BOUNCE: &str = "| /home/vpopmail/bin/vdelivermail '' bounce-no-mailbox\n";
 /// A hash of each sound kind; none is anybody's.
@@ -26,7 +26,11 @@ fn sound() -> Service {
     let lines: Vec<String> =
         SOUND.iter().enumerate().map(|(number, crypt)| format!("u{number}:{crypt}:1:0:N:/d:Q")).collect();
     host.mailboxes(COM, &lines.iter().map(String::as_str).collect::<Vec<_>>());
-    Service::start(host, &["--no-watch"])
+    let service = Service::start(host, &["--no-watch"]);
+    if is_root() {
+        give(&service.host.published("auth.cdb"), 0, 2108);
+    }
+    service
 }
 
 fn check(host: &MailHost) -> Answer {
@@ -56,6 +60,11 @@ fn each_fault_is_told_of_in_a_line() {
             "missing table",
             &|host| host.remove(&control("validrcptto.cdb")),
             &["alert: ", "validrcptto.cdb: not there; qmail-smtpd answers 421"],
+        ),
+        (
+            "damaged table",
+            &|host| host.write(&control("validrcptto.cdb"), "damaged"),
+            &["alert: ", "validrcptto.cdb: ", "; qmail-smtpd refuses what it does not find in it"],
         ),
         (
             "open table",
@@ -260,6 +269,33 @@ fn each_fault_is_told_of_in_a_line() {
         let weight = |level: &&str| ["alert", "warning", "status"].iter().position(|known| known == level).unwrap();
         assert!(levels.is_sorted_by_key(weight), "{name}: worst first: {levels:?}");
     }
+}
+
+#[test]
+fn logins_that_only_root_can_read_are_told_of_unless_somebody_said_so() {
+    if !is_root() {
+        return skip(
+            "logins_that_only_root_can_read_are_told_of_unless_somebody_said_so",
+            "root's files are made by root",
+        );
+    }
+    let service = sound();
+    give(&service.host.published("auth.cdb"), 0, 0);
+    let answer = check(&service.host);
+    assert!(answer.code == 1 && answer.stdout.contains("auth.cdb: only root can read it"), "{}", answer.stdout);
+    let answer = service.host.run(&["--auth-owner", "0:0", "check"]);
+    assert_eq!((answer.code, &answer.stdout[..]), (0, ""));
+}
+
+#[test]
+fn a_variable_that_is_no_setting_is_told_of_and_what_commands_are_told_is_none() {
+    let service = sound();
+    let mut command = service.host.command(&["check"]);
+    command.env("QMAIL_UPDATER_CATCHAL_DELETE", "accept").env("QMAIL_UPDATER_CATCHALL_DELETE", "refuse");
+    command.env("QMAIL_UPDATER_CHANGED", "/x").env("QMAIL_UPDATER_SWEEP", "60").env("QMAIL_UPDATER_UID", "89");
+    let answer: Answer = command.output().unwrap().into();
+    let finding = "warning: QMAIL_UPDATER_CATCHAL_DELETE: no setting has that name; it does nothing\n";
+    assert_eq!((answer.code, &answer.stdout[..]), (1, finding));
 }
 
 #[test]

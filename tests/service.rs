@@ -12,7 +12,7 @@ use std::sync::mpsc::channel;
 use std::time::{Duration, Instant};
 
 use support::service::{COM, PATIENCE, Service, status_of, trigger};
-use support::{Answer, MailHost, has, script, skip};
+use support::{Answer, MailHost, give, has, is_root, script, skip};
 
 fn shell(command: &str) {
     assert!(Command::new("sh").args(["-c", command]).status().unwrap().success(), "{command}");
@@ -837,4 +837,83 @@ fn what_cannot_be_read_is_named_by_status_and_no_success() {
         assert!(start.elapsed() < PATIENCE, "{}", service.host.run(&["status"]).stdout);
     }
     assert_eq!(status_of(&service.host)["kept"], 0);
+}
+
+#[test]
+fn a_published_table_that_somebody_removes_or_cuts_off_is_made_again_at_once_and_for_the_same_group() {
+    let service = Service::start(MailHost::sample(), &[]);
+    let host = &service.host;
+    let (validrcptto, auth) = (host.published("validrcptto.cdb"), host.published("auth.cdb"));
+    if is_root() {
+        give(&auth, 0, 2108);
+        service.wait_for("rebuild 2 done");
+    }
+    let owner = |path: &PathBuf| fs::metadata(path).map(|meta| (meta.uid(), meta.gid())).ok();
+    let (before, owner_before) = (fs::read(&auth).unwrap(), owner(&auth));
+    let start = Instant::now();
+    let within = |what: &str| assert!(start.elapsed() < PATIENCE, "{what}");
+    fs::remove_file(&auth).unwrap();
+    while owner(&auth) != owner_before {
+        within("removed");
+    }
+    assert_eq!(fs::read(&auth).unwrap(), before);
+    let before = fs::read(&validrcptto).unwrap();
+    nix::unistd::truncate(&validrcptto, 100).unwrap();
+    while fs::read(&validrcptto).unwrap() != before {
+        within("cut off");
+    }
+}
+
+#[test]
+fn a_rebuild_that_failed_is_no_success_for_status_though_the_tables_are_right() {
+    let host = MailHost::sample();
+    assert_eq!(host.rebuild().code, 0);
+    let command = host.command(&["--qmail", "/var/elsewhere", "run", "--no-watch"]);
+    let service = Service::spawn(host, command);
+    service.wait_for("rebuild 1 failed: ");
+    let start = Instant::now();
+    while status_of(&service.host)["last_error"].is_null() {
+        assert!(start.elapsed() < PATIENCE);
+    }
+    let answer = service.host.run(&["status"]);
+    for words in ["service: alive", "last error: rebuild ", "tables: as the host says"] {
+        assert!(answer.stdout.contains(words), "{words:?} is missing: {}", answer.stdout);
+    }
+    assert_eq!(answer.code, 1);
+}
+
+#[test]
+fn what_can_be_read_again_is_said_and_what_then_cannot_is_news() {
+    let service = Service::sample();
+    let net = service.host.path("/home/vpopmail/domains/example.net");
+    for _ in 0..2 {
+        fs::rename(&net, service.host.path("/away")).unwrap();
+        service.trigger(&[]);
+        service.wait_for("recipients are kept as published");
+        fs::rename(service.host.path("/away"), &net).unwrap();
+        service.trigger(&[]);
+        service.wait_for("status: ");
+        service.wait_for("/home/vpopmail/domains/example.net: can be read again");
+    }
+}
+
+#[test]
+fn who_may_not_read_the_state_is_not_told_that_all_is_lost() {
+    if is_root() {
+        return skip("who_may_not_read_the_state_is_not_told_that_all_is_lost", "nothing is hidden from root");
+    }
+    let service = Service::sample();
+    service.host.mode("/run/qmail-updater/status.json", 0o000);
+    let answer = service.host.run(&["status"]);
+    assert_eq!((answer.code, &answer.stdout[..]), (111, ""));
+    assert!(answer.stderr.contains("only who may read it can tell how the service is"), "{}", answer.stderr);
+}
+
+#[test]
+fn a_mistyped_setting_is_told_at_the_start() {
+    let host = MailHost::sample();
+    let mut command = host.command(&["run", "--no-watch"]);
+    command.env("QMAIL_UPDATER_CATCHAL_DELETE", "accept");
+    let service = Service::spawn(host, command);
+    service.wait_for("warning: QMAIL_UPDATER_CATCHAL_DELETE: no setting has that name; it does nothing");
 }

@@ -71,12 +71,13 @@ impl<'a> Runner<'a> {
             let root = &self.settings.layout.root;
             let argument = |bytes: &[u8]| OsString::from_vec(bytes.to_vec());
             let real = event.of.real.as_deref().unwrap_or(event.domain);
-            let environment = vec![
-                ("QMAIL_UPDATER_DOMAIN", argument(event.domain)),
-                ("QMAIL_UPDATER_REAL_DOMAIN", argument(real)),
-                ("QMAIL_UPDATER_HOME", root.path(&event.of.home).into_os_string()),
-                ("QMAIL_UPDATER_UID", event.of.who.uid.to_string().into()),
+            let values = [
+                argument(event.domain),
+                argument(real),
+                root.path(&event.of.home).into_os_string(),
+                event.of.who.uid.to_string().into(),
             ];
+            let environment = commands::OF_DOMAIN.into_iter().zip(values).collect();
             let arguments = vec![event.name.into(), argument(&event.object), argument(&event.second), "after".into()];
             let task = Task { arguments, environment, ..Task::new(&program, Path::new("/"), self.stop) };
             self.run_as(event, who, as_root, task)?;

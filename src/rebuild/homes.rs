@@ -119,6 +119,15 @@ impl Homes for Followed<'_> {
     }
 }
 
+/// A home that could not be read, so that its published entries are kept.
+#[derive(Clone, Debug)]
+pub struct KeptHome {
+    /// Its path, as it is shown.
+    pub home: String,
+    /// What the alert says: the path, why, and what follows.
+    pub alert: String,
+}
+
 /// What could not be read.
 #[derive(Default)]
 pub struct Unread {
@@ -164,8 +173,8 @@ impl Unread {
         kept.into_values().collect()
     }
 
-    /// One alert for each home that could not be read: why, and what follows for recipients and logins.
-    pub fn alerts(&self, host: &Host, outcome: &recipients::Outcome) -> Vec<Note> {
+    /// Each home that could not be read: why, and what follows for recipients and logins.
+    pub fn kept_homes(&self, host: &Host, outcome: &recipients::Outcome) -> Vec<KeptHome> {
         let homes: BTreeSet<&Vec<u8>> = self.causes.keys().chain(outcome.unread.keys()).collect();
         let alert = |home: &Vec<u8>| {
             let cause =
@@ -190,9 +199,9 @@ impl Unread {
             } else if self.domains.iter().any(|(domain, unread)| unread == home && host.is_vpopmail_like(domain)) {
                 follows.push("no login is published to keep, so nobody logs in there".to_owned());
             }
-            let path = host.layout.root.path(home);
-            let text = format!("{}: {}; {}", show_path(&path), Shown(cause.as_bytes()), follows.join("; "));
-            (!follows.is_empty()).then(|| Note::alert(text))
+            let home = show_path(&host.layout.root.path(home)).to_string();
+            let alert = format!("{home}: {}; {}", Shown(cause.as_bytes()), follows.join("; "));
+            (!follows.is_empty()).then_some(KeptHome { home, alert })
         };
         homes.into_iter().filter_map(alert).collect()
     }

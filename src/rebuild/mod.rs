@@ -30,7 +30,7 @@ use crate::settings::Settings;
 use crate::text::{Shown, count};
 
 use again::Again;
-use homes::{Asked, HomeReader, Unread, ask};
+use homes::{Asked, HomeReader, KeptHome, Unread, ask};
 use memory::{Known, Laid, Memory, Scope, Stretch};
 use workers::Workers;
 
@@ -61,8 +61,8 @@ pub struct Done {
     pub duration: Duration,
     /// The domains that keep their published entries, those that would lose most first.
     pub held: Vec<Held>,
-    /// The homes that could not be read, so that their published entries are kept: why, and what follows, of each.
-    pub kept: Vec<String>,
+    /// The homes that could not be read.
+    pub kept: Vec<KeptHome>,
     /// What qmail-newu and qmail-newmrh still have to do.
     pub behind: Vec<Note>,
     /// The host, its homes aside.
@@ -524,9 +524,8 @@ fn build_and_remember(
     let is_whole = unread.is_empty() && outcome.unread.is_empty() && !is_default_unknown;
     let remembered_notes = outcome.notes.clone();
     notes.extend(unconfined);
-    let alerts = unread.alerts(&host, &outcome);
-    let kept = alerts.iter().map(|alert| alert.text.clone()).collect();
-    notes.extend(alerts);
+    let kept = unread.kept_homes(&host, &outcome);
+    notes.extend(kept.iter().map(|home| Note::alert(&home.alert)));
     notes.extend(unread.notes);
     notes.extend(outcome.notes);
     let next_expiry = policy.next_expiry();
@@ -657,8 +656,8 @@ impl Old {
 pub struct Built {
     /// What somebody should know.
     pub notes: Vec<Note>,
-    /// What the alerts say of the homes that could not be read, one each.
-    pub kept: Vec<String>,
+    /// The homes that could not be read.
+    pub kept: Vec<KeptHome>,
     /// When the next login expires, in seconds since 1970-01-01 UTC.
     pub next_expiry: Option<u64>,
     /// What the host said.

@@ -3,6 +3,7 @@
 //! own files wake us. What it cannot see (what links lead to, folders called `.qmail-...`) the next sweep sees.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
+use std::ffi::OsString;
 use std::fs::File;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
@@ -24,6 +25,8 @@ pub enum Names {
     This(Vec<u8>),
     /// Those of this home, as users/assign or passwd names it: `.qmail...` and `vpasswd...`.
     Home(Vec<u8>),
+    /// A file of this name that we publish, but for what puts one in its place, as we do.
+    Published(Vec<u8>),
 }
 
 /// What changed.
@@ -31,6 +34,8 @@ pub enum Names {
 pub enum Changed {
     /// Names in this home, as users/assign or passwd names it.
     Home(Vec<u8>),
+    /// A published file, by somebody else.
+    Published,
     /// Something else: nobody knows what that means.
     Anything,
 }
@@ -41,6 +46,7 @@ struct Matters {
     all: bool,
     homes: Vec<Vec<u8>>,
     these: HashSet<Vec<u8>>,
+    published: HashSet<Vec<u8>>,
 }
 
 impl Matters {
@@ -49,13 +55,19 @@ impl Matters {
             Names::All => self.all = true,
             Names::Home(path) => self.homes.push(path),
             Names::This(name) => drop(self.these.insert(name)),
+            Names::Published(name) => drop(self.published.insert(name)),
         }
     }
 
-    fn changed(&self, name: &[u8]) -> Vec<Changed> {
+    fn changed(&self, name: &[u8], how: AddWatchFlags) -> Vec<Changed> {
         let of_home = || name.starts_with(b".qmail") || name == b"vpasswd" || name == b"vpasswd.cdb";
         if self.all || self.these.contains(name) {
             return vec![Changed::Anything];
+        }
+        // Renamed into its place, and then closed under its new name: that is how we do it.
+        let as_we_do = AddWatchFlags::IN_MOVED_TO | AddWatchFlags::IN_CLOSE_WRITE;
+        if self.published.contains(name) && !how.intersects(as_we_do) {
+            return vec![Changed::Published];
         }
         self.homes.iter().filter(|_| of_home()).cloned().map(Changed::Home).collect()
     }
@@ -181,11 +193,17 @@ impl Watch {
         let folders = self.folders.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(names) = folders.names.get(&event.wd) else { return Vec::new() };
         // Without a name it is about the folder itself: moved, removed, another mode.
-        event.name.as_ref().map_or_else(|| vec![Changed::Anything], |name| names.changed(name.as_bytes()))
+        let of_name = |name: &OsString| names.changed(name.as_bytes(), event.mask);
+        event.name.as_ref().map_or_else(|| vec![Changed::Anything], of_name)
     }
 }
 
 /// The folder and name of a file that matters, for [`Watch::set`].
 pub fn file(path: &Path) -> Option<(PathBuf, Names)> {
     Some((path.parent()?.to_owned(), Names::This(path.file_name()?.as_bytes().to_vec())))
+}
+
+/// The same of a file that we publish.
+pub fn published(path: &Path) -> Option<(PathBuf, Names)> {
+    Some((path.parent()?.to_owned(), Names::Published(path.file_name()?.as_bytes().to_vec())))
 }
