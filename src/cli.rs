@@ -410,3 +410,31 @@ pub enum Format {
     /// As cdbmake reads it, raw; of logins this shows the hashes
     Cdbmake,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_parser_of_one_command_says_what_that_of_all_says_or_nothing() {
+        let typed =
+            |line: &str| -> Vec<OsString> { [NAME].into_iter().chain(line.split(' ')).map(Into::into).collect() };
+        for line in [
+            "trigger",
+            "trigger -v add_user joe@a.test -- --root",
+            "--root /a --fifo /b --fifo=/c trigger --state /d",
+            "rebuild --dry-run --threads 3 --vpopmail-ext",
+            "--break - list recipients --format cdbmake",
+            "run --sweep 7 --no-watch",
+            "rcptcheck --",
+            "checkpassword -- /bin/true --help",
+            "--root trigger check",
+        ] {
+            let (one, all) = (Cli::parse_with_one_command(&typed(line)), Cli::try_parse_from(typed(line)).unwrap());
+            assert_eq!(format!("{:?}", one.unwrap()), format!("{all:?}"), "{line}");
+        }
+        for line in ["", "--help", "--version", "help", "trigger --help", "--root", "trigge", "list", "run --sweep x"] {
+            assert!(Cli::parse_with_one_command(&typed(line)).is_none(), "{line}");
+        }
+    }
+}

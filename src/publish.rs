@@ -473,3 +473,45 @@ fn is_same(new: &File, old: &File, range: Range<u64>) -> bool {
     };
     compare().unwrap_or(false)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::root::Bounds;
+
+    #[test]
+    fn whatever_a_large_table_has_in_common_with_the_published_one_it_is_what_was_added() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = Root::new(folder.path(), Bounds::default());
+        let target = Target::find(&root, b"/table.cdb").unwrap();
+        let table = |different: Option<usize>| -> Vec<(Vec<u8>, Vec<u8>)> {
+            let data = |number| vec![if Some(number) == different { b'y' } else { b'x' }; 100];
+            (0..40_000).map(|number| (format!("{number}@a.test").into_bytes(), data(number))).collect()
+        };
+        let publish = |records: &[(Vec<u8>, Vec<u8>)]| -> bool {
+            let mut staged = Staged::create(&target, Look { mode: 0o600, owner: None }).unwrap();
+            for some in records.chunks(100) {
+                let mut chunk = cdb::Chunk::default();
+                some.iter().for_each(|(key, data)| chunk.add(&[key], &[data]));
+                staged.add(&chunk).unwrap();
+            }
+            staged.finish().unwrap().publish().unwrap()
+        };
+        // New, the same, other in the first, a middle and the last record, and shorter.
+        for (different, length, is_new) in [
+            (None, 40_000, true),
+            (None, 40_000, false),
+            (Some(0), 40_000, true),
+            (Some(20_000), 40_000, true),
+            (Some(20_000), 40_000, false),
+            (Some(39_999), 40_000, true),
+            (None, 30_000, true),
+            (None, 40_000, true),
+        ] {
+            let records = &table(different)[..length];
+            let wanted = cdb::image(records.iter().map(|(key, data)| (&key[..], &data[..]))).unwrap();
+            assert_eq!(publish(records), is_new, "{different:?} {length}");
+            assert!(fs::read(folder.path().join("table.cdb")).unwrap() == wanted, "{different:?} {length}");
+        }
+    }
+}
