@@ -296,7 +296,7 @@ fn every_document_with_commands_is_followed_by_a_test() {
 fn first_hour(house: &mut House, way: &str) {
     house.furnish("mail");
     house.start_supervisors("mail");
-    house.must("mail", "printf '127.:allow,RELAYCLIENT=\"\"\\n:allow\\n' >/etc/tcp.smtp");
+    house.must("mail", "printf '127.:allow,RELAYCLIENT=\"\"\\n:allow\\n# end\\n' >/etc/tcp.smtp");
     if way == PACKAGE {
         house.must("mail", "tests/docs/package");
     }
@@ -326,11 +326,18 @@ fn first_hour(house: &mut House, way: &str) {
             house.wait_for("mail", "qmail-updater status", |_, said| said.starts_with("service: not running"));
         }
         before.clone_from(&step.heading);
+        if let Some(who_reads) = step.commands.iter().find(|command| command.ends_with("|| echo nobody")) {
+            // Rules elsewhere, with a hook in them.
+            let rules = "~vpopmail/etc/tcp.smtp";
+            house.must("mail", &format!("echo ':allow,RCPTCHECK=\"/usr/lib/qmail-updater/rcptcheck\"' >{rules}"));
+            assert_eq!(house.must("mail", who_reads), "/home/vpopmail/etc/tcp.smtp\n", "{}", step.place);
+            house.must("mail", &format!("rm {rules}"));
+        }
         if step.commands.is_empty() {
             // What the administrator writes into the rules.
             let rule = step.text.as_ref().unwrap();
             assert!(rule.starts_with(",VALIDRCPTTO_CDB="), "{}", step.place);
-            house.must("mail", &format!("sed -i '$s|$|{}|' /etc/tcp.smtp", rule.trim_end()));
+            house.must("mail", &format!("sed -i '/^:allow/s|$|{}|' /etc/tcp.smtp", rule.trim_end()));
         } else {
             house.follow("mail", step);
         }
@@ -354,7 +361,7 @@ fn first_hour(house: &mut House, way: &str) {
                 [ ! -e $file/qmail-updater ] || exit 1; done; [ ! -e ~vpopmail/etc/onchange ]";
     house.must("mail", gone);
     house.must("mail", "[ ! -e /tmp/update-qmail ] && ! ls /var/qmail/control/*.cdb 2>/dev/null");
-    assert_eq!(house.must("mail", "cat /etc/tcp.smtp"), "127.:allow,RELAYCLIENT=\"\"\n:allow\n");
+    assert_eq!(house.must("mail", "cat /etc/tcp.smtp"), "127.:allow,RELAYCLIENT=\"\"\n:allow\n# end\n");
     if way == PACKAGE {
         let called = house.must("mail", "cat /run/systemctl.called");
         assert_eq!(called, "enable --now qmail-updater\ndisable --now qmail-updater\n");
@@ -380,6 +387,7 @@ fn moving_over_from_a_script_and_a_cron_job() {
     let Some(mut house) = House::open("moving_over_from_a_script_and_a_cron_job") else { return };
     house.furnish("mail");
     house.must("mail", "install -m 755 /run/qmail-updater.built /usr/local/bin/qmail-updater");
+    house.must("mail", "mkdir -p /etc/qmail-updater/env");
     house.must("mail", "install -m 755 tests/docs/mkvalidrcptto /usr/local/sbin/; mkvalidrcptto");
     let cron = "*/5 * * * * root /usr/local/sbin/mkvalidrcptto";
     house.must("mail", &format!("mkdir -p /etc/cron.d; echo '{cron}' >/etc/cron.d/validrcptto"));
@@ -415,6 +423,13 @@ fn the_readme_mailhubs_any_qmail_smtpd_and_troubleshooting() {
     }
     house.wait_for("mail", "qmail-updater status", |code, _| code == 0);
     house.must("mail", "[ -x ~vpopmail/etc/onchange ]");
+    // Step 4 of the first hour, and a password that the document knows.
+    house.must("mail", "qmail-updater --auth-owner root:nofiles rebuild");
+    let hash = "sed -i \"s|^ann:[^:]*|ann:$(openssl passwd -6 PASSWORD)|\" vpasswd";
+    let compile = "~vpopmail/bin/vadduser --compile . && chown vpopmail:vchkpw vpasswd*";
+    house.must("mail", &format!("cd ~vpopmail/domains/example.com && {hash} && {compile} && qmail-updater rebuild"));
+    // What is no setting, and lies among them.
+    house.must("mail", "cd /etc/qmail-updater/env && touch README.txt QMAIL_UPDATER_SWEEP~ QMAIL_UPDATER_EMPTY");
     for document in ["docs/actions.md", "docs/any-qmail.md", "docs/troubleshooting.md"] {
         for step in steps(document) {
             house.follow("mail", &step);
