@@ -309,13 +309,13 @@ impl Staged {
         let Staged { target, look, file, writer, records, .. } = self;
         let failed = |cause: io::Error| Error::io("write", &target.name, cause);
         let places = Some(writer.finish().map_err(failed)?);
-        let changed = !has_look(&target.real, look) || !has_same_bytes(file.as_file(), &target.real);
-        let mut difference = None;
+        let same = has_look(&target.real, look).then(|| same_bytes(file.as_file(), &target.real)).flatten();
+        let (mut difference, changed) = (None, same.is_none());
         if changed {
             file.as_file().sync_all().map_err(failed)?;
             difference = compare(file.as_file(), records, &target.real).ok();
         }
-        Ok(Ready { target, file: changed.then_some(file), records, difference, places })
+        Ok(Ready { target, file: changed.then_some(file), records, difference, places, same })
     }
 
     /// The same for a file of which it is known how it differs from the published one.
@@ -328,7 +328,7 @@ impl Staged {
         let places = writer.finish().map_err(failed)?;
         file.as_file().sync_all().map_err(failed)?;
         let (records, places) = (places.records(), Some(places));
-        Ok(Ready { target, file: Some(file), records, difference: Some(difference), places })
+        Ok(Ready { target, file: Some(file), records, difference: Some(difference), places, same: None })
     }
 
     /// Adds the records of the published file, which has them at these places, but for these edits, which are in the
@@ -356,12 +356,14 @@ pub struct Ready {
     /// What came and went; `None` when it is not new, or the published file cannot be read as a cdb.
     pub difference: Option<Difference>,
     places: Option<cdb::Places>,
+    /// That of the published file, before it was found to have the same bytes.
+    same: Option<Stamp>,
 }
 
 impl Ready {
     /// A file that is right as it is published.
     pub fn unchanged(target: &Target, records: u64) -> Ready {
-        Ready { target: target.clone(), file: None, records, difference: None, places: None }
+        Ready { target: target.clone(), file: None, records, difference: None, places: None, same: None }
     }
 
     /// Where its records are, and those of the published file when it is not new; once.
@@ -388,18 +390,21 @@ impl Ready {
         cdb::FileReader::new(file.as_file()).map(Some).map_err(|cause| Error::io("read", file.path(), cause))
     }
 
-    /// Puts it in the place of the old one. Whether it was needed is the answer.
+    /// Puts it in the place of the old one, when it differs. As long as the published file has the stamp that is the
+    /// answer, it has these bytes; `None` when nobody can say so.
     ///
     /// # Errors
     /// Those of rename(2), after which the old file is still there, and of fsync(2) on the folder.
-    pub fn publish(self) -> Result<bool, Error> {
-        let Ready { target, file, .. } = self;
-        let Some(file) = file else { return Ok(false) };
-        file.persist(&target.real).map_err(|failed| Error::io("publish", &target.name, failed.error))?;
+    pub fn publish(self) -> Result<Option<Stamp>, Error> {
+        let Ready { target, file, same, .. } = self;
+        let Some(file) = file else { return Ok(same) };
+        let before = Stamp::of_file(file.as_file()).ok();
+        let file = file.persist(&target.real).map_err(|failed| Error::io("publish", &target.name, failed.error))?;
         File::open(&target.folder)
             .and_then(|folder| folder.sync_all())
             .map_err(|cause| Error::io("sync the folder of", &target.name, cause))?;
-        Ok(true)
+        let now = Stamp::of_file(&file).ok();
+        Ok(now.filter(|now| before.is_some_and(|before| now.has_content_of(&before))))
     }
 }
 
@@ -449,12 +454,14 @@ fn has_look(published: &Path, look: Look) -> bool {
     })
 }
 
-/// Whether the published file has the same bytes as the new one.
-fn has_same_bytes(new: &File, published: &Path) -> bool {
+/// The stamp of a published file that has the same bytes as the new one.
+fn same_bytes(new: &File, published: &Path) -> Option<Stamp> {
     let length = |file: &File| file.metadata().map(|meta| meta.len()).ok();
-    let Ok(old) = File::open(published) else { return false };
-    let Some(end) = length(new).filter(|end| length(&old) == Some(*end)) else { return false };
-    is_same(new, &old, 0..end)
+    let old = File::open(published).ok()?;
+    // First: what is written to it later makes another one.
+    let stamp = Stamp::of_file(&old).ok()?;
+    let end = length(new).filter(|end| length(&old) == Some(*end))?;
+    is_same(new, &old, 0..end).then_some(stamp)
 }
 
 /// Whether both files can be read here, and have the same bytes.
@@ -495,7 +502,10 @@ mod tests {
                 some.iter().for_each(|(key, data)| chunk.add(&[key], &[data]));
                 staged.add(&chunk).unwrap();
             }
-            staged.finish().unwrap().publish().unwrap()
+            let ready = staged.finish().unwrap();
+            let is_new = ready.is_new();
+            ready.publish().unwrap();
+            is_new
         };
         // New, the same, other in the first, a middle and the last record, and shorter.
         for (different, length, is_new) in [
@@ -513,5 +523,21 @@ mod tests {
             assert_eq!(publish(records), is_new, "{different:?} {length}");
             assert!(fs::read(folder.path().join("table.cdb")).unwrap() == wanted, "{different:?} {length}");
         }
+    }
+
+    #[test]
+    fn what_somebody_writes_meanwhile_is_not_taken_for_what_was_published() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = Root::new(folder.path(), Bounds::default());
+        let target = Target::find(&root, b"/table.cdb").unwrap();
+        let ready = || Staged::create(&target, Look { mode: 0o600, owner: None }).unwrap().finish().unwrap();
+        let now = || Stamp::of_file(File::open(folder.path().join("table.cdb")).unwrap()).ok();
+        let new = ready().publish().unwrap();
+        assert!(new.is_some() && new == now(), "a new one");
+        assert_eq!(ready().publish().unwrap(), now(), "the same again");
+        let same = ready();
+        File::options().write(true).open(folder.path().join("table.cdb")).unwrap().set_len(100).unwrap();
+        let stamp = same.publish().unwrap();
+        assert!(stamp.is_some() && stamp != now(), "cut off after it was found to be the same");
     }
 }

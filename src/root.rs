@@ -627,6 +627,11 @@ impl Stamp {
         }
     }
 
+    /// Whether nothing was written since the other one was taken, of the same file.
+    pub fn has_content_of(&self, before: &Stamp) -> bool {
+        (self.id, self.size, self.modified) == (before.id, before.size, before.modified)
+    }
+
     /// That of an open file.
     ///
     /// # Errors

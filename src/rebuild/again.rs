@@ -148,9 +148,9 @@ pub(super) fn rebuild(
     let (mut recipients, recipients_laid) = recipients.write(&targets.recipients, of_recipients).map_err(stays)?;
     let (mut logins, logins_laid) = logins.write(&targets.logins, of_logins).map_err(stays)?;
     let places = (recipients.take_places(), logins.take_places());
-    let (recipients, logins) = targets.publish(recipients, logins)?;
-    memory.recipients = recipients_laid.or_else(|| Laid::of(&targets.recipients.0, places.0?));
-    memory.logins = logins_laid.or_else(|| Laid::of(&targets.logins.0, places.1?));
+    let ((recipients, logins), stamps) = targets.publish(recipients, logins)?;
+    memory.recipients = recipients_laid.or_else(|| Laid::of(stamps.0, places.0));
+    memory.logins = logins_laid.or_else(|| Laid::of(stamps.1, places.1));
     // Where everything stands now.
     for (number, known) in fresh {
         memory.units[number] = known;

@@ -171,9 +171,9 @@ pub struct Memory {
 }
 
 impl Laid {
-    /// The file that is published now, with its records at these places.
-    pub fn of(target: &Target, places: Places) -> Option<Laid> {
-        Some(Laid { stamp: target.open().and_then(|file| file.stamp()).ok()?, places })
+    /// The file that was published, with its records at these places; `None` when nobody knows which file has them.
+    pub fn of(stamp: Option<Stamp>, places: Option<Places>) -> Option<Laid> {
+        Some(Laid { stamp: stamp?, places: places? })
     }
 
     /// The published file, open, when it is still the same.

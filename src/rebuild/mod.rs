@@ -26,6 +26,7 @@ use crate::logins::Policy;
 use crate::publish::{Look, Published, Ready, Staged, Target};
 use crate::recipients::{Common, Plan, Tables};
 use crate::report::{self, Level, Note, Progress};
+use crate::root::Stamp;
 use crate::settings::Settings;
 use crate::text::{Shown, count};
 
@@ -216,6 +217,9 @@ fn stays(error: Error) -> Error {
     error.then("nothing is published, the old files stay")
 }
 
+/// By what the published files are known again, where that is possible.
+type Stamps = (Option<Stamp>, Option<Stamp>);
+
 /// Where both tables go, while no other rebuild runs.
 struct Targets {
     recipients: (Target, Look),
@@ -248,12 +252,12 @@ impl Targets {
         Ok(Targets { recipients, logins, _lock: lock })
     }
 
-    /// Puts the new files in the place of the old ones. What became of both is the answer.
-    fn publish(&self, recipients: Ready, logins: Ready) -> Result<(TableDone, TableDone), Error> {
+    /// Puts the new files in the place of the old ones. What became of both, and their stamps, are the answer.
+    fn publish(&self, recipients: Ready, logins: Ready) -> Result<((TableDone, TableDone), Stamps), Error> {
         let done = (TableDone::of(&self.recipients.0, &recipients), TableDone::of(&self.logins.0, &logins));
         let was_open = self.logins.0.is_open_to_all();
-        recipients.publish().map_err(stays)?;
-        logins.publish().map_err(|error| match done.0.published {
+        let of_recipients = recipients.publish().map_err(stays)?;
+        let of_logins = logins.publish().map_err(|error| match done.0.published {
             true => error.then(&format!("the new {} is published already", done.0.name)),
             false => stays(error),
         })?;
@@ -262,7 +266,7 @@ impl Targets {
             let text = format!("{name}: everybody on this host could read the hashes in it; its mode is mended now");
             report::say(Level::Alert, &text);
         }
-        Ok(done)
+        Ok((done, (of_recipients, of_logins)))
     }
 }
 
@@ -290,12 +294,12 @@ fn publish(
     let (new, built, memory) = build().map_err(stays)?;
     report::say_all(&built.notes);
     let behind = built.behind();
-    let (recipients, logins) = targets.publish(new.recipients, new.logins)?;
+    let ((recipients, logins), stamps) = targets.publish(new.recipients, new.logins)?;
     let homes = memory.as_ref().map(|(memory, _)| (memory.units.len(), memory.units.len()));
-    let memory = memory.and_then(|(mut memory, places)| {
-        memory.recipients = Laid::of(&targets.recipients.0, places.0?);
-        memory.logins = Laid::of(&targets.logins.0, places.1?);
-        Some(memory)
+    let memory = memory.map(|(mut memory, places)| {
+        memory.recipients = Laid::of(stamps.0, places.0);
+        memory.logins = Laid::of(stamps.1, places.1);
+        memory
     });
     let done = Done {
         recipients,
