@@ -128,7 +128,7 @@ pub fn status(settings: &Settings, json: bool) -> Result<bool, Error> {
                 "{} (the folder of a domain or of an account) cannot be read; mend what each line names, and the next rebuild takes it in:",
                 count(kept.len(), "home")
             )?;
-            kept.iter().take(status::MAX_NAMED).try_for_each(|home| writeln!(out, "  {}", home.alert))?;
+            kept.iter().take(status::MAX_NAMED).try_for_each(|home| writeln!(out, "  {}", home.alert.text))?;
             if let more @ 1.. = kept.len().saturating_sub(status::MAX_NAMED) {
                 writeln!(out, "  and {more} more; qmail-updater check names all")?;
             }

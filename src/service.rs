@@ -550,7 +550,7 @@ impl Service {
                 if !self.kept.iter().any(|now| now.home == before.home) {
                     report::say(Level::Status, &format!("{}: can be read again", before.home));
                     // When it happens again, that is news.
-                    report::forget(&before.alert);
+                    report::forget(&before.alert.text);
                 }
             }
             self.owed.extend(done.changed());

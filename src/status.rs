@@ -74,7 +74,7 @@ impl Status {
                     }
                 };
                 self.kept = done.kept.len();
-                self.kept_in_words = done.kept.iter().take(MAX_NAMED).map(|home| home.alert.clone()).collect();
+                self.kept_in_words = done.kept.iter().take(MAX_NAMED).map(|home| home.alert.text.clone()).collect();
                 self.last_error = Value::Null;
             }
             Err(error) => self.last_error = json!({ "number": number, "at": now(), "error": error.to_string() }),

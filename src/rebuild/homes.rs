@@ -124,8 +124,8 @@ impl Homes for Followed<'_> {
 pub struct KeptHome {
     /// Its path, as it is shown.
     pub home: String,
-    /// What the alert says: the path, why, and what follows.
-    pub alert: String,
+    /// The path, why, and what follows.
+    pub alert: Note,
 }
 
 /// What could not be read.
@@ -200,8 +200,8 @@ impl Unread {
                 follows.push("no login is published to keep, so nobody logs in there".to_owned());
             }
             let home = show_path(&host.layout.root.path(home)).to_string();
-            let alert = format!("{home}: {}; {}", Shown(cause.as_bytes()), follows.join("; "));
-            (!follows.is_empty()).then_some(KeptHome { home, alert })
+            let text = format!("{home}: {}; {}", Shown(cause.as_bytes()), follows.join("; "));
+            (!follows.is_empty()).then(|| KeptHome { home, alert: Note::alert(text) })
         };
         homes.into_iter().filter_map(alert).collect()
     }

@@ -529,7 +529,7 @@ fn build_and_remember(
     let remembered_notes = outcome.notes.clone();
     notes.extend(unconfined);
     let kept = unread.kept_homes(&host, &outcome);
-    notes.extend(kept.iter().map(|home| Note::alert(&home.alert)));
+    notes.extend(kept.iter().map(|home| home.alert.clone()));
     notes.extend(unread.notes);
     notes.extend(outcome.notes);
     let next_expiry = policy.next_expiry();
