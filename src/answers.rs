@@ -108,7 +108,10 @@ pub fn status(settings: &Settings, json: bool) -> Result<bool, Error> {
         }
         Ok(state) => state,
     };
-    let alive = settings.fifos.iter().all(|fifo| lock::is_fifo_read(&settings.layout.root, &settings.state, fifo));
+    let alive = settings
+        .fifos
+        .iter()
+        .all(|fifo| lock::is_fifo_read(&settings.layout.root, &settings.state, fifo) == Some(true));
     let compared = compare(settings).map(|compared| (compared.changes.len(), compared.built.kept));
     let mut out = io::stdout().lock();
     let mut print = || -> io::Result<()> {

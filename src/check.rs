@@ -131,7 +131,9 @@ fn pipes(settings: &Settings) -> Vec<Note> {
     let root = &settings.layout.root;
     let mut findings = Vec::new();
     for path in &settings.fifos {
-        findings.extend(fifo::look(path, lock::is_fifo_read(root, &settings.state, path)));
+        // Who may not look is not told that nobody does.
+        let is_read = lock::is_fifo_read(root, &settings.state, path).unwrap_or(true);
+        findings.extend(fifo::look(path, is_read));
     }
     let inside = |path: &std::path::Path| {
         path.strip_prefix(root.top()).is_ok_and(|inside| inside.starts_with("tmp") || inside.starts_with("var/tmp"))

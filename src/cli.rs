@@ -1,6 +1,6 @@
 //! What can be typed. Each option is also an environment variable, so that an envdir holds the settings.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
@@ -116,13 +116,15 @@ fn command_meant<'t>(options: &clap::Command, typed: &'t [OsString]) -> Option<&
 
 /// Variables of the environment that are called as if they were options, and are none.
 pub fn unknown_variables() -> Vec<OsString> {
+    let all = std::env::vars_os().map(|(name, _)| name).filter(|name| name.as_bytes().starts_with(b"QMAIL_UPDATER_"));
+    all.filter(|name| !is_variable(name)).collect()
+}
+
+/// Whether a variable of this name is an option.
+fn is_variable(name: &OsStr) -> bool {
     let cli = Cli::command();
-    let known = |name: &OsString| {
-        let commands = std::iter::once(&cli).chain(cli.get_subcommands());
-        commands.flat_map(clap::Command::get_arguments).any(|known| known.get_env() == Some(name))
-    };
-    let all = std::env::vars_os().map(|(name, _)| name);
-    all.filter(|name| name.as_bytes().starts_with(b"QMAIL_UPDATER_") && !known(name)).collect()
+    let mut commands = std::iter::once(&cli).chain(cli.get_subcommands());
+    commands.any(|command| command.get_arguments().any(|known| known.get_env() == Some(name)))
 }
 
 /// What qmail-smtpd tells its hooks.
@@ -140,7 +142,7 @@ pub enum Refusal {
 
 /// What clap says about a misuse, in one line, with the environment variable that may be meant.
 fn one_line(error: &clap::Error) -> String {
-    if error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
+    if matches!(error.kind(), ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand | ErrorKind::MissingSubcommand) {
         return "no command; --help lists them".to_owned();
     }
     let text = error.render().to_string();
@@ -153,7 +155,10 @@ fn one_line(error: &clap::Error) -> String {
         && let Some(option) = argument.strip_prefix("--")
     {
         let option = option.split(' ').next().unwrap_or_default();
-        said.push_str(&format!("; QMAIL_UPDATER_{} may hold it", option.to_uppercase().replace('-', "_")));
+        let variable = format!("QMAIL_UPDATER_{}", option.to_uppercase().replace('-', "_"));
+        if is_variable(OsStr::new(&variable)) {
+            said.push_str(&format!("; {variable} may hold it"));
+        }
     }
     said + "; --help says more"
 }

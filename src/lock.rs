@@ -1,6 +1,7 @@
 //! One rebuild at a time on a host.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
@@ -41,11 +42,18 @@ pub fn acquire(root: &Root, folder: &[u8]) -> Result<Lock, Error> {
     }
 }
 
-/// Whether a service reads the pipe.
-pub fn is_fifo_read(root: &Root, folder: &[u8], fifo: &Path) -> bool {
+/// Whether a service reads the pipe; `None` when we may not look.
+pub fn is_fifo_read(root: &Root, folder: &[u8], fifo: &Path) -> Option<bool> {
     let path = root.walk(&[folder, b"/", fifo_lock_name(fifo).as_bytes()].concat());
-    let End::Found(found) = path.end else { return false };
-    File::open(found.real).is_ok_and(|file| matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)))
+    let found = match path.end {
+        End::Found(found) => found,
+        End::Missing(_) => return Some(false),
+        End::Failed(cause) => return (cause != nix::errno::Errno::EACCES).then_some(false),
+    };
+    match File::open(found.real) {
+        Ok(file) => Some(matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock))),
+        Err(cause) => (cause.kind() != io::ErrorKind::PermissionDenied).then_some(false),
+    }
 }
 
 /// The lock of one pipe: only one service reads it.

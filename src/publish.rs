@@ -102,6 +102,11 @@ impl Target {
         Err(failed(nix::errno::Errno::ELOOP))
     }
 
+    /// Where it is published: the name itself, or what a symbolic link of that name leads to.
+    pub fn real(&self) -> &Path {
+        &self.real
+    }
+
     /// Whether both are published at the same place.
     pub fn is_the_same(&self, other: &Target) -> bool {
         self.real == other.real

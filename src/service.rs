@@ -43,6 +43,10 @@ const LAST_CHANCE: Duration = Duration::from_secs(4);
 const LOOK_EVERY: Duration = Duration::from_secs(4);
 /// How many events wait for the loop.
 const QUEUE: usize = 1_000;
+/// How often in how long a table that somebody else changed is made again at once.
+const MAX_TAMPERED: usize = 5;
+/// See [`MAX_TAMPERED`].
+const TAMPERED_WITHIN: Duration = Duration::from_secs(60);
 /// How many notices are logged before each rebuild; the rest is counted.
 const MAX_LOGGED: usize = 5;
 
@@ -52,6 +56,8 @@ enum Event {
     Signal(i32),
     /// A file that is watched changed.
     Changed,
+    /// Somebody else changed a published table.
+    Tampered,
     /// A rebuild ended; which expected changes it found done.
     Ended(Box<Result<Done, Error>>, Vec<Expected>),
     /// What follows a rebuild ended; these commands failed.
@@ -138,16 +144,20 @@ fn start_watch(watch: Arc<Watch>, events: SyncSender<Event>, touched: Touched) -
     let stopped = OwnedFd::from(stopped);
     thread(move || {
         watch.listen(&stopped, &mut |changed| {
-            let mut touched = touched.lock().unwrap_or_else(PoisonError::into_inner);
-            for changed in changed {
-                touched.add(match changed {
-                    Changed::Home(path) => Scope::home(path),
-                    // The rebuild sees that it is not the one that it remembers.
-                    Changed::Published => Scope::default(),
-                    Changed::Anything => Scope::All,
-                });
+            if changed.contains(&Changed::Published) {
+                let _ = events.try_send(Event::Tampered);
             }
-            let _ = events.try_send(Event::Changed);
+            let of_host = |changed| match changed {
+                Changed::Home(path) => Some(Scope::home(path)),
+                Changed::Published => None,
+                Changed::Anything => Some(Scope::All),
+            };
+            let scopes: Vec<Scope> = changed.into_iter().filter_map(of_host).collect();
+            if !scopes.is_empty() {
+                let mut touched = touched.lock().unwrap_or_else(PoisonError::into_inner);
+                scopes.into_iter().for_each(|scope| touched.add(scope));
+                let _ = events.try_send(Event::Changed);
+            }
         });
     })?;
     Ok(stop.into())
@@ -179,6 +189,9 @@ fn watched(settings: &Settings, host: Option<&Host>) -> Vec<(PathBuf, Names)> {
     let homes = passed_over.filter(|account| account.home.starts_with(b"/")).map(|account| root.path(&account.home));
     wanted.extend(homes.filter_map(|home| file(&home)));
     wanted.extend(settings.published().iter().filter_map(|table| published(table)));
+    // Where a link leads.
+    let targets = [settings.recipients_target(), settings.logins_target()];
+    wanted.extend(targets.iter().flatten().filter_map(|(target, _)| published(target.real())));
     wanted
 }
 
@@ -243,6 +256,8 @@ struct Service {
     cause: String,
     /// The homes that could not be read by the last rebuild that succeeded.
     kept: Vec<KeptHome>,
+    /// When somebody else changed the tables, lately.
+    tampered: Vec<Instant>,
     status: Status,
     metrics: Metrics,
 }
@@ -282,6 +297,7 @@ impl Service {
             let_go: None,
             cause: String::new(),
             kept: Vec::new(),
+            tampered: Vec::new(),
             status: Status::default(),
             metrics,
         }
@@ -320,6 +336,7 @@ impl Service {
                     self.metrics.triggered("watch", 1);
                     self.trigger();
                 }
+                Ok(Event::Tampered) => self.tampered(),
                 Ok(Event::Signal(SIGHUP)) => {
                     self.metrics.triggered("signal", 1);
                     // Everything is read anew.
@@ -368,6 +385,25 @@ impl Service {
                 Err(RecvTimeoutError::Disconnected) => return Ok(()),
             }
         }
+    }
+
+    /// Somebody else changed a table: the rebuild sees that it is not the one that it remembers, and makes it again. Not
+    /// what a command of --after does to it, which would be run again then; nor without end.
+    fn tampered(&mut self) {
+        if self.telling.is_some() && !self.settings.after.is_empty() {
+            return;
+        }
+        let now = Instant::now();
+        self.tampered.retain(|at| now.duration_since(*at) < TAMPERED_WITHIN);
+        if self.tampered.len() >= MAX_TAMPERED {
+            let text = "somebody else changes the tables again and again; the next rebuild for another reason, or the next \
+                        sweep, mends them";
+            report::say_all(&[Note::warning(text)]);
+            return;
+        }
+        self.tampered.push(now);
+        self.metrics.triggered("watch", 1);
+        self.trigger();
     }
 
     /// Takes the locks again when somebody removed their files.
@@ -548,7 +584,10 @@ impl Service {
             self.expiry = done.next_expiry;
             for before in std::mem::replace(&mut self.kept, done.kept.clone()) {
                 if !self.kept.iter().any(|now| now.home == before.home) {
-                    report::say(Level::Status, &format!("{}: can be read again", before.home));
+                    if done.host.homes().contains(&before.home[..]) {
+                        let path = self.settings.layout.root.path(&before.home);
+                        report::say(Level::Status, &format!("{}: can be read again", show_path(&path)));
+                    }
                     // When it happens again, that is news.
                     report::forget(&before.alert.text);
                 }

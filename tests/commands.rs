@@ -227,7 +227,7 @@ fn every_setting_is_an_option_and_an_environment_variable() {
 fn misuse_exits_100_and_says_how_it_is_used() {
     let host = MailHost::sample();
     for (arguments, says) in [
-        (&[][..], "requires a subcommand"),
+        (&[][..], "no command; --help lists them"),
         (&["frobnicate"], "frobnicate"),
         (&["rebuild", "--colour"], "--colour"),
         (&["list"], "<recipients|logins>"),

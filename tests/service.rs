@@ -918,3 +918,60 @@ fn a_mistyped_setting_is_told_at_the_start() {
     let service = Service::spawn(host, command);
     service.wait_for("warning: QMAIL_UPDATER_CATCHAL_DELETE: no setting has that name; it does nothing");
 }
+
+#[test]
+fn what_a_command_does_to_a_table_brings_no_rebuild_without_end() {
+    let host = MailHost::sample();
+    let auth = host.published("auth.cdb");
+    script(
+        &host,
+        "/bin/ours",
+        &format!("echo told >>'{0}'; chmod 440 '{1}'", host.path("/told").display(), auth.display()),
+    );
+    let service = Service::start(host, &["--after", "/bin/ours"]);
+    let told = || fs::read_to_string(service.host.path("/told")).unwrap_or_default().lines().count();
+    let start = Instant::now();
+    while told() < 1 || status_of(&service.host)["state"] != "idle" {
+        assert!(start.elapsed() < PATIENCE);
+    }
+    // Nothing can be awaited: that nothing happens is what is tested.
+    std::thread::sleep(Duration::from_secs(3));
+    assert_eq!(told(), 1, "once for the rebuild at the start");
+    // The mode is wrong: the next rebuild mends it, and tells of that.
+    service.trigger(&[]);
+    while told() < 2 {
+        assert!(start.elapsed() < PATIENCE);
+    }
+}
+
+#[test]
+fn what_left_the_host_is_not_called_readable_and_a_link_is_watched_where_it_leads() {
+    let host = MailHost::sample();
+    host.folder("/real").link("/var/qmail/control/validrcptto.cdb", "/real/table.cdb");
+    let service = Service::start(host, &[]);
+    let host = &service.host;
+    let table = host.path("/real/table.cdb");
+    fs::remove_file(&table).unwrap();
+    let start = Instant::now();
+    while !table.exists() {
+        assert!(start.elapsed() < PATIENCE);
+    }
+    fs::rename(host.path("/home/vpopmail/domains/example.net"), host.path("/away")).unwrap();
+    service.wait_for("recipients are kept as published");
+    for name in ["/var/qmail/users/assign", "/var/qmail/control/virtualdomains"] {
+        let text = fs::read_to_string(host.path(name)).unwrap();
+        host.write(
+            name,
+            text.lines()
+                .filter(|line| !line.contains("example.net"))
+                .map(|line| format!("{line}\n"))
+                .collect::<String>(),
+        );
+    }
+    service.trigger(&["setdefault", "end"]);
+    let mut lines = Vec::new();
+    while lines.last().is_none_or(|line: &String| !line.contains("cause=setdefault:end")) {
+        lines.push(service.log.recv_timeout(PATIENCE).unwrap());
+    }
+    assert!(!lines.concat().contains("can be read again"), "{lines:#?}");
+}

@@ -122,8 +122,8 @@ impl Homes for Followed<'_> {
 /// A home that could not be read, so that its published entries are kept.
 #[derive(Clone, Debug)]
 pub struct KeptHome {
-    /// Its path, as it is shown.
-    pub home: String,
+    /// Its path, as users/assign or passwd names it.
+    pub home: Vec<u8>,
     /// The path, why, and what follows.
     pub alert: Note,
 }
@@ -199,9 +199,9 @@ impl Unread {
             } else if self.domains.iter().any(|(domain, unread)| unread == home && host.is_vpopmail_like(domain)) {
                 follows.push("no login is published to keep, so nobody logs in there".to_owned());
             }
-            let home = show_path(&host.layout.root.path(home)).to_string();
-            let text = format!("{home}: {}; {}", Shown(cause.as_bytes()), follows.join("; "));
-            (!follows.is_empty()).then(|| KeptHome { home, alert: Note::alert(text) })
+            let path = host.layout.root.path(home);
+            let text = format!("{}: {}; {}", show_path(&path), Shown(cause.as_bytes()), follows.join("; "));
+            (!follows.is_empty()).then(|| KeptHome { home: home.clone(), alert: Note::alert(text) })
         };
         homes.into_iter().filter_map(alert).collect()
     }
