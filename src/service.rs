@@ -396,8 +396,13 @@ impl Service {
         let now = Instant::now();
         self.tampered.retain(|at| now.duration_since(*at) < TAMPERED_WITHIN);
         if self.tampered.len() >= MAX_TAMPERED {
-            let text = "somebody else changes the tables again and again; the next rebuild for another reason, or the next \
-                        sweep, mends them";
+            let [recipients, logins] = self.settings.published();
+            let text = format!(
+                "{} or {}: somebody else changes it again and again; the next rebuild for another reason, or the next sweep, \
+                 mends it",
+                show_path(&recipients),
+                show_path(&logins)
+            );
             report::say_all(&[Note::warning(text)]);
             return;
         }

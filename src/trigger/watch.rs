@@ -1,6 +1,6 @@
 //! Changes that nobody announced, by inotify(7) (through nix, which the pipe needs anyway; a mask of our own is silent
-//! about what we read ourselves). Only names that decide something count, so that neither deliveries into a home nor our
-//! own files wake us. What it cannot see (what links lead to, folders called `.qmail-...`) the next sweep sees.
+//! about what we read ourselves). Only names that decide something count, and what others do to the published tables, so that
+//! neither deliveries into a home nor our own publishing wakes us. What it cannot see (what links lead to, folders called `.qmail-...`) the next sweep sees.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::ffi::OsString;
