@@ -197,7 +197,7 @@ fn changed(
     logins: &Published,
     policy: &Policy<'_>,
 ) -> Result<Option<Vec<(usize, Asked)>>, Error> {
-    let workers = Workers::start(settings, wanted.len().div_ceil(HOMES_A_LOOK))?;
+    let workers = Workers::new(settings);
     let homes = HomeReader::new(&memory.host, Some(logins), settings.threads()).with_looks(Some(&memory.seed));
     let looks_the_same = |number: usize| {
         let look = memory.units[number].look.as_ref().zip(memory.plan.units[number].home.as_ref());
@@ -218,13 +218,14 @@ fn changed(
     let looked = |some: &[usize]| -> Vec<usize> {
         some.iter().copied().filter(|number| is_due(number) || is_changed(number)).collect()
     };
-    let numbers: Vec<usize> = workers.map(wanted.chunks(HOMES_A_LOOK).collect(), looked).concat();
+    let chunks: Vec<&[usize]> = wanted.chunks(HOMES_A_LOOK).collect();
+    let numbers: Vec<usize> = workers.map(0..chunks.len(), |chunk| looked(chunks[chunk]))?.concat();
     let shared = numbers.iter().any(|number| *number < memory.plan.shared);
     if shared || numbers.len() > 64.max(memory.units.len() / 4) {
         return Ok(None);
     }
     let ask = |number: usize| (number, ask(&memory.plan, policy, &memory.plan.units[number], &homes, &memory.common));
-    Ok(Some(workers.map(numbers, ask)))
+    workers.map(0..numbers.len(), |at| ask(numbers[at])).map(Some)
 }
 
 impl Change {

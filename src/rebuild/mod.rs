@@ -574,7 +574,6 @@ fn ask_all(
     tables: &mut Tables<'_>,
     sink: &mut Counting<'_>,
 ) -> Result<AllAsked, Error> {
-    let mut workers = Workers::start(settings, plan.units.len())?;
     let progress = Progress::new(plan.units.len());
     let mut unread = Unread::default();
     let mut bare = HashSet::new();
@@ -593,24 +592,12 @@ fn ask_all(
         add(tables, number, ask(plan, policy, unit, homes, &Common::default()))?;
     }
     let common = tables.common();
-    // A batch is asked in parallel while the one before is added in order: what is in memory stays bounded.
-    let mut asked: Vec<(usize, Asked)> = Vec::new();
-    let mut next = plan.shared;
-    loop {
-        let batch = next..(next + workers.next_batch()?).min(plan.units.len());
-        next = batch.end;
-        let (len, is_last) = (batch.len(), batch.is_empty());
-        let ask = |number| (number, ask(plan, policy, &plan.units[number], homes, &common));
-        let before = std::mem::take(&mut asked);
-        let add = || before.into_iter().try_for_each(|(number, asked)| add(tables, number, asked));
-        let (added, now) = workers.map_beside(add, batch.collect(), ask);
-        added?;
-        asked = now;
-        progress.advance(len);
-        if is_last {
-            return Ok(AllAsked { unread, bare, known, common });
-        }
-    }
+    let ask = |number| (number, ask(plan, policy, &plan.units[number], homes, &common));
+    Workers::new(settings).each(plan.shared..plan.units.len(), ask, |(number, asked)| {
+        progress.advance(1);
+        add(tables, number, asked)
+    })?;
+    Ok(AllAsked { unread, bare, known, common })
 }
 
 /// What came of asking all.

@@ -1,97 +1,219 @@
 //! The threads that read homes: as many as are useful while what they read is in memory, more when a disk has to be
 //! waited for.
 
-use nix::sys::resource::{UsageWho, getrusage};
-use rayon::prelude::*;
-use rayon::{ThreadPool, ThreadPoolBuilder};
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Mutex, PoisonError};
+use std::thread::{Builder, Scope};
 
-use crate::error::Error;
+use nix::sys::resource::{UsageWho, getrusage};
+
+use crate::error::{Error, show_cause};
 use crate::settings::Settings;
 
-/// So many threads keep a disk busy; each of them has its own arena of memory, and homes in it.
-const THREADS_FOR_DISK: usize = 8;
-/// So many homes are asked before what came of them, which waits in memory, is added: threads that have nothing to do
-/// between two batches have to be woken.
-const HOMES_AT_ONCE: usize = 16;
+/// So many threads keep a disk busy; each of them has its own arena of memory, and a home in it.
+const THREADS_FOR_DISK: usize = 12;
+/// So many homes at most are asked by one thread before it hands over what came of them: whoever takes it has to be woken.
+const MOST_AT_ONCE: usize = 4;
+/// So many are asked by all threads together.
+const ALL_AT_ONCE: usize = 16;
+/// Every so many homes it is asked whether they came from a disk.
+const MEASURED: usize = 16;
 /// Some of this is always read from disk, in blocks of 512 bytes a home; a home that is not in memory takes a few hundred.
 const FEW_BLOCKS: i64 = 32;
 
-/// Threads, or none but the caller's own.
+/// How many threads there are.
 pub struct Workers {
-    pool: Option<ThreadPool>,
     threads: usize,
-    /// Whether nobody said how many there are.
+    /// Whether nobody said how many.
     may_grow: bool,
-    /// What this process had read from disks when the last batch was begun, in blocks of 512 bytes.
-    blocks: i64,
 }
+
+/// What came of the numbers of one ticket; `None` when a thread had a fault.
+type Done<R> = Option<(usize, Vec<R>)>;
 
 impl Workers {
-    /// Starts as many as so many homes are worth.
+    /// As many as the administrator says, or as there are processors for.
+    pub fn new(settings: &Settings) -> Workers {
+        Workers { threads: settings.threads(), may_grow: settings.threads.is_none() }
+    }
+
+    /// Does the work for each number, on several threads, and hands what comes of it to `take` on the caller's own
+    /// thread, in the order of the numbers; what waits there for its turn is bounded. More threads are started when what
+    /// they read had to come from a disk: it was not in memory, and what follows will not be either.
     ///
     /// # Errors
-    /// Threads that cannot be started.
-    pub fn start(settings: &Settings, homes: usize) -> Result<Workers, Error> {
-        let threads = settings.threads().min(homes.max(1));
-        let pool = (threads > 1).then(|| start(threads)).transpose()?;
-        Ok(Workers { pool, threads, may_grow: settings.threads.is_none(), blocks: blocks_read() })
-    }
-
-    /// How many homes are asked at once. More threads are started when the last batch had to wait for a disk: its homes
-    /// were not in memory, and those that follow will not be either.
+    /// Threads that cannot be started, and those of `take`: what was begun is then finished for nothing.
     ///
-    /// # Errors
-    /// Threads that cannot be started.
-    pub fn next_batch(&mut self) -> Result<usize, Error> {
-        let read = blocks_read() - std::mem::replace(&mut self.blocks, blocks_read());
-        let few = i64::try_from(self.batch()).unwrap_or(i64::MAX).saturating_mul(FEW_BLOCKS);
-        if self.may_grow && read > few && self.threads < THREADS_FOR_DISK {
-            self.threads = THREADS_FOR_DISK;
-            self.pool = Some(start(self.threads)?);
-        }
-        Ok(self.batch())
-    }
-
-    fn batch(&self) -> usize {
-        HOMES_AT_ONCE.max(self.threads)
-    }
-
-    /// What comes of each, in their order.
-    pub fn map<T: Send, R: Send>(&self, of: Vec<T>, work: impl Fn(T) -> R + Sync + Send) -> Vec<R> {
-        match &self.pool {
-            Some(pool) => pool.install(|| of.into_par_iter().map(work).collect()),
-            None => of.into_iter().map(work).collect(),
-        }
-    }
-
-    /// The same, while the caller's own thread does something else: what that keeps lies together, in the arena of one
-    /// thread.
-    pub fn map_beside<A, R: Send>(
+    /// # Panics
+    /// When one of the threads does.
+    pub fn each<R: Send>(
         &self,
-        beside: impl FnOnce() -> A,
-        of: Vec<usize>,
-        work: impl Fn(usize) -> R + Sync + Send,
-    ) -> (A, Vec<R>) {
-        match &self.pool {
-            Some(pool) => {
-                let mut found = Vec::new();
-                let done = pool.in_place_scope(|scope| {
-                    scope.spawn(|_| found = of.into_par_iter().map(work).collect());
-                    beside()
-                });
-                (done, found)
+        numbers: Range<usize>,
+        work: impl Fn(usize) -> R + Sync,
+        mut take: impl FnMut(R) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        let mut threads = self.threads.min(numbers.len());
+        if threads < 2 && !(self.may_grow && numbers.len() > MOST_AT_ONCE) {
+            return numbers.into_iter().try_for_each(|number| take(work(number)));
+        }
+        let (tickets, taken) = channel();
+        let (taken, work) = (Mutex::new(taken), &work);
+        let (done, results) = channel();
+        std::thread::scope(|scope| {
+            // Dropped before the threads are waited for, which then end.
+            let (tickets, results) = (tickets, results);
+            let mut measured = (numbers.start, blocks_read());
+            let mut waiting = BTreeMap::new();
+            let mut issued = numbers.start;
+            let mut next = numbers.start;
+            for _ in 0..threads {
+                start(scope, &taken, &done, work)?;
             }
-            None => (beside(), of.into_iter().map(work).collect()),
+            while next < numbers.end {
+                let at_once = (ALL_AT_ONCE / threads).clamp(1, MOST_AT_ONCE);
+                while issued < numbers.end && issued < next + 2 * (threads + 1) * at_once {
+                    let ticket = issued..(issued + at_once).min(numbers.end);
+                    issued = ticket.end;
+                    // Somebody takes it: a thread that fails says so.
+                    let _ = tickets.send(ticket);
+                }
+                let Some(found) = waiting.remove(&next) else {
+                    let Ok(Some((first, found))) = results.recv() else {
+                        // The scope panics too, as soon as all threads have ended.
+                        return Err(Error::Temporary("a fault in this program".to_owned()));
+                    };
+                    waiting.insert(first, found);
+                    continue;
+                };
+                next += found.len();
+                if self.may_grow && threads < THREADS_FOR_DISK && next >= measured.0 + MEASURED {
+                    let (homes, before) = std::mem::replace(&mut measured, (next, blocks_read()));
+                    if measured.1 - before > (next - homes) as i64 * FEW_BLOCKS {
+                        // Those that there are will do.
+                        let more = (threads..THREADS_FOR_DISK).map_while(|_| start(scope, &taken, &done, work).ok());
+                        threads += more.count();
+                    }
+                }
+                found.into_iter().try_for_each(&mut take)?;
+            }
+            Ok(())
+        })
+    }
+
+    /// What comes of each number, in their order.
+    ///
+    /// # Errors
+    /// Threads that cannot be started.
+    ///
+    /// # Panics
+    /// When one of the threads does.
+    pub fn map<R: Send>(&self, numbers: Range<usize>, work: impl Fn(usize) -> R + Sync) -> Result<Vec<R>, Error> {
+        let mut all = Vec::with_capacity(numbers.len());
+        self.each(numbers, work, |found| {
+            all.push(found);
+            Ok(())
+        })?;
+        Ok(all)
+    }
+}
+
+/// Starts a thread that works as long as there are tickets.
+fn start<'scope, R: Send + 'scope>(
+    scope: &'scope Scope<'scope, '_>,
+    tickets: &'scope Mutex<Receiver<Range<usize>>>,
+    done: &Sender<Done<R>>,
+    work: &'scope (impl Fn(usize) -> R + Sync),
+) -> Result<(), Error> {
+    let fault = Fault(done.clone());
+    let serve = move || {
+        let next = || tickets.lock().unwrap_or_else(PoisonError::into_inner).recv().ok();
+        while let Some(ticket) = next() {
+            let found = (ticket.start, ticket.map(work).collect());
+            if fault.0.send(Some(found)).is_err() {
+                break;
+            }
+        }
+    };
+    let started = Builder::new().spawn_scoped(scope, serve);
+    started.map(drop).map_err(|cause| Error::Temporary(format!("unable to start a thread: {}", show_cause(&cause))))
+}
+
+/// Says that a thread had a fault, so that nobody waits for what it was at.
+struct Fault<R>(Sender<Done<R>>);
+
+impl<R> Drop for Fault<R> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            let _ = self.0.send(None);
         }
     }
 }
 
-fn start(threads: usize) -> Result<ThreadPool, Error> {
-    let pool = ThreadPoolBuilder::new().num_threads(threads).build();
-    pool.map_err(|cause| Error::Temporary(format!("unable to start {threads} threads: {cause}")))
+/// What the other threads of this process had read from disks, in blocks of 512 bytes; 0 where nobody counts. Who writes
+/// reads where the file system has room.
+fn blocks_read() -> i64 {
+    let of = |who| getrusage(who).map_or(0, |usage| usage.block_reads());
+    of(UsageWho::RUSAGE_SELF) - of(UsageWho::RUSAGE_THREAD)
 }
 
-/// What this process has read from disks, in blocks of 512 bytes; 0 where nobody counts.
-fn blocks_read() -> i64 {
-    getrusage(UsageWho::RUSAGE_SELF).map_or(0, |usage| usage.block_reads())
+#[cfg(test)]
+mod tests {
+    use std::sync::Condvar;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use super::*;
+
+    const WORKERS: Workers = Workers { threads: 3, may_grow: false };
+
+    #[test]
+    fn what_comes_of_each_is_taken_in_order_and_no_more_than_a_few_wait_for_the_slowest() {
+        let (begun, one_more) = (Mutex::new(0), Condvar::new());
+        let most = 2 * (WORKERS.threads + 1) * MOST_AT_ONCE;
+        let work = |number: usize| {
+            let mut begun = begun.lock().unwrap();
+            *begun += 1;
+            one_more.notify_all();
+            // The first is the slowest: all others that may be begun are, those of its own ticket aside.
+            if number == 0 {
+                drop(one_more.wait_while(begun, |begun| *begun < most - MOST_AT_ONCE + 1).unwrap());
+            }
+            number
+        };
+        let mut taken = Vec::new();
+        let mut begun_before = None;
+        WORKERS
+            .each(0..1000, work, |number| {
+                begun_before.get_or_insert(*begun.lock().unwrap());
+                taken.push(number);
+                Ok(())
+            })
+            .unwrap();
+        assert!(taken.into_iter().eq(0..1000));
+        assert!(begun_before.unwrap() <= most, "{begun_before:?}");
+        assert_eq!(WORKERS.map(5..9, |number| number * 2).unwrap(), [10, 12, 14, 16]);
+    }
+
+    #[test]
+    fn a_fault_in_one_thread_is_not_waited_for() {
+        let work = |number: usize| assert_ne!(number, 500);
+        let each = || WORKERS.each(0..1000, work, |()| Ok(()));
+        assert!(std::panic::catch_unwind(each).is_err());
+    }
+
+    #[test]
+    fn after_what_stops_a_rebuild_no_more_homes_are_read() {
+        let asked = AtomicUsize::new(0);
+        let stopped = WORKERS.each(
+            0..100_000,
+            |number| {
+                asked.fetch_add(1, Ordering::Relaxed);
+                number
+            },
+            |number| if number < 10 { Ok(()) } else { Err(Error::Temporary("full".to_owned())) },
+        );
+        assert!(stopped.is_err());
+        assert!(asked.into_inner() < 100);
+    }
 }
