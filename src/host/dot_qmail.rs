@@ -308,8 +308,8 @@ pub enum Opening<'a> {
 #[derive(Clone, Debug, Default)]
 pub struct DotQmails {
     entries: BTreeMap<Vec<u8>, Entry>,
-    /// With which bytes the entries go on behind a `-`: a bit for each, modulo 64.
-    begin: u64,
+    /// The marks of what stands behind a `-` in the names of the entries.
+    marks: u128,
     /// What was left unread, and counts as delivered: the first few.
     pub unread: Vec<Unread>,
 }
@@ -402,14 +402,8 @@ impl DotQmails {
 
     /// Whether `.qmail-` + `name` is there, as qmail-local spells it. `name` holds no `/`.
     pub fn answers_for(&self, name: &[u8]) -> bool {
-        // Most begin like none of them.
-        let Some(first) = name.first().map(|b| spelled_byte(*b)) else {
-            return self.entries.contains_key(&b"-"[..]);
-        };
-        if self.begin & 1 << (first & 63) == 0 {
-            return false;
-        }
-        self.entries.contains_key(&[b"-", &spelled(name)[..]].concat())
+        // Most are like none of them.
+        self.marks & mark(name) != 0 && self.entries.contains_key(&[b"-", &spelled(name)[..]].concat())
     }
 
     /// Whether the home holds no name that begins with `.qmail`.
@@ -479,10 +473,16 @@ impl DotQmails {
         for (name, _) in &mut entries {
             name.drain(..b".qmail".len());
         }
-        let bit = |name: &Vec<u8>| name.strip_prefix(b"-")?.first().map(|first| 1 << (first & 63));
-        let begin = entries.iter().filter_map(|(name, _)| bit(name)).fold(0, |all, bit: u64| all | bit);
-        Ok(DotQmails { entries: entries.into_iter().collect(), begin, unread: reader.unread })
+        let extensions = entries.iter().filter_map(|(name, _)| name.strip_prefix(b"-"));
+        let marks = extensions.fold(0, |all, extension| all | mark(extension));
+        Ok(DotQmails { entries: entries.into_iter().collect(), marks, unread: reader.unread })
     }
+}
+
+/// A bit that is the same for an extension and for how qmail-local spells it, and another one for most that are neither.
+fn mark(extension: &[u8]) -> u128 {
+    let end = |byte: Option<&u8>| byte.map_or(0, |byte| usize::from(spelled_byte(*byte)));
+    1 << ((end(extension.first()) + 5 * end(extension.last()) + 23 * extension.len()) % 128)
 }
 
 fn collect_stems(entries: &BTreeMap<Vec<u8>, Entry>, above: &[u8], searched: &[Perm], found: &mut Vec<Stem>) {

@@ -192,35 +192,41 @@ impl Vpasswd {
     }
 
     /// Every record with its name, as they are written, in the order of the names; the line of the text where there is one.
-    fn records(&self) -> Vec<(&[u8], &[u8], Option<usize>)> {
-        match self {
-            Vpasswd::Compiled(cdb) => cdb.sorted().map(|record| (record.key, record.data, None)).collect(),
-            Vpasswd::Text(lines) => {
-                lines.iter().map(|(name, (line, record))| (&name[..], &record[..], Some(*line))).collect()
+    fn records(&self) -> impl Iterator<Item = (&[u8], &[u8], Option<usize>)> {
+        let (mut compiled, mut text) = match self {
+            Vpasswd::Compiled(cdb) => (Some(cdb.sorted()), None),
+            Vpasswd::Text(lines) => (None, Some(lines.iter())),
+        };
+        std::iter::from_fn(move || match (&mut compiled, &mut text) {
+            (Some(records), _) => records.next().map(|record| (record.key, record.data, None)),
+            (None, lines) => {
+                let (name, (line, record)) = lines.as_mut()?.next()?;
+                Some((&name[..], &record[..], Some(*line)))
             }
-        }
+        })
+    }
+
+    /// The records whose names vpopmail or an address may use, each once.
+    fn usable_ones(&self) -> impl Iterator<Item = (&[u8], &[u8], Option<usize>)> {
+        let mut last = None;
+        self.records().filter(move |(name, ..)| is_usable(name) && last.replace(*name) != Some(name))
     }
 
     /// Every mailbox with its name, in the order of the names.
     pub fn all(&self) -> Vec<(&[u8], Mailbox<'_>)> {
-        self.records().into_iter().map(|(name, record, line)| (name, Mailbox::parse(record, line))).collect()
+        self.records().map(|(name, record, line)| (name, Mailbox::parse(record, line))).collect()
     }
 
     /// The records of the mailboxes that vpopmail can find, as they are written.
     pub fn usable_records(&self) -> Vec<(&[u8], &[u8])> {
-        let mut all = self.records();
-        all.retain(|(name, ..)| !name.is_empty() && is_usable(name) && is_legal_name(name));
-        all.dedup_by_key(|(name, ..)| *name);
-        all.into_iter().map(|(name, record, _)| (name, record)).collect()
+        let found = self.usable_ones().filter(|(name, ..)| !name.is_empty() && is_legal_name(name));
+        found.map(|(name, record, _)| (name, record)).collect()
     }
 
     /// The mailboxes whose names vpopmail or an address may use, sorted by name, each once: no upper-case letter, no longer
     /// than an address.
-    pub fn usable(&self) -> Vec<(&[u8], Mailbox<'_>)> {
-        let mut all = self.all();
-        all.retain(|(name, _)| is_usable(name));
-        all.dedup_by_key(|(name, _)| *name);
-        all
+    pub fn usable(&self) -> impl Iterator<Item = (&[u8], Mailbox<'_>)> {
+        self.usable_ones().map(|(name, record, line)| (name, Mailbox::parse(record, line)))
     }
 }
 
@@ -326,8 +332,20 @@ pub fn is_found(name: &[u8]) -> bool {
 
 /// Whether vpopmail looks the name up at all: lower case, and only bytes that a mailbox may be called by.
 pub fn is_legal_name(name: &[u8]) -> bool {
-    name.iter().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b"!#$&'*+-./=?^_`{|}~".contains(b))
+    name.iter().all(|b| LEGAL[usize::from(*b)])
 }
+
+/// Whether a mailbox's name may hold a byte.
+const LEGAL: [bool; 256] = {
+    let bytes = b"abcdefghijklmnopqrstuvwxyz0123456789!#$&'*+-./=?^_`{|}~";
+    let mut legal = [false; 256];
+    let mut at = 0;
+    while at < bytes.len() {
+        legal[bytes[at] as usize] = true;
+        at += 1;
+    }
+    legal
+};
 
 /// Whether vdelivermail takes the domain: letters, digits, `-` and `.`.
 pub fn is_legal_host(host: &[u8]) -> bool {

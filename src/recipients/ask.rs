@@ -1,6 +1,7 @@
 //! The points of one unit: found in its home, and delivery asked about each.
 
-use std::collections::{BTreeMap, HashMap};
+use std::cmp::Ordering;
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 
@@ -55,7 +56,8 @@ impl Plan {
         let patterns = points.iter().filter(|(_, point)| point.kind == Kind::Pattern && !point.local.is_empty());
         let names = patterns.map(|(domain, point)| (*domain, point.as_name())).collect::<Vec<_>>();
         let points = points.into_iter().chain(names);
-        let answers = points.map(|(domain, point)| self.answer(domain, point, homes)).collect();
+        let mut answers: Vec<Answer> = points.map(|(domain, point)| self.answer(domain, point, homes)).collect();
+        self.add_origins(&mut answers, homes);
         let mut found = Answers { cut: spare == 0, ..Answers::default() };
         self.lay_out_parts(unit, answers, alike, common, &mut found);
         found
@@ -76,21 +78,21 @@ impl Plan {
         uid: u32,
         unit: &Unit,
         home: &Home,
-        mailboxes: Vec<(&'n [u8], Mailbox<'n>)>,
+        mailboxes: impl Iterator<Item = (&'n [u8], Mailbox<'n>)>,
         homes: &dyn Homes,
     ) -> (Judged<'n>, Vec<&'n [u8]>) {
-        let names = |mailboxes: Vec<(&'n [u8], Mailbox<'n>)>| mailboxes.into_iter().map(|(name, _)| name).collect();
-        let HomeState::Listed(_, dot_qmails) = &home.state else { return (Vec::new(), names(mailboxes)) };
-        if !self.takes_one_way(domain, uid, unit) {
-            return (Vec::new(), names(mailboxes));
-        }
+        let one_way = self.takes_one_way(domain, uid, unit);
+        let HomeState::Listed(_, dot_qmails) = &home.state else {
+            return (Vec::new(), mailboxes.map(|(name, _)| name).collect());
+        };
         let is_alike = |name: &[u8]| {
-            name.len() <= MAX_ALIKE
+            one_way
+                && name.len() <= MAX_ALIKE
                 && is_legal_name(name)
                 && !name.iter().any(|b| matches!(b, b'-' | b'/') || *b == self.host.layout.break_byte)
                 && !dot_qmails.answers_for(name)
         };
-        let (mut alike, mut others) = (Vec::with_capacity(mailboxes.len()), Vec::new());
+        let (mut alike, mut others) = (Vec::new(), Vec::new());
         let mut known: Vec<((u64, bool), Option<bool>)> = Vec::new();
         for (name, mailbox) in mailboxes {
             if !is_alike(name) {
@@ -100,8 +102,9 @@ impl Plan {
             let kind = (mailbox.flags, mailbox.broken);
             let asked = || {
                 let point = Point { local: name.to_vec(), kind: Kind::Name { listed: true } };
+                // Nothing is widened to a name without a break.
                 let fact = self.answer(domain, point, homes).fact;
-                Some(fact.accepted).filter(|_| fact.doubt.is_none() && fact.origin.is_none())
+                Some(fact.accepted).filter(|_| fact.doubt.is_none())
             };
             let accepted = match known.iter().find(|(of, _)| *of == kind) {
                 Some((_, accepted)) => *accepted,
@@ -119,8 +122,7 @@ impl Plan {
             // A home of many flags is asked for each of its mailboxes.
             known.truncate(16);
         }
-        // By the key: what follows a name is its @.
-        alike.sort_by(|(a, _), (b, _)| a.iter().chain(b"@").cmp(b.iter().chain(b"@")));
+        alike.sort_by(|(a, _), (b, _)| by_key(a, b));
         (alike, others)
     }
 
@@ -144,10 +146,11 @@ impl Plan {
 
     /// The points that a domain's mailboxes make: one for every rule that can lead to vdelivermail with their name.
     fn mailbox_points(&self, domain: usize, uid: u32, names: &[&[u8]]) -> Vec<Point> {
-        let Some(prefix) = &self.domains[domain].prefix else { return Vec::new() };
-        let shorter = (0..prefix.len()).flat_map(|end| self.rules_at(&prefix[..end]));
+        let Some(prefix) = self.domains[domain].prefix.as_ref().filter(|_| !names.is_empty()) else {
+            return Vec::new();
+        };
         let mut points = Vec::new();
-        for rule in shorter.chain(self.rules_below(prefix)).map(|rule| &self.rules[rule]) {
+        for rule in self.rules_before(prefix).chain(self.rules_below(prefix)).map(|rule| &self.rules[rule]) {
             // vdelivermail opens the mailboxes only when it runs as their uid.
             let listed = rule.who.uid == uid;
             for name in names {
@@ -170,9 +173,31 @@ impl Plan {
         let address = self.address(domain, &point);
         let delivery = deliver(&self.host, homes, &address, &mut Trail::unkept());
         let accepted = self.accepts(domain, &point, &delivery);
-        let origin = (accepted && self.may_be_widened(&point)).then(|| self.origin(&address, homes));
         let listed = point.kind == Kind::Name { listed: true };
-        Answer { domain, fact: Fact { accepted, doubt: delivery.doubt.map(Box::new), origin, listed }, point }
+        Answer { domain, fact: Fact { accepted, doubt: delivery.doubt.map(Box::new), origin: None, listed }, point }
+    }
+
+    /// Adds to each answer that may have to be widened the file and line behind it.
+    pub(super) fn add_origins(&self, answers: &mut [Answer], homes: &dyn Homes) {
+        let accepted = answers.iter().enumerate().filter(|(_, answer)| answer.fact.accepted);
+        let wanted: Vec<(usize, Vec<u8>)> = accepted
+            .filter_map(|(at, Answer { point, .. })| Some((at, self.widened(point.kind, &point.local)?.to_vec())))
+            .collect();
+        if wanted.is_empty() {
+            return;
+        }
+        // What is accepted anyway is not widened.
+        let is_sure = |answer: &&Answer| {
+            answer.point.kind == Kind::Pattern && answer.fact.accepted && answer.fact.doubt.is_none()
+        };
+        let sure = answers.iter().filter(is_sure).map(|answer| (answer.domain, answer.point.local.clone()));
+        let sure: HashSet<(usize, Vec<u8>)> = sure.collect();
+        for (at, prefix) in wanted {
+            let Answer { domain, point, fact } = &mut answers[at];
+            if !sure.contains(&(*domain, prefix)) {
+                fact.origin = Some(self.origin(&self.address(*domain, point), homes));
+            }
+        }
     }
 
     /// Delivery's answer, and for another host's mail the administrator's.
@@ -182,14 +207,6 @@ impl Plan {
             .flatten()
             .map(|list| list.find(if point.kind == Kind::Pattern { b"" } else { &point.local }).0);
         listed.unwrap_or_else(|| delivery.accepted())
-    }
-
-    /// Whether an accepting point like this is more than the format can say.
-    fn may_be_widened(&self, point: &Point) -> bool {
-        match point.kind {
-            Kind::Pattern => !point.local.is_empty() && !self.is_key_prefix(&point.local),
-            Kind::Name { .. } => self.default_prefix(&point.local).is_some(),
-        }
     }
 
     /// The file and line that decide about an address.
@@ -218,6 +235,13 @@ pub fn relay_step(host: &Host, address: &[u8], delivery: &Delivery) -> Option<(b
     };
     let path = host.control_path("validrcptto.d").join(OsStr::from_bytes(domain));
     Some((accepted, Step { path: Some(path), line, text: text.to_owned() }))
+}
+
+/// How the keys of two names of one domain are sorted: what follows a name is its @, which none of them holds.
+fn by_key(a: &[u8], b: &[u8]) -> Ordering {
+    let both = a.len().min(b.len());
+    let next = |name: &[u8]| name.get(both).copied().unwrap_or(b'@');
+    a[..both].cmp(&b[..both]).then_with(|| next(a).cmp(&next(b)))
 }
 
 /// The rest of a mailbox's name behind a rule's pre, in which `.` and `:` are one.

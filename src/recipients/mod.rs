@@ -108,6 +108,8 @@ pub struct Plan {
     rules: Vec<Rule>,
     /// The rules in the order of their locs.
     by_loc: Vec<u32>,
+    /// The bytes that some loc ends in.
+    last_bytes: BTreeSet<u8>,
     /// In the order in which their answers must be added.
     pub units: Vec<Unit>,
     /// How many units contribute to every domain: the first ones.

@@ -20,6 +20,7 @@ impl Plan {
             by_prefix: Vec::new(),
             rules: Vec::new(),
             by_loc: Vec::new(),
+            last_bytes: BTreeSet::new(),
             units: Vec::new(),
             shared: 0,
             contributions: Vec::new(),
@@ -87,6 +88,12 @@ impl Plan {
     /// The rules of this loc.
     pub(super) fn rules_at(&self, loc: &[u8]) -> impl Iterator<Item = usize> {
         run(&self.by_loc, |number| &self.rules[*number as usize].loc, loc, move |found| found == loc)
+    }
+
+    /// The rules whose loc is a shorter beginning of this one, the shortest first.
+    pub(super) fn rules_before(&self, loc: &[u8]) -> impl Iterator<Item = usize> {
+        let ends = (0..loc.len()).filter(|end| *end == 0 || self.last_bytes.contains(&loc[end - 1]));
+        ends.flat_map(|end| self.rules_at(&loc[..end]))
     }
 
     /// The rules whose loc begins like this, in the order of their locs.
@@ -165,6 +172,7 @@ impl Plan {
         }
         self.rules.shrink_to_fit();
         self.by_loc = sorted_by(&self.rules, |rule| Some(&rule.loc));
+        self.last_bytes = self.rules.iter().filter_map(|rule| rule.loc.last().copied()).collect();
         // Those that contribute to every domain come first, so that no domain has to wait for them.
         let is_shared = |unit: &Unit| unit.rules.iter().any(|rule| self.rules[*rule].loc.is_empty());
         let shared: Vec<_> = units.iter().filter(|(_, unit)| is_shared(unit)).map(|(home, _)| *home).collect();
@@ -207,7 +215,7 @@ impl Plan {
             let first = claims.partition_point(|(local, _)| *local < loc);
             let others = claims[first..].iter().take_while(|(local, _)| local.starts_with(loc));
             let has_rules = |loc: &[u8]| self.rules_at(loc).next().is_some();
-            let shorter = (1..loc.len()).any(|end| has_rules(&loc[..end]));
+            let shorter = self.rules_before(loc).any(|rule| !self.rules[rule].loc.is_empty());
             self.is_key_prefix(loc)
                 && !shorter
                 && others.into_iter().all(|(local, claimed)| *claimed == unit && (*local == loc || !has_rules(local)))

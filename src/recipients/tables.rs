@@ -121,11 +121,11 @@ impl Plan {
 
     /// Widens to accept what the format cannot say (SPEC section 8), with a warning for each.
     fn widen(&self, table: &mut Table, domain: &[u8], notes: &mut Vec<Note>) {
-        let patterns = table.patterns.iter().map(|(local, fact)| (local, fact, self.wider_prefix(local), "..."));
-        let names = table.names.iter().filter_map(|(local, fact)| Some((local, fact, self.default_prefix(local)?, "")));
+        let patterns = table.patterns.iter().map(|(local, fact)| (local, fact, Kind::Pattern, "..."));
+        let names = table.names.iter().map(|(local, fact)| (local, fact, Kind::Name { listed: fact.listed }, ""));
         let mut wider: BTreeMap<Vec<u8>, (Box<str>, String)> = BTreeMap::new();
-        let patterns = patterns.filter(|(local, ..)| !self.is_key_prefix(local));
-        for (local, fact, prefix, dots) in patterns.chain(names).filter(|(_, fact, ..)| fact.accepted) {
+        for (local, fact, kind, dots) in patterns.chain(names).filter(|(_, fact, ..)| fact.accepted) {
+            let Some(prefix) = self.widened(kind, local) else { continue };
             let narrow = format!("{}{dots}", Shown(local));
             wider.entry(prefix.to_vec()).or_insert((fact.origin.clone().unwrap_or_default(), narrow));
         }
@@ -150,6 +150,14 @@ impl Plan {
             )));
             let fact = Fact { accepted: true, doubt: None, origin: None, listed: false };
             table.patterns.insert(prefix, fact);
+        }
+    }
+
+    /// The prefix of the pattern that an accepting point like this is widened to, when it is more than the format can say.
+    pub(super) fn widened<'l>(&self, kind: Kind, local: &'l [u8]) -> Option<&'l [u8]> {
+        match kind {
+            Kind::Pattern => (!self.is_key_prefix(local)).then(|| self.wider_prefix(local)),
+            Kind::Name { .. } => self.default_prefix(local),
         }
     }
 
@@ -346,7 +354,8 @@ impl<'a> Tables<'a> {
                 continue;
             };
             known.insert(domain);
-            let answer = plan.answer(domain, point, homes);
+            let mut answer = plan.answer(domain, point, homes);
+            plan.add_origins(std::slice::from_mut(&mut answer), homes);
             if let Some(doubt) = &answer.fact.doubt {
                 self.unread.entry(doubt.home.clone()).or_default().keys += 1;
                 self.kept.insert(doubt.assignment.clone());
