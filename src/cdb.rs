@@ -258,7 +258,7 @@ fn record(image: &[u8], position: u32) -> Record<'_> {
 }
 
 /// The first eight bytes of a key as a number that sorts as they do.
-fn prefix(key: &[u8]) -> u64 {
+pub fn prefix(key: &[u8]) -> u64 {
     let mut bytes = [0; 8];
     let length = key.len().min(8);
     bytes[..length].copy_from_slice(&key[..length]);
@@ -575,9 +575,10 @@ impl Chunk {
         self.places.push((hash, start as u32));
     }
 
-    /// Makes room for so many bytes more.
-    pub fn reserve(&mut self, bytes: usize) {
-        self.bytes.reserve(bytes);
+    /// Makes room for so many records more, of so many bytes together beside the eight that each begins with.
+    pub fn reserve(&mut self, records: usize, bytes: usize) {
+        self.bytes.reserve(bytes + 8 * records);
+        self.places.reserve(records);
     }
 
     /// Gives back the room that it does not need.

@@ -246,7 +246,7 @@ fn own<'a>(host: &'a Host, local: Vec<u8>, domain: Vec<u8>, trail: &mut Trail) -
             assigned(host, line, [b"=", &local[..]].concat(), ext, local, domain, trail)
         }
         Some(Match::Wildcard(loc, line)) => {
-            let ext = lower(&[&line.ext, &local[loc.len()..]].concat());
+            let ext = [&lower(&line.ext)[..], &local[loc.len()..]].concat();
             assigned(host, line, [b"+", loc].concat(), ext, local, domain, trail)
         }
         None => getpw(host, local, domain, trail),

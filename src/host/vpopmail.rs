@@ -175,11 +175,13 @@ impl Vpasswd {
         }
     }
 
-    /// About how long all records together are, in bytes.
-    pub fn size(&self) -> usize {
+    /// How many records there are, and about how long they are together, in bytes.
+    pub fn size(&self) -> (usize, usize) {
         match self {
-            Vpasswd::Compiled(cdb) => cdb.size(),
-            Vpasswd::Text(lines) => lines.iter().map(|(name, (_, record))| name.len() + record.len()).sum(),
+            Vpasswd::Compiled(cdb) => (cdb.sorted().len(), cdb.size()),
+            Vpasswd::Text(lines) => {
+                (lines.len(), lines.iter().map(|(name, (_, record))| name.len() + record.len()).sum())
+            }
         }
     }
 

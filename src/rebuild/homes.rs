@@ -80,7 +80,8 @@ pub fn ask(plan: &Plan, policy: &Policy<'_>, unit: &Unit, homes: &HomeReader<'_>
     }
     asked.trouble = home.trouble().filter(|_| unit.matters).map(|cause| (path.to_vec(), cause));
     if let Mailboxes::Known(mailboxes) = &home.mailboxes {
-        asked.logins.reserve(mailboxes.size());
+        let (records, bytes) = mailboxes.size();
+        asked.logins.reserve(records, bytes);
     }
     for (domain, _) in &unit.vpopmail_domains {
         let found = policy.domain(domain, &home, &mut |key, data| {

@@ -7,10 +7,10 @@ use std::os::unix::ffi::OsStrExt;
 
 use crate::delivery::{Delivery, Step, Trail, Verdict, deliver};
 use crate::host::dot_qmail::{Stem, spelled, spelled_byte};
-use crate::host::vpopmail::{Mailbox, Mailboxes, is_legal_name};
+use crate::host::vpopmail::{Mailboxes, Vpasswd, is_legal_name};
 use crate::host::{Home, HomeState, Homes, Host};
 use crate::smtpd::DEFAULT;
-use crate::text::{Shown, join_address, lower, split_address};
+use crate::text::{Shown, lower, split_address};
 
 use super::{Answer, Answers, Common, Domain, Fact, Judged, Kind, MAX_SPELLED_COLONS, Plan, Point, Rule, Unit};
 
@@ -45,7 +45,7 @@ impl Plan {
             if let Mailboxes::Known(mailboxes) = &home.mailboxes {
                 for (domain, uid) in &unit.vpopmail_domains {
                     let Some(index) = self.domain(domain) else { continue };
-                    let (its, others) = self.alike(index, *uid, unit, home, mailboxes.usable(), homes);
+                    let (its, others) = self.alike(index, *uid, unit, home, mailboxes, homes);
                     let others = self.mailbox_points(index, *uid, &others);
                     points.extend(others.into_iter().map(|point| (index, point)));
                     alike.insert(index, its);
@@ -66,7 +66,7 @@ impl Plan {
     /// The address that stands for a point; a pattern's is one that nobody listed.
     pub(super) fn address(&self, domain: usize, point: &Point) -> Vec<u8> {
         let word = if point.kind == Kind::Pattern { &self.fresh_word[..] } else { b"" };
-        join_address(&[&point.local[..], word].concat(), &self.domains[domain].name)
+        [&point.local[..], word, b"@", &self.domains[domain].name].concat()
     }
 
     /// The names of those mailboxes of a domain that delivery tells from each other by nothing but the mailbox, because they
@@ -78,12 +78,12 @@ impl Plan {
         uid: u32,
         unit: &Unit,
         home: &Home,
-        mailboxes: impl Iterator<Item = (&'n [u8], Mailbox<'n>)>,
+        mailboxes: &'n Vpasswd,
         homes: &dyn Homes,
     ) -> (Judged<'n>, Vec<&'n [u8]>) {
         let one_way = self.takes_one_way(domain, uid, unit);
         let HomeState::Listed(_, dot_qmails) = &home.state else {
-            return (Vec::new(), mailboxes.map(|(name, _)| name).collect());
+            return (Vec::new(), mailboxes.usable().map(|(name, _)| name).collect());
         };
         let is_alike = |name: &[u8]| {
             one_way
@@ -92,9 +92,9 @@ impl Plan {
                 && !name.iter().any(|b| matches!(b, b'-' | b'/') || *b == self.host.layout.break_byte)
                 && !dot_qmails.answers_for(name)
         };
-        let (mut alike, mut others) = (Vec::new(), Vec::new());
+        let (mut alike, mut others) = (Vec::with_capacity(mailboxes.size().0), Vec::new());
         let mut known: Vec<((u64, bool), Option<bool>)> = Vec::new();
-        for (name, mailbox) in mailboxes {
+        for (name, mailbox) in mailboxes.usable() {
             if !is_alike(name) {
                 others.push(name);
                 continue;

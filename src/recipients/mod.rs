@@ -97,6 +97,9 @@ struct Part {
     prefix: Vec<u8>,
 }
 
+/// The numbers of things in the order of their names, each with what its name begins with (see [`cdb::prefix`]).
+type Sorted = Vec<(u64, u32)>;
+
 /// What has to be asked of whom.
 #[derive(Debug)]
 pub struct Plan {
@@ -104,10 +107,12 @@ pub struct Plan {
     /// In the order of their names.
     domains: Vec<Domain>,
     /// The domains that have a prefix, in its order.
-    by_prefix: Vec<u32>,
+    by_prefix: Sorted,
+    /// How long prefixes are, in bytes.
+    prefix_lengths: BTreeSet<usize>,
     rules: Vec<Rule>,
     /// The rules in the order of their locs.
-    by_loc: Vec<u32>,
+    by_loc: Sorted,
     /// The bytes that some loc ends in.
     last_bytes: BTreeSet<u8>,
     /// In the order in which their answers must be added.

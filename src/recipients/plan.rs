@@ -3,12 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
 
+use crate::cdb::prefix;
 use crate::delivery::{Route, Trail, route};
 use crate::host::Host;
 use crate::host::vpopmail::ADDRESS_MAX;
 use crate::text::{lower, split_address};
 
-use super::{Domain, Kind, Part, Plan, Point, Rule, Unit};
+use super::{Domain, Kind, Part, Plan, Point, Rule, Sorted, Unit};
 
 impl Plan {
     /// Collects what has to be asked, from everything but the homes.
@@ -18,6 +19,7 @@ impl Plan {
             host,
             domains: Vec::new(),
             by_prefix: Vec::new(),
+            prefix_lengths: BTreeSet::new(),
             rules: Vec::new(),
             by_loc: Vec::new(),
             last_bytes: BTreeSet::new(),
@@ -66,6 +68,7 @@ impl Plan {
         self.domains.reserve_exact(names.len());
         self.domains.extend(names.into_iter().map(domain));
         self.by_prefix = sorted_by(&self.domains, |domain| domain.prefix.as_deref());
+        self.prefix_lengths = self.domains.iter().filter_map(|domain| Some(domain.prefix.as_ref()?.len())).collect();
     }
 
     /// The number of a domain.
@@ -75,19 +78,19 @@ impl Plan {
 
     /// The domains of this prefix.
     fn domains_at(&self, prefix: &[u8]) -> impl Iterator<Item = usize> {
-        let of = |number: &u32| self.domains[*number as usize].prefix.as_deref().unwrap_or_default();
+        let of = |number: u32| self.domains[number as usize].prefix.as_deref().unwrap_or_default();
         run(&self.by_prefix, of, prefix, move |found| found == prefix)
     }
 
     /// The domains whose prefix begins like this.
     fn domains_below(&self, prefix: &[u8]) -> impl Iterator<Item = usize> {
-        let of = |number: &u32| self.domains[*number as usize].prefix.as_deref().unwrap_or_default();
+        let of = |number: u32| self.domains[number as usize].prefix.as_deref().unwrap_or_default();
         run(&self.by_prefix, of, prefix, move |found| found.starts_with(prefix))
     }
 
     /// The rules of this loc.
     pub(super) fn rules_at(&self, loc: &[u8]) -> impl Iterator<Item = usize> {
-        run(&self.by_loc, |number| &self.rules[*number as usize].loc, loc, move |found| found == loc)
+        run(&self.by_loc, |number| &self.rules[number as usize].loc, loc, move |found| found == loc)
     }
 
     /// The rules whose loc is a shorter beginning of this one, the shortest first.
@@ -98,7 +101,7 @@ impl Plan {
 
     /// The rules whose loc begins like this, in the order of their locs.
     pub(super) fn rules_below(&self, loc: &[u8]) -> impl Iterator<Item = usize> {
-        run(&self.by_loc, |number| &self.rules[*number as usize].loc, loc, move |found| found.starts_with(loc))
+        run(&self.by_loc, |number| &self.rules[number as usize].loc, loc, move |found| found.starts_with(loc))
     }
 
     fn collect_units(&mut self) {
@@ -299,7 +302,7 @@ impl Plan {
     /// part of that address.
     pub(super) fn place<'l>(&self, whole: &'l [u8], mut found: impl FnMut(usize, &'l [u8])) {
         let cuts = (0..whole.len()).filter(|at| whole[*at] == b'-').map(|at| at + 1);
-        for cut in std::iter::once(0).chain(cuts) {
+        for cut in std::iter::once(0).chain(cuts).filter(|cut| self.prefix_lengths.contains(cut)) {
             self.domains_at(&whole[..cut]).for_each(|domain| found(domain, &whole[cut..]));
         }
     }
@@ -314,23 +317,29 @@ fn add_few<T, const N: usize>(list: &mut Vec<T>, few: [T; N]) {
 }
 
 /// The numbers of those things that have such a name, in the order of the names, equal ones as they stand.
-fn sorted_by<T>(things: &[T], name: impl Fn(&T) -> Option<&[u8]>) -> Vec<u32> {
-    let number = |(number, thing)| name(thing).and_then(|_| u32::try_from(number).ok());
-    let mut sorted: Vec<u32> = things.iter().enumerate().filter_map(number).collect();
-    sorted.sort_by_key(|number| name(&things[*number as usize]));
+fn sorted_by<T>(things: &[T], name: impl Fn(&T) -> Option<&[u8]>) -> Sorted {
+    let number = |(number, thing)| Some((prefix(name(thing)?), u32::try_from(number).ok()?));
+    let mut sorted: Sorted = things.iter().enumerate().filter_map(number).collect();
+    sorted.sort_by_key(|(prefix, number)| (*prefix, name(&things[*number as usize])));
     sorted.shrink_to_fit();
     sorted
 }
 
 /// The numbers from the first whose name is not before `from` on, as long as `belongs` says so.
 fn run<'a>(
-    sorted: &'a [u32],
-    name: impl Fn(&u32) -> &'a [u8],
+    sorted: &'a [(u64, u32)],
+    name: impl Fn(u32) -> &'a [u8],
     from: &[u8],
     belongs: impl Fn(&[u8]) -> bool,
 ) -> impl Iterator<Item = usize> {
-    let first = sorted.partition_point(|number| name(number) < from);
-    sorted[first..].iter().take_while(move |number| belongs(name(number))).map(|number| *number as usize)
+    let wanted = prefix(from);
+    let is_before = |(prefix, number): &(u64, u32)| *prefix < wanted || *prefix == wanted && name(*number) < from;
+    let first = sorted.partition_point(is_before);
+    sorted[first..]
+        .iter()
+        .map(|(_, number)| *number)
+        .take_while(move |number| belongs(name(*number)))
+        .map(|n| n as usize)
 }
 
 /// A word that occurs in no name: longer than any address that qmail-smtpd takes, and made of one byte in which no loc

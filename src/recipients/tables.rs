@@ -56,9 +56,11 @@ impl Plan {
                 let LaidOut { records, notes } = self.lay_out(part, &mut table, &[]);
                 let top = table.patterns.get(&part.prefix).map(|fact| fact.accepted);
                 let its = if part.prefix.is_empty() { alike.remove(&domain).unwrap_or_default() } else { Vec::new() };
+                let name = &self.domains[domain].name;
+                let bytes = its.iter().map(|(its, _)| its.len() + 1 + name.len() + 1).sum();
+                found.records.reserve(its.len(), bytes);
                 let is_written = |(_, accepted): &(&[u8], bool)| *accepted || top == Some(true);
-                let its = its.into_iter().filter(is_written);
-                add_sorted(&mut found.records, records, its, &self.domains[domain].name);
+                add_sorted(&mut found.records, records, its.into_iter().filter(is_written), name);
                 found.notes.extend(notes);
                 found.laid_out.push(part.clone());
                 if let Some(accepted) = top.filter(|_| !part.prefix.is_empty()) {
