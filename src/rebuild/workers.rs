@@ -55,7 +55,7 @@ impl Workers {
         mut take: impl FnMut(R) -> Result<(), Error>,
     ) -> Result<(), Error> {
         let mut threads = self.threads.min(numbers.len());
-        if threads < 2 && !(self.may_grow && numbers.len() > MOST_AT_ONCE) {
+        if threads < 2 && !(self.may_grow && numbers.len() > MEASURED) {
             return numbers.into_iter().try_for_each(|number| take(work(number)));
         }
         let (tickets, taken) = channel();
@@ -72,7 +72,9 @@ impl Workers {
                 start(scope, &taken, &done, work)?;
             }
             while next < numbers.end {
-                let at_once = (ALL_AT_ONCE / threads).clamp(1, MOST_AT_ONCE);
+                // Of few homes, which may be large, each thread gets some.
+                let few = numbers.len() / (4 * threads);
+                let at_once = (ALL_AT_ONCE / threads).min(few).clamp(1, MOST_AT_ONCE);
                 while issued < numbers.end && issued < next + 2 * (threads + 1) * at_once {
                     let ticket = issued..(issued + at_once).min(numbers.end);
                     issued = ticket.end;
@@ -88,11 +90,12 @@ impl Workers {
                     continue;
                 };
                 next += found.len();
-                if self.may_grow && threads < THREADS_FOR_DISK && next >= measured.0 + MEASURED {
+                let most = THREADS_FOR_DISK.min(numbers.end - next);
+                if self.may_grow && threads < most && next >= measured.0 + MEASURED {
                     let (homes, before) = std::mem::replace(&mut measured, (next, blocks_read()));
                     if measured.1 - before > (next - homes) as i64 * FEW_BLOCKS {
                         // Those that there are will do.
-                        let more = (threads..THREADS_FOR_DISK).map_while(|_| start(scope, &taken, &done, work).ok());
+                        let more = (threads..most).map_while(|_| start(scope, &taken, &done, work).ok());
                         threads += more.count();
                     }
                 }
@@ -162,6 +165,7 @@ fn blocks_read() -> i64 {
 mod tests {
     use std::sync::Condvar;
     use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::time::Duration;
 
     use super::*;
 
@@ -193,6 +197,18 @@ mod tests {
         assert!(taken.into_iter().eq(0..1000));
         assert!(begun_before.unwrap() <= most, "{begun_before:?}");
         assert_eq!(WORKERS.map(5..9, |number| number * 2).unwrap(), [10, 12, 14, 16]);
+    }
+
+    #[test]
+    fn of_few_homes_each_thread_gets_one() {
+        let (begun, one_more) = (Mutex::new(0), Condvar::new());
+        let all_at_once = |_| {
+            let mut begun = begun.lock().unwrap();
+            *begun += 1;
+            one_more.notify_all();
+            !one_more.wait_timeout_while(begun, Duration::from_secs(60), |begun| *begun < 3).unwrap().1.timed_out()
+        };
+        assert_eq!(WORKERS.map(0..3, all_at_once).unwrap(), [true; 3]);
     }
 
     #[test]
