@@ -10,7 +10,7 @@ use landlock::{
 };
 use nix::unistd::geteuid;
 
-use crate::error::{Error, show_cause};
+use crate::error::Error;
 use crate::host::Host;
 use crate::host::accounts::Account;
 use crate::report::Note;
@@ -31,9 +31,8 @@ pub fn within<T: Send>(folders: &[PathBuf], work: impl FnOnce() -> T + Send) -> 
         (work(), note)
     };
     std::thread::scope(|scope| {
-        let thread = std::thread::Builder::new()
-            .spawn_scoped(scope, confined)
-            .map_err(|cause| Error::Temporary(format!("unable to start a thread: {}", show_cause(&cause))))?;
+        let thread =
+            std::thread::Builder::new().spawn_scoped(scope, confined).map_err(|cause| Error::thread(&cause))?;
         thread.join().map_err(|_| Error::Temporary("a fault in this program".to_owned()))
     })
 }

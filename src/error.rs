@@ -42,6 +42,11 @@ impl Error {
         Error::Io { doing, path: path.to_owned(), cause: cause.into() }
     }
 
+    /// A thread that cannot be started.
+    pub fn thread(cause: &io::Error) -> Error {
+        Error::Temporary(format!("unable to start a thread: {}", show_cause(cause)))
+    }
+
     /// A malformed `line` (from 1) of the file at `path`.
     pub fn malformed(path: &Path, line: impl Into<Option<usize>>, what: impl Into<String>) -> Error {
         Error::Malformed { path: path.to_owned(), line: line.into(), what: what.into() }

@@ -18,7 +18,7 @@ use signal_hook::iterator::Signals;
 use crate::actions::{self, Actions, Occasion, Round};
 use crate::check;
 use crate::confine;
-use crate::error::{Error, show_cause, show_path};
+use crate::error::{Error, show_path};
 use crate::follow_up::{self, Failure};
 use crate::hold::Patience;
 use crate::host::vpopmail::Mailboxes;
@@ -126,9 +126,7 @@ pub fn run(settings: &Arc<Settings>) -> Result<(), Error> {
 
 /// Starts a thread.
 fn thread<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<JoinHandle<T>, Error> {
-    Builder::new()
-        .spawn(work)
-        .map_err(|cause| Error::Temporary(format!("unable to start a thread: {}", show_cause(&cause))))
+    Builder::new().spawn(work).map_err(|cause| Error::thread(&cause))
 }
 
 /// A thread that listens on one pipe until the descriptor is closed.

@@ -16,7 +16,7 @@ use std::time::{Duration, Instant, SystemTime};
 use crate::cdb::{self, Chunk};
 use crate::commands;
 use crate::confine;
-use crate::error::{Error, show_cause, show_path};
+use crate::error::{Error, show_path};
 use crate::hold::{self, Change, Held, Patience, Scales, published_default};
 use crate::host::Host;
 use crate::host::accounts::{Accounts, Sources, read_shadow};
@@ -413,8 +413,7 @@ impl<'a> New<'a> {
     fn finish(self) -> Result<(Ready, Ready), Error> {
         std::thread::scope(|scope| {
             let logins = Builder::new().spawn_scoped(scope, || self.logins.finish());
-            let logins = logins
-                .map_err(|cause| Error::Temporary(format!("unable to start a thread: {}", show_cause(&cause))))?;
+            let logins = logins.map_err(|cause| Error::thread(&cause))?;
             let recipients = self.recipients.finish();
             let logins = logins.join().map_err(|_| Error::Temporary("a fault in this program".to_owned()))?;
             Ok((recipients?, logins?))

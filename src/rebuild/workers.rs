@@ -9,7 +9,7 @@ use std::thread::{Builder, Scope};
 
 use nix::sys::resource::{UsageWho, getrusage};
 
-use crate::error::{Error, show_cause};
+use crate::error::Error;
 use crate::settings::Settings;
 
 /// So many threads keep a disk busy; each of them has its own arena of memory, and a home in it.
@@ -140,7 +140,7 @@ fn start<'scope, R: Send + 'scope>(
         }
     };
     let started = Builder::new().spawn_scoped(scope, serve);
-    started.map(drop).map_err(|cause| Error::Temporary(format!("unable to start a thread: {}", show_cause(&cause))))
+    started.map(drop).map_err(|cause| Error::thread(&cause))
 }
 
 /// Says that a thread had a fault, so that nobody waits for what it was at.
