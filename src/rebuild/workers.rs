@@ -19,7 +19,7 @@ const MOST_AT_ONCE: usize = 4;
 /// So many are asked by all threads together.
 const ALL_AT_ONCE: usize = 16;
 /// Every so many homes it is asked whether they came from a disk.
-const MEASURED: usize = 16;
+const MEASURED: usize = 32;
 /// Some of this is always read from disk, in blocks of 512 bytes a home; a home that is not in memory takes a few hundred.
 const FEW_BLOCKS: i64 = 32;
 
@@ -28,7 +28,12 @@ pub struct Workers {
     threads: usize,
     /// Whether nobody said how many.
     may_grow: bool,
+    /// What other threads than the caller's had read from disks, in blocks of 512 bytes.
+    blocks_read: fn() -> i64,
 }
+
+/// The ticket on which a thread ends.
+const END: Range<usize> = 0..0;
 
 /// What came of the numbers of one ticket; `None` when a thread had a fault.
 type Done<R> = Option<(usize, Vec<R>)>;
@@ -36,12 +41,12 @@ type Done<R> = Option<(usize, Vec<R>)>;
 impl Workers {
     /// As many as the administrator says, or as there are processors for.
     pub fn new(settings: &Settings) -> Workers {
-        Workers { threads: settings.threads(), may_grow: settings.threads.is_none() }
+        Workers { threads: settings.threads(), may_grow: settings.threads.is_none(), blocks_read }
     }
 
     /// Does the work for each number, on several threads, and hands what comes of it to `take` on the caller's own
-    /// thread, in the order of the numbers; what waits there for its turn is bounded. More threads are started when what
-    /// they read had to come from a disk: it was not in memory, and what follows will not be either.
+    /// thread, in the order of the numbers; what waits there for its turn is bounded. More threads are started as long as
+    /// what they read has to come from a disk.
     ///
     /// # Errors
     /// Threads that cannot be started, and those of `take`: what was begun is then finished for nothing.
@@ -64,7 +69,7 @@ impl Workers {
         std::thread::scope(|scope| {
             // Dropped before the threads are waited for, which then end.
             let (tickets, results) = (tickets, results);
-            let mut measured = (numbers.start, blocks_read());
+            let mut measured = (numbers.start, (self.blocks_read)());
             let mut waiting = BTreeMap::new();
             let mut issued = numbers.start;
             let mut next = numbers.start;
@@ -90,14 +95,16 @@ impl Workers {
                     continue;
                 };
                 next += found.len();
-                let most = THREADS_FOR_DISK.min(numbers.end - next);
-                if self.may_grow && threads < most && next >= measured.0 + MEASURED {
-                    let (homes, before) = std::mem::replace(&mut measured, (next, blocks_read()));
-                    if measured.1 - before > (next - homes) as i64 * FEW_BLOCKS {
-                        // Those that there are will do.
-                        let more = (threads..most).map_while(|_| start(scope, &taken, &done, work).ok());
-                        threads += more.count();
+                if self.may_grow && next >= measured.0 + MEASURED {
+                    let (homes, before) = std::mem::replace(&mut measured, (next, (self.blocks_read)()));
+                    let waits = measured.1 - before > (next - homes) as i64 * FEW_BLOCKS;
+                    let wanted = if waits { THREADS_FOR_DISK.max(self.threads) } else { self.threads };
+                    // Those that there are will do.
+                    let more = (threads..wanted).map_while(|_| start(scope, &taken, &done, work).ok()).count();
+                    for _ in wanted..threads {
+                        let _ = tickets.send(END);
                     }
+                    threads = threads.min(wanted) + more;
                 }
                 found.into_iter().try_for_each(&mut take)?;
             }
@@ -132,7 +139,7 @@ fn start<'scope, R: Send + 'scope>(
     let fault = Fault(done.clone());
     let serve = move || {
         let next = || tickets.lock().unwrap_or_else(PoisonError::into_inner).recv().ok();
-        while let Some(ticket) = next() {
+        while let Some(ticket) = next().filter(|ticket| *ticket != END) {
             let found = (ticket.start, ticket.map(work).collect());
             if fault.0.send(Some(found)).is_err() {
                 break;
@@ -163,13 +170,14 @@ fn blocks_read() -> i64 {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::HashSet;
     use std::sync::Condvar;
-    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
     use std::time::Duration;
 
     use super::*;
 
-    const WORKERS: Workers = Workers { threads: 3, may_grow: false };
+    const WORKERS: Workers = Workers { threads: 3, may_grow: false, blocks_read };
 
     #[test]
     fn what_comes_of_each_is_taken_in_order_and_no_more_than_a_few_wait_for_the_slowest() {
@@ -209,6 +217,33 @@ mod tests {
             !one_more.wait_timeout_while(begun, Duration::from_secs(60), |begun| *begun < 3).unwrap().1.timed_out()
         };
         assert_eq!(WORKERS.map(0..3, all_at_once).unwrap(), [true; 3]);
+    }
+
+    #[test]
+    fn threads_come_while_a_disk_is_waited_for_and_go_again() {
+        static READ: AtomicI64 = AtomicI64::new(0);
+        let workers = Workers { threads: 2, may_grow: true, blocks_read: || READ.load(Ordering::Relaxed) };
+        let (begun, one_more) = (Mutex::new(0), Condvar::new());
+        let by_whom = |number| {
+            // The homes from 1000 to 2000 are not in memory.
+            READ.fetch_add(if (1000..2000).contains(&number) { 300 } else { 1 }, Ordering::Relaxed);
+            let mut met = true;
+            if (1500..1500 + THREADS_FOR_DISK).contains(&number) {
+                let mut begun = begun.lock().unwrap();
+                *begun += 1;
+                one_more.notify_all();
+                let wait = Duration::from_secs(60);
+                met =
+                    !one_more.wait_timeout_while(begun, wait, |begun| *begun < THREADS_FOR_DISK).unwrap().1.timed_out();
+            }
+            (number, std::thread::current().id(), met)
+        };
+        let all = workers.map(0..4000, by_whom).unwrap();
+        assert!(all.iter().map(|(number, ..)| *number).eq(0..4000));
+        assert!(all.iter().all(|(.., met)| *met), "all of them were at work at once");
+        let threads = |range: Range<usize>| all[range].iter().map(|(_, id, _)| *id).collect::<HashSet<_>>().len();
+        assert!(threads(0..900) <= 2);
+        assert!(threads(2200..4000) <= 2);
     }
 
     #[test]
