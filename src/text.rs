@@ -103,6 +103,17 @@ pub fn lines(content: &[u8]) -> impl Iterator<Item = (usize, &[u8])> {
     body.split(|b| *b == b'\n').enumerate().map(|(index, line)| (index + 1, line)).take(count)
 }
 
+/// For each byte, whether it is one of these.
+pub const fn bytes_among(bytes: &[u8]) -> [bool; 256] {
+    let mut among = [false; 256];
+    let mut at = 0;
+    while at < bytes.len() {
+        among[bytes[at] as usize] = true;
+        at += 1;
+    }
+    among
+}
+
 /// The leading decimal digits as a number, 0 without any, wrapping as C's `scan_ulong` does.
 pub fn leading_number(bytes: &[u8]) -> u64 {
     bytes

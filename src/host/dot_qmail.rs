@@ -10,7 +10,7 @@ use std::os::unix::ffi::OsStrExt;
 
 use crate::error::show_cause;
 use crate::root::{Directory, End, Found, Kind, NAME_MAX, Opened, PATH_MAX, Perm, Root, Who};
-use crate::text::{Shown, lines, trim_end};
+use crate::text::{Shown, bytes_among, lines, trim_end};
 
 /// A dot-qmail file longer than this is not read to its end, in bytes.
 const MAX_LENGTH: usize = 1 << 20;
@@ -167,16 +167,7 @@ impl fmt::Display for DotQmail {
 }
 
 /// Whether a byte means more to the shell than itself: then nothing is known about the command.
-const SPECIAL: [bool; 256] = {
-    let bytes = b"\r\0;|&<>`$(){}[]*?~#!\\";
-    let mut special = [false; 256];
-    let mut at = 0;
-    while at < bytes.len() {
-        special[bytes[at] as usize] = true;
-        at += 1;
-    }
-    special
-};
+const SPECIAL: [bool; 256] = bytes_among(b"\r\0;|&<>`$(){}[]*?~#!\\");
 
 /// What is known about the command behind a `|`, which qmail-local hands to `sh -c`.
 fn parse_program(command: &[u8], programs: &Programs<'_>, probes: &mut usize) -> Program {

@@ -7,7 +7,7 @@ use std::io;
 use crate::cdb;
 use crate::error::show_cause;
 use crate::root::{Directory, Opened, PATH_MAX, Root};
-use crate::text::leading_number;
+use crate::text::{bytes_among, leading_number};
 
 /// A mailbox's mail bounces (vmoduser -b).
 pub const BOUNCE_MAIL: u64 = 0x10;
@@ -338,16 +338,7 @@ pub fn is_legal_name(name: &[u8]) -> bool {
 }
 
 /// Whether a mailbox's name may hold a byte.
-const LEGAL: [bool; 256] = {
-    let bytes = b"abcdefghijklmnopqrstuvwxyz0123456789!#$&'*+-./=?^_`{|}~";
-    let mut legal = [false; 256];
-    let mut at = 0;
-    while at < bytes.len() {
-        legal[bytes[at] as usize] = true;
-        at += 1;
-    }
-    legal
-};
+const LEGAL: [bool; 256] = bytes_among(b"abcdefghijklmnopqrstuvwxyz0123456789!#$&'*+-./=?^_`{|}~");
 
 /// Whether vdelivermail takes the domain: letters, digits, `-` and `.`.
 pub fn is_legal_host(host: &[u8]) -> bool {
