@@ -179,25 +179,33 @@ mod tests {
 
     const WORKERS: Workers = Workers { threads: 3, may_grow: false, blocks_read };
 
+    /// How many homes were begun, for those that wait for others.
+    #[derive(Default)]
+    struct Begun(Mutex<usize>, Condvar);
+
+    impl Begun {
+        /// One more; whether there are `enough` in the end.
+        fn begin(&self, enough: usize) -> bool {
+            let mut begun = self.0.lock().unwrap();
+            *begun += 1;
+            self.1.notify_all();
+            let wait = Duration::from_secs(60);
+            !self.1.wait_timeout_while(begun, wait, |begun| *begun < enough).unwrap().1.timed_out()
+        }
+    }
+
     #[test]
     fn what_comes_of_each_is_taken_in_order_and_no_more_than_a_few_wait_for_the_slowest() {
-        let (begun, one_more) = (Mutex::new(0), Condvar::new());
+        let begun = Begun::default();
         let most = 2 * (WORKERS.threads + 1) * MOST_AT_ONCE;
-        let work = |number: usize| {
-            let mut begun = begun.lock().unwrap();
-            *begun += 1;
-            one_more.notify_all();
-            // The first is the slowest: all others that may be begun are, those of its own ticket aside.
-            if number == 0 {
-                drop(one_more.wait_while(begun, |begun| *begun < most - MOST_AT_ONCE + 1).unwrap());
-            }
-            number
-        };
+        // The first is the slowest: all others that may be begun are, those of its own ticket aside.
+        let work = |number| (number, begun.begin(if number == 0 { most - MOST_AT_ONCE + 1 } else { 0 }));
         let mut taken = Vec::new();
         let mut begun_before = None;
         WORKERS
-            .each(0..1000, work, |number| {
-                begun_before.get_or_insert(*begun.lock().unwrap());
+            .each(0..1000, work, |(number, met)| {
+                assert!(met, "{number}");
+                begun_before.get_or_insert(*begun.0.lock().unwrap());
                 taken.push(number);
                 Ok(())
             })
@@ -209,33 +217,19 @@ mod tests {
 
     #[test]
     fn of_few_homes_each_thread_gets_one() {
-        let (begun, one_more) = (Mutex::new(0), Condvar::new());
-        let all_at_once = |_| {
-            let mut begun = begun.lock().unwrap();
-            *begun += 1;
-            one_more.notify_all();
-            !one_more.wait_timeout_while(begun, Duration::from_secs(60), |begun| *begun < 3).unwrap().1.timed_out()
-        };
-        assert_eq!(WORKERS.map(0..3, all_at_once).unwrap(), [true; 3]);
+        let begun = Begun::default();
+        assert_eq!(WORKERS.map(0..3, |_| begun.begin(3)).unwrap(), [true; 3]);
     }
 
     #[test]
     fn threads_come_while_a_disk_is_waited_for_and_go_again() {
         static READ: AtomicI64 = AtomicI64::new(0);
         let workers = Workers { threads: 2, may_grow: true, blocks_read: || READ.load(Ordering::Relaxed) };
-        let (begun, one_more) = (Mutex::new(0), Condvar::new());
+        let begun = Begun::default();
         let by_whom = |number| {
             // The homes from 1000 to 2000 are not in memory.
             READ.fetch_add(if (1000..2000).contains(&number) { 300 } else { 1 }, Ordering::Relaxed);
-            let mut met = true;
-            if (1500..1500 + THREADS_FOR_DISK).contains(&number) {
-                let mut begun = begun.lock().unwrap();
-                *begun += 1;
-                one_more.notify_all();
-                let wait = Duration::from_secs(60);
-                met =
-                    !one_more.wait_timeout_while(begun, wait, |begun| *begun < THREADS_FOR_DISK).unwrap().1.timed_out();
-            }
+            let met = !(1500..1500 + THREADS_FOR_DISK).contains(&number) || begun.begin(THREADS_FOR_DISK);
             (number, std::thread::current().id(), met)
         };
         let all = workers.map(0..4000, by_whom).unwrap();
