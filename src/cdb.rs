@@ -831,6 +831,7 @@ impl Writer {
     /// Those of write(2), and a file that would pass 4 GiB.
     pub fn finish(mut self) -> io::Result<Places> {
         let mut header = Vec::with_capacity(HEADER);
+        let mut free = Free::default();
         let mut places = std::mem::take(&mut self.places);
         // Cannot be cut, because what is longer was refused.
         places.end = self.position() as u32;
@@ -845,11 +846,9 @@ impl Writer {
             header.extend_from_slice(&(slots as u32).to_le_bytes());
             self.buffer.resize(begin + slots * 8, 0);
             let filled = &mut self.buffer[begin..];
+            free.reset(slots);
             for (hash, position) in table.iter() {
-                let mut slot = (hash as usize >> 8) % slots;
-                while filled[slot * 8 + 4..][..4] != [0; 4] {
-                    slot = if slot + 1 == slots { 0 } else { slot + 1 };
-                }
+                let slot = free.take((hash as usize >> 8) % slots);
                 filled[slot * 8..][..4].copy_from_slice(&hash.to_le_bytes());
                 filled[slot * 8 + 4..][..4].copy_from_slice(&position.to_le_bytes());
             }
@@ -858,6 +857,39 @@ impl Writer {
         self.flush()?;
         self.file.write_all_at(&header, 0)?;
         Ok(places)
+    }
+}
+
+/// The free slots of one table. A customer chooses the keys and so the hashes: to walk over the slots in use for each
+/// record would take the square of the number of records. So each slot in use remembers a later slot at or before the
+/// next free one, and each walk shortens the next (a union-find with path compression).
+#[derive(Default)]
+struct Free {
+    /// For each slot: 0 while it is free, else 1 more than the slot where the search goes on.
+    next: Vec<u32>,
+}
+
+impl Free {
+    /// Starts a table of so many slots, all of them free.
+    fn reset(&mut self, slots: usize) {
+        self.next.clear();
+        self.next.resize(slots, 0);
+    }
+
+    /// Takes the first free slot from `first` on, in the order in which a reader looks at them. One must be free.
+    fn take(&mut self, first: usize) -> usize {
+        let mut slot = first;
+        while self.next[slot] != 0 {
+            slot = self.next[slot] as usize - 1;
+        }
+        // Cannot be cut, because a table of more slots does not fit into 4 GiB.
+        let after = if slot + 1 == self.next.len() { 1 } else { slot as u32 + 2 };
+        let mut passed = first;
+        while passed != slot {
+            passed = std::mem::replace(&mut self.next[passed], after) as usize - 1;
+        }
+        self.next[slot] = after;
+        slot
     }
 }
 
@@ -1003,6 +1035,43 @@ mod tests {
             prop_assert_eq!((rows(&found), found.end), (rows(&places), places.end));
             prop_assert_eq!(image(&edited), image(&wanted));
             prop_assert!(Reader::new(&image(&edited)).unwrap().check().is_ok());
+        }
+    }
+
+    #[test]
+    fn records_of_one_hash_are_placed_in_a_time_that_grows_with_their_number() {
+        const MANY: u32 = 1_000_000;
+        let start = Instant::now();
+        let mut free = Free::default();
+        free.reset(MANY as usize * 2);
+        // Two rows that run into each other, and the second one over the end of the table.
+        for n in 0..MANY / 2 {
+            assert_eq!(free.take(7), 7 + n as usize);
+        }
+        let last = MANY as usize * 2 - 1;
+        assert_eq!((free.take(last), free.take(last), free.take(last)), (last, 0, 1));
+        let places: Vec<usize> = (0..MANY / 2 - 3).map(|_| free.take(last)).collect();
+        let behind = 7 + MANY as usize / 2;
+        assert!(places.into_iter().eq((2..7).chain(behind..).take(MANY as usize / 2 - 3)));
+        // To walk over them for each takes minutes.
+        assert!(start.elapsed() < Duration::from_secs(10), "{:?}", start.elapsed());
+    }
+
+    proptest! {
+        #[test]
+        fn each_record_takes_the_first_free_slot_that_a_reader_comes_to(
+            firsts in vec(any::<Index>(), 1..40),
+            more in 0..9usize,
+        ) {
+            let slots = firsts.len() + more;
+            let (mut free, mut taken) = (Free::default(), vec![false; slots]);
+            free.reset(slots);
+            for first in firsts {
+                let first = first.index(slots);
+                let wanted = (first..slots).chain(0..first).find(|slot| !taken[*slot]);
+                prop_assert_eq!(Some(free.take(first)), wanted);
+                taken[wanted.unwrap_or_default()] = true;
+            }
         }
     }
 
