@@ -1,12 +1,13 @@
 //! Every log line: `qmail-updater: LEVEL: text`, one write each, to standard error, no time stamp (multilog adds it).
 //! The only printer to standard error; rooms that decide hand their notes up instead of printing them.
 
-use std::collections::BTreeMap;
+use std::collections::{HashMap, VecDeque};
 use std::fmt;
+use std::hash::{BuildHasher, RandomState};
 use std::io::{IsTerminal, Write};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, Sender, SyncSender, TrySendError, channel, sync_channel};
-use std::sync::{Mutex, OnceLock, PoisonError};
+use std::sync::{LazyLock, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::error::Error;
@@ -163,22 +164,59 @@ const SAID_FOR: Duration = Duration::from_secs(3600);
 /// How many notes are said at once; when a disk fails, every domain has one.
 const MAX_AT_ONCE: usize = 100;
 
+/// How many notes are remembered: a customer can make new ones as fast as he changes his files, and then the oldest ones
+/// are said again before the hour is over.
+const MAX_REMEMBERED: usize = 50_000;
+
 /// When each note was said last.
-static SAID: Mutex<BTreeMap<String, Instant>> = Mutex::new(BTreeMap::new());
+static SAID: LazyLock<Mutex<Remembered>> = LazyLock::new(Mutex::default);
+
+/// The notes that were said, each as a number: a few bytes a note, however long it is.
+#[derive(Default)]
+struct Remembered {
+    seed: RandomState,
+    last: HashMap<u64, Instant>,
+    /// The same in the order of time. One that was forgotten or said again is no longer the last of its note.
+    order: VecDeque<(Instant, u64)>,
+}
+
+impl Remembered {
+    /// Whether the note is said for the first time in a while; from now on it is remembered.
+    fn is_new(&mut self, text: &str, now: Instant) -> bool {
+        let is_old = |at: Instant| now.duration_since(at) >= SAID_FOR;
+        while self.order.front().is_some_and(|(at, _)| is_old(*at)) {
+            self.drop_oldest();
+        }
+        let number = self.seed.hash_one(text);
+        if self.last.contains_key(&number) {
+            return false;
+        }
+        self.last.insert(number, now);
+        self.order.push_back((now, number));
+        if self.order.len() > MAX_REMEMBERED {
+            self.drop_oldest();
+        }
+        true
+    }
+
+    fn drop_oldest(&mut self) {
+        if let Some((at, number)) = self.order.pop_front()
+            && self.last.get(&number) == Some(&at)
+        {
+            self.last.remove(&number);
+        }
+    }
+
+    fn forget(&mut self, text: &str) {
+        self.last.remove(&self.seed.hash_one(text));
+    }
+}
 
 /// Writes the notes to the log, the most serious first; the same one at most once an hour, and not too many at once.
 pub fn say_all(notes: &[Note]) {
     let now = Instant::now();
     let mut said = SAID.lock().unwrap_or_else(PoisonError::into_inner);
-    said.retain(|_, last| now.duration_since(*last) < SAID_FOR);
-    let mut is_new = |note: &Note| {
-        let new = !said.contains_key(&note.text);
-        if new {
-            said.insert(note.text.clone(), now);
-        }
-        new
-    };
-    let mut new: Vec<&Note> = notes.iter().filter(|note| is_new(note)).collect();
+    let mut new: Vec<&Note> = notes.iter().filter(|note| said.is_new(&note.text, now)).collect();
     new.sort_by_key(|note| std::cmp::Reverse(note.level));
     let (first, rest) = new.split_at(new.len().min(MAX_AT_ONCE));
     first.iter().for_each(|note| say(note.level, &note.text));
@@ -190,7 +228,7 @@ pub fn say_all(notes: &[Note]) {
 
 /// Lets this be said again before the hour is over.
 pub fn forget(text: &str) {
-    SAID.lock().unwrap_or_else(PoisonError::into_inner).remove(text);
+    SAID.lock().unwrap_or_else(PoisonError::into_inner).forget(text);
 }
 
 /// Writes the error that ended the command to the log.
@@ -234,5 +272,36 @@ impl Drop for Progress {
         if let Some(bar) = &self.0 {
             bar.finish_and_clear();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_note_is_said_once_an_hour_unless_it_is_forgotten() {
+        let (mut said, start) = (Remembered::default(), Instant::now());
+        let after = |seconds: u64| start + Duration::from_secs(seconds);
+        let asked = [("a", 0, true), ("a", 3_599, false), ("b", 3_599, true), ("a", 3_600, true), ("b", 3_601, false)];
+        for (text, at, is_new) in asked {
+            assert_eq!(said.is_new(text, after(at)), is_new, "{text} {at}");
+        }
+        said.forget("a");
+        assert!(said.is_new("a", after(3_700)));
+        // The time of the one that was forgotten is over first.
+        assert!(!said.is_new("a", after(7_299)));
+        assert!(said.is_new("a", after(7_300)));
+    }
+
+    #[test]
+    fn notes_without_end_take_no_memory_without_end() {
+        let (mut said, now) = (Remembered::default(), Instant::now());
+        let texts = |range: std::ops::Range<usize>| range.map(|number| format!("{number}"));
+        assert!(texts(0..3 * MAX_REMEMBERED).all(|text| said.is_new(&text, now)));
+        assert_eq!((said.last.len(), said.order.len()), (MAX_REMEMBERED, MAX_REMEMBERED));
+        // The oldest are said again, the others are not.
+        assert!(said.is_new("0", now));
+        assert!(texts(2 * MAX_REMEMBERED + 1..3 * MAX_REMEMBERED).all(|text| !said.is_new(&text, now)));
     }
 }
