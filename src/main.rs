@@ -2,6 +2,7 @@
 
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::MetadataExt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -91,11 +92,15 @@ fn rebuild(settings: &Settings, commands: bool, force: bool) -> Result<(), Error
 fn trigger(settings: &Settings, notice: &[OsString], verbose: bool) {
     let fields: Vec<&[u8]> = notice.iter().take(4).map(|field| field.as_bytes()).collect();
     let line = to_line(&fields);
+    // The service makes the directory of its state.
+    let state = settings.layout.root.path(&settings.state);
+    let service = state.symlink_metadata().ok().filter(|meta| meta.is_dir()).map(|meta| meta.uid());
     for fifo in &settings.fifos {
-        let what = match poke(fifo, &line) {
+        let what = match poke(fifo, &line, service) {
             Poked::Written => "the service was told".to_owned(),
             Poked::Full => "full of triggers already; the service will rebuild".to_owned(),
             Poked::NoReader => "nobody reads it; the service is not running, and rebuilds when it starts".to_owned(),
+            Poked::Foreign(uid) => format!("a pipe of uid {uid}, which is not the service's; nothing is written to it"),
             Poked::NoFifo(cause) => format!("no pipe to write to ({}); is the service running?", cause.desc()),
         };
         if verbose {

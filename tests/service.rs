@@ -425,10 +425,48 @@ fn the_poke_writes_into_nothing_but_a_fifo_and_never_waits() {
 }
 
 #[test]
+fn a_trigger_is_written_only_to_a_pipe_that_the_service_can_have_made() {
+    const TEST: &str = "a_trigger_is_written_only_to_a_pipe_that_the_service_can_have_made";
+    if !is_root() {
+        return skip(TEST, "only root can give a pipe away");
+    }
+    let host = MailHost::sample();
+    host.folder("/tmp").folder("/run/qmail-updater");
+    let fifo = host.path("/tmp/update-qmail");
+    nix::unistd::mkfifo(&fifo, nix::sys::stat::Mode::from_bits_truncate(0o666)).unwrap();
+    let mut options = fs::OpenOptions::new();
+    std::os::unix::fs::OpenOptionsExt::custom_flags(options.read(true), nix::fcntl::OFlag::O_NONBLOCK.bits());
+    let mut reader = options.open(&fifo).unwrap();
+    const STRANGER: u32 = 4_000_001;
+    const SERVICE: u32 = 4_000_002;
+    // The pipe's owner, the owner of the directory of the state, and whether the line arrives.
+    for (owner, state, arrives) in
+        [(0, 0, true), (STRANGER, 0, false), (STRANGER, SERVICE, false), (SERVICE, SERVICE, true)]
+    {
+        host.own("/tmp/update-qmail", owner, owner).own("/run/qmail-updater", state, state);
+        let answer = host.run(&["trigger", "-v", "add_user", "ann@example.com"]);
+        assert_eq!(answer.code, 0, "{}", answer.stderr);
+        let mut line = [0; 4096];
+        let heard = std::io::Read::read(&mut reader, &mut line).unwrap_or(0);
+        assert_eq!(heard > 0, arrives, "{owner} {state}: {}", answer.stderr);
+        assert_eq!(answer.stderr.contains(&format!("a pipe of uid {STRANGER}")), !arrives, "{}", answer.stderr);
+    }
+}
+
+#[test]
 fn the_onchange_script_is_safe_in_every_shell_whatever_it_is_told() {
     let host = MailHost::sample();
     host.folder("/tmp").folder("/bin");
-    let onchange = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/onchange");
+    // As it is shipped, but for where it looks for programs.
+    let shipped = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/examples/onchange")).unwrap();
+    let path = |text: &str, before: &str| -> String {
+        let its = text.lines().find(|line| line.starts_with("PATH=")).expect("the script sets its PATH");
+        text.replace(its, &format!("PATH={before}/usr/bin:/bin"))
+    };
+    let with_program = format!("{}:", host.path("/bin").display());
+    for (name, before) in [("/with", &with_program[..]), ("/without", "")] {
+        host.write(name, path(&shipped, before));
+    }
     let fifo = host.path("/tmp/update-qmail");
     // A program of that name that says how it was called, one argument a line.
     script(&host, "/bin/qmail-updater", "printf '[%s]' \"$@\" >>\"$TOLD\"");
@@ -440,24 +478,28 @@ fn the_onchange_script_is_safe_in_every_shell_whatever_it_is_told() {
             skip("onchange", &format!("{shell} is not installed"));
             continue;
         }
-        let run = |path: &str| -> Answer {
+        // The caller's own directory of programs, where the same name would be run by whatever user vpopmail runs as.
+        let evil = host.path("/evil");
+        script(&host, "/evil/qmail-updater", "echo owned >>\"$TOLD\"");
+        let run = |script: &str| -> Answer {
             let mut command = Command::new(shell);
-            command.args(&first).arg(onchange).args(hostile).env_clear().env("PATH", path);
+            let path = format!("{}:/usr/bin:/bin", evil.display());
+            command.args(&first).arg(host.path(script)).args(hostile).env_clear().env("PATH", path);
             command.env("TOLD", &told).env("QMAIL_UPDATER_FIFO", &fifo).output().unwrap().into()
         };
         let _ = fs::remove_file(&told);
-        let with_program = format!("{}:/usr/bin:/bin", host.path("/bin").display());
-        let answer = run(&with_program);
+        let answer = run("/with");
         assert_eq!((answer.code, &answer.stdout[..], &answer.stderr[..]), (0, "", ""), "{shell}");
         let expected: String =
             ["trigger", "--"].iter().chain(&hostile).map(|argument| format!("[{argument}]")).collect();
         assert_eq!(fs::read_to_string(&told).unwrap(), expected, "{shell}");
         // Not installed, and no pipe; then a pipe that nobody reads.
-        assert_eq!(run("/usr/bin:/bin").code, 0, "{shell}");
+        assert_eq!(run("/without").code, 0, "{shell}");
         assert!(!fifo.exists(), "{shell}: it makes nothing");
         nix::unistd::mkfifo(&fifo, nix::sys::stat::Mode::S_IRWXU).unwrap();
         let start = Instant::now();
-        assert_eq!(run("/usr/bin:/bin").code, 0, "{shell}");
+        assert_eq!(run("/without").code, 0, "{shell}");
+        assert_eq!(fs::read_to_string(&told).unwrap(), expected, "{shell}: nothing else is run");
         assert!(start.elapsed() < Duration::from_secs(5), "{shell}: it waited");
         fs::remove_file(&fifo).unwrap();
     }

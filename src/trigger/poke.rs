@@ -1,12 +1,13 @@
-//! The writer's side of the pipe: one line in one write, into nothing but a FIFO, and never waiting (SPEC section 6).
+//! The writer's side of the pipe: one line in one write, into nothing but a FIFO that the service can have made, and never
+//! waiting (SPEC section 6).
 
 use std::os::fd::AsFd;
+use std::path::Path;
 
 use nix::errno::Errno;
 use nix::fcntl::{OFlag, open};
 use nix::sys::stat::{Mode, SFlag, fstat};
-use nix::unistd::write;
-use std::path::Path;
+use nix::unistd::{geteuid, write};
 
 /// What became of a poke.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,10 +20,13 @@ pub enum Poked {
     NoReader,
     /// Nothing, or no FIFO, is there: nothing was written.
     NoFifo(Errno),
+    /// The FIFO belongs to this uid: nothing was written, because a stranger would read the names in the line.
+    Foreign(u32),
 }
 
-/// Writes the line into the FIFO at `path` and never blocks.
-pub fn poke(path: &Path, line: &[u8]) -> Poked {
+/// Writes the line into the FIFO at `path` and never blocks. The FIFO must belong to root, to this process or to
+/// `service`, the uid that the service runs as where that is known.
+pub fn poke(path: &Path, line: &[u8], service: Option<u32>) -> Poked {
     let flags = OFlag::O_WRONLY | OFlag::O_NONBLOCK | OFlag::O_NOFOLLOW | OFlag::O_NOCTTY | OFlag::O_CLOEXEC;
     let fifo = match open(path, flags, Mode::empty()) {
         Ok(fifo) => fifo,
@@ -30,9 +34,13 @@ pub fn poke(path: &Path, line: &[u8]) -> Poked {
         Err(Errno::ENXIO) => return Poked::NoReader,
         Err(cause) => return Poked::NoFifo(cause),
     };
-    let is_fifo = fstat(fifo.as_fd()).is_ok_and(|stat| stat.st_mode & SFlag::S_IFMT.bits() == SFlag::S_IFIFO.bits());
-    if !is_fifo {
-        return Poked::NoFifo(Errno::EINVAL);
+    let stat = match fstat(fifo.as_fd()) {
+        Ok(stat) if stat.st_mode & SFlag::S_IFMT.bits() == SFlag::S_IFIFO.bits() => stat,
+        Ok(_) => return Poked::NoFifo(Errno::EINVAL),
+        Err(cause) => return Poked::NoFifo(cause),
+    };
+    if ![Some(0), Some(geteuid().as_raw()), service].contains(&Some(stat.st_uid)) {
+        return Poked::Foreign(stat.st_uid);
     }
     // Rust programs ignore SIGPIPE: a reader that has just gone is an error here.
     match write(fifo.as_fd(), line) {
