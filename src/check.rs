@@ -39,7 +39,8 @@ const MAX_NAMED: usize = 3;
 /// Looks at everything. The worst findings come first; what is of level status needs no attention.
 pub fn check(settings: &Settings) -> Vec<Note> {
     let mut findings = published(settings);
-    findings.extend(unknown_variables());
+    findings.extend(settings.notes.iter().cloned());
+    findings.extend(unknown_variables(settings));
     findings.extend(pipes(settings));
     findings.extend(after(settings));
     findings.extend(actions::findings(settings));
@@ -56,13 +57,16 @@ fn note(text: String) -> Note {
     Note { level: Level::Status, text }
 }
 
-/// Names in the environment that look like settings, and are none: somebody mistyped one.
-pub fn unknown_variables() -> Vec<Note> {
-    let note = |name: OsString| {
-        Note::warning(format!("{}: no setting has that name; it does nothing", Shown(name.as_bytes())))
-    };
+/// Names in the environment and in the directory of settings that look like settings, and are none: somebody mistyped one.
+pub fn unknown_variables(settings: &Settings) -> Vec<Note> {
+    let note = |name: &[u8]| Note::warning(format!("{}: no setting has that name; it does nothing", Shown(name)));
     let is_told = |name: &OsString| *name == commands::CHANGED || commands::OF_DOMAIN.iter().any(|told| name == told);
-    cli::unknown_variables().into_iter().filter(|name| !is_told(name)).map(note).collect()
+    let of_environment = cli::unknown_variables().into_iter().filter(|name| !is_told(name));
+    let of_directory = settings.directory.iter().flat_map(|directory| {
+        let unknown = directory.variables.keys().filter(|name| !cli::is_variable(name));
+        unknown.map(|name| directory.file(name).into_os_string())
+    });
+    of_environment.chain(of_directory).map(|name| note(name.as_bytes())).collect()
 }
 
 /// What is wrong with a published table, called `name`, that is not whole; `None` for a whole one.

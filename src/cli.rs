@@ -1,5 +1,6 @@
 //! What can be typed. Each option is also an environment variable, so that an envdir holds the settings.
 
+use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
@@ -7,6 +8,8 @@ use std::path::{Path, PathBuf};
 use clap::builder::BoolishValueParser;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{ArgAction, Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
+
+use crate::envdir::PREFIX;
 
 /// What the program is called.
 const NAME: &str = "qmail-updater";
@@ -29,47 +32,81 @@ const TOP_HELP: &str = "\
 qmail-updater COMMAND --help says more of one command. Begin with check, which changes nothing.
 Exit status: 0 done; 1 a negative answer; 100 usage or a malformed file; 111 try again later.";
 
+/// Values of options by the variable of each, for what neither the arguments nor the environment say.
+pub type Defaults = BTreeMap<OsString, OsString>;
+
 impl Cli {
-    /// Reads the arguments and the environment.
+    /// Reads the arguments, the environment, and then these.
     ///
     /// # Errors
     /// Help or version were asked for, or something cannot be used.
-    pub fn read() -> Result<Cli, Refusal> {
-        let typed = typed();
-        let mut cli = match Cli::parse_with_one_command(&typed) {
+    pub fn read(typed: &[OsString], defaults: &Defaults) -> Result<Cli, clap::Error> {
+        let mut cli = match Cli::parse_with_one_command(typed, defaults) {
             Some(cli) => cli,
-            None => Cli::try_parse_from(typed).map_err(|error| {
-                if error.use_stderr() { Refusal::Misuse(one_line(&error)) } else { Refusal::Help(error) }
-            })?,
+            None => {
+                let command = with_defaults(Cli::command(), defaults);
+                let command = command.mut_subcommands(|command| with_defaults(command, defaults));
+                Cli::from_arg_matches_mut(&mut command.try_get_matches_from(typed)?)?
+            }
         };
         if let Command::Hook(_) = cli.command {
-            // What the patched qmail-smtpd goes by; one environment serves both.
-            let fall_back = |option: &mut Option<OsString>, name| {
-                *option = option.take().or_else(|| variable(name).filter(|value| !value.is_empty()));
-            };
-            fall_back(&mut cli.options.validrcptto, "VALIDRCPTTO_CDB");
-            fall_back(&mut cli.options.auth, "AUTH_CDB");
+            let options = &mut cli.options;
+            for (option, (_, theirs)) in [&mut options.validrcptto, &mut options.auth].into_iter().zip(OF_SMTPD) {
+                *option = option.take().or_else(|| of_smtpd(theirs));
+            }
         }
         Ok(cli)
     }
-}
 
-impl Cli {
+    /// The variables of the settings that it needs, when it has to answer, or to end, whatever the others are like.
+    pub fn needs_only(&self) -> Option<&'static [&'static str]> {
+        match &self.command {
+            Command::Trigger { .. } => Some(&["QMAIL_UPDATER_FIFO"]),
+            Command::Hook(Hook::Checkpassword { .. }) => Some(&["QMAIL_UPDATER_AUTH", "QMAIL_UPDATER_QMAIL"]),
+            Command::Hook(_) => Some(&["QMAIL_UPDATER_VALIDRCPTTO", "QMAIL_UPDATER_QMAIL", "QMAIL_UPDATER_BREAK"]),
+            _ => None,
+        }
+    }
+
     /// Reads the arguments as if there were no command but the one that they name: each command has a copy of every
     /// option, and to make them all takes as long as everything else that `trigger` does. `None` for whatever has to be
     /// answered by a parser that knows all of them.
-    fn parse_with_one_command(typed: &[OsString]) -> Option<Cli> {
+    fn parse_with_one_command(typed: &[OsString], defaults: &Defaults) -> Option<Cli> {
         let options = Options::augment_args(clap::Command::new(NAME));
         let name = command_meant(&options, typed)?;
         let command = Command::augment_subcommands(clap::Command::new(NAME)).find_subcommand(name)?.clone();
-        let options = options.disable_help_subcommand(true);
-        let mut found = options.subcommand(command).try_get_matches_from(typed).ok()?;
+        let options = with_defaults(options, defaults).disable_help_subcommand(true);
+        let mut found = options.subcommand(with_defaults(command, defaults)).try_get_matches_from(typed).ok()?;
         Cli::from_arg_matches_mut(&mut found).ok()
     }
 }
 
+/// What the patched qmail-smtpd goes by, beside the variable of ours that a hook prefers: one environment serves both.
+const OF_SMTPD: [(&str, &str); 2] =
+    [("QMAIL_UPDATER_VALIDRCPTTO", "VALIDRCPTTO_CDB"), ("QMAIL_UPDATER_AUTH", "AUTH_CDB")];
+
+fn of_smtpd(name: &str) -> Option<OsString> {
+    variable(name).filter(|value| !value.is_empty())
+}
+
+/// Takes out the defaults that a hook does not need because qmail-smtpd's own variable says it.
+pub fn prefer_smtpd(defaults: &mut Defaults) {
+    OF_SMTPD.iter().filter(|(_, theirs)| of_smtpd(theirs).is_some()).for_each(|(ours, _)| {
+        defaults.remove(OsStr::new(ours));
+    });
+}
+
+/// The command with these values as the defaults of its options.
+fn with_defaults(command: clap::Command, defaults: &Defaults) -> clap::Command {
+    command.mut_args(|option| match option.get_env().and_then(|name| defaults.get(name)) {
+        // It lives as long as the process, as the program's own defaults do.
+        Some(value) => option.default_value(&*Box::leak(value.clone().into_boxed_os_str())),
+        None => option,
+    })
+}
+
 /// The arguments; a hook's name in the place of the program's is the sub-command of that name.
-fn typed() -> Vec<OsString> {
+pub fn typed() -> Vec<OsString> {
     let mut arguments: Vec<OsString> = std::env::args_os().collect();
     if let Some(name) = arguments.first().and_then(|program| Path::new(program).file_name()?.to_str()).and_then(hook) {
         // Behind `--` nothing is taken for an option of ours, not even --help, which exits 0.
@@ -116,12 +153,12 @@ fn command_meant<'t>(options: &clap::Command, typed: &'t [OsString]) -> Option<&
 
 /// Variables of the environment that are called as if they were options, and are none.
 pub fn unknown_variables() -> Vec<OsString> {
-    let all = std::env::vars_os().map(|(name, _)| name).filter(|name| name.as_bytes().starts_with(b"QMAIL_UPDATER_"));
+    let all = std::env::vars_os().map(|(name, _)| name).filter(|name| name.as_bytes().starts_with(PREFIX.as_bytes()));
     all.filter(|name| !is_variable(name)).collect()
 }
 
 /// Whether a variable of this name is an option.
-fn is_variable(name: &OsStr) -> bool {
+pub fn is_variable(name: &OsStr) -> bool {
     let cli = Cli::command();
     let mut commands = std::iter::once(&cli).chain(cli.get_subcommands());
     commands.any(|command| command.get_arguments().any(|known| known.get_env() == Some(name)))
@@ -132,30 +169,18 @@ pub fn variable(name: &str) -> Option<OsString> {
     std::env::var_os(name)
 }
 
-/// Why there is nothing to do.
-pub enum Refusal {
-    /// Help or version, to be printed.
-    Help(clap::Error),
-    /// What is wrong, in one line.
-    Misuse(String),
-}
-
 /// What clap says about a misuse, in one line, with the environment variable that may be meant.
-fn one_line(error: &clap::Error) -> String {
+pub fn misuse(error: &clap::Error) -> String {
     if matches!(error.kind(), ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand | ErrorKind::MissingSubcommand) {
         return "no command; --help lists them".to_owned();
     }
-    let text = error.render().to_string();
-    let said: Vec<&str> = text.lines().map(str::trim).take_while(|line| !line.starts_with("Usage:")).collect();
-    let said = said.into_iter().filter(|line| !line.is_empty() && !line.starts_with("For more information"));
-    let said = said.collect::<Vec<_>>().join("; ").replace(":; ", ": ").replace("; [", " [");
-    let mut said = said.strip_prefix("error: ").unwrap_or(&said).to_owned();
+    let mut said = one_line(error);
     if error.kind() != ErrorKind::UnknownArgument
         && let Some(ContextValue::String(argument)) = error.get(ContextKind::InvalidArg)
         && let Some(option) = argument.strip_prefix("--")
     {
         let option = option.split(' ').next().unwrap_or_default();
-        let variable = format!("QMAIL_UPDATER_{}", option.to_uppercase().replace('-', "_"));
+        let variable = format!("{PREFIX}{}", option.to_uppercase().replace('-', "_"));
         if is_variable(OsStr::new(&variable)) {
             said.push_str(&format!("; {variable} may hold it"));
         }
@@ -163,16 +188,35 @@ fn one_line(error: &clap::Error) -> String {
     said + "; --help says more"
 }
 
+/// What clap says, in one line.
+pub fn one_line(error: &clap::Error) -> String {
+    let text = error.render().to_string();
+    let said: Vec<&str> = text.lines().map(str::trim).take_while(|line| !line.starts_with("Usage:")).collect();
+    let said = said.into_iter().filter(|line| !line.is_empty() && !line.starts_with("For more information"));
+    let said = said.collect::<Vec<_>>().join("; ").replace(":; ", ": ").replace("; [", " [");
+    said.strip_prefix("error: ").unwrap_or(&said).to_owned()
+}
+
 /// Where a Debian package has the folder of actions; nobody misses it there.
 pub const ACTIONS: &str = "/etc/qmail-updater/actions.d";
+
+/// Where the settings are that no option and no variable of the environment gives.
+pub const SETTINGS: &str = "/etc/qmail-updater/env";
+/// What says where everything is cannot stand in the directory of settings.
+pub const ROOT_VARIABLE: &str = "QMAIL_UPDATER_ROOT";
+/// See [`ROOT_VARIABLE`].
+pub const SETTINGS_VARIABLE: &str = "QMAIL_UPDATER_SETTINGS";
 
 /// Settings of the host, as they are typed.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Options for every command")]
 pub struct Options {
     /// Take every absolute path below DIR, as after chroot
-    #[arg(long, global = true, value_name = "DIR", env = "QMAIL_UPDATER_ROOT", default_value = "/")]
+    #[arg(long, global = true, value_name = "DIR", env = ROOT_VARIABLE, default_value = "/")]
     pub root: PathBuf,
+    /// The directory of settings, one file a variable; an empty DIR is none
+    #[arg(long, global = true, value_name = "DIR", env = SETTINGS_VARIABLE, default_value = SETTINGS)]
+    pub settings: OsString,
     /// qmail's folder
     #[arg(long, global = true, value_name = "DIR", env = "QMAIL_UPDATER_QMAIL", default_value = "/var/qmail")]
     pub qmail: OsString,
@@ -435,11 +479,11 @@ mod tests {
             "checkpassword -- /bin/true --help",
             "--root trigger check",
         ] {
-            let (one, all) = (Cli::parse_with_one_command(&typed(line)), Cli::try_parse_from(typed(line)).unwrap());
-            assert_eq!(format!("{:?}", one.unwrap()), format!("{all:?}"), "{line}");
+            let one = Cli::parse_with_one_command(&typed(line), &Defaults::new()).unwrap();
+            assert_eq!(format!("{one:?}"), format!("{:?}", Cli::try_parse_from(typed(line)).unwrap()), "{line}");
         }
         for line in ["", "--help", "--version", "help", "trigger --help", "--root", "trigge", "list", "run --sweep x"] {
-            assert!(Cli::parse_with_one_command(&typed(line)).is_none(), "{line}");
+            assert!(Cli::parse_with_one_command(&typed(line), &Defaults::new()).is_none(), "{line}");
         }
     }
 }

@@ -35,7 +35,7 @@
 //! use qmail_updater::settings::Settings;
 //!
 //! let cli = Cli::parse_from(["qmail-updater", "--root", "examples/host", "check"]);
-//! let settings = Settings::new(&cli.options)?;
+//! let settings = Settings::new(&cli)?;
 //! let host = read_host(&settings, &mut Vec::new())?;
 //! let homes = HomeReader::new(&host, None, 1);
 //! let mut trail = Trail::kept();
@@ -59,8 +59,9 @@
 //!
 //! | room | what it owns | uses |
 //! |---|---|---|
-//! | [`cli`] | what can be typed | |
-//! | [`settings`] | what was typed, made usable: paths below the root, policies | cli error host publish root text |
+//! | [`cli`] | what can be typed | envdir |
+//! | [`envdir`] | a directory of settings, one file a variable | error root text |
+//! | [`settings`] | what was typed, made usable: paths below the root, policies | cli envdir error host publish report root text |
 //! | [`root`] | walking and opening paths below the root | |
 //! | [`host`] | what the mail host says: the only readers of its files | cdb error report root text |
 //! | [`delivery`] | pure: what qmail would do with one address, and why | error host root smtpd text |
@@ -107,6 +108,7 @@ pub mod compare;
 pub mod confine;
 pub mod delivery;
 pub mod difference;
+pub mod envdir;
 pub mod error;
 pub mod follow_up;
 pub mod guard;

@@ -11,13 +11,13 @@ use std::time::Duration;
 
 use nix::sys::prctl::set_dumpable;
 use nix::sys::resource::{Resource, setrlimit};
-use qmail_updater::cli::{Cli, Command, Refusal};
+use qmail_updater::cli::{Cli, Command};
 use qmail_updater::error::{Error, show_path};
 use qmail_updater::hold::Patience;
 use qmail_updater::hooks::Caller;
 use qmail_updater::rebuild::Order;
 use qmail_updater::report::Level;
-use qmail_updater::settings::Settings;
+use qmail_updater::settings::{self, Refusal, Settings};
 use qmail_updater::text::count;
 use qmail_updater::trigger::notice::to_line;
 use qmail_updater::trigger::poke::{Poked, poke};
@@ -55,10 +55,10 @@ fn main() -> ExitCode {
 
 /// What was typed, done; the exit status.
 fn command(caller: Option<&Caller>) -> Result<u8, Error> {
-    let cli = Cli::read().map_err(usage)?;
+    let (cli, settings) = settings::read().map_err(refused)?;
     match (&cli.command, caller) {
-        (Command::Hook(hook), Some(caller)) => caller.serve(&Settings::new(&cli.options)?, hook),
-        _ => run(&cli).map(|positive| if positive { 0 } else { 1 }),
+        (Command::Hook(hook), Some(caller)) => caller.serve(&settings, hook),
+        _ => run(&cli, settings).map(|positive| if positive { 0 } else { 1 }),
     }
 }
 
@@ -66,10 +66,10 @@ fn command(caller: Option<&Caller>) -> Result<u8, Error> {
 const LAST_WORDS: Duration = Duration::from_millis(500);
 
 /// Prints what was asked for instead of a command, or says what cannot be used.
-fn usage(refusal: Refusal) -> Error {
+fn refused(refusal: Refusal) -> Error {
     match refusal {
         Refusal::Help(help) => help.exit(),
-        Refusal::Misuse(what) => Error::Usage(what),
+        Refusal::Error(error) => error,
     }
 }
 
@@ -110,8 +110,10 @@ fn trigger(settings: &Settings, notice: &[OsString], verbose: bool) {
 }
 
 /// Runs the command; false is a negative answer.
-fn run(cli: &Cli) -> Result<bool, Error> {
-    let mut settings = Settings::new(&cli.options)?;
+fn run(cli: &Cli, settings: Settings) -> Result<bool, Error> {
+    if !matches!(cli.command, Command::Check { .. }) {
+        report::say_all(&settings.notes);
+    }
     match &cli.command {
         Command::Rebuild { dry_run: false, no_commands, force } => {
             rebuild(&settings, !*no_commands, *force).map(|()| true)
@@ -119,15 +121,7 @@ fn run(cli: &Cli) -> Result<bool, Error> {
         Command::Rebuild { dry_run: true, .. } => answers::dry_run(&settings).map(|()| true),
         Command::List { what, format } => answers::list(&settings, *what, *format).map(|()| true),
         Command::Lookup { addresses } => answers::lookup(&settings, addresses),
-        Command::Run { sweep, hold, metrics, no_watch, verify, action_limit } => {
-            settings.action_limit = Duration::from_secs(u64::from(*action_limit));
-            metrics.iter().try_for_each(|file| settings.keep_metrics(file))?;
-            settings.watch = !no_watch;
-            settings.verify = *verify;
-            settings.sweep = Duration::from_secs(u64::from(*sweep));
-            settings.hold = Duration::from_secs(u64::from(*hold));
-            service::run(&Arc::new(settings)).map(|()| true)
-        }
+        Command::Run { .. } => service::run(&Arc::new(settings)).map(|()| true),
         Command::Check { json } => answers::check(&settings, *json),
         Command::Status { json } => answers::status(&settings, *json),
         Command::Trigger { verbose, notice } => {

@@ -102,7 +102,7 @@ pub fn run(settings: &Arc<Settings>) -> Result<(), Error> {
     let watcher = watch.clone().map(|watch| start_watch(watch, events.clone(), touched.clone())).transpose()?;
     let shown: Vec<String> = settings.fifos.iter().map(|path| show_path(path).to_string()).collect();
     report::say(Level::Status, &format!("listening on {}", shown.join(", ")));
-    report::say_all(&check::unknown_variables());
+    report::say_all(&check::unknown_variables(settings));
     report::say_all(&actions::findings(settings));
     let mut service = Service::new(settings.clone(), events, watch, touched, locks);
     // Whoever took the pipe from us reads it, and keeps its status.

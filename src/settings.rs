@@ -1,4 +1,5 @@
-//! What was typed and what the environment says, made usable: paths below the root, policies, owners.
+//! What was typed, what the environment says and what the directory of settings says, in this order, made usable: paths
+//! below the root, policies, owners.
 
 use std::ffi::{OsStr, OsString};
 use std::io::ErrorKind;
@@ -9,10 +10,12 @@ use std::time::Duration;
 
 use nix::unistd::{Gid, Group, Uid, User, getegid, geteuid};
 
-use crate::cli::{ACTIONS, CatchallDelete, Options};
+use crate::cli::{self, ACTIONS, CatchallDelete, Cli, Command, Defaults};
+use crate::envdir::Envdir;
 use crate::error::{Error, show_path};
 use crate::host::Layout;
 use crate::publish::{Look, Owner, Target};
+use crate::report::Note;
 use crate::root::{Bounds, Root};
 use crate::text::{Shown, lines};
 
@@ -57,6 +60,148 @@ pub struct Settings {
     pub metrics: Option<Vec<u8>>,
     /// How many threads read homes, when the administrator says so.
     pub threads: Option<usize>,
+    /// The directory of settings, when there is one.
+    pub directory: Option<Envdir>,
+    /// What there is to say of it.
+    pub notes: Vec<Note>,
+}
+
+/// Why there is nothing to do.
+#[derive(Debug)]
+pub enum Refusal {
+    /// Help or version, to be printed.
+    Help(clap::Error),
+    /// What cannot be used.
+    Error(Error),
+}
+
+impl From<Error> for Refusal {
+    fn from(error: Error) -> Refusal {
+        Refusal::Error(error)
+    }
+}
+
+/// Reads what was typed, the environment, and the directory of settings. What has to answer takes what cannot be read or
+/// used of the directory for absent, and says nothing of it.
+///
+/// # Errors
+/// Help or version were asked for, or something cannot be used.
+pub fn read() -> Result<(Cli, Settings), Refusal> {
+    let typed = cli::typed();
+    let cli = Cli::read(&typed, &Defaults::new()).map_err(|error| {
+        if error.use_stderr() { Refusal::Error(Error::Usage(cli::misuse(&error))) } else { Refusal::Help(error) }
+    })?;
+    let Some(mut directory) = read_directory(&cli)? else {
+        let settings = Settings::new(&cli)?;
+        return Ok((cli, settings));
+    };
+    let must_answer = cli.needs_only().is_some();
+    let mut notes = Vec::new();
+    if !must_answer {
+        notes.extend(unread(&mut directory, matches!(cli.command, Command::Run { .. }))?);
+        notes.extend(misplaced(&directory));
+    }
+    let mut defaults = directory.variables.clone();
+    defaults.retain(|name, _| !is_misplaced(name));
+    if let Command::Hook(_) = cli.command {
+        cli::prefer_smtpd(&mut defaults);
+    }
+    let first = if defaults.is_empty() { Settings::new(&cli).map(|new| (cli, new)) } else { usable(&typed, &defaults) };
+    let (cli, mut settings) = match (first, must_answer) {
+        (Ok(usable), _) => usable,
+        (Err(error), false) => {
+            // What is typed or in the environment may be at fault.
+            usable(&typed, &Defaults::new())?;
+            return Err(faults(&typed, &directory, &defaults)
+                .into_iter()
+                .next()
+                .map_or(error, |(_, error)| error)
+                .into());
+        }
+        (Err(_), true) => {
+            for (name, _) in faults(&typed, &directory, &defaults) {
+                defaults.remove(&name);
+            }
+            usable(&typed, &defaults).or_else(|_| usable(&typed, &Defaults::new()))?
+        }
+    };
+    if let Command::Check { .. } = cli.command {
+        // What only the service uses.
+        let typed =
+            ["", "--root"].map(OsString::from).into_iter().chain([cli.options.root.clone().into(), "run".into()]);
+        let faults = faults(&typed.collect::<Vec<_>>(), &directory, &defaults);
+        notes.extend(faults.into_iter().map(|(_, error)| Note::alert(format!("{error}; the service does not start"))));
+    }
+    settings.directory = Some(directory);
+    settings.notes = notes;
+    Ok((cli, settings))
+}
+
+/// What was typed, with these defaults, made usable.
+fn usable(typed: &[OsString], defaults: &Defaults) -> Result<(Cli, Settings), Error> {
+    let cli = Cli::read(typed, defaults).map_err(|error| Error::Usage(cli::one_line(&error)))?;
+    let settings = Settings::new(&cli)?;
+    Ok((cli, settings))
+}
+
+/// Which of the settings of a directory cannot be used, and why.
+fn faults(typed: &[OsString], directory: &Envdir, defaults: &Defaults) -> Vec<(OsString, Error)> {
+    let fault = |(name, value): (&OsString, &OsString)| {
+        let error = match usable(typed, &Defaults::from([(name.clone(), value.clone())])).err()? {
+            Error::Usage(what) => Error::malformed(&directory.file(name), None, what),
+            other => other.then(&format!("so says {}", show_path(&directory.file(name)))),
+        };
+        Some((name.clone(), error))
+    };
+    defaults.iter().filter_map(fault).collect()
+}
+
+/// Reads the directory of settings, or what the command needs of it.
+fn read_directory(cli: &Cli) -> Result<Option<Envdir>, Error> {
+    let named = &cli.options.settings;
+    if named.is_empty() {
+        return Ok(None);
+    }
+    let inside = folder("--settings", named)?;
+    let root = Root::new(&cli.options.root, Bounds::default());
+    let needed = cli.needs_only();
+    let is_needed = |name: &[u8]| needed.is_none_or(|needed| needed.iter().any(|needed| name == needed.as_bytes()));
+    match Envdir::read(&root, &inside, is_needed) {
+        None if needed.is_none() && named != cli::SETTINGS => {
+            let path = root.path(&inside);
+            Err(Error::Usage(format!("--settings {}: no such directory; --settings '' is none", show_path(&path))))
+        }
+        read => Ok(read),
+    }
+}
+
+/// What could not be read of a directory. A command that is typed without root goes on without it, and says so.
+fn unread(directory: &mut Envdir, is_service: bool) -> Result<Vec<Note>, Error> {
+    let note = |error: Error| {
+        if error.is_denied() && !is_service && !geteuid().is_root() {
+            let text = format!("{error}; this command goes on without that setting of the service; root can read it");
+            return Ok(Note::warning(text));
+        }
+        Err(error.then("nothing is done under other settings; --settings '' goes on without any"))
+    };
+    std::mem::take(&mut directory.unread).into_iter().map(note).collect()
+}
+
+/// The settings of a directory that say where it is.
+fn misplaced(directory: &Envdir) -> impl Iterator<Item = Note> {
+    let found = directory.variables.keys().filter(|name| is_misplaced(name));
+    found.map(|name| {
+        let file = directory.file(name);
+        Note::warning(format!(
+            "{}: ignored: it decides where the settings are; give it as an option, or in the environment",
+            show_path(&file)
+        ))
+    })
+}
+
+/// Whether a variable says where the directory is, and so cannot stand in it.
+fn is_misplaced(name: &OsStr) -> bool {
+    name == cli::ROOT_VARIABLE || name == cli::SETTINGS_VARIABLE
 }
 
 impl Settings {
@@ -70,7 +215,8 @@ impl Settings {
     ///
     /// # Errors
     /// An option that cannot be used: a relative path, a break character that is not one byte, an unknown owner.
-    pub fn new(options: &Options) -> Result<Settings, Error> {
+    pub fn new(cli: &Cli) -> Result<Settings, Error> {
+        let options = &cli.options;
         let root = std::path::absolute(&options.root).map_err(|cause| Error::io("find", &options.root, cause))?;
         match root.metadata().map(|meta| meta.is_dir()) {
             Ok(true) => {}
@@ -120,7 +266,7 @@ impl Settings {
             refuse_delete: options.catchall_delete == CatchallDelete::Refuse,
         };
         let auth_system_users = options.auth_system_users;
-        Ok(Settings {
+        let mut settings = Settings {
             layout,
             validrcptto,
             auth,
@@ -140,14 +286,26 @@ impl Settings {
             max_loss: options.max_loss,
             metrics: None,
             threads: options.threads.map(usize::from),
-        })
+            directory: None,
+            notes: Vec::new(),
+        };
+        if let Command::Run { sweep, hold, metrics, no_watch, verify, action_limit } = &cli.command {
+            let seconds = |seconds: &u32| Duration::from_secs(u64::from(*seconds));
+            settings.action_limit = seconds(action_limit);
+            metrics.iter().try_for_each(|file| settings.keep_metrics(file))?;
+            settings.watch = !no_watch;
+            settings.verify = *verify;
+            settings.sweep = seconds(sweep);
+            settings.hold = seconds(hold);
+        }
+        Ok(settings)
     }
 
     /// Keeps the service's metrics in this file.
     ///
     /// # Errors
     /// A relative path, or a name that no collector reads: so it is none of the files that qmail reads either.
-    pub fn keep_metrics(&mut self, file: &OsStr) -> Result<(), Error> {
+    fn keep_metrics(&mut self, file: &OsStr) -> Result<(), Error> {
         let path = absolute("--metrics", file)?;
         if !path.ends_with(b".prom") {
             return Err(Error::Usage(format!("--metrics \"{}\": its name must end in .prom", Shown(&path))));

@@ -158,7 +158,7 @@ fn a_missing_home_defers_and_a_root_owned_assignment_too() {
 }
 
 #[test]
-fn every_setting_is_an_option_and_an_environment_variable() {
+fn every_setting_is_an_option_an_environment_variable_and_a_file() {
     let host = MailHost::sample();
     host.write("/etc/group", "root:x:0:\n");
     let outside = MailHost::empty();
@@ -205,6 +205,11 @@ fn every_setting_is_an_option_and_an_environment_variable() {
         by_environment.env(format!("QMAIL_UPDATER_{name}"), value);
     }
     check(by_environment.output().unwrap().into());
+    for (name, value) in settings {
+        host.write(&format!("/etc/qmail-updater/env/QMAIL_UPDATER_{name}"), format!("{value}\n"));
+    }
+    check(host.run(&["rebuild"]));
+    fs::remove_dir_all(host.path("/etc/qmail-updater")).unwrap();
     let mut options: Vec<String> = Vec::new();
     for (name, value) in settings {
         let name = format!("--{}", name.to_lowercase().replace('_', "-"));

@@ -56,7 +56,7 @@ impl Sink for Spy {
 fn what_reads_the_homes_can_open_nothing_else_and_write_nothing() {
     let host = MailHost::sample();
     let root = host.root().to_str().unwrap();
-    let settings = Settings::new(&Cli::parse_from(["qmail-updater", "--root", root, "rebuild"]).options).unwrap();
+    let settings = Settings::new(&Cli::parse_from(["qmail-updater", "--root", root, "rebuild"])).unwrap();
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let mut spy = Spy {
         outside: host.path("/etc/passwd"),

@@ -342,7 +342,7 @@ fn check(spec: &Spec) -> Result<usize, TestCaseError> {
     arguments.extend(if spec.qmail_ext { &["--vpopmail-ext"][..] } else { &[] });
     arguments.extend(if spec.delete_accepts { &["--catchall-delete", "accept"][..] } else { &[] });
     arguments.push("rebuild");
-    let settings = Settings::new(&Cli::parse_from(arguments).options).unwrap();
+    let settings = Settings::new(&Cli::parse_from(arguments)).unwrap();
     let mut table = Table::default();
     let notes = build(&settings, &mut table).map_err(|error| TestCaseError::fail(error.to_string()))?.notes;
     let host = read_host(&settings, &mut Vec::new()).unwrap();

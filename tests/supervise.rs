@@ -71,19 +71,19 @@ fn copy(from: &Path, to: &Path) {
 
 #[test]
 fn the_service_folder_works_as_it_is_under_supervise_and_multilog() {
-    if let Some(missing) = ["supervise", "svc", "multilog", "envdir"].iter().find(|program| !has(program)) {
+    if let Some(missing) = ["supervise", "svc", "multilog"].iter().find(|program| !has(program)) {
         return skip("the service under supervise", &format!("{missing} is not installed (daemontools)"));
     }
     let host = MailHost::sample();
     host.folder("/tmp").mode("/tmp", 0o1777).folder("/service");
     let folder = host.path("/service/qmail-updater");
     copy(&Path::new(env!("CARGO_MANIFEST_DIR")).join("service"), &folder);
-    fs::write(folder.join("env/QMAIL_UPDATER_ROOT"), host.root().to_str().unwrap()).unwrap();
     host.folder("/bin");
     symlink(env!("CARGO_BIN_EXE_qmail-updater"), host.path("/bin/qmail-updater")).unwrap();
     let path = format!("{}:{}", host.path("/bin").display(), std::env::var("PATH").unwrap());
     let user = if is_root() { "nobody" } else { "" }.to_owned();
-    let service = Supervised::start(&folder, &[("PATH", path), ("LOG_USER", user)]);
+    let root = host.root().to_str().unwrap().to_owned();
+    let service = Supervised::start(&folder, &[("PATH", path), ("LOG_USER", user), ("QMAIL_UPDATER_ROOT", root)]);
 
     let log = service.wait_for_log("rebuild 1 done", 1);
     assert!(log.lines().all(|line| line.starts_with('@')), "multilog adds the time: {log}");
@@ -108,7 +108,7 @@ fn the_service_folder_works_as_it_is_under_supervise_and_multilog() {
 
 #[test]
 fn the_commands_of_the_readme_install_it_under_svscan() {
-    if let Some(missing) = ["svscan", "svstat", "multilog", "envdir"].iter().find(|program| !has(program)) {
+    if let Some(missing) = ["svscan", "svstat", "multilog"].iter().find(|program| !has(program)) {
         return skip("the README's daemontools commands", &format!("{missing} is not installed (daemontools)"));
     }
     let repository = Path::new(env!("CARGO_MANIFEST_DIR"));
@@ -135,7 +135,7 @@ fn the_commands_of_the_readme_install_it_under_svscan() {
         |commands: &str| Command::new("sh").args(["-ec", &here(commands)]).current_dir(repository).output().unwrap();
     let output = run(commands);
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    fs::write(host.path("/etc/qmail-updater/env/QMAIL_UPDATER_ROOT"), root).unwrap();
+    host.write("/etc/qmail-updater/env/QMAIL_UPDATER_SWEPE", "60\n");
     let path = format!("{}:{}", host.path("/bin").display(), std::env::var("PATH").unwrap());
     let user = if is_root() { "nobody" } else { "" };
     let mut svscan = Command::new("svscan");
@@ -143,10 +143,13 @@ fn the_commands_of_the_readme_install_it_under_svscan() {
         .arg(host.path("/service"))
         .env("PATH", path)
         .env("LOG_USER", user)
+        .env("QMAIL_UPDATER_ROOT", root)
         .stdin(Stdio::null())
         .stdout(Stdio::null());
     let mut svscan = svscan.stderr(Stdio::null()).spawn().unwrap();
     let service = Supervised { folder: host.path("/service/qmail-updater"), children: Vec::new() };
+    // Its settings are read from there.
+    service.wait_for_log("/etc/qmail-updater/env/QMAIL_UPDATER_SWEPE: no setting has that name", 1);
     service.wait_for_log("rebuild 1 done", 1);
     let stat = run(stat);
     assert!(String::from_utf8_lossy(&stat.stdout).contains(": up (pid "), "{}", String::from_utf8_lossy(&stat.stdout));

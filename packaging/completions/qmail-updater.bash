@@ -65,13 +65,17 @@ _qmail__updater() {
 
     case "${cmd}" in
         qmail__updater)
-            opts="-h -V --root --qmail --vpopmail --validrcptto --auth --fifo --state --break --vpopmail-ext --catchall-delete --auth-owner --auth-system-users --after --actions --max-loss --max-file --max-names --threads --help --version rebuild list lookup run check status trigger skel explain domains user rcptcheck qmail-spp-rcpt checkpassword"
+            opts="-h -V --root --settings --qmail --vpopmail --validrcptto --auth --fifo --state --break --vpopmail-ext --catchall-delete --auth-owner --auth-system-users --after --actions --max-loss --max-file --max-names --threads --help --version rebuild list lookup run check status trigger skel explain domains user rcptcheck qmail-spp-rcpt checkpassword"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
                 --root)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --settings)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -143,13 +147,17 @@ _qmail__updater() {
             return 0
             ;;
         qmail__subcmd__updater__subcmd__check)
-            opts="-h --json --root --qmail --vpopmail --validrcptto --auth --fifo --state --break --vpopmail-ext --catchall-delete --auth-owner --auth-system-users --after --actions --max-loss --max-file --max-names --threads --help"
+            opts="-h --json --root --settings --qmail --vpopmail --validrcptto --auth --fifo --state --break --vpopmail-ext --catchall-delete --auth-owner --auth-system-users --after --actions --max-loss --max-file --max-names --threads --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
                 --root)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --settings)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -221,13 +229,17 @@ _qmail__updater() {
             return 0
             ;;
         qmail__subcmd__updater__subcmd__checkpassword)
-            opts="-h --root --qmail --vpopmail --validrcptto --auth --fifo --state --break --vpopmail-ext --catchall-delete --auth-owner --auth-system-users --after --actions --max-loss --max-file --max-names --threads --help"
+            opts="-h --root --settings --qmail --vpopmail --validrcptto --auth --fifo --state --break --vpopmail-ext --catchall-delete --auth-owner --auth-system-users --after --actions --max-loss --max-file --max-names --threads --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
                 --root)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --settings)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -299,13 +311,17 @@ _qmail__updater() {
             return 0
             ;;
         qmail__subcmd__updater__subcmd__domains)
-            opts="-h --json --root --qmail --vpopmail --validrcptto --auth --fifo --state --break --vpopmail-ext --catchall-delete --auth-owner --auth-system-users --after --actions --max-loss --max-file --max-names --threads --help"
+            opts="-h --json --root --settings --qmail --vpopmail --validrcptto --auth --fifo --state --break --vpopmail-ext --catchall-delete --auth-owner --auth-system-users --after --actions --max-loss --max-file --max-names --threads --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
                 --root)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --settings)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -377,13 +393,17 @@ _qmail__updater() {
             return 0
             ;;
         qmail__subcmd__updater__subcmd__explain)
-            opts="-h --root --qmail --vpopmail --validrcptto --auth --fifo --state --break --vpopmail-ext --catchall-delete --auth-owner --auth-system-users --after --actions --max-loss --max-file --max-names --threads --help"
+            opts="-h --root --settings --qmail --vpopmail --validrcptto --auth --fifo --state --break --vpopmail-ext --catchall-delete --auth-owner --auth-system-users --after --actions --max-loss --max-file --max-names --threads --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
                 --root)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --settings)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -455,7 +475,7 @@ _qmail__updater() {
             return 0
             ;;
         qmail__subcmd__updater__subcmd__list)
-            opts="-h --format --root --qmail --vpopmail --validrcptto --auth --fifo --state --break --vpopmail-ext --catchall-delete --auth-owner --auth-system-users --after --actions --max-loss --max-file --max-names --threads --help recipients logins"
+            opts="-h --format --root --settings --qmail --vpopmail --validrcptto --auth --fifo --state --break --vpopmail-ext --catchall-delete --auth-owner --auth-system-users --after --actions --max-loss --max-file --max-names --threads --help recipients logins"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -466,6 +486,10 @@ _qmail__updater() {
                     return 0
                     ;;
                 --root)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --settings)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -537,13 +561,17 @@ _qmail__updater() {
             return 0
             ;;
         qmail__subcmd__updater__subcmd__lookup)
-            opts="-h --root --qmail --vpopmail --validrcptto --auth --fifo --state --break --vpopmail-ext --catchall-delete --auth-owner --auth-system-users --after --actions --max-loss --max-file --max-names --threads --help"
+            opts="-h --root --settings --qmail --vpopmail --validrcptto --auth --fifo --state --break --vpopmail-ext --catchall-delete --auth-owner --auth-system-users --after --actions --max-loss --max-file --max-names --threads --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
                 --root)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --settings)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -615,13 +643,17 @@ _qmail__updater() {
             return 0
             ;;
         qmail__subcmd__updater__subcmd__qmail__subcmd__spp__subcmd__rcpt)
-            opts="-h --root --qmail --vpopmail --validrcptto --auth --fifo --state --break --vpopmail-ext --catchall-delete --auth-owner --auth-system-users --after --actions --max-loss --max-file --max-names --threads --help"
+            opts="-h --root --settings --qmail --vpopmail --validrcptto --auth --fifo --state --break --vpopmail-ext --catchall-delete --auth-owner --auth-system-users --after --actions --max-loss --max-file --max-names --threads --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
                 --root)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --settings)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -693,13 +725,17 @@ _qmail__updater() {
             return 0
             ;;
         qmail__subcmd__updater__subcmd__rcptcheck)
-            opts="-h --root --qmail --vpopmail --validrcptto --auth --fifo --state --break --vpopmail-ext --catchall-delete --auth-owner --auth-system-users --after --actions --max-loss --max-file --max-names --threads --help"
+            opts="-h --root --settings --qmail --vpopmail --validrcptto --auth --fifo --state --break --vpopmail-ext --catchall-delete --auth-owner --auth-system-users --after --actions --max-loss --max-file --max-names --threads --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
                 --root)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --settings)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -771,13 +807,17 @@ _qmail__updater() {
             return 0
             ;;
         qmail__subcmd__updater__subcmd__rebuild)
-            opts="-h --dry-run --no-commands --force --root --qmail --vpopmail --validrcptto --auth --fifo --state --break --vpopmail-ext --catchall-delete --auth-owner --auth-system-users --after --actions --max-loss --max-file --max-names --threads --help"
+            opts="-h --dry-run --no-commands --force --root --settings --qmail --vpopmail --validrcptto --auth --fifo --state --break --vpopmail-ext --catchall-delete --auth-owner --auth-system-users --after --actions --max-loss --max-file --max-names --threads --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
                 --root)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --settings)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -849,7 +889,7 @@ _qmail__updater() {
             return 0
             ;;
         qmail__subcmd__updater__subcmd__run)
-            opts="-h --sweep --hold --metrics --no-watch --verify --action-limit --root --qmail --vpopmail --validrcptto --auth --fifo --state --break --vpopmail-ext --catchall-delete --auth-owner --auth-system-users --after --actions --max-loss --max-file --max-names --threads --help"
+            opts="-h --sweep --hold --metrics --no-watch --verify --action-limit --root --settings --qmail --vpopmail --validrcptto --auth --fifo --state --break --vpopmail-ext --catchall-delete --auth-owner --auth-system-users --after --actions --max-loss --max-file --max-names --threads --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -872,6 +912,10 @@ _qmail__updater() {
                     return 0
                     ;;
                 --root)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --settings)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -943,13 +987,17 @@ _qmail__updater() {
             return 0
             ;;
         qmail__subcmd__updater__subcmd__skel)
-            opts="-h --root --qmail --vpopmail --validrcptto --auth --fifo --state --break --vpopmail-ext --catchall-delete --auth-owner --auth-system-users --after --actions --max-loss --max-file --max-names --threads --help"
+            opts="-h --root --settings --qmail --vpopmail --validrcptto --auth --fifo --state --break --vpopmail-ext --catchall-delete --auth-owner --auth-system-users --after --actions --max-loss --max-file --max-names --threads --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
                 --root)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --settings)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -1021,13 +1069,17 @@ _qmail__updater() {
             return 0
             ;;
         qmail__subcmd__updater__subcmd__status)
-            opts="-h --json --root --qmail --vpopmail --validrcptto --auth --fifo --state --break --vpopmail-ext --catchall-delete --auth-owner --auth-system-users --after --actions --max-loss --max-file --max-names --threads --help"
+            opts="-h --json --root --settings --qmail --vpopmail --validrcptto --auth --fifo --state --break --vpopmail-ext --catchall-delete --auth-owner --auth-system-users --after --actions --max-loss --max-file --max-names --threads --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
                 --root)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --settings)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -1099,13 +1151,17 @@ _qmail__updater() {
             return 0
             ;;
         qmail__subcmd__updater__subcmd__trigger)
-            opts="-v -h --verbose --root --qmail --vpopmail --validrcptto --auth --fifo --state --break --vpopmail-ext --catchall-delete --auth-owner --auth-system-users --after --actions --max-loss --max-file --max-names --threads --help"
+            opts="-v -h --verbose --root --settings --qmail --vpopmail --validrcptto --auth --fifo --state --break --vpopmail-ext --catchall-delete --auth-owner --auth-system-users --after --actions --max-loss --max-file --max-names --threads --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
                 --root)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --settings)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -1177,13 +1233,17 @@ _qmail__updater() {
             return 0
             ;;
         qmail__subcmd__updater__subcmd__user)
-            opts="-h --json --root --qmail --vpopmail --validrcptto --auth --fifo --state --break --vpopmail-ext --catchall-delete --auth-owner --auth-system-users --after --actions --max-loss --max-file --max-names --threads --help"
+            opts="-h --json --root --settings --qmail --vpopmail --validrcptto --auth --fifo --state --break --vpopmail-ext --catchall-delete --auth-owner --auth-system-users --after --actions --max-loss --max-file --max-names --threads --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
                 --root)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --settings)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

@@ -96,6 +96,9 @@ impl<'a> Runner<'a> {
         let arguments = vec![
             "--root".into(),
             top.into_os_string(),
+            // What it needs is said here.
+            "--settings".into(),
+            OsString::new(),
             "--vpopmail".into(),
             argument(&layout.vpopmail),
             "skel".into(),

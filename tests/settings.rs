@@ -1,0 +1,398 @@
+//! The directory of settings: what an option says counts before the environment, and that before the directory; a file in
+//! it is read as envdir reads it; what cannot be used is named, and never keeps a hook or a trigger from its work.
+
+mod support;
+
+use std::fs;
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::os::unix::process::CommandExt;
+use std::process::{Command, Stdio};
+
+use support::service::Service;
+use support::{Answer, MailHost, has, is_root, skip};
+
+/// Where the settings are.
+const DIRECTORY: &str = "/etc/qmail-updater/env";
+/// An ordinary user.
+const NOBODY: u32 = 65_534;
+
+/// The sample host with these settings.
+fn host_with(settings: &[(&str, &str)]) -> MailHost {
+    let host = MailHost::sample();
+    set(&host, settings);
+    host
+}
+
+fn set(host: &MailHost, settings: &[(&str, &str)]) {
+    for (name, value) in settings {
+        host.write(&format!("{DIRECTORY}/QMAIL_UPDATER_{name}"), value);
+    }
+}
+
+/// The pipes that a trigger writes to, as the host names them.
+fn pipes(host: &MailHost, command: &mut Command) -> Vec<String> {
+    let answer: Answer = command.args(["trigger", "-v"]).output().unwrap().into();
+    assert_eq!((answer.code, &answer.stdout[..]), (0, ""), "{}", answer.stderr);
+    let of_line = |line: &str| {
+        let path = line.strip_prefix("qmail-updater: status: ").unwrap_or_else(|| panic!("{line}"));
+        let path = path.strip_prefix(host.root().to_str().unwrap()).unwrap();
+        path.split_once(": no pipe to write to").unwrap().0.to_owned()
+    };
+    answer.stderr.lines().map(of_line).collect()
+}
+
+#[test]
+fn an_option_wins_over_the_environment_and_that_over_the_directory() {
+    let host = host_with(&[("FIFO", "/of/the:/directory\nnot this\n")]);
+    assert_eq!(pipes(&host, &mut host.command(&[])), ["/directory", "/of/the"]);
+    let environment = |command: &mut Command| pipes(&host, command.env("QMAIL_UPDATER_FIFO", "/of/the/environment"));
+    assert_eq!(environment(&mut host.command(&[])), ["/of/the/environment"]);
+    let options = ["--fifo", "/of/an", "--fifo=/option"];
+    assert_eq!(environment(&mut host.command(&options)), ["/of/an", "/option"]);
+    assert_eq!(pipes(&host, &mut host.command(&options)), ["/of/an", "/option"]);
+    // A switch is on when the directory says so, and the environment can say otherwise. On this host it needs a file that
+    // is not there.
+    set(&host, &[("AUTH_SYSTEM_USERS", "1")]);
+    let code = |value: Option<&str>| {
+        let mut command = host.command(&["list", "logins"]);
+        command.envs(value.map(|value| ("QMAIL_UPDATER_AUTH_SYSTEM_USERS", value)));
+        Answer::from(command.output().unwrap()).code
+    };
+    assert_eq!((code(None), code(Some("no"))), (111, 0));
+}
+
+#[test]
+fn another_directory_may_be_named_and_an_empty_name_is_none() {
+    let host = host_with(&[("FIFO", "/usual")]);
+    host.write("/srv/settings/QMAIL_UPDATER_FIFO", "/other");
+    assert_eq!(pipes(&host, &mut host.command(&[])), ["/usual"]);
+    assert_eq!(pipes(&host, &mut host.command(&["--settings", "/srv/settings"])), ["/other"]);
+    assert_eq!(pipes(&host, &mut host.command(&["--settings", ""])), ["/tmp/update-qmail"]);
+    let in_environment = |value: &str| pipes(&host, host.command(&[]).env("QMAIL_UPDATER_SETTINGS", value));
+    assert_eq!(in_environment("/srv/settings/"), ["/other"]);
+    assert_eq!(in_environment(""), ["/tmp/update-qmail"]);
+    // One that is named and is not there is a mistake; none at the usual place is not.
+    let answer = host.run(&["--settings", "/srv/setings", "list", "recipients"]);
+    assert_eq!((answer.code, &answer.stdout[..]), (100, ""), "{}", answer.stderr);
+    assert!(answer.stderr.contains("/srv/setings: no such directory"), "{}", answer.stderr);
+    assert_eq!(pipes(&host, &mut host.command(&["--settings", "/srv/setings"])), ["/tmp/update-qmail"]);
+    fs::remove_dir_all(host.path("/etc/qmail-updater")).unwrap();
+    let answer = host.run(&["list", "recipients"]);
+    assert!(answer.code == 0 && !answer.stderr.contains(DIRECTORY), "{}", answer.stderr);
+}
+
+#[test]
+fn a_link_in_the_directory_leads_below_the_root() {
+    let host = host_with(&[]);
+    host.write("/srv/settings/pipe", "/linked\n").link("/etc/qmail-updater/env", "/srv/settings");
+    host.link("/srv/settings/QMAIL_UPDATER_FIFO", "/srv/settings/pipe")
+        .link("/srv/settings/QMAIL_UPDATER_QMAIL", "gone");
+    assert_eq!(pipes(&host, &mut host.command(&[])), ["/linked"]);
+}
+
+#[test]
+fn the_directory_says_what_envdir_makes_of_it() {
+    if !has("envdir") {
+        return skip("the directory against envdir", "envdir is not installed (daemontools)");
+    }
+    let contents: [&[u8]; 8] = [
+        b"/a",
+        b"/a \t \nsecond\n",
+        b"/two words:/b\n",
+        b"/nul\0and:/more\0 \n",
+        b"",
+        b"/cr\r\n",
+        b"/$(date)/x:/\"quoted\":/\xfc",
+        b"/d\n/a\n",
+    ];
+    for content in contents {
+        let host = MailHost::sample();
+        host.write(&format!("{DIRECTORY}/QMAIL_UPDATER_FIFO"), content);
+        // What an editor and dpkg leave, and what is no setting of ours.
+        for name in ["QMAIL_UPDATER_FIFO~", ".QMAIL_UPDATER_FIFO.swp", "QMAIL_UPDATER_FIFO.dpkg-new", "PATH", "README"]
+        {
+            host.write(&format!("{DIRECTORY}/{name}"), "/copy\n");
+        }
+        let ours: Answer = host.command(&["trigger", "-v"]).output().unwrap().into();
+        let mut command = Command::new("envdir");
+        command.arg(host.path(DIRECTORY)).arg(env!("CARGO_BIN_EXE_qmail-updater")).args(["--settings", ""]);
+        let theirs: Answer = command
+            .env_clear()
+            .env("PATH", "/usr/bin:/bin")
+            .arg("--root")
+            .arg(host.root())
+            .args(["trigger", "-v"])
+            .output()
+            .unwrap()
+            .into();
+        assert_eq!((ours.code, &ours.stderr), (theirs.code, &theirs.stderr), "{}", String::from_utf8_lossy(content));
+    }
+}
+
+#[test]
+fn a_value_that_cannot_be_used_names_the_file_and_nothing_is_published() {
+    let commands: [&[&str]; 4] = [&["rebuild"], &["list", "recipients"], &["check"], &["run"]];
+    for (name, value, words) in [
+        ("MAX_LOSS", "x\n", "invalid value 'x' for '--max-loss <PERCENT>'"),
+        ("MAX_LOSS", "", "invalid value '' for '--max-loss <PERCENT>'"),
+        ("VPOPMAIL_EXT", "perhaps", "invalid value 'perhaps' for '--vpopmail-ext'"),
+        ("CATCHALL_DELETE", "swallow", "invalid value 'swallow' for '--catchall-delete <ANSWER>'"),
+        ("VALIDRCPTTO", "relative", "--validrcptto \"relative\": an absolute path is needed"),
+        ("AFTER", "/bin/true:relative", "--after \"relative\": an absolute path is needed"),
+        ("BREAK", "--", "--break \"--\": one character is needed"),
+        ("AUTH_OWNER", "not:there", "--auth-owner \"not:there\": no such user"),
+    ] {
+        // Another one that is as it should be.
+        let host = host_with(&[("THREADS", "2\n"), (name, if value.is_empty() { " \n" } else { value })]);
+        let file = format!("{}: ", host.path(&format!("{DIRECTORY}/QMAIL_UPDATER_{name}")).display());
+        for command in commands {
+            let answer = host.run(command);
+            assert_eq!((answer.code, &answer.stdout[..]), (100, ""), "{name} {command:?}: {}", answer.stderr);
+            assert!(answer.stderr.starts_with(&format!("qmail-updater: fatal: {file}{words}")), "{}", answer.stderr);
+            assert_eq!(answer.stderr.lines().count(), 1, "{}", answer.stderr);
+        }
+        assert!(!host.published("validrcptto.cdb").exists() && !host.path("/run").exists(), "{name}");
+    }
+}
+
+#[test]
+fn what_is_typed_and_cannot_be_used_is_not_blamed_on_the_directory() {
+    let host = host_with(&[("MAX_LOSS", "30\n"), ("BREAK", "-\n")]);
+    let answer = host.run(&["--break", "--", "check"]);
+    assert_eq!(answer.code, 100, "{}", answer.stderr);
+    assert!(answer.stderr.starts_with("qmail-updater: fatal: --break \"--\": one character"), "{}", answer.stderr);
+    let answer: Answer = host.command(&["check"]).env("QMAIL_UPDATER_MAX_LOSS", "x").output().unwrap().into();
+    assert!(answer.stderr.contains("QMAIL_UPDATER_MAX_LOSS may hold it; --help says more"), "{}", answer.stderr);
+    assert!(!answer.stderr.contains(DIRECTORY), "{}", answer.stderr);
+    // What is typed stands in for what the directory says wrongly.
+    set(&host, &[("BREAK", "--\n")]);
+    assert_eq!(host.run(&["--break", "-", "rebuild"]).code, 0);
+}
+
+#[test]
+fn what_only_the_service_uses_stops_the_service_and_check_says_so() {
+    let host = host_with(&[("SWEEP", "0\n"), ("METRICS", "/var/lib/file\n")]);
+    assert_eq!(host.run(&["rebuild"]).code, 0, "rebuild has no use for them");
+    assert_eq!(host.run(&["run"]).code, 100);
+    let answer = host.run(&["check"]);
+    assert_eq!(answer.code, 1, "{}", answer.stderr);
+    for words in [
+        "QMAIL_UPDATER_SWEEP: invalid value '0' for '--sweep <SECONDS>': 0 is not in 1..=86400; the service does not start",
+        "QMAIL_UPDATER_METRICS: --metrics \"/var/lib/file\": its name must end in .prom; the service does not start",
+    ] {
+        let found = answer.stdout.lines().any(|line| line.starts_with("alert: ") && line.ends_with(words));
+        assert!(found, "{words}: {}", answer.stdout);
+    }
+}
+
+/// Ways in which the directory, or a file in it, cannot be used, with the exit status of a command.
+fn broken() -> Vec<(&'static str, MailHost, i32)> {
+    let broken = |what, breaks: &dyn Fn(&MailHost), code| {
+        let host = host_with(&[]);
+        breaks(&host);
+        (what, host, code)
+    };
+    let file = format!("{DIRECTORY}/QMAIL_UPDATER_BREAK");
+    vec![
+        broken(
+            "no directory",
+            &|host| {
+                host.write(DIRECTORY, "QMAIL_UPDATER_BREAK=-\n");
+            },
+            100,
+        ),
+        broken(
+            "a directory in the place of a file",
+            &|host| {
+                host.folder(&file);
+            },
+            100,
+        ),
+        broken(
+            "a pipe in the place of a file",
+            &|host| {
+                host.folder(DIRECTORY);
+                nix::unistd::mkfifo(&host.path(&file), nix::sys::stat::Mode::S_IRWXU).unwrap();
+            },
+            100,
+        ),
+        broken(
+            "a line without end",
+            &|host| {
+                host.write(&file, vec![b'-'; 1 << 17]);
+            },
+            100,
+        ),
+        broken(
+            "a value that cannot be used",
+            &|host| {
+                host.write(&file, "--\n");
+            },
+            100,
+        ),
+    ]
+}
+
+#[test]
+fn what_cannot_be_read_stops_a_command_that_is_typed() {
+    for (what, host, code) in broken() {
+        let answer = host.run(&["rebuild"]);
+        assert_eq!(answer.code, code, "{what}: {}", answer.stderr);
+        let named = format!("qmail-updater: fatal: {}", host.path(DIRECTORY).display());
+        assert!(answer.stderr.starts_with(&named), "{what}: {}", answer.stderr);
+        assert_eq!(host.run(&["--settings", "", "rebuild"]).code, 0, "{what}");
+    }
+}
+
+#[test]
+fn a_hook_and_a_trigger_do_their_work_whatever_the_directory_is_like() {
+    for (what, host, _) in broken() {
+        assert_eq!(host.run(&["--settings=", "rebuild"]).code, 0, "{what}");
+        for (recipient, code) in [("ann@example.com", 0), ("nobody@example.com", 100)] {
+            let answer: Answer = host.command(&["rcptcheck"]).env("RECIPIENT", recipient).output().unwrap().into();
+            assert_eq!((answer.code, &answer.stderr[..]), (code, ""), "{what}: {recipient}");
+        }
+        assert_eq!(pipes(&host, &mut host.command(&[])), ["/tmp/update-qmail"], "{what}");
+        // What is bad is absent, and what is beside it counts.
+        if host.path(DIRECTORY).is_dir() {
+            set(&host, &[("FIFO", "/beside"), ("SWEEP", "x"), ("AUTH_OWNER", "not:there")]);
+            assert_eq!(pipes(&host, &mut host.command(&[])), ["/beside"], "{what}");
+        }
+    }
+}
+
+#[test]
+fn the_variables_of_qmail_smtpd_win_over_the_directory_in_a_hook_and_over_nothing_else() {
+    let host = MailHost::sample();
+    host.rebuild();
+    // Tables that accept what the real one refuses.
+    let accepts = |path: &str, key: &str| {
+        let image = qmail_updater::cdb::image([(key.as_bytes(), &b""[..])]).unwrap();
+        host.write(path, image);
+    };
+    accepts("/srv/directory.cdb", "directory@example.com");
+    accepts("/srv/smtpd.cdb", "smtpd@example.com");
+    accepts("/srv/ours.cdb", "ours@example.com");
+    set(&host, &[("VALIDRCPTTO", "/srv/directory.cdb\n")]);
+    let accepted = |arguments: &[&str], environment: &[(&str, &str)]| -> String {
+        let asked = ["directory", "smtpd", "ours"].into_iter().filter(|name| {
+            let mut command = host.command(&[arguments, &["rcptcheck"]].concat());
+            command.envs(environment.iter().copied()).env("RECIPIENT", format!("{name}@example.com"));
+            match command.output().unwrap().status.code() {
+                Some(0) => true,
+                Some(100) => false,
+                code => panic!("{name}: {code:?}"),
+            }
+        });
+        asked.collect::<Vec<_>>().join(" ")
+    };
+    let (smtpd, ours) = (("VALIDRCPTTO_CDB", "/srv/smtpd.cdb"), ("QMAIL_UPDATER_VALIDRCPTTO", "/srv/ours.cdb"));
+    assert_eq!(accepted(&[], &[]), "directory");
+    assert_eq!(accepted(&[], &[("VALIDRCPTTO_CDB", "")]), "directory", "an empty variable says nothing");
+    assert_eq!(accepted(&[], &[smtpd]), "smtpd");
+    assert_eq!(accepted(&[], &[smtpd, ours]), "ours");
+    assert_eq!(accepted(&["--validrcptto", "/srv/ours.cdb"], &[smtpd]), "ours");
+    // A command that is no hook does not know them.
+    let answer: Answer =
+        host.command(&["lookup", "directory@example.com"]).env(smtpd.0, smtpd.1).output().unwrap().into();
+    assert_eq!(answer.code, 0, "{}", answer.stdout);
+    // Nor does one bad file make a hook forget the other.
+    set(&host, &[("BREAK", "--")]);
+    assert_eq!(accepted(&[], &[]), "directory");
+    assert_eq!(accepted(&[], &[smtpd]), "smtpd");
+}
+
+#[test]
+fn what_says_where_the_settings_are_is_ignored_among_them_with_a_warning() {
+    let elsewhere = MailHost::sample();
+    let host =
+        host_with(&[("ROOT", elsewhere.root().to_str().unwrap()), ("SETTINGS", "/srv/other"), ("FIFO", "/here")]);
+    host.write("/srv/other/QMAIL_UPDATER_FIFO", "/there");
+    assert_eq!(pipes(&host, &mut host.command(&[])), ["/here"]);
+    let warnings: Vec<String> = ["ROOT", "SETTINGS"]
+        .map(|name| {
+            let file = host.path(&format!("{DIRECTORY}/QMAIL_UPDATER_{name}"));
+            let says = "ignored: it decides where the settings are; give it as an option, or in the environment";
+            format!("warning: {}: {says}", file.display())
+        })
+        .into();
+    let answer = host.run(&["rebuild"]);
+    assert_eq!(answer.code, 0, "{}", answer.stderr);
+    for warning in &warnings {
+        assert!(answer.stderr.contains(&format!("qmail-updater: {warning}\n")), "{}", answer.stderr);
+    }
+    assert!(host.published("validrcptto.cdb").exists() && !elsewhere.published("validrcptto.cdb").exists());
+    let answer = host.run(&["check"]);
+    assert_eq!((answer.code, &answer.stderr[..]), (1, ""));
+    assert!(warnings.iter().all(|warning| answer.stdout.lines().any(|line| line == warning)), "{}", answer.stdout);
+}
+
+#[test]
+fn a_name_that_is_no_setting_is_told_by_check_and_at_the_start_of_the_service() {
+    let host = host_with(&[("CATCHAL_DELETE", "accept\n"), ("OLD", "")]);
+    let file = host.path(&format!("{DIRECTORY}/QMAIL_UPDATER_CATCHAL_DELETE")).display().to_string();
+    let warning = format!("warning: {file}: no setting has that name; it does nothing");
+    let answer = host.run(&["check"]);
+    assert!(answer.code == 1 && answer.stdout.lines().any(|line| line == warning), "{}", answer.stdout);
+    assert!(!answer.stdout.contains("QMAIL_UPDATER_OLD"), "an empty file sets nothing: {}", answer.stdout);
+    let command = host.command(&["run", "--no-watch"]);
+    Service::spawn(host, command).wait_for(&warning);
+}
+
+#[test]
+fn a_user_who_may_not_read_the_directory_is_told_and_goes_on() {
+    if !is_root() {
+        return skip("settings that only root may read", "it needs root to make them");
+    }
+    let as_nobody = |host: &MailHost, arguments: &[&str]| -> Answer {
+        host.command(arguments).uid(NOBODY).gid(NOBODY).output().unwrap().into()
+    };
+    for closed in [DIRECTORY, &format!("{DIRECTORY}/QMAIL_UPDATER_FIFO"), "/etc/qmail-updater"] {
+        let host = host_with(&[("FIFO", "/here\n")]);
+        let mode = fs::metadata(host.path(closed)).unwrap().permissions().mode();
+        host.mode(closed, mode & 0o700);
+        let answer = as_nobody(&host, &["list", "recipients"]);
+        assert_eq!(answer.code, 0, "{closed}: {}", answer.stderr);
+        let unread = if closed == "/etc/qmail-updater" { DIRECTORY } else { closed };
+        let warning = format!(
+            "qmail-updater: warning: unable to read {}: Permission denied; this command goes on without that setting of the \
+             service; root can read it\n",
+            host.path(unread).display()
+        );
+        assert!(answer.stderr.starts_with(&warning), "{closed}: {}", answer.stderr);
+        let answer = as_nobody(&host, &["trigger", "-v"]);
+        assert!(answer.code == 0 && answer.stderr.contains("/tmp/update-qmail"), "{closed}: {}", answer.stderr);
+        // The service would publish under other settings than those that it was given.
+        host.folder("/run").mode("/run", 0o777).folder("/tmp").mode("/tmp", 0o777);
+        let answer = as_nobody(&host, &["run"]);
+        assert_eq!(answer.code, 111, "{closed}: {}", answer.stderr);
+    }
+}
+
+#[test]
+fn the_service_reads_the_directory_by_itself() {
+    let host = host_with(&[("FIFO", "/tmp/here\n"), ("NO_WATCH", "1\n"), ("CATCHALL_DELETE", "accept\n")]);
+    let command = host.command(&["run"]);
+    let service = Service::spawn(host, command);
+    service.wait_for("listening on");
+    service.wait_for("rebuild 1 done");
+    service.host.write("/home/vpopmail/domains/example.com/.qmail-new", "&x@y.test\n");
+    assert_eq!(service.host.run(&["trigger"]).code, 0);
+    service.wait_for("rebuild 2 done");
+    assert_eq!(service.host.answers(&["new@example.com"]), ["accept"]);
+}
+
+/// A hook by its own name, as a qmail-smtpd without settings of its own runs it.
+#[test]
+fn a_hook_by_its_own_name_reads_the_directory_below_the_root_of_its_environment() {
+    let host = MailHost::sample();
+    host.write("/srv/settings/QMAIL_UPDATER_VALIDRCPTTO", "/srv/v.cdb\n");
+    assert_eq!(host.run(&["--settings", "/srv/settings", "rebuild"]).code, 0);
+    symlink(env!("CARGO_BIN_EXE_qmail-updater"), host.path("/rcptcheck")).unwrap();
+    for (recipient, code) in [("ann@example.com", 0), ("nobody@example.com", 100)] {
+        let mut command = Command::new(host.path("/rcptcheck"));
+        command.env_clear().env("QMAIL_UPDATER_ROOT", host.root()).env("QMAIL_UPDATER_SETTINGS", "/srv/settings");
+        let status = command.env("RECIPIENT", recipient).stdin(Stdio::null()).status().unwrap();
+        assert_eq!(status.code(), Some(code), "{recipient}");
+    }
+}
