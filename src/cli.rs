@@ -223,6 +223,9 @@ pub struct Options {
     /// vpopmail's folder
     #[arg(long, global = true, value_name = "DIR", env = "QMAIL_UPDATER_VPOPMAIL", default_value = "/home/vpopmail")]
     pub vpopmail: OsString,
+    /// The file in QMAIL/users that qmail-newu writes [default: cdb, or s/qmail's assign.cdb, as qmail-newu does]
+    #[arg(long, global = true, value_name = "NAME", env = "QMAIL_UPDATER_USERS_CDB")]
+    pub users_cdb: Option<OsString>,
     /// The recipients' table [default: QMAIL/control/validrcptto.cdb]
     #[arg(long, global = true, value_name = "FILE", env = "QMAIL_UPDATER_VALIDRCPTTO")]
     pub validrcptto: Option<OsString>,

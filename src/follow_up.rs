@@ -35,7 +35,7 @@ pub fn run(settings: &Settings, is_host_new: bool, changed: &[PathBuf], stop: &A
         failed.push(Failure { what, said });
     };
     type Behind<'a> = (&'static str, &'a dyn Fn() -> Result<Option<String>, Error>);
-    let assign = || Assignments::read(&layout.root, &layout.qmail, &mut Vec::new()).map(|read| read.behind);
+    let assign = || Assignments::read(layout, &mut Vec::new()).map(|read| read.behind);
     let control = || Control::read(&layout.root, &layout.qmail, &mut Vec::new()).map(|read| read.morercpthosts_behind);
     let compilers: [Behind<'_>; 2] = [("qmail-newu", &assign), ("qmail-newmrh", &control)];
     for (name, behind) in compilers.into_iter().filter(|_| is_host_new) {

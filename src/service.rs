@@ -170,10 +170,13 @@ fn watched(settings: &Settings, host: Option<&Host>) -> Vec<(PathBuf, Names)> {
         [&b"/etc/defaultdomain"[..], b"/etc/vlimits.default"].map(|name| [&settings.layout.vpopmail, name].concat()),
     );
     // What qmail-newu and qmail-newmrh make is no news, unless it stands in for the text.
-    let made = |source: &[u8]| {
-        source.ends_with(b".cdb")
-            || (source.ends_with(b"/cdb") && host.is_some_and(|host| !host.assignments.compiled_only))
+    let users = [&settings.layout.qmail[..], b"/users/"].concat();
+    let counts = |file: &[u8]| {
+        file.ends_with(b"/assign")
+            || host.is_none_or(|host| host.assignments.compiled_only && host.assignments.compiled_file == file)
     };
+    let made =
+        |source: &[u8]| source.ends_with(b"/morercpthosts.cdb") || (source.starts_with(&users) && !counts(source));
     let unused = |source: &[u8]| source == b"/etc/group" || (source == b"/etc/shadow" && !settings.auth_system_users);
     sources.retain(|source| !made(source) && !unused(source));
     let mut wanted: Vec<_> = sources.iter().filter_map(|source| file(&root.path(source))).collect();

@@ -14,6 +14,7 @@ use crate::cli::{self, ACTIONS, CatchallDelete, Cli, Command, Defaults};
 use crate::envdir::Envdir;
 use crate::error::{Error, show_path};
 use crate::host::Layout;
+use crate::host::assign::COMPILED;
 use crate::publish::{Look, Owner, Target};
 use crate::report::Note;
 use crate::root::{Bounds, Root};
@@ -230,6 +231,7 @@ impl Settings {
         let root = Root::new(&options.root, bounds);
         let qmail = folder("--qmail", &options.qmail)?;
         let vpopmail = folder("--vpopmail", &options.vpopmail)?;
+        let users_cdb = options.users_cdb.as_deref().map(users_cdb).transpose()?;
         let in_control = |name: &str| [&qmail[..], b"/control/", name.as_bytes()].concat();
         let file = |option: &str, value: &Option<OsString>, name: &str| match value {
             Some(value) => absolute(option, value),
@@ -261,6 +263,7 @@ impl Settings {
             root,
             qmail,
             vpopmail,
+            users_cdb,
             break_byte,
             qmail_ext: options.vpopmail_ext,
             refuse_delete: options.catchall_delete == CatchallDelete::Refuse,
@@ -326,9 +329,10 @@ impl Settings {
             "control/envnoathost",
             "control/authvars",
             "users/assign",
-            "users/cdb",
         ];
-        let of_qmail = of_qmail.iter().map(|name| [&self.layout.qmail[..], b"/", name.as_bytes()].concat());
+        let of_qmail = of_qmail.iter().chain(&COMPILED).map(|name| name.as_bytes().to_vec());
+        let named = self.layout.users_cdb.iter().map(|name| [b"users/", &name[..]].concat());
+        let of_qmail = of_qmail.chain(named).map(|name| [&self.layout.qmail[..], b"/", &name].concat());
         of_qmail.chain([b"/etc/passwd".to_vec(), b"/etc/shadow".to_vec(), b"/etc/group".to_vec()]).collect()
     }
 
@@ -365,6 +369,19 @@ fn absolute(option: &str, value: &OsStr) -> Result<Vec<u8>, Error> {
         return Err(Error::Usage(format!("{option} \"{}\": an absolute path is needed", Shown(path))));
     }
     Ok(path.to_vec())
+}
+
+/// The name of a file in QMAIL/users.
+fn users_cdb(name: &OsStr) -> Result<Vec<u8>, Error> {
+    match name.as_bytes() {
+        b"" | b"." | b".." | b"assign" => {}
+        name if name.contains(&b'/') => {}
+        name => return Ok(name.to_vec()),
+    }
+    let shown = Shown(name.as_bytes());
+    Err(Error::Usage(format!(
+        "--users-cdb \"{shown}\": the name of the file in QMAIL/users that qmail-newu writes is needed"
+    )))
 }
 
 /// The absolute paths of an option that may be given again; in the environment they are separated by colons, so a colon

@@ -23,6 +23,11 @@ fn host() -> MailHost {
     host
 }
 
+/// A compiled users/assign that assigns nothing.
+fn empty() -> Vec<u8> {
+    qmail_updater::cdb::image([(&b""[..], &b"-"[..])]).unwrap()
+}
+
 fn runs(host: &MailHost) -> usize {
     fs::read_to_string(host.path("/var/qmail/ran")).unwrap_or_default().lines().count()
 }
@@ -172,4 +177,94 @@ fn a_command_of_after_that_cannot_be_run_is_owed_and_named_by_status_and_check()
     assert!(told.contains("validrcptto.cdb") && told.contains("auth.cdb"), "{told}");
     assert!(!findings(&service.host).contains("etc/psuh"));
     assert_eq!(service.end(), 0);
+}
+
+/// A program that does nothing, and holds these bytes as a compiled qmail-newu would.
+fn binary_that_names(host: &MailHost, names: &str) {
+    let mut program = fs::read("/bin/true").unwrap();
+    program.extend_from_slice(names.as_bytes());
+    host.write(NEWU, program).mode(NEWU, 0o755);
+}
+
+#[test]
+fn where_qmail_newu_writes_users_assign_cdb_that_is_the_compiled_file() {
+    let host = host();
+    script(&host, NEWU, "echo x >>ran; cp users/made users/assign.cdb");
+    for _ in 0..2 {
+        let answer = host.rebuild();
+        assert!(!answer.stderr.contains("warning") && !answer.stderr.contains("alert"), "{}", answer.stderr);
+        assert_eq!(runs(&host), 1);
+    }
+    // What an earlier qmail left there says something else.
+    host.write("/var/qmail/users/cdb", empty());
+    let says = |host: &MailHost| host.run(&["rebuild", "--no-commands"]).stderr;
+    assert!(!says(&host).contains("warning"), "{}", says(&host));
+    assert!(!host.run(&["check"]).stdout.contains("run qmail-newu"), "{:?}", host.run(&["check"]));
+    binary_that_names(&host, "\0users/cdb.tmp\0users/cdb\0");
+    assert!(says(&host).contains("users/cdb: not what"), "{}", says(&host));
+    binary_that_names(&host, "\0unable to move users/cdb.tmp\0users/assign.cdb\0");
+    assert!(!says(&host).contains("warning"), "{}", says(&host));
+    // A binary counts although its file is not there yet; a script may run anything.
+    host.remove("/var/qmail/users/assign.cdb");
+    assert!(says(&host).contains("users/assign.cdb: missing"), "{}", says(&host));
+    script(&host, NEWU, "exec /usr/lib/sqmail/qmail-newu");
+    assert!(says(&host).contains("users/cdb: not what"), "{}", says(&host));
+}
+
+#[test]
+fn without_a_qmail_newu_that_tells_the_newer_compiled_file_counts_and_a_warning_says_so() {
+    let host = host();
+    let (cdb, assign_cdb) = ("/var/qmail/users/cdb", "/var/qmail/users/assign.cdb");
+    let right = fs::read(host.path("/var/qmail/users/made")).unwrap();
+    host.write(cdb, empty()).write(assign_cdb, right);
+    let set_time = |path: &str, seconds: u64| {
+        let time = std::time::UNIX_EPOCH + std::time::Duration::from_secs(seconds);
+        fs::File::open(host.path(path)).unwrap().set_modified(time).unwrap();
+    };
+    set_time(cdb, 1_000_000);
+    let answer = host.rebuild();
+    assert!(answer.stderr.contains("users/cdb: there beside "), "{}", answer.stderr);
+    assert!(!answer.stderr.contains("not what") && answer.stderr.contains("--users-cdb"), "{}", answer.stderr);
+    set_time(assign_cdb, 500_000);
+    assert!(host.rebuild().stderr.contains("users/cdb: not what"));
+    host.remove(cdb);
+    assert!(!host.rebuild().stderr.contains("users/"));
+}
+
+#[test]
+fn users_cdb_names_the_compiled_file() {
+    let host = host();
+    let right = fs::read(host.path("/var/qmail/users/made")).unwrap();
+    binary_that_names(&host, "\0users/cdb\0");
+    host.write("/var/qmail/users/other.cdb", right);
+    assert!(!host.run(&["rebuild", "--no-commands", "--users-cdb", "other.cdb"]).stderr.contains("users/"));
+    let mut command = host.command(&["rebuild", "--no-commands"]);
+    let answer = support::Answer::from(command.env("QMAIL_UPDATER_USERS_CDB", "gone").output().unwrap());
+    assert!(answer.stderr.contains("users/gone: missing"), "{}", answer.stderr);
+    // Without the text, it is the source.
+    host.remove("/var/qmail/users/assign");
+    let answer = host.run(&["explain", "--users-cdb", "other.cdb", "ann@example.com"]);
+    assert!(answer.stdout.contains("users/other.cdb: \"+example.com-\""), "{answer:?}");
+    for table in ["other.cdb", "assign.cdb", "cdb"] {
+        let table = format!("/var/qmail/users/{table}");
+        let answer = host.run(&["rebuild", "--users-cdb", "other.cdb", "--auth", &table]);
+        assert_eq!(answer.code, 100, "{answer:?}");
+    }
+    for name in ["", ".", "..", "assign", "/var/qmail/users/cdb", "sub/cdb"] {
+        let answer = host.run(&["rebuild", "--users-cdb", name]);
+        assert_eq!(answer.code, 100, "{name}: {answer:?}");
+        assert!(answer.stderr.contains("--users-cdb \""), "{name}: {answer:?}");
+    }
+}
+
+#[test]
+fn a_compiled_file_that_stands_in_for_users_assign_is_watched_whatever_its_name() {
+    let host = host();
+    host.write("/var/qmail/users/assign.cdb", fs::read(host.path("/var/qmail/users/made")).unwrap());
+    host.remove("/var/qmail/users/assign");
+    let service = Service::start(host, &[]);
+    assert_eq!(service.host.answers(&["ann@example.com"]), ["accept"]);
+    service.host.write("/var/qmail/users/draft", empty());
+    fs::rename(service.host.path("/var/qmail/users/draft"), service.host.path("/var/qmail/users/assign.cdb")).unwrap();
+    service.wait_for("rebuild 2 done");
 }

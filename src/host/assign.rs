@@ -1,13 +1,14 @@
 //! users/assign: who owns an address (qmail-users(5), qmail-newu(8), SPEC section 3). Parsed as qmail-newu parses it,
-//! asked as qmail-lspawn asks the users/cdb made from it.
+//! asked as qmail-lspawn asks the file compiled from it: users/cdb, or users/assign.cdb where qmail is s/qmail.
 
 use std::collections::{BTreeSet, HashMap};
 use std::path::Path;
 
 use crate::cdb;
 use crate::error::{Error, show_path};
+use crate::host::Layout;
 use crate::report::Note;
-use crate::root::{Root, Who};
+use crate::root::{Root, Stamp, Who};
 use crate::text::{leading_number, lines, lower};
 
 /// What one line assigns.
@@ -36,9 +37,11 @@ pub struct Assignments {
     pub wildcards: HashMap<Vec<u8>, Assignment>,
     /// The last bytes of the wildcards' locs, as they are written: the only bytes after which qmail-lspawn tries one.
     pub last_bytes: BTreeSet<u8>,
-    /// How users/cdb differs from users/assign, in words; `None` when it does not.
+    /// How the compiled file differs from users/assign, in words; `None` when it does not.
     pub behind: Option<String>,
-    /// Whether they came from users/cdb because there is no users/assign.
+    /// The compiled file, as the host names it.
+    pub compiled_file: Vec<u8>,
+    /// Whether they came from the compiled file because there is no users/assign.
     pub compiled_only: bool,
     /// The lengths of the wildcards' locs, longest last.
     lengths: BTreeSet<usize>,
@@ -54,15 +57,21 @@ pub enum Match<'a> {
 }
 
 impl Assignments {
-    /// Reads users/assign, or users/cdb when there is no such file.
+    /// Reads users/assign, or the compiled file when there is no such file.
     ///
     /// # Errors
     /// Whatever would make qmail-newu refuse users/assign; a file that cannot be read.
-    pub fn read(root: &Root, qmail: &[u8], notes: &mut Vec<Note>) -> Result<Assignments, Error> {
-        let (file, compiled_file) = ([qmail, b"/users/assign"].concat(), [qmail, b"/users/cdb"].concat());
-        let (path, compiled_path) = (root.path(&file), root.path(&compiled_file));
-        let text = root.read(&file).map_err(|cause| Error::io("read", &path, cause))?;
-        let compiled = root.read(&compiled_file).map_err(|cause| Error::io("read", &compiled_path, cause))?;
+    pub fn read(layout: &Layout, notes: &mut Vec<Note>) -> Result<Assignments, Error> {
+        let (root, file) = (&layout.root, [&layout.qmail[..], b"/users/assign"].concat());
+        let compiled_file = compiled_file(layout, notes);
+        let read = Assignments::read_from(root, &file, &compiled_file, notes)?;
+        Ok(Assignments { compiled_file, ..read })
+    }
+
+    fn read_from(root: &Root, file: &[u8], compiled_file: &[u8], notes: &mut Vec<Note>) -> Result<Assignments, Error> {
+        let (path, compiled_path) = (root.path(file), root.path(compiled_file));
+        let text = root.read(file).map_err(|cause| Error::io("read", &path, cause))?;
+        let compiled = root.read(compiled_file).map_err(|cause| Error::io("read", &compiled_path, cause))?;
         match (text, compiled) {
             (Some(text), compiled) => {
                 let mut assignments = Assignments::parse(&text, &path)?;
@@ -87,8 +96,9 @@ impl Assignments {
             }
             (None, None) => {
                 notes.push(Note::warning(format!(
-                    "{}: no such file, and no users/cdb either: no address is assigned, and no vpopmail domain is known",
-                    show_path(&path)
+                    "{}: no such file, and no {} either: no address is assigned, and no vpopmail domain is known",
+                    show_path(&path),
+                    show_path(&compiled_path)
                 )));
                 Ok(Assignments::default())
             }
@@ -150,7 +160,7 @@ impl Assignments {
         refused(last + usize::from(!unended), what)
     }
 
-    /// Takes apart a users/cdb: exact lines under `!local` NUL, wildcards under `!loc`, the wildcards' last bytes under
+    /// Takes apart a compiled file: exact lines under `!local` NUL, wildcards under `!loc`, the wildcards' last bytes under
     /// the empty key (qmail-lspawn).
     ///
     /// # Errors
@@ -249,4 +259,86 @@ impl Assignments {
 fn who(uid: &[u8], gid: &[u8]) -> Who {
     // Wraps like qmail's assignment of an unsigned long to a uid_t.
     Who { uid: leading_number(uid) as u32, gid: leading_number(gid) as u32 }
+}
+
+/// The names below QMAIL that qmail-newu gives the compiled file: qmail's, and s/qmail's.
+pub const COMPILED: [&str; 2] = ["users/cdb", "users/assign.cdb"];
+/// How much of qmail-newu is looked at, in bytes. It has 20,000 to 50,000.
+const MAX_PROGRAM: usize = 4 << 20;
+
+/// The file that qmail-newu compiles users/assign into and that qmail-lspawn reads, as the host names it.
+///
+/// It is the one that the administrator named; else the only one that the binary of qmail-newu names. A script may name
+/// one and run another program that writes the other, so with a script, and where there is no program, the one that is
+/// there counts. When both or none are there, it is the one that the program names, then the newer one, then users/cdb.
+fn compiled_file(layout: &Layout, notes: &mut Vec<Note>) -> Vec<u8> {
+    let (root, qmail) = (&layout.root, &layout.qmail[..]);
+    if let Some(name) = &layout.users_cdb {
+        return [qmail, b"/users/", name].concat();
+    }
+    let mut program = Vec::new();
+    if let Ok(Some(mut opened)) = root.open(&[qmail, b"/bin/qmail-newu"].concat()) {
+        // One that cannot be read is as good as none.
+        let _ = opened.read_start(&mut program, MAX_PROGRAM);
+    }
+    let [cdb, assign_cdb] = COMPILED.map(|name| [qmail, b"/", name.as_bytes()].concat());
+    let named = named_by(&program);
+    if let Some(named) = named.filter(|_| !program.starts_with(b"#!")) {
+        return if named == COMPILED[1] { assign_cdb } else { cdb };
+    }
+    let stamp = |file: &[u8]| {
+        let opened = root.open(file).ok().flatten()?;
+        Stamp::of_file(opened.into_file()).ok()
+    };
+    match (stamp(&cdb), stamp(&assign_cdb), named) {
+        (Some(_), None, _) => cdb,
+        (None, Some(_), _) => assign_cdb,
+        (_, _, Some(named)) => {
+            if named == COMPILED[1] {
+                assign_cdb
+            } else {
+                cdb
+            }
+        }
+        (None, None, None) => cdb,
+        (Some(old), Some(new), None) => {
+            let (counts, other) = if new.modified > old.modified { (assign_cdb, cdb) } else { (cdb, assign_cdb) };
+            notes.push(Note::warning(format!(
+                "{}: there beside {}, and nothing tells which one qmail-newu writes; the newer one counts: remove the \
+                 other one, or name the right one with --users-cdb",
+                show_path(&root.path(&other)),
+                show_path(&root.path(&counts))
+            )));
+            counts
+        }
+    }
+}
+
+/// The one of [`COMPILED`] that a program names; `None` when it names none or both. A binary that writes one may speak of
+/// the other in a message, so a name that ends in a NUL, as one that is handed to rename(2), counts before others.
+fn named_by(program: &[u8]) -> Option<&'static str> {
+    let only = |end: &[u8]| {
+        let holds = |name: &&str| {
+            let wanted = [name.as_bytes(), end].concat();
+            program.windows(wanted.len()).any(|window| window == wanted)
+        };
+        let mut named = COMPILED.into_iter().filter(holds);
+        named.next().filter(|_| named.next().is_none())
+    };
+    only(b"\0").or_else(|| only(b""))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_compiled_file_is_the_one_that_the_binary_names() {
+        assert_eq!(named_by(b"..users/cdb.tmp\0users/cdb\0.."), Some("users/cdb"));
+        assert_eq!(named_by(b"..users/assign.cdb\0.."), Some("users/assign.cdb"));
+        assert_eq!(named_by(b"unable to move users/cdb.tmp: \0users/assign.cdb\0"), Some("users/assign.cdb"));
+        assert_eq!(named_by(b"mv users/tmp users/assign.cdb"), Some("users/assign.cdb"));
+        assert_eq!(named_by(b"users/cdb\0users/assign.cdb\0"), None);
+        assert_eq!(named_by(b""), None);
+    }
 }

@@ -112,6 +112,7 @@ mod tests {
 
     fn host(root: &Path) -> Host {
         let layout = Layout {
+            users_cdb: None,
             root: Root::new(root, Bounds::default()),
             qmail: b"/var/qmail".to_vec(),
             vpopmail: b"/home/vpopmail".to_vec(),

@@ -36,6 +36,8 @@ pub struct Layout {
     pub qmail: Vec<u8>,
     /// vpopmail's folder, as the host names it, no slash at its end.
     pub vpopmail: Vec<u8>,
+    /// The name in QMAIL/users of the file that qmail-newu writes, when the administrator says which; `None`: it is found.
+    pub users_cdb: Option<Vec<u8>>,
     /// qmail's conf-break.
     pub break_byte: u8,
     /// Whether vpopmail was built with qmail-ext.
@@ -77,7 +79,7 @@ impl Host {
     ) -> Result<Host, Error> {
         let root = &layout.root;
         let control = Control::read(root, &layout.qmail, notes)?;
-        let assignments = Assignments::read(root, &layout.qmail, notes)?;
+        let assignments = Assignments::read(&layout, notes)?;
         let accounts = Accounts::read(root, sources, enumerated, notes)?;
         // VPOPMAIL/etc is vpopmail's: what it does there must not stop a rebuild, and nothing of it is ever told.
         let etc = [&layout.vpopmail[..], b"/etc"].concat();
@@ -135,9 +137,12 @@ impl Host {
         self.layout.root.path(&[&self.layout.qmail[..], b"/control/", name.as_bytes()].concat())
     }
 
-    /// The path of users/assign, or of the users/cdb that stands in for it, for messages.
+    /// The path of users/assign, or of the compiled file that stands in for it, for messages.
     pub fn assign_path(&self) -> PathBuf {
-        let name: &[u8] = if self.assignments.compiled_only { b"/users/cdb" } else { b"/users/assign" };
+        if self.assignments.compiled_only {
+            return self.layout.root.path(&self.assignments.compiled_file);
+        }
+        let name = b"/users/assign";
         self.layout.root.path(&[&self.layout.qmail[..], name].concat())
     }
 
