@@ -82,8 +82,10 @@ fn typed(arg: &Arg) -> Vec<Inline> {
     typed.extend(arg.get_long().map(|long| bold(format!("--{long}"))));
     if arg.is_positional() || arg.get_action().takes_values() {
         let name = arg.get_value_names().map(|names| names.join(" "));
-        typed.extend(arg.get_long().map(|_| roman(" ")));
+        let may_lack = arg.get_num_args().is_some_and(|count| count.min_values() == 0) && !arg.is_positional();
+        typed.extend(arg.get_long().map(|_| roman(if may_lack { " [" } else { " " })));
         typed.push(italic(name.unwrap_or_else(|| arg.get_id().as_str().to_uppercase())));
+        typed.extend(may_lack.then(|| roman("]...")));
     }
     typed
 }

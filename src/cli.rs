@@ -263,7 +263,8 @@ pub struct Options {
     #[arg(long, global = true, value_name = "DIR", env = "QMAIL_UPDATER_ACTIONS")]
     #[arg(default_value = ACTIONS)]
     pub actions: OsString,
-    /// Keep the entries of a domain that would lose more than PERCENT of them while all domains together would
+    /// Keep the entries of a domain that would lose more than PERCENT of them while all domains together would, and those
+    /// of all domains that leave at once when they are more than PERCENT
     #[arg(long, global = true, value_name = "PERCENT", env = "QMAIL_UPDATER_MAX_LOSS", default_value = "20")]
     #[arg(value_parser = clap::value_parser!(u32).range(0..=100))]
     pub max_loss: u32,
@@ -301,9 +302,9 @@ pub enum Command {
         /// Run none of the commands that follow a rebuild
         #[arg(long)]
         no_commands: bool,
-        /// Publish whatever is lost, past the guard of --max-loss
-        #[arg(long, conflicts_with = "dry_run")]
-        force: bool,
+        /// Publish all that is lost, past the guard of --max-loss; with DOMAINs only what these lose
+        #[arg(long, value_name = "DOMAIN", num_args = 0.., conflicts_with = "dry_run")]
+        force: Option<Vec<OsString>>,
     },
     /// Print what a rebuild would write, sorted
     List {

@@ -58,12 +58,12 @@ pub fn compare(settings: &Settings) -> Result<Compared, Error> {
         let policy = built.policy();
         let mut scales = Scales::new(settings, &built.host, &policy);
         if let Some(published) = file(&published.0, recipients.as_deref()) {
-            scales.weigh_new_recipients(&published, &new.recipients)?;
+            scales.weigh_recipients(&published, &new.recipients, &|_| true)?;
         }
         if let Some(published) = file(&published.1, logins.as_deref()) {
             scales.weigh_logins(&published, &|key| !new.logins.contains_key(key))?;
         }
-        scales.alert(&scales.held(Patience::Ever), "only with --force does a rebuild make all of these changes")
+        scales.alerts(&scales.held(Patience::Ever), "only with --force does a rebuild make all of these changes")
     };
     built.notes.extend(held);
     let old = records(recipients.as_deref());

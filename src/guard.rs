@@ -1,5 +1,6 @@
-//! The guard against a sudden loss: a domain that is still assigned and would lose much of its entries at once, while the
-//! whole host does, keeps them until somebody confirms it or time does. Pure.
+//! The guard against a sudden loss. A domain that is still assigned and would lose much of its entries at once, while the
+//! whole host does, keeps them until an administrator confirms the loss or time does. So do domains that leave the host
+//! together, when these are many. Pure.
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
@@ -13,6 +14,9 @@ use crate::text::{join_address, split_address};
 const LEAST: u64 = 10;
 /// When all domains together lose fewer, none is held.
 pub const LEAST_TOGETHER: u64 = 50;
+
+/// When fewer domains leave the host in one rebuild, none of them is held.
+pub const LEAST_DOMAINS: usize = 3;
 
 /// How many entries were published, and how many of them a rebuild would take away.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -36,19 +40,67 @@ impl Loss {
     }
 }
 
+/// What the configuration still says about a published domain.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Standing {
+    /// Whether the domain is still assigned: then the guard weighs which of its entries go.
+    pub assigned: bool,
+    /// How to tell that it leaves; `None` for a domain that is as it was.
+    pub left: Option<Left>,
+}
+
+/// Why a published domain may be one that leaves the host. The published tables do not say what a domain was, so its loss
+/// decides.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Left {
+    /// qmail has no place for it any more: it leaves when it loses much.
+    Gone,
+    /// qmail may have no place for it, but that may always have been so: it leaves when it loses everything.
+    Perhaps,
+    /// It is another host's, which takes every name: it leaves when an entry of its own goes, accepted or not.
+    Relayed,
+}
+
+/// One published domain.
+#[derive(Clone, Copy, Debug, Default)]
+struct Weighed {
+    standing: Standing,
+    loss: Loss,
+}
+
+impl Weighed {
+    fn leaves(&self, share: u32) -> bool {
+        match self.standing.left {
+            None => false,
+            Some(Left::Gone) => self.loss.is_large(share),
+            Some(Left::Perhaps) => self.loss.lost == self.loss.published,
+            Some(Left::Relayed) => self.loss.lost > 0,
+        }
+    }
+}
+
 /// Losses by domain.
 #[derive(Clone, Debug, Default)]
-pub struct Losses(BTreeMap<Vec<u8>, Loss>);
+pub struct Losses(BTreeMap<Vec<u8>, Weighed>);
 
 impl Losses {
-    /// Notes a published entry of the domain, with its key.
-    pub fn count(&mut self, domain: &[u8], key: &[u8], lost: bool) {
-        let loss = match self.0.get_mut(domain) {
-            Some(loss) => loss,
-            None => self.0.entry(domain.to_vec()).or_default(),
+    /// Notes a published entry of the domain, with its key. `standing` is asked once a domain; `is_lost` says whether the
+    /// entry is lost to a domain of that standing.
+    pub fn count(
+        &mut self,
+        domain: &[u8],
+        key: &[u8],
+        standing: impl FnOnce() -> Standing,
+        is_lost: impl FnOnce(Standing) -> bool,
+    ) {
+        let Weighed { standing, loss } = match self.0.get_mut(domain) {
+            Some(weighed) => weighed,
+            None => {
+                self.0.entry(domain.to_vec()).or_insert_with(|| Weighed { standing: standing(), ..Weighed::default() })
+            }
         };
         loss.published += 1;
-        if lost {
+        if is_lost(*standing) {
             loss.lost += 1;
             let mut hasher = DefaultHasher::new();
             key.hash(&mut hasher);
@@ -56,25 +108,62 @@ impl Losses {
         }
     }
 
-    /// All domains together.
+    fn assigned(&self) -> impl Iterator<Item = (&Vec<u8>, Loss)> {
+        self.0.iter().filter(|(_, weighed)| weighed.standing.assigned).map(|(domain, weighed)| (domain, weighed.loss))
+    }
+
+    /// All domains together that are still assigned.
     pub fn together(&self) -> Loss {
-        let add = |a: Loss, b: &Loss| Loss { published: a.published + b.published, lost: a.lost + b.lost, picture: 0 };
-        self.0.values().fold(Loss::default(), add)
+        let add = |a: Loss, b: Loss| Loss { published: a.published + b.published, lost: a.lost + b.lost, picture: 0 };
+        self.assigned().map(|(_, loss)| loss).fold(Loss::default(), add)
     }
 
     /// One domain.
     pub fn of(&self, domain: &[u8]) -> Loss {
-        self.0.get(domain).copied().unwrap_or_default()
+        self.0.get(domain).map_or_else(Loss::default, |weighed| weighed.loss)
     }
 
-    /// The domains that lose more than `share` per cent of their entries while all together do.
+    /// Whether the domain is still assigned and loses anything.
+    pub fn loses_while_assigned(&self, domain: &[u8]) -> bool {
+        self.0.get(domain).is_some_and(|weighed| weighed.standing.assigned && weighed.loss.lost > 0)
+    }
+
+    /// The published domains. What has no name is none: the logins of system accounts.
+    pub fn domains(&self) -> impl Iterator<Item = &Vec<u8>> {
+        self.0.keys().filter(|domain| !domain.is_empty())
+    }
+
+    /// Whether this domain is published.
+    pub fn has(&self, domain: &[u8]) -> bool {
+        self.0.contains_key(domain)
+    }
+
+    /// The assigned domains that lose more than `share` per cent of their entries while all together do.
     pub fn too_much(&self, share: u32) -> BTreeSet<Vec<u8>> {
         if !self.together().exceeds(share, LEAST_TOGETHER) {
             return BTreeSet::new();
         }
-        let held = self.0.iter().filter(|(_, loss)| loss.exceeds(share, LEAST));
+        let held = self.assigned().filter(|(_, loss)| loss.exceeds(share, LEAST));
         held.map(|(domain, _)| domain.clone()).collect()
     }
+
+    /// Whether the domain leaves; `share` says how much is much.
+    pub fn leaves(&self, domain: &[u8], share: u32) -> bool {
+        self.0.get(domain).is_some_and(|weighed| weighed.leaves(share))
+    }
+
+    /// The domains that leave, when they are more than `share` per cent of all. `before` says of which domains this was
+    /// found by an earlier rebuild: they do not count again.
+    pub fn too_many(&self, share: u32, before: impl Fn(&[u8]) -> bool) -> BTreeSet<Vec<u8>> {
+        let leave = self.0.iter().filter(|(domain, weighed)| weighed.leaves(share) && !before(domain));
+        let leave: BTreeSet<Vec<u8>> = leave.map(|(domain, _)| domain.clone()).collect();
+        if are_many(leave.len(), self.domains().count(), share) { leave } else { BTreeSet::new() }
+    }
+}
+
+/// Whether so many domains of all that are published are more than may leave in one rebuild.
+pub fn are_many(leave: usize, all: usize, share: u32) -> bool {
+    leave >= LEAST_DOMAINS && leave * 100 > all * share as usize
 }
 
 /// A table of recipients, by the data of a key.
@@ -144,7 +233,10 @@ mod tests {
         let held = |losses: &[(&str, u64, u64)], share: u32| {
             let mut counted = Losses::default();
             for (domain, published, lost) in losses {
-                (0..*published).for_each(|number| counted.count(domain.as_bytes(), b"key", number < *lost));
+                for number in 0..*published {
+                    let stays = || Standing { assigned: true, left: None };
+                    counted.count(domain.as_bytes(), b"key", stays, |_| number < *lost);
+                }
             }
             counted.too_much(share).len()
         };
@@ -155,6 +247,38 @@ mod tests {
         assert_eq!(held(&[("a.test", 100, 50), ("b.test", 10, 10)], 20), 2);
         assert_eq!(held(&[("a.test", 1000, 200), ("b.test", 1000, 999)], 20), 1, "exactly 20 %");
         assert_eq!(held(&[("a.test", 100, 100)], 100), 0, "100 switches it off");
+    }
+
+    #[test]
+    fn domains_are_held_when_many_leave_at_once_however_small_they_are() {
+        let held = |losses: &[(Option<Left>, u64, u64, u64)], share: u32, before: &[&[u8]]| {
+            let mut counted = Losses::default();
+            for (number, (left, domains, published, lost)) in losses.iter().enumerate() {
+                for domain in 0..*domains {
+                    let name = format!("{number}-{domain}.test");
+                    for entry in 0..*published {
+                        let standing = || Standing { assigned: left.is_none(), left: *left };
+                        counted.count(name.as_bytes(), b"key", standing, |_| entry < *lost);
+                    }
+                }
+            }
+            counted.too_many(share, |domain| before.contains(&domain)).len()
+        };
+        let stay = |domains: u64| (None, domains, 5, 0);
+        let go = |domains: u64| (Some(Left::Gone), domains, 5, 5);
+        assert_eq!(held(&[stay(1), go(3)], 20, &[]), 3, "three of four");
+        assert_eq!(held(&[go(3)], 20, &[]), 3, "all");
+        assert_eq!(held(&[stay(1), go(2)], 20, &[]), 0, "two are few");
+        assert_eq!(held(&[stay(12), go(3)], 20, &[]), 0, "20 % is not more than 20 %");
+        assert_eq!(held(&[stay(11), go(3)], 20, &[]), 3);
+        assert_eq!(held(&[stay(60), go(40)], 100, &[]), 0, "100 switches it off");
+        assert_eq!(held(&[stay(97), go(3)], 0, &[]), 3, "0 holds any three");
+        assert_eq!(held(&[stay(1), go(3)], 20, &[b"1-0.test"]), 0, "two more than are held already");
+        // What leaves is told by what it loses.
+        let partly = |left, lost| held(&[stay(1), (Some(left), 3, 5, lost)], 20, &[]);
+        assert_eq!((partly(Left::Gone, 1), partly(Left::Gone, 2)), (0, 3));
+        assert_eq!((partly(Left::Perhaps, 4), partly(Left::Perhaps, 5)), (0, 3));
+        assert_eq!((partly(Left::Relayed, 0), partly(Left::Relayed, 1)), (0, 3));
     }
 
     /// A small table: keys of each kind with their answers.

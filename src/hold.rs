@@ -1,5 +1,6 @@
-//! Which domains of a rebuild the guard holds, and what is published of them instead. What is held is remembered in
-//! STATE/holds.json: the published tables cannot tell, because they get the new entries too.
+//! Which domains of a rebuild the guard holds, and what is published of them instead: domains that would lose much, and
+//! domains that would leave the host with many others. What is held is remembered in STATE/holds.json: the published tables
+//! cannot tell, because they get the new entries too.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::hash::{BuildHasher, RandomState};
@@ -12,7 +13,7 @@ use serde_json::{Value, json};
 use crate::cdb::{self, FileReader, Record};
 use crate::difference::Difference;
 use crate::error::{Error, show_cause};
-use crate::guard::{LEAST_TOGETHER, Loss, Losses, Recipients, answer, keep_both};
+use crate::guard::{LEAST_DOMAINS, Left, Loss, Losses, Recipients, Standing, answer, are_many, keep_both};
 use crate::host::Host;
 use crate::host::dot_qmail::unspelled;
 use crate::logins::{Login, Policy};
@@ -51,6 +52,8 @@ struct Hold {
     recipients: bool,
     /// Whether its logins are kept.
     logins: bool,
+    /// Whether it is held because it would leave the host.
+    leaves: bool,
 }
 
 /// How long domains are held.
@@ -84,7 +87,9 @@ fn remembered(settings: &Settings) -> BTreeMap<Vec<u8>, Hold> {
             let since = value["since"].as_u64()?.min(now());
             let picture = value["picture"].as_u64()?;
             let (recipients, logins) = (value["recipients"].as_bool()?, value["logins"].as_bool()?);
-            Some((domain, Hold { since, picture, recipients, logins }))
+            // Version 0.1.0 held none of these.
+            let leaves = value["leaves"].as_bool().unwrap_or(false);
+            Some((domain, Hold { since, picture, recipients, logins, leaves }))
         };
         holds.iter().map(hold).collect()
     };
@@ -96,11 +101,12 @@ pub fn is_anything_held(settings: &Settings) -> bool {
     !remembered(settings).is_empty()
 }
 
-/// Whether anything may have to be held: something is, or so much goes that a domain could lose too much. An entry can
-/// be lost only when its record goes, a login only when its key does.
+/// Whether anything may have to be held: something is, or so much goes that domains could leave or lose too much. An entry
+/// can be lost only when its record goes, a login only when its key does; a domain leaves with at least one.
 pub fn may_hold(settings: &Settings, recipients: &Ready, logins: &Ready) -> bool {
     let is_much = |new: &Ready, lost: fn(&Difference) -> u64| {
-        new.is_new() && new.difference.as_ref().is_none_or(|change| !change.whole || lost(change) >= LEAST_TOGETHER)
+        new.is_new()
+            && new.difference.as_ref().is_none_or(|change| !change.whole || lost(change) >= LEAST_DOMAINS as u64)
     };
     is_much(recipients, |change| change.went) || is_much(logins, Difference::gone) || is_anything_held(settings)
 }
@@ -114,8 +120,15 @@ pub fn remember(settings: &Settings, held: &[Held]) -> Result<(), Error> {
         return Ok(());
     }
     let hold = |held: &Held| {
-        let Hold { since, picture, recipients, logins } = held.hold;
-        json!({ "domain": held.domain, "since": since, "picture": picture, "recipients": recipients, "logins": logins })
+        let Hold { since, picture, recipients, logins, leaves } = held.hold;
+        json!({
+            "domain": held.domain,
+            "since": since,
+            "picture": picture,
+            "recipients": recipients,
+            "logins": logins,
+            "leaves": leaves,
+        })
     };
     let holds = Value::from(held.iter().map(hold).collect::<Vec<_>>());
     publish::replace(&settings.layout.root, &file(settings), 0o640, format!("{holds:#}\n").as_bytes())
@@ -153,6 +166,11 @@ pub fn published_default(cdb: &FileReader<'_>) -> io::Result<Option<Vec<u8>>> {
 }
 
 impl Held {
+    /// Whether it would leave the host.
+    pub fn leaves(&self) -> bool {
+        self.hold.leaves
+    }
+
     /// How many entries it would lose.
     pub fn lost(&self) -> u64 {
         self.recipients.lost + self.logins.lost
@@ -174,8 +192,46 @@ impl Held {
 
 impl std::fmt::Display for Held {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{} {}", self.name(), losses(self.recipients, self.logins))
+        let leaves = if self.leaves() { "leaves with " } else { "" };
+        write!(f, "{} {leaves}{}", self.name(), losses(self.recipients, self.logins))
     }
+}
+
+/// What the configuration still says about a domain of the recipient table.
+fn standing_of_recipients(host: &Host, domain: &[u8]) -> Standing {
+    let (control, assignments) = (&host.control, &host.assignments);
+    // A line of users/assign or an account takes what virtualdomains leads there.
+    let is_taken = |prefix: &[u8]| {
+        host.accounts.more_unlisted
+            || assignments.find(prefix).is_some()
+            || host.accounts.find(prefix, host.layout.break_byte).is_some()
+    };
+    let left = match control.prefix(domain) {
+        _ if !control.accepts(domain) => Some(Left::Gone),
+        None => Some(Left::Relayed).filter(|_| !control.relay_lists.contains_key(domain)),
+        Some(_) if control.locals.contains_key(domain) => None,
+        Some(_) if host.is_vpopmail_like(domain) => {
+            Some(Left::Gone).filter(|_| assignments.vpopmail_domain(domain).is_none())
+        }
+        // What only a suffix of virtualdomains leads somewhere may have had its own line.
+        Some(prefix) => {
+            Some(Left::Perhaps).filter(|_| !control.virtual_domains.contains_key(domain) || !is_taken(&prefix))
+        }
+    };
+    Standing { assigned: host.is_assigned(domain), left }
+}
+
+/// Whether an address of a local domain is a virtual domain's, with what qmail-send puts before it, that is published as
+/// itself.
+fn is_virtual_too(host: &Host, published: &FileReader<'_>, local: &[u8], domain: &[u8]) -> bool {
+    if !host.control.locals.contains_key(domain) {
+        return false;
+    }
+    let dashes = (0..local.len()).filter(|at| local[*at] == b'-');
+    dashes.into_iter().any(|at| {
+        let (prepend, rest) = (&local[..at], &local[at + 1..]);
+        published.find(&join_address(rest, prepend)).is_some()
+    })
 }
 
 fn chunk(key: &[u8], data: &[u8]) -> cdb::Chunk {
@@ -242,10 +298,8 @@ impl<'a> Scales<'a> {
     /// A table cannot be read.
     pub fn weigh(&mut self, recipients: Option<&Change<'_>>, logins: Option<&Change<'_>>) -> Result<(), Error> {
         let may_go = |change: &Change<'_>, key: &[u8]| change.difference.is_none_or(|change| change.may_have_gone(key));
-        let break_byte = self.settings.layout.break_byte;
         if let Some(change) = recipients {
-            let lost = |key: &[u8]| may_go(change, key) && !answer(&change.new, key, break_byte);
-            self.weigh_recipients(&change.published, &lost)?;
+            self.weigh_recipients(&change.published, &change.new, &|key| may_go(change, key))?;
         }
         if let Some(change) = logins {
             let lost = |key: &[u8]| may_go(change, key) && change.new.find(key).is_none();
@@ -254,44 +308,42 @@ impl<'a> Scales<'a> {
         Ok(())
     }
 
-    /// Weighs a table of recipients, in memory, against the published one.
+    /// Weighs the published recipients against a new table. Only what `may_go` says of a key is asked there. What belongs
+    /// to no domain that is still assigned is gone on purpose, unless many domains leave together; names without a domain
+    /// go with those of envnoathost.
     ///
     /// # Errors
     /// The published table cannot be read.
-    pub fn weigh_new_recipients(&mut self, published: &FileReader<'_>, new: &dyn Recipients) -> Result<(), Error> {
-        let break_byte = self.settings.layout.break_byte;
-        self.weigh_recipients(published, &|key| !answer(new, key, break_byte))
-    }
-
-    /// Weighs the published recipients, of which those are lost for whose keys a new table does not accept. What belongs
-    /// to no domain that is still assigned is gone on purpose; names without a domain go with those of envnoathost.
-    fn weigh_recipients(&mut self, published: &FileReader<'_>, is_lost: &dyn Fn(&[u8]) -> bool) -> Result<(), Error> {
+    pub fn weigh_recipients(
+        &mut self,
+        published: &FileReader<'_>,
+        new: &dyn Recipients,
+        may_go: &dyn Fn(&[u8]) -> bool,
+    ) -> Result<(), Error> {
+        let (host, break_byte) = (self.host, self.settings.layout.break_byte);
+        let recipients = &mut self.recipients;
         visit(published, &mut |record| {
-            let Some((local, domain)) = split_address(record.key)
-                .filter(|(_, domain)| smtpd::accepts(record.data) && self.host.is_assigned(domain))
-            else {
+            let Some((local, domain)) = split_address(record.key).filter(|_| smtpd::accepts(record.data)) else {
                 return Ok(());
             };
             // What is published in several ways counts once.
             let again = local.contains(&b':') && published.find(&join_address(&unspelled(local), domain)).is_some();
-            if !again && !self.is_virtual_too(published, local, domain) {
-                self.recipients.count(domain, record.key, is_lost(record.key));
+            if !again && !is_virtual_too(host, published, local, domain) {
+                recipients.count(
+                    domain,
+                    record.key,
+                    || standing_of_recipients(host, domain),
+                    |standing| {
+                        may_go(record.key)
+                            && match standing.left {
+                                // Its own entries go, although it takes every name.
+                                Some(Left::Relayed) => new.data(record.key).is_none(),
+                                _ => !answer(new, record.key, break_byte),
+                            }
+                    },
+                );
             }
             Ok(())
-        })
-    }
-
-    /// Whether an address of a local domain is a virtual domain's, with what qmail-send puts before it, that is published
-    /// as itself.
-    fn is_virtual_too(&self, published: &FileReader<'_>, local: &[u8], domain: &[u8]) -> bool {
-        let control = &self.host.control;
-        if !control.locals.contains_key(domain) {
-            return false;
-        }
-        let dashes = (0..local.len()).filter(|at| local[*at] == b'-');
-        dashes.into_iter().any(|at| {
-            let (prepend, rest) = (&local[..at], &local[at + 1..]);
-            published.find(&join_address(rest, prepend)).is_some()
         })
     }
 
@@ -301,17 +353,24 @@ impl<'a> Scales<'a> {
     /// The published table cannot be read.
     pub fn weigh_logins(&mut self, published: &FileReader<'_>, is_lost: &dyn Fn(&[u8]) -> bool) -> Result<(), Error> {
         let default = published_default(published).map_err(unreadable)?;
-        visit(published, &mut |record| {
+        let mut logins = std::mem::take(&mut self.logins);
+        let standing = |domain: &[u8]| {
+            let assigned = domain == SYSTEM_ACCOUNTS || self.host.assignments.vpopmail_domain(domain).is_some();
+            Standing { assigned, left: Some(Left::Gone).filter(|_| !assigned) }
+        };
+        let weighed = visit(published, &mut |record| {
             if let Some(domain) = self.domain_of_login(published, default.as_deref(), record) {
-                let lost = is_lost(record.key) && !self.kept(record).is_empty();
-                self.logins.count(domain, record.key, lost);
+                let lost = |_| is_lost(record.key) && !self.kept(record).is_empty();
+                logins.count(domain, record.key, || standing(domain), lost);
             }
             Ok(())
-        })
+        });
+        self.logins = logins;
+        weighed
     }
 
-    /// The domain under which a published login is counted: one with an assignment; or the system accounts. The bare names
-    /// of the default domain, the published one, go with its addresses.
+    /// The domain under which a published login is counted, or the system accounts. The bare names of the default domain,
+    /// the published one, go with its addresses.
     fn domain_of_login<'k>(
         &self,
         published: &FileReader<'_>,
@@ -319,7 +378,7 @@ impl<'a> Scales<'a> {
         record: Record<'k>,
     ) -> Option<&'k [u8]> {
         if let Some((_, domain)) = split_address(record.key) {
-            return Some(domain).filter(|domain| self.host.assignments.vpopmail_domain(domain).is_some());
+            return Some(domain);
         }
         if !self.settings.auth_system_users {
             return None;
@@ -338,31 +397,44 @@ impl<'a> Scales<'a> {
         }
     }
 
-    /// The domains that lose too much, those that lose most first, and those that are held already and would still lose
-    /// what they are held for; without those that were held long enough.
+    /// Whether anything is published for this domain.
+    pub fn knows(&self, domain: &[u8]) -> bool {
+        self.recipients.has(domain) || self.logins.has(domain)
+    }
+
+    /// The domains that lose too much or leave with too many others, those that lose most first, and those that are held
+    /// already and would still lose what they are held for; without those that were held long enough.
     pub fn held(&self, patience: Patience) -> Vec<Held> {
         if patience == Patience::Force || self.settings.max_loss >= 100 {
             return Vec::new();
         }
         let (share, now, before) = (self.settings.max_loss, now(), remembered(self.settings));
-        let loses = |domain: &Vec<u8>| self.recipients.of(domain).lost + self.logins.of(domain).lost > 0;
-        let domains: BTreeSet<Vec<u8>> = self
-            .recipients
-            .too_much(share)
-            .into_iter()
-            .chain(self.logins.too_much(share))
-            .chain(before.keys().filter(|domain| loses(domain)).cloned())
-            .collect();
+        let leaves = |domain: &[u8]| self.recipients.leaves(domain, share) || self.logins.leaves(domain, share);
+        // What they are held for: a domain that is back loses what came meanwhile, and one that is deleted is gone.
+        let still = |(domain, before): &(&Vec<u8>, &Hold)| match before.leaves {
+            true => leaves(domain),
+            false => [&self.recipients, &self.logins].iter().any(|losses| losses.loses_while_assigned(domain)),
+        };
+        let left = |domain: &[u8]| before.get(domain).is_some_and(|before| before.leaves);
+        let mut leaving = self.recipients.too_many(share, left);
+        leaving.append(&mut self.logins.too_many(share, left));
+        let still = before.iter().filter(still).map(|(domain, _)| domain.clone()).collect::<Vec<_>>();
+        leaving.extend(still.iter().filter(|domain| left(domain)).cloned());
+        let losing = self.recipients.too_much(share).into_iter().chain(self.logins.too_much(share));
+        let domains: BTreeSet<Vec<u8>> = losing.chain(still).chain(leaving.iter().cloned()).collect();
         let held = |domain: Vec<u8>| {
             let (recipients, logins) = (self.recipients.of(&domain), self.logins.of(&domain));
             let picture = recipients.picture.wrapping_add(logins.picture.rotate_left(1));
             let before = before.get(&domain);
+            // A domain that leaves does so with all that it has.
+            let leaves = leaving.contains(&domain);
             let same = before.filter(|before| before.picture == picture);
             let hold = Hold {
                 since: same.map_or(now, |same| same.since),
                 picture,
-                recipients: recipients.is_large(share) || before.is_some_and(|before| before.recipients),
-                logins: logins.is_large(share) || before.is_some_and(|before| before.logins),
+                recipients: leaves || recipients.is_large(share) || before.is_some_and(|before| before.recipients),
+                logins: leaves || logins.is_large(share) || before.is_some_and(|before| before.logins),
+                leaves,
             };
             Held { domain, recipients, logins, hold }
         };
@@ -377,23 +449,70 @@ impl<'a> Scales<'a> {
         held
     }
 
-    /// What somebody has to know about the held domains; `then` says how they are published all the same.
-    pub fn alert(&self, held: &[Held], then: &str) -> Option<Note> {
-        if held.is_empty() {
-            return None;
-        }
-        let named: Vec<String> = held.iter().take(MAX_NAMED).map(ToString::to_string).collect();
-        let more = match held.len().saturating_sub(MAX_NAMED) {
-            0 => String::new(),
-            more => format!(", and {more} more"),
+    /// What an administrator has to know about the held domains: one alert about those that would lose much, one about
+    /// those that would leave. `then` says how they are published all the same.
+    pub fn alerts(&self, held: &[Held], then: &str) -> Vec<Note> {
+        let (leaving, losing): (Vec<&Held>, Vec<&Held>) = held.iter().partition(|held| held.leaves());
+        let named = |held: &[&Held], show: &dyn Fn(&Held) -> String| {
+            let named: Vec<String> = held.iter().take(MAX_NAMED).map(|held| show(held)).collect();
+            match held.len().saturating_sub(MAX_NAMED) {
+                0 => named.join(", "),
+                more => format!("{}, and {more} more", named.join(", ")),
+            }
         };
-        Some(Note::alert(format!(
-            "held, because they would lose much at once: {}{more}; {} of the host would go, more than --max-loss {} allows; \
-             the held keep their published entries and get their new ones; {then}",
-            named.join(", "),
-            losses(self.recipients.together(), self.logins.together()),
-            self.settings.max_loss
-        )))
+        let follows = |held: &[&Held]| {
+            let named = held.iter().find(|held| held.domain != SYSTEM_ACCOUNTS).map(|held| held.name());
+            let one = named.map(|name| format!("; rebuild --force {name} publishes only that domain as it is"));
+            format!("{then}{}", one.unwrap_or_default())
+        };
+        let max_loss = self.settings.max_loss;
+        let mut alerts = Vec::new();
+        if !losing.is_empty() {
+            alerts.push(Note::alert(format!(
+                "held, because they would lose much at once: {}; {} of the host would go, more than --max-loss {max_loss} \
+                 allows; the held keep their published entries and get their new ones; {}",
+                named(&losing, &ToString::to_string),
+                losses(self.recipients.together(), self.logins.together()),
+                follows(&losing)
+            )));
+        }
+        if !leaving.is_empty() {
+            let (number, domains, is_much) = self.numbers(&leaving);
+            let show = |held: &Held| format!("{} with {}", held.name(), losses(held.recipients, held.logins));
+            let (named, follows) = (named(&leaving, &show), follows(&leaving));
+            alerts.push(Note::alert(match is_much {
+                true => format!(
+                    "held, because {number} of {domains} would leave at once, more than --max-loss {max_loss} allows: {named}; \
+                     the held keep their published entries and get their new ones; {follows}"
+                ),
+                // Some that left with these are back, or let go.
+                false => format!(
+                    "held since they left together with others, {number} of {domains} now: {named}; the held keep their \
+                     published entries and get their new ones; {follows}"
+                ),
+            }));
+        }
+        alerts
+    }
+
+    /// How many of which domains these are that leave, and whether that is too much. A host that relays for many domains may
+    /// lose all of those that have logins.
+    fn numbers(&self, leaving: &[&Held]) -> (usize, String, bool) {
+        let all = self.recipients.domains().chain(self.logins.domains()).collect::<BTreeSet<_>>().len();
+        let in_table = |losses: &Losses| {
+            let leave = leaving.iter().filter(|held| losses.leaves(&held.domain, self.settings.max_loss));
+            (leave.count(), losses.domains().count())
+        };
+        let (of_recipients, of_logins) = (in_table(&self.recipients), in_table(&self.logins));
+        let numbers = [
+            (leaving.len(), all, "domains"),
+            (of_recipients.0, of_recipients.1, "domains with recipients"),
+            (of_logins.0, of_logins.1, "domains with logins"),
+        ];
+        let is_much = |(leave, all, _): &&(usize, usize, &str)| are_many(*leave, *all, self.settings.max_loss);
+        let much = numbers.iter().find(is_much);
+        let (number, all, what) = much.unwrap_or(&numbers[0]);
+        (*number, format!("{all} {what}"), much.is_some())
     }
 
     /// Hands the new table to `add`, in which the held domains keep what was published of them.

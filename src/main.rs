@@ -18,7 +18,7 @@ use qmail_updater::hooks::Caller;
 use qmail_updater::rebuild::Order;
 use qmail_updater::report::Level;
 use qmail_updater::settings::{self, Refusal, Settings};
-use qmail_updater::text::count;
+use qmail_updater::text::{count, lower};
 use qmail_updater::trigger::notice::to_line;
 use qmail_updater::trigger::poke::{Poked, poke};
 use qmail_updater::{actions, answers, follow_up, rebuild, report, service};
@@ -73,11 +73,16 @@ fn refused(refusal: Refusal) -> Error {
     }
 }
 
-fn rebuild(settings: &Settings, commands: bool, force: bool) -> Result<(), Error> {
+/// Rebuilds; `force` names the domains that the guard must not hold, and without a name it holds none.
+fn rebuild(settings: &Settings, commands: bool, force: Option<&[OsString]>) -> Result<(), Error> {
     let stop = AtomicBool::new(false);
-    let patience = if force { Patience::Force } else { Patience::Ever };
+    let patience = if force.is_some_and(<[_]>::is_empty) { Patience::Force } else { Patience::Ever };
+    let let_go: Vec<Vec<u8>> = force.unwrap_or_default().iter().map(|name| lower(name.as_bytes())).collect();
+    if let_go.iter().any(Vec::is_empty) {
+        return Err(Error::Usage("--force \"\": a domain has a name; --force alone holds none".to_owned()));
+    }
     let then = "rebuild --force publishes them as the host is";
-    let order = Order { head: "rebuild done", middle: "", patience, then, stop: &stop };
+    let order = Order { head: "rebuild done", middle: "", patience, let_go: &let_go, then, stop: &stop };
     let done = rebuild::rebuild(settings, &order)?;
     if !commands {
         report::say_all(&done.behind);
@@ -116,7 +121,7 @@ fn run(cli: &Cli, settings: Settings) -> Result<bool, Error> {
     }
     match &cli.command {
         Command::Rebuild { dry_run: false, no_commands, force } => {
-            rebuild(&settings, !*no_commands, *force).map(|()| true)
+            rebuild(&settings, !*no_commands, force.as_deref()).map(|()| true)
         }
         Command::Rebuild { dry_run: true, .. } => answers::dry_run(&settings).map(|()| true),
         Command::List { what, format } => answers::list(&settings, *what, *format).map(|()| true),

@@ -522,8 +522,8 @@ impl Service {
                      more",
                     hold.as_secs()
                 );
-                let order =
-                    Order { head: &head, middle: &middle, patience: Patience::Until(hold), then: &then, stop: &stop };
+                let patience = Patience::Until(hold);
+                let order = Order { head: &head, middle: &middle, patience, let_go: &[], then: &then, stop: &stop };
                 // A sweep of a host that says what it said leaves the watches as they are.
                 let set_homes = |host: &Host, is_new: bool| {
                     if is_new || cause != Cause::Sweep {

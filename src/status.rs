@@ -58,6 +58,7 @@ impl Status {
                 let held = |held: &Held| {
                     json!({
                         "domain": held.name(),
+                        "leaves": held.leaves(),
                         "recipients_lost": held.recipients.lost,
                         "recipients": held.recipients.published,
                         "logins_lost": held.logins.lost,
@@ -262,8 +263,10 @@ pub fn describe(file: &[u8], alive: bool, anything_held: bool) -> Option<String>
         text += &format!("actions that failed since the service started: {count}; the last one {ago} s ago: {last}\n");
     }
     if let Some(held) = status["held_in_words"].as_str().filter(|_| anything_held) {
-        text +=
-            &format!("held: {held}; they keep their published entries; rebuild --force publishes them as they are\n");
+        text += &format!(
+            "held: {held}; they keep their published entries; rebuild --force publishes them as they are, and rebuild \
+             --force DOMAIN one of them\n"
+        );
     }
     let owed: Vec<&str> = status["owed"].as_array()?.iter().filter_map(Value::as_str).collect();
     if !owed.is_empty() {

@@ -281,3 +281,306 @@ fn a_domain_of_a_suffix_that_left_is_gone_on_purpose() {
     assert_eq!(answer.code, 0, "{}", answer.stderr);
     assert_eq!(host.answers(&["user1@sub.a.test"]), ["refuse"]);
 }
+
+/// The names of so many domains.
+fn many(count: usize) -> Vec<String> {
+    (0..count).map(|number| format!("d{number}.test")).collect()
+}
+
+/// A host of so many vpopmail domains of five mailboxes each, published.
+fn small_domains(count: usize) -> (MailHost, Vec<String>) {
+    let names = many(count);
+    let host = host_of(&names.iter().map(|name| (&name[..], 5)).collect::<Vec<_>>());
+    host.rebuild();
+    (host, names)
+}
+
+/// Takes the first lines of a file away, so many.
+fn cut(host: &MailHost, file: &str, lines: usize) {
+    let text = std::fs::read_to_string(host.path(file)).unwrap();
+    host.write(file, text.lines().skip(lines).map(|line| format!("{line}\n")).collect::<String>());
+}
+
+fn strs(names: &[String]) -> Vec<&str> {
+    names.iter().map(String::as_str).collect()
+}
+
+#[test]
+fn a_users_assign_that_is_cut_to_its_dot_empties_no_table() {
+    let (host, names) = small_domains(20);
+    let (recipients, logins) = (host.answers(&["user0@d0.test", "user4@d19.test"]), host.logins());
+    assert_eq!(recipients, ["accept", "accept"]);
+    for assign in [Some("."), Some(".\n"), None] {
+        match assign {
+            Some(text) => drop(host.write("/var/qmail/users/assign", text)),
+            None => drop(host.remove("/var/qmail/users/assign")),
+        }
+        let answer = host.run(&["rebuild"]);
+        assert_eq!(answer.code, 111, "{}", answer.stderr);
+        let alerts: Vec<&str> = answer.stderr.lines().filter(|line| line.contains(": alert: ")).collect();
+        assert_eq!(alerts.len(), 1, "{alerts:?}");
+        for words in [
+            "held, because 20 of 20 domains would leave at once, more than --max-loss 20 allows: ",
+            "d0.test with 5 of 5 recipients and 5 of 5 logins, d1.test with ",
+            ", and 15 more; the held keep their published entries",
+            "rebuild --force d0.test publishes only that domain as it is",
+        ] {
+            assert!(alerts[0].contains(words), "{words:?} is missing: {}", alerts[0]);
+        }
+        assert_eq!(host.answers(&["user0@d0.test", "user4@d19.test", "x@d0.test"]), ["accept", "accept", "refuse"]);
+        assert_eq!(host.logins(), logins);
+    }
+    // Two are still missing when the others are back.
+    assign(&host, &strs(&names[2..]));
+    let answer = host.run(&["rebuild"]);
+    assert!(
+        answer.stderr.contains("alert: held since they left together with others, 2 of 20 domains now: d0"),
+        "{answer:?}"
+    );
+    assign_again(&host, &names);
+}
+
+/// Gives the host its domains back: nothing is held any more.
+fn assign_again(host: &MailHost, names: &[String]) {
+    assign(host, &strs(names));
+    host.rebuild();
+    assert!(!host.run(&["rebuild"]).stderr.contains("held"));
+}
+
+#[test]
+fn virtualdomains_that_lost_forty_of_a_hundred_lines_is_held_and_one_domain_that_was_deleted_is_gone() {
+    let (host, names) = small_domains(100);
+    let logins = host.logins();
+    cut(&host, "/var/qmail/control/virtualdomains", 40);
+    let answer = host.run(&["rebuild"]);
+    assert_eq!(answer.code, 111, "{}", answer.stderr);
+    assert!(answer.stderr.contains("held, because 40 of 100 domains would leave at once"), "{}", answer.stderr);
+    assert!(answer.stderr.contains(" held=40 "), "{}", answer.stderr);
+    assert_eq!(host.answers(&["user0@d0.test", "user0@d39.test", "x@d40.test"]), ["accept", "accept", "refuse"]);
+    let list = host.run(&["rebuild", "--dry-run"]).stdout;
+    assert!(list.contains("-\taccept\tuser0@d0.test\n"), "its own entries are still there: {list}");
+    assert_eq!(host.logins(), logins);
+    // What comes meanwhile is published, for the held ones too.
+    mailboxes(&host, "d0.test", (0..6).map(user));
+    mailboxes(&host, "d99.test", (0..6).map(user));
+    assert_eq!(host.run(&["rebuild"]).code, 111);
+    assert_eq!(host.answers(&["user5@d0.test", "user5@d99.test", "x@d99.test"]), ["accept", "accept", "refuse"]);
+    assert!(host.logins().contains_key("user5@d0.test"));
+    // One that is deleted while others are held leaves alone.
+    let left = names.iter().filter(|name| name != &"d50.test").cloned().collect::<Vec<_>>();
+    assign(&host, &strs(&left));
+    cut(&host, "/var/qmail/control/virtualdomains", 40);
+    let answer = host.run(&["rebuild"]);
+    assert!(answer.code == 111 && answer.stderr.contains(" held=40 "), "{answer:?}");
+    assert_eq!(host.answers(&["user0@d50.test", "user0@d0.test"]), ["refuse", "accept"]);
+    assert!(!host.logins().contains_key("user0@d50.test"));
+    assign_again(&host, &left);
+    assert_eq!(host.answers(&["user0@d0.test", "x@d0.test"]), ["accept", "refuse"]);
+}
+
+#[test]
+fn domains_that_are_deleted_one_after_the_other_go_at_once() {
+    let (host, mut names) = small_domains(6);
+    while names.len() > 1 {
+        let gone = names.remove(0);
+        assign(&host, &strs(&names));
+        host.rebuild();
+        assert_eq!(host.answers(&[&format!("user0@{gone}")]), ["refuse"]);
+        assert!(!host.logins().contains_key(&format!("user0@{gone}")));
+    }
+    // Two together are few.
+    let (host, names) = small_domains(4);
+    assign(&host, &strs(&names[2..]));
+    host.rebuild();
+    assert_eq!(host.answers(&["user0@d0.test", "user0@d1.test", "user0@d2.test"]), ["refuse", "refuse", "accept"]);
+}
+
+#[test]
+fn a_held_domain_that_is_deleted_is_gone() {
+    let host = host_of(&[("a.test", 100), ("b.test", 100)]);
+    host.rebuild();
+    mailboxes(&host, "a.test", (60..100).map(user));
+    assert_eq!(host.run(&["rebuild"]).code, 111);
+    assign(&host, &["b.test"]);
+    host.rebuild();
+    assert_eq!(host.answers(&["user0@a.test", "user99@a.test"]), ["refuse", "refuse"]);
+}
+
+#[test]
+fn three_of_four_small_domains_are_held_and_the_allowed_share_counts() {
+    for (max_loss, is_held) in [("20", true), ("0", true), ("74", true), ("75", false), ("100", false)] {
+        let (host, names) = small_domains(4);
+        assign(&host, &strs(&names[3..]));
+        let answer = host.run(&["rebuild", "--max-loss", max_loss]);
+        assert_eq!(answer.code == 111, is_held, "{max_loss}: {}", answer.stderr);
+        let answers = host.answers(&["user0@d0.test", "user4@d2.test"]);
+        assert_eq!(answers, if is_held { ["accept"; 2] } else { ["refuse"; 2] }, "{max_loss}");
+        assert_eq!(host.logins().contains_key("user0@d0.test"), is_held, "{max_loss}");
+    }
+    let (host, names) = small_domains(30);
+    assign(&host, &strs(&names[3..]));
+    host.rebuild();
+    assert_eq!(host.answers(&["user0@d0.test"]), ["refuse"], "3 of 30 are not more than 20 %");
+    assert_eq!(host.run(&["rebuild", "--max-loss", "0"]).code, 0, "they are gone");
+    assign(&host, &strs(&names[6..]));
+    assert_eq!(host.run(&["rebuild", "--max-loss", "0"]).code, 111, "0 holds any three that leave together");
+}
+
+#[test]
+fn lines_of_rcpthosts_and_locals_and_relayed_and_alias_domains_count_too() {
+    // Relayed domains, two of which list their names.
+    let host = MailHost::sample();
+    let relayed = ["r0.test", "r1.test", "r2.test", "r3.test"];
+    let rcpthosts = |names: &[&str]| {
+        host.write("/var/qmail/control/rcpthosts", names.iter().map(|name| format!("{name}\n")).collect::<String>());
+    };
+    host.write("/var/qmail/users/assign", ".\n").write("/var/qmail/control/virtualdomains", "");
+    host.write("/var/qmail/control/locals", "");
+    rcpthosts(&relayed);
+    for name in &relayed[..2] {
+        host.write(&format!("/var/qmail/control/validrcptto.d/{name}"), "joe\n");
+    }
+    host.rebuild();
+    rcpthosts(&relayed[3..]);
+    let answer = host.run(&["rebuild"]);
+    assert!(answer.code == 111 && answer.stderr.contains("held, because 3 of 4 domains would leave"), "{answer:?}");
+    assert_eq!(host.answers(&["joe@r0.test", "x@r0.test", "x@r2.test"]), ["accept", "refuse", "accept"]);
+    assert_eq!(host.run(&["rebuild", "--force"]).code, 0);
+    assert_eq!(host.answers(&["joe@r0.test", "x@r2.test", "x@r3.test"]), ["refuse", "refuse", "accept"]);
+
+    // vpopmail domains that rcpthosts does not list any more.
+    let (host, names) = small_domains(5);
+    cut(&host, "/var/qmail/control/rcpthosts", 4);
+    assert_eq!(host.run(&["rebuild"]).code, 111);
+    assert_eq!(host.answers(&["user0@d0.test", "x@d0.test"]), ["accept", "refuse"]);
+    assign_again(&host, &names);
+    // A rcpthosts that is cut to nothing.
+    host.write("/var/qmail/control/rcpthosts", "");
+    assert_eq!(host.run(&["rebuild"]).code, 111);
+    assert_eq!(host.answers(&["user0@d4.test"]), ["accept"]);
+    assign_again(&host, &names);
+
+    // Local domains; the others are relayed then.
+    let (uid, gid) = support::me();
+    let (uid, gid) = if uid == 0 { (4242, 4242) } else { (uid, gid) };
+    let host = MailHost::sample();
+    let alias = format!("alias:x:{uid}:{gid}::/var/qmail/alias:/bin/false\n");
+    host.write("/etc/passwd", alias + &format!("joe:x:{uid}:{gid}::/home/joe:/bin/sh\n")).folder("/home/joe");
+    if support::is_root() {
+        host.own("/home/joe", uid, gid);
+    }
+    let locals = ["l0.test", "l1.test", "l2.test", "l3.test"].map(|name| format!("{name}\n")).concat();
+    host.write("/var/qmail/users/assign", ".\n").write("/var/qmail/control/virtualdomains", "");
+    host.write("/var/qmail/control/locals", &locals).write("/var/qmail/control/rcpthosts", &locals);
+    host.rebuild();
+    assert_eq!(host.answers(&["joe@l0.test", "x@l0.test"]), ["accept", "refuse"]);
+    host.write("/var/qmail/control/locals", "l3.test\n");
+    let answer = host.run(&["rebuild"]);
+    assert!(answer.code == 111 && answer.stderr.contains("held, because 3 of 4 domains would leave"), "{answer:?}");
+
+    // Alias domains, whose lines alone are lost.
+    let (host, _) = small_domains(1);
+    let lines = |line: &dyn Fn(&str) -> String| many(5)[1..].iter().map(|name| line(name)).collect::<String>();
+    let alias = |name: &str| format!("+{name}-:d0.test:89:89:{}:-::\n", home("d0.test"));
+    let real = format!("+d0.test-:d0.test:89:89:{}:-::\n", home("d0.test"));
+    host.write("/var/qmail/control/virtualdomains", lines(&|name| format!("{name}:{name}\n")) + "d0.test:d0.test\n");
+    host.write("/var/qmail/control/rcpthosts", lines(&|name| format!("{name}\n")) + "d0.test\n");
+    host.write("/var/qmail/users/assign", real.clone() + &lines(&alias) + ".\n");
+    host.rebuild();
+    assert!(host.logins().contains_key("user0@d4.test"));
+    host.write("/var/qmail/users/assign", real + ".\n");
+    assert_eq!(host.run(&["rebuild"]).code, 111);
+    assert_eq!(host.answers(&["user0@d4.test", "x@d4.test"]), ["accept", "refuse"]);
+    assert!(host.logins().contains_key("user0@d4.test"));
+}
+
+#[test]
+fn domains_that_leave_only_by_their_logins_are_held_on_a_host_that_relays_for_many() {
+    let (host, names) = small_domains(4);
+    let relayed = (0..50).map(|number| format!("r{number}.test\n")).collect::<String>();
+    let rcpthosts = names.iter().map(|name| format!("{name}\n")).collect::<String>() + &relayed;
+    host.write("/var/qmail/control/rcpthosts", rcpthosts);
+    // Whatever no line names goes to alias, which takes everything.
+    host.write("/var/qmail/alias/.qmail-default", "&all@elsewhere.example\n");
+    host.rebuild();
+    let logins = host.logins();
+    host.write("/var/qmail/users/assign", ".\n");
+    let answer = host.run(&["rebuild"]);
+    assert_eq!(answer.code, 111, "{}", answer.stderr);
+    assert!(answer.stderr.contains("held, because 4 of 4 domains with logins would leave"), "{}", answer.stderr);
+    assert_eq!(host.logins(), logins);
+}
+
+#[test]
+fn force_lets_go_of_the_domains_that_it_names_and_of_no_other() {
+    let (host, names) = small_domains(5);
+    assign(&host, &strs(&names[4..]));
+    assert_eq!(host.run(&["rebuild"]).code, 111);
+    // A name that is no domain's changes nothing, not even for the others.
+    for force in [&["d0.test", "do.test"][..], &[""]] {
+        let answer = host.run(&[&["rebuild", "--force"], force].concat());
+        assert_eq!(answer.code, 100, "{}", answer.stderr);
+        assert!(answer.stderr.contains("fatal: --force "), "{}", answer.stderr);
+        assert_eq!(host.answers(&["user0@d0.test"]), ["accept"]);
+    }
+    let answer = host.run(&["rebuild", "--force", "D0.test", "d4.test", "--no-commands"]);
+    assert_eq!(answer.code, 111, "{}", answer.stderr);
+    assert!(answer.stderr.contains("status: d4.test: not held"), "{}", answer.stderr);
+    assert!(answer.stderr.contains("held, as the alert says: 3 domains;"), "{}", answer.stderr);
+    assert_eq!(host.answers(&["user0@d0.test", "user0@d1.test", "user0@d4.test"]), ["refuse", "accept", "accept"]);
+    assert!(!host.logins().contains_key("user0@d0.test") && host.logins().contains_key("user0@d1.test"));
+    // It is gone, and no domain of this host any more.
+    let answer = host.run(&["rebuild", "--force", "d0.test"]);
+    assert!(answer.code == 100 && answer.stderr.contains("--force d0.test: neither held nor a domain"), "{answer:?}");
+    assert_eq!(host.run(&["rebuild"]).code, 111);
+    assert_eq!(host.run(&["--max-loss", "20", "rebuild", "--force", "d1.test", "d2.test", "d3.test"]).code, 0);
+    assert_eq!(host.answers(&["user0@d1.test", "user0@d4.test"]), ["refuse", "accept"]);
+    assert_eq!(host.run(&["rebuild"]).code, 0);
+
+    // One that would only now be held, and one that loses much.
+    let host = host_of(&[("a.test", 100), ("b.test", 100), ("c.test", 100)]);
+    host.rebuild();
+    for domain in ["a.test", "b.test"] {
+        mailboxes(&host, domain, (60..100).map(user));
+    }
+    assert_eq!(host.run(&["rebuild", "--force", "a.test"]).code, 111);
+    assert_eq!(host.answers(&["user0@a.test", "user0@b.test"]), ["refuse", "accept"]);
+    assert_eq!(host.run(&["rebuild", "--force", "b.test"]).code, 0);
+    assert_eq!(host.answers(&["user0@b.test"]), ["refuse"]);
+}
+
+#[test]
+fn the_service_holds_domains_that_leave_and_neither_a_forced_one_nor_those_it_let_go_come_back() {
+    let (host, names) = small_domains(6);
+    let mut service = Service::start(host, &["--hold", "3600"]);
+    let start = Instant::now();
+    assign(&service.host, &strs(&names[5..]));
+    service.wait_for("held, because ");
+    while status_of(&service.host)["state"] != "held" {
+        assert!(start.elapsed() < PATIENCE, "{}", status_of(&service.host));
+    }
+    let held = &status_of(&service.host)["held"];
+    assert_eq!(held.as_array().map(Vec::len), Some(5), "{held}");
+    assert_eq!((&held[0]["leaves"], &held[0]["logins_lost"]), (&true.into(), &5.into()), "{held}");
+    let status = service.host.run(&["status"]);
+    assert!(
+        status.stdout.contains("held: 5 domains: d0.test leaves with 5 of 5 recipients and 5 of 5 logins, "),
+        "{status:?}"
+    );
+    assert_eq!(service.host.run(&["rebuild", "--force", "d0.test"]).code, 111);
+    // The service goes on holding the others.
+    service.trigger(&[]);
+    while status_of(&service.host)["held"].as_array().map(Vec::len) != Some(4) {
+        assert!(start.elapsed() < PATIENCE, "{}", status_of(&service.host));
+    }
+    assert_eq!(service.host.answers(&["user0@d0.test"]), ["refuse"]);
+    assert!(!service.host.logins().contains_key("user0@d0.test"));
+    assert_eq!(service.end(), 0);
+    // What is held long enough goes, with the service that is started next.
+    let (mut child, log) = support::service::follow(service.host.command(&["run", "--hold", "1"]));
+    while !log.recv_timeout(PATIENCE).unwrap().contains("rebuild 1 done") {}
+    assert_eq!(service.host.answers(&["user0@d4.test", "user0@d5.test"]), ["refuse", "accept"]);
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert_eq!(service.host.run(&["rebuild"]).code, 0);
+}

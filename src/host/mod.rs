@@ -183,6 +183,11 @@ impl Host {
             && (!self.is_vpopmail_like(domain) || self.assignments.vpopmail_domain(domain).is_some())
     }
 
+    /// Whether a file names this domain.
+    pub fn knows(&self, domain: &[u8]) -> bool {
+        self.control.domains().any(|name| name == domain) || self.assignments.vpopmail_domain(domain).is_some()
+    }
+
     /// The domains whose `+domain-` line names this home.
     pub fn domains_of(&self, home: &[u8]) -> impl Iterator<Item = &[u8]> {
         let first = self.mailbox_homes.partition_point(|(of, _)| &of[..] < home);

@@ -128,6 +128,8 @@ pub struct Order<'a> {
     pub middle: &'a str,
     /// How long the guard holds domains.
     pub patience: Patience,
+    /// The domains, in lower case, that it does not hold.
+    pub let_go: &'a [Vec<u8>],
     /// How a held domain is published all the same, in words.
     pub then: &'a str,
     /// Set when the rebuild has to be given up.
@@ -349,7 +351,8 @@ fn guard(
     if order.patience == Patience::Force {
         hold::remember(settings, &[])?;
     }
-    if order.patience == Patience::Force || !hold::may_hold(settings, &recipients, &logins) {
+    let weighs = !order.let_go.is_empty() || hold::may_hold(settings, &recipients, &logins);
+    if order.patience == Patience::Force || !weighs {
         return Ok(Guarded { recipients, logins, held: Vec::new(), next_expiry: built.next_expiry });
     }
     let old = &built.published;
@@ -358,12 +361,15 @@ fn guard(
     let policy = built.policy();
     let mut scales = Scales::new(settings, &built.host, &policy);
     scales.weigh(of_recipients.as_ref(), of_logins.as_ref())?;
-    let held = scales.held(order.patience);
+    let (let_go, held): (Vec<Held>, Vec<Held>) =
+        scales.held(order.patience).into_iter().partition(|held| order.let_go.contains(&held.domain));
+    let notes = not_held(order.let_go, &let_go, &|domain| scales.knows(domain) || built.host.knows(domain))?;
     // Before anything is published: the tables do not tell what is new in them.
     if let Err(error) = hold::remember(settings, &held) {
         report::say_all(&[Note::warning(format!("{error}; the next rebuild does not know what is held"))]);
     }
-    report::say_all(scales.alert(&held, order.then).as_slice());
+    notes.iter().for_each(|text| report::say(Level::Status, text));
+    report::say_all(&scales.alerts(&held, order.then));
     if held.is_empty() {
         return Ok(Guarded { recipients, logins, held, next_expiry: built.next_expiry });
     }
@@ -378,6 +384,20 @@ fn guard(
     }
     let next_expiry = [built.next_expiry, policy.next_expiry()].into_iter().flatten().min();
     Ok(Guarded { recipients, logins, held, next_expiry })
+}
+
+/// What is said of the domains that are to be let go, and that are not held.
+///
+/// # Errors
+/// A name that is none of a domain: somebody mistyped it, and nothing must be done.
+fn not_held(names: &[Vec<u8>], let_go: &[Held], is_known: &dyn Fn(&[u8]) -> bool) -> Result<Vec<String>, Error> {
+    let others = names.iter().filter(|name| !let_go.iter().any(|held| held.domain == **name));
+    let (known, unknown): (Vec<&Vec<u8>>, Vec<&Vec<u8>>) = others.partition(|name| is_known(name));
+    if !unknown.is_empty() {
+        let names: Vec<String> = unknown.iter().map(|name| Shown(name).to_string()).collect();
+        return Err(Error::Usage(format!("--force {}: neither held nor a domain of this host", names.join(" "))));
+    }
+    Ok(known.iter().map(|name| format!("{}: not held; it is published as it is in any case", Shown(name))).collect())
 }
 
 /// A new table with the published one, which lies at `inside`; none of one that does not change, and so loses nothing.
