@@ -112,6 +112,10 @@ pub fn status(settings: &Settings, json: bool) -> Result<bool, Error> {
         .fifos
         .iter()
         .all(|fifo| lock::is_fifo_read(&settings.layout.root, &settings.state, fifo) == Some(true));
+    let differences = status::differences(settings);
+    if let Some(differences) = differences.as_ref().filter(|_| json) {
+        report::say(Level::Warning, differences);
+    }
     let compared = compare(settings).map(|compared| (compared.changes.len(), compared.built.kept));
     let mut out = io::stdout().lock();
     let mut print = || -> io::Result<()> {
@@ -122,6 +126,9 @@ pub fn status(settings: &Settings, json: bool) -> Result<bool, Error> {
         match state.as_deref().and_then(|state| status::describe(state, alive, hold::is_anything_held(settings))) {
             Some(lines) => out.write_all(lines.as_bytes())?,
             None => writeln!(out, "nothing is known of a rebuild by the service")?,
+        }
+        if let Some(differences) = &differences {
+            writeln!(out, "settings: {differences}; what follows is said by those of this command")?;
         }
         if let Ok((_, kept)) = &compared
             && !kept.is_empty()
@@ -148,7 +155,10 @@ pub fn status(settings: &Settings, json: bool) -> Result<bool, Error> {
     };
     written(print())?;
     let failing = state.as_deref().is_some_and(status::is_anything_failing);
-    Ok(alive && !failing && compared.is_ok_and(|(changes, kept)| changes == 0 && kept.is_empty()))
+    Ok(alive
+        && !failing
+        && differences.is_none()
+        && compared.is_ok_and(|(changes, kept)| changes == 0 && kept.is_empty()))
 }
 
 /// Prints what is wrong or risky on this host, one line a finding, worst first. Whether nothing needs attention is the

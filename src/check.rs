@@ -30,6 +30,7 @@ use crate::publish::{Look, Target};
 use crate::rebuild::homes::HomeReader;
 use crate::report::{Level, Note};
 use crate::settings::Settings;
+use crate::status;
 use crate::text::{Shown, count, join_address, lower, split_address};
 use crate::trigger::fifo;
 
@@ -41,6 +42,11 @@ pub fn check(settings: &Settings) -> Vec<Note> {
     let mut findings = published(settings);
     findings.extend(settings.notes.iter().cloned());
     findings.extend(unknown_variables(settings));
+    findings.extend(
+        status::differences(settings).map(|differences| {
+            Note::warning(format!("{differences}; all that is found goes by those of this command"))
+        }),
+    );
     findings.extend(pipes(settings));
     findings.extend(after(settings));
     findings.extend(actions::findings(settings));

@@ -305,6 +305,9 @@ pub enum Command {
         /// Publish all that is lost, past the guard of --max-loss; with DOMAINs only what these lose
         #[arg(long, value_name = "DOMAIN", num_args = 0.., conflicts_with = "dry_run")]
         force: Option<Vec<OsString>>,
+        /// Publish under other settings than the running service
+        #[arg(long)]
+        own_settings: bool,
     },
     /// Print what a rebuild would write, sorted
     List {

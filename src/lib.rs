@@ -79,10 +79,10 @@
 //! | [`follow_up`] | what follows a rebuild: qmail-newu, qmail-newmrh, the administrator's commands | commands error host report settings |
 //! | [`rebuild`] | the story of one rebuild | cdb commands confine difference error guard hold host lock logins publish recipients report root settings text |
 //! | [`actions`] | what runs for what the service saw change, and the skeleton of a new mailbox | commands confine error host publish rebuild report root settings text |
-//! | [`status`] | the status file | error follow_up hold publish rebuild settings text |
+//! | [`status`] | the status file | error follow_up hold lock publish rebuild settings text |
 //! | [`metrics`] | the metrics file | error publish rebuild settings text |
 //! | [`compare`] | both tables in memory, against the published ones | cdb error hold publish rebuild settings smtpd text |
-//! | [`check`] | what is wrong or risky on a host | actions cdb cli commands compare confine delivery error guard host lock logins overview publish rebuild recipients report settings smtpd text trigger |
+//! | [`check`] | what is wrong or risky on a host | actions cdb cli commands compare confine delivery error guard host lock logins overview publish rebuild recipients report settings smtpd status text trigger |
 //! | [`overview`] | pure: what the domains and mailboxes of a host are | cdb delivery error guard host logins recipients root smtpd text |
 //! | [`answers`] | list, lookup, explain, status, check, domains, user: the only printers to standard output | cdb check cli compare confine delivery error hold host lock logins overview rebuild recipients report settings smtpd status text |
 //! | [`hooks`] | what a qmail-smtpd runs: rcptcheck, qmail-spp-rcpt, checkpassword | cdb cli commands error host report root settings smtpd sys text |

@@ -21,7 +21,7 @@ use qmail_updater::settings::{self, Refusal, Settings};
 use qmail_updater::text::{count, lower};
 use qmail_updater::trigger::notice::to_line;
 use qmail_updater::trigger::poke::{Poked, poke};
-use qmail_updater::{actions, answers, follow_up, rebuild, report, service};
+use qmail_updater::{actions, answers, follow_up, rebuild, report, service, status};
 use signal_hook::consts::{SIGABRT, SIGXFSZ};
 
 fn main() -> ExitCode {
@@ -73,6 +73,21 @@ fn refused(refusal: Refusal) -> Error {
     }
 }
 
+/// Says in what these settings differ from those of the service that runs. That stops a command that would publish other
+/// tables, unless it is to.
+fn compare_with_service(settings: &Settings, goes_on: bool) -> Result<(), Error> {
+    match status::differences(settings) {
+        Some(differences) if !goes_on => Err(Error::Usage(format!(
+            "{differences}; nothing is published; change the settings of the service and start it again, or give rebuild \
+             --own-settings"
+        ))),
+        differences => {
+            differences.iter().for_each(|differences| report::say(Level::Warning, differences));
+            Ok(())
+        }
+    }
+}
+
 /// Rebuilds; `force` names the domains that the guard must not hold, and without a name it holds none.
 fn rebuild(settings: &Settings, commands: bool, force: Option<&[OsString]>) -> Result<(), Error> {
     let stop = AtomicBool::new(false);
@@ -120,10 +135,14 @@ fn run(cli: &Cli, settings: Settings) -> Result<bool, Error> {
         report::say_all(&settings.notes);
     }
     match &cli.command {
-        Command::Rebuild { dry_run: false, no_commands, force } => {
+        Command::Rebuild { dry_run: false, no_commands, force, own_settings } => {
+            compare_with_service(&settings, *own_settings)?;
             rebuild(&settings, !*no_commands, force.as_deref()).map(|()| true)
         }
-        Command::Rebuild { dry_run: true, .. } => answers::dry_run(&settings).map(|()| true),
+        Command::Rebuild { dry_run: true, .. } => {
+            compare_with_service(&settings, true)?;
+            answers::dry_run(&settings).map(|()| true)
+        }
         Command::List { what, format } => answers::list(&settings, *what, *format).map(|()| true),
         Command::Lookup { addresses } => answers::lookup(&settings, addresses),
         Command::Run { .. } => service::run(&Arc::new(settings)).map(|()| true),

@@ -20,6 +20,8 @@ use crate::report::Note;
 use crate::root::{Bounds, Root};
 use crate::text::{Shown, lines};
 
+mod effective;
+
 /// The settings of one command.
 #[derive(Debug)]
 pub struct Settings {

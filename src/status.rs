@@ -2,7 +2,7 @@
 //! never holds a hash, only counts and names.
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde_json::{Value, json};
@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use crate::error::{Error, show_path};
 use crate::follow_up::Failure;
 use crate::hold::Held;
+use crate::lock;
 use crate::publish;
 use crate::rebuild::{Done, TableDone};
 use crate::settings::Settings;
@@ -136,6 +137,7 @@ impl Status {
             "owed": owed,
             "held": self.held,
             "held_in_words": self.held_in_words,
+            "settings": settings.effective(),
         });
         publish::replace(&settings.layout.root, &file(settings), 0o640, format!("{status:#}\n").as_bytes())
     }
@@ -203,6 +205,20 @@ pub fn read(settings: &Settings) -> Result<Option<Vec<u8>>, Error> {
         return Err(Error::malformed(&path, None, "not what the service writes; it is made anew at its next rebuild"));
     }
     Ok(image)
+}
+
+/// In which settings that decide about the tables a command with these settings and the service that runs differ, in
+/// words. `None` when they do not, when no service runs, and when it does not say.
+pub fn differences(settings: &Settings) -> Option<String> {
+    let status: Value = serde_json::from_slice(&read(settings).ok()??).ok()?;
+    let of_service = status["settings"].as_object()?;
+    // Its pipes may be others than ours.
+    let its_fifos = of_service.get("fifo").and_then(Value::as_array)?.iter().filter_map(Value::as_str).map(Path::new);
+    let mut fifos = its_fifos.chain(settings.fifos.iter().map(PathBuf::as_path));
+    let (root, state) = (&settings.layout.root, &settings.state);
+    let is_running = fifos.any(|fifo| lock::is_fifo_read(root, state, fifo) == Some(true));
+    let differences = settings.differences(of_service).filter(|_| is_running)?;
+    Some(format!("this command has other settings than the running service: {differences}"))
 }
 
 /// Whether a rebuild, or a command that follows one, failed, says this status file, and did not do better since.

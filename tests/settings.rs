@@ -8,8 +8,8 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
 
-use support::service::Service;
-use support::{Answer, MailHost, has, is_root, skip};
+use support::service::{Service, status_of};
+use support::{Answer, MailHost, has, is_root, me, skip};
 
 /// Where the settings are.
 const DIRECTORY: &str = "/etc/qmail-updater/env";
@@ -395,4 +395,137 @@ fn a_hook_by_its_own_name_reads_the_directory_below_the_root_of_its_environment(
         let status = command.env("RECIPIENT", recipient).stdin(Stdio::null()).status().unwrap();
         assert_eq!(status.code(), Some(code), "{recipient}");
     }
+}
+
+/// What differs, as it is told.
+fn told(differences: &str) -> String {
+    format!("this command has other settings than the running service: {differences}")
+}
+
+/// A service of the sample host with an account that logs in where system accounts do.
+fn service_with(settings: &[(&str, &str)], arguments: &[&str]) -> Service {
+    let host = MailHost::sample();
+    let (uid, gid) = if is_root() { (1001, 1001) } else { me() };
+    host.write("/etc/passwd", format!("carol:x:{uid}:{gid}::/home/carol:/bin/sh\n"));
+    host.write("/etc/shadow", "carol:$6$salt$hash:20000:0:99999:7:::\n");
+    if is_root() {
+        host.own("/home/carol", uid, gid);
+    }
+    set(&host, settings);
+    Service::start(host, &[&["--no-watch"], arguments].concat())
+}
+
+#[test]
+fn what_is_typed_says_what_the_service_says() {
+    let service = service_with(&[("AUTH_SYSTEM_USERS", "1\n")], &[]);
+    let host = &service.host;
+    assert!(host.logins().contains_key("carol"));
+    let answer = host.run(&["rebuild"]);
+    assert_eq!(answer.code, 0, "{}", answer.stderr);
+    assert!(answer.stderr.contains("auth.cdb unchanged"), "{}", answer.stderr);
+    assert!(host.logins().contains_key("carol"));
+    let answer = host.run(&["list", "logins"]);
+    assert!(answer.stdout.lines().any(|login| login == "carol"), "{}", answer.stdout);
+    let answer = host.run(&["status"]);
+    assert!(answer.code == 0 && answer.stdout.contains("tables: as the host says"), "{}", answer.stdout);
+    let dry_run = host.run(&["rebuild", "--dry-run"]);
+    assert_eq!((dry_run.code, &dry_run.stdout[..]), (0, ""));
+    for answer in [answer, dry_run, host.run(&["check"])] {
+        let said = answer.stdout + &answer.stderr;
+        assert!(!said.contains("other settings") && !said.contains("tables are not"), "{said}");
+    }
+    // One that knows other settings says so, and changes nothing.
+    let published = fs::read(host.published("auth.cdb")).unwrap();
+    let differences = told("--auth-system-users is off here and on there");
+    let without = |arguments: &[&str]| host.run(&[&["--settings", ""], arguments].concat());
+    let answer = without(&["status"]);
+    let line = format!("\nsettings: {differences}; what follows is said by those of this command\n");
+    assert!(answer.code == 1 && answer.stdout.contains(&line), "{}", answer.stdout);
+    let answer = without(&["status", "--json"]);
+    assert_eq!((answer.code, answer.stderr), (1, format!("qmail-updater: warning: {differences}\n")));
+    assert_eq!(serde_json::from_str::<serde_json::Value>(&answer.stdout).unwrap(), status_of(host));
+    let answer = without(&["check"]);
+    let line = format!("warning: {differences}; all that is found goes by those of this command\n");
+    assert!(answer.code == 1 && answer.stdout.contains(&line), "{}", answer.stdout);
+    let answer = without(&["rebuild", "--dry-run"]);
+    assert!(answer.stderr.contains(&format!("warning: {differences}\n")), "{}", answer.stderr);
+    assert_eq!((answer.code, &answer.stdout[..]), (0, "-\tlogin\tcarol\n"));
+    for arguments in [&["rebuild"][..], &["rebuild", "--force"], &["rebuild", "--no-commands"]] {
+        let answer = without(arguments);
+        assert_eq!((answer.code, &answer.stdout[..]), (100, ""), "{}", answer.stderr);
+        assert!(answer.stderr.starts_with(&format!("qmail-updater: fatal: {differences}; nothing is published; ")));
+        assert_eq!(fs::read(host.published("auth.cdb")).unwrap(), published);
+    }
+    let answer = without(&["rebuild", "--own-settings"]);
+    assert_eq!(answer.code, 0, "{}", answer.stderr);
+    assert!(answer.stderr.contains(&format!("warning: {differences}\n")), "{}", answer.stderr);
+    assert!(!host.logins().contains_key("carol"));
+}
+
+#[test]
+fn each_setting_that_decides_about_the_tables_is_compared_and_no_other() {
+    let service = service_with(&[("MAX_LOSS", "30\n")], &["--catchall-delete", "accept"]);
+    let host = &service.host;
+    host.folder("/srv").folder("/opt/qmail/control").folder("/opt/vpopmail").folder("/srv/settings");
+    let same = ["--max-loss", "30", "--catchall-delete", "accept"];
+    // What is typed beside the settings of the service, and how it is told.
+    for (option, value, differences) in [
+        ("--qmail", "/opt/qmail", "--qmail is /opt/qmail here and /var/qmail there"),
+        ("--vpopmail", "/opt/vpopmail", "--vpopmail is /opt/vpopmail here and /home/vpopmail there"),
+        ("--validrcptto", "/srv/v", "--validrcptto is /srv/v here and /var/qmail/control/validrcptto.cdb there"),
+        ("--auth", "/srv/a", "--auth is /srv/a here and /var/qmail/control/auth.cdb there"),
+        ("--break", "+", "--break is + here and - there"),
+        ("--max-file", "7", "--max-file is 7 here and 1024 there"),
+        ("--max-names", "7", "--max-names is 7 here and 200000 there"),
+    ] {
+        let answer = host.run(&[&same, &[option, value, "rebuild"][..]].concat());
+        assert_eq!(answer.code, 100, "{option}: {}", answer.stderr);
+        assert!(answer.stderr.contains(&told(differences)), "{option}: {}", answer.stderr);
+    }
+    let answer = host.run(&["--catchall-delete", "refuse", "--max-loss=7", "--vpopmail-ext", "rebuild"]);
+    let differences = "--vpopmail-ext is on here and off there, --catchall-delete is refuse here and accept there, \
+                       --max-loss is 7 here and 30 there";
+    assert!(answer.code == 100 && answer.stderr.contains(&told(differences)), "{}", answer.stderr);
+    // The same, typed in another way; and what decides about something else.
+    let others = ["--auth-owner", "0:0", "--threads", "1", "--actions", "/srv", "--settings", "/srv/settings"];
+    let spelled = ["--qmail", "/var/qmail/", "--vpopmail", "/home/vpopmail/", "--break=-", "--fifo", "/srv/other"];
+    for arguments in [&others[..], &spelled[..]] {
+        let answer = host.run(&[&same, arguments, &["rebuild", "--dry-run"]].concat());
+        assert!(answer.code == 0 && !answer.stderr.contains("other settings"), "{}", answer.stderr);
+    }
+    // A service that listens elsewhere is compared with, too.
+    let answer = host.run(&["--fifo", "/srv/other", "rebuild"]);
+    assert_eq!(answer.code, 100, "{}", answer.stderr);
+    let settings = &status_of(host)["settings"];
+    assert_eq!((&settings["max-loss"], &settings["catchall-delete"]), (&30.into(), &"accept".into()));
+}
+
+#[test]
+fn without_a_service_that_says_its_settings_nothing_is_compared() {
+    let mut service = service_with(&[], &["--catchall-delete", "accept"]);
+    let rebuild = |host: &MailHost, is_compared: bool| {
+        let answer = host.run(&["rebuild"]);
+        assert_eq!(answer.code, if is_compared { 100 } else { 0 }, "{}", answer.stderr);
+        assert_eq!(host.run(&["status"]).stdout.contains("other settings"), is_compared);
+    };
+    rebuild(&service.host, true);
+    assert_eq!(service.end(), 0);
+    let (host, fifo) = (&service.host, service.fifo());
+    let mut status = status_of(host);
+    assert_eq!(status["settings"]["catchall-delete"], "accept");
+    rebuild(host, false);
+    // One runs that holds the lock of its pipe, and writes what is written here.
+    let mut files = fs::read_dir(host.path("/run/qmail-updater")).unwrap().map(|entry| entry.unwrap().path());
+    let lock = files.find(|path| path.to_str().unwrap().ends_with("update-qmail.lock")).unwrap();
+    let lock = fs::File::open(lock).unwrap();
+    lock.try_lock().unwrap();
+    rebuild(host, true);
+    let file = "/run/qmail-updater/status.json";
+    // A setting that it does not know is no difference.
+    status["settings"] = serde_json::json!({ "fifo": [fifo], "catchall-delete": "refuse", "of-later": 1 });
+    rebuild(host.write(file, status.to_string()), false);
+    // An older version says none, and a file that it did not write says nothing.
+    status.as_object_mut().unwrap().remove("settings");
+    rebuild(host.write(file, status.to_string()), false);
+    rebuild(host.write(file, "no status"), false);
 }

@@ -43,7 +43,8 @@ const NO_WARNERS: &[&str] = &[
 const ALSO: [(&str, &str); 3] = [("commands.rs", "run"), ("commands.rs", "failure_of"), ("publish.rs", "find")];
 
 /// Functions that make the text of a warning for somebody else.
-const ALSO_FOUND: [(&str, &str); 2] = [("logins.rs", "words"), ("report.rs", "write_all")];
+const ALSO_FOUND: [(&str, &str); 3] =
+    [("logins.rs", "words"), ("report.rs", "write_all"), ("status.rs", "differences")];
 
 fn repository() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))

@@ -843,7 +843,7 @@ _qmail__updater() {
             return 0
             ;;
         qmail__subcmd__updater__subcmd__rebuild)
-            opts="-h --dry-run --no-commands --force --root --settings --qmail --vpopmail --users-cdb --validrcptto --auth --fifo --state --break --vpopmail-ext --catchall-delete --auth-owner --auth-system-users --after --actions --max-loss --max-file --max-names --threads --help"
+            opts="-h --dry-run --no-commands --force --own-settings --root --settings --qmail --vpopmail --users-cdb --validrcptto --auth --fifo --state --break --vpopmail-ext --catchall-delete --auth-owner --auth-system-users --after --actions --max-loss --max-file --max-names --threads --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
