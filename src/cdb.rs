@@ -107,7 +107,7 @@ impl<'a> Reader<'a> {
     /// All records in the order in which they were written; of a damaged cdb nothing after the first damage.
     pub fn records(&self) -> impl Iterator<Item = Record<'a>> + use<'a> {
         let reader = *self;
-        let end = check_tables(self.image, self.image.len()).unwrap_or(HEADER);
+        let end = tables_within(self.image, self.image.len()).map_or(HEADER, |tables| tables.start);
         let mut position = HEADER;
         std::iter::from_fn(move || {
             let (record, next) = (position < end).then(|| reader.record_at(position, end).ok()).flatten()?;
@@ -122,12 +122,22 @@ impl<'a> Reader<'a> {
     /// # Errors
     /// The first damage.
     pub fn check(&self) -> Result<(), Corrupt> {
+        check_tables(self.image, self.image.len())?;
+        self.check_all_found()
+    }
+
+    /// Makes sure that every record of a cdb that somebody else made is found by its key. Bytes behind its tables are no
+    /// damage: its own readers do not look at them.
+    ///
+    /// # Errors
+    /// The first damage.
+    pub fn check_all_found(&self) -> Result<(), Corrupt> {
         self.check_slots().map(drop)
     }
 
     /// Checks; the slots of all records, as [`slot`] has them, in the order in which the records were written.
     fn check_slots(&self) -> Result<Vec<u64>, Corrupt> {
-        let end = check_tables(self.image, self.image.len())?;
+        let end = tables_within(self.image, self.image.len())?.start;
         let mut slots = self.slots()?;
         slots.sort_unstable();
         let mut found = slots.iter();
@@ -387,8 +397,8 @@ impl<'f> FileReader<'f> {
     /// Those of read(2).
     pub fn records(&self) -> io::Result<Records<'f>> {
         let buffer = vec![0; PIECE.min(self.length)];
-        let (end, damage) = match check_tables(&self.pointers, self.length) {
-            Ok(end) => (end, None),
+        let (end, damage) = match tables_within(&self.pointers, self.length) {
+            Ok(tables) => (tables.start, None),
             Err(damage) => (HEADER, Some(damage)),
         };
         let mut records =
@@ -515,6 +525,16 @@ impl Records<'_> {
 /// # Errors
 /// They do not.
 pub fn check_tables(header: &[u8], length: usize) -> Result<usize, Corrupt> {
+    let tables = tables_within(header, length)?;
+    if tables.end == length { Ok(tables.start) } else { Err(Corrupt::Tables) }
+}
+
+/// Looks at the pointers that a cdb of `length` bytes begins with: the 256 tables must stand one behind the other. Where
+/// they are; what lies behind them is nothing to who reads a cdb.
+///
+/// # Errors
+/// They do not.
+pub fn tables_within(header: &[u8], length: usize) -> Result<Range<usize>, Corrupt> {
     let (first, _) = pair(header, 0).ok_or(Corrupt::TooShort)?;
     let mut next = first;
     for table in 0..256 {
@@ -524,10 +544,10 @@ pub fn check_tables(header: &[u8], length: usize) -> Result<usize, Corrupt> {
         }
         next = slots.checked_mul(8).and_then(|size| position.checked_add(size)).ok_or(Corrupt::Tables)?;
     }
-    if first < HEADER || next != length {
+    if first < HEADER || next > length {
         return Err(Corrupt::Tables);
     }
-    Ok(first)
+    Ok(first..next)
 }
 
 /// Two little-endian u32 at `position`, as sizes.

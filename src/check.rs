@@ -21,10 +21,10 @@ use crate::error::{show_cause, show_path};
 use crate::guard::{NOBODY, stands_for};
 use crate::host::dot_qmail::spelled;
 use crate::host::units::with_private_tmp;
-use crate::host::vpopmail::{Mailboxes, Vpasswd, is_legal_name};
+use crate::host::vpopmail::{Mailboxes, Shape, Vpasswd, is_legal_name};
 use crate::host::{Home, HomeState, Host};
 use crate::lock;
-use crate::logins::{Weakness, weakness};
+use crate::logins::{Weakness, has_scheme, weakness};
 use crate::overview::{self, Kind};
 use crate::publish::{Look, Target};
 use crate::rebuild::homes::HomeReader;
@@ -326,27 +326,42 @@ fn of_home(host: &Host, home: &Home, findings: &mut Vec<Note>) {
         }
     }
     if let Mailboxes::Known(vpasswd) = &home.mailboxes {
-        of_mailboxes(&shown, vpasswd, findings);
+        of_mailboxes(host, &shown, vpasswd, findings);
     }
 }
 
 /// The mailboxes of a domain directory.
-fn of_mailboxes(shown: &str, vpasswd: &Vpasswd, findings: &mut Vec<Note>) {
+fn of_mailboxes(host: &Host, shown: &str, vpasswd: &Vpasswd, findings: &mut Vec<Note>) {
     let mut weak: BTreeMap<Weakness, Vec<&[u8]>> = BTreeMap::new();
-    let (mut lost, mut broken) = (Vec::new(), Vec::new());
+    let (mut lost, mut broken, mut short, mut with_scheme) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     let mut names = BTreeSet::new();
     let mut same = Vec::new();
-    for (name, mailbox) in vpasswd.all() {
+    let mut all = vpasswd.all();
+    all.dedup_by_key(|(name, _)| *name);
+    for (name, mailbox) in all {
         if !names.insert(lower(name)) {
             same.push(name);
         }
-        if !is_legal_name(name) {
+        if mailbox.shape == Shape::Short {
+            short.push(name);
+        }
+        if name.is_empty() {
+            let line = mailbox.line.map_or(String::new(), |line| format!(": line {line}"));
+            let text = format!("{shown}/vpasswd{line}: a record without a name, which is no mailbox");
+            findings.push(Note::warning(text));
+        } else if !is_legal_name(name) {
             lost.push(name);
-        } else if mailbox.broken {
+        } else if mailbox.shape == Shape::Broken {
             broken.push(name);
+        } else if host.build.keeps_scheme.is_some() && has_scheme(mailbox.crypt) {
+            with_scheme.push(name);
         } else if let Some(weakness) = weakness(mailbox.crypt) {
             weak.entry(weakness).or_default().push(name);
         }
+    }
+    if let Some(line) = vpasswd.unended() {
+        let text = format!("{shown}/vpasswd: line {line}: no newline ends it, so vpopmail does not read it");
+        findings.push(Note::warning(text));
     }
     let mut say = |names: &[&[u8]], level: Level, what: &str| {
         if !names.is_empty() {
@@ -357,6 +372,11 @@ fn of_mailboxes(shown: &str, vpasswd: &Vpasswd, findings: &mut Vec<Note>) {
     say(&lost, Level::Warning, "that vpopmail never finds, because of a byte in the name");
     say(&same, Level::Warning, "whose names differ from another's only in case");
     say(&broken, Level::Warning, "with fewer than three fields, on which vdelivermail crashes");
+    say(&short, Level::Warning, "with three or four fields, whose mail vdelivermail bounces");
+    if let Some(why) = &host.build.keeps_scheme {
+        let what = format!("with a {{SCHEME}} before the hash, which vpopmail compares too: nobody logs in ({why})");
+        say(&with_scheme, Level::Warning, &what);
+    }
     for (weakness, names) in weak {
         let level = if weakness == Weakness::Locked { Level::Status } else { Level::Warning };
         say(&names, level, weakness.words());

@@ -10,7 +10,7 @@ use crate::error::show_path;
 use crate::host::assign::{Assignment, Match};
 use crate::host::dot_qmail::{Catchall, DotQmail, Instruction, Opening, Program, spelled};
 use crate::host::vpopmail::{
-    ABSENT, ADDRESS_MAX, BOUNCE_MAIL, COMPILED, Mailbox, Mailboxes, TEXT, is_legal_host, is_legal_name,
+    ABSENT, ADDRESS_MAX, COMPILED, Mail, Mailbox, Mailboxes, TEXT, is_legal_host, is_legal_name,
 };
 use crate::host::{Home, HomeState, Homes, Host};
 use crate::root::Who;
@@ -40,6 +40,9 @@ impl fmt::Display for Verdict {
         })
     }
 }
+
+/// A uid or gid that setuid(2) and setgid(2) refuse, because it means "leave it as it is".
+const NO_ID: u32 = u32::MAX;
 
 /// Why nobody can know what an address without a line in users/assign comes to.
 pub const UNLISTED: &str = "accounts come from elsewhere too and cannot be listed; there may be one for this: deferred";
@@ -319,6 +322,12 @@ fn run_local<'a>(assigned: Assigned<'a>, place: &Place<'_>, trail: &mut Trail) -
         place.note(trail, || "uid 0: qmail delivers nothing as root: deferred".to_owned());
         return Route::Decided(Verdict::Defer);
     }
+    for (what, id) in [("gid", assigned.who.gid), ("uid", assigned.who.uid)] {
+        if id == NO_ID {
+            place.note(trail, || format!("{what} {id}: no process can have it: deferred"));
+            return Route::Decided(Verdict::Defer);
+        }
+    }
     if assigned.home.first() != Some(&b'/') {
         place.note(trail, || "the home is no absolute path: qmail-local bounces it".to_owned());
         return Route::Decided(Verdict::Bounce);
@@ -541,11 +550,10 @@ fn find_mailbox<'a>(host: &Host, home: &'a Home, name: &'a [u8]) -> Result<Optio
 }
 
 fn judge_mailbox(mailbox: Mailbox<'_>) -> (Verdict, &'static str) {
-    if mailbox.broken {
-        (Verdict::Defer, "its record has fewer than three fields: deferred")
-    } else if mailbox.flags & BOUNCE_MAIL != 0 {
-        (Verdict::Bounce, "its mail is switched off: bounced")
-    } else {
-        (Verdict::Deliver, "delivered")
+    match mailbox.mail() {
+        Mail::Crashes => (Verdict::Defer, "its record has fewer than three fields: deferred"),
+        Mail::SwitchedOff => (Verdict::Bounce, "its mail is switched off: bounced"),
+        Mail::NoDirectory => (Verdict::Bounce, "its record has no field for a directory: bounced"),
+        Mail::Delivered => (Verdict::Deliver, "delivered"),
     }
 }

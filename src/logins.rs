@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::host::authvars::{AuthVars, Variables, expires};
-use crate::host::vpopmail::{ABSENT, Mailbox, Mailboxes, NO_SMTP, is_found};
+use crate::host::vpopmail::{ABSENT, Mailbox, Mailboxes, NO_SMTP, Shape, is_found};
 use crate::host::{Home, HomeState, Host};
 
 /// One record of auth.cdb.
@@ -98,7 +98,7 @@ impl<'a> Policy<'a> {
         if !is_found(name) {
             return Err("vpopmail never finds that name");
         }
-        let crypt = usable_crypt(mailbox, limits)?;
+        let crypt = usable_crypt(mailbox, limits, self.host.build.keeps_scheme.is_none())?;
         if self.login(name, domain, crypt, found) { Ok(()) } else { Err("expired, says control/authvars") }
     }
 
@@ -137,6 +137,9 @@ impl<'a> Policy<'a> {
     /// domain that cannot be read.
     pub fn kept(&self, name: &[u8], domain: &[u8], data: &[u8]) -> Vec<Login> {
         let mut kept = Vec::new();
+        if !is_found(name) {
+            return kept;
+        }
         self.login(name, domain, data.split(|b| *b == b',').next().unwrap_or_default(), &mut |key, data| {
             kept.push(Login { key: key.concat(), data: data.concat() });
         });
@@ -155,19 +158,28 @@ impl<'a> Policy<'a> {
     }
 }
 
-/// The crypt string that qmail-smtpd can compare with, or why the mailbox may not log in.
-fn usable_crypt(mailbox: Mailbox<'_>, limits: u64) -> Result<&[u8], &'static str> {
-    if mailbox.broken {
+/// The crypt string that qmail-smtpd can compare with, or why the mailbox may not log in; `cuts_scheme`: vpopmail compares
+/// what follows a `{SCHEME}`.
+fn usable_crypt(mailbox: Mailbox<'_>, limits: u64, cuts_scheme: bool) -> Result<&[u8], &'static str> {
+    if mailbox.shape == Shape::Broken {
         return Err("its record has fewer than three fields");
     }
     if mailbox.effective_flags(limits) & NO_SMTP != 0 {
         return Err(if mailbox.flags & NO_SMTP != 0 { "its flag no_smtp" } else { "the domain's limit disable_smtp" });
     }
     let mut crypt = usable_hash(mailbox.crypt);
+    if has_scheme(mailbox.crypt) && !cuts_scheme {
+        return Err("its password begins with a {SCHEME}, and vpopmail before 5.6 compares that too");
+    }
     if mailbox.crypt.starts_with(b"{") {
         crypt = crypt.and_then(|crypt| usable_hash(without_scheme(crypt)));
     }
     crypt.ok_or("its password field holds nothing that authenticates")
+}
+
+/// Whether a `{SCHEME}` stands before a crypt string.
+pub fn has_scheme(crypt: &[u8]) -> bool {
+    crypt.starts_with(b"{") && crypt.contains(&b'}')
 }
 
 /// The crypt string without the `{SCHEME}` that vpopmail strips before it compares.
@@ -257,10 +269,12 @@ mod tests {
     fn a_scheme_is_stripped_and_what_never_authenticates_is_left_out() {
         let usable = |record: &str| {
             let mailbox = Mailbox::parse(record.as_bytes(), None);
-            usable_crypt(mailbox, 0).ok().map(|crypt| String::from_utf8_lossy(crypt).into_owned())
+            usable_crypt(mailbox, 0, true).ok().map(|crypt| String::from_utf8_lossy(crypt).into_owned())
         };
         assert_eq!(usable("{SHA512-CRYPT}$6$a$b:1:0:N").as_deref(), Some("$6$a$b"));
         assert_eq!(usable("$6$a$b:1:0:N").as_deref(), Some("$6$a$b"));
+        let mailbox = Mailbox::parse(b"{SHA512-CRYPT}$6$a$b:1:0:N", None);
+        assert!(usable_crypt(mailbox, 0, false).is_err(), "vpopmail 5.4 compares the scheme too");
         for record in [
             ":1:0:N",
             "*:1:0:N",

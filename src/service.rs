@@ -167,7 +167,8 @@ fn watched(settings: &Settings, host: Option<&Host>) -> Vec<(PathBuf, Names)> {
     let mut sources = settings.sources();
     sources.extend([b"/etc/nsswitch.conf".to_vec()]);
     sources.extend(
-        [&b"/etc/defaultdomain"[..], b"/etc/vlimits.default"].map(|name| [&settings.layout.vpopmail, name].concat()),
+        [&b"/etc/defaultdomain"[..], b"/etc/vlimits.default", b"/bin/vchkpw", b"/include/config.h"]
+            .map(|name| [&settings.layout.vpopmail, name].concat()),
     );
     // What qmail-newu and qmail-newmrh make is no news, unless it stands in for the text.
     let users = [&settings.layout.qmail[..], b"/users/"].concat();

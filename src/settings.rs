@@ -14,6 +14,7 @@ use crate::cli::{self, ACTIONS, CatchallDelete, Cli, Command, Defaults};
 use crate::envdir::Envdir;
 use crate::error::{Error, show_path};
 use crate::host::Layout;
+use crate::host::accounts::id;
 use crate::host::assign::COMPILED;
 use crate::publish::{Look, Owner, Target};
 use crate::report::Note;
@@ -423,7 +424,7 @@ fn find_owner(root: &Root, owner: &[u8]) -> Result<Owner, Error> {
         lines(&text).find_map(|(_, line)| {
             let mut fields = line.split(|b| *b == b':');
             let found = fields.next()? == name;
-            let number = std::str::from_utf8(fields.nth(1)?).ok()?.parse().ok()?;
+            let number = id(fields.nth(1)?)?;
             found.then_some(number)
         })
     };

@@ -122,6 +122,37 @@ pub fn leading_number(bytes: &[u8]) -> u64 {
         .fold(0u64, |n, b| n.wrapping_mul(10).wrapping_add(u64::from(b - b'0')))
 }
 
+/// A number as C's `atoi` reads it where a `long` has 64 bits: blanks, a sign, digits; what is beyond a `long` is cut to
+/// its largest or smallest value, and all of it to the 32 bits of an `int`.
+///
+/// ```
+/// use qmail_updater::text::atoi;
+/// assert_eq!([atoi(b" +16x"), atoi(b"-1"), atoi(b"x1"), atoi(b"4294967296")], [16, -1, 0, 0]);
+/// assert_eq!([atoi(b"99999999999999999999"), atoi(b"-99999999999999999999")], [-1, 0]);
+/// ```
+pub fn atoi(bytes: &[u8]) -> i32 {
+    let (negative, digits, _) = signed(bytes);
+    let value = digits.iter().try_fold(0i64, |number, digit| {
+        let digit = i64::from(digit - b'0');
+        let number = number.checked_mul(10)?;
+        if negative { number.checked_sub(digit) } else { number.checked_add(digit) }
+    });
+    value.unwrap_or(if negative { i64::MIN } else { i64::MAX }) as i32
+}
+
+/// What C's `strtol` takes for a number, behind blanks: whether a minus stands before it, its digits, and what follows.
+pub fn signed(bytes: &[u8]) -> (bool, &[u8], &[u8]) {
+    let is_blank = |b: &&u8| matches!(**b, b' ' | b'\t'..=b'\r');
+    let text = &bytes[bytes.iter().take_while(is_blank).count()..];
+    let (negative, text) = match text.split_first() {
+        Some((b'-', rest)) => (true, rest),
+        Some((b'+', rest)) => (false, rest),
+        _ => (false, text),
+    };
+    let (digits, rest) = text.split_at(text.iter().take_while(|b| b.is_ascii_digit()).count());
+    (negative, digits, rest)
+}
+
 /// `1 line`, `2 lines`, `2 mailboxes`.
 pub fn count(number: usize, what: &str) -> String {
     let end = if what.ends_with('x') { "es" } else { "s" };

@@ -258,6 +258,169 @@ fn a_sparse_giant_is_corrupt_and_not_read_into_memory() {
 }
 
 #[test]
+fn a_record_without_a_name_speaks_for_no_other() {
+    let host = MailHost::sample();
+    let joe = "joe:$1$abcdefgh$1XTB0/kFEyR8j6jlTzTQd/:1:0:N:/d:Q";
+    let (bounced, crashed) = ("bob:x:1:16:N:/d:Q", "cut:x:1");
+    for nameless in [":x:1:0:::", ":x:1:16:N:/d:Q", ":x", ":"] {
+        // Of the alias domain and of the real one, and with what another kind of mailbox comes to.
+        host.mailboxes(DOMAIN, &[nameless, bounced, crashed, joe]);
+        host.rebuild();
+        let asked = ["joe@example.com", "joe@example.edu", "cut@example.com", "bob@example.com", "zoe@example.edu"];
+        assert_eq!(host.answers(&asked), ["accept", "accept", "accept", "refuse", "refuse"], "{nameless}");
+        let logins = host.logins();
+        let of_joe = ["joe", "joe@example.com", "joe@example.edu"];
+        assert!(of_joe.iter().all(|login| logins.contains_key(*login)), "{nameless}: {logins:?}");
+        assert!(logins.keys().all(|login| !login.is_empty() && !login.starts_with('@')), "{nameless}: {logins:?}");
+        let list = host.run(&["list", "recipients"]).stdout;
+        assert!(!list.contains("\t@example.com"), "{nameless}: {list}");
+        // It is not taken for the catch-all either, whose key looks the same.
+        host.mailboxes("/home/vpopmail/domains/example.net", &[nameless, joe]);
+        host.rebuild();
+        assert_eq!(host.answers(&["joe@example.net", "zoe@example.net"]), ["accept", "accept"], "{nameless}");
+    }
+    let domains = host.run(&["domains", "example.com"]).stdout;
+    assert!(domains.contains("1 mailbox that vpopmail never finds beside these"), "{domains}");
+    let found = host.run(&["check"]).stdout;
+    assert!(found.contains("/vpasswd: a record without a name, which is no mailbox"), "{found}");
+    assert!(host.run(&["user", "@example.com"]).stdout.contains("mail: none: vpopmail never finds that name"));
+    // A login that was published of such a record is not kept either.
+    let image = [(&b"@example.com"[..], &b"x"[..]), (b"joe@example.com", b"x")];
+    fs::write(host.published("auth.cdb"), qmail_updater::cdb::image(image).unwrap()).unwrap();
+    host.write(&format!("{DOMAIN}/vpasswd.cdb"), "cut");
+    host.rebuild();
+    assert!(!host.logins().contains_key("@example.com"), "{:?}", host.logins());
+}
+
+#[test]
+fn a_record_that_ends_before_the_directory_bounces_and_one_before_its_flags_defers() {
+    let host = MailHost::sample();
+    let records = ["two:x:1", "three:x:1:0", "four:x:1:0:N", "five:x:1:0:N:", "six:x:1:0:N:/d:Q", "zero:"];
+    host.mailboxes(DOMAIN, &records);
+    host.rebuild();
+    let asked = ["two", "three", "four", "five", "six", "zero"].map(|name| format!("{name}@example.com"));
+    let asked: Vec<&str> = asked.iter().map(String::as_str).collect();
+    assert_eq!(host.answers(&asked), ["accept", "refuse", "refuse", "accept", "accept", "accept"]);
+    let logins = host.logins();
+    assert!(!logins.contains_key("two@example.com") && !logins.contains_key("zero@example.com"), "{logins:?}");
+    let why = host.run(&["explain", "four@example.com"]).stdout;
+    assert!(why.contains("mailbox four: its record has no field for a directory: bounced"), "{why}");
+    let found = host.run(&["check"]).stdout;
+    assert!(
+        found.contains("2 mailboxes with three or four fields, whose mail vdelivermail bounces: four, three"),
+        "{found}"
+    );
+}
+
+#[test]
+fn a_uid_or_gid_that_no_process_can_have_defers() {
+    let host = MailHost::sample();
+    let assign = fs::read_to_string(host.path("/var/qmail/users/assign")).unwrap();
+    // What is cut to 32 bits, and digits with something behind them, count as the number that is left.
+    let ids = [
+        ("u", "4294967295:1001"),
+        ("g", "1001:4294967295"),
+        ("cut", "8589934591:1001"),
+        ("gcut", "1001:8589934591x"),
+        ("wrapped", "18446744073709551615:1001"),
+        ("less", "4294967294:1001"),
+        ("root", "4294967296:1001"),
+    ];
+    let line = |(name, id): &(&str, &str)| format!("={name}:x:{id}:/home/carol:-:nobody:\n");
+    host.write(
+        "/var/qmail/users/assign",
+        ids.iter().map(line).collect::<String>() + "+w-:x:4294967295:1:/x:-::\n" + &assign,
+    );
+    host.rebuild();
+    for (name, verdict) in [
+        ("u", "defer"),
+        ("g", "defer"),
+        ("cut", "defer"),
+        ("gcut", "defer"),
+        ("wrapped", "defer"),
+        ("w-any", "defer"),
+        ("root", "defer"),
+        // Some user's: the extension has no .qmail file, or the home may not be entered.
+        ("less", "bounce"),
+    ] {
+        let address = format!("{name}@mail.example.org");
+        let told = host.run(&["explain", &address]).stdout;
+        assert_eq!(told.lines().last(), Some(verdict), "{told}");
+        assert_eq!(host.answers(&[&address]), [if verdict == "defer" { "accept" } else { "refuse" }], "{name}");
+    }
+    assert!(host.run(&["explain", "gcut@mail.example.org"]).stdout.contains("gid 4294967295: no process can have it"));
+    // Logins are asked of nobody who delivers.
+    let assign = assign.replace(":89:89:", ":4294967295:4294967295:");
+    host.write("/var/qmail/users/assign", assign);
+    host.rebuild();
+    assert_eq!(host.answers(&["ann@example.com", "nobody@example.com"]), ["accept", "accept"]);
+    assert!(host.logins().contains_key("ann@example.com"));
+}
+
+#[test]
+fn blanks_before_the_numbers_of_an_account_do_not_matter() {
+    let host = MailHost::sample();
+    let (uid, gid) = if is_root() { (1001, 1001) } else { support::me() };
+    let lines =
+        format!("carol:x: \t{uid}: {gid}:Carol:/home/carol:/bin/sh\nspace:x:{uid} :{gid}::/home/carol:/bin/sh\n");
+    host.write("/etc/passwd", lines).write("/var/qmail/users/assign", ".\n");
+    if is_root() {
+        host.own("/home/carol", uid, gid);
+    }
+    host.rebuild();
+    let delivers = |name: &str| host.run(&["explain", &format!("{name}@mail.example.org")]).stdout;
+    assert!(delivers("carol").ends_with("deliver\n"), "{}", delivers("carol"));
+    assert!(delivers("space").contains("no account for it"), "{}", delivers("space"));
+    // The owner of the logins' table is looked up in the same files.
+    host.write("/etc/group", format!("qmail:x: {gid}:\n"));
+    let answer = host.run(&["--auth-owner", "carol:qmail", "rebuild"]);
+    assert_eq!(answer.code, 0, "{}", answer.stderr);
+}
+
+#[test]
+fn a_last_line_of_vpasswd_that_no_newline_ends_is_not_read() {
+    let host = MailHost::sample();
+    let text = "ann:x:1:0:A:/d:Q\nbob:x:1:0:B:/d:Q";
+    host.write(&format!("{DOMAIN}/vpasswd"), text);
+    host.rebuild();
+    assert_eq!(host.answers(&["ann@example.com", "bob@example.com"]), ["accept", "refuse"]);
+    assert!(!host.logins().contains_key("bob@example.com"));
+    let found = host.run(&["check"]).stdout;
+    assert!(found.contains("/vpasswd: line 2: no newline ends it, so vpopmail does not read it"), "{found}");
+    // Without any other line nobody knows what vpopmail is about to write.
+    host.write(&format!("{DOMAIN}/vpasswd"), "bob:x:1:0:B:/d:Q");
+    let answer = host.rebuild();
+    assert!(answer.stderr.contains("no mailbox in it but on line 1, which no newline ends"), "{}", answer.stderr);
+    assert_eq!(host.answers(&["ann@example.com", "bob@example.com"]), ["accept", "refuse"], "kept as published");
+}
+
+#[test]
+fn bytes_behind_the_end_of_a_cdb_that_others_make_are_nothing_to_its_readers() {
+    let host = MailHost::sample();
+    host.mailboxes(DOMAIN, &["joe:x:1:0:N:/d:Q"]);
+    let with_more = |file: &str, image: Vec<u8>| host.write(file, [&image[..], b"more than one reads"].concat());
+    let image = fs::read(host.path(DOMAIN).join("vpasswd.cdb")).unwrap();
+    with_more(&format!("{DOMAIN}/vpasswd.cdb"), image);
+    host.write("/var/qmail/control/morercpthosts", "more.example\n");
+    with_more(
+        "/var/qmail/control/morercpthosts.cdb",
+        qmail_updater::cdb::image([(&b"more.example"[..], &b""[..])]).unwrap(),
+    );
+    let line = format!("example.com\x0089\x0089\x00{DOMAIN}\x00-\x00\x00");
+    let records = [(&b"!example.com-"[..], line.as_bytes()), (b"", b"-")];
+    with_more("/var/qmail/users/cdb", qmail_updater::cdb::image(records).unwrap());
+    host.write("/var/qmail/users/assign", format!("+example.com-:example.com:89:89:{DOMAIN}:-::\n.\n"));
+    let answer = host.rebuild();
+    assert!(!answer.stderr.contains("corrupt"), "{}", answer.stderr);
+    assert!(!answer.stderr.contains(".cdb:") && !answer.stderr.contains("users/cdb"), "{}", answer.stderr);
+    assert_eq!(host.answers(&["joe@example.com", "zoe@example.com"]), ["accept", "refuse"]);
+    // Where there is no text, what was compiled counts.
+    host.remove("/var/qmail/users/assign").remove("/var/qmail/control/morercpthosts");
+    host.rebuild();
+    assert_eq!(host.answers(&["joe@example.com", "zoe@example.com", "x@more.example"]), ["accept", "refuse", "accept"]);
+}
+
+#[test]
 fn odd_bytes_are_kept_as_bytes_and_escaped_in_messages() {
     let host = MailHost::sample();
     host.write(&format!("{DOMAIN}/.qmail-\u{1b}[2j"), "&x@y.test\n");

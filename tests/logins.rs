@@ -68,9 +68,22 @@ fn effective_flags_decide() {
 fn the_default_domain_logs_in_by_bare_names() {
     let host = one_mailbox("ann:$1$a$b:1:0:N:/d:Q");
     host.mailboxes(COM, &["ann:$1$a$b:1:0:N:/d:Q", "a/b:$1$a$b:1:0:N:/d:Q", "it's:$1$a$b:1:0:N:/d:Q"]);
-    host.write("/home/vpopmail/etc/defaultdomain", "  Example.COM \nexample.net\n");
-    let bare: Vec<String> = keys(&host).into_iter().filter(|login| !login.contains('@')).collect();
-    assert_eq!(bare, ["ann", "it's"]);
+    for (content, works) in
+        [("Example.COM\nexample.net\n", true), ("example.com", true), ("\nexample.com\n", false), ("", false)]
+    {
+        host.write("/home/vpopmail/etc/defaultdomain", content);
+        let bare: Vec<String> = keys(&host).into_iter().filter(|login| !login.contains('@')).collect();
+        assert_eq!(bare, if works { &["ann", "it's"][..] } else { &[] }, "{content:?}");
+    }
+    // vpopmail takes the line as it stands.
+    for content in ["  Example.COM\n", "example.com \n", "example.com\r\n", "example.com\t"] {
+        host.write("/home/vpopmail/etc/defaultdomain", content);
+        let answer = host.rebuild();
+        let told = "defaultdomain: line 1: the blank or CR beside example.com is part of the name, which vpopmail then does \
+                    not find; nobody logs in by a bare name";
+        assert!(answer.stderr.contains(told), "{content:?}: {}", answer.stderr);
+        assert!(host.logins().keys().all(|login| login.contains('@')), "{content:?}");
+    }
     host.write("/home/vpopmail/etc/defaultdomain", "example.org\n");
     let answer = host.rebuild();
     assert!(
@@ -162,4 +175,34 @@ fn no_hash_is_ever_shown_but_by_list_logins_for_cdbmake() {
     }
     let raw = host.run(&["list", "logins", "--format", "cdbmake"]).stdout;
     assert_eq!(raw, "+15,18:ann@example.com->$1$salt$secrethash\n+15,18:ann@example.edu->$1$salt$secrethash\n\n");
+}
+
+#[test]
+fn a_scheme_before_a_hash_makes_a_login_only_where_vpopmail_cuts_it_off() {
+    let hash = "$1$abcdefgh$1XTB0/kFEyR8j6jlTzTQd/";
+    let host = one_mailbox(&format!("ann:{{MD5-CRYPT}}{hash}:1:0:N:/d:Q"));
+    let host_of = |version: Option<&str>| {
+        let config = version.map_or(String::new(), |version| format!("#define PACKAGE_VERSION \"{version}\"\n"));
+        host.write("/home/vpopmail/include/config.h", config);
+        host.rebuild();
+        host.logins().get("ann@example.com").cloned()
+    };
+    // Where nothing tells, a login that may work is not taken away.
+    for (version, works) in [(None, true), (Some("5.6.13"), true), (Some("5.4.33"), false), (Some("5.6.0"), true)] {
+        assert_eq!(host_of(version).as_deref(), works.then_some(hash), "{version:?}");
+    }
+    host_of(Some("5.4.33"));
+    let told = host.run(&["user", "ann@example.com"]).stdout;
+    assert!(
+        told.contains("no: its password begins with a {SCHEME}, and vpopmail before 5.6 compares that too"),
+        "{told}"
+    );
+    let found = host.run(&["check"]).stdout;
+    let expected = "with a {SCHEME} before the hash, which vpopmail compares too: nobody logs in (";
+    assert!(found.contains(expected) && found.contains("include/config.h says that vpopmail is 5.4.33"), "{found}");
+    // The program that compares counts more than what was left beside it.
+    host.write("/home/vpopmail/bin/vchkpw", "\x7fELF\0user name too long (max=64)\0");
+    assert_eq!(host_of(Some("5.4.33")).as_deref(), Some(hash));
+    host.write("/home/vpopmail/bin/vchkpw", "\x7fELF\0user name too long\0");
+    assert_eq!(host_of(Some("5.6.13")), None);
 }

@@ -131,6 +131,17 @@ const CONTENTS: &[&str] = &[
     "+list\n|exit 100\n",
     "|preline procmail\n",
 ];
+/// Of mailboxes: sound, with flags, and cut off.
+const RECORDS: &[&str] = &[
+    "x:1:0:N:/d:Q",
+    "x:1:0:N:/d:Q",
+    "x:1:0:N:/d:Q",
+    "x:1:2048:N:/d:Q",
+    "x:1:16:N:/d:Q",
+    "x:1: -1:N:/d:Q",
+    "x:1:0:N",
+    "x:1",
+];
 const MODES: &[u32] = &[0o644, 0o644, 0o644, 0o600, 0o646, 0o744, 0o000];
 
 #[derive(Clone, Debug)]
@@ -158,7 +169,7 @@ fn spec() -> impl Strategy<Value = Spec> {
     let accounts = vec((0..ACCOUNTS.len(), 2..5usize), 0..5);
     let file = (0..5usize, 0..WORDS.len() + 2, 0..CONTENTS.len(), 0..MODES.len(), 0..12usize);
     let files = vec(file, 0..14);
-    let mailboxes = vec((0..2usize, 0..WORDS.len(), 0..6usize), 0..8);
+    let mailboxes = vec((0..2usize, 0..WORDS.len() + 1, 0..RECORDS.len()), 0..8);
     let home_modes = vec(prop_oneof![12 => Just(0usize), 1 => 1..5usize], 5);
     let relay = proptest::option::of(vec((any::<bool>(), 0..WORDS.len() + 1), 0..4));
     let switches = (proptest::bool::weighted(0.15), proptest::bool::weighted(0.25), any::<bool>(), any::<bool>());
@@ -260,9 +271,10 @@ fn materialise(spec: &Spec) -> MailHost {
     }
     for (domain, home) in HOMES[..2].iter().enumerate() {
         let mut lines: BTreeMap<&str, String> = BTreeMap::from([("postmaster", "postmaster:x:1:0:N:/d:Q".to_owned())]);
-        for (_, word, flags) in spec.mailboxes.iter().filter(|(d, ..)| *d == domain) {
-            let gid = [0, 0, 0x10, 0x800, 0, 0][*flags];
-            lines.insert(WORDS[*word], format!("{}:x:1:{gid}:N:/d:Q", WORDS[*word].replace(':', ".")));
+        for (_, word, record) in spec.mailboxes.iter().filter(|(d, ..)| *d == domain) {
+            // Behind the last word, a record that has no name.
+            let word = WORDS.get(*word).copied().unwrap_or_default();
+            lines.insert(word, format!("{}:{}", word.replace(':', "."), RECORDS[*record]));
         }
         let lines: Vec<&str> = lines.values().map(String::as_str).collect();
         host.mailboxes(home, &lines);

@@ -5,12 +5,14 @@
 use libfuzzer_sys::fuzz_target;
 use qmail_updater::cdb::Indexed;
 use qmail_updater::host::vpopmail::{
-    ADDRESS_MAX, Mailbox, NO_SMTP, OVERRIDE, Vpasswd, is_legal_host, is_legal_name, parse_text,
+    ADDRESS_MAX, Mailbox, NO_SMTP, OVERRIDE, Shape, Vpasswd, is_legal_host, is_legal_name, parse_text,
 };
 use qmail_updater_fuzz::{assert_printable, compile};
 
 fuzz_target!(|text: &[u8]| {
-    let lines = text.split(|b| *b == b'\n');
+    // A last line without a newline is not read.
+    let ended = text.iter().rposition(|b| *b == b'\n').map_or(0, |last| last + 1);
+    let lines = text[..ended].split(|b| *b == b'\n');
     let cut =
         |line: &[u8]| line.iter().position(|b| *b == b':').map(|at| (line[..at].to_vec(), line[at + 1..].to_vec()));
     let records: Vec<_> = lines.clone().filter_map(cut).collect();
@@ -45,13 +47,16 @@ fn judge(record: &[u8]) {
     let mailbox = Mailbox::parse(record, None);
     let mut fields = record.split(|b| *b == b':');
     assert!(fields.next() == Some(mailbox.crypt));
-    assert_eq!(mailbox.broken, record.iter().filter(|b| **b == b':').count() < 2);
-    assert!(!mailbox.broken || mailbox.flags == 0);
+    let colons = record.iter().filter(|b| **b == b':').count();
+    let shape = if colons < 2 { Shape::Broken } else if colons < 4 { Shape::Short } else { Shape::Whole };
+    assert_eq!(mailbox.shape, shape);
+    assert!(shape != Shape::Broken || mailbox.flags == 0);
+    assert!(u32::try_from(mailbox.flags).is_ok());
     assert_eq!(mailbox.effective_flags(0), mailbox.flags);
     let limited = mailbox.effective_flags(NO_SMTP) & NO_SMTP != 0;
     assert_eq!(limited, mailbox.flags & NO_SMTP != 0 || mailbox.flags & OVERRIDE == 0);
     // No crypt string is ever shown.
     let shown = format!("{mailbox:?}");
     assert_printable(&shown);
-    assert_eq!(shown, format!("Mailbox {{ flags: {}, broken: {}, .. }}", mailbox.flags, mailbox.broken));
+    assert_eq!(shown, format!("Mailbox {{ flags: {}, shape: {:?}, .. }}", mailbox.flags, mailbox.shape));
 }

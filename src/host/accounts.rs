@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use crate::error::{Error, show_path};
 use crate::report::Note;
 use crate::root::{End, Root, Who};
-use crate::text::{Shown, leading_number, lines, lower};
+use crate::text::{Shown, leading_number, lines, lower, signed};
 
 /// qmail-getpw asks only for names shorter than this, in bytes (GETPW_USERLEN).
 const NAME_LIMIT: usize = 32;
@@ -153,10 +153,20 @@ fn parse_passwd(text: &[u8]) -> impl Iterator<Item = (usize, Vec<u8>, Account)> 
         let mut fields = line.splitn(7, |b| *b == b':');
         let mut field = || fields.next();
         let (name, _, uid, gid, _, home) = (field()?, field()?, field()?, field()?, field(), field());
-        let number_of = |text: &[u8]| std::str::from_utf8(text).ok()?.parse::<u32>().ok();
-        let who = Who { uid: number_of(uid)?, gid: number_of(gid)? };
+        let who = Who { uid: id(uid)?, gid: id(gid)? };
         Some((number, name.to_vec(), Account { who, home: home.unwrap_or_default().to_vec(), line: Some(number) }))
     })
+}
+
+/// A uid or gid of a passwd or group file, as the C library reads it with `strtoul`: blanks and a sign in front do not
+/// matter. `None` for anything else, and for what has more than 32 bits: the C library passes that line over.
+pub fn id(field: &[u8]) -> Option<u32> {
+    let (negative, digits, rest) = signed(field);
+    if !rest.is_empty() {
+        return None;
+    }
+    let number: u64 = std::str::from_utf8(digits).ok()?.parse().ok()?;
+    u32::try_from(if negative { number.wrapping_neg() } else { number }).ok()
 }
 
 /// nsswitch.conf(5): anything on the `passwd:` line but files, compat, systemd and reactions in brackets is another source.
@@ -228,6 +238,30 @@ mod tests {
             ("", Sources::Files),
         ] {
             assert_eq!(parse_nsswitch(line.as_bytes()), sources, "{line:?}");
+        }
+    }
+
+    #[test]
+    fn uid_and_gid_of_passwd_are_read_as_the_c_library_reads_them() {
+        // What fgetpwent(3) of glibc 2.36 takes and passes over.
+        for (field, number) in [
+            ("1001", Some(1001)),
+            (" 1001", Some(1001)),
+            ("\t\x0b\r 7", Some(7)),
+            ("+5", Some(5)),
+            ("-0", Some(0)),
+            ("4294967295", Some(4_294_967_295)),
+            ("-18446744073709551615", Some(1)),
+            ("1001 ", None),
+            ("- 5", None),
+            ("0x10", None),
+            ("-1", None),
+            ("4294967296", None),
+            ("18446744073709551616", None),
+            ("", None),
+            (" ", None),
+        ] {
+            assert_eq!(id(field.as_bytes()), number, "{field:?}");
         }
     }
 

@@ -167,7 +167,7 @@ impl Assignments {
     /// A damaged cdb, or one without the empty key.
     pub fn parse_compiled(image: &[u8]) -> Result<Assignments, cdb::Corrupt> {
         let cdb = cdb::Reader::new(image)?;
-        cdb.check()?;
+        cdb.check_all_found()?;
         let mut found = Assignments { compiled_only: true, ..Assignments::default() };
         for record in cdb.records() {
             let Some((b'!', key)) = record.key.split_first() else { continue };

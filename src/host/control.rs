@@ -355,7 +355,7 @@ fn read_morercpthosts(root: &Root, file: &[u8], notes: &mut Vec<Note>) -> Result
     let compiled = root.read(&compiled_file).map_err(|cause| Error::io("read", &compiled_path, cause))?;
     let compiled: Option<Result<HashSet<Vec<u8>>, _>> = compiled.map(|image| {
         let cdb = cdb::Reader::new(&image)?;
-        cdb.check().map(|()| cdb.records().map(|record| record.key.to_vec()).collect())
+        cdb.check_all_found().map(|()| cdb.records().map(|record| record.key.to_vec()).collect())
     });
     let Some(text) = text else {
         return match compiled {

@@ -5,6 +5,7 @@
 pub mod accounts;
 pub mod assign;
 pub mod authvars;
+pub mod build;
 pub mod control;
 pub mod dot_qmail;
 pub mod inventory;
@@ -19,10 +20,11 @@ use std::path::PathBuf;
 use crate::error::{Error, show_cause, show_path};
 use crate::report::Note;
 use crate::root::{Directory, End, Folders, Kind, Perm, Root, Walk, Who};
-use crate::text::lower;
+use crate::text::{Shown, lower};
 use accounts::{Accounts, Sources};
 use assign::Assignments;
 use authvars::AuthVars;
+use build::Build;
 use control::Control;
 use dot_qmail::{DotQmails, Programs};
 use vpopmail::Mailboxes;
@@ -59,6 +61,8 @@ pub struct Host {
     pub accounts: Accounts,
     /// The domain whose users log in by their bare names, in lower case; or why that cannot be known.
     pub default_domain: Result<Option<Vec<u8>>, String>,
+    /// How vpopmail was built.
+    pub build: Build,
     /// The limits of domains that have none of their own; or why they cannot be known.
     pub default_limits: Result<u64, String>,
     /// The homes that a `+domain-` line names, each with the domain, sorted: only there mailboxes are looked for.
@@ -94,17 +98,24 @@ impl Host {
                 (Err(cause), _) => Err(told(show_cause(&cause))),
             }
         };
-        let default_domain = read(b"defaultdomain").map(|content| {
-            let domain = content.map(|content| lower(control::first_line(&content).trim_ascii()));
-            domain.filter(|domain| !domain.is_empty())
-        });
+        // As it stands: vpopmail cuts off nothing but the newline.
+        let first_line = |content: Vec<u8>| lower(content.split(|b| matches!(b, b'\n' | 0)).next().unwrap_or_default());
+        let default_domain =
+            read(b"defaultdomain").map(|content| content.map(first_line).filter(|domain| !domain.is_empty()));
         if let Ok(Some(domain)) = &default_domain
             && assignments.vpopmail_domain(domain).is_none()
         {
-            let file = root.path(&[&etc[..], b"/defaultdomain"].concat());
-            let text =
-                format!("{}: line 1: no domain of users/assign; nobody logs in by a bare name", show_path(&file));
-            notes.push(Note::warning(text));
+            let file = show_path(&root.path(&[&etc[..], b"/defaultdomain"].concat())).to_string();
+            let bare = domain.trim_ascii();
+            notes.push(Note::warning(if bare != domain && assignments.vpopmail_domain(bare).is_some() {
+                format!(
+                    "{file}: line 1: the blank or CR beside {} is part of the name, which vpopmail then does not find; \
+                     nobody logs in by a bare name",
+                    Shown(bare)
+                )
+            } else {
+                format!("{file}: line 1: no domain of users/assign; nobody logs in by a bare name")
+            }));
         }
         let default_limits = match read(b"vlimits.default") {
             Ok(text) => Ok(text.map_or(0, |text| vpopmail::parse_limits(&text))),
@@ -116,7 +127,8 @@ impl Host {
         let mut mailbox_homes: Vec<_> = mailbox_homes.collect();
         mailbox_homes.sort_unstable();
         mailbox_homes.shrink_to_fit();
-        Ok(Host { layout, control, assignments, accounts, default_domain, default_limits, mailbox_homes })
+        let build = Build::read(root, &layout.vpopmail);
+        Ok(Host { build, layout, control, assignments, accounts, default_domain, default_limits, mailbox_homes })
     }
 
     /// Whether another reading of the same host says the same. What qmail-newu and qmail-newmrh still have to do is no
@@ -130,6 +142,7 @@ impl Host {
             && self.accounts == other.accounts
             && self.default_domain == other.default_domain
             && self.default_limits == other.default_limits
+            && self.build == other.build
     }
 
     /// The path of a file in QMAIL/control, for messages.

@@ -7,7 +7,7 @@ use std::io;
 use crate::cdb;
 use crate::error::show_cause;
 use crate::root::{Directory, Opened, PATH_MAX, Root};
-use crate::text::{bytes_among, leading_number};
+use crate::text::{atoi, bytes_among};
 
 /// A mailbox's mail bounces (vmoduser -b).
 pub const BOUNCE_MAIL: u64 = 0x10;
@@ -78,12 +78,36 @@ pub struct Mailbox<'a> {
     pub crypt: &'a [u8],
     /// The gid field: vpopmail's bit mask of flags.
     pub flags: u64,
-    /// A record with fewer than three fields, on which vdelivermail crashes.
-    pub broken: bool,
+    /// How many of its fields are there, as far as that matters.
+    pub shape: Shape,
     /// The line of the text vpasswd; `None` when it came from vpasswd.cdb.
     pub line: Option<usize>,
     /// What follows the gid field: gecos, directory, quota, and sometimes the clear-text password. Never shown as it is.
     pub rest: &'a [u8],
+}
+
+/// How many fields a record has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shape {
+    /// Fewer than three: vpopmail's programs crash on it.
+    Broken,
+    /// Three or four: it ends before the directory.
+    Short,
+    /// Five or more.
+    Whole,
+}
+
+/// What vdelivermail does with mail to a mailbox. Only this tells two mailboxes apart that are found in the same way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mail {
+    /// It is delivered.
+    Delivered,
+    /// It bounces, because of the mailbox's own flag.
+    SwitchedOff,
+    /// It bounces, because the record ends before the directory.
+    NoDirectory,
+    /// vdelivermail crashes, and qmail defers it.
+    Crashes,
 }
 
 /// What a record says about a mailbox that decides nothing.
@@ -104,7 +128,23 @@ impl<'a> Mailbox<'a> {
         let crypt = &record[..colons.next().unwrap_or(record.len())];
         let gid = colons.next().map(|colon| &record[colon + 1..]);
         let rest = colons.next().map_or(&b""[..], |colon| &record[colon + 1..]);
-        Mailbox { crypt, flags: gid.map_or(0, leading_number), broken: gid.is_none(), line, rest }
+        let shape = match (gid, colons.next()) {
+            (None, _) => Shape::Broken,
+            (Some(_), None) => Shape::Short,
+            (Some(_), Some(_)) => Shape::Whole,
+        };
+        // vpopmail keeps what atoi(3) says in a gid_t.
+        Mailbox { crypt, flags: gid.map_or(0, |gid| u64::from(atoi(gid).cast_unsigned())), shape, line, rest }
+    }
+
+    /// What becomes of mail to it.
+    pub fn mail(&self) -> Mail {
+        match self.shape {
+            Shape::Broken => Mail::Crashes,
+            _ if self.flags & BOUNCE_MAIL != 0 => Mail::SwitchedOff,
+            Shape::Short => Mail::NoDirectory,
+            Shape::Whole => Mail::Delivered,
+        }
     }
 
     /// What else may be shown; `None` when the record is not shaped as vpopmail writes it: then any field may be the
@@ -130,7 +170,7 @@ impl<'a> Mailbox<'a> {
 
 impl std::fmt::Debug for Mailbox<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Mailbox").field("flags", &self.flags).field("broken", &self.broken).finish_non_exhaustive()
+        f.debug_struct("Mailbox").field("flags", &self.flags).field("shape", &self.shape).finish_non_exhaustive()
     }
 }
 
@@ -153,8 +193,17 @@ pub const ABSENT: &str = "neither vpasswd.cdb nor vpasswd is there";
 pub enum Vpasswd {
     /// The cdb as it is, whole and checked; it takes little more memory than the file.
     Compiled(cdb::Indexed),
-    /// The lines of the text by name: line number and record.
-    Text(BTreeMap<Vec<u8>, (usize, Vec<u8>)>),
+    /// The text.
+    Text(Lines),
+}
+
+/// What a text vpasswd says.
+#[derive(Clone, Default)]
+pub struct Lines {
+    /// Line number and record, by name.
+    records: BTreeMap<Vec<u8>, (usize, Vec<u8>)>,
+    /// The last line when no newline ends it: vpopmail does not read it.
+    unended: Option<usize>,
 }
 
 impl std::fmt::Debug for Vpasswd {
@@ -171,7 +220,15 @@ impl Vpasswd {
     pub fn find(&self, name: &[u8]) -> Option<Mailbox<'_>> {
         match self {
             Vpasswd::Compiled(cdb) => Some(Mailbox::parse(cdb.find(name)?, None)),
-            Vpasswd::Text(lines) => lines.get(name).map(|(line, record)| Mailbox::parse(record, Some(*line))),
+            Vpasswd::Text(lines) => lines.records.get(name).map(|(line, record)| Mailbox::parse(record, Some(*line))),
+        }
+    }
+
+    /// The last line of the text when no newline ends it: vpopmail does not read it.
+    pub fn unended(&self) -> Option<usize> {
+        match self {
+            Vpasswd::Compiled(_) => None,
+            Vpasswd::Text(lines) => lines.unended,
         }
     }
 
@@ -179,8 +236,8 @@ impl Vpasswd {
     pub fn size(&self) -> (usize, usize) {
         match self {
             Vpasswd::Compiled(cdb) => (cdb.sorted().len(), cdb.size()),
-            Vpasswd::Text(lines) => {
-                (lines.len(), lines.iter().map(|(name, (_, record))| name.len() + record.len()).sum())
+            Vpasswd::Text(Lines { records, .. }) => {
+                (records.len(), records.iter().map(|(name, (_, record))| name.len() + record.len()).sum())
             }
         }
     }
@@ -189,7 +246,7 @@ impl Vpasswd {
     pub fn record(&self, name: &[u8]) -> Option<&[u8]> {
         match self {
             Vpasswd::Compiled(cdb) => cdb.find(name),
-            Vpasswd::Text(lines) => lines.get(name).map(|(_, record)| &record[..]),
+            Vpasswd::Text(lines) => lines.records.get(name).map(|(_, record)| &record[..]),
         }
     }
 
@@ -197,7 +254,7 @@ impl Vpasswd {
     fn records(&self) -> impl Iterator<Item = (&[u8], &[u8], Option<usize>)> {
         let (mut compiled, mut text) = match self {
             Vpasswd::Compiled(cdb) => (Some(cdb.sorted()), None),
-            Vpasswd::Text(lines) => (None, Some(lines.iter())),
+            Vpasswd::Text(lines) => (None, Some(lines.records.iter())),
         };
         std::iter::from_fn(move || match (&mut compiled, &mut text) {
             (Some(records), _) => records.next().map(|record| (record.key, record.data, None)),
@@ -221,7 +278,7 @@ impl Vpasswd {
 
     /// The records of the mailboxes that vpopmail can find, as they are written.
     pub fn usable_records(&self) -> Vec<(&[u8], &[u8])> {
-        let found = self.usable_ones().filter(|(name, ..)| !name.is_empty() && is_legal_name(name));
+        let found = self.usable_ones().filter(|(name, ..)| is_found(name));
         found.map(|(name, record, _)| (name, record)).collect()
     }
 
@@ -252,14 +309,19 @@ impl Mailboxes {
             Err(cause) => return Mailboxes::Unreadable(COMPILED, show_cause(&cause)),
         }
         let text = open_file(root, home, directory, TEXT).and_then(|file| file.map(Opened::read_all).transpose());
-        match text.map(|text| text.map(|text| parse_text(&text))) {
-            // vpopmail makes an empty file first, and fills it a moment later.
-            Ok(Some(lines)) if lines.is_empty() => {
-                Mailboxes::Unreadable(TEXT, "no mailbox in it, and there is no vpasswd.cdb".to_owned())
-            }
-            Ok(Some(lines)) => Mailboxes::Known(Vpasswd::Text(lines)),
-            Ok(None) => Mailboxes::Absent,
-            Err(cause) => Mailboxes::Unreadable(TEXT, show_cause(&cause)),
+        let lines = match text {
+            Ok(Some(text)) => parse_text(&text),
+            Ok(None) => return Mailboxes::Absent,
+            Err(cause) => return Mailboxes::Unreadable(TEXT, show_cause(&cause)),
+        };
+        // vpopmail makes an empty file first, and fills it a moment later.
+        match (lines.records.is_empty(), lines.unended) {
+            (false, _) => Mailboxes::Known(Vpasswd::Text(lines)),
+            (true, None) => Mailboxes::Unreadable(TEXT, "no mailbox in it, and there is no vpasswd.cdb".to_owned()),
+            (true, Some(line)) => Mailboxes::Unreadable(
+                TEXT,
+                format!("no mailbox in it but on line {line}, which no newline ends, and there is no vpasswd.cdb"),
+            ),
         }
     }
 }
@@ -268,7 +330,7 @@ impl Mailboxes {
 fn read_compiled(file: Opened) -> io::Result<cdb::Indexed> {
     let length = usize::try_from(file.size).unwrap_or(usize::MAX);
     let image = file.read_all_if(cdb::HEADER, |header| match u32::try_from(length) {
-        Ok(_) => cdb::check_tables(header, length).map(drop).map_err(io::Error::other),
+        Ok(_) => cdb::tables_within(header, length).map(drop).map_err(io::Error::other),
         Err(_) => Err(io::Error::other(cdb::Corrupt::TooLong)),
     })?;
     cdb::Indexed::new(image).map_err(io::Error::other)
@@ -297,14 +359,19 @@ fn open_file(root: &Root, home: &[u8], directory: &Directory, name: &str) -> io:
     }
 }
 
-/// The text vpasswd, `name:record` a line, as [`Vpasswd::Text`] holds it; a line without a colon is no mailbox.
-pub fn parse_text(text: &[u8]) -> BTreeMap<Vec<u8>, (usize, Vec<u8>)> {
-    let mut found = BTreeMap::new();
-    for (number, line) in crate::text::lines(text) {
+/// The text vpasswd, `name:record` a line; a line without a colon is no mailbox, nor is one at the end without a newline.
+pub fn parse_text(text: &[u8]) -> Lines {
+    let ended = memchr::memrchr(b'\n', text).map_or(0, |last| last + 1);
+    let mut found = Lines::default();
+    let mut number = 0;
+    for (at, line) in crate::text::lines(&text[..ended]) {
+        number = at;
         if let Some(colon) = line.iter().position(|b| *b == b':') {
-            found.entry(line[..colon].to_vec()).or_insert_with(|| (number, line[colon + 1..].to_vec()));
+            let record = || (number, line[colon + 1..].to_vec());
+            found.records.entry(line[..colon].to_vec()).or_insert_with(record);
         }
     }
+    found.unended = (ended < text.len()).then_some(number + 1);
     found
 }
 
@@ -327,9 +394,10 @@ pub fn read_limits(root: &Root, home: &[u8], directory: &Directory) -> io::Resul
     Ok(file.map(Opened::read_all).transpose()?.map(|text| parse_limits(&text)))
 }
 
-/// Whether vpopmail ever finds the mailbox of this name, and an address can name it.
+/// Whether vpopmail ever finds the mailbox of this name, and an address can name it: a record without a name is no
+/// one's.
 pub fn is_found(name: &[u8]) -> bool {
-    is_legal_name(name) && name.len() <= ADDRESS_MAX
+    !name.is_empty() && is_legal_name(name) && name.len() <= ADDRESS_MAX
 }
 
 /// Whether vpopmail looks the name up at all: lower case, and only bytes that a mailbox may be called by.
@@ -390,9 +458,38 @@ mod tests {
     }
 
     #[test]
-    fn fewer_than_three_fields_break_vdelivermail() {
-        assert!(Mailbox::parse(b"x:1", None).broken);
-        assert!(!Mailbox::parse(b"x:1:", None).broken);
-        assert_eq!(Mailbox::parse(b"x:1:16abc:N", None).flags, BOUNCE_MAIL);
+    fn what_becomes_of_mail_is_in_the_number_of_fields_and_one_flag() {
+        for (record, mail) in [
+            ("x:1", Mail::Crashes),
+            ("", Mail::Crashes),
+            ("x:1:", Mail::NoDirectory),
+            ("x:1:0:N", Mail::NoDirectory),
+            ("x:1:16:N", Mail::SwitchedOff),
+            ("x:1:0:N:", Mail::Delivered),
+            ("x:1:0:N:/d:Q", Mail::Delivered),
+        ] {
+            assert_eq!(Mailbox::parse(record.as_bytes(), None).mail(), mail, "{record}");
+        }
+    }
+
+    #[test]
+    fn flags_are_read_as_atoi_reads_them() {
+        let all = u64::from(u32::MAX);
+        for (field, flags) in [
+            ("16abc", 16),
+            ("abc", 0),
+            (" \t+2048", 2048),
+            ("-1", all),
+            ("-2048", all - 2047),
+            ("4294967296", 0),
+            ("4294967312", 16),
+            ("9223372036854775807", all),
+            ("9223372036854775808", all),
+            ("99999999999999999999999", all),
+            ("-9223372036854775808", 0),
+            ("-99999999999999999999999", 0),
+        ] {
+            assert_eq!(Mailbox::parse(format!("x:1:{field}:N:/d:Q").as_bytes(), None).flags, flags, "{field:?}");
+        }
     }
 }

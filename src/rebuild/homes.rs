@@ -165,8 +165,11 @@ impl Unread {
             if let Some((name, domain)) = split_address(record.key)
                 && let Some(home) = self.domains.get(domain)
             {
-                *self.kept.entry(home.clone()).or_default() += 1;
-                for login in policy.kept(name, domain, record.data) {
+                let logins = policy.kept(name, domain, record.data);
+                if !logins.is_empty() {
+                    *self.kept.entry(home.clone()).or_default() += 1;
+                }
+                for login in logins {
                     kept.entry(login.key.clone()).or_insert(login);
                 }
             }

@@ -7,7 +7,7 @@ use std::os::unix::ffi::OsStrExt;
 
 use crate::delivery::{Delivery, Step, Trail, Verdict, deliver};
 use crate::host::dot_qmail::{Stem, spelled, spelled_byte};
-use crate::host::vpopmail::{Mailboxes, Vpasswd, is_legal_name};
+use crate::host::vpopmail::{Mail, Mailboxes, Vpasswd, is_found};
 use crate::host::{Home, HomeState, Homes, Host};
 use crate::smtpd::DEFAULT;
 use crate::text::{Shown, lower, split_address};
@@ -88,18 +88,18 @@ impl Plan {
         let is_alike = |name: &[u8]| {
             one_way
                 && name.len() <= MAX_ALIKE
-                && is_legal_name(name)
+                && is_found(name)
                 && !name.iter().any(|b| matches!(b, b'-' | b'/') || *b == self.host.layout.break_byte)
                 && !dot_qmails.answers_for(name)
         };
         let (mut alike, mut others) = (Vec::with_capacity(mailboxes.size().0), Vec::new());
-        let mut known: Vec<((u64, bool), Option<bool>)> = Vec::new();
+        let mut known: Vec<(Mail, Option<bool>)> = Vec::new();
         for (name, mailbox) in mailboxes.usable() {
             if !is_alike(name) {
                 others.push(name);
                 continue;
             }
-            let kind = (mailbox.flags, mailbox.broken);
+            let kind = mailbox.mail();
             let asked = || {
                 let point = Point { local: name.to_vec(), kind: Kind::Name { listed: true } };
                 // Nothing is widened to a name without a break.
@@ -119,8 +119,6 @@ impl Plan {
                 Some(accepted) => alike.push((name, accepted)),
                 None => others.push(name),
             }
-            // A home of many flags is asked for each of its mailboxes.
-            known.truncate(16);
         }
         alike.sort_by(|(a, _), (b, _)| by_key(a, b));
         (alike, others)

@@ -1,0 +1,151 @@
+//! How vpopmail was built, as far as the host shows it: in the bytes of its programs, which count most, and in the
+//! VPOPMAIL/include/config.h that `make install` leaves there.
+
+use std::io::{self, Read};
+
+use crate::error::show_path;
+use crate::root::Root;
+use crate::text::lines;
+
+/// How much of a file is looked at in one piece, in bytes.
+const PIECE: usize = 1 << 16;
+/// How much of a program is looked at, in bytes; vpopmail's have a few million.
+const MAX_PROGRAM: u64 = 1 << 26;
+/// How much of include/config.h is looked at, in bytes.
+const MAX_CONFIG: usize = 1 << 20;
+
+/// How vpopmail was built.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Build {
+    /// What shows that this vpopmail takes a `{SCHEME}` before a hash for a part of it, so that no password matches;
+    /// `None` when it cuts that off, as vpopmail 5.6 does, or nothing tells.
+    pub keeps_scheme: Option<String>,
+}
+
+/// What bin/vchkpw holds when vpopmail is 5.6 or later: error messages that name the limits, the path of the source in its
+/// debugging information, or the version.
+const CUTS_SCHEME: [&[u8]; 4] = [b"user name too long (max", b"vpopmail-5.6", b"\x005.6.", b"version: 5.6."];
+/// What it holds when vpopmail is older, in the same order.
+const KEEPS_SCHEME: [&[u8]; 4] = [b"user name too long\0", b"vpopmail-5.4", b"\x005.4.", b"version: 5.4."];
+
+impl Build {
+    /// Looks at the host. What cannot be read tells nothing.
+    pub fn read(root: &Root, vpopmail: &[u8]) -> Build {
+        let at = |name: &str| [vpopmail, b"/", name.as_bytes()].concat();
+        let shown = |file: &[u8]| show_path(&root.path(file)).to_string();
+        let (program, config) = (at("bin/vchkpw"), at("include/config.h"));
+        let signs = [CUTS_SCHEME, KEEPS_SCHEME].concat();
+        let found = find_in(root, &program, &signs).ok().flatten().unwrap_or_default();
+        let (cuts, keeps) = found.split_at(found.len() / 2);
+        // The first sign that one has and not the other.
+        let tells = cuts.iter().zip(keeps).position(|(cuts, keeps)| cuts != keeps);
+        let keeps_scheme = match tells {
+            Some(sign) if keeps[sign] => {
+                let text = String::from_utf8_lossy(KEEPS_SCHEME[sign]).replace('\0', "");
+                Some(format!("{} holds \"{text}\", as vpopmail before 5.6 does", shown(&program)))
+            }
+            Some(_) => None,
+            None => {
+                let config = read_config(root, &config).unwrap_or_default();
+                let version = config.iter().find(|(name, _)| matches!(name.as_str(), "PACKAGE_VERSION" | "VERSION"));
+                version
+                    .filter(|(_, version)| is_before_5_6(version))
+                    .map(|(_, version)| format!("{} says that vpopmail is {version}", shown(&at("include/config.h"))))
+            }
+        };
+        Build { keeps_scheme }
+    }
+}
+
+/// Whether a version is one before 5.6; what is no version is none.
+fn is_before_5_6(version: &str) -> bool {
+    let mut numbers = version.split('.').map(|number| number.parse::<u32>().ok());
+    matches!((numbers.next(), numbers.next()), (Some(Some(major)), Some(Some(minor))) if (major, minor) < (5, 6))
+}
+
+/// Which of these strings a program holds; `None` when it is not there. Before its first byte stands a NUL.
+///
+/// # Errors
+/// Those of open(2) and read(2); no regular file.
+fn find_in(root: &Root, file: &[u8], strings: &[&[u8]]) -> io::Result<Option<Vec<bool>>> {
+    let Some(opened) = root.open(file)? else { return Ok(None) };
+    let mut program = opened.into_file().take(MAX_PROGRAM);
+    let finders: Vec<_> = strings.iter().map(memchr::memmem::Finder::new).collect();
+    let longest = strings.iter().map(|string| string.len()).max().unwrap_or_default();
+    let mut found = vec![false; strings.len()];
+    let mut piece = vec![0; 1];
+    loop {
+        // What the last piece ends in may be the beginning of one.
+        let kept = piece.len().min(longest);
+        piece.drain(..piece.len() - kept);
+        if program.by_ref().take(PIECE as u64).read_to_end(&mut piece)? == 0 {
+            return Ok(Some(found));
+        }
+        for (found, finder) in found.iter_mut().zip(&finders) {
+            *found = *found || finder.find(&piece).is_some();
+        }
+    }
+}
+
+/// What include/config.h defines, names and values without quotes.
+fn read_config(root: &Root, file: &[u8]) -> Option<Vec<(String, String)>> {
+    let mut text = Vec::new();
+    root.open(file).ok()??.read_start(&mut text, MAX_CONFIG).ok()?;
+    let define = |(_, line): (usize, &[u8])| {
+        let line = String::from_utf8_lossy(line).into_owned();
+        let rest = line.trim().strip_prefix('#')?.trim_start().strip_prefix("define")?.to_owned();
+        let (name, value) = rest.trim().split_once(char::is_whitespace).unwrap_or((rest.trim(), ""));
+        rest.starts_with(char::is_whitespace).then(|| (name.to_owned(), value.trim().trim_matches('"').to_owned()))
+    };
+    Some(lines(&text).filter_map(define).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+    use crate::root::Bounds;
+
+    fn host(files: &[(&str, &[u8])]) -> (tempfile::TempDir, Root) {
+        let folder = tempfile::tempdir().unwrap();
+        for (name, content) in files {
+            let path = folder.path().join("v").join(name);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, content).unwrap();
+        }
+        let root = Root::new(folder.path(), Bounds::default());
+        (folder, root)
+    }
+
+    #[test]
+    fn a_scheme_is_kept_where_the_program_or_else_the_configuration_is_that_of_an_old_vpopmail() {
+        let long = [&vec![b'x'; PIECE - 9][..], b"user name too long\0 and more"].concat();
+        let old_config: &[u8] = b"/* x */\n#define PACKAGE_VERSION \"5.4.33\"\n#undef USE_CDB\n";
+        let new_config: &[u8] = b"# define\tPACKAGE_VERSION \"5.6.13\"\n";
+        for (program, config, keeps) in [
+            (None, None, false),
+            (Some(&b"user name too long (max=64)\0"[..]), None, false),
+            (Some(b"\x7fELF user name too long\0x"), None, true),
+            (Some(&long), None, true),
+            (Some(&long), Some(new_config), true),
+            (Some(b"user name too long (max=64)\0"), Some(old_config), false),
+            (Some(b"/usr/src/vpopmail-5.4.34/vchkpw.c\0"), None, true),
+            (Some(b"5.4.33\0"), None, true),
+            (Some(b"GCC: (Ubuntu) 5.4.0\0"), None, false),
+            (Some(b"#!/bin/sh\n"), Some(old_config), true),
+            (None, Some(old_config), true),
+            (None, Some(new_config), false),
+            (None, Some(b"#define VERSION \"5.5.0\"\n"), true),
+            (None, Some(b"#define VERSION \"unknown\"\n"), false),
+        ] {
+            let mut files = Vec::new();
+            files.extend(program.map(|program| ("bin/vchkpw", program)));
+            files.extend(config.map(|config| ("include/config.h", config)));
+            let (_folder, root) = host(&files);
+            let found = Build::read(&root, b"/v");
+            let shown = program.map(|program| String::from_utf8_lossy(&program[program.len().saturating_sub(40)..]));
+            assert_eq!(found.keeps_scheme.is_some(), keeps, "{shown:?} {config:?}: {found:?}");
+        }
+    }
+}
