@@ -140,7 +140,11 @@ impl House {
             "openssl",
             "busybox",
             "rsync",
+            "ssh",
+            "sshd",
+            "ssh-keygen",
             "ssh-keyscan",
+            "systemctl",
             "dpkg-deb",
             "less",
         ];

@@ -20,7 +20,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use support::service::Service;
-use support::{Answer, MailHost, NOT_DUMPABLE, has, is_root, output_of, script, skip};
+use support::{Answer, MailHost, NOT_DUMPABLE, has, is_root, output_of, script, skip, strace};
 
 const FILES: [&str; 2] = ["validrcptto.cdb", "auth.cdb"];
 const COM: &str = "/home/vpopmail/domains/example.com";
@@ -268,7 +268,7 @@ fn seen(traced: &str) -> Vec<(usize, String)> {
 fn fault_in_first(scene: &Scene, call: &str, error: &str, number: usize) -> (Answer, usize) {
     let log = tempfile::NamedTempFile::new().unwrap();
     let run = scene.with_command();
-    let mut strace = Command::new("strace");
+    let mut strace = strace();
     strace.args(["-qq", "-o"]).arg(log.path()).args(["-e", &format!("trace={call}")]);
     strace.args(["-e", &format!("inject={call}:error={error}:when={number}")]);
     let answer = strace.arg(run.get_program()).args(run.get_args()).env_clear().output().unwrap().into();
@@ -285,7 +285,7 @@ fn fault_in_others(scene: &Scene, call: &str, error: &str, number: usize) -> Opt
     let mut shell = Command::new("sh");
     shell.args(["-c", idle, &number.to_string()]).arg(run.get_program()).args(run.get_args()).env_clear();
     let mut shell = shell.stdin(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-    let mut strace = Command::new("strace");
+    let mut strace = strace();
     strace.args(["-f", "-o"]).arg(log.path()).args(["-e", &format!("trace={call}"), "-p", &shell.id().to_string()]);
     strace.args(["-e", &format!("inject={call}:error={error}:when={number}")]);
     let mut strace = strace.stderr(Stdio::piped()).spawn().unwrap();
@@ -306,7 +306,7 @@ fn count(scene: &Scene, calls: &[(&str, &[&str])]) -> BTreeMap<(usize, String), 
     scene.reset();
     let log = tempfile::NamedTempFile::new().unwrap();
     let run = scene.with_command();
-    let mut strace = Command::new("strace");
+    let mut strace = strace();
     strace.args(["-f", "-qq", "-e", &trace(calls), "-o"]).arg(log.path());
     let answer: Answer = strace.arg(run.get_program()).args(run.get_args()).env_clear().output().unwrap().into();
     assert_eq!(answer.code, 0, "{}", answer.stderr);
@@ -318,8 +318,7 @@ fn count(scene: &Scene, calls: &[(&str, &[&str])]) -> BTreeMap<(usize, String), 
 
 /// Whether strace can make calls fail here.
 fn strace_works() -> bool {
-    let works =
-        |arguments: &[&str]| Command::new("strace").args(arguments).output().is_ok_and(|out| out.status.success());
+    let works = |arguments: &[&str]| strace().args(arguments).output().is_ok_and(|out| out.status.success());
     has("strace") && works(&["-f", "-qq", "-e", "inject=fsync:error=EIO:when=1", "true"])
 }
 
@@ -402,7 +401,7 @@ fn traced(scene: &Scene, calls: &str) -> Vec<String> {
     scene.reset();
     let log = tempfile::NamedTempFile::new().unwrap();
     let run = scene.host.command(&REBUILD);
-    let mut strace = Command::new("strace");
+    let mut strace = strace();
     strace.args(["-f", "-y", "-qq", "-e", calls, "-o"]).arg(log.path());
     let answer: Answer = strace.arg(run.get_program()).args(run.get_args()).env_clear().output().unwrap().into();
     assert_eq!(answer.code, 0, "{}", answer.stderr);
@@ -461,7 +460,7 @@ fn a_fault_in_one_domains_folder_leaves_the_others_up_to_date() {
             scene.reset();
             let log = tempfile::NamedTempFile::new().unwrap();
             let run = scene.host.command(&REBUILD);
-            let mut strace = Command::new("strace");
+            let mut strace = strace();
             strace
                 .args(["-f", "-qq", "-o"])
                 .arg(log.path())
@@ -665,7 +664,7 @@ fn a_service_that_gets_no_thread_says_so_and_tries_again() {
     for number in 1.. {
         let host = MailHost::sample();
         let run = host.command(&["run", "--no-watch"]);
-        let mut strace = Command::new("strace");
+        let mut strace = strace();
         let inject = format!("inject=?clone,?clone3:error=EAGAIN:when={number}");
         let log = host.path("/traced");
         strace.args(["-qq", "-e", "trace=?clone,?clone3", "-e", &inject, "-o"]).arg(&log);

@@ -15,9 +15,8 @@ use std::time::Instant;
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 use support::service::{PATIENCE, Service, follow, status_of};
-use support::{Answer, MailHost, has, is_root, output_of, script, skip};
+use support::{Answer, MailHost, has, is_root, output_of, program, script, skip};
 
-const SSHD: &str = "/usr/sbin/sshd";
 const PUSH: &str = "/etc/qmail-updater/push-mailhubs";
 const LIST: &str = "/etc/qmail-updater/mailhubs";
 const KEY: &str = "/etc/qmail-updater/mailhubs.key";
@@ -25,22 +24,48 @@ const KNOWN: &str = "/etc/qmail-updater/mailhubs.known";
 /// The folder that the line in docs/mailhubs.md names.
 const TABLES: &str = "/var/qmail/tables/";
 
+/// What a command of the service has in PATH.
+const SYSTEM: [&str; 6] = ["/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"];
+/// Makes mounts of its own in which `$0/passwd` and `$0/shadow` hold the accounts, and runs a command there: sshd of root
+/// wants an account "sshd" and a directory /run/sshd, and the machine may have neither.
+const WITH_ACCOUNTS: &str = "set -e; mount -t tmpfs none /run; mkdir -m 755 /run/sshd; \
+                             for name in passwd shadow; do mount --bind \"$0/$name\" /etc/$name; done; exec \"$@\"";
+
 /// The account that everything here logs in to: our own.
 fn account() -> Option<nix::unistd::User> {
     nix::unistd::User::from_uid(nix::unistd::geteuid()).ok().flatten()
 }
 
+/// A command as the accounts of a directory see it, where it runs as root.
+fn with_accounts(directory: &Path, program: &Path) -> Command {
+    if !is_root() {
+        return Command::new(program);
+    }
+    fs::write(directory.join("passwd"), "root:x:0:0::/:/bin/sh\nsshd:x:65534:65534::/:/bin/false\n").unwrap();
+    fs::write(directory.join("shadow"), "root:*:::::::\nsshd:*:::::::\n").unwrap();
+    let mut command = Command::new("unshare");
+    command.args(["--mount", "sh", "-c", WITH_ACCOUNTS]).arg(directory).arg(program);
+    command
+}
+
 /// Whether hubs can be had here; says why not.
 fn can_run(test: &str) -> bool {
-    let missing = ["ssh", "ssh-keygen", "rsync", "flock"].into_iter().find(|program| !has(program));
-    let missing = missing.or_else(|| (!Path::new(SSHD).exists()).then_some(SSHD));
-    let account = account();
-    let no_shell = account.as_ref().is_none_or(|user| user.shell.ends_with("nologin") || user.shell.ends_with("false"));
-    match missing {
-        Some(missing) => skip(test, &format!("{missing} is not installed")),
-        None if no_shell => skip(test, "this account has no shell to log in to"),
-        None => return true,
-    }
+    let missing = ["ssh", "ssh-keygen", "sshd", "rsync", "flock"].into_iter().find(|program| !has(program));
+    let shell = account().map(|user| user.shell).unwrap_or_default();
+    let has_shell = is_root() || !(shell.ends_with("nologin") || shell.ends_with("false"));
+    let directory = tempfile::tempdir().unwrap();
+    let why = match missing {
+        Some(missing) => &format!("{missing} is not installed"),
+        None if !has_shell => "this account has no shell to log in to",
+        None => {
+            let answer: Answer = with_accounts(directory.path(), Path::new("true")).output().unwrap().into();
+            if answer.code == 0 {
+                return true;
+            }
+            &format!("no mounts of its own for sshd: {}", answer.stderr.trim())
+        }
+    };
+    skip(test, why);
     false
 }
 
@@ -69,15 +94,12 @@ impl Hub {
         let configuration = format!(
             "Port {port}\nListenAddress 127.0.0.1\nListenAddress ::1\nHostKey {}\nAuthorizedKeysFile {}\nPidFile none\n\
              UsePAM no\nStrictModes no\nPasswordAuthentication no\nKbdInteractiveAuthentication no\n\
-             PermitRootLogin prohibit-password\nSubsystem sftp internal-sftp\n",
+             PermitRootLogin prohibit-password\nSubsystem sftp internal-sftp\nSetEnv \"PATH={}\"\n",
             path("host_key"),
-            path("keys")
+            path("keys"),
+            std::env::var("PATH").unwrap()
         );
         fs::write(path("config"), configuration).unwrap();
-        if is_root() {
-            // What Debian's service makes at its start.
-            fs::create_dir_all("/run/sshd").unwrap();
-        }
         let public = fs::read_to_string(path("host_key.pub")).unwrap();
         append(host, KNOWN, &format!("[127.0.0.1]:{port},[::1]:{port} {public}"));
         let mut hub = Hub { folder, port, sshd: None };
@@ -88,7 +110,7 @@ impl Hub {
 
     fn go_up(&mut self) {
         let log = fs::File::create(self.folder.path().join("log")).unwrap();
-        let mut command = Command::new(SSHD);
+        let mut command = with_accounts(self.folder.path(), &program("sshd").unwrap());
         command.args(["-D", "-e", "-f"]).arg(self.folder.path().join("config")).stdin(Stdio::null()).stderr(log);
         self.sshd = Some(command.spawn().unwrap());
         let start = Instant::now();
@@ -140,10 +162,16 @@ fn append(host: &MailHost, path: &str, text: &str) {
 /// The sample host, with what docs/mailhubs.md installs there.
 fn mailbox_host() -> MailHost {
     let host = MailHost::sample();
-    host.folder("/etc/qmail-updater");
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/push-mailhubs");
-    // By another process: a child of another test might hold it open for writing, and nobody could run it.
-    assert!(Command::new("cp").arg(script).arg(host.path(PUSH)).status().unwrap().success());
+    // Where rsync or ssh is elsewhere than on a host, the script is told.
+    let mut path = String::from("PATH=$PATH");
+    for name in ["rsync", "ssh", "flock"] {
+        let directory = program(name).unwrap().parent().unwrap().display().to_string();
+        if !SYSTEM.contains(&&directory[..]) {
+            path += &format!(":'{directory}'");
+        }
+    }
+    let text = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/push-mailhubs")).unwrap();
+    script(&host, PUSH, &format!("{path}\n{text}"));
     let key = host.path(KEY).display().to_string();
     output_of("ssh-keygen", &["-q", "-t", "ed25519", "-N", "", "-f", &key]);
     host
@@ -457,14 +485,14 @@ fn what_an_administrator_gets_wrong_is_told_in_a_line_and_the_other_hubs_get_the
         ["dash", "busybox sh", "bash --posix"].into_iter().flat_map(|shell| lines.iter().map(move |line| (shell, line)))
     {
         let words: Vec<&str> = shell.split(' ').collect();
-        if !has(words[0]) {
+        let Some(shell_program) = program(words[0]) else {
             skip(&format!("push-mailhubs in {shell}"), "it is not installed");
             continue;
-        }
+        };
         fs::remove_file(hub.table("auth.cdb")).unwrap();
         host.write(LIST, format!("{line}\n"));
         let push = push(&host, &changed);
-        let mut command = Command::new(words[0]);
+        let mut command = Command::new(shell_program);
         command.args(&words[1..]).arg(push.get_program()).env_clear().stdin(Stdio::null());
         command.envs(push.get_envs().filter_map(|(name, value)| Some((name, value?))));
         let answer = output(command);

@@ -5,11 +5,10 @@ mod support;
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
-use std::process::Command;
 use std::time::Instant;
 
 use support::service::{COM, PATIENCE, Service, status_of};
-use support::{MailHost, NOT_DUMPABLE, has, is_root, skip};
+use support::{MailHost, NOT_DUMPABLE, has, is_root, skip, strace};
 
 /// What stands in the host's secret fields.
 const SECRETS: [&str; 4] = ["HashOfAMailbox", "ClearPassword", "HashOfAnAccount", "SecretInAFile"];
@@ -128,7 +127,7 @@ fn auth_cdb_has_its_owner_and_mode_before_its_first_byte() {
     host.write("/etc/group", "root:x:0:\nnofiles:x:4242:\n");
     let trace = host.path("/trace");
     let run = host.command(&["rebuild", "--no-commands", "--auth-owner", "root:nofiles"]);
-    let mut command = Command::new("strace");
+    let mut command = strace();
     command.args(["-f", "-y", "-o"]).arg(&trace).args(["-e", "trace=openat,fchown,fchmod,chmod,write,pwrite64,writev"]);
     let output = command.arg(run.get_program()).args(run.get_args()).env_clear().output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));

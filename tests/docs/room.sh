@@ -9,15 +9,20 @@ mkdir "$folder/$name"
 mount -t tmpfs tmpfs "$folder/$name"
 root=$folder/$name/root
 mkdir "$folder/$name/upper" "$folder/$name/work" "$root"
+# Programs that this machine lacks, where tests/run unpacked them.
+unpacked=$repository/target/tools/tests/root
+[ ! -d "$unpacked" ] || cp -a "$unpacked/." "$folder/$name/upper/"
 mount -t overlay -o "lowerdir=/,upperdir=$folder/$name/upper,workdir=$folder/$name/work" overlay "$root"
 mount -t proc proc "$root/proc"
 mount --rbind /dev "$root/dev"
-for empty in tmp run root etc/service; do
+# The mail host of the machine, if it is one, stays outside.
+for empty in tmp run root home var/qmail service etc/service; do
+    [ ! -L "$root/$empty" ] || rm "$root/$empty"
     mkdir -p "$root/$empty"
-    mount -t tmpfs tmpfs "$root/$empty"
+    mount -t tmpfs -o mode=755 tmpfs "$root/$empty"
 done
 chmod 1777 "$root/tmp"
-mkdir -p "$root/src" "$root/service" "$root/run/sshd"
+mkdir -p "$root/src" "$root/run/sshd"
 cp -R "$repository/README.md" "$repository/docs" "$repository/service" "$repository/examples" "$repository/tests" "$root/src/"
 [ -z "${QMAIL_UPDATER_PACKAGE:-}" ] || cp "$QMAIL_UPDATER_PACKAGE" "$root/src/"
 
@@ -41,7 +46,7 @@ printf '%s\n' 'passwd: files' 'group: files' 'shadow: files' 'hosts: files' >"$r
 printf '%s\n' '127.0.0.1 localhost' '127.0.0.1 mail.example.org hub1.example.com' >"$root/etc/hosts"
 
 # The sample host, owned as vpopmail's programs leave it.
-rm -rf "$root/var/qmail" "$root/home" "$root/etc/qmail-updater"
+rm -rf "$root/etc/qmail-updater"
 (cd "$repository/examples/host" && tar -cf - --exclude=./etc --mode=u=rwX,go=rX --owner=0 --group=0 .) | tar -xf - -C "$root"
 chroot "$root" sh -e <<END
 chown -R alias:nofiles /var/qmail/alias
@@ -56,6 +61,8 @@ chmod 700 /home/vpopmail/domains /home/vpopmail/domains/*
 chmod 600 /home/vpopmail/domains/*/vpasswd*
 /var/qmail/bin/qmail-newu
 END
+# The script of its package makes it.
+[ -e "$root/etc/ssh/sshd_config" ] || cp "$root/usr/share/openssh/sshd_config" "$root/etc/ssh/"
 # What cannot run here as it is.
 for program in systemctl tail cargo; do
     install -m 755 "$here/$program" "$root/usr/local/sbin/"

@@ -214,9 +214,22 @@ pub fn output_of(program: &str, arguments: &[&str]) -> Vec<u8> {
     output.stdout
 }
 
-/// Whether a program is installed.
-pub fn has(program: &str) -> bool {
-    std::env::split_paths(&std::env::var_os("PATH").unwrap_or_default()).any(|folder| folder.join(program).is_file())
+/// Where PATH finds a program.
+pub fn program(name: &str) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path).map(|directory| directory.join(name)).find(|file| file.is_file())
+}
+
+/// Whether PATH finds a program.
+pub fn has(name: &str) -> bool {
+    program(name).is_some()
+}
+
+/// strace, also for a command without PATH. The traced program does not get the library path of an unpacked strace.
+pub fn strace() -> Command {
+    let mut command = Command::new(program("strace").unwrap_or_else(|| "strace".into()));
+    command.args(["-E", "LD_LIBRARY_PATH"]);
+    command
 }
 
 /// Bytes as pairs of hexadecimal digits.
