@@ -15,7 +15,7 @@ use tempfile::NamedTempFile;
 use crate::cdb::{self, PIECE};
 use crate::difference::Difference;
 use crate::error::{Error, show_path};
-use crate::root::{End, Kind, Root, Stamp};
+use crate::root::{End, Kind, Root, Stamp, is_mount_point};
 
 /// Numeric owner and group.
 pub type Owner = (u32, u32);
@@ -404,7 +404,10 @@ impl Ready {
         let Ready { target, file, same, .. } = self;
         let Some(file) = file else { return Ok(same) };
         let before = Stamp::of_file(file.as_file()).ok();
-        let file = file.persist(&target.real).map_err(|failed| Error::io("publish", &target.name, failed.error))?;
+        let file = file.persist(&target.real).map_err(|failed| {
+            let error = Error::io("publish", &target.name, failed.error);
+            if is_mount_point(&target.real) { error.then("a file is mounted over it: unmount it") } else { error }
+        })?;
         File::open(&target.folder)
             .and_then(|folder| folder.sync_all())
             .map_err(|cause| Error::io("sync the folder of", &target.name, cause))?;

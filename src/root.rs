@@ -15,10 +15,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use nix::errno::Errno;
-use nix::fcntl::{AT_FDCWD, OFlag, openat, readlinkat};
-use nix::sys::stat::{FileStat, Mode, SFlag, fstat};
+use nix::fcntl::{AT_FDCWD, AtFlags, OFlag, openat, readlinkat};
+use nix::sys::stat::{FileStat, Mode, SFlag, fstat, fstatat, lstat};
 use rustix::buffer::spare_capacity;
-use rustix::fs::{FileType, RawDir, SeekFrom};
+use rustix::fs::{CWD, FileType, RawDir, SeekFrom, StatxAttributes, StatxFlags, statx};
 
 mod make;
 
@@ -306,6 +306,25 @@ impl Root {
         dirs.iter().skip(1).fold(self.prefix.clone(), |path, dir| path.join(&dir.name))
     }
 
+    /// What stat(2) says of the thing at `inside`, every link followed below the root.
+    ///
+    /// # Errors
+    /// Why nothing can be found there.
+    pub fn stamp_of(&self, inside: &[u8]) -> nix::Result<Stamp> {
+        match self.walk(inside).end {
+            End::Found(found) => found.stamp(),
+            End::Missing(cause) | End::Failed(cause) => Err(cause),
+        }
+    }
+
+    /// The same in a single call, for a path in which no link leads out of the root: a link at its end is not followed.
+    ///
+    /// # Errors
+    /// Those of lstat(2).
+    pub fn stamp_without_links(&self, inside: &[u8]) -> nix::Result<Stamp> {
+        Ok(Stamp::of(&lstat(&self.path(inside))?))
+    }
+
     /// The content of the regular file at `inside`, or `None` when nothing is there.
     ///
     /// # Errors
@@ -365,6 +384,15 @@ impl Found {
         open_regular(&self.parent, &self.name, self.bounds)
     }
 
+    /// What stat(2) says of it now.
+    ///
+    /// # Errors
+    /// Those of fstatat(2).
+    pub fn stamp(&self) -> nix::Result<Stamp> {
+        let stat = fstatat(&self.parent, self.name.as_os_str(), AtFlags::AT_SYMLINK_NOFOLLOW)?;
+        Ok(Stamp::of(&stat))
+    }
+
     /// Opens the directory for listing.
     ///
     /// # Errors
@@ -372,6 +400,12 @@ impl Found {
     pub fn open_directory(&self) -> io::Result<Directory> {
         open_directory(&self.parent, &self.name, self.bounds)
     }
+}
+
+/// Whether something is mounted over this real path; false when that cannot be known.
+pub fn is_mount_point(real: &Path) -> bool {
+    let stat = statx(CWD, real, rustix::fs::AtFlags::SYMLINK_NOFOLLOW, StatxFlags::BASIC_STATS);
+    stat.is_ok_and(|stat| stat.stx_attributes.contains(StatxAttributes::MOUNT_ROOT))
 }
 
 /// Opens directories that stand side by side in few folders: it walks to a folder once, and goes on from there for as
@@ -576,8 +610,7 @@ impl Directory {
     /// # Errors
     /// Those of fstatat(2), a vanished entry among them.
     pub fn stat(&self, name: &[u8]) -> io::Result<(Kind, Perm, (u64, u64))> {
-        let stat =
-            nix::sys::stat::fstatat(&self.fd, OsStr::from_bytes(name), nix::fcntl::AtFlags::AT_SYMLINK_NOFOLLOW)?;
+        let stat = fstatat(&self.fd, OsStr::from_bytes(name), AtFlags::AT_SYMLINK_NOFOLLOW)?;
         Ok((kind_of(&stat), Perm::of(&stat), (stat.st_dev, stat.st_ino)))
     }
 
@@ -632,6 +665,21 @@ impl Stamp {
         (self.id, self.size, self.modified) == (before.id, before.size, before.modified)
     }
 
+    /// What another program did to what was there before, in words.
+    pub fn difference(&self, before: &Stamp) -> &'static str {
+        if self.kind != Kind::Regular {
+            "put something in its place that is no regular file"
+        } else if self.id != before.id {
+            "put another file in its place"
+        } else if self.perm != before.perm {
+            "changed its mode or owner"
+        } else if !self.has_content_of(before) {
+            "wrote to it"
+        } else {
+            "set its times or gave it another name"
+        }
+    }
+
     /// That of an open file.
     ///
     /// # Errors
@@ -655,7 +703,7 @@ impl Directory {
     /// # Errors
     /// Those of fstatat(2).
     pub fn stamp_of(&self, name: &[u8]) -> io::Result<Option<Stamp>> {
-        match nix::sys::stat::fstatat(&self.fd, OsStr::from_bytes(name), nix::fcntl::AtFlags::AT_SYMLINK_NOFOLLOW) {
+        match fstatat(&self.fd, OsStr::from_bytes(name), AtFlags::AT_SYMLINK_NOFOLLOW) {
             Ok(stat) => Ok(Some(Stamp::of(&stat))),
             Err(Errno::ENOENT) => Ok(None),
             Err(cause) => Err(cause.into()),

@@ -1,5 +1,7 @@
 //! The service: threads that listen, one loop that decides when to rebuild, one thread that does.
 
+mod tampering;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 use std::os::fd::OwnedFd;
@@ -36,6 +38,7 @@ use crate::trigger::fifo::{Fifo, Heard};
 use crate::trigger::notice::{Expected, Notice};
 use crate::trigger::schedule::{Cause, Schedule};
 use crate::trigger::watch::{Changed, Names, Watch, file, published};
+use tampering::{Change, Tables};
 
 /// How long a running rebuild may go on when the service has to end.
 const LAST_CHANCE: Duration = Duration::from_secs(4);
@@ -43,7 +46,7 @@ const LAST_CHANCE: Duration = Duration::from_secs(4);
 const LOOK_EVERY: Duration = Duration::from_secs(4);
 /// How many events wait for the loop.
 const QUEUE: usize = 1_000;
-/// How often in how long a table that somebody else changed is made again at once.
+/// How often in how long the tables are recreated because another program changed them.
 const MAX_TAMPERED: usize = 5;
 /// See [`MAX_TAMPERED`].
 const TAMPERED_WITHIN: Duration = Duration::from_secs(60);
@@ -56,8 +59,8 @@ enum Event {
     Signal(i32),
     /// A file that is watched changed.
     Changed,
-    /// Somebody else changed a published table.
-    Tampered,
+    /// Another program changed a published table.
+    Tampered(Change),
     /// A rebuild ended; which expected changes it found done.
     Ended(Box<Result<Done, Error>>, Vec<Expected>),
     /// What follows a rebuild ended; these commands failed.
@@ -99,12 +102,15 @@ pub fn run(settings: &Arc<Settings>) -> Result<(), Error> {
     });
     let watch = watch.map(Arc::new);
     let touched = Touched::default();
-    let watcher = watch.clone().map(|watch| start_watch(watch, events.clone(), touched.clone())).transpose()?;
+    let tables = Arc::new(Tables::new(settings.clone()));
+    let looker = start_looking(tables.clone(), watch.clone(), events.clone())?;
+    let watcher =
+        watch.clone().map(|watch| start_watch(watch, events.clone(), touched.clone(), tables.clone())).transpose()?;
     let shown: Vec<String> = settings.fifos.iter().map(|path| show_path(path).to_string()).collect();
     report::say(Level::Status, &format!("listening on {}", shown.join(", ")));
     report::say_all(&check::unknown_variables(settings));
     report::say_all(&actions::findings(settings));
-    let mut service = Service::new(settings.clone(), events, watch, touched, locks);
+    let mut service = Service::new(settings.clone(), events, watch, touched, tables, locks);
     // Whoever took the pipe from us reads it, and keeps its status.
     let ended = service.run(&hear);
     // A listener that waits to be heard waits no more.
@@ -113,7 +119,7 @@ pub fn run(settings: &Arc<Settings>) -> Result<(), Error> {
     // One that could not be given up in time is taken up at the next start.
     service.write_status(if service.schedule.is_running() { State::Rebuilding } else { State::Ended });
     service.write_metrics(false);
-    drop(watcher);
+    drop((watcher, looker));
     for (stop, listener) in listeners {
         drop(stop);
         if let Ok(fifo) = listener.join() {
@@ -136,14 +142,21 @@ type Listener = (OwnedFd, JoinHandle<Fifo>);
 type Touched = Arc<Mutex<Scope>>;
 
 /// Listens to the watches until the descriptor is closed.
-fn start_watch(watch: Arc<Watch>, events: SyncSender<Event>, touched: Touched) -> Result<OwnedFd, Error> {
+fn start_watch(
+    watch: Arc<Watch>,
+    events: SyncSender<Event>,
+    touched: Touched,
+    tables: Arc<Tables>,
+) -> Result<OwnedFd, Error> {
     let (stopped, stop) =
         std::io::pipe().map_err(|cause| Error::io("make a pipe for", &PathBuf::from("a thread"), cause))?;
     let stopped = OwnedFd::from(stopped);
     thread(move || {
         watch.listen(&stopped, &mut |changed| {
-            if changed.contains(&Changed::Published) {
-                let _ = events.try_send(Event::Tampered);
+            if changed.contains(&Changed::Published)
+                && let Some(change) = tables.change()
+            {
+                let _ = events.try_send(Event::Tampered(change));
             }
             let of_host = |changed| match changed {
                 Changed::Home(path) => Some(Scope::home(path)),
@@ -156,6 +169,21 @@ fn start_watch(watch: Arc<Watch>, events: SyncSender<Event>, touched: Touched) -
                 scopes.into_iter().for_each(|scope| touched.add(scope));
                 let _ = events.try_send(Event::Changed);
             }
+        });
+    })?;
+    Ok(stop.into())
+}
+
+/// Looks at the published tables until the descriptor is closed. In a thread of its own: the file system that they are on
+/// may not answer.
+fn start_looking(tables: Arc<Tables>, watch: Option<Arc<Watch>>, events: SyncSender<Event>) -> Result<OwnedFd, Error> {
+    let (stopped, stop) =
+        std::io::pipe().map_err(|cause| Error::io("make a pipe for", &PathBuf::from("a thread"), cause))?;
+    let stopped = OwnedFd::from(stopped);
+    thread(move || {
+        tables.look(watch.as_deref(), &stopped, &mut |change| {
+            // What does not fit is seen again at the next look.
+            let _ = events.try_send(Event::Tampered(change));
         });
     })?;
     Ok(stop.into())
@@ -258,8 +286,11 @@ struct Service {
     cause: String,
     /// The homes that could not be read by the last rebuild that succeeded.
     kept: Vec<KeptHome>,
-    /// When somebody else changed the tables, lately.
+    tables: Arc<Tables>,
+    /// When the tables were recreated lately because another program changed them.
     tampered: Vec<Instant>,
+    /// What it did to them, until a rebuild has recreated them.
+    tampering: BTreeMap<PathBuf, &'static str>,
     status: Status,
     metrics: Metrics,
 }
@@ -270,6 +301,7 @@ impl Service {
         events: SyncSender<Event>,
         watch: Option<Arc<Watch>>,
         touched: Touched,
+        tables: Arc<Tables>,
         locks: Vec<FifoLock>,
     ) -> Service {
         let (now, metrics) = (Instant::now(), Metrics::new(&settings));
@@ -299,7 +331,9 @@ impl Service {
             let_go: None,
             cause: String::new(),
             kept: Vec::new(),
+            tables,
             tampered: Vec::new(),
+            tampering: BTreeMap::new(),
             status: Status::default(),
             metrics,
         }
@@ -338,7 +372,7 @@ impl Service {
                     self.metrics.triggered("watch", 1);
                     self.trigger();
                 }
-                Ok(Event::Tampered) => self.tampered(),
+                Ok(Event::Tampered(change)) => self.tampered(change),
                 Ok(Event::Signal(SIGHUP)) => {
                     self.metrics.triggered("signal", 1);
                     // Everything is read anew.
@@ -389,28 +423,36 @@ impl Service {
         }
     }
 
-    /// Somebody else changed a table: the rebuild sees that it is not the one that it remembers, and makes it again. Not
-    /// what a command of --after does to it, which would be run again then; nor without end.
-    fn tampered(&mut self) {
-        if self.telling.is_some() && !self.settings.after.is_empty() {
-            return;
-        }
+    /// Another program changed a table: the rebuild sees that it is not the one that it remembers, and recreates it. When
+    /// that happens again and again, the change is left alone for a while; each look tells of it until then.
+    fn tampered(&mut self, change: Change) {
         let now = Instant::now();
         self.tampered.retain(|at| now.duration_since(*at) < TAMPERED_WITHIN);
         if self.tampered.len() >= MAX_TAMPERED {
-            let [recipients, logins] = self.settings.published();
-            let text = format!(
-                "{} or {}: somebody else changes it again and again; the next rebuild for another reason, or the next sweep, \
-                 mends it",
-                show_path(&recipients),
-                show_path(&logins)
-            );
-            report::say_all(&[Note::warning(text)]);
+            for (path, _) in &change.tables {
+                let text = format!(
+                    "{}: another program changes it again and again; it is recreated {MAX_TAMPERED} times a minute at most",
+                    show_path(path)
+                );
+                report::say_all(&[Note::warning(text)]);
+            }
             return;
         }
-        self.tampered.push(now);
-        self.metrics.triggered("watch", 1);
-        self.trigger();
+        if self.tables.take(&change) {
+            self.tampered.push(now);
+            self.tampering.extend(change.tables);
+            self.metrics.triggered("watch", 1);
+            self.trigger();
+        }
+    }
+
+    /// Says which of the tables that a rebuild recreated another program had changed.
+    fn tell_of_tampering(&mut self, recreated: &[PathBuf]) {
+        for (path, what) in std::mem::take(&mut self.tampering).into_iter().filter(|(path, _)| recreated.contains(path))
+        {
+            let text = format!("{}: another program {what}; recreated", show_path(&path));
+            report::say_all(&[Note::warning(text)]);
+        }
     }
 
     /// Takes the locks again when somebody removed their files.
@@ -493,6 +535,7 @@ impl Service {
         self.schedule.start(now);
         self.expiry = self.expiry.filter(|time| instant_of(*time).is_some_and(|at| at > now));
         self.status.rebuilding();
+        self.tables.begin();
         self.started = now;
         let expected: Vec<Expected> = self.schedule.expected().cloned().collect();
         let (settings, events, stop, number) =
@@ -581,6 +624,7 @@ impl Service {
 
     fn end(&mut self, result: Result<Done, Error>, seen: Vec<Expected>) {
         let now = Instant::now();
+        self.tables.end(result.as_ref().ok().map(|done| &done.stamps));
         for change in seen.into_iter().filter(|_| result.is_ok()) {
             self.schedule.seen(&change, self.started);
         }
@@ -599,7 +643,9 @@ impl Service {
                     report::forget(&before.alert.text);
                 }
             }
-            self.owed.extend(done.changed());
+            let changed = done.changed();
+            self.tell_of_tampering(&changed);
+            self.owed.extend(changed);
             self.is_host_new |= done.host_read;
             let mut scope = if done.host_read { Scope::All } else { std::mem::take(&mut self.looking) };
             if let Some(before) = self.occasion.take() {
@@ -647,8 +693,20 @@ impl Service {
             self.settings.published().into_iter().filter(|path| telling.contains(path)).collect();
         self.telling = Some(telling);
         let (settings, events, stop) = (self.settings.clone(), self.events.clone(), self.stop.clone());
+        let tables = self.tables.clone();
+        // What a command of --after does to the tables is left alone: a rebuild would run it again.
+        let may_change = !settings.after.is_empty();
+        if may_change {
+            self.tables.begin();
+        }
         let started = thread(move || {
-            let run = || follow_up::run(&settings, is_host_new, &changed, &stop);
+            let run = || {
+                let failed = follow_up::run(&settings, is_host_new, &changed, &stop);
+                if may_change {
+                    tables.accept();
+                }
+                failed
+            };
             let fault = |_| vec![Failure { what: "a fault in this program".to_owned(), said: Vec::new() }];
             let _ = events.send(Event::Followed(catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(fault)));
         });
@@ -661,6 +719,9 @@ impl Service {
     /// What follows a rebuild ended; these commands failed.
     fn followed(&mut self, failed: &[Failure]) {
         let now = Instant::now();
+        if !self.settings.after.is_empty() {
+            self.tables.end(None);
+        }
         let told = self.telling.take().unwrap_or_default();
         self.schedule.followed(now, failed.is_empty());
         self.status.followed(self.number, failed);

@@ -170,6 +170,7 @@ pub(super) fn rebuild(
         host: memory.host.clone(),
         host_read: *scope == Scope::All,
         homes: Some((read, memory.units.len())),
+        stamps: [&memory.recipients, &memory.logins].map(|laid| laid.as_ref().map(|laid| laid.stamp.clone())).into(),
     };
     Ok(Again::Done(Box::new(done), Box::new(memory)))
 }

@@ -72,6 +72,8 @@ pub struct Done {
     pub host_read: bool,
     /// How many homes were read, and how many there are, where a service counts that.
     pub homes: Option<(usize, usize)>,
+    /// The published files.
+    pub stamps: Stamps,
 }
 
 /// What became of one table.
@@ -219,8 +221,8 @@ fn stays(error: Error) -> Error {
     error.then("nothing is published, the old files stay")
 }
 
-/// By what the published files are known again, where that is possible.
-type Stamps = (Option<Stamp>, Option<Stamp>);
+/// By what the published files are known again, where that is possible: validrcptto.cdb, auth.cdb.
+pub type Stamps = (Option<Stamp>, Option<Stamp>);
 
 /// Where both tables go, while no other rebuild runs.
 struct Targets {
@@ -299,8 +301,8 @@ fn publish(
     let ((recipients, logins), stamps) = targets.publish(new.recipients, new.logins)?;
     let homes = memory.as_ref().map(|(memory, _)| (memory.units.len(), memory.units.len()));
     let memory = memory.map(|(mut memory, places)| {
-        memory.recipients = Laid::of(stamps.0, places.0);
-        memory.logins = Laid::of(stamps.1, places.1);
+        memory.recipients = Laid::of(stamps.0.clone(), places.0);
+        memory.logins = Laid::of(stamps.1.clone(), places.1);
         memory
     });
     let done = Done {
@@ -314,6 +316,7 @@ fn publish(
         host: built.host.clone(),
         host_read: true,
         homes,
+        stamps,
     };
     Ok((done, memory))
 }

@@ -1,6 +1,6 @@
 //! Changes that nobody announced, by inotify(7) (through nix, which the pipe needs anyway; a mask of our own is silent
-//! about what we read ourselves). Only names that decide something count, and what others do to the published tables, so that
-//! neither deliveries into a home nor our own publishing wakes us. What it cannot see (what links lead to, folders called `.qmail-...`) the next sweep sees.
+//! about what we read ourselves). Only names that decide something count, so that
+//! deliveries into a home do not wake us, and the published tables, which others than this service may change. What it cannot see (what links lead to, folders called `.qmail-...`) the next sweep sees.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::ffi::OsString;
@@ -25,8 +25,8 @@ pub enum Names {
     This(Vec<u8>),
     /// Those of this home, as users/assign or passwd names it: `.qmail...` and `vpasswd...`.
     Home(Vec<u8>),
-    /// A file of this name that we publish, but for what puts one in its place, as we do.
-    Published(Vec<u8>),
+    /// All, in the folder of a published file: another name may be one of its own.
+    Published,
 }
 
 /// What changed.
@@ -34,7 +34,7 @@ pub enum Names {
 pub enum Changed {
     /// Names in this home, as users/assign or passwd names it.
     Home(Vec<u8>),
-    /// A published file, by somebody else.
+    /// Something in the folder of a published file, by this service or by another program.
     Published,
     /// Something else: nobody knows what that means.
     Anything,
@@ -46,7 +46,7 @@ struct Matters {
     all: bool,
     homes: Vec<Vec<u8>>,
     these: HashSet<Vec<u8>>,
-    published: HashSet<Vec<u8>>,
+    published: bool,
 }
 
 impl Matters {
@@ -55,21 +55,22 @@ impl Matters {
             Names::All => self.all = true,
             Names::Home(path) => self.homes.push(path),
             Names::This(name) => drop(self.these.insert(name)),
-            Names::Published(name) => drop(self.published.insert(name)),
+            Names::Published => self.published = true,
         }
     }
 
-    fn changed(&self, name: &[u8], how: AddWatchFlags) -> Vec<Changed> {
-        let of_home = || name.starts_with(b".qmail") || name == b"vpasswd" || name == b"vpasswd.cdb";
+    fn changed(&self, name: &[u8]) -> Vec<Changed> {
+        let is_of_home = name.starts_with(b".qmail") || name == b"vpasswd" || name == b"vpasswd.cdb";
+        let mut changed = Vec::new();
+        if self.published {
+            changed.push(Changed::Published);
+        }
         if self.all || self.these.contains(name) {
-            return vec![Changed::Anything];
+            changed.push(Changed::Anything);
+        } else if is_of_home {
+            changed.extend(self.homes.iter().cloned().map(Changed::Home));
         }
-        // Renamed into its place, and then closed under its new name: that is how we do it.
-        let as_we_do = AddWatchFlags::IN_MOVED_TO | AddWatchFlags::IN_CLOSE_WRITE;
-        if self.published.contains(name) && !how.intersects(as_we_do) {
-            return vec![Changed::Published];
-        }
-        self.homes.iter().filter(|_| of_home()).cloned().map(Changed::Home).collect()
+        changed
     }
 }
 
@@ -193,7 +194,7 @@ impl Watch {
         let folders = self.folders.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(names) = folders.names.get(&event.wd) else { return Vec::new() };
         // Without a name it is about the folder itself: moved, removed, another mode.
-        let of_name = |name: &OsString| names.changed(name.as_bytes(), event.mask);
+        let of_name = |name: &OsString| names.changed(name.as_bytes());
         event.name.as_ref().map_or_else(|| vec![Changed::Anything], of_name)
     }
 }
@@ -203,7 +204,7 @@ pub fn file(path: &Path) -> Option<(PathBuf, Names)> {
     Some((path.parent()?.to_owned(), Names::This(path.file_name()?.as_bytes().to_vec())))
 }
 
-/// The same of a file that we publish.
+/// The folder of a file that we publish.
 pub fn published(path: &Path) -> Option<(PathBuf, Names)> {
-    Some((path.parent()?.to_owned(), Names::Published(path.file_name()?.as_bytes().to_vec())))
+    Some((path.parent()?.to_owned(), Names::Published))
 }

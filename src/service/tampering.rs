@@ -1,0 +1,156 @@
+//! Whether the published tables are still the files that the last rebuild left: by what stat(2) says of them, ctime
+//! included, which no program can set back. Asked whenever a watch hears something in their folders; without watches every
+//! second; and seldom with them, for what none of them sees: what is written through a name in another folder, or by
+//! another host.
+
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+
+use crate::rebuild::Stamps;
+use crate::root::Stamp;
+use crate::settings::Settings;
+use crate::trigger::watch::Watch;
+
+/// How often the tables are looked at without watches.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// The same with watches on all that the service wants to watch.
+const LOOK_EVERY_WATCHED: Duration = Duration::from_secs(4);
+
+/// What is found under the names of both tables; why, where it is no file or cannot be known.
+type Found = [Result<Stamp, Errno>; 2];
+
+/// Both published tables.
+pub struct Tables {
+    settings: Arc<Settings>,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    /// What the last rebuild left, or what a rebuild was asked for; `None` before the first rebuild.
+    known: Option<Found>,
+    /// How many of this service's own are at work on the tables: a rebuild, the commands that follow one.
+    at_work: u32,
+    /// Grows with every change of this state: what was looked at before it counts no longer.
+    turn: u64,
+}
+
+/// The tables were changed by another program.
+pub struct Change {
+    turn: u64,
+    found: Found,
+    /// Each changed table, with what was seen.
+    pub tables: Vec<(PathBuf, &'static str)>,
+}
+
+impl Tables {
+    /// Those of these settings, of which nothing is known yet.
+    pub fn new(settings: Arc<Settings>) -> Tables {
+        Tables { settings, state: Mutex::default() }
+    }
+
+    fn change_state(&self, change: impl FnOnce(&mut State)) {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.turn += 1;
+        change(&mut state);
+    }
+
+    /// Something of this service's own may change the tables from now on.
+    pub fn begin(&self) {
+        self.change_state(|state| state.at_work += 1);
+    }
+
+    /// It is done. A rebuild that succeeded says which files it left.
+    pub fn end(&self, left: Option<&Stamps>) {
+        self.change_state(|state| {
+            state.at_work = state.at_work.saturating_sub(1);
+            // One that changed while it was published is known to nobody, and not to be found.
+            let known = |stamp: &Option<Stamp>| stamp.clone().ok_or(Errno::UnknownErrno);
+            state.known = left.map(|(recipients, logins)| [known(recipients), known(logins)]).or(state.known.take());
+        });
+    }
+
+    /// Takes the tables as they are now: this service's own commands left them so.
+    pub fn accept(&self) {
+        let turn = self.state.lock().unwrap_or_else(PoisonError::into_inner).turn;
+        let found = self.find();
+        self.change_state(|state| {
+            state.known = state.known.take().map(|known| if state.turn == turn + 1 { found } else { known })
+        });
+    }
+
+    /// A rebuild is asked for because of this change; false when it is no news any more.
+    pub fn take(&self, change: &Change) -> bool {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_news = state.turn == change.turn;
+        if is_news {
+            state.turn += 1;
+            state.known = Some(change.found.clone());
+        }
+        is_news
+    }
+
+    /// What another program changed since the last rebuild ended, or since the last change that was taken.
+    pub fn change(&self) -> Option<Change> {
+        let (turn, known) = {
+            let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+            (state.turn, state.known.clone().filter(|_| state.at_work == 0)?)
+        };
+        // Not while the state is locked: a file system may not answer.
+        if self.are_known(&known) {
+            return None;
+        }
+        let found = self.find();
+        let changed = self.settings.published().into_iter().zip(known.iter().zip(&found));
+        let tables: Vec<(PathBuf, &'static str)> = changed
+            .filter(|(_, (known, found))| known != found)
+            .map(|(path, (known, found))| (path, what_changed(known, found)))
+            .collect();
+        (!tables.is_empty()).then_some(Change { turn, found, tables })
+    }
+
+    fn find(&self) -> Found {
+        self.inside().map(|inside| self.settings.layout.root.stamp_of(inside))
+    }
+
+    /// Whether both are what is known, as far as one call a table can tell: no when a link leads to one.
+    fn are_known(&self, known: &Found) -> bool {
+        let root = &self.settings.layout.root;
+        self.inside().into_iter().zip(known).all(|(inside, known)| {
+            known.as_ref().is_ok_and(|known| root.stamp_without_links(inside).as_ref() == Ok(known))
+        })
+    }
+
+    fn inside(&self) -> [&[u8]; 2] {
+        [&self.settings.validrcptto, &self.settings.auth]
+    }
+
+    /// Looks again and again, and tells of each change, until `stop` is closed at its other end.
+    pub fn look(&self, watch: Option<&Watch>, stop: &OwnedFd, tell: &mut dyn FnMut(Change)) {
+        loop {
+            let is_watched = watch.is_some_and(Watch::is_complete);
+            let pause = if is_watched { LOOK_EVERY_WATCHED } else { LOOK_EVERY };
+            let mut fds = [PollFd::new(stop.as_fd(), PollFlags::POLLIN)];
+            match poll(&mut fds, PollTimeout::try_from(pause).unwrap_or(PollTimeout::MAX)) {
+                Ok(0) => self.change().into_iter().for_each(&mut *tell),
+                Ok(_) => return,
+                Err(_) => {}
+            }
+        }
+    }
+}
+
+/// What another program did to a table, in words.
+fn what_changed(before: &Result<Stamp, Errno>, now: &Result<Stamp, Errno>) -> &'static str {
+    match (before, now) {
+        (_, Err(Errno::ENOENT)) => "removed it",
+        (_, Err(_)) => "keeps it from being looked at",
+        (Ok(before), Ok(now)) => now.difference(before),
+        (Err(_), Ok(_)) => "put another file in its place",
+    }
+}
