@@ -97,7 +97,8 @@ fn rebuild(settings: &Settings, commands: bool, force: Option<&[OsString]>) -> R
         return Err(Error::Usage("--force \"\": a domain has a name; --force alone holds none".to_owned()));
     }
     let then = "rebuild --force publishes them as the host is";
-    let order = Order { head: "rebuild done", middle: "", patience, let_go: &let_go, then, stop: &stop };
+    let note = &report::say_all;
+    let order = Order { head: "rebuild done", middle: "", patience, let_go: &let_go, then, note, stop: &stop };
     let done = rebuild::rebuild(settings, &order)?;
     if !commands {
         report::say_all(&done.behind);

@@ -1,8 +1,10 @@
 //! The service: threads that listen, one loop that decides when to rebuild, one thread that does.
 
+mod second_look;
 mod tampering;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt::Write;
 use std::os::fd::OwnedFd;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -38,6 +40,7 @@ use crate::trigger::fifo::{Fifo, Heard};
 use crate::trigger::notice::{Expected, Notice};
 use crate::trigger::schedule::{Cause, Schedule};
 use crate::trigger::watch::{Changed, Names, Watch, file, published};
+use second_look::{Look, SecondLook};
 use tampering::{Change, Tables};
 
 /// How long a running rebuild may go on when the service has to end.
@@ -61,8 +64,8 @@ enum Event {
     Changed,
     /// Another program changed a published table.
     Tampered(Change),
-    /// A rebuild ended; which expected changes it found done.
-    Ended(Box<Result<Done, Error>>, Vec<Expected>),
+    /// A rebuild ended; which expected changes it found done; what it found wrong on the host.
+    Ended(Box<Result<Done, Error>>, Vec<Expected>, Vec<Note>),
     /// What follows a rebuild ended; these commands failed.
     Followed(Vec<Failure>),
     /// A round of actions ended.
@@ -286,6 +289,10 @@ struct Service {
     cause: String,
     /// The homes that could not be read by the last rebuild that succeeded.
     kept: Vec<KeptHome>,
+    /// What rebuilds found wrong on the host.
+    found: SecondLook,
+    /// The same of rounds of actions.
+    found_by_actions: SecondLook,
     tables: Arc<Tables>,
     /// When the tables were recreated lately because another program changed them.
     tampered: Vec<Instant>,
@@ -331,6 +338,8 @@ impl Service {
             let_go: None,
             cause: String::new(),
             kept: Vec::new(),
+            found: SecondLook::default(),
+            found_by_actions: SecondLook::default(),
             tables,
             tampered: Vec::new(),
             tampering: BTreeMap::new(),
@@ -385,9 +394,9 @@ impl Service {
                     // The half of the time for the end of a rebuild, the other half for giving it up.
                     ends.get_or_insert(Instant::now() + LAST_CHANCE / 2);
                 }
-                Ok(Event::Ended(result, seen)) => {
+                Ok(Event::Ended(result, seen, notes)) => {
                     let published = result.is_ok();
-                    self.end(*result, seen);
+                    self.end(*result, seen, notes);
                     if published && ends.is_none() {
                         self.follow();
                         self.act();
@@ -547,6 +556,8 @@ impl Service {
         let hold = settings.hold;
         let started = thread(move || {
             let (head, middle) = (format!("rebuild {number} done"), format!(" cause={story}"));
+            let notes = RefCell::new(Vec::new());
+            let note = |found: &[Note]| notes.borrow_mut().extend_from_slice(found);
             let rebuild = || {
                 // Lost when the rebuild fails: the next one begins anew.
                 let remembered = memory.lock().unwrap_or_else(PoisonError::into_inner).take();
@@ -567,7 +578,8 @@ impl Service {
                     hold.as_secs()
                 );
                 let patience = Patience::Until(hold);
-                let order = Order { head: &head, middle: &middle, patience, let_go: &[], then: &then, stop: &stop };
+                let (head, middle) = (&head, &middle);
+                let order = Order { head, middle, patience, let_go: &[], then: &then, note: &note, stop: &stop };
                 // A sweep of a host that says what it said leaves the watches as they are.
                 let set_homes = |host: &Host, is_new: bool| {
                     if is_new || cause != Cause::Sweep {
@@ -584,10 +596,10 @@ impl Service {
             // A fault of ours must not be the end of all rebuilds.
             let (result, seen) = catch_unwind(AssertUnwindSafe(rebuild))
                 .unwrap_or_else(|_| (Err(Error::Temporary("a fault in this program".to_owned())), Vec::new()));
-            let _ = events.send(Event::Ended(Box::new(result), seen));
+            let _ = events.send(Event::Ended(Box::new(result), seen, notes.take()));
         });
         if let Err(error) = started {
-            self.end(Err(error), Vec::new());
+            self.end(Err(error), Vec::new(), Vec::new());
         }
     }
 
@@ -607,7 +619,10 @@ impl Service {
                     });
                 }
             }
-            Cause::Start | Cause::Retry | Cause::Sweep | Cause::Hold => return Scope::All,
+            Cause::Start | Cause::Retry | Cause::Sweep | Cause::Hold | Cause::Recheck => return Scope::All,
+        }
+        if self.second_look().is_some_and(|due| due <= self.started) {
+            return Scope::All;
         }
         // Without watches nobody knows what else changed.
         if self.watch.as_ref().is_some_and(|watch| watch.is_complete()) { scope } else { Scope::All }
@@ -622,8 +637,13 @@ impl Service {
         }
     }
 
-    fn end(&mut self, result: Result<Done, Error>, seen: Vec<Expected>) {
+    fn end(&mut self, result: Result<Done, Error>, seen: Vec<Expected>, notes: Vec<Note>) {
         let now = Instant::now();
+        if let Ok(done) = &result {
+            self.tell_of_kept(done);
+            let look = Look { began: self.started, ended: now, is_whole: done.host_read };
+            report::say_all(&self.found.tell(&look, keyed(notes, &done.kept)));
+        }
         self.tables.end(result.as_ref().ok().map(|done| &done.stamps));
         for change in seen.into_iter().filter(|_| result.is_ok()) {
             self.schedule.seen(&change, self.started);
@@ -633,16 +653,6 @@ impl Service {
             // A second more: they are counted whole.
             self.let_go = waits.min().map(|wait| now + wait + Duration::from_secs(1));
             self.expiry = done.next_expiry;
-            for before in std::mem::replace(&mut self.kept, done.kept.clone()) {
-                if !self.kept.iter().any(|now| now.home == before.home) {
-                    if done.host.homes().contains(&before.home[..]) {
-                        let path = self.settings.layout.root.path(&before.home);
-                        report::say(Level::Status, &format!("{}: can be read again", show_path(&path)));
-                    }
-                    // When it happens again, that is news.
-                    report::forget(&before.alert.text);
-                }
-            }
             let changed = done.changed();
             self.tell_of_tampering(&changed);
             self.owed.extend(changed);
@@ -669,12 +679,37 @@ impl Service {
         }
     }
 
+    /// Says which homes can be read again, of those that were told of.
+    fn tell_of_kept(&mut self, done: &Done) {
+        for before in std::mem::replace(&mut self.kept, done.kept.clone()) {
+            if self.kept.iter().any(|now| now.home == before.home) {
+                continue;
+            }
+            if self.found.was_told(&before.home) && done.host.homes().contains(&before.home[..]) {
+                let path = self.settings.layout.root.path(&before.home);
+                report::say(Level::Status, &format!("{}: can be read again", show_path(&path)));
+            }
+            // When it happens again, that is news.
+            report::forget(&before.alert.text);
+        }
+    }
+
+    /// When what was found has to be looked at again.
+    fn second_look(&self) -> Option<Instant> {
+        self.found.due().into_iter().chain(self.found_by_actions.due()).min()
+    }
+
     /// When the next change comes by itself.
     fn wake(&self) -> Option<(Instant, Cause)> {
         // What was over when the last rebuild began, that one let go, or a retry will.
         let lifted = self.let_go.filter(|at| *at > self.started);
         let expiry = self.expiry.and_then(instant_of);
-        let wake = [expiry.map(|at| (at, Cause::Expiry)), lifted.map(|at| (at, Cause::Hold))];
+        let recheck = self.second_look().filter(|at| *at > self.started);
+        let wake = [
+            expiry.map(|at| (at, Cause::Expiry)),
+            lifted.map(|at| (at, Cause::Hold)),
+            recheck.map(|at| (at, Cause::Recheck)),
+        ];
         wake.into_iter().flatten().min()
     }
 
@@ -772,6 +807,12 @@ impl Service {
     /// A round of actions ended. What it put off is no failure of a command: others can bring that about.
     fn acted(&mut self, round: Round) {
         self.is_acting = false;
+        if let Some(began) = round.began {
+            let look = Look { began, ended: Instant::now(), is_whole: round.is_whole };
+            let notes = round.notes.into_iter().map(|note| (note.text.clone().into_bytes(), note)).collect();
+            report::say_all(&self.found_by_actions.tell(&look, notes));
+            self.schedule.wake_at(self.wake());
+        }
         self.schedule.acted(Instant::now(), !round.is_cut_off);
         self.status.acted(round.failed, round.last_failure.as_ref());
         self.metrics.acted(round.failed);
@@ -805,6 +846,15 @@ fn instant_of(time: u64) -> Option<Instant> {
     let time = SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(time))?;
     let wait = time.duration_since(SystemTime::now()).unwrap_or_default();
     Instant::now().checked_add(wait)
+}
+
+/// Notes, each with what it is known by at the next look: a home that could not be read by its path, because the number of
+/// its entries in the text may change.
+fn keyed(notes: Vec<Note>, kept: &[KeptHome]) -> Vec<(Vec<u8>, Note)> {
+    let homes: HashMap<&str, &Vec<u8>> = kept.iter().map(|kept| (&kept.alert.text[..], &kept.home)).collect();
+    let key =
+        |note: &Note| homes.get(&note.text[..]).map_or_else(|| note.text.clone().into_bytes(), |home| (*home).clone());
+    notes.into_iter().map(|note| (key(&note), note)).collect()
 }
 
 /// Which of the expected changes the host shows.

@@ -12,8 +12,8 @@ pub mod skel;
 
 use std::collections::{BTreeSet, HashMap};
 use std::hash::RandomState;
-use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::confine;
@@ -63,6 +63,12 @@ pub struct Round {
     pub failed: usize,
     /// What the log says of the last one.
     pub last_failure: Option<String>,
+    /// What could not be read.
+    pub notes: Vec<Note>,
+    /// When the rebuild began that it looked after; `None` when it did not look at homes.
+    pub began: Option<Instant>,
+    /// Whether it looked at every domain.
+    pub is_whole: bool,
 }
 
 /// What a service remembers between rounds.
@@ -86,6 +92,8 @@ struct Known {
     missing: HashMap<Vec<u8>, Instant>,
     /// Pictures that could not be written.
     unwritten: HashMap<Vec<u8>, Picture>,
+    /// What could not be read in this round.
+    unread: Mutex<Vec<Note>>,
 }
 
 /// Whether there is anything to do: a folder of actions, a skeleton, or something remembered that is to be forgotten.
@@ -178,6 +186,10 @@ impl Actions {
             },
         };
         round.is_cut_off = stopped.is_err() || !runner.put_off.is_empty();
+        let unread = self.known.as_mut().map(|known| known.unread.get_mut().unwrap_or_else(PoisonError::into_inner));
+        round.notes = unread.map(std::mem::take).unwrap_or_default();
+        round.began = Some(occasion.began);
+        round.is_whole = occasion.scope == Scope::All && !round.is_cut_off;
         (round.failed, round.last_failure) = (runner.failed, runner.last_failure);
         round
     }
@@ -222,6 +234,7 @@ impl Known {
             doubtful: HashMap::new(),
             missing: HashMap::new(),
             unwritten: HashMap::new(),
+            unread: Mutex::default(),
         }
     }
 
@@ -267,7 +280,7 @@ impl Known {
             Ok(read) => Some(read),
             Err(why) => {
                 let why = why.map(|why| format!("{why}; no action runs for what is there until it can be read"));
-                report::say_all(why.map(Note::warning).as_slice());
+                self.unread.lock().unwrap_or_else(PoisonError::into_inner).extend(why.map(Note::warning));
                 None
             }
         }

@@ -15,7 +15,6 @@ use crate::host::Host;
 use crate::host::accounts::read_shadow;
 use crate::logins::Policy;
 use crate::publish::{Look, Published, Ready, Staged, Target};
-use crate::report;
 use crate::settings::Settings;
 
 use super::homes::{Asked, HomeReader, ask};
@@ -143,7 +142,7 @@ pub(super) fn rebuild(
     if of_recipients.1 + of_logins.1 >= guard::LEAST_TOGETHER {
         return Ok(Again::Anew);
     }
-    report::say_all(&notes);
+    (order.note)(&notes);
     let (recipients_moved, logins_moved) = (recipients.moves(), logins.moves());
     let (mut recipients, recipients_laid) = recipients.write(&targets.recipients, of_recipients).map_err(stays)?;
     let (mut logins, logins_laid) = logins.write(&targets.logins, of_logins).map_err(stays)?;

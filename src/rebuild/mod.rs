@@ -134,6 +134,8 @@ pub struct Order<'a> {
     pub let_go: &'a [Vec<u8>],
     /// How a held domain is published all the same, in words.
     pub then: &'a str,
+    /// Takes what was found wrong on the host.
+    pub note: &'a dyn Fn(&[Note]),
     /// Set when the rebuild has to be given up.
     pub stop: &'a AtomicBool,
 }
@@ -296,7 +298,7 @@ fn publish(
         Ok((guarded, built, memory.map(|memory| (memory, places))))
     };
     let (new, built, memory) = build().map_err(stays)?;
-    report::say_all(&built.notes);
+    (order.note)(&built.notes);
     let behind = built.behind();
     let ((recipients, logins), stamps) = targets.publish(new.recipients, new.logins)?;
     let homes = memory.as_ref().map(|(memory, _)| (memory.units.len(), memory.units.len()));

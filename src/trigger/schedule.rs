@@ -5,7 +5,8 @@
 //! - A notice that comes before its change brings follow-ups after 1, 5 and 30 seconds, then at doubling distances up to
 //!   the sweep's, until the change is seen.
 //! - A rebuild that failed is tried again after growing pauses, and at the next trigger.
-//! - Whatever was heard, one rebuild each sweep; and one when a login expires or a held domain is let go.
+//! - Whatever was heard, one rebuild each sweep; and one when a login expires, a held domain is let go, or what was found
+//!   wrong has to be looked at again.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -42,6 +43,8 @@ pub enum Cause {
     Expiry,
     /// A held domain has been held long enough.
     Hold,
+    /// What was found wrong may have passed.
+    Recheck,
 }
 
 /// The state machine.
