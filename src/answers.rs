@@ -9,14 +9,14 @@ use crate::check;
 use crate::cli::{Format, Table};
 use crate::compare::{Compared, Sorted, compare, word};
 use crate::confine;
-use crate::delivery::{Delivery, Trail, deliver};
-use crate::error::{Error, show_path};
+use crate::delivery::{Delivery, Trail, Verdict, deliver};
+use crate::error::{Denied, Error, show_path};
 use crate::hold;
 use crate::host::Host;
 use crate::lock;
 use crate::logins::Policy;
-use crate::overview::{self, Absence, Domain, User, Users};
-use crate::rebuild::homes::HomeReader;
+use crate::overview::{self, Absence, Agreement, Domain, User, Users};
+use crate::rebuild::homes::{HomeReader, KeptHome};
 use crate::rebuild::{behind, build, now, read_host};
 use crate::recipients::relay_step;
 use crate::report::{self, Level, Note};
@@ -40,9 +40,11 @@ fn written(result: io::Result<()>) -> Result<(), Error> {
 /// What stops a rebuild; a standard output that is full.
 pub fn list(settings: &Settings, what: Table, format: Format) -> Result<(), Error> {
     let mut sorted = Sorted::default();
-    let built = build(settings, &mut sorted)?;
+    let mut built = build(settings, &mut sorted)?;
+    built.notes.retain(|note| !note.denied);
     report::say_all(&built.notes);
     report::say_all(&built.behind());
+    built.denied.nothing_closed("what a rebuild writes is unknown")?;
     let mut out = io::BufWriter::new(io::stdout().lock());
     let mut print = || -> io::Result<()> {
         let recipients = sorted.recipients.iter().map(|(key, data)| (&key[..], *data));
@@ -83,11 +85,12 @@ fn print_cdbmake<'r>(out: &mut impl Write, records: impl Iterator<Item = (&'r [u
 /// # Errors
 /// What stops a rebuild; a standard output that is full.
 pub fn dry_run(settings: &Settings) -> Result<(), Error> {
-    let Compared { changes, built, .. } = compare(settings)?;
+    let Compared { changes, built, denied, .. } = compare(settings)?;
     report::say_all(&built.notes);
     report::say_all(&built.behind());
     let mut out = io::BufWriter::new(io::stdout().lock());
-    written(changes.iter().try_for_each(|change| writeln!(out, "{change}")).and_then(|()| out.flush()))
+    written(changes.iter().try_for_each(|change| writeln!(out, "{change}")).and_then(|()| out.flush()))?;
+    denied.nothing_closed("further changes are unknown")
 }
 
 /// Prints what the service did last, and whether the published files say what the host says. Whether all is well is the
@@ -108,21 +111,40 @@ pub fn status(settings: &Settings, json: bool) -> Result<bool, Error> {
         }
         Ok(state) => state,
     };
-    let alive = settings
-        .fifos
-        .iter()
-        .all(|fifo| lock::is_fifo_read(&settings.layout.root, &settings.state, fifo) == Some(true));
+    let is_read = |fifo| lock::is_fifo_read(&settings.layout.root, &settings.state, fifo);
+    let read: Vec<Option<bool>> = settings.fifos.iter().map(|fifo| is_read(fifo)).collect();
+    let alive = read.iter().all(|read| *read == Some(true));
+    let is_service_known = alive || read.contains(&Some(false));
     let differences = status::differences(settings);
     if let Some(differences) = differences.as_ref().filter(|_| json) {
         report::say(Level::Warning, differences);
     }
-    let compared = compare(settings).map(|compared| (compared.changes.len(), compared.built.kept));
+    let compared = compare(settings);
+    let mut denied = Denied::default();
+    if !is_service_known {
+        denied.add(settings.layout.root.path(&settings.state));
+    }
+    denied.extend(compared.iter().flat_map(|compared| compared.denied.clone()));
+    let kept = |compared: &Compared| -> Vec<KeptHome> {
+        compared.built.kept.iter().filter(|home| !home.alert.denied).cloned().collect()
+    };
+    let compared = compared.map(|compared| (compared.changes.len(), kept(&compared), compared.denied.is_empty()));
     let mut out = io::stdout().lock();
     let mut print = || -> io::Result<()> {
         if json {
             return out.write_all(state.as_deref().unwrap_or(b"null\n"));
         }
-        writeln!(out, "service: {}", if alive { "alive" } else { "not running" })?;
+        writeln!(
+            out,
+            "service: {}",
+            if !is_service_known {
+                "unknown"
+            } else if alive {
+                "alive"
+            } else {
+                "not running"
+            }
+        )?;
         match state.as_deref().and_then(|state| status::describe(state, alive, hold::is_anything_held(settings))) {
             Some(lines) => out.write_all(lines.as_bytes())?,
             None => writeln!(out, "nothing is known of a rebuild by the service")?,
@@ -130,7 +152,7 @@ pub fn status(settings: &Settings, json: bool) -> Result<bool, Error> {
         if let Some(differences) = &differences {
             writeln!(out, "settings: {differences}; what follows is said by those of this command")?;
         }
-        if let Ok((_, kept)) = &compared
+        if let Ok((_, kept, _)) = &compared
             && !kept.is_empty()
         {
             writeln!(
@@ -144,9 +166,10 @@ pub fn status(settings: &Settings, json: bool) -> Result<bool, Error> {
             }
         }
         match &compared {
-            Ok((0, kept)) if kept.is_empty() => writeln!(out, "tables: as the host says"),
-            Ok((0, _)) => writeln!(out, "tables: as the host says, where it can be read"),
-            Ok((number, _)) => {
+            Ok((_, _, false)) => writeln!(out, "tables: unknown: {}", denied.words()),
+            Ok((0, kept, _)) if kept.is_empty() => writeln!(out, "tables: as the host says"),
+            Ok((0, ..)) => writeln!(out, "tables: as the host says, where it can be read"),
+            Ok((number, ..)) => {
                 let changes = count(*number, "change");
                 writeln!(out, "tables: not what the host says: {changes}; qmail-updater rebuild --dry-run shows them")
             }
@@ -154,11 +177,16 @@ pub fn status(settings: &Settings, json: bool) -> Result<bool, Error> {
         }
     };
     written(print())?;
+    let compared = match compared {
+        Err(error) if error.is_denied() => return Err(error),
+        compared => compared,
+    };
+    denied.nothing_closed("whether all is well is unknown")?;
     let failing = state.as_deref().is_some_and(status::is_anything_failing);
     Ok(alive
         && !failing
         && differences.is_none()
-        && compared.is_ok_and(|(changes, kept)| changes == 0 && kept.is_empty()))
+        && compared.is_ok_and(|(changes, kept, _)| changes == 0 && kept.is_empty()))
 }
 
 /// Prints what is wrong or risky on this host, one line a finding, worst first. Whether nothing needs attention is the
@@ -167,7 +195,7 @@ pub fn status(settings: &Settings, json: bool) -> Result<bool, Error> {
 /// # Errors
 /// A standard output that is full.
 pub fn check(settings: &Settings, json: bool) -> Result<bool, Error> {
-    let findings = check::check(settings);
+    let (findings, unknown) = check::check(settings);
     let mut out = io::BufWriter::new(io::stdout().lock());
     let mut print = || -> io::Result<()> {
         if json {
@@ -180,6 +208,7 @@ pub fn check(settings: &Settings, json: bool) -> Result<bool, Error> {
         out.flush()
     };
     written(print())?;
+    unknown?;
     Ok(findings.iter().all(|note| note.level < Level::Warning))
 }
 
@@ -228,10 +257,11 @@ struct Published {
 impl Published {
     fn open(settings: &Settings) -> Result<Published, Error> {
         let target = settings.recipients_target()?.0;
-        let image = target
-            .open()
-            .and_then(|published| published.read())
-            .map_err(|cause| Error::io("read", &target.name, cause).then("qmail-smtpd answers 421 to every client"))?;
+        let image = target.open().and_then(|published| published.read()).map_err(|cause| {
+            let is_missing = cause.kind() == io::ErrorKind::NotFound;
+            let error = Error::io("read", &target.name, cause);
+            if is_missing { error.then("qmail-smtpd answers 421 to every client") } else { error }
+        })?;
         if let Some(damage) = check::damage(&target.name, &image) {
             report::say(damage.level, &damage.text);
         }
@@ -252,9 +282,10 @@ impl Published {
         };
         let answered = if answer.accepted { "accepted" } else { "refused" };
         let agrees = match (answer.accepted, wanted) {
+            _ if delivery.verdict == Verdict::Unknown => "whether that is right is unknown",
             _ if delivery.doubt.is_some() => "the published answer is kept while the source above cannot be read",
-            (true, false) => "but should be refused: the host has changed since, or the table cannot say it",
-            (false, true) => "but should be accepted: the host has changed since, or this spelling cannot be listed",
+            (true, false) => "but should be refused; rebuild --dry-run shows whether a rebuild changes it",
+            (false, true) => "but should be accepted; rebuild --dry-run shows whether a rebuild changes it",
             _ => "as it should be",
         };
         format!("{answered}, {by}: {agrees}")
@@ -269,10 +300,11 @@ pub fn explain(settings: &Settings, addresses: &[std::ffi::OsString]) -> Result<
     let mut notes = Vec::new();
     let host = read_host(settings, &mut notes)?;
     report::say_all(&notes);
-    let logins = settings.logins_target()?.0.open().ok();
-    let homes = HomeReader::new(&host, logins.as_ref(), settings.threads());
+    let logins = settings.logins_target()?.0.before();
+    let homes = HomeReader::new(&host, logins.file.as_ref(), settings.threads()).without(logins.closed.as_ref());
     let published = Published::open(settings);
-    let print = |number: usize, address: &[u8]| -> io::Result<()> {
+    let mut is_unknown = published.as_ref().is_err_and(Error::is_denied);
+    let mut print = |number: usize, address: &[u8]| -> io::Result<()> {
         let mut out = io::stdout().lock();
         if number > 0 {
             writeln!(out)?;
@@ -298,15 +330,22 @@ pub fn explain(settings: &Settings, addresses: &[std::ffi::OsString]) -> Result<
             let path = show_path(&path);
             match &published {
                 Ok(published) => writeln!(out, "  {path}: {}", published.compared(address, wanted, &delivery))?,
-                Err(_) => writeln!(out, "  {path}: not published yet, or it cannot be read")?,
+                Err(error) if error.is_missing() => writeln!(out, "  {path}: not published yet")?,
+                Err(error) => writeln!(out, "  {error}")?,
             }
         }
+        is_unknown |= delivery.verdict == Verdict::Unknown;
         writeln!(out, "{}", delivery.verdict)
     };
     let print_all = || addresses.iter().enumerate().try_for_each(|(number, address)| print(number, address.as_bytes()));
     let (result, unconfined) = confine::within(&confine::folders(&host), print_all)?;
     report::say_all(unconfined.as_slice());
-    written(result)
+    written(result)?;
+    let mut denied = if is_unknown { homes.denied() } else { Denied::default() };
+    denied.extend(
+        published.is_err_and(|error| error.is_denied()).then(|| settings.layout.root.path(&settings.validrcptto)),
+    );
+    denied.nothing_closed("what depends on it is unknown")
 }
 
 /// Prints the domains of the host, or those that are named, one a line. Whether each that was named is one is the answer.
@@ -315,13 +354,14 @@ pub fn explain(settings: &Settings, addresses: &[std::ffi::OsString]) -> Result<
 /// What stops a rebuild; a standard output that is full.
 pub fn domains(settings: &Settings, names: &[std::ffi::OsString], json: bool) -> Result<bool, Error> {
     let host = read_host_only(settings)?;
-    let published = settings.logins_target()?.0.open().ok();
+    let published = settings.logins_target()?.0.before();
     let wanted = names.iter().map(|name| if name == "*" { Vec::new() } else { lower(name.as_bytes()) }).collect();
     let find = || {
-        let homes = HomeReader::new(&host, published.as_ref(), settings.threads());
-        overview::domains(&host, &homes, &wanted)
+        let homes = HomeReader::new(&host, published.file.as_ref(), settings.threads());
+        let homes = homes.without(published.closed.as_ref());
+        (overview::domains(&host, &homes, &wanted), homes.denied())
     };
-    let (found, unconfined) = confine::within(&confine::folders(&host), find)?;
+    let ((found, mut denied), unconfined) = confine::within(&confine::folders(&host), find)?;
     report::say_all(unconfined.as_slice());
     for domain in &found {
         if let (Some(cause), Some((folder, _))) = (&domain.trouble, &domain.folder) {
@@ -344,7 +384,10 @@ pub fn domains(settings: &Settings, names: &[std::ffi::OsString], json: bool) ->
     let none = wanted.iter().filter(|name| !found.iter().any(|domain| domain.name == **name));
     let none =
         none.inspect(|name| report::say(Level::Warning, &format!("{}: no domain of this host", domain_name(name))));
-    Ok(none.count() == 0)
+    let is_none = none.count() == 0;
+    denied.extend(host.denied());
+    denied.nothing_closed("what depends on it is unknown")?;
+    Ok(is_none)
 }
 
 /// Reads the host without its homes, and says what there is to say about it.
@@ -372,7 +415,7 @@ fn domain_as_line(domain: &Domain) -> String {
         or_none(domain.folder.as_ref().map(|(_, who)| format!("{}:{}", who.uid, who.gid))),
         number(domain.mailboxes),
         number(domain.aliases),
-        word(domain.others_accepted).to_owned(),
+        domain.others_accepted.map_or("unknown", word).to_owned(),
         or_none(domain.catch_all.clone()),
         or_none(Some(domain.notes.join("; ")).filter(|notes| !notes.is_empty())),
     ]
@@ -403,11 +446,11 @@ pub fn user(settings: &Settings, addresses: &[std::ffi::OsString], json: bool) -
     let host = read_host_only(settings)?;
     let variables = host.read_authvars()?;
     let policy = Policy::new(&host, &variables, now());
-    let published = settings.logins_target()?.0.open().ok();
-    let find = || -> io::Result<Vec<Absence>> {
-        let homes = HomeReader::new(&host, published.as_ref(), settings.threads());
-        let published = published.as_ref().and_then(|published| published.cdb().ok());
-        let users = Users { host: &host, homes: &homes, policy: &policy, published };
+    let before = settings.logins_target()?.0.before();
+    let find = || -> io::Result<(Vec<Absence>, Denied)> {
+        let homes = HomeReader::new(&host, before.file.as_ref(), settings.threads()).without(before.closed.as_ref());
+        let (published, published_at) = (before.cdb(), before.changed());
+        let users = Users { host: &host, homes: &homes, policy: &policy, published, published_at };
         let mut out = io::BufWriter::new(io::stdout().lock());
         let mut number = 0;
         let mut print = |user: &User<'_>| -> io::Result<()> {
@@ -426,23 +469,33 @@ pub fn user(settings: &Settings, addresses: &[std::ffi::OsString], json: bool) -
         if json {
             out.write_all(if number == 0 { b"[]\n" } else { b"\n]\n" })?;
         }
-        out.flush().map(|()| absent)
+        out.flush().map(|()| (absent, homes.denied()))
     };
     let (result, unconfined) = confine::within(&confine::folders(&host), find)?;
     report::say_all(unconfined.as_slice());
-    let absent = match result {
-        Ok(absent) => absent,
+    let (absent, mut denied) = match result {
+        Ok(found) => found,
         Err(cause) => return written(Err(cause)).map(|()| true),
     };
     let mut unread = None;
     for absence in &absent {
         match absence {
             Absence::None(why) => report::say(Level::Warning, why),
-            Absence::Unread(why) if unread.is_none() => unread = Some(Error::Temporary(why.clone())),
-            Absence::Unread(why) => report::say(Level::Alert, why),
+            // Told of at the end.
+            Absence::Unread(why) if why.denied => {}
+            Absence::Unread(why) if unread.is_none() => unread = Some(Error::Temporary(why.text.clone())),
+            Absence::Unread(why) => report::say(Level::Alert, &why.text),
         }
     }
-    unread.map_or(Ok(absent.is_empty()), Err)
+    denied.extend(before.closed);
+    denied.extend(host.denied());
+    match (unread, denied.nothing_closed("what depends on it is unknown")) {
+        (Some(error), Ok(())) => Err(error),
+        (unread, denied) => {
+            report::say_all(&unread.map(|error| Note::alert(error.to_string())).into_iter().collect::<Vec<_>>());
+            denied.map(|()| absent.is_empty())
+        }
+    }
 }
 
 /// The address of a mailbox, of an alias domain with the real one.
@@ -477,20 +530,22 @@ fn user_as_text(user: &User<'_>) -> String {
             Some((delivery, Some(step))) => format!("{}: {step}{refused}", delivery.verdict),
         },
     );
-    let published = match user.published {
-        None => "; auth.cdb cannot be read",
-        Some(true) => "",
-        Some(false) => "; auth.cdb says otherwise: the host has changed since",
+    let published = match &user.published {
+        Ok(None | Some(Agreement::Same)) => String::new(),
+        Ok(Some(Agreement::Changed)) => "; auth.cdb says otherwise: the host has changed since".to_owned(),
+        Ok(Some(Agreement::Other)) => "; auth.cdb says otherwise".to_owned(),
+        Err(cause) => format!("; auth.cdb: {cause}"),
     };
     line(
         "smtp login",
         match &user.login {
-            Ok(_) if user.never.is_some() => format!("never: {}{published}", user.never.unwrap_or_default()),
-            Ok(logins) => {
+            Err(why) => format!("unknown: {why}"),
+            Ok(Ok(_)) if user.never.is_some() => format!("never: {}{published}", user.never.unwrap_or_default()),
+            Ok(Ok(logins)) => {
                 let logins: Vec<String> = logins.iter().map(|login| Shown(login).to_string()).collect();
                 format!("yes, as {}{published}", logins.join(" and "))
             }
-            Err(why) => format!("no: {why}{published}"),
+            Ok(Err(why)) => format!("no: {why}{published}"),
         },
     );
     text
@@ -513,8 +568,12 @@ fn user_as_json(user: &User<'_>) -> serde_json::Value {
         "mail": user.mail.as_ref().map(|(delivery, _)| delivery.verdict.to_string()),
         "mail_by": user.mail.as_ref().and_then(|(_, step)| step.as_ref()).map(ToString::to_string),
         "accepted": user.accepted,
-        "logins": user.login.as_ref().map_or_else(|_| Vec::new(), |logins| logins.iter().map(|login| shown(login)).collect()),
-        "login_refused": user.login.as_ref().err().map(String::as_str).or(user.never),
-        "published": user.published,
+        "logins": user.login.as_ref().ok().map(|may| {
+            let logins = may.iter().flatten().map(|login| shown(login));
+            logins.collect::<Vec<_>>()
+        }),
+        "login_refused": user.login.as_ref().ok().and_then(|may| may.as_ref().err().copied()).or(user.never),
+        "login_unknown": user.login.as_ref().err().map(ToString::to_string),
+        "published": user.published.as_ref().ok().and_then(Option::as_ref).map(|is| *is == Agreement::Same),
     })
 }

@@ -36,7 +36,7 @@ impl fmt::Display for Corrupt {
         f.write_str(match self {
             Corrupt::TooShort => "corrupt: shorter than a cdb's 2048 bytes of pointers",
             Corrupt::TooLong => "corrupt: longer than the 4 GiB of a cdb",
-            Corrupt::Tables => "corrupt: its tables are not where its pointers say (truncated?)",
+            Corrupt::Tables => "corrupt: its tables are not where its pointers say",
             Corrupt::Record => "corrupt: a record runs past the end of the records",
             Corrupt::Lost => "corrupt: a record cannot be found by its key",
             Corrupt::Data => "corrupt: a record's data holds NUL",

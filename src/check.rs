@@ -16,8 +16,8 @@ use crate::compare::{Compared, compare};
 use crate::confine;
 use nix::unistd::geteuid;
 
-use crate::delivery::{Trail, UNLISTED, UNREAD, Verdict, deliver};
-use crate::error::{show_cause, show_path};
+use crate::delivery::{Trail, Verdict, deliver};
+use crate::error::{Denied, Error, is_denied_to_us, show_cause, show_path};
 use crate::guard::{NOBODY, stands_for};
 use crate::host::dot_qmail::spelled;
 use crate::host::units::with_private_tmp;
@@ -31,15 +31,17 @@ use crate::rebuild::homes::HomeReader;
 use crate::report::{Level, Note};
 use crate::settings::Settings;
 use crate::status;
-use crate::text::{Shown, count, join_address, lower, split_address};
+use crate::text::{Shown, count, join_address, lower, split_address, without_word};
 use crate::trigger::fifo;
 
 /// How many names a finding about many names.
 const MAX_NAMED: usize = 3;
 
 /// Looks at everything. The worst findings come first; what is of level status needs no attention.
-pub fn check(settings: &Settings) -> Vec<Note> {
-    let mut findings = published(settings);
+/// Beside them is the error that ends the command when this process, which is not root, may not look at everything.
+pub fn check(settings: &Settings) -> (Vec<Note>, Result<(), Error>) {
+    let mut denied = Denied::default();
+    let mut findings = published(settings, &mut denied);
     findings.extend(settings.notes.iter().cloned());
     findings.extend(unknown_variables(settings));
     findings.extend(
@@ -47,20 +49,30 @@ pub fn check(settings: &Settings) -> Vec<Note> {
             Note::warning(format!("{differences}; all that is found goes by those of this command"))
         }),
     );
-    findings.extend(pipes(settings));
-    findings.extend(after(settings));
-    findings.extend(actions::findings(settings));
+    findings.extend(pipes(settings, &mut denied));
+    findings.extend(after(settings, &mut denied));
+    let (closed, of_actions): (Vec<Note>, Vec<Note>) =
+        actions::findings(settings).into_iter().partition(|note| note.denied);
+    if !closed.is_empty() {
+        denied.add(settings.layout.root.path(&settings.actions));
+    }
+    findings.extend(of_actions);
+    let mut unknown = Ok(());
     match compare(settings) {
+        Err(error) if error.is_denied() => unknown = Err(error),
         Err(error) => findings.push(Note::alert(format!("{error}; nothing can be rebuilt until that is mended"))),
-        Ok(compared) => of_host(settings, compared, &mut findings),
+        Ok(compared) => {
+            denied.extend(compared.denied.clone());
+            of_host(settings, compared, &mut findings);
+        }
     }
     findings.sort_by(|a, b| b.level.cmp(&a.level).then_with(|| a.text.cmp(&b.text)));
     findings.dedup();
-    findings
+    (findings, unknown.and_then(|()| denied.nothing_closed("further findings are unknown")))
 }
 
 fn note(text: String) -> Note {
-    Note { level: Level::Status, text }
+    Note::new(Level::Status, text)
 }
 
 /// Names in the environment and in the directory of settings that look like settings, and are none: somebody mistyped one.
@@ -83,17 +95,29 @@ pub fn damage(name: &Path, image: &[u8]) -> Option<Note> {
 }
 
 /// The published files: there, whole, and with the mode and owner that they must have.
-fn published(settings: &Settings) -> Vec<Note> {
+fn published(settings: &Settings, denied: &mut Denied) -> Vec<Note> {
     let files = [
         (settings.recipients_target(), "qmail-smtpd answers 421 to every client"),
         (settings.logins_target(), "nobody can log in"),
     ];
     let damaged = files.iter().filter_map(|(target, _)| {
         let target = &target.as_ref().ok()?.0;
-        damage(&target.name, &target.open().and_then(|published| published.read()).ok()?)
+        match target.open().and_then(|published| published.read()) {
+            Ok(image) => damage(&target.name, &image),
+            // Told of below.
+            Err(cause) if cause.kind() == ErrorKind::NotFound => None,
+            Err(cause) if is_denied_to_us(&cause) => {
+                denied.add(target.name.clone());
+                None
+            }
+            Err(cause) => Some(Note::alert(Error::io("read", &target.name, cause).to_string())),
+        }
     });
     let mut findings: Vec<Note> = damaged.collect();
-    let is_closed = |target: &Target| target.owner() == Some((0, 0)) && settings.auth_owner != Some((0, 0));
+    let is_closed = |target: &Target| {
+        settings.auth_owner != Some((0, 0))
+            && target.look().is_some_and(|(mode, owner)| owner == (0, 0) && mode & 0o004 == 0)
+    };
     let closed = files[1].0.as_ref().ok().filter(|(target, _)| is_closed(target));
     findings.extend(closed.map(|(target, _)| {
         Note::warning(format!(
@@ -102,17 +126,27 @@ fn published(settings: &Settings) -> Vec<Note> {
             show_path(&target.name)
         ))
     }));
-    let finding = |(target, follows): (Result<(Target, Look), _>, &str)| -> Option<Note> {
+    let finding = |(target, follows): (Result<(Target, Look), Error>, &str)| -> Option<Note> {
         let (target, wanted) = match target {
             Ok(target) => target,
+            // The comparison ends with the same.
+            Err(error) if error.is_denied() => return None,
             Err(error) => return Some(Note::alert(format!("{error}; nothing can be published there"))),
         };
         let name = show_path(&target.name).to_string();
-        let Some((mode, owner)) = target.look() else {
-            return Some(Note::alert(format!("{name}: not there; {follows}; qmail-updater rebuild makes it")));
+        let (mode, owner) = match target.seen() {
+            Ok(Some(seen)) => seen,
+            Ok(None) => {
+                return Some(Note::alert(format!("{name}: not there; {follows}; qmail-updater rebuild makes it")));
+            }
+            Err(cause) if is_denied_to_us(&cause) => {
+                denied.add(target.name.clone());
+                return None;
+            }
+            Err(cause) => return Some(Note::alert(Error::io("read", &target.name, cause).to_string())),
         };
         // Whoever owns a table can change its mode and what it says.
-        let own = (geteuid().as_raw(), owner.1);
+        let own = (if owner.0 == geteuid().as_raw() { owner.0 } else { 0 }, owner.1);
         let wanted_owner = match wanted.owner {
             Some(wanted) if settings.auth_owner.is_some() => wanted,
             _ if owner.0 == 0 => owner,
@@ -137,13 +171,18 @@ fn published(settings: &Settings) -> Vec<Note> {
 }
 
 /// The pipes, who reads them, and who does not see them.
-fn pipes(settings: &Settings) -> Vec<Note> {
+fn pipes(settings: &Settings, denied: &mut Denied) -> Vec<Note> {
     let root = &settings.layout.root;
     let mut findings = Vec::new();
     for path in &settings.fifos {
-        // Who may not look is not told that nobody does.
-        let is_read = lock::is_fifo_read(root, &settings.state, path).unwrap_or(true);
-        findings.extend(fifo::look(path, is_read));
+        let is_read = lock::is_fifo_read(root, &settings.state, path);
+        if is_read.is_none() {
+            denied.add(root.path(&settings.state));
+        }
+        match fifo::look(path, is_read) {
+            Ok(notes) => findings.extend(notes),
+            Err(closed) => denied.add(closed),
+        }
     }
     let inside = |path: &std::path::Path| {
         path.strip_prefix(root.top()).is_ok_and(|inside| inside.starts_with("tmp") || inside.starts_with("var/tmp"))
@@ -163,13 +202,17 @@ fn pipes(settings: &Settings) -> Vec<Note> {
 }
 
 /// The commands of --after that nobody can run.
-fn after(settings: &Settings) -> Vec<Note> {
+fn after(settings: &Settings, denied: &mut Denied) -> Vec<Note> {
     let finding = |command: &Vec<u8>| {
         let path = settings.layout.root.path(command);
         let what = match path.metadata() {
             Ok(meta) if meta.is_file() && meta.mode() & 0o111 != 0 => return None,
             Ok(_) => "no executable file".to_owned(),
             Err(cause) if cause.kind() == ErrorKind::NotFound => "not there".to_owned(),
+            Err(cause) if is_denied_to_us(&cause) => {
+                denied.add(path);
+                return None;
+            }
             Err(cause) => show_cause(&cause),
         };
         Some(Note::alert(format!(
@@ -182,7 +225,7 @@ fn after(settings: &Settings) -> Vec<Note> {
 
 /// What the host says.
 fn of_host(settings: &Settings, compared: Compared, findings: &mut Vec<Note>) {
-    let Compared { new, changes, built } = compared;
+    let Compared { new, changes, built, .. } = compared;
     findings.extend(built.behind());
     let host = &built.host;
     if !changes.is_empty() {
@@ -272,17 +315,14 @@ fn deferred(settings: &Settings, host: &Host, homes: &HomeReader<'_>, mut accept
     for key in accepted {
         let address = stands_for(key, settings.layout.break_byte);
         let delivery = deliver(host, homes, &address, &mut Trail::unkept());
-        if delivery.verdict != Verdict::Defer || delivery.doubt.is_some() {
+        // What cannot be known is told of by the rebuild.
+        if delivery.verdict != Verdict::Defer || !delivery.known {
             continue;
         }
         let mut trail = Trail::kept();
         deliver(host, homes, &address, &mut trail);
         let Some(last) = trail.steps().pop() else { continue };
-        // What cannot be known is told of by the rebuild.
-        if last.text.contains(UNREAD) || last.text.contains(UNLISTED) {
-            continue;
-        }
-        let cause = last.to_string().replace(&String::from_utf8_lossy(&NOBODY)[..], "...");
+        let cause = without_word(&last.to_string(), &NOBODY);
         by_cause.entry(cause).or_insert_with(|| (0, key.to_vec())).0 += 1;
     }
     let finding = |(cause, (number, first)): (String, (usize, Vec<u8>))| {
@@ -311,10 +351,9 @@ fn of_home(host: &Host, home: &Home, findings: &mut Vec<Note>) {
                 many_ways.push(name);
             }
         }
-        for name in dot_qmails.closed_folders() {
+        for (name, cause) in dot_qmails.closed_folders().filter(|(_, cause)| !cause.denied) {
             findings.push(note(format!(
-                "{shown}/.qmail{}: a folder that is not read, out of the home or too large; names with a / below it are not \
-                 listed",
+                "{shown}/.qmail{}: a folder that is not read: {cause}; names with a / below it are not listed",
                 Shown(name)
             )));
         }
@@ -366,7 +405,7 @@ fn of_mailboxes(host: &Host, shown: &str, vpasswd: &Vpasswd, findings: &mut Vec<
     let mut say = |names: &[&[u8]], level: Level, what: &str| {
         if !names.is_empty() {
             let many = count(names.len(), "mailbox");
-            findings.push(Note { level, text: format!("{shown}/vpasswd: {many} {what}: {}", some(names)) });
+            findings.push(Note::new(level, format!("{shown}/vpasswd: {many} {what}: {}", some(names))));
         }
     };
     say(&lost, Level::Warning, "that vpopmail never finds, because of a byte in the name");

@@ -433,7 +433,7 @@ Columns, separated by tabs, - where there is nothing to say:
   owner       uid:gid of users/assign or passwd
   mailboxes   how many that vpopmail finds
   aliases     how many names have a .qmail file
-  others      accept or refuse: what a name gets at the door that nobody listed
+  others      accept or refuse: what a name gets at the door that nobody listed; unknown: only root may look
   catch-all   what answers for such a name: bounce-no-mailbox, delete, an address, a folder, ...
   notes       what else there is to know, or to mend
 
@@ -446,8 +446,9 @@ Flags have the names that vpopmaild gives them. Effective flags are the mailbox'
 domain's limits, unless it has override_domain_limits. Nothing of a password or hash is shown.
 
 JSON: an array of objects, one a line, with address, alias_of, uid, gid, comment, folder, quota,
-password (how it is hashed), flags, effective_flags, mail (deliver, defer or bounce), mail_by,
-accepted (by rcpthosts), logins, login_refused, published (whether auth.cdb agrees).";
+password (how it is hashed), flags, effective_flags, mail (deliver, defer, bounce or
+unknown), mail_by, accepted (by rcpthosts), logins (null when they cannot be known), login_refused,
+login_unknown, published (whether auth.cdb agrees).";
 
 /// One of the two tables.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::cdb;
-use crate::error::Error;
+use crate::error::{Denied, Error};
 use crate::hold::{Patience, Scales};
 use crate::publish::Published;
 use crate::rebuild::{Built, Sink, build};
@@ -37,10 +37,13 @@ impl Sink for Sorted {
 pub struct Compared {
     /// What it would write.
     pub new: Sorted,
-    /// What it would change, one line a change, in the order of the keys.
+    /// What it would change, one line a change, in the order of the keys; of a table of which that cannot be known,
+    /// nothing.
     pub changes: Vec<String>,
     /// What came of building beside the records; what the guard would hold is among its notes.
     pub built: Built,
+    /// What this process may not read, which is not root, and a rebuild by root would.
+    pub denied: Denied,
 }
 
 /// Builds both tables and compares them with the published ones.
@@ -48,13 +51,20 @@ pub struct Compared {
 /// # Errors
 /// What stops a rebuild.
 pub fn compare(settings: &Settings) -> Result<Compared, Error> {
-    let published = (settings.recipients_target()?.0.open().ok(), settings.logins_target()?.0.open().ok());
+    let (of_recipients, of_logins) = (settings.recipients_target()?.0.before(), settings.logins_target()?.0.before());
+    let published = (of_recipients.file, of_logins.file);
     let read = |published: &Option<Published>| published.as_ref()?.read().ok();
     let (recipients, logins) = (read(&published.0), read(&published.1));
     let mut new = Sorted::default();
     let mut built = build(settings, &mut new)?;
+    // What is built says nothing about what root would build.
+    let is_known = built.denied.is_empty();
+    let are_known = [&of_recipients.closed, &of_logins.closed].map(|closed| is_known && closed.is_none());
+    let mut denied = built.denied.clone();
+    denied.extend(of_recipients.closed.into_iter().chain(of_logins.closed));
+    built.notes.retain(|note| !note.denied);
     let mut changes = Vec::new();
-    let held = {
+    let held = if is_known {
         let policy = built.policy();
         let mut scales = Scales::new(settings, &built.host, &policy);
         if let Some(published) = file(&published.0, recipients.as_deref()) {
@@ -64,11 +74,13 @@ pub fn compare(settings: &Settings) -> Result<Compared, Error> {
             scales.weigh_logins(&published, &|key| !new.logins.contains_key(key))?;
         }
         scales.alerts(&scales.held(Patience::Ever), "only with --force does a rebuild make all of these changes")
+    } else {
+        Vec::new()
     };
     built.notes.extend(held);
     let old = records(recipients.as_deref());
-    let keys: BTreeSet<&[u8]> = old.keys().copied().chain(new.recipients.keys().map(Vec::as_slice)).collect();
-    for key in keys {
+    let keys = || -> BTreeSet<&[u8]> { old.keys().copied().chain(new.recipients.keys().map(Vec::as_slice)).collect() };
+    for key in if are_known[0] { keys() } else { BTreeSet::new() } {
         let answer = |data: Option<&[u8]>| data.map(smtpd::accepts);
         let (before, after) = (answer(old.get(key).copied()), answer(new.recipients.get(key).copied()));
         let signs = [('-', before), ('+', after)].into_iter().filter(|_| before != after);
@@ -76,8 +88,8 @@ pub fn compare(settings: &Settings) -> Result<Compared, Error> {
         changes.extend(signs.filter_map(line));
     }
     let old = records(logins.as_deref());
-    let keys: BTreeSet<&[u8]> = old.keys().copied().chain(new.logins.keys().map(Vec::as_slice)).collect();
-    for key in keys {
+    let keys = || -> BTreeSet<&[u8]> { old.keys().copied().chain(new.logins.keys().map(Vec::as_slice)).collect() };
+    for key in if are_known[1] { keys() } else { BTreeSet::new() } {
         let sign = match (old.get(key), new.logins.get(key)) {
             (None, _) => '+',
             (_, None) => '-',
@@ -86,7 +98,7 @@ pub fn compare(settings: &Settings) -> Result<Compared, Error> {
         };
         changes.push(format!("{sign}\tlogin\t{}", Shown(key)));
     }
-    Ok(Compared { new, changes, built })
+    Ok(Compared { new, changes, built, denied })
 }
 
 /// `accept` or `refuse`.

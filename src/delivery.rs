@@ -6,12 +6,10 @@ use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use crate::error::show_path;
+use crate::error::{Trouble, show_path};
 use crate::host::assign::{Assignment, Match};
 use crate::host::dot_qmail::{Catchall, DotQmail, Instruction, Opening, Program, spelled};
-use crate::host::vpopmail::{
-    ABSENT, ADDRESS_MAX, COMPILED, Mail, Mailbox, Mailboxes, TEXT, is_legal_host, is_legal_name,
-};
+use crate::host::vpopmail::{ADDRESS_MAX, COMPILED, Mail, Mailbox, TEXT, is_legal_host, is_legal_name};
 use crate::host::{Home, HomeState, Homes, Host};
 use crate::root::Who;
 use crate::smtpd::DEFAULT;
@@ -28,6 +26,8 @@ pub enum Verdict {
     Bounce,
     /// It goes to another host.
     Remote,
+    /// This process may not read what decides. The table must not refuse it for that.
+    Unknown,
 }
 
 impl fmt::Display for Verdict {
@@ -37,6 +37,7 @@ impl fmt::Display for Verdict {
             Verdict::Defer => "defer",
             Verdict::Bounce => "bounce",
             Verdict::Remote => "remote",
+            Verdict::Unknown => "unknown",
         })
     }
 }
@@ -46,16 +47,15 @@ const NO_ID: u32 = u32::MAX;
 
 /// Why nobody can know what an address without a line in users/assign comes to.
 pub const UNLISTED: &str = "accounts come from elsewhere too and cannot be listed; there may be one for this: deferred";
-/// Why nobody can know what a .qmail file says.
-pub const UNREAD: &str = "cannot be read, or lies beyond what we read";
-
 /// What would become of a message to one address.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Delivery {
     /// What becomes of it.
     pub verdict: Verdict,
-    /// What could not be read, when the verdict says only "we cannot know".
+    /// What could not be read, when the verdict says only "we cannot know" and what is published is kept.
     pub doubt: Option<Doubt>,
+    /// Whether what decides could be read.
+    pub known: bool,
 }
 
 /// A source that could not be read, and the assignment that led to it.
@@ -65,6 +65,8 @@ pub struct Doubt {
     pub home: Vec<u8>,
     /// `+loc` or `=local` of users/assign, or an account's name.
     pub assignment: Vec<u8>,
+    /// Why it could not be read.
+    pub cause: Trouble,
 }
 
 impl Delivery {
@@ -76,7 +78,7 @@ impl Delivery {
 
 impl From<Verdict> for Delivery {
     fn from(verdict: Verdict) -> Delivery {
-        Delivery { verdict, doubt: None }
+        Delivery { verdict, doubt: None, known: true }
     }
 }
 
@@ -154,6 +156,8 @@ impl Place<'_> {
 pub enum Route<'a> {
     /// It is decided before any home is looked at.
     Decided(Verdict),
+    /// It cannot be known: there may be an account for it.
+    Unlisted,
     /// qmail-local is run.
     Local(Assigned<'a>),
 }
@@ -180,9 +184,18 @@ pub struct Assigned<'a> {
 }
 
 impl Assigned<'_> {
-    fn doubt(&self, home: &[u8]) -> Doubt {
-        Doubt { home: home.to_vec(), assignment: self.assignment.clone() }
+    /// What cannot be known, because `cause` keeps something in this home from being read, when the published answer is
+    /// kept for it.
+    fn doubted(&self, home: &[u8], cause: Trouble) -> Delivery {
+        let delivery = unread(&cause);
+        let doubt = Doubt { home: home.to_vec(), assignment: self.assignment.clone(), cause };
+        Delivery { doubt: Some(doubt), ..delivery }
     }
+}
+
+/// What cannot be known for this cause: qmail, which may read it, or finds it as broken as we do, keeps the message.
+fn unread(cause: &Trouble) -> Delivery {
+    Delivery { verdict: if cause.denied { Verdict::Unknown } else { Verdict::Defer }, doubt: None, known: false }
 }
 
 /// Takes the address where qmail-send and qmail-lspawn take it; its case does not count.
@@ -287,7 +300,7 @@ fn getpw<'a>(host: &'a Host, local: Vec<u8>, domain: Vec<u8>, trail: &mut Trail)
     let found = accounts.find(&local, host.layout.break_byte);
     if accounts.more_unlisted && found.is_none_or(|(name, _)| name != local) {
         trail.add(|| (host.layout.root.path(b"/etc/nsswitch.conf"), None, UNLISTED.to_owned()));
-        return Route::Decided(Verdict::Defer);
+        return Route::Unlisted;
     }
     let (name, account, dash, ext) = match (found, &accounts.alias) {
         (Some((name, account)), _) if name == local => (name, account, &b""[..], &b""[..]),
@@ -339,6 +352,7 @@ fn run_local<'a>(assigned: Assigned<'a>, place: &Place<'_>, trail: &mut Trail) -
 pub fn deliver(host: &Host, homes: &dyn Homes, address: &[u8], trail: &mut Trail) -> Delivery {
     match route(host, address, trail) {
         Route::Decided(verdict) => verdict.into(),
+        Route::Unlisted => Delivery { known: false, ..Verdict::Defer.into() },
         Route::Local(assigned) => qmail_local(host, homes, &assigned, trail),
     }
 }
@@ -348,23 +362,34 @@ fn qmail_local(host: &Host, homes: &dyn Homes, assigned: &Assigned<'_>, trail: &
     let home = homes.home(assigned.home);
     let home_path = || host.layout.root.path(assigned.home);
     let here = Place { path: &home_path, line: None };
-    let mut deferred = |why: &str| here.decide(trail, Verdict::Defer, || format!("{why}: deferred"));
     // qmail-getpw passes over an account whose home is missing; one that cannot be read is no less a failure there.
     let failed = assigned.from_assign || matches!(home.state, HomeState::Unreadable(..));
-    let doubted = |delivery: Delivery| Delivery { doubt: failed.then(|| assigned.doubt(assigned.home)), ..delivery };
-    let (perm, dot_qmails) = match &home.state {
-        HomeState::Missing(cause) | HomeState::Unreadable(_, cause) => return doubted(deferred(cause)),
-        HomeState::Listed(perm, dot_qmails) => (perm, dot_qmails),
+    let mut doubted = |cause: Trouble| {
+        let delivery = if failed { assigned.doubted(assigned.home, cause.clone()) } else { Verdict::Defer.into() };
+        here.note(trail, || told(&cause));
+        delivery
     };
-    if !home.enterable(assigned.who) {
-        return doubted(deferred(&format!("uid {} may not enter it", assigned.who.uid)));
+    match &home.state {
+        HomeState::Missing(cause) => return doubted(cause.as_str().into()),
+        // What the modes say is so, whoever looks.
+        HomeState::Unreadable(_, cause) if !cause.denied => return doubted(cause.clone()),
+        HomeState::Unreadable(..) | HomeState::Listed(..) => {}
     }
-    if perm.mode & 0o002 != 0 {
-        return deferred("world-writable");
+    if let Some(why) = home.refusal(assigned.who) {
+        return doubted(why.into());
     }
-    if perm.mode & 0o1000 != 0 {
-        return deferred("sticky");
+    let forbids = |bit: u32| home.perm().is_some_and(|perm| perm.mode & bit != 0);
+    if forbids(0o002) {
+        return here.decide(trail, Verdict::Defer, || "world-writable: deferred".to_owned());
     }
+    if forbids(0o1000) {
+        return here.decide(trail, Verdict::Defer, || "sticky: deferred".to_owned());
+    }
+    let dot_qmails = match &home.state {
+        HomeState::Listed(_, dot_qmails) => dot_qmails,
+        HomeState::Unreadable(_, cause) => return doubted(cause.clone()),
+        HomeState::Missing(cause) => return doubted(cause.as_str().into()),
+    };
     let safe_ext = spelled(&assigned.ext);
     let defaults = (0..=safe_ext.len())
         .rev()
@@ -377,7 +402,10 @@ fn qmail_local(host: &Host, homes: &dyn Homes, assigned: &Assigned<'_>, trail: &
         match dot_qmails.open(&name, assigned.who) {
             Opening::Passed(why) => here.note(trail, || why.to_owned()),
             Opening::Denied => return deferred(&format!("uid {} may not open it", assigned.who.uid)),
-            Opening::Unknown => return deferred(UNREAD),
+            Opening::Unread(cause) => {
+                here.note(trail, || format!("not read: {}", told(cause)));
+                return unread(cause);
+            }
             Opening::File(perm, _) if perm.mode & 0o002 != 0 => return deferred("world-writable"),
             Opening::File(perm, content) => {
                 let forward_only = perm.mode & 0o100 != 0;
@@ -391,6 +419,11 @@ fn qmail_local(host: &Host, homes: &dyn Homes, assigned: &Assigned<'_>, trail: &
     } else {
         here.decide(trail, Verdict::Bounce, || "no .qmail file answers: no mailbox here by that name".to_owned())
     }
+}
+
+/// What cannot be known, in words.
+fn told(cause: &Trouble) -> String {
+    format!("{cause}: {}", if cause.denied { "unknown" } else { "deferred" })
 }
 
 /// The dot-qmail file that was found.
@@ -503,8 +536,11 @@ fn vdelivermail(
             match find_mailbox(host, &its_home, name) {
                 Err(cause) => {
                     let path = host.layout.root.path(&line.home);
-                    here.note(trail, || format!("vdelivermail: {}: {cause}: taken as deferred", show_path(&path)));
-                    return Some(Delivery { verdict: Verdict::Defer, doubt: Some(assigned.doubt(&line.home)) });
+                    here.note(trail, || {
+                        let taken = if cause.denied { "unknown" } else { "taken as deferred" };
+                        format!("vdelivermail: {}: {cause}: {taken}", show_path(&path))
+                    });
+                    return Some(assigned.doubted(&line.home, cause));
                 }
                 Ok(Some((name, mailbox))) => {
                     let line = mailbox.line;
@@ -537,13 +573,8 @@ fn vdelivermail(
 }
 
 /// The mailbox that takes the name, or, with qmail-ext, the name up to its first `-`; an error when nobody can know.
-fn find_mailbox<'a>(host: &Host, home: &'a Home, name: &'a [u8]) -> Result<Option<(&'a [u8], Mailbox<'a>)>, String> {
-    let mailboxes = match (&home.state, &home.mailboxes) {
-        (_, Mailboxes::Known(mailboxes)) => mailboxes,
-        (_, Mailboxes::Unreadable(file, cause)) => return Err(format!("{file}: {cause}")),
-        (HomeState::Missing(cause) | HomeState::Unreadable(_, cause), Mailboxes::Absent) => return Err(cause.clone()),
-        (HomeState::Listed(..), Mailboxes::Absent) => return Err(ABSENT.to_owned()),
-    };
+fn find_mailbox<'a>(host: &Host, home: &'a Home, name: &'a [u8]) -> Result<Option<(&'a [u8], Mailbox<'a>)>, Trouble> {
+    let mailboxes = home.known_mailboxes()?;
     let find = |name: &'a [u8]| Some((name, mailboxes.find(name).filter(|_| name.len() <= ADDRESS_MAX)?));
     let base = || name.iter().position(|b| *b == b'-').filter(|_| host.layout.qmail_ext).map(|dash| &name[..dash]);
     Ok(find(name).or_else(|| find(base()?)))

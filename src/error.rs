@@ -1,11 +1,15 @@
 //! What failed, doing what, to which file, at which line, and what follows. Made where it happens, printed once, in
 //! `main`.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::text::Shown;
+use nix::errno::Errno;
+use nix::unistd::geteuid;
+
+use crate::text::{Shown, count};
 
 /// A failure that ends the command.
 #[derive(Debug)]
@@ -58,9 +62,28 @@ impl Error {
         Error::Then(Box::new(self), follows.to_owned())
     }
 
-    /// Whether somebody else may do it.
+    /// Whether the system refused it to this process, which is not root.
     pub fn is_denied(&self) -> bool {
-        matches!(self, Error::Io { cause, .. } if cause.kind() == io::ErrorKind::PermissionDenied)
+        match self {
+            Error::Io { cause, .. } => is_denied_to_us(cause),
+            Error::Then(error, _) => error.is_denied(),
+            Error::Usage(_) | Error::Malformed { .. } | Error::Temporary(_) => false,
+        }
+    }
+
+    /// Whether what could not be used is not there.
+    pub fn is_missing(&self) -> bool {
+        match self {
+            Error::Io { cause, .. } => cause.kind() == io::ErrorKind::NotFound,
+            Error::Then(error, _) => error.is_missing(),
+            Error::Usage(_) | Error::Malformed { .. } | Error::Temporary(_) => false,
+        }
+    }
+
+    /// The same error of a typed command; when root may be allowed to do it, with what to do.
+    #[must_use]
+    pub fn or_as_root(self) -> Error {
+        if self.is_denied() { self.then(AS_ROOT) } else { self }
     }
 
     /// 100 for what stays wrong until somebody mends it, 111 for what may go better next time (DESIGN, "exit status").
@@ -71,6 +94,140 @@ impl Error {
             Error::Then(error, _) => error.exit_code(),
         }
     }
+}
+
+/// What to do when this process, which is not root, may not do something.
+pub const AS_ROOT: &str = "run as root";
+/// So many of the paths that this process may not read are named.
+const MAX_NAMED: usize = 3;
+
+/// The paths that the system does not let this process read, which is not root. What they hold is unknown, and that is
+/// no fact about the host.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Denied(BTreeSet<PathBuf>);
+
+impl Denied {
+    /// Adds one.
+    pub fn add(&mut self, path: PathBuf) {
+        self.0.insert(path);
+    }
+
+    /// Whether everything could be read.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The first of them, and by whom they cannot be read, in words.
+    pub fn words(&self) -> String {
+        let named: Vec<String> = self.0.iter().take(MAX_NAMED).map(|path| show_path(path).to_string()).collect();
+        let named = named.join(", ");
+        let more = match self.0.len().saturating_sub(MAX_NAMED) {
+            0 => String::new(),
+            more => format!(", and {}", count(more, "other")),
+        };
+        format!("uid {} may not read {named}{more}", geteuid())
+    }
+
+    /// The error that they are; `follows` says what is unknown for it.
+    ///
+    /// # Errors
+    /// When there is one.
+    pub fn nothing_closed(&self, follows: &str) -> Result<(), Error> {
+        match self.is_empty() {
+            true => Ok(()),
+            false => Err(Error::Temporary(format!("{}; {follows}; {AS_ROOT}", self.words()))),
+        }
+    }
+}
+
+impl Extend<PathBuf> for Denied {
+    fn extend<T: IntoIterator<Item = PathBuf>>(&mut self, paths: T) {
+        self.0.extend(paths);
+    }
+}
+
+impl IntoIterator for Denied {
+    type Item = PathBuf;
+    type IntoIter = std::collections::btree_set::IntoIter<PathBuf>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.0.into_iter()
+    }
+}
+
+/// Why something could not be read: what was seen, and nothing else.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Trouble {
+    /// In words.
+    pub text: String,
+    /// Whether the system refused it to this process, which is not root. That is no fact about the host.
+    pub denied: bool,
+}
+
+impl Trouble {
+    /// The same of a file, which is named in front.
+    #[must_use]
+    pub fn of_file(self, file: impl fmt::Display) -> Trouble {
+        Trouble { text: format!("{file}: {}", self.text), ..self }
+    }
+}
+
+impl From<&io::Error> for Trouble {
+    fn from(cause: &io::Error) -> Trouble {
+        Trouble { text: show_cause(cause), denied: is_denied_to_us(cause) }
+    }
+}
+
+impl From<Errno> for Trouble {
+    fn from(cause: Errno) -> Trouble {
+        Trouble::from(&io::Error::from(cause))
+    }
+}
+
+impl From<String> for Trouble {
+    fn from(text: String) -> Trouble {
+        Trouble { text, denied: false }
+    }
+}
+
+impl From<&str> for Trouble {
+    fn from(text: &str) -> Trouble {
+        Trouble::from(text.to_owned())
+    }
+}
+
+impl fmt::Display for Trouble {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+/// Whether the system refused something to this process, which is not root: root may be allowed to do it.
+pub fn is_denied_to_us(cause: &io::Error) -> bool {
+    cause.kind() == io::ErrorKind::PermissionDenied && !is_outside(cause) && !geteuid().is_root()
+}
+
+/// What reads the home directories is confined to them (Landlock), and something else was to be opened. Its mode would
+/// have let us.
+#[derive(Debug)]
+struct Outside;
+
+impl fmt::Display for Outside {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("it is outside the home directories, where nothing is opened")
+    }
+}
+
+impl std::error::Error for Outside {}
+
+/// The failure to open what lies outside the directories that this process is confined to.
+pub fn outside() -> io::Error {
+    io::Error::new(io::ErrorKind::PermissionDenied, Outside)
+}
+
+/// Whether it is the failure to open what lies outside the directories that this process is confined to.
+pub fn is_outside(cause: &io::Error) -> bool {
+    cause.get_ref().is_some_and(|cause| cause.is::<Outside>())
 }
 
 /// The path with everything unprintable escaped.
@@ -84,7 +241,7 @@ pub fn show_cause(cause: &io::Error) -> String {
     match cause.raw_os_error() {
         Some(code) => nix::errno::Errno::from_raw(code).desc().to_owned(),
         // An error that a library wrapped, which may hold a path.
-        None if cause.kind() != io::ErrorKind::Other => cause.kind().to_string(),
+        None if cause.kind() != io::ErrorKind::Other && !is_outside(cause) => cause.kind().to_string(),
         None => cause.to_string(),
     }
 }

@@ -62,11 +62,11 @@
 //! | [`cli`] | what can be typed | envdir |
 //! | [`envdir`] | a directory of settings, one file a variable | error root text |
 //! | [`settings`] | what was typed, made usable: paths below the root, policies | cli envdir error host publish report root text |
-//! | [`root`] | walking and opening paths below the root | |
+//! | [`root`] | walking and opening paths below the root | error |
 //! | [`host`] | what the mail host says: the only readers of its files | cdb error report root text |
 //! | [`delivery`] | pure: what qmail would do with one address, and why | error host root smtpd text |
-//! | [`recipients`] | pure: which keys, each decided by delivery | cdb delivery host report root smtpd text |
-//! | [`logins`] | pure: which logins, with which data | host text |
+//! | [`recipients`] | pure: which keys, each decided by delivery | cdb delivery error host report root smtpd text |
+//! | [`logins`] | pure: which logins, with which data | error host text |
 //! | [`smtpd`] | pure: how qmail-smtpd looks a recipient up | text |
 //! | [`cdb`] | the file format, both ways | |
 //! | [`difference`] | what came and went between two cdb files | cdb |

@@ -80,19 +80,23 @@ pub fn acquire_fifo(root: &Root, folder: &[u8], fifo: &Path) -> Result<FifoLock,
 }
 
 impl FifoLock {
-    /// Takes the lock again when its file was removed, which lets another service take it. Whether it was removed is the
-    /// answer.
+    /// Takes the lock again when its file was removed, which lets another service take it. What was removed is the answer.
     ///
     /// # Errors
     /// Those of [`acquire_fifo`].
-    pub fn keep(&mut self, root: &Root, folder: &[u8]) -> Result<bool, Error> {
+    pub fn keep(&mut self, root: &Root, folder: &[u8]) -> Result<Option<PathBuf>, Error> {
         let id = |meta: fs::Metadata| (meta.dev(), meta.ino());
         let ours = self.file.metadata().map(id).map_err(|cause| Error::io("lock", &self.path, cause))?;
-        if fs::symlink_metadata(&self.path).is_ok_and(|meta| id(meta) == ours) {
-            return Ok(false);
+        match fs::symlink_metadata(&self.path).map(id) {
+            Ok(is) if is == ours => return Ok(None),
+            Ok(_) => {}
+            Err(cause) if cause.kind() == io::ErrorKind::NotFound => {}
+            Err(cause) => return Err(Error::io("lock", &self.path, cause)),
         }
+        let all = matches!(root.walk(folder).end, End::Missing(_));
+        let removed = if all { root.path(folder) } else { self.path.clone() };
         *self = acquire_fifo(root, folder, &self.fifo)?;
-        Ok(true)
+        Ok(Some(removed))
     }
 }
 
@@ -137,4 +141,30 @@ fn make(root: &Root, folder: &[u8]) -> Result<PathBuf, Error> {
         fs::set_permissions(&real, fs::Permissions::from_mode(MODE)).map_err(failed)?;
     }
     Ok(real)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::root::Bounds;
+
+    #[test]
+    fn what_was_removed_of_a_lock_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let (root, fifo) = (Root::new(folder.path(), Bounds::default()), Path::new("/tmp/p"));
+        let mut lock = acquire_fifo(&root, b"/state", fifo).unwrap();
+        let state = folder.path().join("state");
+        let file = state.join("fifo_2ftmp_2fp.lock");
+        assert_eq!(lock.keep(&root, b"/state").unwrap(), None);
+        fs::remove_file(&file).unwrap();
+        assert_eq!(lock.keep(&root, b"/state").unwrap(), Some(file.clone()), "the directory is still there");
+        fs::remove_dir_all(&state).unwrap();
+        assert_eq!(lock.keep(&root, b"/state").unwrap(), Some(state.clone()));
+        fs::rename(&file, state.join("old")).unwrap();
+        fs::write(&file, "").unwrap();
+        let other = File::open(&file).unwrap();
+        other.try_lock().unwrap();
+        let error = lock.keep(&root, b"/state").err().unwrap();
+        assert_eq!(error.to_string(), "/tmp/p: another service reads this pipe");
+    }
 }

@@ -2,9 +2,10 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use crate::error::Trouble;
 use crate::host::authvars::{AuthVars, Variables, expires};
-use crate::host::vpopmail::{ABSENT, Mailbox, Mailboxes, NO_SMTP, Shape, is_found};
-use crate::host::{Home, HomeState, Host};
+use crate::host::vpopmail::{Mailbox, NO_SMTP, Shape, is_found};
+use crate::host::{Home, Host};
 
 /// One record of auth.cdb.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -66,15 +67,8 @@ impl<'a> Policy<'a> {
     ///
     /// # Errors
     /// Why they cannot be known: the home, its mailboxes or its limits could not be read.
-    pub fn domain(&self, domain: &[u8], home: &Home, found: &mut Taker<'_>) -> Result<(), String> {
-        let mailboxes = match (&home.state, &home.mailboxes) {
-            (HomeState::Missing(cause) | HomeState::Unreadable(_, cause), Mailboxes::Absent) => {
-                return Err(cause.clone());
-            }
-            (_, Mailboxes::Unreadable(file, cause)) => return Err(format!("{file}: {cause}")),
-            (_, Mailboxes::Absent) => return Err(ABSENT.to_owned()),
-            (_, Mailboxes::Known(mailboxes)) => mailboxes,
-        };
+    pub fn domain(&self, domain: &[u8], home: &Home, found: &mut Taker<'_>) -> Result<(), Trouble> {
+        let mailboxes = home.known_mailboxes()?;
         let limits = home.limits.as_ref().map_err(Clone::clone)?;
         for (name, mailbox) in mailboxes.usable() {
             // Who may not log in has no record.

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
+use nix::errno::Errno;
 use nix::sys::prctl::set_dumpable;
 use nix::sys::resource::{Resource, setrlimit};
 use qmail_updater::cli::{Cli, Command};
@@ -42,8 +43,8 @@ fn main() -> ExitCode {
         Ok(Ok(code)) => code,
         Ok(Err(error)) => {
             // The answer first: a hook's caller waits for nothing else.
-            let code = caller.map_or_else(|| error.exit_code(), |caller| caller.failed());
-            report::fatal(&error);
+            let code = caller.as_ref().map_or_else(|| error.exit_code(), Caller::failed);
+            report::fatal(&if caller.is_some() { error } else { error.or_as_root() });
             code
         }
         // The panic's own hook has said where.
@@ -106,6 +107,7 @@ fn rebuild(settings: &Settings, commands: bool, force: Option<&[OsString]>) -> R
         let failed = count(failed, "command");
         return Err(Error::Temporary(format!("{failed} failed; both files are right, and stay published")));
     }
+    done.denied.nothing_closed("what depends on it is kept as published, or accepted")?;
     done.nothing_held().map(drop)
 }
 
@@ -120,9 +122,13 @@ fn trigger(settings: &Settings, notice: &[OsString], verbose: bool) {
         let what = match poke(fifo, &line, service) {
             Poked::Written => "the service was told".to_owned(),
             Poked::Full => "full of triggers already; the service will rebuild".to_owned(),
-            Poked::NoReader => "nobody reads it; the service is not running, and rebuilds when it starts".to_owned(),
+            Poked::NoReader => "nobody reads it; a service that starts rebuilds anyway".to_owned(),
             Poked::Foreign(uid) => format!("a pipe of uid {uid}, which is not the service's; nothing is written to it"),
-            Poked::NoFifo(cause) => format!("no pipe to write to ({}); is the service running?", cause.desc()),
+            Poked::NoFifo => "no pipe to write to: something else is there; nothing is written to it".to_owned(),
+            Poked::Failed(cause @ (Errno::ENOENT | Errno::ENOTDIR)) => {
+                format!("no pipe to write to ({}); is the service running?", cause.desc())
+            }
+            Poked::Failed(cause) => format!("nothing is written to it: {}", cause.desc()),
         };
         if verbose {
             report::say(Level::Status, &format!("{}: {what}", show_path(fifo)));

@@ -5,11 +5,12 @@
 use std::collections::{BTreeSet, HashMap};
 use std::io;
 use std::os::unix::ffi::OsStrExt;
+use std::time::Duration;
 
 use crate::cdb;
 use crate::delivery::{Delivery, Route, Step, Trail, Verdict, deliver, route};
-use crate::error::show_path;
-use crate::guard::stands_for;
+use crate::error::{Trouble, show_path};
+use crate::guard::{NOBODY, stands_for};
 use crate::host::dot_qmail::{Opening, spelled};
 use crate::host::vpopmail::{Mailbox, Mailboxes, Particulars, Vpasswd, flag_names, is_found};
 use crate::host::{Home, HomeState, Homes, Host};
@@ -17,7 +18,7 @@ use crate::logins::{Policy, Weakness, scheme, weakness};
 use crate::recipients::relay_step;
 use crate::root::Who;
 use crate::smtpd::DEFAULT;
-use crate::text::{Shown, count, join_address, lower, split_address};
+use crate::text::{Shown, count, join_address, lower, split_address, without_word};
 
 /// Whose a domain is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,14 +66,14 @@ pub struct Domain {
     pub mailboxes: Option<usize>,
     /// How many names have a .qmail file; `None` likewise.
     pub aliases: Option<usize>,
-    /// Whether a name that nobody lists is accepted.
-    pub others_accepted: bool,
+    /// Whether a name that nobody lists is accepted; `None` when this process may not read what decides.
+    pub others_accepted: Option<bool>,
     /// What the file that answers for such a name does.
     pub catch_all: Option<String>,
     /// What else there is to know, or to mend.
     pub notes: Vec<String>,
     /// Why its home could not be read.
-    pub trouble: Option<String>,
+    pub trouble: Option<Trouble>,
 }
 
 /// The domains of these names (lower case), or all, in the order of their names; a name that is no domain of this host is
@@ -120,7 +121,7 @@ fn domain(host: &Host, homes: &dyn Homes, name: &[u8], elsewhere: usize, asked: 
     let last = trail.steps().pop();
     let led = match route(host, &address, &mut Trail::unkept()) {
         Route::Local(assigned) => Some(assigned),
-        Route::Decided(_) => None,
+        Route::Decided(_) | Route::Unlisted => None,
     };
     let led_home = led.as_ref().map(|led| homes.home(led.home));
     let kind = match &prefix {
@@ -163,7 +164,11 @@ fn domain(host: &Host, homes: &dyn Homes, name: &[u8], elsewhere: usize, asked: 
         folder,
         mailboxes: counted.map(|(found, _)| found),
         aliases,
-        others_accepted: accepted && relay_step(host, &address, &delivery).map_or(delivery.accepted(), |(is, _)| is),
+        others_accepted: match relay_step(host, &address, &delivery) {
+            _ if !accepted => Some(false),
+            Some((is, _)) => Some(is),
+            None => (delivery.verdict != Verdict::Unknown).then(|| delivery.accepted()),
+        },
         catch_all,
         notes: Vec::new(),
         trouble,
@@ -173,7 +178,9 @@ fn domain(host: &Host, homes: &dyn Homes, name: &[u8], elsewhere: usize, asked: 
         domain.notes.push(format!("{} that vpopmail never finds beside these", count(lost, "mailbox")));
     }
     if let (Verdict::Defer, None, Some(last)) = (delivery.verdict, &domain.trouble, last) {
-        domain.notes.insert(0, format!("mail to names that nobody listed waits: {last}"));
+        domain
+            .notes
+            .insert(0, format!("mail to names that nobody listed waits: {}", without_word(&last.to_string(), &NOBODY)));
     }
     Some(domain)
 }
@@ -219,13 +226,13 @@ fn answering_file(host: &Host, home: &Home, who: Who, last: &Step) -> Option<Str
     let name = last.path.as_ref()?.as_os_str().as_bytes().strip_prefix(begin.as_os_str().as_bytes())?;
     match dot_qmails.open(name, who) {
         Opening::File(_, content) => Some(content.to_string()),
-        Opening::Passed(_) | Opening::Denied | Opening::Unknown => None,
+        Opening::Passed(_) | Opening::Denied | Opening::Unread(_) => None,
     }
 }
 
 fn notes(host: &Host, domain: &Domain, prefix: Option<&[u8]>, accepted: bool, elsewhere: usize) -> Vec<String> {
     let name = &domain.name[..];
-    let mut notes: Vec<String> = domain.trouble.iter().cloned().collect();
+    let mut notes: Vec<String> = domain.trouble.iter().map(ToString::to_string).collect();
     match domain.kind {
         Kind::Virtual => notes.push(format!("leads to {}", Shown(prefix.unwrap_or_default()))),
         Kind::Nobody => {
@@ -277,17 +284,28 @@ pub struct User<'a> {
     /// Its own flags.
     pub flags: Vec<String>,
     /// What the domain's limits make of them; or why that cannot be known.
-    pub effective: Result<Vec<String>, String>,
+    pub effective: Result<Vec<String>, Trouble>,
     /// What becomes of its mail and the step that decides; `None` when no mail ever comes to it.
     pub mail: Option<(Delivery, Option<Step>)>,
     /// Whether strangers may send to it at all.
     pub accepted: bool,
-    /// The logins of auth.cdb by which it may authenticate for SMTP; or why it may not.
-    pub login: Result<Vec<Vec<u8>>, String>,
+    /// The logins of auth.cdb by which it may authenticate for SMTP, or why it may not; or why that cannot be known.
+    pub login: Result<Result<Vec<Vec<u8>>, &'static str>, Trouble>,
     /// Why these never succeed, whatever the password.
     pub never: Option<&'static str>,
-    /// Whether the published auth.cdb says the same; `None` when it cannot be read.
-    pub published: Option<bool>,
+    /// What the published auth.cdb says of it, `None` when that cannot be compared; or why it cannot be read.
+    pub published: Result<Option<Agreement>, String>,
+}
+
+/// What a published table says of something.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Agreement {
+    /// What the host says.
+    Same,
+    /// Something else, and the host has changed since it was published.
+    Changed,
+    /// Something else.
+    Other,
 }
 
 /// Why there is nothing to show.
@@ -296,7 +314,7 @@ pub enum Absence {
     /// No such mailbox or domain.
     None(String),
     /// What would say could not be read.
-    Unread(String),
+    Unread(Trouble),
 }
 
 /// What decides about mailboxes.
@@ -307,8 +325,10 @@ pub struct Users<'a> {
     pub homes: &'a dyn Homes,
     /// How logins are decided.
     pub policy: &'a Policy<'a>,
-    /// auth.cdb.
-    pub published: Option<cdb::FileReader<'a>>,
+    /// auth.cdb, or why it cannot be read.
+    pub published: Result<cdb::FileReader<'a>, String>,
+    /// When it was published, since 1970-01-01 UTC.
+    pub published_at: Duration,
 }
 
 impl Users<'_> {
@@ -335,18 +355,19 @@ impl Users<'_> {
         };
         let home = self.homes.home(&line.home);
         let folder = host.layout.root.path(&line.home);
+        let unread = |file: &str, cause: Trouble| {
+            let path = if file.is_empty() { folder.clone() } else { folder.join(file) };
+            let text = format!("unable to read {}: {cause}", show_path(&path));
+            Ok(Err(Absence::Unread(Trouble { text, ..cause })))
+        };
         let vpasswd = match (&home.state, &home.mailboxes) {
             (_, Mailboxes::Known(vpasswd)) => vpasswd,
             (HomeState::Listed(..), Mailboxes::Absent) => {
                 return none(format!("no vpopmail domain: {} holds no vpasswd", show_path(&folder)));
             }
-            (_, Mailboxes::Unreadable(file, cause)) => {
-                let unread = format!("unable to read {}/{file}: {cause}", show_path(&folder));
-                return Ok(Err(Absence::Unread(unread)));
-            }
-            (HomeState::Missing(cause) | HomeState::Unreadable(_, cause), Mailboxes::Absent) => {
-                return Ok(Err(Absence::Unread(format!("unable to read {}: {cause}", show_path(&folder)))));
-            }
+            (_, Mailboxes::Unreadable(file, cause)) => return unread(file, cause.clone()),
+            (HomeState::Missing(cause), Mailboxes::Absent) => return unread("", cause.as_str().into()),
+            (HomeState::Unreadable(_, cause), Mailboxes::Absent) => return unread("", cause.clone()),
         };
         let mut one = |name: &[u8], mailbox| take(&self.user(name, &domain, &home, line.who, mailbox));
         if local.is_empty() {
@@ -375,12 +396,18 @@ impl Users<'_> {
             Err(cause) => Err(cause.clone()),
             Ok(limits) => {
                 let mut add = |key: &[&[u8]], data: &[&[u8]]| logins.push((key.concat(), data.concat()));
-                self.policy.mailbox(name, domain, mailbox, *limits, &mut add).map_err(str::to_owned)
+                Ok(self.policy.mailbox(name, domain, mailbox, *limits, &mut add))
             }
         };
-        let published = self.published.as_ref().map(|published| {
+        let published = self.published.as_ref().map_err(Clone::clone).map(|published| {
             let says = |(key, data): &(Vec<u8>, Vec<u8>)| published.find(key).as_ref() == Some(data);
-            if login.is_ok() { logins.iter().all(says) } else { published.find(&address).is_none() }
+            let may = login.as_ref().ok()?.is_ok();
+            let is_same = if may { logins.iter().all(says) } else { published.find(&address).is_none() };
+            Some(match is_same {
+                true => Agreement::Same,
+                false if self.host.has_changed_since(&home.path, self.published_at) => Agreement::Changed,
+                false => Agreement::Other,
+            })
         });
         User {
             name,
@@ -393,7 +420,7 @@ impl Users<'_> {
             effective: home.limits.clone().map(|limits| flag_names(mailbox.effective_flags(limits))),
             mail,
             accepted: self.host.control.accepts(domain),
-            login: login.map(|()| logins.into_iter().map(|(key, _)| key).collect()),
+            login: login.map(|may| may.map(|()| logins.into_iter().map(|(key, _)| key).collect())),
             never: (weakness(mailbox.crypt) == Some(Weakness::Unusable))
                 .then_some("its password field holds nothing that crypt(3) makes"),
             published,

@@ -7,6 +7,7 @@ use std::ops::Range;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use nix::fcntl::{PosixFadviseAdvice, posix_fadvise};
 use nix::unistd::{Gid, Uid, fchown, geteuid};
@@ -14,7 +15,7 @@ use tempfile::NamedTempFile;
 
 use crate::cdb::{self, PIECE};
 use crate::difference::Difference;
-use crate::error::{Error, show_path};
+use crate::error::{Error, Trouble, is_denied_to_us, show_cause, show_path};
 use crate::root::{End, Kind, Root, Stamp, is_mount_point};
 
 /// Numeric owner and group.
@@ -120,15 +121,38 @@ impl Target {
         File::open(&self.real).map(Published)
     }
 
-    /// How the file that is published now looks: its mode and owner; `None` when there is none.
-    pub fn look(&self) -> Option<(u32, Owner)> {
-        let meta = fs::metadata(&self.real).ok()?;
-        Some((meta.mode() & 0o7777, (meta.uid(), meta.gid())))
+    /// The same, to keep entries from it and to compare with it.
+    pub fn before(&self) -> Before {
+        match self.open() {
+            Ok(file) => Before { file: Some(file), ..Before::default() },
+            Err(cause) if cause.kind() == io::ErrorKind::NotFound => Before::default(),
+            Err(cause) => {
+                let closed = is_denied_to_us(&cause).then(|| self.name.clone());
+                Before { file: None, trouble: Some((&cause).into()), closed }
+            }
+        }
     }
 
-    /// Whether everybody may read, or do more with, the file that is published now.
+    /// How the file that is published now looks: its mode and owner; `None` when there is none.
+    ///
+    /// # Errors
+    /// It cannot be looked at.
+    pub fn seen(&self) -> io::Result<Option<(u32, Owner)>> {
+        match fs::metadata(&self.real) {
+            Ok(meta) => Ok(Some((meta.mode() & 0o7777, (meta.uid(), meta.gid())))),
+            Err(cause) if matches!(cause.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => Ok(None),
+            Err(cause) => Err(cause),
+        }
+    }
+
+    /// The same; none when it cannot be looked at either.
+    pub fn look(&self) -> Option<(u32, Owner)> {
+        self.seen().ok().flatten()
+    }
+
+    /// Whether everybody may read the file that is published now.
     pub fn is_open_to_all(&self) -> bool {
-        self.look().is_some_and(|(mode, _)| mode & 0o007 != 0)
+        self.look().is_some_and(|(mode, _)| mode & 0o004 != 0)
     }
 
     /// The owner of the file that is published now.
@@ -183,6 +207,37 @@ impl Target {
             }
         }
         Ok(())
+    }
+}
+
+/// What was published before.
+#[derive(Debug, Default)]
+pub struct Before {
+    /// The file, when it is there and can be opened.
+    pub file: Option<Published>,
+    /// Why it cannot be opened, when it is there.
+    pub trouble: Option<Trouble>,
+    /// Its name, when it is there and this process may not open it, which is not root.
+    pub closed: Option<PathBuf>,
+}
+
+impl Before {
+    /// The cdb in it; or why there is none.
+    ///
+    /// # Errors
+    /// That, in words.
+    pub fn cdb(&self) -> Result<cdb::FileReader<'_>, String> {
+        match (&self.file, &self.trouble) {
+            (Some(file), _) => file.cdb().map_err(|cause| show_cause(&cause)),
+            (None, Some(trouble)) => Err(trouble.to_string()),
+            (None, None) => Err("not there".to_owned()),
+        }
+    }
+
+    /// When it was changed last, since 1970-01-01 UTC; never, when that cannot be known.
+    pub fn changed(&self) -> Duration {
+        let stamp = self.file.as_ref().and_then(|file| file.stamp().ok());
+        stamp.map_or(Duration::MAX, |stamp| stamp.changed)
     }
 }
 

@@ -44,17 +44,31 @@ pub struct Note {
     pub level: Level,
     /// What happened, to which file and line, and what follows.
     pub text: String,
+    /// Whether it depends on what the system does not let this process read, which is not root: then it tells what was
+    /// done, and nothing about the host.
+    pub denied: bool,
 }
 
 impl Note {
+    /// A note of this level.
+    pub fn new(level: Level, text: impl Into<String>) -> Note {
+        Note { level, text: text.into(), denied: false }
+    }
+
+    /// The same, which may depend on what this process may not read.
+    #[must_use]
+    pub fn but_denied(self, denied: bool) -> Note {
+        Note { denied, ..self }
+    }
+
     /// A warning.
     pub fn warning(text: impl Into<String>) -> Note {
-        Note { level: Level::Warning, text: text.into() }
+        Note::new(Level::Warning, text)
     }
 
     /// An alert.
     pub fn alert(text: impl Into<String>) -> Note {
-        Note { level: Level::Alert, text: text.into() }
+        Note::new(Level::Alert, text)
     }
 }
 

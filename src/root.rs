@@ -17,8 +17,11 @@ use std::time::Duration;
 use nix::errno::Errno;
 use nix::fcntl::{AT_FDCWD, AtFlags, OFlag, openat, readlinkat};
 use nix::sys::stat::{FileStat, Mode, SFlag, fstat, fstatat, lstat};
+use nix::unistd::{AccessFlags, faccessat};
 use rustix::buffer::spare_capacity;
 use rustix::fs::{CWD, FileType, RawDir, SeekFrom, StatxAttributes, StatxFlags, statx};
+
+use crate::error::outside;
 
 mod make;
 
@@ -713,7 +716,7 @@ impl Directory {
 
 fn open_regular(dir: impl AsFd, name: &OsStr, bounds: Bounds) -> io::Result<Opened> {
     let flags = OFlag::O_RDONLY | OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_NOCTTY | OFlag::O_CLOEXEC;
-    let fd = openat(dir, name, flags, Mode::empty())?;
+    let fd = open_in(dir, name, flags)?;
     let stat = fstat(&fd)?;
     if kind_of(&stat) != Kind::Regular {
         return Err(not_regular());
@@ -724,9 +727,18 @@ fn open_regular(dir: impl AsFd, name: &OsStr, bounds: Bounds) -> io::Result<Open
 
 fn open_directory(dir: impl AsFd, name: &OsStr, bounds: Bounds) -> io::Result<Directory> {
     let flags = OFlag::O_RDONLY | OFlag::O_NOFOLLOW | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
-    let fd = openat(dir, name, flags, Mode::empty())?;
+    let fd = open_in(dir, name, flags)?;
     let stat = fstat(&fd)?;
     Ok(Directory { fd, perm: Perm::of(&stat), id: (stat.st_dev, stat.st_ino), bounds })
+}
+
+/// Opens something for reading. What its mode would have let us open, and this thread may not, lies outside the directories
+/// that the thread is confined to: access(2) knows nothing of these (landlock(7)).
+fn open_in(dir: impl AsFd, name: &OsStr, flags: OFlag) -> io::Result<OwnedFd> {
+    openat(&dir, name, flags, Mode::empty()).map_err(|cause| {
+        let may = || faccessat(&dir, name, AccessFlags::R_OK, AtFlags::AT_EACCESS).is_ok();
+        if cause == Errno::EACCES && may() { outside() } else { cause.into() }
+    })
 }
 
 /// The names of a path, the last one first.

@@ -467,19 +467,20 @@ impl Service {
     /// Takes the locks again when somebody removed their files.
     fn keep_locks(&mut self) -> Result<(), Error> {
         let (root, folder) = (&self.settings.layout.root, &self.settings.state);
-        let mut removed = false;
+        let mut removed = Vec::new();
         for lock in &mut self.locks {
             match lock.keep(root, folder) {
-                Ok(again) => removed |= again,
-                Err(error @ Error::Io { .. }) => report::say_all(&[Note::warning(format!(
-                    "{error}; somebody removed the lock, and a second service would not be kept from starting"
-                ))]),
+                Ok(again) => removed.extend(again),
+                Err(error @ Error::Io { .. }) => {
+                    report::say_all(&[Note::warning(format!("{error}; a second service may start meanwhile"))])
+                }
                 Err(error) => return Err(error.then("somebody removed the lock that this one held; it ends")),
             }
         }
-        if removed {
-            let text = format!("{}: was removed; made again", show_path(&root.path(folder)));
-            report::say_all(&[Note::warning(text)]);
+        for path in &removed {
+            report::say_all(&[Note::warning(format!("{}: was removed; made again", show_path(path)))]);
+        }
+        if !removed.is_empty() {
             self.write_status(self.state());
         }
         Ok(())

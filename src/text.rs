@@ -153,6 +153,14 @@ pub fn signed(bytes: &[u8]) -> (bool, &[u8], &[u8]) {
     (negative, digits, rest)
 }
 
+/// A text in which the made-up word stands for every name that is not listed: it says so instead.
+pub fn without_word(text: &str, word: &[u8]) -> String {
+    text.replace(&String::from_utf8_lossy(word)[..], ANY_NAME)
+}
+
+/// What stands for every name that is not listed.
+const ANY_NAME: &str = "(any name)";
+
 /// `1 line`, `2 lines`, `2 mailboxes`.
 pub fn count(number: usize, what: &str) -> String {
     let end = if what.ends_with('x') { "es" } else { "s" };

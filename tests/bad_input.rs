@@ -604,10 +604,182 @@ fn an_ordinary_user_who_may_not_read_a_domain_keeps_it() {
     if is_root() {
         return skip("a domain that may not be read", "root reads everything");
     }
-    let (host, answer) = damaged(|host| {
-        host.mode(DOMAIN, 0o000);
-    });
+    let host = MailHost::sample();
+    host.rebuild();
+    host.mode(DOMAIN, 0o000);
+    let answer = host.run(&["rebuild"]);
     host.mode(DOMAIN, 0o755);
-    assert!(answer.stderr.contains("alert: "), "{}", answer.stderr);
+    assert_eq!(answer.code, 111, "{}", answer.stderr);
+    assert!(answer.stderr.contains("example.com: Permission denied; "), "{}", answer.stderr);
+    assert!(answer.stderr.ends_with("; run as root\n"), "{}", answer.stderr);
     assert_eq!(host.answers(&["ann@example.com", "nobody@example.com"]), ["accept", "refuse"]);
+}
+
+/// The alerts of a rebuild, without the paths of this host.
+fn alerts(host: &MailHost, answer: &Answer) -> Vec<String> {
+    let lines = answer.stderr.lines().filter_map(|line| line.strip_prefix("qmail-updater: alert: "));
+    lines.map(|line| line.replace(host.root().to_str().unwrap(), "")).collect()
+}
+
+#[test]
+fn a_domain_whose_directory_has_no_vpasswd_is_told_so() {
+    let host = MailHost::sample();
+    host.remove(&format!("{DOMAIN}/vpasswd"));
+    let follows = "nothing is published to keep for example.com, example.edu, so what leads there is accepted";
+    assert_eq!(
+        alerts(&host, &host.rebuild()),
+        [format!("{DOMAIN}: neither vpasswd.cdb nor vpasswd is there; {follows}")],
+        "everybody may enter the directory"
+    );
+}
+
+#[test]
+fn a_directory_that_its_user_may_not_enter_is_told_with_the_mode_that_says_so() {
+    if !is_root() {
+        return skip("directories of others", "only root can make them");
+    }
+    let host = MailHost::sample();
+    host.rebuild();
+    let kept = "recipients are kept as published";
+    let told = |host: &MailHost| {
+        let told = alerts(host, &host.rebuild());
+        assert_eq!(told.len(), 1, "{told:?}");
+        assert!(told[0].contains(kept), "{told:?}");
+        told[0].split_once(kept).unwrap().0.trim_end_matches(|c: char| c.is_ascii_digit() || c == ' ').to_owned()
+    };
+    // carol has uid and gid 1001.
+    host.mode("/home/carol", 0o700);
+    let of_carol = "/home/carol: uid 1001, gid 1001 may not";
+    assert_eq!(told(&host), format!("{of_carol} enter it: mode 0700, owner 0:0;"));
+    host.mode("/home/carol", 0o750).own("/home/carol", 5, 1001).mode("/home/carol", 0o740);
+    assert_eq!(told(&host), format!("{of_carol} enter it: mode 0740, owner 5:1001;"), "her group may not search it");
+    host.mode("/home/carol", 0o755).mode("/home", 0o711).own("/home", 1001, 0).mode("/home", 0o611);
+    assert_eq!(told(&host), format!("{of_carol} search a directory above it: mode 0611, owner 1001:0;"));
+    // What cannot be read for one reason cannot be entered for another: both were seen.
+    host.mode("/home", 0o755);
+    host.write(&format!("{DOMAIN}/vpasswd.cdb"), "torn").mode(DOMAIN, 0o700);
+    let both = "uid 89, gid 89 may not enter it: mode 0700, owner 0:0; vpasswd.cdb: corrupt: shorter than a cdb's 2048 bytes of pointers;";
+    assert_eq!(told(&host), format!("{DOMAIN}: {both}"));
+}
+
+#[test]
+fn a_file_that_is_not_read_is_told_with_its_own_cause() {
+    let host = MailHost::sample();
+    let long = "# \n".repeat(400_000);
+    host.write("/home/carol/.qmail-long", long).folder("/home/carol/.qmail-out-target");
+    fs::remove_dir(host.path("/home/carol/.qmail-out-target")).unwrap();
+    host.folder("/srv/lists").write("/srv/lists/x", "&x@y.test\n").link("/home/carol/.qmail-out", "/srv/lists");
+    let deep = (0..20).fold("/home/carol/.qmail-deep".to_owned(), |path, _| path + "/d");
+    host.folder(&deep);
+    let explained = |address: &str| {
+        let told = host.run(&["explain", address]);
+        assert_eq!(told.code, 0, "{}", told.stderr);
+        assert!(told.stdout.ends_with("\ndefer\n"), "{}", told.stdout);
+        told.stdout.replace(host.root().to_str().unwrap(), "")
+    };
+    let told = explained("carol-long@mail.example.org");
+    assert!(told.contains("  /home/carol/.qmail-long: not read: it is longer than 1 MiB: deferred\n"), "{told}");
+    let told = explained("carol-out/x@mail.example.org");
+    assert!(
+        told.contains("  /home/carol/.qmail-out/x: not read: it is outside the home directory: deferred\n"),
+        "{told}"
+    );
+    let told = explained(&format!("carol-deep{}/x@mail.example.org", "/d".repeat(20)));
+    assert!(told.contains("/x: not read: more than 16 folders deep: deferred\n"), "{told}");
+    let found = host.run(&["check"]).stdout.replace(host.root().to_str().unwrap(), "");
+    let follows = "names with a / below it are not listed";
+    let told = format!(
+        "status: /home/carol/.qmail-out: a folder that is not read: it is outside the home directory; {follows}\n"
+    );
+    assert!(found.contains(&told), "{found}");
+}
+
+#[test]
+fn a_table_that_says_otherwise_is_told_with_no_cause_that_was_not_seen() {
+    let host = MailHost::sample();
+    let line = |what: &str| {
+        let told = host.run(&["user", "ann@example.com"]);
+        let start = format!("  {what}: ");
+        told.stdout.lines().find_map(|line| line.strip_prefix(&start)).unwrap().to_owned()
+    };
+    assert!(line("smtp login").ends_with("; auth.cdb: not there"), "{}", line("smtp login"));
+    host.rebuild();
+    assert_eq!(line("smtp login"), "yes, as ann@example.com and ann");
+    // Another program wrote it, and nothing of the host has changed since.
+    let other = qmail_updater::cdb::image([(&b"ann@example.com"[..], &b"other"[..])]).unwrap();
+    fs::write(host.published("auth.cdb"), other).unwrap();
+    assert!(line("smtp login").ends_with(" and ann; auth.cdb says otherwise"), "{}", line("smtp login"));
+    host.rebuild();
+    let vpasswd = fs::read_to_string(host.path(&format!("{DOMAIN}/vpasswd"))).unwrap();
+    host.write(&format!("{DOMAIN}/vpasswd"), vpasswd.replace("ann:$", "ann:$6$other$"));
+    let told = line("smtp login");
+    assert!(told.ends_with("; auth.cdb says otherwise: the host has changed since"), "{told}");
+    fs::write(host.published("auth.cdb"), "torn").unwrap();
+    assert!(line("smtp login").contains("; auth.cdb: corrupt: "), "{}", line("smtp login"));
+    // What a table answers is compared with qmail, and the cause of a difference is not guessed.
+    host.write(&format!("{DOMAIN}/.qmail-new"), "&x@y.test\n").remove(&format!("{DOMAIN}/.qmail-sales"));
+    let told = host.run(&["explain", "new@example.com", "sales@example.com"]).stdout;
+    let hint = "rebuild --dry-run shows whether a rebuild changes it\n";
+    assert!(told.contains(&format!("no key matches: but should be accepted; {hint}")), "{told}");
+    assert!(told.contains(&format!("by its key sales@example.com: but should be refused; {hint}")), "{told}");
+}
+
+#[test]
+fn that_qmail_smtpd_answers_421_is_told_of_a_table_that_is_not_there_only() {
+    let host = MailHost::sample();
+    let answer = host.run(&["lookup", "ann@example.com"]);
+    assert_eq!(answer.code, 111, "{}", answer.stderr);
+    assert!(
+        answer.stderr.ends_with("No such file or directory; qmail-smtpd answers 421 to every client\n"),
+        "{}",
+        answer.stderr
+    );
+    host.rebuild();
+    if !is_root() {
+        host.mode("/var/qmail/control/validrcptto.cdb", 0o200);
+    }
+    let mut command = host.command(&["lookup", "ann@example.com"]);
+    if is_root() {
+        use std::os::unix::process::CommandExt;
+        host.mode("/var/qmail/control/validrcptto.cdb", 0o600);
+        command.uid(65_534).gid(65_534);
+    }
+    let answer: Answer = command.output().unwrap().into();
+    assert_eq!((answer.code, &answer.stdout[..]), (111, ""), "{}", answer.stderr);
+    assert!(answer.stderr.ends_with("validrcptto.cdb: Permission denied; run as root\n"), "{}", answer.stderr);
+    let mut command = host.command(&["explain", "ann@example.com"]);
+    if is_root() {
+        use std::os::unix::process::CommandExt;
+        command.uid(65_534).gid(65_534);
+    }
+    let answer: Answer = command.output().unwrap().into();
+    assert_eq!(answer.code, 111, "{}", answer.stderr);
+    assert!(answer.stdout.contains("validrcptto.cdb: Permission denied\ndeliver\n"), "{}", answer.stdout);
+    assert!(answer.stderr.ends_with("control/validrcptto.cdb; what depends on it is unknown; run as root\n"));
+}
+
+#[test]
+fn limits_that_an_ordinary_user_may_not_read_are_not_taken_as_none() {
+    let host = MailHost::sample();
+    host.write("/home/vpopmail/etc/vlimits.default", "disable_smtp\n");
+    host.rebuild();
+    let told = host.run(&["user", "ann@example.com"]).stdout;
+    assert!(told.contains("  smtp login: no: the domain's limit disable_smtp\n"), "{told}");
+    let mut command = host.command(&["user", "ann@example.com"]);
+    if is_root() {
+        use std::os::unix::process::CommandExt;
+        host.mode("/home/vpopmail/etc", 0o700);
+        command.uid(65_534).gid(65_534);
+    } else {
+        host.mode("/home/vpopmail/etc", 0o000);
+    }
+    let answer: Answer = command.output().unwrap().into();
+    host.mode("/home/vpopmail/etc", 0o755);
+    assert_eq!(answer.code, 111, "{}", answer.stderr);
+    let told = answer.stdout.replace(host.root().to_str().unwrap(), "");
+    let unknown = "unknown: /home/vpopmail/etc/vlimits.default: Permission denied\n";
+    for what in ["effective flags", "smtp login"] {
+        assert!(told.contains(&format!("  {what}: {unknown}")), "{told}");
+    }
+    assert!(answer.stderr.ends_with("; what depends on it is unknown; run as root\n"), "{}", answer.stderr);
 }

@@ -333,3 +333,27 @@ fn a_pipe_that_others_cannot_use_is_told_of() {
         answer.stdout
     );
 }
+
+#[test]
+fn what_keeps_actions_and_triggers_away_is_told_as_it_was_seen() {
+    let host = MailHost::sample();
+    host.rebuild();
+    host.folder("/etc/actions").link("/etc/actions/add_user", "gone").write("/etc/actions/del_user", "no x bit");
+    host.write("/run/pipes/p", "a file").folder("/tmp").mode("/tmp", 0o1777).write("/tmp/p", "a file");
+    let told = |fifo: &str| {
+        let answer = host.run(&["check", "--actions", "/etc/actions", "--fifo", fifo]);
+        assert_eq!(answer.code, 1, "{}", answer.stderr);
+        answer.stdout.replace(host.root().to_str().unwrap(), "")
+    };
+    let (closed, open) = (told("/run/pipes/p"), told("/tmp/p"));
+    for line in [
+        "alert: /etc/actions/add_user: No such file or directory; it is not run",
+        "alert: /etc/actions/del_user: no executable file, so it is never run",
+        // Not in a folder like /tmp: a service that starts ends there.
+        "alert: /run/pipes/p: something else stands there; no service starts until it is moved away",
+    ] {
+        assert!(closed.lines().any(|told| told == line), "{line}: {closed}");
+    }
+    let line = "alert: /tmp/p: something else stands there; the service replaces it";
+    assert!(open.lines().any(|told| told == line), "{open}");
+}

@@ -3,6 +3,7 @@
 mod support;
 
 use std::fs;
+use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
 
 use support::{Answer, MailHost, is_root, me, skip};
@@ -371,4 +372,143 @@ fn users_cdb_counts_without_users_assign_and_is_compared_with_it() {
     let answer = host.run(&["rebuild"]);
     assert_eq!(answer.code, 100, "{}", answer.stderr);
     assert!(answer.stderr.contains("users/cdb: corrupt"), "{}", answer.stderr);
+}
+
+/// The sample host as many are: each home is open to its owner only, mailboxes and logins to those who need them. A few
+/// homes say by their mode alone what becomes of mail, or keep a file of theirs closed.
+fn closed_host() -> MailHost {
+    let host = MailHost::sample();
+    let domains = "/home/vpopmail/domains";
+    let accounts = "alias:x:7790:2108::/var/qmail/alias:/bin/true\nvpopmail:x:89:89::/home/vpopmail:/bin/sh\n";
+    host.write("/etc/passwd", accounts);
+    let lines = fs::read_to_string(host.path("/var/qmail/users/assign")).unwrap();
+    let line = |name: &str, uid: u32| format!("={name}:{name}:{uid}:{uid}:/home/{name}:::\n");
+    host.write("/var/qmail/users/assign", format!("{}{}{lines}", line("dave", 1002), line("erin", 1003)));
+    host.folder("/home/dave").folder("/home/erin");
+    host.write("/var/qmail/alias/.qmail-closed", "|exit 100\n").write("/var/qmail/alias/.qmail-roots", "|exit 100\n");
+    host.mailboxes(&format!("{domains}/example.net"), &["eva:$1$a$b:1:0:N:/d:NOQUOTA"]);
+    host.rebuild();
+    for (path, mode, owner) in [
+        ("/home/carol", 0o700, 1001),
+        // Not dave's: its mode keeps him out.
+        ("/home/dave", 0o700, 0),
+        // World-writable, which qmail-local does not deliver into.
+        ("/home/erin", 0o702, 1003),
+        (&format!("{domains}/example.com"), 0o700, 89),
+        (&format!("{domains}/example.net/vpasswd.cdb"), 0o600, 89),
+        // qmail-local, as alias, may read the first one only.
+        ("/var/qmail/alias/.qmail-closed", 0o600, 7790),
+        ("/var/qmail/alias/.qmail-roots", 0o600, 0),
+        ("/var/qmail/control/auth.cdb", 0o640, 0),
+        ("/run/qmail-updater", 0o700, 0),
+    ] {
+        host.mode(path, mode).own(path, owner, owner);
+    }
+    host
+}
+
+/// What a user of the host, who is not root, is answered.
+fn as_nobody(host: &MailHost, arguments: &[&str]) -> Answer {
+    host.command(arguments).uid(65_534).gid(65_534).output().unwrap().into()
+}
+
+#[test]
+fn an_ordinary_user_is_told_what_cannot_be_known_and_nothing_that_is_not_so() {
+    if !is_root() {
+        return skip("homes of others", "only root can make them");
+    }
+    let host = closed_host();
+    let golden = include_str!("golden/ordinary-user.txt");
+    let mut told = String::new();
+    for line in golden.lines() {
+        // The reasons stand beside what they explain.
+        if line.starts_with('#') {
+            told += &format!("{line}\n");
+        } else if let Some(command) = line.strip_prefix("$ qmail-updater ") {
+            let answer = as_nobody(&host, &command.split(' ').collect::<Vec<_>>());
+            let Answer { code, stdout, stderr } = answer;
+            let stderr = stderr.replace("qmail-updater: ", "");
+            told += &format!("{line}\n{stdout}{stderr}=> {code}\n").replace(host.root().to_str().unwrap(), "");
+        }
+    }
+    assert_eq!(told, golden);
+}
+
+#[test]
+fn an_ordinary_user_is_told_no_finding_and_no_change_that_root_is_not_told() {
+    if !is_root() {
+        return skip("homes of others", "only root can make them");
+    }
+    let host = closed_host();
+    // Some changes that only root sees, and one that everybody does.
+    host.write(&format!("{COM}/.qmail-new"), "&x@y.test\n").write("/home/carol/.qmail-Upper", "&x@y.test\n");
+    host.write("/var/qmail/alias/.qmail-open", "&x@y.test\n");
+    for arguments in [&["check"][..], &["rebuild", "--dry-run"], &["list", "recipients"], &["list", "logins"]] {
+        let (ours, roots) = (as_nobody(&host, arguments), host.run(arguments));
+        assert_eq!(ours.code, 111, "{arguments:?}: {}", ours.stderr);
+        assert!(ours.stderr.ends_with("; run as root\n"), "{arguments:?}: {}", ours.stderr);
+        assert!(roots.stdout.lines().count() > ours.stdout.lines().count(), "{arguments:?}");
+        for line in ours.stdout.lines() {
+            assert!(roots.stdout.lines().any(|of_root| of_root == line), "{arguments:?}: root is not told: {line}");
+        }
+    }
+    // Where nothing is closed to him, he is told what root is told.
+    for path in ["/home/carol", COM, "/home/dave", "/home/erin"] {
+        host.mode(path, 0o755);
+    }
+    for path in ["/home/vpopmail/domains/example.net/vpasswd.cdb", "/var/qmail/alias/.qmail-closed"] {
+        host.mode(path, 0o644);
+    }
+    host.mode("/var/qmail/alias/.qmail-roots", 0o644);
+    for arguments in [&["list", "recipients"][..], &["list", "logins"]] {
+        let (ours, roots) = (as_nobody(&host, arguments), host.run(arguments));
+        assert_eq!((ours.code, ours.stdout), (0, roots.stdout), "{arguments:?}: {}", ours.stderr);
+    }
+    // Of the two tables one is closed: the changes of the other are known.
+    let (ours, roots) = (as_nobody(&host, &["rebuild", "--dry-run"]), host.run(&["rebuild", "--dry-run"]));
+    assert!(ours.stdout.contains("+\taccept\topen@mail.example.org\n"), "{}", ours.stdout);
+    assert_eq!((ours.code, ours.stdout), (111, roots.stdout), "{}", ours.stderr);
+    assert!(ours.stderr.contains("control/auth.cdb; further changes are unknown; run as root"));
+}
+
+#[test]
+fn a_rebuild_that_is_no_longer_by_root_keeps_what_it_may_not_read() {
+    if !is_root() {
+        return skip("homes of others", "only root can make them");
+    }
+    let host = closed_host();
+    // The tables and the state are his, the homes are not.
+    for path in ["/var/qmail/control", "/var/qmail/control/auth.cdb", "/var/qmail/control/validrcptto.cdb"] {
+        host.own(path, 65_534, 65_534);
+    }
+    host.own("/run/qmail-updater", 65_534, 65_534).own("/run/qmail-updater/lock", 65_534, 65_534);
+    host.write("/var/qmail/alias/.qmail-open", "&x@y.test\n");
+    let logins = host.logins();
+    let answer = as_nobody(&host, &["rebuild", "--auth-owner", "65534:65534"]);
+    assert_eq!(answer.code, 111, "{}", answer.stderr);
+    assert!(
+        answer.stderr.contains("example.com: Permission denied; "),
+        "the alert tells what was seen: {}",
+        answer.stderr
+    );
+    assert!(
+        answer.stderr.ends_with("; what depends on it is kept as published, or accepted; run as root\n"),
+        "{}",
+        answer.stderr
+    );
+    let asked = ["ann@example.com", "bob@example.com", "eva@example.net", "open@mail.example.org"];
+    let asked: Vec<&str> = ["lookup"].into_iter().chain(asked).collect();
+    let answers = as_nobody(&host, &asked).stdout;
+    let answers: Vec<&str> = answers.lines().map(|line| line.split('\t').next().unwrap()).collect();
+    assert_eq!(answers, ["accept", "refuse", "accept", "accept"]);
+    assert!(logins == host.logins(), "no login is lost");
+    // A table that he may not read holds what he could not keep.
+    host.own("/var/qmail/control/auth.cdb", 0, 0);
+    let before = ["validrcptto.cdb", "auth.cdb"].map(|name| fs::read(host.published(name)).unwrap());
+    host.write("/var/qmail/alias/.qmail-again", "&x@y.test\n");
+    let answer = as_nobody(&host, &["rebuild", "--auth-owner", "65534:65534"]);
+    assert_eq!(answer.code, 111, "{}", answer.stderr);
+    assert!(answer.stderr.contains("unable to read"), "{}", answer.stderr);
+    assert!(answer.stderr.ends_with("nothing is published, the old files stay; run as root\n"), "{}", answer.stderr);
+    assert!(before == ["validrcptto.cdb", "auth.cdb"].map(|name| fs::read(host.published(name)).unwrap()));
 }

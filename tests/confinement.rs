@@ -150,3 +150,33 @@ fn what_vpopmail_does_to_its_own_files_neither_stops_a_rebuild_nor_is_told() {
     let answer = host.rebuild();
     assert!(answer.stderr.contains("vlimits.default: no regular file") && before == host.logins(), "{}", answer.stderr);
 }
+
+#[test]
+fn a_link_out_of_the_homes_is_told_with_the_rule_that_keeps_it_closed() {
+    let host = MailHost::sample();
+    let domains = "/home/vpopmail/domains";
+    // Whoever made the link, and whoever may read what it leads to.
+    host.write("/etc/mail/list", "|exit 100\n").link("/home/carol/.qmail-list", "/etc/mail/list");
+    host.mailboxes("/srv/mail", &["eva:$1$a$b:1:0:N:/d:NOQUOTA"]);
+    host.remove(&format!("{domains}/example.net/vpasswd"));
+    host.link(&format!("{domains}/example.net/vpasswd.cdb"), "/srv/mail/vpasswd.cdb");
+    let answer = host.rebuild();
+    if answer.stderr.contains("is not confined") {
+        return skip("confinement", "the kernel has no Landlock");
+    }
+    let told = answer.stderr.replace(host.root().to_str().unwrap(), "");
+    let rule = "it is outside the home directories, where nothing is opened";
+    let of_list =
+        format!("/home/carol/.qmail-list: a link that leads to /etc/mail/list: {rule}; what leads there counts");
+    assert!(told.contains(&of_list), "{told}");
+    let of_net =
+        format!("{domains}/example.net: vpasswd.cdb: a link that leads elsewhere: {rule}; nothing is published");
+    assert!(told.contains(&of_net), "{told}");
+    assert!(!told.contains("Permission denied"), "{told}");
+    assert_eq!(host.answers(&["carol-list@mail.example.org", "x@example.net"]), ["accept", "accept"]);
+    // Inside the homes it is followed.
+    host.remove("/home/carol/.qmail-list").write("/home/carol/list", "|exit 100\n");
+    host.link("/home/carol/.qmail-list", "/home/carol/list");
+    assert!(!host.rebuild().stderr.contains(".qmail-list"));
+    assert_eq!(host.answers(&["carol-list@mail.example.org"]), ["refuse"]);
+}

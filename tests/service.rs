@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::io::Write;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
+use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::sync::mpsc::channel;
@@ -1020,4 +1021,33 @@ fn what_left_the_host_is_not_called_readable_and_a_link_is_watched_where_it_lead
         lines.push(service.log.recv_timeout(PATIENCE).unwrap());
     }
     assert!(!lines.concat().contains("can be read again"), "{lines:#?}");
+}
+
+#[test]
+fn a_trigger_that_reaches_nobody_tells_what_it_found() {
+    let host = MailHost::sample();
+    host.folder("/tmp").mode("/tmp", 0o1777);
+    let told = |command: &mut Command| {
+        let answer: Answer = command.output().unwrap().into();
+        assert_eq!(answer.code, 0, "{}", answer.stderr);
+        let (_, told) = answer.stderr.trim_end().split_once("/tmp/update-qmail: ").unwrap();
+        told.to_owned()
+    };
+    let poke = || told(&mut host.command(&["trigger", "-v"]));
+    assert_eq!(poke(), "no pipe to write to (No such file or directory); is the service running?");
+    let other = "no pipe to write to: something else is there; nothing is written to it";
+    host.link("/tmp/update-qmail", "../etc/passwd");
+    assert_eq!(poke(), other);
+    host.remove("/tmp/update-qmail").folder("/tmp/update-qmail");
+    assert_eq!(poke(), other);
+    fs::remove_dir(host.path("/tmp/update-qmail")).unwrap();
+    nix::unistd::mkfifo(&host.path("/tmp/update-qmail"), nix::sys::stat::Mode::S_IRWXU).unwrap();
+    assert_eq!(poke(), "nobody reads it; a service that starts rebuilds anyway");
+    let mut command = host.command(&["trigger", "-v"]);
+    if support::is_root() {
+        command.uid(65_534).gid(65_534);
+    } else {
+        host.mode("/tmp/update-qmail", 0o000);
+    }
+    assert_eq!(told(&mut command), "nothing is written to it: Permission denied");
 }

@@ -23,6 +23,7 @@ const MAKERS: &[&str] = &[
     "Error::io",
     "Absence::Unread",
     ".then",
+    ".nothing_closed",
 ];
 /// What makes other lines.
 const OTHERS: &[&str] = &["Note::warning", "Level::Warning", "Level::Status", "Absence::None", "Error::io"];

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use nix::unistd::geteuid;
 
-use crate::error::{show_cause, show_path};
+use crate::error::{Trouble, show_path};
 use crate::report::Note;
 use crate::root::{End, Found, Kind, Perm, Root};
 use crate::settings::Settings;
@@ -21,8 +21,26 @@ pub(super) const AS_ROOT: &str = ".root";
 /// The programs of the folder that are run.
 pub(super) struct Programs(BTreeMap<String, PathBuf>);
 
-/// Why somebody else than root and we could put something there; `None` when nobody could.
-fn distrust(root: &Root, inside: &[u8]) -> Result<Found, String> {
+/// Why nothing there is run.
+enum Distrust {
+    /// Somebody else than root and we could put something there: how.
+    Open(String),
+    /// It cannot be seen who could: why.
+    Unseen(Trouble),
+}
+
+impl Distrust {
+    /// The note, with what follows from each.
+    fn note(self, open: &str, unseen: &str) -> Note {
+        match self {
+            Distrust::Open(why) => Note::alert(format!("{why}; {open}")),
+            Distrust::Unseen(why) => Note::alert(format!("{why}; {unseen}")).but_denied(why.denied),
+        }
+    }
+}
+
+/// What is there, when nobody but root and we could put something there.
+fn distrust(root: &Root, inside: &[u8]) -> Result<Found, Distrust> {
     let is_foreign = |uid: u32| uid != 0 && uid != geteuid().as_raw();
     let why = |perm: &Perm| match perm {
         perm if is_foreign(perm.uid) => Some(format!("it belongs to uid {}", perm.uid)),
@@ -35,11 +53,11 @@ fn distrust(root: &Root, inside: &[u8]) -> Result<Found, String> {
         let found = match root.walk(part).end {
             End::Found(found) => found,
             End::Missing(cause) | End::Failed(cause) => {
-                return Err(format!("{}: {}", show_path(&root.path(part)), cause.desc()));
+                return Err(Distrust::Unseen(Trouble::from(cause).of_file(show_path(&root.path(part)))));
             }
         };
         if let Some(why) = why(&found.perm) {
-            return Err(format!("{}: {why}", show_path(&root.path(part))));
+            return Err(Distrust::Open(format!("{}: {why}", show_path(&root.path(part)))));
         }
     }
     let walk = root.walk(inside);
@@ -48,8 +66,12 @@ fn distrust(root: &Root, inside: &[u8]) -> Result<Found, String> {
         linked.or(walk.link_owners.iter().find(|uid| is_foreign(**uid)).map(|uid| format!("it is uid {uid}'s")));
     match (linked, walk.end) {
         (None, End::Found(found)) => Ok(found),
-        (Some(why), _) => Err(format!("{}: a link or folder on the way: {why}", show_path(&root.path(inside)))),
-        (None, _) => Err(format!("{}: gone", show_path(&root.path(inside)))),
+        (Some(why), _) => {
+            Err(Distrust::Open(format!("{}: a link or folder on the way: {why}", show_path(&root.path(inside)))))
+        }
+        (None, End::Missing(cause) | End::Failed(cause)) => {
+            Err(Distrust::Unseen(Trouble::from(cause).of_file(show_path(&root.path(inside)))))
+        }
     }
 }
 
@@ -74,29 +96,38 @@ impl Programs {
         if matches!(root.walk(&settings.actions).end, End::Missing(_)) {
             return Ok((programs, notes));
         }
-        let distrusted = |why: String| {
-            Note::alert(format!("{why}; no action runs until the folder of actions, and all above it, is root's alone"))
+        let distrusted = |why: Distrust| {
+            let open = "no action runs until the folder of actions, and all above it, is root's alone";
+            why.note(open, "no action runs until the folder of actions can be read")
         };
         let folder = distrust(root, &settings.actions).map_err(distrusted)?;
         let listed = folder.open_directory().and_then(|folder| folder.entries(|_| true));
         let shown = show_path(&root.path(&settings.actions)).to_string();
-        let listed = listed.map_err(|cause| distrusted(format!("{shown}: {}", show_cause(&cause))))?;
+        let listed = listed.map_err(|cause| distrusted(Distrust::Unseen(Trouble::from(&cause).of_file(shown))))?;
         for (name, _) in listed {
             let inside = [&settings.actions[..], b"/", &name].concat();
             let shown = show_path(&root.path(&inside)).to_string();
             let is_program = match root.walk(&inside).end {
-                End::Found(found) => found.kind == Kind::Regular && found.perm.mode & 0o111 != 0,
-                End::Missing(_) | End::Failed(_) => false,
+                End::Found(found) => Ok(found.kind == Kind::Regular && found.perm.mode & 0o111 != 0),
+                End::Missing(cause) | End::Failed(cause) => Err(Trouble::from(cause)),
             };
             let name = String::from_utf8_lossy(&name).into_owned();
             let event = name.strip_suffix(AS_ROOT).unwrap_or(&name);
             match (event == ANY || SEEN.contains(&event), is_program) {
-                (true, true) => match distrust(root, &inside) {
+                (true, Ok(true)) => match distrust(root, &inside) {
                     Ok(found) => drop(programs.0.insert(name, found.real)),
-                    Err(why) => notes.push(Note::alert(format!("{why}; {shown} is not run"))),
+                    Err(why) => {
+                        let follows = format!("{shown} is not run");
+                        notes.push(why.note(&follows, &follows));
+                    }
                 },
-                (true, false) => notes.push(Note::alert(format!("{shown}: no executable file, so it is never run"))),
-                (false, true) => {
+                (true, Err(cause)) => {
+                    notes.push(Note::alert(format!("{shown}: {cause}; it is not run")).but_denied(cause.denied));
+                }
+                (true, Ok(false)) => {
+                    notes.push(Note::alert(format!("{shown}: no executable file, so it is never run")))
+                }
+                (false, Ok(true)) => {
                     let seen = SEEN.join(", ");
                     let text = format!(
                         "{shown}: nothing is told by that name, so it is never run; the names are {seen}, {ANY}"
@@ -104,7 +135,7 @@ impl Programs {
                     notes.push(Note::alert(text));
                 }
                 // Somebody's notes.
-                (false, false) => {}
+                (false, Ok(false) | Err(_)) => {}
             }
         }
         Ok((programs, notes))

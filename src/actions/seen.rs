@@ -216,7 +216,7 @@ impl Files<'_> {
             Ok(None) => Ok(None),
             Ok(Some(_)) => match parse(&content) {
                 Some(parsed) => Ok(Some(parsed)),
-                None => Err(Unread::Damaged(format!("{}: damaged, or of another format", shown()))),
+                None => Err(Unread::Damaged(format!("{}: not as this version writes it", shown()))),
             },
             Err(cause) if is_temporary(&cause) => Err(Unread::Later(format!("{}: {}", shown(), show_cause(&cause)))),
             Err(cause) => Err(Unread::Damaged(format!("{}: {}", shown(), show_cause(&cause)))),

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use crate::error::{Error, show_path};
+use crate::error::{Error, Trouble, show_path};
 use crate::report::Note;
 use crate::root::{End, Root, Who};
 use crate::text::{Shown, leading_number, lines, lower, signed};
@@ -30,6 +30,9 @@ pub struct Accounts {
     pub passed_over: BTreeMap<Vec<u8>, Account>,
     /// `alias`, whatever its home is.
     pub alias: Option<Account>,
+    /// The homes of those of which this process, which is not root, may not see whether qmail-getpw accepts them. They are
+    /// taken as accepted.
+    pub denied: Vec<Vec<u8>>,
     /// Whether there may be others, which nobody can list (nsswitch.conf names a source that getent does not list).
     pub more_unlisted: bool,
 }
@@ -93,7 +96,19 @@ impl Accounts {
         let mut accounts = Accounts { alias: known.get(&b"alias"[..]).cloned(), more_unlisted, ..Accounts::default() };
         for (name, _) in order {
             let Some(account) = known.remove(&name) else { continue };
-            if is_asked(&name) && account.who.uid != 0 && owns_home(root, &account, &name, notes) {
+            let mut owns = || {
+                owns_home(root, &account).unwrap_or_else(|cause| {
+                    if cause.denied {
+                        accounts.denied.push(account.home.clone());
+                    }
+                    let home = root.path(&account.home);
+                    let (home, name) = (show_path(&home), Shown(&name));
+                    let text = format!("unable to look at {home}, the home of {name}: {cause}; taken as its own");
+                    notes.push(Note::alert(text).but_denied(cause.denied));
+                    true
+                })
+            };
+            if is_asked(&name) && account.who.uid != 0 && owns() {
                 accounts.accepted.insert(name, account);
             } else {
                 accounts.passed_over.insert(name, account);
@@ -119,27 +134,19 @@ fn is_asked(name: &[u8]) -> bool {
     name.len() < NAME_LIMIT && lower(name) == name && !matches!(name.first(), None | Some(b'+' | b'-' | b'#'))
 }
 
-/// Whether the home exists and belongs to the account, as an unprivileged program sees it.
-fn owns_home(root: &Root, account: &Account, name: &[u8], notes: &mut Vec<Note>) -> bool {
+/// Whether the home exists and belongs to the account, as an unprivileged program sees it; or why that cannot be seen.
+fn owns_home(root: &Root, account: &Account) -> Result<bool, Trouble> {
     if account.home.first() != Some(&b'/') {
-        return false;
+        return Ok(false);
     }
     let walk = root.walk(&account.home);
     if walk.searched.iter().any(|directory| directory.mode & 0o001 == 0) {
-        return false;
+        return Ok(false);
     }
     match walk.end {
-        End::Found(found) => found.perm.uid == account.who.uid,
-        End::Missing(_) => false,
-        End::Failed(cause) => {
-            notes.push(Note::alert(format!(
-                "unable to look at {}, the home of {}: {}; taken as its own",
-                show_path(&root.path(&account.home)),
-                Shown(name),
-                cause.desc()
-            )));
-            true
-        }
+        End::Found(found) => Ok(found.perm.uid == account.who.uid),
+        End::Missing(_) => Ok(false),
+        End::Failed(cause) => Err(cause.into()),
     }
 }
 

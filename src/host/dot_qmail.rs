@@ -8,7 +8,7 @@ use std::fmt;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
 
-use crate::error::show_cause;
+use crate::error::Trouble;
 use crate::root::{Directory, End, Found, Kind, NAME_MAX, Opened, PATH_MAX, Perm, Root, Who};
 use crate::text::{Shown, bytes_among, lines, trim_end};
 
@@ -259,15 +259,15 @@ pub enum Entry {
     File {
         /// Its mode, owner and group.
         perm: Perm,
-        /// What it says; `None` when it could not be read, or not to its end.
-        content: Option<DotQmail>,
+        /// What it says; or why it was not read to its end.
+        content: Result<DotQmail, Trouble>,
     },
     /// A directory.
     Directory {
         /// Its mode, owner and group.
         perm: Perm,
-        /// What is in it; `None` when it could not be read, or lies outside the home or beyond the bounds.
-        entries: Option<BTreeMap<Vec<u8>, Entry>>,
+        /// What is in it; or why that was not read.
+        entries: Result<BTreeMap<Vec<u8>, Entry>, Trouble>,
     },
     /// Anything else: to be opened for reading, and then passed over.
     Other(Perm),
@@ -278,8 +278,8 @@ pub enum Entry {
         /// What it leads to; `None` when it dangles or loops.
         target: Option<Box<Entry>>,
     },
-    /// What it is could not be found out.
-    Unknown,
+    /// What it is could not be found out: why.
+    Unknown(Trouble),
 }
 
 /// What opening a name for reading comes to, in the place of qmail-local.
@@ -291,8 +291,8 @@ pub enum Opening<'a> {
     Denied,
     /// A regular file with these permissions and this content.
     File(Perm, &'a DotQmail),
-    /// We could not look.
-    Unknown,
+    /// It was not read: why.
+    Unread(&'a Trouble),
 }
 
 /// The dot-qmail entries of one home, by name without its `.qmail`.
@@ -311,7 +311,7 @@ pub struct Unread {
     /// Its path, as the host names it.
     pub path: Vec<u8>,
     /// Why.
-    pub cause: String,
+    pub cause: Trouble,
     /// Whether it is more than we read, or broken: somebody should know about that at once.
     pub bound: bool,
 }
@@ -356,7 +356,7 @@ impl DotQmails {
             }
             let Entry::Directory { perm, entries } = entry else {
                 return match entry {
-                    Entry::Unknown => Opening::Unknown,
+                    Entry::Unknown(cause) => Opening::Unread(cause),
                     _ => Opening::Passed("below a file"),
                 };
             };
@@ -370,25 +370,21 @@ impl DotQmails {
                 return Opening::Passed("name too long");
             }
             match entries.as_ref().map(|entries| entries.get(part)) {
-                Some(Some(inner)) => entry = inner,
-                Some(None) => return Opening::Passed("no such file"),
-                None => return Opening::Unknown,
+                Ok(Some(inner)) => entry = inner,
+                Ok(None) => return Opening::Passed("no such file"),
+                Err(cause) => return Opening::Unread(cause),
             }
         }
-        let (perm, kind) = match entry {
-            Entry::File { perm, .. } => (perm, "a file"),
-            Entry::Directory { perm, .. } => (perm, "a directory"),
-            Entry::Other(perm) => (perm, "no regular file"),
-            Entry::Link { .. } | Entry::Unknown => return Opening::Unknown,
+        let (perm, opened) = match entry {
+            Entry::File { perm, content: Ok(content) } => (perm, Opening::File(*perm, content)),
+            Entry::File { perm, content: Err(cause) } => (perm, Opening::Unread(cause)),
+            Entry::Directory { perm, .. } => (perm, Opening::Passed("a directory")),
+            Entry::Other(perm) => (perm, Opening::Passed("no regular file")),
+            // Cannot come here because every link was followed.
+            Entry::Link { .. } => return Opening::Passed("a link that leads nowhere"),
+            Entry::Unknown(cause) => return Opening::Unread(cause),
         };
-        if !perm.readable(who) {
-            return Opening::Denied;
-        }
-        match entry {
-            Entry::File { content: Some(content), .. } => Opening::File(*perm, content),
-            Entry::File { content: None, .. } => Opening::Unknown,
-            _ => Opening::Passed(kind),
-        }
+        if perm.readable(who) { opened } else { Opening::Denied }
     }
 
     /// Whether `.qmail-` + `name` is there, as qmail-local spells it. `name` holds no `/`.
@@ -407,16 +403,16 @@ impl DotQmails {
         self.entries.keys().map(Vec::as_slice).filter(|name| name.first() == Some(&b'-'))
     }
 
-    /// The names, without their `.qmail`, of folders that were not read.
-    pub fn closed_folders(&self) -> impl Iterator<Item = &[u8]> {
-        fn is_closed(entry: &Entry) -> bool {
+    /// The names, without their `.qmail`, of folders that were not read, and why.
+    pub fn closed_folders(&self) -> impl Iterator<Item = (&[u8], &Trouble)> {
+        fn closed(entry: &Entry) -> Option<&Trouble> {
             match entry {
-                Entry::Directory { entries, .. } => entries.is_none(),
-                Entry::Link { target, .. } => target.as_deref().is_some_and(is_closed),
-                _ => false,
+                Entry::Directory { entries, .. } => entries.as_ref().err(),
+                Entry::Link { target, .. } => target.as_deref().and_then(closed),
+                _ => None,
             }
         }
-        self.entries.iter().filter(|(_, entry)| is_closed(entry)).map(|(name, _)| name.as_slice())
+        self.entries.iter().filter_map(|(name, entry)| Some((name.as_slice(), closed(entry)?)))
     }
 
     /// Whether `.qmail-default` is a file that never calls vdelivermail: then the home is no vpopmail domain.
@@ -425,7 +421,7 @@ impl DotQmails {
             let Instruction::Program(program) = instruction else { return false };
             matches!(program, Program::Vdelivermail(_) | Program::VdelivermailMisused)
         };
-        matches!(self.entries.get(&b"-default"[..]), Some(Entry::File { content: Some(content), .. })
+        matches!(self.entries.get(&b"-default"[..]), Some(Entry::File { content: Ok(content), .. })
             if !content.instructions.iter().any(|(_, instruction)| is_vdelivermail(instruction)))
     }
 
@@ -486,7 +482,7 @@ fn collect_stems(entries: &BTreeMap<Vec<u8>, Entry>, above: &[u8], searched: &[P
             searched.extend_from_slice(more);
             entry = target;
         }
-        if let Entry::Directory { perm, entries: Some(entries) } = entry {
+        if let Entry::Directory { perm, entries: Ok(entries) } = entry {
             searched.push(*perm);
             collect_stems(entries, &[&name[..], b"/"].concat(), &searched, found);
         }
@@ -558,51 +554,61 @@ impl Reader<'_> {
                 Err(cause) => self.read_perm_only(directory, name, &cause),
             },
             Kind::Link => Some(self.read_link(depth, above)),
-            Kind::Other => Some(Entry::Unknown),
+            // Cannot come here because its permissions were asked for above.
+            Kind::Other => Some(Entry::Unknown("no regular file".into())),
         }
     }
 
     /// An entry that could not be opened: what stat(2) still says about it.
     fn read_perm_only(&mut self, directory: &Directory, name: &[u8], cause: &io::Error) -> Option<Entry> {
         let stat = directory.stat(name);
+        let trouble = Trouble::from(cause);
         if stat.is_ok() {
             // What root may not read is broken; what others may not read is only not theirs.
-            self.leave(show_cause(cause), cause.kind() != io::ErrorKind::PermissionDenied);
+            self.leave(trouble.clone(), cause.kind() != io::ErrorKind::PermissionDenied);
         }
         match stat {
-            Ok((Kind::Regular, perm, _)) => Some(Entry::File { perm, content: None }),
-            Ok((Kind::Directory, perm, _)) => Some(Entry::Directory { perm, entries: None }),
+            Ok((Kind::Regular, perm, _)) => Some(Entry::File { perm, content: Err(trouble) }),
+            Ok((Kind::Directory, perm, _)) => Some(Entry::Directory { perm, entries: Err(trouble) }),
             Ok((Kind::Other, perm, _)) => Some(Entry::Other(perm)),
-            Ok((Kind::Link, ..)) => Some(Entry::Unknown),
+            Ok((Kind::Link, ..)) => Some(Entry::Unknown(trouble)),
             Err(_) => unknown_unless_gone(cause),
         }
     }
 
     /// Notes what is left unread.
-    fn leave(&mut self, cause: String, bound: bool) {
-        if self.unread.iter().filter(|before| before.bound == bound).count() < MAX_TOLD {
+    fn leave(&mut self, cause: Trouble, bound: bool) {
+        let is_alike = |before: &&Unread| (before.bound, before.cause.denied) == (bound, cause.denied);
+        if self.unread.iter().filter(is_alike).count() < MAX_TOLD {
             self.unread.push(Unread { path: self.path.clone(), cause, bound });
         }
+    }
+
+    /// Notes that something is more than is read; why.
+    fn beyond(&mut self, cause: String) -> Trouble {
+        let cause = Trouble::from(cause);
+        self.leave(cause.clone(), true);
+        cause
     }
 
     fn read_file(&mut self, mut file: Opened) -> Entry {
         let perm = file.perm;
         if self.bytes > MAX_HOME_BYTES {
-            self.leave(format!("more than {} MiB are in the home's .qmail files", MAX_HOME_BYTES >> 20), true);
-            return Entry::File { perm, content: None };
+            let cause = self.beyond(format!("more than {} MiB are in the home's .qmail files", MAX_HOME_BYTES >> 20));
+            return Entry::File { perm, content: Err(cause) };
         }
         let content = match file.read_start(&mut self.buffer, MAX_LENGTH + 1) {
             Ok(()) if self.buffer.len() > MAX_LENGTH => {
-                self.leave(format!("it is longer than {} MiB", MAX_LENGTH >> 20), true);
-                None
+                Err(self.beyond(format!("it is longer than {} MiB", MAX_LENGTH >> 20)))
             }
             Ok(()) => {
                 self.bytes += self.buffer.len();
-                Some(DotQmail::parse(&self.buffer, self.programs))
+                Ok(DotQmail::parse(&self.buffer, self.programs))
             }
             Err(cause) => {
-                self.leave(show_cause(&cause), true);
-                None
+                let cause = Trouble::from(&cause);
+                self.leave(cause.clone(), true);
+                Err(cause)
             }
         };
         Entry::File { perm, content }
@@ -610,19 +616,32 @@ impl Reader<'_> {
 
     fn read_directory(&mut self, directory: &Directory, depth: usize, above: &[(u64, u64)]) -> Entry {
         let perm = directory.perm;
+        let closed = |cause: Trouble| Entry::Directory { perm, entries: Err(cause) };
         let round = above.iter().filter(|id| **id == directory.id).count() > usize::from(directory.id == self.home_id);
-        let out_of_bounds = depth >= MAX_DEPTH || self.nested >= MAX_NESTED || round;
-        let Some(listed) = (!out_of_bounds).then(|| directory.entries(|_| true).ok()).flatten() else {
-            return Entry::Directory { perm, entries: None };
+        if round {
+            return closed("it leads back to a folder that it is in".into());
+        }
+        if depth >= MAX_DEPTH {
+            return closed(format!("more than {MAX_DEPTH} folders deep").into());
+        }
+        let too_many = || format!("more than {MAX_NESTED} names are below the home's .qmail folders");
+        if self.nested >= MAX_NESTED {
+            return closed(too_many().into());
+        }
+        let listed = match directory.entries(|_| true) {
+            Ok(listed) => listed,
+            Err(cause) => {
+                self.leave((&cause).into(), cause.kind() != io::ErrorKind::PermissionDenied);
+                return closed((&cause).into());
+            }
         };
         self.nested += listed.len();
         if self.nested > MAX_NESTED {
-            self.leave(format!("more than {MAX_NESTED} names are below the home's .qmail folders"), true);
-            return Entry::Directory { perm, entries: None };
+            return closed(self.beyond(too_many()));
         }
         let above = [above, &[directory.id]].concat();
         let entries = self.read_entries(directory, listed, depth + 1, &above);
-        Entry::Directory { perm, entries: Some(entries.into_iter().collect()) }
+        Entry::Directory { perm, entries: Ok(entries.into_iter().collect()) }
     }
 
     fn read_link(&mut self, depth: usize, above: &[(u64, u64)]) -> Entry {
@@ -630,7 +649,11 @@ impl Reader<'_> {
         let target = match walk.end {
             End::Found(found) => Some(Box::new(self.read_target(&found, depth, above))),
             End::Missing(_) => None,
-            End::Failed(_) => Some(Box::new(Entry::Unknown)),
+            End::Failed(cause) => {
+                let cause = Trouble::from(cause);
+                self.leave(cause.clone(), !cause.denied);
+                Some(Box::new(Entry::Unknown(cause)))
+            }
         };
         Entry::Link { searched: walk.searched, target }
     }
@@ -641,28 +664,28 @@ impl Reader<'_> {
             Kind::Regular => match found.open_file() {
                 Ok(file) => self.read_file(file),
                 Err(cause) => {
-                    let cause = format!(
-                        "a link that leads to {}: {}",
-                        Shown(found.real.as_os_str().as_bytes()),
-                        show_cause(&cause)
-                    );
-                    self.leave(cause, false);
-                    Entry::File { perm, content: None }
+                    let to = format!("a link that leads to {}", Shown(found.real.as_os_str().as_bytes()));
+                    let cause = Trouble::from(&cause).of_file(to);
+                    self.leave(cause.clone(), false);
+                    Entry::File { perm, content: Err(cause) }
                 }
             },
             // What lies outside the home is not read: its names are not the home's.
             Kind::Directory if found.id == self.home_id || found.above.contains(&self.home_id) => {
                 match found.open_directory() {
                     Ok(directory) => self.read_directory(&directory, depth, above),
-                    Err(_) => Entry::Directory { perm, entries: None },
+                    Err(cause) => {
+                        self.leave((&cause).into(), cause.kind() != io::ErrorKind::PermissionDenied);
+                        Entry::Directory { perm, entries: Err((&cause).into()) }
+                    }
                 }
             }
-            Kind::Directory => Entry::Directory { perm, entries: None },
+            Kind::Directory => Entry::Directory { perm, entries: Err("it is outside the home directory".into()) },
             Kind::Other | Kind::Link => Entry::Other(perm),
         }
     }
 }
 
 fn unknown_unless_gone(cause: &io::Error) -> Option<Entry> {
-    (cause.kind() != io::ErrorKind::NotFound).then_some(Entry::Unknown)
+    (cause.kind() != io::ErrorKind::NotFound).then(|| Entry::Unknown(cause.into()))
 }

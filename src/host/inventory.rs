@@ -4,9 +4,9 @@
 use std::collections::BTreeMap;
 use std::io;
 
-use super::Host;
 use super::dot_qmail::unspelled;
 use super::vpopmail::{ABSENT, Mailboxes, Vpasswd};
+use super::{HomeState, Host};
 use crate::error::{show_cause, show_path};
 use crate::root::{Folders, Kind, Perm};
 
@@ -42,8 +42,13 @@ impl Host {
         let directory = match folders.open_directory(path) {
             Some((_, directory)) => directory,
             None => {
-                let opened = super::open_home(root, path).1;
-                opened.map_err(|_| format!("{}: not there, or closed", show_path(&root.path(path))))?
+                let closed = |cause: &dyn std::fmt::Display| format!("{}: {cause}", show_path(&root.path(path)));
+                super::open_home(root, path).1.map_err(|state| match state {
+                    HomeState::Missing(cause) => closed(&cause),
+                    HomeState::Unreadable(_, cause) => closed(&cause),
+                    // Cannot come here because it could not be opened.
+                    HomeState::Listed(..) => closed(&"not read"),
+                })?
             }
         };
         let mailboxes = match Mailboxes::read(root, path, &directory) {
@@ -73,5 +78,41 @@ impl Host {
             aliases.insert(unspelled(&file[b".qmail-".len()..]), (perm, content));
         }
         Ok(Inventory { mailboxes, aliases })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+    use crate::host::Layout;
+    use crate::host::accounts::Sources;
+    use crate::root::{Bounds, Root};
+
+    #[test]
+    fn what_cannot_be_taken_stock_of_is_told_as_it_was_seen() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::create_dir_all(folder.path().join("var/qmail/control")).unwrap();
+        fs::write(folder.path().join("var/qmail/control/me"), "a.test\n").unwrap();
+        fs::create_dir(folder.path().join("empty")).unwrap();
+        fs::write(folder.path().join("file"), "").unwrap();
+        let layout = Layout {
+            root: Root::new(folder.path(), Bounds::default()),
+            qmail: b"/var/qmail".to_vec(),
+            vpopmail: b"/home/vpopmail".to_vec(),
+            break_byte: b'-',
+            qmail_ext: false,
+            users_cdb: None,
+            refuse_delete: true,
+        };
+        let host = Host::read(layout, Sources::Files, None, &mut Vec::new()).unwrap();
+        let why = |path: &str| {
+            let why = host.inventory(&Folders::new(&host.layout.root), path.as_bytes()).err().unwrap();
+            why.replace(folder.path().to_str().unwrap(), "")
+        };
+        assert_eq!(why("/gone"), "/gone: No such file or directory");
+        assert_eq!(why("/file"), "/file: Not a directory");
+        assert_eq!(why("/empty"), "/empty: neither vpasswd.cdb nor vpasswd is there");
     }
 }

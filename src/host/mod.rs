@@ -16,8 +16,9 @@ pub mod vpopmail;
 use std::cell::Cell;
 use std::collections::BTreeSet;
 use std::path::PathBuf;
+use std::time::Duration;
 
-use crate::error::{Error, show_cause, show_path};
+use crate::error::{Error, Trouble, is_outside, show_path};
 use crate::report::Note;
 use crate::root::{Directory, End, Folders, Kind, Perm, Root, Walk, Who};
 use crate::text::{Shown, lower};
@@ -27,7 +28,7 @@ use authvars::AuthVars;
 use build::Build;
 use control::Control;
 use dot_qmail::{DotQmails, Programs};
-use vpopmail::Mailboxes;
+use vpopmail::{Mailboxes, Vpasswd};
 
 /// Where qmail and vpopmail are, and how they were built.
 #[derive(Clone, Debug)]
@@ -60,11 +61,11 @@ pub struct Host {
     /// The system's accounts.
     pub accounts: Accounts,
     /// The domain whose users log in by their bare names, in lower case; or why that cannot be known.
-    pub default_domain: Result<Option<Vec<u8>>, String>,
+    pub default_domain: Result<Option<Vec<u8>>, Trouble>,
     /// How vpopmail was built.
     pub build: Build,
     /// The limits of domains that have none of their own; or why they cannot be known.
-    pub default_limits: Result<u64, String>,
+    pub default_limits: Result<u64, Trouble>,
     /// The homes that a `+domain-` line names, each with the domain, sorted: only there mailboxes are looked for.
     mailbox_homes: Vec<(Vec<u8>, Vec<u8>)>,
 }
@@ -89,13 +90,13 @@ impl Host {
         let etc = [&layout.vpopmail[..], b"/etc"].concat();
         let read = |name: &[u8]| {
             let file = [&etc[..], b"/", name].concat();
-            let told = |cause: String| format!("{}: {cause}", show_path(&root.path(&file)));
+            let told = |cause: Trouble| cause.of_file(show_path(&root.path(&file)));
             match (root.read(&file), &root.walk(&etc).end) {
                 (Ok(None), End::Found(_)) => Ok(None),
                 // A file system that is not mounted is no answer.
-                (Ok(None), _) => Err(told(nix::errno::Errno::ENOENT.desc().to_owned())),
+                (Ok(None), _) => Err(told(nix::errno::Errno::ENOENT.into())),
                 (Ok(content), _) => Ok(content),
-                (Err(cause), _) => Err(told(show_cause(&cause))),
+                (Err(cause), _) => Err(told((&cause).into())),
             }
         };
         // As it stands: vpopmail cuts off nothing but the newline.
@@ -120,7 +121,7 @@ impl Host {
         let default_limits = match read(b"vlimits.default") {
             Ok(text) => Ok(text.map_or(0, |text| vpopmail::parse_limits(&text))),
             // Without its folder there are no domains either.
-            Err(_) if !matches!(root.walk(&etc).end, End::Found(_)) => Ok(0),
+            Err(_) if matches!(root.walk(&etc).end, End::Missing(_)) => Ok(0),
             Err(cause) => Err(cause),
         };
         let mailbox_homes = assignments.domains().map(|(domain, line)| (line.home.clone(), domain.to_vec()));
@@ -241,7 +242,7 @@ impl Host {
         };
         home.state = match DotQmails::read(root, path, &directory, &programs) {
             Ok(dot_qmails) => HomeState::Listed(directory.perm, dot_qmails),
-            Err(cause) => HomeState::Unreadable(Some(directory.perm), show_cause(&cause)),
+            Err(cause) => HomeState::Unreadable(Some(directory.perm), (&cause).into()),
         };
         home.asked_elsewhere = asked.get();
         self.read_domain(&directory, &mut home);
@@ -250,7 +251,7 @@ impl Host {
             && dot_qmails.is_empty()
             && self.domains_of(path).any(|domain| self.is_vpopmail_like(domain))
         {
-            home.state = HomeState::Unreadable(Some(*perm), "neither mailboxes nor .qmail files are there".to_owned());
+            home.state = HomeState::Unreadable(Some(*perm), "neither mailboxes nor .qmail files are there".into());
         }
         home
     }
@@ -261,9 +262,66 @@ impl Host {
         let note = |unread: &dot_qmail::Unread| {
             let path = self.layout.root.path(&unread.path);
             let text = format!("{}: {}; what leads there counts as delivered", show_path(&path), unread.cause);
-            if unread.bound { Note::alert(text) } else { Note::warning(text) }
+            let note = if unread.bound { Note::alert(text) } else { Note::warning(text) };
+            note.but_denied(unread.cause.denied)
         };
         dot_qmails.unread.iter().map(note).collect()
+    }
+
+    /// What of the home the system does not let this process read, which is not root.
+    pub fn denied_of(&self, home: &Home) -> Vec<PathBuf> {
+        let root = &self.layout.root;
+        let inside = |file: &str| root.path(&[&home.path[..], b"/", file.as_bytes()].concat());
+        let mut denied = Vec::new();
+        match &home.state {
+            HomeState::Unreadable(_, cause) if cause.denied => denied.push(root.path(&home.path)),
+            HomeState::Listed(_, dot_qmails) => {
+                let unread = dot_qmails.unread.iter().filter(|unread| unread.cause.denied);
+                denied.extend(unread.map(|unread| root.path(&unread.path)));
+            }
+            HomeState::Unreadable(..) | HomeState::Missing(_) => {}
+        }
+        if let Mailboxes::Unreadable(file, cause) = &home.mailboxes
+            && cause.denied
+        {
+            denied.push(inside(file));
+        }
+        if home.limits.as_ref().is_err_and(|cause| cause.denied) {
+            denied.push(match &self.default_limits {
+                Ok(_) => inside(vpopmail::LIMITS),
+                Err(_) => root.path(&[&self.layout.vpopmail[..], b"/etc/vlimits.default"].concat()),
+            });
+        }
+        denied
+    }
+
+    /// The same of everything but the homes.
+    pub fn denied(&self) -> Vec<PathBuf> {
+        let root = &self.layout.root;
+        let denied = self.default_domain.as_ref().is_err_and(|cause| cause.denied);
+        let default_domain = denied.then(|| root.path(&[&self.layout.vpopmail[..], b"/etc/defaultdomain"].concat()));
+        self.accounts.denied.iter().map(|home| root.path(home)).chain(default_domain).collect()
+    }
+
+    /// Whether something that decides about the logins of the domain in this home was changed since this time, since
+    /// 1970-01-01 UTC.
+    pub fn has_changed_since(&self, home: &[u8], time: Duration) -> bool {
+        let of = |folder: &[u8], name: &str| [folder, b"/", name.as_bytes()].concat();
+        let layout = &self.layout;
+        let files = [
+            of(home, vpopmail::COMPILED),
+            of(home, vpopmail::TEXT),
+            of(home, vpopmail::LIMITS),
+            of(&layout.qmail, "users/assign"),
+            of(&layout.qmail, "control/authvars"),
+            of(&layout.vpopmail, "etc/vlimits.default"),
+            of(&layout.vpopmail, "etc/defaultdomain"),
+        ];
+        let changed = |file: Vec<u8>| match layout.root.walk(&file).end {
+            End::Found(found) => found.stamp().ok().map(|stamp| stamp.changed),
+            End::Missing(_) | End::Failed(_) => None,
+        };
+        files.into_iter().filter_map(changed).any(|changed| changed >= time)
     }
 
     fn read_domain(&self, directory: &Directory, home: &mut Home) {
@@ -273,7 +331,7 @@ impl Host {
         home.mailboxes = Mailboxes::read(&self.layout.root, &home.path, directory);
         if !matches!(home.mailboxes, Mailboxes::Absent) {
             home.limits = vpopmail::read_limits(&self.layout.root, &home.path, directory)
-                .map_err(|cause| format!("{}: {}", vpopmail::LIMITS, show_cause(&cause)))
+                .map_err(|cause| cause.of_file(vpopmail::LIMITS))
                 .and_then(|limits| limits.map_or_else(|| self.default_limits.clone(), Ok));
         }
     }
@@ -283,17 +341,20 @@ impl Host {
 fn open_home(root: &Root, path: &[u8]) -> (Vec<Perm>, Result<Directory, HomeState>) {
     let Walk { searched, end, link_owners } = root.walk(path);
     // What reads homes may not be allowed to follow it (see confine).
-    let by_link = |cause: String| match link_owners.iter().find(|uid| **uid != 0) {
-        Some(uid) => format!("{cause} (a link on the way belongs to uid {uid}; only root's are followed elsewhere)"),
-        None => cause,
+    let by_link = |cause: &std::io::Error| match link_owners.iter().find(|uid| **uid != 0) {
+        Some(uid) if is_outside(cause) => {
+            let cause = Trouble::from(cause);
+            format!("{cause} (a link on the way belongs to uid {uid}; only root's are followed elsewhere)").into()
+        }
+        _ => Trouble::from(cause),
     };
     let opened = match end {
         End::Found(found) if found.kind != Kind::Directory => Err(HomeState::Missing("Not a directory".to_owned())),
         End::Found(found) => {
-            found.open_directory().map_err(|cause| HomeState::Unreadable(Some(found.perm), by_link(show_cause(&cause))))
+            found.open_directory().map_err(|cause| HomeState::Unreadable(Some(found.perm), by_link(&cause)))
         }
         End::Missing(cause) => Err(HomeState::Missing(cause.desc().to_owned())),
-        End::Failed(cause) => Err(HomeState::Unreadable(None, cause.desc().to_owned())),
+        End::Failed(cause) => Err(HomeState::Unreadable(None, cause.into())),
     };
     (searched, opened)
 }
@@ -304,7 +365,7 @@ pub enum HomeState {
     /// Not there, or no directory: why.
     Missing(String),
     /// There, but it could not be listed: its permissions if they are known, and why.
-    Unreadable(Option<Perm>, String),
+    Unreadable(Option<Perm>, Trouble),
     /// Its permissions and its dot-qmail files.
     Listed(Perm, DotQmails),
 }
@@ -321,7 +382,7 @@ pub struct Home {
     /// Its mailboxes, when a `+domain-` line names it.
     pub mailboxes: Mailboxes,
     /// The domain's limits as flags, or why they could not be read.
-    pub limits: Result<u64, String>,
+    pub limits: Result<u64, Trouble>,
     /// What it looked like before it was read, where somebody wants to know.
     pub look: Option<look::Look>,
     /// Whether one of its dot-qmail files means something else when another file, elsewhere, is there.
@@ -329,22 +390,49 @@ pub struct Home {
 }
 
 impl Home {
-    /// Whether `who` may enter it (chdir(2)); a home whose permissions nobody knows counts as one.
-    pub fn enterable(&self, who: Who) -> bool {
-        let own = match &self.state {
-            HomeState::Missing(_) => return false,
-            HomeState::Unreadable(perm, _) => perm.as_ref(),
-            HomeState::Listed(perm, _) => Some(perm),
+    /// Its own mode, owner and group, where they are known.
+    pub fn perm(&self) -> Option<Perm> {
+        match &self.state {
+            HomeState::Missing(_) => None,
+            HomeState::Unreadable(perm, _) => *perm,
+            HomeState::Listed(perm, _) => Some(*perm),
+        }
+    }
+
+    /// Why `who` may not enter it (chdir(2)), by the modes that are known; `None` when none of them says so.
+    pub fn refusal(&self, who: Who) -> Option<String> {
+        let refuses = |directory: &&Perm| !directory.searchable(who);
+        let shown = |what: &str, perm: &Perm| {
+            format!(
+                "uid {}, gid {} may not {what}: mode {:04o}, owner {}:{}",
+                who.uid, who.gid, perm.mode, perm.uid, perm.gid
+            )
         };
-        self.above.iter().chain(own).all(|directory| directory.searchable(who))
+        let above = self.above.iter().find(refuses).map(|perm| shown("search a directory above it", perm));
+        above.or_else(|| self.perm().as_ref().filter(refuses).map(|perm| shown("enter it", perm)))
     }
 
     /// Why the home, or what it holds, could not be read; `None` when nothing is wrong with it.
-    pub fn trouble(&self) -> Option<String> {
+    pub fn trouble(&self) -> Option<Trouble> {
         match (&self.state, &self.mailboxes) {
-            (HomeState::Missing(cause) | HomeState::Unreadable(_, cause), _) => Some(cause.clone()),
-            (_, Mailboxes::Unreadable(file, cause)) => Some(format!("{file}: {cause}")),
+            (HomeState::Missing(cause), _) => Some(cause.as_str().into()),
+            (HomeState::Unreadable(_, cause), _) => Some(cause.clone()),
+            (_, Mailboxes::Unreadable(file, cause)) => Some(cause.clone().of_file(file)),
             (HomeState::Listed(..), _) => self.limits.as_ref().err().cloned(),
+        }
+    }
+
+    /// Why its mailboxes cannot be known, when they cannot.
+    ///
+    /// # Errors
+    /// That.
+    pub fn known_mailboxes(&self) -> Result<&Vpasswd, Trouble> {
+        match (&self.state, &self.mailboxes) {
+            (_, Mailboxes::Known(mailboxes)) => Ok(mailboxes),
+            (_, Mailboxes::Unreadable(file, cause)) => Err(cause.clone().of_file(file)),
+            (HomeState::Missing(cause), Mailboxes::Absent) => Err(cause.as_str().into()),
+            (HomeState::Unreadable(_, cause), Mailboxes::Absent) => Err(cause.clone()),
+            (HomeState::Listed(..), Mailboxes::Absent) => Err(vpopmail::ABSENT.into()),
         }
     }
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::io;
 
 use crate::cdb;
-use crate::error::show_cause;
+use crate::error::Trouble;
 use crate::root::{Directory, Opened, PATH_MAX, Root};
 use crate::text::{atoi, bytes_among};
 
@@ -182,7 +182,7 @@ pub enum Mailboxes {
     /// The directory holds neither vpasswd.cdb nor vpasswd.
     Absent,
     /// They could not be read: the file of the directory, and what is wrong with it.
-    Unreadable(&'static str, String),
+    Unreadable(&'static str, Trouble),
 }
 
 /// What is known when a domain directory holds neither vpasswd.cdb nor vpasswd.
@@ -303,24 +303,24 @@ impl Mailboxes {
     /// Reads vpasswd.cdb, or, when there is none, the text vpasswd that vpopmail would make it from. `home` is the path
     /// of the open `directory`.
     pub fn read(root: &Root, home: &[u8], directory: &Directory) -> Mailboxes {
-        match open_file(root, home, directory, COMPILED).and_then(|file| file.map(read_compiled).transpose()) {
+        match read_file(root, home, directory, COMPILED, read_compiled) {
             Ok(Some(cdb)) => return Mailboxes::Known(Vpasswd::Compiled(cdb)),
             Ok(None) => {}
-            Err(cause) => return Mailboxes::Unreadable(COMPILED, show_cause(&cause)),
+            Err(cause) => return Mailboxes::Unreadable(COMPILED, cause),
         }
-        let text = open_file(root, home, directory, TEXT).and_then(|file| file.map(Opened::read_all).transpose());
-        let lines = match text {
+        let lines = match read_file(root, home, directory, TEXT, Opened::read_all) {
             Ok(Some(text)) => parse_text(&text),
             Ok(None) => return Mailboxes::Absent,
-            Err(cause) => return Mailboxes::Unreadable(TEXT, show_cause(&cause)),
+            Err(cause) => return Mailboxes::Unreadable(TEXT, cause),
         };
         // vpopmail makes an empty file first, and fills it a moment later.
         match (lines.records.is_empty(), lines.unended) {
             (false, _) => Mailboxes::Known(Vpasswd::Text(lines)),
-            (true, None) => Mailboxes::Unreadable(TEXT, "no mailbox in it, and there is no vpasswd.cdb".to_owned()),
+            (true, None) => Mailboxes::Unreadable(TEXT, "no mailbox in it, and there is no vpasswd.cdb".into()),
             (true, Some(line)) => Mailboxes::Unreadable(
                 TEXT,
-                format!("no mailbox in it but on line {line}, which no newline ends, and there is no vpasswd.cdb"),
+                format!("no mailbox in it but on line {line}, which no newline ends, and there is no vpasswd.cdb")
+                    .into(),
             ),
         }
     }
@@ -336,26 +336,37 @@ fn read_compiled(file: Opened) -> io::Result<cdb::Indexed> {
     cdb::Indexed::new(image).map_err(io::Error::other)
 }
 
+/// Opens a file of the directory and reads it; `None` when it is not there.
+fn read_file<T>(
+    root: &Root,
+    home: &[u8],
+    directory: &Directory,
+    name: &str,
+    read: impl FnOnce(Opened) -> io::Result<T>,
+) -> Result<Option<T>, Trouble> {
+    let file = open_file(root, home, directory, name)?;
+    file.map(read).transpose().map_err(|cause| (&cause).into())
+}
+
 /// Opens a file of the directory; `None` when it is not there.
-fn open_file(root: &Root, home: &[u8], directory: &Directory, name: &str) -> io::Result<Option<Opened>> {
+fn open_file(root: &Root, home: &[u8], directory: &Directory, name: &str) -> Result<Option<Opened>, Trouble> {
     match directory.open_file(name.as_bytes()) {
         Ok(file) => Ok(Some(file)),
         // A link, which is followed from the root.
         Err(cause) if cause.raw_os_error() == Some(nix::errno::Errno::ELOOP as i32) => {
-            let elsewhere = |cause: String| io::Error::other(format!("a link that leads elsewhere: {cause}"));
+            let elsewhere = |cause: Trouble| cause.of_file("a link that leads elsewhere");
             let opened = root.open(&[home, b"/", name.as_bytes()].concat());
-            let opened = opened.map_err(|cause| elsewhere(show_cause(&cause)))?;
+            let opened = opened.map_err(|cause| elsewhere((&cause).into()))?;
             // Whoever owns the folder must not have us publish what he may not read himself.
             match opened {
-                Some(file) if file.perm.uid != directory.perm.uid => Err(elsewhere(format!(
-                    "to a file of uid {}, in a folder of uid {}",
-                    file.perm.uid, directory.perm.uid
-                ))),
+                Some(file) if file.perm.uid != directory.perm.uid => Err(elsewhere(
+                    format!("to a file of uid {}, in a folder of uid {}", file.perm.uid, directory.perm.uid).into(),
+                )),
                 opened => Ok(opened),
             }
         }
         Err(cause) if cause.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(cause) => Err(cause),
+        Err(cause) => Err((&cause).into()),
     }
 }
 
@@ -389,9 +400,8 @@ pub fn parse_limits(text: &[u8]) -> u64 {
 ///
 /// # Errors
 /// A file that is there and cannot be read.
-pub fn read_limits(root: &Root, home: &[u8], directory: &Directory) -> io::Result<Option<u64>> {
-    let file = open_file(root, home, directory, LIMITS)?;
-    Ok(file.map(Opened::read_all).transpose()?.map(|text| parse_limits(&text)))
+pub fn read_limits(root: &Root, home: &[u8], directory: &Directory) -> Result<Option<u64>, Trouble> {
+    Ok(read_file(root, home, directory, LIMITS, Opened::read_all)?.map(|text| parse_limits(&text)))
 }
 
 /// Whether vpopmail ever finds the mailbox of this name, and an address can name it: a record without a name is no

@@ -8,7 +8,7 @@ use std::time::Duration;
 use crate::cdb::{Chunk, Edit, Record};
 use crate::confine;
 use crate::difference::Difference;
-use crate::error::Error;
+use crate::error::{Denied, Error};
 use crate::guard;
 use crate::hold::{self, Patience};
 use crate::host::Host;
@@ -165,6 +165,7 @@ pub(super) fn rebuild(
         duration: Duration::ZERO,
         held: Vec::new(),
         kept: Vec::new(),
+        denied: Denied::default(),
         behind: Vec::new(),
         host: memory.host.clone(),
         host_read: *scope == Scope::All,

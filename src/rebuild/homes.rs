@@ -3,11 +3,14 @@
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::hash::RandomState;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::SystemTime;
 
+use nix::errno::Errno;
+
 use crate::cdb::{self, Chunk};
-use crate::error::show_path;
+use crate::error::{Denied, Trouble, show_path};
 use crate::host::look::Look;
 use crate::host::vpopmail::{ABSENT, Mailboxes};
 use crate::host::{Home, HomeState, Homes, Host};
@@ -33,7 +36,7 @@ pub struct Asked {
     /// The other homes that its answers depend on.
     pub others: BTreeSet<Vec<u8>>,
     /// The home and why it, or its mailboxes, could not be read.
-    trouble: Option<(Vec<u8>, String)>,
+    trouble: Option<(Vec<u8>, Trouble)>,
     /// The domains whose logins could not be read, with their home.
     unread_domains: Vec<(Vec<u8>, Vec<u8>)>,
     /// What was left unread in the home, or not listed.
@@ -133,7 +136,7 @@ pub struct KeptHome {
 #[derive(Default)]
 pub struct Unread {
     /// Why, by home.
-    causes: BTreeMap<Vec<u8>, String>,
+    causes: BTreeMap<Vec<u8>, Trouble>,
     /// The homes of the domains whose logins are unknown.
     pub domains: BTreeMap<Vec<u8>, Vec<u8>>,
     /// How many published logins are kept, by home.
@@ -181,8 +184,10 @@ impl Unread {
     pub fn kept_homes(&self, host: &Host, outcome: &recipients::Outcome) -> Vec<KeptHome> {
         let homes: BTreeSet<&Vec<u8>> = self.causes.keys().chain(outcome.unread.keys()).collect();
         let alert = |home: &Vec<u8>| {
-            let cause =
-                self.causes.get(home).map_or("the user that users/assign names may not enter it", String::as_str);
+            let of_recipients = outcome.unread.get(home).into_iter().flat_map(|kept| &kept.causes);
+            let causes: BTreeSet<&Trouble> = self.causes.get(home).into_iter().chain(of_recipients).collect();
+            let cause = causes.iter().map(|cause| &cause.text[..]).collect::<Vec<_>>().join("; ");
+            let denied = causes.iter().any(|cause| cause.denied);
             let mut follows = Vec::new();
             if let Some(kept) = outcome.unread.get(home) {
                 if kept.keys > 0 {
@@ -205,7 +210,7 @@ impl Unread {
             }
             let path = host.layout.root.path(home);
             let text = format!("{}: {}; {}", show_path(&path), Shown(cause.as_bytes()), follows.join("; "));
-            (!follows.is_empty()).then(|| KeptHome { home: home.clone(), alert: Note::alert(text) })
+            (!follows.is_empty()).then(|| KeptHome { home: home.clone(), alert: Note::alert(text).but_denied(denied) })
         };
         homes.into_iter().filter_map(alert).collect()
     }
@@ -225,8 +230,12 @@ pub struct HomeReader<'a> {
     published_domains: OnceLock<HashSet<Vec<u8>>>,
     /// auth.cdb.
     published: Option<&'a Published>,
+    /// Its name, when it is there and this process may not read it, which is not root.
+    closed: Option<PathBuf>,
     /// Set when the looks of the homes are wanted.
     seed: Option<&'a RandomState>,
+    /// What was asked for and may not be read by this process, which is not root.
+    denied: Mutex<Denied>,
 }
 
 impl<'a> HomeReader<'a> {
@@ -241,8 +250,24 @@ impl<'a> HomeReader<'a> {
             troubled: Mutex::default(),
             published_domains: OnceLock::new(),
             published,
+            closed: None,
             seed: None,
+            denied: Mutex::default(),
         }
+    }
+
+    /// The same, for which auth.cdb cannot be asked, when it is closed to this process.
+    pub fn without(self, closed: Option<&PathBuf>) -> HomeReader<'a> {
+        HomeReader { closed: closed.cloned(), ..self }
+    }
+
+    /// What was asked for so far and may not be read by this process, which is not root.
+    pub fn denied(&self) -> Denied {
+        self.denied.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn deny(&self, paths: impl IntoIterator<Item = PathBuf>) {
+        self.denied.lock().unwrap_or_else(PoisonError::into_inner).extend(paths);
     }
 
     /// The same, with the look of each home.
@@ -258,6 +283,10 @@ impl<'a> HomeReader<'a> {
     /// What makes the looks.
     pub fn seed(&self) -> Option<&RandomState> {
         self.seed
+    }
+
+    fn published_domains(&self) -> &HashSet<Vec<u8>> {
+        self.published_domains.get_or_init(|| self.read_published_domains())
     }
 
     fn read_published_domains(&self) -> HashSet<Vec<u8>> {
@@ -288,13 +317,20 @@ impl<'a> HomeReader<'a> {
         home.look = look.filter(|_| !home.asked_elsewhere);
         if let (HomeState::Listed(perm, dot_qmails), Mailboxes::Absent) = (&home.state, &home.mailboxes)
             && !dot_qmails.default_serves_otherwise()
-            && self
-                .host
-                .domains_of(path)
-                .any(|domain| self.published_domains.get_or_init(|| self.read_published_domains()).contains(domain))
         {
-            home.state = HomeState::Unreadable(Some(*perm), ABSENT.to_owned());
+            let mut domains = self.host.domains_of(path);
+            if let Some(closed) = &self.closed {
+                // A line `+account-` is no domain of vpopmail's.
+                if domains.any(|domain| domain.contains(&b'.') || self.host.is_vpopmail_like(domain)) {
+                    self.deny([closed.clone()]);
+                    let cause = Trouble::from(Errno::EACCES).of_file(show_path(closed)).of_file(ABSENT);
+                    home.state = HomeState::Unreadable(Some(*perm), cause);
+                }
+            } else if domains.any(|domain| self.published_domains().contains(domain)) {
+                home.state = HomeState::Unreadable(Some(*perm), ABSENT.into());
+            }
         }
+        self.deny(self.host.denied_of(&home));
         home
     }
 }

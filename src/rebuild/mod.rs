@@ -16,14 +16,14 @@ use std::time::{Duration, Instant, SystemTime};
 use crate::cdb::{self, Chunk};
 use crate::commands;
 use crate::confine;
-use crate::error::{Error, show_path};
+use crate::error::{Denied, Error, show_cause, show_path};
 use crate::hold::{self, Change, Held, Patience, Scales, published_default};
 use crate::host::Host;
 use crate::host::accounts::{Accounts, Sources, read_shadow};
 use crate::host::authvars::AuthVars;
 use crate::lock;
 use crate::logins::Policy;
-use crate::publish::{Look, Published, Ready, Staged, Target};
+use crate::publish::{Before, Look, Published, Ready, Staged, Target};
 use crate::recipients::{Common, Plan, Tables};
 use crate::report::{self, Level, Note, Progress};
 use crate::root::Stamp;
@@ -64,6 +64,8 @@ pub struct Done {
     pub held: Vec<Held>,
     /// The homes that could not be read.
     pub kept: Vec<KeptHome>,
+    /// What this process may not read, which is not root.
+    pub denied: Denied,
     /// What qmail-newu and qmail-newmrh still have to do.
     pub behind: Vec<Note>,
     /// The host, its homes aside.
@@ -287,6 +289,11 @@ fn publish(
     let build = || -> Result<_, Error> {
         let mut new = New::stage(targets, order.stop)?;
         let mut built = build_and_remember(settings, &mut new, found, seed)?;
+        // What it holds could not be kept.
+        let published = &built.published;
+        if let Some(path) = published.recipients.closed.as_ref().or(published.logins.closed.as_ref()) {
+            return Err(Error::io("read", path, nix::errno::Errno::EACCES));
+        }
         let mut new = new.finish()?;
         let places = (new.0.take_places(), new.1.take_places());
         let guarded = guard(settings, order, &built, new, &mut || {
@@ -314,6 +321,7 @@ fn publish(
         duration: Duration::ZERO,
         held: new.held,
         kept: built.kept.clone(),
+        denied: built.denied,
         behind,
         host: built.host.clone(),
         host_read: true,
@@ -361,8 +369,8 @@ fn guard(
         return Ok(Guarded { recipients, logins, held: Vec::new(), next_expiry: built.next_expiry });
     }
     let old = &built.published;
-    let of_recipients = change(settings, &settings.validrcptto, &old.recipients, &recipients)?;
-    let of_logins = change(settings, &settings.auth, &old.logins, &logins)?;
+    let of_recipients = change(settings, &settings.validrcptto, &old.recipients.file, &recipients)?;
+    let of_logins = change(settings, &settings.auth, &old.logins.file, &logins)?;
     let policy = built.policy();
     let mut scales = Scales::new(settings, &built.host, &policy);
     scales.weigh(of_recipients.as_ref(), of_logins.as_ref())?;
@@ -502,16 +510,29 @@ fn build_and_remember(
     found(&host, true);
     let variables = host.read_authvars()?;
     let published = Old::open(settings)?;
+    for (before, inside) in [(&published.recipients, &settings.validrcptto), (&published.logins, &settings.auth)] {
+        let path = settings.layout.root.path(inside);
+        notes.extend(
+            before
+                .trouble
+                .as_ref()
+                .filter(|cause| !cause.denied)
+                .map(|cause| Note::alert(format!("{}: {cause}; nothing can be kept from it", show_path(&path)))),
+        );
+    }
+    let mut denied = Denied::default();
+    denied.extend(host.denied());
     let is_default_unknown = host.default_domain.is_err();
     if let Err(cause) = &host.default_domain {
         // The bare names stay those of the domain that they are published of.
-        let known = match published.logins.as_ref().map(|logins| published_default(&logins.cdb()?)) {
+        let known = match published.logins.file.as_ref().map(|logins| published_default(&logins.cdb()?)) {
             None | Some(Ok(None)) => None,
-            Some(found) => whole(settings, &settings.auth, &published.logins).and(found.ok().flatten()),
+            Some(found) => whole(settings, &settings.auth, &published.logins.file).and(found.ok().flatten()),
         };
         let name = known.as_ref().map(|domain| Shown(domain).to_string());
         notes.extend(name.map(|name| {
             Note::alert(format!("{cause}; bare names log in for {name}, of which they are published, as before"))
+                .but_denied(cause.denied)
         }));
         host.default_domain = Ok(known);
     }
@@ -523,12 +544,16 @@ fn build_and_remember(
     let folders = confine::folders(&host);
     let mut sink = Counting { sink, recipients: cdb::HEADER as u64, logins: cdb::HEADER as u64 };
     let confined = || -> Result<_, Error> {
-        let homes = HomeReader::new(&host, published.logins.as_ref(), settings.threads()).with_looks(seed.as_ref());
+        let homes = HomeReader::new(&host, published.logins.file.as_ref(), settings.threads())
+            .without(published.logins.closed.as_ref())
+            .with_looks(seed.as_ref());
         let mut tables = Tables::new(&plan);
         let AllAsked { mut unread, mut bare, known, common } =
             ask_all(settings, &plan, &policy, &homes, &mut tables, &mut sink)?;
+        let mut denied = Denied::default();
         let image = if tables.is_doubtful() {
-            read_whole(settings, &settings.validrcptto, &published.recipients)
+            denied.extend(published.recipients.closed.clone());
+            read_whole(settings, &settings.validrcptto, &published.recipients.file)
         } else {
             None
         };
@@ -536,7 +561,8 @@ fn build_and_remember(
         let outcome = tables.finish(&homes, cdb, &mut |records| sink.recipients(records))?;
         let mut logins = Chunk::default();
         if !unread.domains.is_empty() {
-            let image = read_whole(settings, &settings.auth, &published.logins);
+            denied.extend(published.logins.closed.clone());
+            let image = read_whole(settings, &settings.auth, &published.logins.file);
             for login in unread.keep_logins(image.as_deref(), &policy) {
                 logins.add(&[&login.key], &[&login.data]);
                 bare.insert(login.key);
@@ -545,10 +571,12 @@ fn build_and_remember(
         add_system_users(&mut logins, &policy, &host, hashes.as_ref(), &|name| bare.contains(name));
         let last = sink.logins;
         sink.logins(&logins)?;
-        Ok((unread, outcome, known, common, (last, logins)))
+        denied.extend(homes.denied());
+        Ok((unread, outcome, known, common, (last, logins), denied))
     };
     let (result, unconfined) = confine::within(&folders, confined)?;
-    let (unread, outcome, known, common, (last, logins)) = result?;
+    let (unread, outcome, known, common, (last, logins), denied_in_homes) = result?;
+    denied.extend(denied_in_homes);
     let is_whole = unread.is_empty() && outcome.unread.is_empty() && !is_default_unknown;
     let remembered_notes = outcome.notes.clone();
     notes.extend(unconfined);
@@ -571,7 +599,7 @@ fn build_and_remember(
         now,
         seed,
     });
-    Ok(Built { notes, kept, next_expiry, host, variables, now, published, memory })
+    Ok(Built { notes, kept, denied, next_expiry, host, variables, now, published, memory })
 }
 
 /// Adds the logins of system accounts whose names no mailbox has taken.
@@ -656,14 +684,13 @@ impl Sink for Counting<'_> {
 /// The published files, open before anything is confined.
 #[derive(Debug)]
 struct Old {
-    recipients: Option<Published>,
-    logins: Option<Published>,
+    recipients: Before,
+    logins: Before,
 }
 
 impl Old {
     fn open(settings: &Settings) -> Result<Old, Error> {
-        let open = |target: Target| target.open().ok();
-        Ok(Old { recipients: open(settings.recipients_target()?.0), logins: open(settings.logins_target()?.0) })
+        Ok(Old { recipients: settings.recipients_target()?.0.before(), logins: settings.logins_target()?.0.before() })
     }
 }
 
@@ -673,6 +700,8 @@ pub struct Built {
     pub notes: Vec<Note>,
     /// The homes that could not be read.
     pub kept: Vec<KeptHome>,
+    /// What this process may not read, which is not root, and what decides about the records.
+    pub denied: Denied,
     /// When the next login expires, in seconds since 1970-01-01 UTC.
     pub next_expiry: Option<u64>,
     /// What the host said.
@@ -707,15 +736,18 @@ pub fn behind(host: &Host) -> Vec<Note> {
 /// The content of a published file to keep entries from; a damaged one has lost who knows what, and nothing is kept from
 /// it. `inside` is its path on the host.
 fn read_whole(settings: &Settings, inside: &[u8], published: &Option<Published>) -> Option<Vec<u8>> {
-    let image = published.as_ref()?.read().ok()?;
-    let whole = cdb::Reader::new(&image).and_then(|cdb| cdb.check());
-    if let Err(corrupt) = whole {
-        let path = settings.layout.root.path(inside);
-        let text = format!("{}: {corrupt}; nothing can be kept from it", show_path(&path));
-        report::say_all(&[Note::alert(text)]);
-        return None;
-    }
-    Some(image)
+    let read = published.as_ref()?.read().map_err(|cause| show_cause(&cause));
+    let whole = read.and_then(|image| {
+        let checked = cdb::Reader::new(&image).and_then(|cdb| cdb.check());
+        checked.map(|()| image).map_err(|corrupt| corrupt.to_string())
+    });
+    whole
+        .map_err(|cause| {
+            let path = settings.layout.root.path(inside);
+            let text = format!("{}: {cause}; nothing can be kept from it", show_path(&path));
+            report::say_all(&[Note::alert(text)]);
+        })
+        .ok()
 }
 
 /// A published file to compare with, where it lies; none when it is missing or damaged, as [`read_whole`] says.

@@ -10,7 +10,7 @@ use crate::host::dot_qmail::{Stem, spelled, spelled_byte};
 use crate::host::vpopmail::{Mail, Mailboxes, Vpasswd, is_found};
 use crate::host::{Home, HomeState, Homes, Host};
 use crate::smtpd::DEFAULT;
-use crate::text::{Shown, lower, split_address};
+use crate::text::{Shown, lower, split_address, without_word};
 
 use super::{Answer, Answers, Common, Domain, Fact, Judged, Kind, MAX_SPELLED_COLONS, Plan, Point, Rule, Unit};
 
@@ -172,7 +172,8 @@ impl Plan {
         let delivery = deliver(&self.host, homes, &address, &mut Trail::unkept());
         let accepted = self.accepts(domain, &point, &delivery);
         let listed = point.kind == Kind::Name { listed: true };
-        Answer { domain, fact: Fact { accepted, doubt: delivery.doubt.map(Box::new), origin: None, listed }, point }
+        let (unknown, doubt) = (delivery.verdict == Verdict::Unknown, delivery.doubt.map(Box::new));
+        Answer { domain, fact: Fact { accepted, doubt, origin: None, listed, unknown }, point }
     }
 
     /// Adds to each answer that may have to be widened the file and line behind it.
@@ -215,7 +216,7 @@ impl Plan {
         // The last step that names a line is what somebody can change.
         let steps = trail.steps();
         let step = listed.as_ref().or(steps.iter().rfind(|step| step.line.is_some())).or(steps.last());
-        step.map(ToString::to_string).unwrap_or_default().into()
+        without_word(&step.map(ToString::to_string).unwrap_or_default(), &self.fresh_word).into()
     }
 }
 

@@ -144,6 +144,8 @@ struct Fact {
     /// The file and line behind it, for an answer that may have to be widened.
     origin: Option<Box<str>>,
     listed: bool,
+    /// Whether this process may not read what decides, and is not root.
+    unknown: bool,
 }
 
 /// What came of one unit.

@@ -168,7 +168,7 @@ impl Plan {
         for (index, point) in self.own_points() {
             let address = self.address(index, &point);
             let home = match route(&host, &address, &mut Trail::unkept()) {
-                Route::Decided(_) => None,
+                Route::Unlisted | Route::Decided(_) => None,
                 Route::Local(assigned) => Some(assigned.home),
             };
             unit(home, &mut |unit| add_few(&mut unit.own, [(index, point.clone())]));

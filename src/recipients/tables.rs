@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use crate::cdb;
+use crate::error::Trouble;
 use crate::host::Homes;
 use crate::report::Note;
 use crate::smtpd::{self, DEFAULT, default_key, lookup};
@@ -72,7 +73,7 @@ impl Plan {
         for (domain, (name, accepted)) in
             alike.into_iter().flat_map(|(domain, its)| its.into_iter().map(move |its| (domain, its)))
         {
-            let fact = Fact { accepted, doubt: None, origin: None, listed: true };
+            let fact = Fact { accepted, doubt: None, origin: None, listed: true, unknown: false };
             found.rest.push(Answer {
                 domain,
                 point: Point { local: name.to_vec(), kind: Kind::Name { listed: true } },
@@ -143,14 +144,16 @@ impl Plan {
             }
         };
         wider.retain(|prefix, _| !answered(prefix));
+        let denied = table.patterns.values().chain(table.names.values()).any(|fact| fact.unknown);
         for (prefix, (origin, narrow)) in wider {
             let (narrow, domain) = (Shown(narrow.as_bytes()), Shown(domain));
-            notes.push(Note::warning(format!(
+            let note = Note::warning(format!(
                 "{origin}; the table cannot say {narrow}@{domain} alone: every {}...@{domain} without a key of its own is \
                  accepted",
                 Shown(&prefix)
-            )));
-            let fact = Fact { accepted: true, doubt: None, origin: None, listed: false };
+            ));
+            notes.push(note.but_denied(denied));
+            let fact = Fact { accepted: true, doubt: None, origin: None, listed: false, unknown: false };
             table.patterns.insert(prefix, fact);
         }
     }
@@ -254,6 +257,19 @@ pub struct Kept {
     pub keys: usize,
     /// The domains of which nothing was published that could be kept: what leads there is accepted.
     pub accepted: BTreeSet<Vec<u8>>,
+    /// Why it could not be read; by whom it is asked for may make a difference.
+    pub causes: BTreeSet<Trouble>,
+}
+
+/// So many causes of one home are told.
+const MAX_CAUSES: usize = 3;
+
+impl Kept {
+    fn add_cause(&mut self, cause: &Trouble) {
+        if self.causes.len() < MAX_CAUSES && !self.causes.contains(cause) {
+            self.causes.insert(cause.clone());
+        }
+    }
 }
 
 impl<'a> Tables<'a> {
@@ -359,7 +375,9 @@ impl<'a> Tables<'a> {
             let mut answer = plan.answer(domain, point, homes);
             plan.add_origins(std::slice::from_mut(&mut answer), homes);
             if let Some(doubt) = &answer.fact.doubt {
-                self.unread.entry(doubt.home.clone()).or_default().keys += 1;
+                let kept = self.unread.entry(doubt.home.clone()).or_default();
+                kept.keys += 1;
+                kept.add_cause(&doubt.cause);
                 self.kept.insert(doubt.assignment.clone());
                 self.tables.entry(domain).or_default().add(answer.point, answer.fact);
             }
@@ -371,7 +389,7 @@ impl<'a> Tables<'a> {
     /// and an assignment of which it holds anything.
     fn keep(&mut self, domain: usize, table: &mut Table, published: Option<cdb::Reader<'_>>) {
         let plan = self.plan;
-        let mut accepted: BTreeSet<Vec<u8>> = BTreeSet::new();
+        let mut accepted: BTreeMap<Vec<u8>, Kept> = BTreeMap::new();
         let names = table.names.iter_mut().map(|(local, fact)| (local, Kind::Name { listed: true }, fact));
         let patterns = table.patterns.iter_mut().map(|(local, fact)| (local, Kind::Pattern, fact));
         for (local, kind, fact) in names.chain(patterns) {
@@ -387,13 +405,13 @@ impl<'a> Tables<'a> {
                         _ => lookup(&plan.address(domain, &Point { local: local.clone(), kind })),
                     };
                 }
-                None => {
-                    accepted.insert(doubt.home);
-                }
+                None => accepted.entry(doubt.home).or_default().add_cause(&doubt.cause),
             }
         }
-        for home in accepted {
-            self.unread.entry(home).or_default().accepted.insert(plan.domains[domain].name.clone());
+        for (home, Kept { causes, .. }) in accepted {
+            let kept = self.unread.entry(home).or_default();
+            kept.accepted.insert(plan.domains[domain].name.clone());
+            causes.iter().for_each(|cause| kept.add_cause(cause));
         }
     }
 

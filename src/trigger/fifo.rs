@@ -19,7 +19,7 @@ use nix::unistd::{geteuid, mkfifo};
 use tempfile::Builder;
 
 use super::notice::{MAX_LINE, Notice};
-use crate::error::{Error, show_cause, show_path};
+use crate::error::{Error, is_denied_to_us, show_cause, show_path};
 use crate::report::Note;
 
 /// Everybody may write, only we read.
@@ -234,7 +234,8 @@ impl Fifo {
     }
 
     fn make_again(mut self, hear: &mut dyn FnMut(Heard)) -> Fifo {
-        let had_vanished = fs::symlink_metadata(&self.path).is_err();
+        let is_missing = |cause: io::Error| cause.kind() == io::ErrorKind::NotFound;
+        let had_vanished = fs::symlink_metadata(&self.path).is_err_and(is_missing);
         match Fifo::make(&self.path) {
             Ok((fifo, note)) => {
                 let how = if had_vanished { "had vanished; made again" } else { "was replaced by another one; taken" };
@@ -371,11 +372,14 @@ fn remove_litter(path: &Path) {
     }
 }
 
-/// What keeps others from triggering through a pipe that a service reads, or none.
-pub fn look(path: &Path, is_read: bool) -> Vec<Note> {
+/// What keeps others from triggering through a pipe that a service reads, or none; `None` when that cannot be known.
+///
+/// # Errors
+/// The path, when this process may not look at it, which is not root.
+pub fn look(path: &Path, is_read: Option<bool>) -> Result<Vec<Note>, PathBuf> {
     let shown = show_path(path).to_string();
     let mut notes = Vec::new();
-    if !is_read {
+    if is_read == Some(false) {
         let text = format!(
             "{shown}: nobody reads this pipe: the service does not run; until it does, only rebuild by hand renews the tables"
         );
@@ -384,14 +388,18 @@ pub fn look(path: &Path, is_read: bool) -> Vec<Note> {
     let meta = match fs::symlink_metadata(path) {
         Ok(meta) if meta.file_type().is_fifo() => meta,
         Ok(_) => {
-            notes.push(Note::alert(format!("{shown}: something else stands there; the service replaces it")));
-            return notes;
+            notes.push(Note::alert(match is_sticky(path).unwrap_or(false) {
+                true => format!("{shown}: something else stands there; the service replaces it"),
+                false => format!("{shown}: something else stands there; no service starts until it is moved away"),
+            }));
+            return Ok(notes);
         }
-        Err(_) if !is_read => return notes,
+        Err(cause) if is_denied_to_us(&cause) => return Err(path.to_owned()),
+        Err(_) if is_read != Some(true) => return Ok(notes),
         Err(cause) => {
             let cause = show_cause(&cause);
             notes.push(Note::alert(format!("{shown}: {cause}; nobody can trigger; the service makes it again")));
-            return notes;
+            return Ok(notes);
         }
     };
     if meta.mode() & 0o7777 != MODE {
@@ -413,15 +421,20 @@ pub fn look(path: &Path, is_read: bool) -> Vec<Note> {
             protected.trim()
         )));
     }
-    notes
+    Ok(notes)
+}
+
+/// Whether everybody may put something there, and nobody may remove what others put there.
+fn is_sticky(path: &Path) -> io::Result<bool> {
+    let folder = fs::metadata(path.parent().unwrap_or(Path::new("/")))?;
+    Ok(folder.mode() & 0o1002 == 0o1002)
 }
 
 /// Makes room for the pipe in a sticky folder that everybody may write, where anybody can have put anything. What stands
 /// there is never followed or read; a folder is renamed, the rest is replaced by the pipe.
 fn put_aside(path: &Path, meta: &fs::Metadata) -> Result<Note, Error> {
     let failed = |cause: io::Error| Error::io("make the pipe", path, cause);
-    let folder = fs::metadata(path.parent().unwrap_or(Path::new("/"))).map_err(failed)?;
-    if folder.mode() & 0o1002 != 0o1002 {
+    if !is_sticky(path).map_err(failed)? {
         return Err(Error::Temporary(format!(
             "{}: something else stands there, in a folder where only its owner can have put it; move it away",
             show_path(path)

@@ -18,8 +18,10 @@ pub enum Poked {
     Full,
     /// Nobody reads; a service that starts rebuilds anyway.
     NoReader,
-    /// Nothing, or no FIFO, is there: nothing was written.
-    NoFifo(Errno),
+    /// Something else is there: nothing was written.
+    NoFifo,
+    /// Nothing is there, or it cannot be written to.
+    Failed(Errno),
     /// The FIFO belongs to this uid: nothing was written, because a stranger would read the names in the line.
     Foreign(u32),
 }
@@ -32,12 +34,14 @@ pub fn poke(path: &Path, line: &[u8], service: Option<u32>) -> Poked {
         Ok(fifo) => fifo,
         // A FIFO or a socket; either way nobody reads.
         Err(Errno::ENXIO) => return Poked::NoReader,
-        Err(cause) => return Poked::NoFifo(cause),
+        // A link, which is not followed, or a directory.
+        Err(Errno::ELOOP | Errno::EISDIR) => return Poked::NoFifo,
+        Err(cause) => return Poked::Failed(cause),
     };
     let stat = match fstat(fifo.as_fd()) {
         Ok(stat) if stat.st_mode & SFlag::S_IFMT.bits() == SFlag::S_IFIFO.bits() => stat,
-        Ok(_) => return Poked::NoFifo(Errno::EINVAL),
-        Err(cause) => return Poked::NoFifo(cause),
+        Ok(_) => return Poked::NoFifo,
+        Err(cause) => return Poked::Failed(cause),
     };
     if ![Some(0), Some(geteuid().as_raw()), service].contains(&Some(stat.st_uid)) {
         return Poked::Foreign(stat.st_uid);
@@ -46,6 +50,7 @@ pub fn poke(path: &Path, line: &[u8], service: Option<u32>) -> Poked {
     match write(fifo.as_fd(), line) {
         Ok(_) => Poked::Written,
         Err(Errno::EAGAIN) => Poked::Full,
-        Err(_) => Poked::NoReader,
+        Err(Errno::EPIPE) => Poked::NoReader,
+        Err(cause) => Poked::Failed(cause),
     }
 }
