@@ -100,10 +100,10 @@ mod tests {
         let layout = Layout {
             root: Root::new(folder.path(), Bounds::default()),
             qmail: b"/var/qmail".to_vec(),
+            users_cdb: None,
             vpopmail: b"/home/vpopmail".to_vec(),
             break_byte: b'-',
             qmail_ext: false,
-            users_cdb: None,
             refuse_delete: true,
         };
         let host = Host::read(layout, Sources::Files, None, &mut Vec::new()).unwrap();
