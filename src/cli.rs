@@ -217,12 +217,12 @@ pub struct Options {
     /// The directory of settings, one file a variable; an empty DIR is none
     #[arg(long, global = true, value_name = "DIR", env = SETTINGS_VARIABLE, default_value = SETTINGS)]
     pub settings: OsString,
-    /// qmail's folder
-    #[arg(long, global = true, value_name = "DIR", env = "QMAIL_UPDATER_QMAIL", default_value = "/var/qmail")]
-    pub qmail: OsString,
-    /// vpopmail's folder
-    #[arg(long, global = true, value_name = "DIR", env = "QMAIL_UPDATER_VPOPMAIL", default_value = "/home/vpopmail")]
-    pub vpopmail: OsString,
+    /// qmail's directory [default: /var/qmail]
+    #[arg(long, global = true, value_name = "DIR", env = "QMAIL_UPDATER_QMAIL")]
+    pub qmail: Option<OsString>,
+    /// vpopmail's directory [default: the home of the user vpopmail in etc/passwd, else /home/vpopmail]
+    #[arg(long, global = true, value_name = "DIR", env = "QMAIL_UPDATER_VPOPMAIL")]
+    pub vpopmail: Option<OsString>,
     /// The file in QMAIL/users that qmail-newu writes [default: cdb, or s/qmail's assign.cdb, as qmail-newu does]
     #[arg(long, global = true, value_name = "NAME", env = "QMAIL_UPDATER_USERS_CDB")]
     pub users_cdb: Option<OsString>,

@@ -206,6 +206,15 @@ impl Root {
         self.walk_with(inside, true)
     }
 
+    /// Why there is no directory at `inside`; `None` when there is one, or when that cannot be found out.
+    pub fn no_directory(&self, inside: &[u8]) -> Option<Errno> {
+        match self.walk(inside).end {
+            End::Missing(cause) => Some(cause),
+            End::Found(found) => (found.kind != Kind::Directory).then_some(Errno::ENOTDIR),
+            End::Failed(_) => None,
+        }
+    }
+
     /// Walks `inside`, but does not follow a link that it ends at.
     pub fn walk_no_follow(&self, inside: &[u8]) -> Walk {
         self.walk_with(inside, false)

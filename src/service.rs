@@ -194,12 +194,13 @@ fn start_looking(tables: Arc<Tables>, watch: Option<Arc<Watch>>, events: SyncSen
 
 /// What the service has to watch; of a host that cannot be read, what has to be mended.
 fn watched(settings: &Settings, host: Option<&Host>) -> Vec<(PathBuf, Names)> {
-    let root = &settings.layout.root;
+    let layout = host.map_or(&settings.layout, |host| &host.layout);
+    let root = &layout.root;
     let mut sources = settings.sources();
     sources.extend([b"/etc/nsswitch.conf".to_vec()]);
     sources.extend(
         [&b"/etc/defaultdomain"[..], b"/etc/vlimits.default", b"/bin/vchkpw", b"/include/config.h"]
-            .map(|name| [&settings.layout.vpopmail, name].concat()),
+            .map(|name| [&layout.vpopmail, name].concat()),
     );
     // What qmail-newu and qmail-newmrh make is no news, unless it stands in for the text.
     let users = [&settings.layout.qmail[..], b"/users/"].concat();
@@ -784,7 +785,8 @@ impl Service {
         if self.is_acting {
             return;
         }
-        let Some(mut occasion) = self.occasion.take().filter(|_| actions::are_wanted(&self.settings)) else { return };
+        let is_wanted = |occasion: &Occasion| actions::are_wanted(&self.settings, &occasion.host.layout);
+        let Some(mut occasion) = self.occasion.take().filter(is_wanted) else { return };
         self.is_acting = true;
         let (settings, events, stop) = (self.settings.clone(), self.events.clone(), self.stop.clone());
         let actions = self.actions.clone();

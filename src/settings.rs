@@ -8,14 +8,15 @@ use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use nix::errno::Errno;
 use nix::unistd::{Gid, Group, Uid, User, getegid, geteuid};
 
 use crate::cli::{self, ACTIONS, CatchallDelete, Cli, Command, Defaults};
 use crate::envdir::Envdir;
 use crate::error::{Error, show_path};
-use crate::host::Layout;
 use crate::host::accounts::id;
 use crate::host::assign::COMPILED;
+use crate::host::{Layout, VPOPMAIL, accounts, vpopmail_of, without_slash};
 use crate::publish::{Look, Owner, Target};
 use crate::report::Note;
 use crate::root::{Bounds, Root};
@@ -232,8 +233,17 @@ impl Settings {
         // Kept as it was typed: messages name files as the administrator does.
         let bounds = Bounds { file: u64::from(options.max_file) << 20, names: options.max_names as usize };
         let root = Root::new(&options.root, bounds);
-        let qmail = folder("--qmail", &options.qmail)?;
-        let vpopmail = folder("--vpopmail", &options.vpopmail)?;
+        let qmail = match &options.qmail {
+            Some(named) => named_directory(cli, &root, "--qmail", named, "without either it is /var/qmail")?,
+            None => b"/var/qmail".to_vec(),
+        };
+        let vpopmail = match &options.vpopmail {
+            Some(named) => {
+                named_directory(cli, &root, "--vpopmail", named, "without either it is the home of the user vpopmail")?
+            }
+            None if cli.needs_only().is_some() => vpopmail_of(None),
+            None => vpopmail_of(accounts::read_home_of(&root, VPOPMAIL).as_deref()),
+        };
         let users_cdb = options.users_cdb.as_deref().map(users_cdb).transpose()?;
         let in_control = |name: &str| [&qmail[..], b"/control/", name.as_bytes()].concat();
         let file = |option: &str, value: &Option<OsString>, name: &str| match value {
@@ -266,6 +276,7 @@ impl Settings {
             root,
             qmail,
             vpopmail,
+            is_vpopmail_given: options.vpopmail.is_some(),
             users_cdb,
             break_byte,
             qmail_ext: options.vpopmail_ext,
@@ -396,11 +407,35 @@ fn repeated(option: &str, values: &[OsString]) -> Result<Vec<Vec<u8>>, Error> {
 
 /// An absolute path without a slash at its end.
 fn folder(option: &str, value: &OsStr) -> Result<Vec<u8>, Error> {
-    let mut path = absolute(option, value)?;
-    while path.last() == Some(&b'/') {
-        path.pop();
+    Ok(without_slash(&absolute(option, value)?).to_vec())
+}
+
+/// A directory of the host that the administrator named. It must be there, but what has to answer, and the command that
+/// the service starts, take it as it is.
+fn named_directory(cli: &Cli, root: &Root, option: &str, value: &OsStr, otherwise: &str) -> Result<Vec<u8>, Error> {
+    let directory = folder(option, value)?;
+    if cli.needs_only().is_some() || matches!(cli.command, Command::Skel { .. }) {
+        return Ok(directory);
     }
-    Ok(path)
+    match why_no_directory(root, &directory) {
+        Some(cause) => Err(Error::Usage(format!(
+            "{option} {}: {}; name the right directory by {option} DIR, or in the settings; {otherwise}",
+            show_path(&root.path(&directory)),
+            cause.desc()
+        ))),
+        None => Ok(directory),
+    }
+}
+
+/// How long a file system may take to say whether a directory is there.
+const MAX_LOOK: Duration = Duration::from_millis(300);
+
+/// [`Root::no_directory`], of a file system that answers in time; one that does not has taken nothing away.
+fn why_no_directory(root: &Root, directory: &[u8]) -> Option<Errno> {
+    let (say, hear) = std::sync::mpsc::channel();
+    let (root, directory) = (root.clone(), directory.to_vec());
+    std::thread::Builder::new().spawn(move || say.send(root.no_directory(&directory))).ok()?;
+    hear.recv_timeout(MAX_LOOK).ok().flatten()
 }
 
 /// Finds `USER:GROUP`, names or numbers, among the accounts of the host below the root.

@@ -14,7 +14,7 @@ use crate::lock;
 use crate::publish;
 use crate::rebuild::{Done, TableDone};
 use crate::settings::Settings;
-use crate::text::count;
+use crate::text::{Shown, count};
 
 /// What the service knows of itself.
 #[derive(Debug, Default)]
@@ -29,6 +29,8 @@ pub struct Status {
     kept_in_words: Vec<String>,
     held: Vec<Value>,
     held_in_words: Value,
+    /// Where the last rebuild found vpopmail: etc/passwd may say so, and may change.
+    vpopmail: Option<String>,
 }
 
 /// How many domains that are held or kept are named for people.
@@ -75,6 +77,7 @@ impl Status {
                             .into()
                     }
                 };
+                self.vpopmail = Some(Shown(&done.host.layout.vpopmail).to_string());
                 self.kept = done.kept.len();
                 self.kept_in_words = done.kept.iter().take(MAX_NAMED).map(|home| home.alert.text.clone()).collect();
                 self.last_error = Value::Null;
@@ -120,6 +123,10 @@ impl Status {
     ) -> Result<(), Error> {
         let owed = settings.published().into_iter().filter(|path| owed.contains(path));
         let owed: Vec<String> = owed.map(|path| show_path(&path).to_string()).collect();
+        let mut effective = settings.effective();
+        if let Some(vpopmail) = &self.vpopmail {
+            effective.insert("vpopmail".to_owned(), vpopmail.as_str().into());
+        }
         let status = json!({
             "version": env!("CARGO_PKG_VERSION"),
             "state": state.word(),
@@ -137,7 +144,7 @@ impl Status {
             "owed": owed,
             "held": self.held,
             "held_in_words": self.held_in_words,
-            "settings": settings.effective(),
+            "settings": effective,
         });
         publish::replace(&settings.layout.root, &file(settings), 0o640, format!("{status:#}\n").as_bytes())
     }

@@ -912,6 +912,7 @@ fn a_published_table_that_somebody_removes_or_cuts_off_is_made_again_at_once_and
 fn a_rebuild_that_failed_is_no_success_for_status_though_the_tables_are_right() {
     let host = MailHost::sample();
     assert_eq!(host.rebuild().code, 0);
+    host.folder("/var/elsewhere");
     let command = host.command(&["--qmail", "/var/elsewhere", "run", "--no-watch"]);
     let service = Service::spawn(host, command);
     service.wait_for("rebuild 1 failed: ");

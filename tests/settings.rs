@@ -529,3 +529,169 @@ fn without_a_service_that_says_its_settings_nothing_is_compared() {
     rebuild(host.write(file, status.to_string()), false);
     rebuild(host.write(file, "no status"), false);
 }
+
+/// The sample host with a second directory of vpopmail in /var/vp, whose default domain is example.net.
+fn two_vpopmails() -> MailHost {
+    let host = MailHost::sample();
+    host.write("/var/vp/etc/defaultdomain", "example.net\n").write("/var/vp/bin/vdelivermail", "");
+    host
+}
+
+/// The default domain of a host, by the bare login that a domain of it brings.
+fn default_domain(host: &MailHost, arguments: &[&str]) -> String {
+    let answer = host.run(&[arguments, &["list", "logins"]].concat());
+    assert_eq!(answer.code, 0, "{}", answer.stderr);
+    let bare = ["ann", "dora"].into_iter().filter(|name| answer.stdout.lines().any(|login| login == *name));
+    match &bare.collect::<Vec<_>>()[..] {
+        ["ann"] => "example.com".to_owned(),
+        ["dora"] => "example.net".to_owned(),
+        other => format!("{other:?}"),
+    }
+}
+
+#[test]
+fn vpopmail_is_where_etc_passwd_says_that_its_user_has_its_home() {
+    let (com, net) = ("example.com", "example.net");
+    for (passwd, domain) in [
+        ("root:x:0:0::/root:/bin/sh\n", com),
+        ("vpopmail:x:89:89::/var/vp:/bin/sh\n", net),
+        ("vpopmail:x:89:89::/var/vp", net),
+        ("vpopmail:x:0:0::/var/vp//:/bin/sh\n", net),
+        ("vpopmail:x:89:89::/var/vp:/bin/sh\nvpopmail:x:89:89::/home/vpopmail:/bin/sh\n", net),
+        ("vpopmail:x:89:89::/home/vpopmail:/bin/sh\nvpopmail:x:89:89::/var/vp:/bin/sh\n", com),
+        // What the C library passes over.
+        ("#vpopmail:x:89:89::/var/vp:/bin/sh\nvpopmail:x:y:89::/var/vp:/bin/sh\n", com),
+        // No directory that could be one.
+        ("vpopmail:x:89:89:::/bin/sh\n", com),
+        ("vpopmail:x:89:89::/:/bin/sh\n", com),
+        ("vpopmail:x:89:89::var/vp:/bin/sh\n", com),
+    ] {
+        let host = two_vpopmails();
+        host.write("/etc/passwd", passwd);
+        assert_eq!(default_domain(&host, &[]), domain, "{passwd}");
+        assert_eq!(default_domain(&host, &["--vpopmail", "/var/vp"]), net, "{passwd}");
+        assert_eq!(default_domain(&host, &["--vpopmail", "/home/vpopmail"]), com, "{passwd}");
+    }
+}
+
+#[test]
+fn limits_and_programs_are_those_of_where_vpopmail_is() {
+    let host = two_vpopmails();
+    host.write("/etc/passwd", "vpopmail:x:89:89::/var/vp:/bin/sh\n");
+    host.write("/var/vp/etc/vlimits.default", "disable_smtp\n");
+    assert_eq!(host.run(&["list", "logins"]).stdout, "", "vpopmail denies all of them");
+    host.write("/home/vpopmail/domains/example.com/.qmail-default", "|/var/vp/bin/vdelivermail '' bounce-no-mailbox\n");
+    host.rebuild();
+    assert_eq!(host.answers(&["ann@example.com", "nobody@example.com"]), ["accept", "refuse"]);
+}
+
+#[test]
+fn a_host_without_vpopmail_is_as_any_other() {
+    let host = MailHost::empty();
+    host.write("/var/qmail/control/me", "mail.example.org\n")
+        .write("/var/qmail/control/rcpthosts", "mail.example.org\n");
+    host.write("/etc/passwd", "root:x:0:0::/root:/bin/sh\n").write("/var/qmail/users/assign", ".\n");
+    let answer = host.rebuild();
+    assert!(!answer.stderr.contains("vpopmail"), "{}", answer.stderr);
+}
+
+#[test]
+fn a_directory_that_was_named_and_is_none_stops_a_command_and_the_start_of_the_service() {
+    for (option, variable, is) in [
+        ("--qmail", "QMAIL_UPDATER_QMAIL", "without either it is /var/qmail"),
+        ("--vpopmail", "QMAIL_UPDATER_VPOPMAIL", "without either it is the home of the user vpopmail"),
+    ] {
+        for (named, cause) in [("/srv/gone", "No such file or directory"), ("/srv/file", "Not a directory")] {
+            let host = MailHost::sample();
+            host.rebuild();
+            host.write("/srv/file", "").folder("/tmp");
+            let shown = host.path(named).display().to_string();
+            let says = format!(
+                "{option} {shown}: {cause}; name the right directory by {option} DIR, or in the settings; {is}\n"
+            );
+            for command in
+                [&["rebuild"][..], &["list", "logins"], &["check"], &["status"], &["explain", "x@y"], &["run"]]
+            {
+                let stops = |answer: Answer, before: &str| {
+                    assert_eq!((answer.code, &answer.stdout[..]), (100, ""), "{command:?}: {}", answer.stderr);
+                    assert_eq!(answer.stderr, format!("qmail-updater: fatal: {before}{says}"), "{command:?}");
+                };
+                stops(host.run(&[&[option, named], command].concat()), "");
+                stops(host.command(command).env(variable, named).output().unwrap().into(), "");
+                let file = format!("{DIRECTORY}/{variable}");
+                host.write(&file, named);
+                stops(host.run(command), &format!("{}: ", host.path(&file).display()));
+                host.remove(&file);
+            }
+            assert!(!host.path("/tmp/update-qmail").exists());
+            // What has to answer does not look.
+            let typed = |command: &str| {
+                host.command(&[option, named, "--validrcptto", "/var/qmail/control/validrcptto.cdb", command])
+            };
+            let status = typed("rcptcheck").env("RECIPIENT", "ann@example.com").status().unwrap();
+            assert_eq!(status.code(), Some(0), "{option} {named}");
+            assert_eq!(typed("trigger").status().unwrap().code(), Some(0), "{option} {named}");
+        }
+    }
+}
+
+#[test]
+fn a_service_whose_vpopmail_vanishes_keeps_what_it_decides_and_rebuilds_the_rest() {
+    let host = MailHost::sample();
+    // A domain that stays where it is, and a limit that decides about its logins.
+    let (com, net) = ("/home/vpopmail/domains/example.com", "/srv/example.net");
+    host.folder("/srv");
+    fs::rename(host.path("/home/vpopmail/domains/example.net"), host.path(net)).unwrap();
+    let assign = fs::read_to_string(host.path("/var/qmail/users/assign")).unwrap();
+    host.write("/var/qmail/users/assign", assign.replace("/home/vpopmail/domains/example.net", net));
+    host.write("/home/vpopmail/etc/vlimits.default", "disable_smtp\n").write(&format!("{com}/.qmailadmin-limits"), "");
+    let service = Service::start(host, &["--vpopmail", "/home/vpopmail"]);
+    let host = &service.host;
+    let logins = |host: &MailHost| host.logins().into_keys().collect::<Vec<_>>();
+    let before = logins(host);
+    assert!(before.contains(&"ann".to_owned()) && !before.contains(&"dora@example.net".to_owned()), "{before:?}");
+    fs::rename(host.path("/home/vpopmail"), host.path("/home/away")).unwrap();
+    host.write("/home/carol/.qmail-new", "");
+    let path = host.path("/home/vpopmail").display().to_string();
+    service.wait_for(&format!(
+        "alert: {path}: No such file or directory; --vpopmail names it; the default domain and the default limits are \
+         unknown, and what they decide is kept as published"
+    ));
+    service.wait_for_answer("carol-new@mail.example.org", "accept");
+    assert_eq!(logins(host), before);
+    assert_eq!(host.answers(&["ann@example.com", "nobody@example.com"]), ["accept", "refuse"]);
+    // When it is there again, what it says counts again.
+    fs::rename(host.path("/home/away"), host.path("/home/vpopmail")).unwrap();
+    host.write("/home/vpopmail/etc/vlimits.default", "");
+    assert_eq!(host.run(&["trigger"]).code, 0);
+    let start = std::time::Instant::now();
+    while !logins(host).contains(&"dora@example.net".to_owned()) {
+        assert!(start.elapsed() < support::service::PATIENCE, "{:?}", logins(host));
+    }
+}
+
+#[test]
+fn a_service_follows_the_user_vpopmail_to_another_home() {
+    let host = two_vpopmails();
+    let service = Service::start(host, &[]);
+    let host = &service.host;
+    assert!(host.logins().contains_key("ann"));
+    let passwd = fs::read_to_string(host.path("/etc/passwd")).unwrap();
+    host.write("/etc/passwd", passwd.replace(":/home/vpopmail:", ":/var/vp:"));
+    assert_eq!(host.run(&["trigger"]).code, 0);
+    let start = std::time::Instant::now();
+    while !host.logins().contains_key("dora") {
+        assert!(start.elapsed() < support::service::PATIENCE, "{:?}", host.logins());
+    }
+    let vpopmail = || status_of(host)["settings"]["vpopmail"].clone();
+    while vpopmail() != "/var/vp" {
+        assert!(start.elapsed() < support::service::PATIENCE, "{}", vpopmail());
+    }
+    let answer = host.run(&["rebuild"]);
+    assert!(answer.code == 0 && !answer.stderr.contains("other settings"), "{}", answer.stderr);
+    // What changes there is seen.
+    host.write("/var/vp/etc/defaultdomain", "example.com\n");
+    while !host.logins().contains_key("ann") {
+        assert!(start.elapsed() < support::service::PATIENCE, "{:?}", host.logins());
+    }
+}

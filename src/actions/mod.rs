@@ -18,9 +18,9 @@ use std::time::{Duration, Instant};
 
 use crate::confine;
 use crate::error::Error;
-use crate::host::Host;
 use crate::host::inventory::Inventory;
 use crate::host::look::Look;
+use crate::host::{Host, Layout};
 use crate::rebuild::memory::Scope;
 use crate::report::{self, Level, Note};
 use crate::root::{End, Folders};
@@ -97,26 +97,26 @@ struct Known {
 }
 
 /// Whether there is anything to do: a folder of actions, a skeleton, or something remembered that is to be forgotten.
-pub fn are_wanted(settings: &Settings) -> bool {
-    is_on(settings) == Some(true) || files(settings).are_there()
+pub fn are_wanted(settings: &Settings, layout: &Layout) -> bool {
+    is_on(settings, layout) == Some(true) || files(settings).are_there()
 }
 
 /// Whether there is a folder of actions, or a skeleton; `None` when nobody knows. A VPOPMAIL without anything in it may be
 /// mounted again.
-fn is_on(settings: &Settings) -> Option<bool> {
-    let root = &settings.layout.root;
+fn is_on(settings: &Settings, layout: &Layout) -> Option<bool> {
+    let root = &layout.root;
     let is_there = |inside: &[u8]| match root.walk(inside).end {
         End::Found(_) => Some(true),
         End::Missing(_) => Some(false),
         End::Failed(_) => None,
     };
-    let is_mounted = || match root.walk(&settings.layout.vpopmail).end {
+    let is_mounted = || match root.walk(&layout.vpopmail).end {
         End::Found(found) => {
             found.open_directory().and_then(|open| open.entries(|_| true)).is_ok_and(|all| !all.is_empty())
         }
         End::Missing(_) | End::Failed(_) => false,
     };
-    match (is_there(&settings.actions), is_there(&skel::path(settings))) {
+    match (is_there(&settings.actions), is_there(&skel::path(layout))) {
         (Some(true), _) | (_, Some(true)) => Some(true),
         (Some(false), Some(false)) if is_mounted() => Some(false),
         _ => None,
@@ -131,7 +131,7 @@ impl Actions {
     /// One round.
     pub fn round(&mut self, settings: &Settings, occasion: &Occasion, stop: &AtomicBool) -> Round {
         let mut round = Round::default();
-        match is_on(settings) {
+        match is_on(settings, &occasion.host.layout) {
             Some(true) => self.off_since = None,
             // Another rebuild has to see it too.
             Some(false) if self.off_since.is_none_or(|since| since >= occasion.began) => {
@@ -161,7 +161,7 @@ impl Actions {
                 return round;
             }
         };
-        let mut runner = Runner::new(settings, programs, stop);
+        let mut runner = Runner::new(settings, &occasion.host.layout, programs, stop);
         let stopped = match &mut self.known {
             Some(known) => known.round(&mut runner, occasion, false, &mut round),
             None => match files(settings).read_domains() {

@@ -11,6 +11,7 @@ use nix::unistd::{getegid, geteuid};
 
 use crate::commands::{self, Outcome, Task};
 use crate::error::show_path;
+use crate::host::Layout;
 use crate::report::{self, Level, Note};
 use crate::root::{End, Who};
 use crate::settings::Settings;
@@ -39,6 +40,8 @@ pub(super) fn is_put_off(run: Result<(), Stopped>) -> Result<bool, Stopped> {
 /// What runs during one round.
 pub(super) struct Runner<'a> {
     pub(super) settings: &'a Settings,
+    /// Of the host as it was read.
+    layout: &'a Layout,
     programs: Programs,
     stop: &'a AtomicBool,
     /// Programs that ran out of their time for a domain, and get no second one there in this round: what stops them may
@@ -54,9 +57,14 @@ pub(super) struct Runner<'a> {
 
 impl<'a> Runner<'a> {
     /// Nothing has been run yet.
-    pub(super) fn new(settings: &'a Settings, programs: Programs, stop: &'a AtomicBool) -> Runner<'a> {
+    pub(super) fn new(
+        settings: &'a Settings,
+        layout: &'a Layout,
+        programs: Programs,
+        stop: &'a AtomicBool,
+    ) -> Runner<'a> {
         let (hung, put_off, saved) = (BTreeSet::new(), BTreeSet::new(), Instant::now());
-        Runner { settings, programs, stop, hung, put_off, saved, failed: 0, last_failure: None }
+        Runner { settings, layout, programs, stop, hung, put_off, saved, failed: 0, last_failure: None }
     }
 
     /// Runs everything that this event asks for.
@@ -87,8 +95,8 @@ impl<'a> Runner<'a> {
 
     /// Copies the skeleton into the directory of a mailbox that appeared.
     fn copy_skeleton(&mut self, event: &Event<'_>, directory: &[u8]) -> Result<(), Stopped> {
-        let layout = &self.settings.layout;
-        if matches!(layout.root.walk(&skel::path(self.settings)).end, End::Missing(_)) {
+        let layout = self.layout;
+        if matches!(layout.root.walk(&skel::path(layout)).end, End::Missing(_)) {
             return Ok(());
         }
         let top = std::path::absolute(layout.root.top()).unwrap_or_else(|_| layout.root.top().to_owned());

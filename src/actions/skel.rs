@@ -9,6 +9,7 @@ use nix::unistd::geteuid;
 
 use crate::confine;
 use crate::error::{Error, show_cause, show_path};
+use crate::host::Layout;
 use crate::report::{self, Note};
 use crate::root::{Directory, End, Kind, Root};
 use crate::settings::Settings;
@@ -24,8 +25,8 @@ const MAX_BYTES: u64 = 64 << 20;
 const MODES: u32 = 0o777;
 
 /// The skeleton of a host, as it names it.
-pub fn path(settings: &Settings) -> Vec<u8> {
-    [&settings.layout.vpopmail[..], b"/skel"].concat()
+pub fn path(layout: &Layout) -> Vec<u8> {
+    [&layout.vpopmail[..], b"/skel"].concat()
 }
 
 /// Copies the skeleton into the `directory` of a mailbox below the domain's `home`. Nothing that exists is overwritten; a
@@ -40,7 +41,7 @@ pub fn copy(settings: &Settings, home: &[u8], directory: &[u8]) -> Result<(), Er
             "skel: a mailbox's directory is no place for root; its domain's owner does it".to_owned(),
         ));
     }
-    let Some(from) = open(root, &path(settings))? else { return Ok(()) };
+    let Some(from) = open(root, &path(&settings.layout))? else { return Ok(()) };
     let Some(into) = open_mailbox(root, home, directory)? else { return Ok(()) };
     // This process does nothing else: what it makes has the skeleton's modes from the first moment.
     umask(Mode::empty());

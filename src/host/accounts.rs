@@ -117,6 +117,12 @@ impl Accounts {
         Ok(accounts)
     }
 
+    /// The home of this user, when etc/passwd has one of the name.
+    pub fn home_of(&self, name: &[u8]) -> Option<&[u8]> {
+        let account = self.accepted.get(name).or_else(|| self.passed_over.get(name))?;
+        account.line.map(|_| &account.home[..])
+    }
+
     /// The account that qmail-getpw finds for the local part (lower case), with its name: the whole, then every prefix
     /// before the break character, longest first.
     pub fn find(&self, local: &[u8], break_byte: u8) -> Option<(&[u8], &Account)> {
@@ -127,6 +133,13 @@ impl Accounts {
             .find_map(|end| self.accepted.get_key_value(&local[..end]))
             .map(|(name, account)| (name.as_slice(), account))
     }
+}
+
+/// The home that etc/passwd gives this user, of equal names the first line; `None` when it has no such user, or cannot be
+/// read.
+pub fn read_home_of(root: &Root, name: &[u8]) -> Option<Vec<u8>> {
+    let text = root.read(b"/etc/passwd").ok()??;
+    parse_passwd(&text).find(|(_, known, _)| known == name).map(|(_, _, account)| account.home)
 }
 
 /// Whether qmail-getpw can ever ask for this name and the C library find it.

@@ -113,6 +113,7 @@ mod tests {
     fn host(root: &Path) -> Host {
         let layout = Layout {
             users_cdb: None,
+            is_vpopmail_given: false,
             root: Root::new(root, Bounds::default()),
             qmail: b"/var/qmail".to_vec(),
             vpopmail: b"/home/vpopmail".to_vec(),

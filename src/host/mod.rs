@@ -37,8 +37,10 @@ pub struct Layout {
     pub root: Root,
     /// qmail's folder, as the host names it, no slash at its end.
     pub qmail: Vec<u8>,
-    /// vpopmail's folder, as the host names it, no slash at its end.
+    /// vpopmail's directory, as the host names it, no slash at its end.
     pub vpopmail: Vec<u8>,
+    /// Whether the administrator named it; else it is where the user vpopmail has its home ([`vpopmail_of`]).
+    pub is_vpopmail_given: bool,
     /// The name in QMAIL/users of the file that qmail-newu writes, when the administrator says which; `None`: it is found.
     pub users_cdb: Option<Vec<u8>>,
     /// qmail's conf-break.
@@ -47,6 +49,21 @@ pub struct Layout {
     pub qmail_ext: bool,
     /// Whether a message that only a catch-all of `delete` takes is refused.
     pub refuse_delete: bool,
+}
+
+/// The user whose home is vpopmail's directory.
+pub const VPOPMAIL: &[u8] = b"vpopmail";
+
+/// vpopmail's directory where the administrator names none: the home of its user, where there is one.
+pub fn vpopmail_of(home: Option<&[u8]>) -> Vec<u8> {
+    let home = home.filter(|home| home.starts_with(b"/")).map(without_slash);
+    home.filter(|home| !home.is_empty()).unwrap_or(b"/home/vpopmail").to_vec()
+}
+
+/// A path without the slashes at its end.
+pub fn without_slash(path: &[u8]) -> &[u8] {
+    let end = path.iter().rposition(|b| *b != b'/').map_or(0, |last| last + 1);
+    &path[..end]
 }
 
 /// Everything about a host but its homes.
@@ -77,15 +94,27 @@ impl Host {
     /// What stops a rebuild: a file that is there and cannot be read, and a malformed one (DESIGN, "a source that cannot
     /// be read").
     pub fn read(
-        layout: Layout,
+        mut layout: Layout,
         sources: Sources,
         enumerated: Option<&[u8]>,
         notes: &mut Vec<Note>,
     ) -> Result<Host, Error> {
-        let root = &layout.root;
-        let control = Control::read(root, &layout.qmail, notes)?;
+        let control = Control::read(&layout.root, &layout.qmail, notes)?;
         let assignments = Assignments::read(&layout, notes)?;
-        let accounts = Accounts::read(root, sources, enumerated, notes)?;
+        let accounts = Accounts::read(&layout.root, sources, enumerated, notes)?;
+        if !layout.is_vpopmail_given {
+            layout.vpopmail = vpopmail_of(accounts.home_of(VPOPMAIL));
+        }
+        let root = &layout.root;
+        let gone = layout.is_vpopmail_given.then(|| root.no_directory(&layout.vpopmail)).flatten().map(|cause| {
+            let path = root.path(&layout.vpopmail);
+            let why = format!("{}: {}", show_path(&path), cause.desc());
+            notes.push(Note::alert(format!(
+                "{why}; --vpopmail names it; the default domain and the default limits are unknown, and what they decide is \
+                 kept as published"
+            )));
+            why
+        });
         // VPOPMAIL/etc is vpopmail's: what it does there must not stop a rebuild, and nothing of it is ever told.
         let etc = [&layout.vpopmail[..], b"/etc"].concat();
         let read = |name: &[u8]| {
@@ -119,6 +148,7 @@ impl Host {
             }));
         }
         let default_limits = match read(b"vlimits.default") {
+            Err(_) if gone.is_some() => Err(gone.unwrap_or_default()),
             Ok(text) => Ok(text.map_or(0, |text| vpopmail::parse_limits(&text))),
             // Without its folder there are no domains either.
             Err(_) if matches!(root.walk(&etc).end, End::Missing(_)) => Ok(0),
@@ -144,6 +174,7 @@ impl Host {
             && self.default_domain == other.default_domain
             && self.default_limits == other.default_limits
             && self.build == other.build
+            && self.layout.vpopmail == other.layout.vpopmail
     }
 
     /// The path of a file in QMAIL/control, for messages.
