@@ -517,7 +517,7 @@ fn user_as_text(user: &User<'_>) -> String {
         }
         None => line("record", "not as vpopmail writes it: neither comment nor folder nor quota are shown".to_owned()),
     }
-    line("password", user.scheme.to_owned());
+    line("password", user.scheme.clone());
     line("flags", words(&user.flags));
     line("effective flags", user.effective.as_ref().map_or_else(|why| format!("unknown: {why}"), |flags| words(flags)));
     let refused =
@@ -572,7 +572,7 @@ fn user_as_json(user: &User<'_>) -> serde_json::Value {
             let logins = may.iter().flatten().map(|login| shown(login));
             logins.collect::<Vec<_>>()
         }),
-        "login_refused": user.login.as_ref().ok().and_then(|may| may.as_ref().err().copied()).or(user.never),
+        "login_refused": user.login.as_ref().ok().and_then(|may| may.as_ref().err().map(String::as_str)).or(user.never),
         "login_unknown": user.login.as_ref().err().map(ToString::to_string),
         "published": user.published.as_ref().ok().and_then(Option::as_ref).map(|is| *is == Agreement::Same),
     })

@@ -19,12 +19,13 @@ use nix::unistd::geteuid;
 use crate::delivery::{Trail, Verdict, deliver};
 use crate::error::{Denied, Error, is_denied_to_us, show_cause, show_path};
 use crate::guard::{NOBODY, stands_for};
+use crate::host::crypt::Fault;
 use crate::host::dot_qmail::spelled;
 use crate::host::units::with_private_tmp;
 use crate::host::vpopmail::{Mailboxes, Shape, Vpasswd, is_legal_name};
 use crate::host::{Home, HomeState, Host};
 use crate::lock;
-use crate::logins::{Weakness, has_scheme, weakness};
+use crate::logins::{Weakness, has_scheme, hash_damage, weakness};
 use crate::overview::{self, Kind};
 use crate::publish::{Look, Target};
 use crate::rebuild::homes::HomeReader;
@@ -373,6 +374,7 @@ fn of_home(host: &Host, home: &Home, findings: &mut Vec<Note>) {
 fn of_mailboxes(host: &Host, shown: &str, vpasswd: &Vpasswd, findings: &mut Vec<Note>) {
     let mut weak: BTreeMap<Weakness, Vec<&[u8]>> = BTreeMap::new();
     let (mut lost, mut broken, mut short, mut with_scheme) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    let mut damaged: BTreeMap<Fault, Vec<String>> = BTreeMap::new();
     let mut names = BTreeSet::new();
     let mut same = Vec::new();
     let mut all = vpasswd.all();
@@ -394,12 +396,24 @@ fn of_mailboxes(host: &Host, shown: &str, vpasswd: &Vpasswd, findings: &mut Vec<
             broken.push(name);
         } else if host.build.keeps_scheme.is_some() && has_scheme(mailbox.crypt) {
             with_scheme.push(name);
+        } else if let Some(fault) = hash_damage(mailbox.crypt) {
+            let line = mailbox.line.map_or(String::new(), |line| format!("line {line}: "));
+            damaged.entry(fault).or_default().push(format!("{line}{}", Shown(name)));
         } else if let Some(weakness) = weakness(mailbox.crypt) {
             weak.entry(weakness).or_default().push(name);
         }
     }
     if let Some(line) = vpasswd.unended() {
         let text = format!("{shown}/vpasswd: line {line}: no newline ends it, so vpopmail does not read it");
+        findings.push(Note::warning(text));
+    }
+    for (fault, places) in damaged {
+        let (many, places) = (count(places.len(), "mailbox"), first_few(places));
+        let mut text =
+            format!("{shown}/vpasswd: {many} with a hash that no password has, so nobody logs in: {places} ({fault})");
+        if fault.is_of_old_vpopmaild() {
+            text.push_str("; vpopmaild of a vpopmail before 5.6.7 cuts hashes so");
+        }
         findings.push(Note::warning(text));
     }
     let mut say = |names: &[&[u8]], level: Level, what: &str| {
@@ -424,9 +438,16 @@ fn of_mailboxes(host: &Host, shown: &str, vpasswd: &Vpasswd, findings: &mut Vec<
 
 /// The first few names, and how many there are beside.
 fn some(names: &[&[u8]]) -> String {
-    let named: Vec<String> = names.iter().take(MAX_NAMED).map(|name| Shown(name).to_string()).collect();
-    match names.len().saturating_sub(MAX_NAMED) {
-        0 => named.join(", "),
-        more => format!("{}, and {}", named.join(", "), count(more, "other")),
+    first_few(names.iter().map(|name| Shown(name).to_string()).collect())
+}
+
+/// The first few of these, and how many there are beside.
+fn first_few(mut places: Vec<String>) -> String {
+    match places.len().saturating_sub(MAX_NAMED) {
+        0 => places.join(", "),
+        more => {
+            places.truncate(MAX_NAMED);
+            format!("{}, and {}", places.join(", "), count(more, "other"))
+        }
     }
 }

@@ -1,9 +1,11 @@
 //! Which logins auth.cdb holds, with which data (SPEC section 4, "Logins"). Pure.
 
+use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::error::Trouble;
 use crate::host::authvars::{AuthVars, Variables, expires};
+use crate::host::crypt::{Fault, Scheme, judge};
 use crate::host::vpopmail::{Mailbox, NO_SMTP, Shape, is_found};
 use crate::host::{Home, Host};
 
@@ -88,12 +90,12 @@ impl<'a> Policy<'a> {
         mailbox: Mailbox<'_>,
         limits: u64,
         found: &mut Taker<'_>,
-    ) -> Result<(), &'static str> {
+    ) -> Result<(), Refusal> {
         if !is_found(name) {
-            return Err("vpopmail never finds that name");
+            return Err(Refusal::Name);
         }
         let crypt = usable_crypt(mailbox, limits, self.host.build.keeps_scheme.is_none())?;
-        if self.login(name, domain, crypt, found) { Ok(()) } else { Err("expired, says control/authvars") }
+        if self.login(name, domain, crypt, found) { Ok(()) } else { Err(Refusal::Expired) }
     }
 
     /// The records of one mailbox: `name@domain`, and the bare name in the default domain; false when it has expired.
@@ -131,12 +133,12 @@ impl<'a> Policy<'a> {
     /// domain that cannot be read.
     pub fn kept(&self, name: &[u8], domain: &[u8], data: &[u8]) -> Vec<Login> {
         let mut kept = Vec::new();
-        if !is_found(name) {
-            return kept;
+        let hash = usable_hash(data.split(|b| *b == b',').next().unwrap_or_default());
+        if let Some(hash) = hash.ok().filter(|_| is_found(name)) {
+            self.login(name, domain, hash, &mut |key, data| {
+                kept.push(Login { key: key.concat(), data: data.concat() });
+            });
         }
-        self.login(name, domain, data.split(|b| *b == b',').next().unwrap_or_default(), &mut |key, data| {
-            kept.push(Login { key: key.concat(), data: data.concat() });
-        });
         kept
     }
 
@@ -147,33 +149,68 @@ impl<'a> Policy<'a> {
 
     /// The record of a system account.
     pub fn system_user(&self, name: &[u8], hash: &[u8]) -> Option<Login> {
-        let (hash, groups) = (usable_hash(hash)?, self.groups(&[name])?);
+        let (hash, groups) = (usable_hash(hash).ok()?, self.groups(&[name])?);
         Some(Login { key: name.to_vec(), data: [hash, &groups].concat() })
+    }
+}
+
+/// Why a mailbox may not authenticate for SMTP.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// vpopmail never finds its name.
+    Name,
+    /// vpopmail crashes on its record.
+    Record,
+    /// Its own flag.
+    Flag,
+    /// The limit of its domain.
+    Limit,
+    /// vpopmail compares the `{SCHEME}` before its hash too.
+    Scheme,
+    /// There is nothing in its record to compare with, or nothing that a table can hold.
+    Nothing,
+    /// No password has its hash.
+    Hash(Fault),
+    /// control/authvars says that it has expired.
+    Expired,
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Refusal::Name => "vpopmail never finds that name",
+            Refusal::Record => "its record has fewer than three fields",
+            Refusal::Flag => "its flag no_smtp",
+            Refusal::Limit => "the domain's limit disable_smtp",
+            Refusal::Scheme => "its password begins with a {SCHEME}, and vpopmail before 5.6 compares that too",
+            Refusal::Nothing => "its password field holds nothing that authenticates",
+            Refusal::Hash(fault) => return write!(f, "no password has its hash ({fault})"),
+            Refusal::Expired => "expired, says control/authvars",
+        })
     }
 }
 
 /// The crypt string that qmail-smtpd can compare with, or why the mailbox may not log in; `cuts_scheme`: vpopmail compares
 /// what follows a `{SCHEME}`.
-fn usable_crypt(mailbox: Mailbox<'_>, limits: u64, cuts_scheme: bool) -> Result<&[u8], &'static str> {
+fn usable_crypt(mailbox: Mailbox<'_>, limits: u64, cuts_scheme: bool) -> Result<&[u8], Refusal> {
     if mailbox.shape == Shape::Broken {
-        return Err("its record has fewer than three fields");
+        return Err(Refusal::Record);
     }
     if mailbox.effective_flags(limits) & NO_SMTP != 0 {
-        return Err(if mailbox.flags & NO_SMTP != 0 { "its flag no_smtp" } else { "the domain's limit disable_smtp" });
+        return Err(if mailbox.flags & NO_SMTP != 0 { Refusal::Flag } else { Refusal::Limit });
     }
-    let mut crypt = usable_hash(mailbox.crypt);
     if has_scheme(mailbox.crypt) && !cuts_scheme {
-        return Err("its password begins with a {SCHEME}, and vpopmail before 5.6 compares that too");
+        return Err(Refusal::Scheme);
     }
-    if mailbox.crypt.starts_with(b"{") {
-        crypt = crypt.and_then(|crypt| usable_hash(without_scheme(crypt)));
+    if memchr::memchr(b',', mailbox.crypt).is_some() {
+        return Err(Refusal::Nothing);
     }
-    crypt.ok_or("its password field holds nothing that authenticates")
+    usable_hash(without_scheme(mailbox.crypt))
 }
 
 /// Whether a `{SCHEME}` stands before a crypt string.
 pub fn has_scheme(crypt: &[u8]) -> bool {
-    crypt.starts_with(b"{") && crypt.contains(&b'}')
+    without_scheme(crypt).len() < crypt.len()
 }
 
 /// The crypt string without the `{SCHEME}` that vpopmail strips before it compares.
@@ -212,47 +249,45 @@ impl Weakness {
     }
 }
 
-/// What is wrong with a crypt string of vpasswd; `None` for a sound one.
+/// What is wrong with a hash that was cut off or damaged; `None` for any other crypt string.
+pub fn hash_damage(crypt: &[u8]) -> Option<Fault> {
+    let damage = judge(without_scheme(crypt)).err().filter(|fault| fault.is_damage());
+    damage.filter(|_| memchr::memchr(b',', crypt).is_none())
+}
+
+/// What is wrong with a crypt string of vpasswd; `None` for a sound one, and for a damaged hash.
 pub fn weakness(crypt: &[u8]) -> Option<Weakness> {
     let crypt = without_scheme(crypt);
-    match crypt {
-        [] => Some(Weakness::Empty),
-        [b'*' | b'!', ..] => Some(Weakness::Locked),
-        _ if usable_hash(crypt).is_none() => Some(Weakness::Unusable),
-        _ if crypt.starts_with(b"$1$") => Some(Weakness::Md5),
-        // bcrypt, SHA-256, SHA-512, scrypt, yescrypt, gost-yescrypt: crypt(5).
-        [b'$', b'2', b'a' | b'b' | b'x' | b'y', b'$', ..] | [b'$', b'5' | b'6' | b'7' | b'y', b'$', ..] => None,
-        _ if crypt.starts_with(b"$gy$") => None,
-        _ if crypt.len() == 13 && crypt.iter().all(|b| b.is_ascii_alphanumeric() || b"./".contains(b)) => {
-            Some(Weakness::Des)
-        }
-        _ => Some(Weakness::Unusable),
+    match judge(crypt) {
+        Err(Fault::Empty) => Some(Weakness::Empty),
+        Err(Fault::Locked) => Some(Weakness::Locked),
+        _ if memchr::memchr(b',', crypt).is_some() => Some(Weakness::Unusable),
+        Err(fault) if fault.is_damage() => None,
+        Err(_) | Ok(Scheme::Other) => Some(Weakness::Unusable),
+        Ok(Scheme::Des) => Some(Weakness::Des),
+        Ok(Scheme::Md5) => Some(Weakness::Md5),
+        Ok(_) => None,
     }
 }
 
 /// How a password is hashed, in the words of crypt(5), and never a byte of it.
-pub fn scheme(crypt: &[u8]) -> &'static str {
-    let sound = |crypt: &[u8]| match crypt.get(1..3) {
-        Some(b"6$") => "sha512-crypt",
-        Some(b"5$") => "sha256-crypt",
-        Some(b"7$") => "scrypt",
-        Some(b"y$") => "yescrypt",
-        Some(b"gy") => "gost-yescrypt",
-        _ => "bcrypt",
-    };
-    match weakness(crypt) {
-        None => sound(without_scheme(crypt)),
-        Some(Weakness::Md5) => "md5-crypt",
-        Some(Weakness::Des) => "des-crypt",
-        Some(Weakness::Empty) => "none",
-        Some(Weakness::Locked) => "locked",
-        Some(Weakness::Unusable) => "unknown",
+pub fn scheme(crypt: &[u8]) -> String {
+    match judge(without_scheme(crypt)) {
+        Ok(scheme) => scheme.name().to_owned(),
+        Err(fault) if fault.is_damage() => format!("{fault}: no password has it"),
+        Err(fault) => fault.to_string(),
     }
 }
 
-/// What is empty, begins with `*` or `!`, or holds a comma never authenticates.
-fn usable_hash(crypt: &[u8]) -> Option<&[u8]> {
-    (!matches!(crypt.first(), None | Some(b'*' | b'!')) && memchr::memchr(b',', crypt).is_none()).then_some(crypt)
+/// The hash, when qmail-smtpd can compare with it: what is empty, begins with `*` or `!`, or holds a comma never
+/// authenticates, and no password has a hash that was cut off.
+fn usable_hash(crypt: &[u8]) -> Result<&[u8], Refusal> {
+    match judge(crypt) {
+        _ if memchr::memchr(b',', crypt).is_some() => Err(Refusal::Nothing),
+        Err(Fault::Empty | Fault::Locked) => Err(Refusal::Nothing),
+        Err(fault) if fault.is_damage() => Err(Refusal::Hash(fault)),
+        Ok(_) | Err(_) => Ok(crypt),
+    }
 }
 
 #[cfg(test)]

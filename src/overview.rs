@@ -280,7 +280,7 @@ pub struct User<'a> {
     /// What may be shown of the rest of its record; `None` when that is not as vpopmail writes it.
     pub particulars: Option<Particulars<'a>>,
     /// How its password is hashed.
-    pub scheme: &'static str,
+    pub scheme: String,
     /// Its own flags.
     pub flags: Vec<String>,
     /// What the domain's limits make of them; or why that cannot be known.
@@ -290,7 +290,7 @@ pub struct User<'a> {
     /// Whether strangers may send to it at all.
     pub accepted: bool,
     /// The logins of auth.cdb by which it may authenticate for SMTP, or why it may not; or why that cannot be known.
-    pub login: Result<Result<Vec<Vec<u8>>, &'static str>, Trouble>,
+    pub login: Result<Result<Vec<Vec<u8>>, String>, Trouble>,
     /// Why these never succeed, whatever the password.
     pub never: Option<&'static str>,
     /// What the published auth.cdb says of it, `None` when that cannot be compared; or why it cannot be read.
@@ -396,7 +396,7 @@ impl Users<'_> {
             Err(cause) => Err(cause.clone()),
             Ok(limits) => {
                 let mut add = |key: &[&[u8]], data: &[&[u8]]| logins.push((key.concat(), data.concat()));
-                Ok(self.policy.mailbox(name, domain, mailbox, *limits, &mut add))
+                Ok(self.policy.mailbox(name, domain, mailbox, *limits, &mut add).map_err(|why| why.to_string()))
             }
         };
         let published = self.published.as_ref().map_err(Clone::clone).map(|published| {

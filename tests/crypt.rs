@@ -3,6 +3,7 @@
 mod support;
 
 use qmail_updater::hooks::crypt::{Verdict, compare};
+use qmail_updater::host::crypt::{Fault, judge};
 use support::{has, hex, skip, system_crypt};
 
 /// Numbers that are the same in every run.
@@ -66,10 +67,33 @@ fn hashes_are_compared_as_the_systems_crypt_compares_them() {
         let password = numbers.password(length);
         asked.extend(settings.into_iter().map(|setting| (password.clone(), setting)));
     }
+    // What the libraries do not know, but crypt(3) may.
+    let (rare, mut settings) = (numbers.password(20), Vec::new());
+    for length in 0..16 {
+        settings.push(format!("$7$CU..../....{}$", numbers.salt(length)));
+        settings.push(format!("$gy$j75${}$", numbers.salt(4 * (length / 4))));
+        settings.push(format!("$sha1$200${}$", numbers.salt(length)));
+        settings.push(format!("$md5${}$", numbers.salt(length)));
+        settings.push(format!("_{}", numbers.salt(8)));
+        settings.push(numbers.salt(2 + 11 * (length + 1)));
+        settings.push("$3$".to_owned());
+        settings.push(format!("$2x$04${}", numbers.salt(22)));
+        settings.push(format!("$5$rounds=1001$a b;{}$", numbers.salt(length)));
+        settings.push(format!("$1$;.:-_~{length}$"));
+    }
+    let rare: Vec<_> = settings.into_iter().map(|setting| (rare.clone(), setting)).collect();
+    let made = system_crypt(&rare);
     // As Debian makes them.
     asked.push((b"secret".to_vec(), "$y$j9T$F5Jx5fExrKuPp53xLKQ..1$".to_owned()));
     asked.push((b"secret".to_vec(), "$y$j9T$abcdefghijkl$".to_owned()));
     let hashes = system_crypt(&asked);
+    // What crypt(3) makes, some password has; of the rest it makes what begins with a *.
+    for hash in hashes.iter().chain(&made) {
+        let judged = judge(hash.as_bytes());
+        assert_eq!(judged == Err(Fault::Locked), hash.starts_with('*'), "{hash}: {judged:?}");
+        assert!(judged.is_ok() || hash.starts_with('*'), "{hash}: {judged:?}");
+    }
+    assert!(made.iter().filter(|hash| !hash.starts_with('*')).count() > 100, "{made:?}");
     let mut tries = Vec::new();
     for ((password, _), hash) in asked.iter().zip(&hashes) {
         let mut others = vec![password.clone(), [password, &b"x"[..]].concat()];

@@ -20,7 +20,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use support::service::Service;
-use support::{Answer, MailHost, NOT_DUMPABLE, has, is_root, output_of, script, skip, strace};
+use support::{Answer, MailHost, NOT_DUMPABLE, filled, has, is_root, output_of, script, skip, strace};
 
 const FILES: [&str; 2] = ["validrcptto.cdb", "auth.cdb"];
 const COM: &str = "/home/vpopmail/domains/example.com";
@@ -81,7 +81,7 @@ impl Scene {
             .collect();
         host.write(&format!("{COM}/.qmail-new"), "&x@y.test\n");
         let mailboxes = fs::read_to_string(host.path(&format!("{NET}/vpasswd"))).unwrap();
-        host.write(&format!("{NET}/vpasswd"), mailboxes + "eve:$1$a$b:1:0:N:/d:Q\n");
+        host.write(&format!("{NET}/vpasswd"), mailboxes + &format!("eve:{}:1:0:N:/d:Q\n", filled("$1$a$b")));
         host.write("/var/qmail/control/authvars", "* DATABYTES=\"1\"\n");
         host.rebuild();
         let new = contents(&host);

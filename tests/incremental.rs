@@ -71,7 +71,7 @@ fn after_every_change_the_files_are_those_of_a_rebuild_of_everything() {
     settle(&service);
     let mailbox = |name: &str, hash: &str| format!("{name}:{hash}:1:0:{name}:{NET}/{name}:NOQUOTA");
     let (zoe, dora) = (mailbox("zoe", "$6$s$zoe"), mailbox("dora", "$6$s$dora"));
-    let (longer, adam) = (mailbox("dora", "$6$s$a-longer-one"), mailbox("adam", "$6$s$adam"));
+    let (longer, adam) = (mailbox("dora", "$6$rounds=5000$s$longer"), mailbox("adam", "$6$s$adam"));
     let catchall = "|/home/vpopmail/bin/vdelivermail '' dora@example.com\n";
     let (news, list, default) =
         (format!("{COM}/.qmail-news"), format!("{NET}/.qmail-news-default"), format!("{NET}/.qmail-default"));

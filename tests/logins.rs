@@ -5,7 +5,7 @@ mod support;
 use std::fs;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use support::{MailHost, is_root, me};
+use support::{MailHost, filled, is_root, me};
 
 const COM: &str = "/home/vpopmail/domains/example.com";
 
@@ -128,7 +128,7 @@ fn system_accounts_log_in_when_asked_for_and_the_default_domain_comes_first() {
     let (uid, gid) = if is_root() { (1001, 1001) } else { me() };
     let host = one_mailbox("ann:$1$a$b:1:0:N:/d:Q");
     host.write("/home/vpopmail/etc/defaultdomain", "example.com\n");
-    let names = ["ann", "carol", "locked", "expired", "Upper", "homeless"];
+    let names = ["ann", "carol", "dave", "locked", "expired", "Upper", "homeless"];
     let account = |name: &&str| {
         let home = if *name == "homeless" { "/home/gone" } else { "/home/carol" };
         format!("{name}:x:{uid}:{gid}::{home}:/bin/sh\n")
@@ -137,9 +137,19 @@ fn system_accounts_log_in_when_asked_for_and_the_default_domain_comes_first() {
     if is_root() {
         host.own("/home/carol", uid, gid);
     }
-    let shadow = "root:$6$r$r:1:0:99999:7:::\nann:$6$s$a:1::::::\ncarol:$6$s$c:1:0:99999:7:::\nlocked:!$6$s$l:1::::::\n\
-                  expired:$6$s$e:1:0:9:7:::\nUpper:$6$s$u:1::::::\nhomeless:$6$s$h:1::::::\n";
-    host.write("/etc/shadow", shadow);
+    let line = |name: &str, crypt: &str, rest: &str| format!("{name}:{}:{rest}\n", filled(crypt));
+    let shadow = [
+        line("root", "$6$r$r", "1:0:99999:7:::"),
+        line("ann", "$6$s$a", "1::::::"),
+        line("carol", "$6$s$c", "1:0:99999:7:::"),
+        line("locked", "!$6$s$l", "1::::::"),
+        line("expired", "$6$s$e", "1:0:9:7:::"),
+        line("Upper", "$6$s$u", "1::::::"),
+        line("homeless", "$6$s$h", "1::::::"),
+        // Nor does anybody have a hash that was cut off.
+        "dave:$6$s$c:1:0:99999:7:::\n".to_owned(),
+    ];
+    host.write("/etc/shadow", shadow.concat());
     let before = keys(&host);
     assert_eq!(before, ["ann", "ann@example.com", "ann@example.edu"]);
     let answer = host.run(&["--auth-system-users", "rebuild"]);
@@ -174,7 +184,8 @@ fn no_hash_is_ever_shown_but_by_list_logins_for_cdbmake() {
         assert!(!said.contains("secrethash") && !said.contains("clearpassword"), "{said}");
     }
     let raw = host.run(&["list", "logins", "--format", "cdbmake"]).stdout;
-    assert_eq!(raw, "+15,18:ann@example.com->$1$salt$secrethash\n+15,18:ann@example.edu->$1$salt$secrethash\n\n");
+    let hash = filled("$1$salt$secrethash");
+    assert_eq!(raw, format!("+15,30:ann@example.com->{hash}\n+15,30:ann@example.edu->{hash}\n\n"));
 }
 
 #[test]
@@ -205,4 +216,58 @@ fn a_scheme_before_a_hash_makes_a_login_only_where_vpopmail_cuts_it_off() {
     assert_eq!(host_of(Some("5.4.33")).as_deref(), Some(hash));
     host.write("/home/vpopmail/bin/vchkpw", "\x7fELF\0user name too long\0");
     assert_eq!(host_of(Some("5.6.13")), None);
+}
+
+#[test]
+fn a_hash_that_no_password_has_is_not_published_and_told_with_its_place_and_cause() {
+    const WHOLE: &str =
+        "$6$zZUftIk3$svn8UoSVapNtMuq1ukKS4tPQd8iKwSMHWjl/O817G3uBnIFNjnQJuesI68u4OTLiBFdcbYEdFCoEOfaS35inz1";
+    let text = |records: &[(&str, &str)]| -> String {
+        records.iter().map(|(name, crypt)| format!("{name}:{crypt}:1:0:N:/d:NOQUOTA\n")).collect()
+    };
+    let short_md5 = filled("$1$a$b").trim_end_matches('.').to_owned() + "....";
+    let records = [
+        ("whole", WHOLE),
+        // As vpopmaild of a vpopmail before 5.6.7 leaves it.
+        ("dora", &WHOLE[..64]),
+        ("longer", &format!("{WHOLE}x")),
+        ("mime", &format!("{}=", &WHOLE[..97])),
+        ("md5", &short_md5),
+        ("sha256", &format!("$5$salt${}", &WHOLE[12..54])),
+        ("schemed", &format!("{{SHA512-CRYPT}}{}", &WHOLE[..64])),
+    ];
+    let host = one_mailbox("ann:x:1:0:N:/d:Q");
+    host.remove(&format!("{COM}/vpasswd.cdb")).write(&format!("{COM}/vpasswd"), text(&records));
+    assert_eq!(keys(&host), ["whole@example.com", "whole@example.edu"]);
+    let found = host.run(&["check"]).stdout;
+    let why = "with a hash that no password has, so nobody logs in: ";
+    for told in [
+        format!("2 mailboxes {why}line 2: dora, line 7: schemed (sha512-crypt, but 64 bytes instead of 98)"),
+        format!("1 mailbox {why}line 3: longer (sha512-crypt, but 99 bytes instead of 98)"),
+        format!("1 mailbox {why}line 4: mime (sha512-crypt, but with a byte that no hash holds)"),
+        format!("1 mailbox {why}line 5: md5 (md5-crypt, but 10 bytes instead of 27)"),
+        format!("1 mailbox {why}line 6: sha256 (sha256-crypt, but 50 bytes instead of 51)"),
+    ] {
+        assert!(found.contains(&told), "{told}\n{found}");
+    }
+    assert_eq!(found.matches("vpopmaild of a vpopmail before 5.6.7 cuts hashes so").count(), 1, "{found}");
+    let told = host.run(&["user", "dora@example.com"]).stdout;
+    assert!(told.contains("password: sha512-crypt, but 64 bytes instead of 98: no password has it\n"), "{told}");
+    assert!(
+        told.contains("login: no: no password has its hash (sha512-crypt, but 64 bytes instead of 98)\n"),
+        "{told}"
+    );
+    let json: serde_json::Value =
+        serde_json::from_str(&host.run(&["user", "--json", "dora@example.com"]).stdout).unwrap();
+    assert_eq!(json[0]["password"], "sha512-crypt, but 64 bytes instead of 98: no password has it");
+    assert_eq!(json[0]["logins"], serde_json::json!([]));
+    // In a vpasswd.cdb there are no lines.
+    host.mailboxes_as_written(COM, &[&format!("dora:{}:1:0:N:/d:Q", &WHOLE[..64])]);
+    assert!(keys(&host).is_empty());
+    assert!(host.run(&["check"]).stdout.contains(&format!("1 mailbox {why}dora (sha512-crypt, but 64 bytes")));
+    // Nor is one kept that an earlier version published.
+    let image = qmail_updater::cdb::image([(&b"dora@example.com"[..], &WHOLE.as_bytes()[..64])]).unwrap();
+    fs::write(host.published("auth.cdb"), image).unwrap();
+    host.write(&format!("{COM}/vpasswd.cdb"), "cut");
+    assert!(keys(&host).is_empty());
 }

@@ -8,7 +8,7 @@ use std::path::Path;
 use std::time::Instant;
 
 use support::service::{COM, PATIENCE, Service, status_of};
-use support::{MailHost, NOT_DUMPABLE, has, is_root, skip, strace};
+use support::{MailHost, NOT_DUMPABLE, filled, has, is_root, skip, strace};
 
 /// What stands in the host's secret fields.
 const SECRETS: [&str; 4] = ["HashOfAMailbox", "ClearPassword", "HashOfAnAccount", "SecretInAFile"];
@@ -29,7 +29,8 @@ fn host() -> MailHost {
     lines.push("two$6$rounds=5000$salt$HashOfAMailbox:1:0:N:/d:NOQUOTA".to_owned());
     lines.push("three:x:1:0:$6$salt$HashOfAMailbox:/d:NOQUOTA".to_owned());
     host.mailboxes(COM, &lines.iter().map(String::as_str).collect::<Vec<_>>());
-    host.write("/etc/shadow", "alice:$6$salt$HashOfAnAccount:1::::::\n").mode("/etc/shadow", 0o600);
+    let account = format!("alice:{}:1::::::\n", filled("$6$salt$HashOfAnAccount"));
+    host.write("/etc/shadow", account).mode("/etc/shadow", 0o600);
     // Somebody links his file to others' secrets.
     host.write("/etc/secret", "|SecretInAFile\n&SecretInAFile@x.test\n").mode("/etc/secret", 0o600);
     host.link(&format!("{COM}/.qmail-leak"), "/etc/secret").link(&format!("{COM}/.qmail-shadow"), "/etc/shadow");

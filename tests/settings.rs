@@ -9,7 +9,7 @@ use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
 
 use support::service::{Service, status_of};
-use support::{Answer, MailHost, has, is_root, me, skip};
+use support::{Answer, MailHost, filled, has, is_root, me, skip};
 
 /// Where the settings are.
 const DIRECTORY: &str = "/etc/qmail-updater/env";
@@ -407,7 +407,7 @@ fn service_with(settings: &[(&str, &str)], arguments: &[&str]) -> Service {
     let host = MailHost::sample();
     let (uid, gid) = if is_root() { (1001, 1001) } else { me() };
     host.write("/etc/passwd", format!("carol:x:{uid}:{gid}::/home/carol:/bin/sh\n"));
-    host.write("/etc/shadow", "carol:$6$salt$hash:20000:0:99999:7:::\n");
+    host.write("/etc/shadow", format!("carol:{}:20000:0:99999:7:::\n", filled("$6$salt$hash")));
     if is_root() {
         host.own("/home/carol", uid, gid);
     }

@@ -16,8 +16,8 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::sync::{Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
-use support::MailHost;
 use support::service::{follow, trigger};
+use support::{MailHost, filled};
 
 const FILES: [&str; 2] = ["validrcptto.cdb", "auth.cdb"];
 const WRITERS: usize = 3;
@@ -274,7 +274,7 @@ impl<'a> Writer<'a> {
 
     fn record(&mut self, domain: &str) -> String {
         let flags = *self.random.pick(&[0, 0, 0, 0x10, 0x800, 0x2000]);
-        format!("$1$salt${}:1:{flags}:N:/home/vpopmail/domains/{domain}/m:NOQUOTA", self.random.below(1 << 30))
+        format!("$1$salt${:.>22}:1:{flags}:N:/home/vpopmail/domains/{domain}/m:NOQUOTA", self.random.below(1 << 30))
     }
 
     fn add_mailbox(&mut self, at: usize) {
@@ -394,7 +394,7 @@ impl<'a> Writer<'a> {
         self.world.assign(&name, Some((name.clone(), folder.clone())), &mut self.random);
         self.announce("add_domain", &name);
         self.random.pause(8);
-        let mailboxes = BTreeMap::from([("postmaster".to_owned(), "$1$a$b:1:0:N:/d:Q".to_owned())]);
+        let mailboxes = BTreeMap::from([("postmaster".to_owned(), filled("$1$a$b") + ":1:0:N:/d:Q")]);
         let (aliases, alias_domain) = (BTreeSet::new(), None);
         self.domains.push(Domain {
             name: name.clone(),

@@ -10,6 +10,8 @@ use std::num::{IntErrorKind, ParseIntError};
 use pwhash::unix;
 use yescrypt::{Params, PasswordVerifier, Yescrypt, password_hash};
 
+use crate::host::crypt::YESCRYPT_HASH;
+
 /// What is computed when there is nothing to compare with: what vpopmail makes today.
 const STAND_IN: &str = "$6$................$";
 
@@ -18,9 +20,6 @@ const STAND_IN: &str = "$6$................$";
 const MAX_ROUNDS: u64 = 5_000_000;
 const MAX_COST: u32 = 16;
 const MAX_BLOCKS: u64 = 1 << 21;
-
-/// How a yescrypt hash ends: 32 bytes in base 64. The library would take a shorter one for a match of what is there.
-const YESCRYPT_HASH: usize = 43;
 
 /// What became of a comparison.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -117,6 +116,7 @@ fn kind_of(stored: &str) -> Kind {
 
 /// `None` for a malformed one.
 fn yescrypt(password: &[u8], stored: &str) -> Option<bool> {
+    // The library would take a shorter one for a match of what is there.
     stored.rsplit('$').next().filter(|hash| hash.len() == YESCRYPT_HASH)?;
     match Yescrypt::default().verify_password(password, stored) {
         Ok(()) => Some(true),

@@ -102,6 +102,7 @@ mod tests {
             qmail: b"/var/qmail".to_vec(),
             users_cdb: None,
             vpopmail: b"/home/vpopmail".to_vec(),
+            is_vpopmail_given: false,
             break_byte: b'-',
             qmail_ext: false,
             refuse_delete: true,

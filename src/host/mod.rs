@@ -7,6 +7,7 @@ pub mod assign;
 pub mod authvars;
 pub mod build;
 pub mod control;
+pub mod crypt;
 pub mod dot_qmail;
 pub mod inventory;
 pub mod look;
@@ -148,7 +149,7 @@ impl Host {
             }));
         }
         let default_limits = match read(b"vlimits.default") {
-            Err(_) if gone.is_some() => Err(gone.unwrap_or_default()),
+            Err(_) if gone.is_some() => Err(gone.unwrap_or_default().into()),
             Ok(text) => Ok(text.map_or(0, |text| vpopmail::parse_limits(&text))),
             // Without its folder there are no domains either.
             Err(_) if matches!(root.walk(&etc).end, End::Missing(_)) => Ok(0),

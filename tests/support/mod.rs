@@ -141,8 +141,20 @@ impl MailHost {
         self
     }
 
-    /// Writes a vpasswd.cdb with these mailboxes, `name:record` each.
+    /// Writes a vpasswd.cdb with these mailboxes, `name:record` each, their hashes [`filled`].
     pub fn mailboxes(&self, domain_folder: &str, lines: &[&str]) -> &MailHost {
+        let filled = |line: &&str| {
+            let (name, record) = line.split_once(':').unwrap();
+            let (crypt, rest) = record.split_once(':').unwrap_or((record, ""));
+            let colon = if crypt.len() < record.len() { ":" } else { "" };
+            format!("{name}:{}{colon}{rest}", filled(crypt))
+        };
+        let lines: Vec<String> = lines.iter().map(filled).collect();
+        self.mailboxes_as_written(domain_folder, &lines.iter().map(String::as_str).collect::<Vec<_>>())
+    }
+
+    /// The same with their hashes as they are.
+    pub fn mailboxes_as_written(&self, domain_folder: &str, lines: &[&str]) -> &MailHost {
         let records = lines.iter().map(|line| line.split_once(':').unwrap());
         let image =
             qmail_updater::cdb::image(records.map(|(name, record)| (name.as_bytes(), record.as_bytes()))).unwrap();
@@ -193,12 +205,17 @@ impl MailHost {
         answer.stdout.lines().map(|line| line.split('\t').next().unwrap().to_owned()).collect()
     }
 
-    /// The published logins with their data.
+    /// The published logins with their data, without what [`filled`] added.
     pub fn logins(&self) -> BTreeMap<String, String> {
         let image = fs::read(self.published("auth.cdb")).unwrap();
         let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
+        let short = |data: String| {
+            let (hash, rest) = data.split_at(data.find(',').unwrap_or(data.len()));
+            let hash = if hash.ends_with("........") { hash.trim_end_matches('.') } else { hash };
+            format!("{hash}{rest}")
+        };
         let cdb = qmail_updater::cdb::Reader::new(&image).unwrap();
-        cdb.records().map(|record| (text(record.key), text(record.data))).collect()
+        cdb.records().map(|record| (text(record.key), short(text(record.data)))).collect()
     }
 
     /// A published file.
@@ -212,6 +229,17 @@ pub fn output_of(program: &str, arguments: &[&str]) -> Vec<u8> {
     let output = Command::new(program).args(arguments).output().unwrap_or_else(|error| panic!("{program}: {error}"));
     assert!(output.status.success(), "{program}: {}", String::from_utf8_lossy(&output.stderr));
     output.stdout
+}
+
+/// A crypt string that a test writes short, as `$1$a$b`, with dots behind it up to the length that its scheme makes; any
+/// other as it is. A shorter hash is none, and nobody logs in with it.
+pub fn filled(crypt: &str) -> String {
+    let lengths = [("$1$", 22), ("$5$", 43), ("$6$", 86), ("$2b$", 53), ("$y$", 43)];
+    let length = lengths.iter().find(|(scheme, _)| crypt.contains(scheme)).map_or(0, |(_, length)| *length);
+    match crypt.rsplit_once('$') {
+        Some((start, hash)) => format!("{start}${hash:.<length$}"),
+        None => crypt.to_owned(),
+    }
 }
 
 /// Where PATH finds a program.
