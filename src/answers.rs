@@ -11,6 +11,7 @@ use crate::compare::{Compared, Sorted, compare, word};
 use crate::confine;
 use crate::delivery::{Delivery, Trail, Verdict, deliver};
 use crate::error::{Denied, Error, show_path};
+use crate::follow_up;
 use crate::hold;
 use crate::host::Host;
 use crate::lock;
@@ -84,10 +85,10 @@ fn print_cdbmake<'r>(out: &mut impl Write, records: impl Iterator<Item = (&'r [u
 ///
 /// # Errors
 /// What stops a rebuild; a standard output that is full.
-pub fn dry_run(settings: &Settings) -> Result<(), Error> {
+pub fn dry_run(settings: &Settings, commands: bool) -> Result<(), Error> {
     let Compared { changes, built, denied, .. } = compare(settings)?;
     report::say_all(&built.notes);
-    report::say_all(&built.behind());
+    report::say_all(&if commands { follow_up::would_run(settings, &built.host) } else { built.behind() });
     let mut out = io::BufWriter::new(io::stdout().lock());
     written(changes.iter().try_for_each(|change| writeln!(out, "{change}")).and_then(|()| out.flush()))?;
     denied.nothing_closed("further changes are unknown")

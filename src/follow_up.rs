@@ -1,93 +1,180 @@
-//! What follows a rebuild: qmail-newu(8) and qmail-newmrh(8) where their files are behind, then what the administrator
-//! hangs on a change. A command that fails is an alert; the published files stay.
+//! Runs what follows a rebuild: qmail-newu(8) and qmail-newmrh(8) where a compiled file is behind, then the commands of
+//! the administrator when a table changed. A command that fails is an alert; the published files stay. What each command
+//! is owed, and when it runs, is decided by [`crate::follow_ups`].
 
-use std::path::PathBuf;
+use std::collections::{BTreeSet, VecDeque};
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant, SystemTime};
 
-use crate::commands::{self, Outcome, Task};
-use crate::error::{Error, show_path};
-use crate::host::assign::Assignments;
-use crate::host::control::Control;
+use crate::commands::{self, Task};
+use crate::error::show_path;
+use crate::follow_ups::{Command, Failure, FollowUps, LONGEST_WAIT, Order, Outcome, Seen};
+use crate::host::Host;
+use crate::host::compilers::{Compiler, Stamps};
 use crate::report::{self, Level, Note};
 use crate::settings::Settings;
 
-/// How often qmail-newu or qmail-newmrh is run until its file says what it should.
+/// How often a compiler is run until its file says what it should.
 const COMPILER_TRIES: usize = 3;
 
-/// A command that failed.
-#[derive(Debug)]
-pub struct Failure {
-    /// Which, and how.
-    pub what: String,
-    /// The last lines that it printed, escaped.
-    pub said: Vec<String>,
-}
-
-/// Runs what follows a rebuild: qmail-newu and qmail-newmrh when their files are behind (which is looked at only when
-/// somebody may have changed them: `is_host_new`), and, when a file `changed`, the administrator's commands. Those
-/// that failed are the answer; each has been told of.
-pub fn run(settings: &Settings, is_host_new: bool, changed: &[PathBuf], stop: &AtomicBool) -> Vec<Failure> {
-    let layout = &settings.layout;
-    let folder = layout.root.path(&layout.qmail);
+/// Runs everything that follows a rebuild which changed these files, one after the other, and gives what failed; each
+/// failure has been told. A compiler that has to wait is waited for at the end.
+pub fn run_all(settings: &Settings, changed: &[PathBuf], stop: &AtomicBool) -> Vec<Failure> {
+    let changed: BTreeSet<PathBuf> = changed.iter().cloned().collect();
+    let now = Instant::now();
+    let after = settings.after.iter().map(|command| (command.clone(), changed.clone()));
+    let mut follow_ups = FollowUps::new(after);
+    follow_ups.rebuilt(now, &[]);
+    follow_ups.read(now, &Compiler::ALL);
+    let mut orders: VecDeque<(Instant, Order)> =
+        follow_ups.start(now).into_iter().flatten().map(|order| (now, order)).collect();
     let mut failed = Vec::new();
-    let mut alert = |what: String, said: Vec<String>| {
-        report::say(Level::Alert, &what);
-        failed.push(Failure { what, said });
-    };
-    type Behind<'a> = (&'static str, &'a dyn Fn() -> Result<Option<String>, Error>);
-    let assign = || Assignments::read(layout, &mut Vec::new()).map(|read| read.behind);
-    let control = || Control::read(&layout.root, &layout.qmail, &mut Vec::new()).map(|read| read.morercpthosts_behind);
-    let compilers: [Behind<'_>; 2] = [("qmail-newu", &assign), ("qmail-newmrh", &control)];
-    for (name, behind) in compilers.into_iter().filter(|_| is_host_new) {
-        let program = layout.root.path(&[&layout.qmail[..], b"/bin/", name.as_bytes()].concat());
-        let task = Task::new(&program, &folder, stop);
-        let mut tries = 0..COMPILER_TRIES;
-        loop {
-            let how = match behind() {
-                Ok(None) => break,
-                Ok(Some(how)) => how,
-                Err(error) => {
-                    alert(error.to_string(), Vec::new());
-                    break;
-                }
-            };
-            // vpopmail runs it too, and both write the same temporary file: what came of it counts, not how it ended.
-            if tries.next().is_none() {
-                let what = format!("{how}, although {} was run {COMPILER_TRIES} times", show_path(&program));
-                alert(what, Vec::new());
-                break;
-            }
-            match commands::run(&task) {
-                Outcome::Done => {}
-                Outcome::Missing => {
-                    report::say_all(&[Note::warning(format!("{}: not there, so not run; {how}", show_path(&program)))]);
-                    break;
-                }
-                Outcome::Failed { how: failure, said } => {
-                    alert(format!("{}: {failure}; {how}", show_path(&program)), said);
-                    break;
-                }
-                Outcome::Later(failure) => {
-                    alert(format!("{}: {failure}; {how}", show_path(&program)), Vec::new());
-                    break;
-                }
-            }
-        }
-    }
-    for command in settings.after.iter().filter(|_| !changed.is_empty()) {
-        if stop.load(Ordering::Relaxed) {
-            let what = format!("{}: not run, because the service ends", show_path(&layout.root.path(command)));
-            alert(what, Vec::new());
-            continue;
-        }
-        let program = layout.root.path(command);
-        let environment = vec![(commands::CHANGED, commands::join_paths(changed))];
-        match commands::run(&Task { environment, ..Task::new(&program, &folder, stop) }) {
+    while let Some((due, order)) = orders.pop_front() {
+        std::thread::sleep(due.saturating_duration_since(Instant::now()));
+        match run(settings, &order, stop) {
             Outcome::Done => {}
-            Outcome::Missing => alert(format!("{}: not there, so not run", show_path(&program)), Vec::new()),
-            Outcome::Failed { how, said } => alert(format!("{}: {how}", show_path(&program)), said),
-            Outcome::Later(how) => alert(format!("{}: {how}", show_path(&program)), Vec::new()),
+            Outcome::Failed(failure) => failed.push(failure),
+            Outcome::NotYet(seen, wait) => {
+                if let Command::Compiler(compiler) = order.command {
+                    report::say(Level::Status, &waits(settings, compiler, wait));
+                }
+                orders.push_back((Instant::now() + wait, Order { seen: Some(seen), ..order }));
+            }
         }
     }
     failed
+}
+
+/// Why a compiler is waited for.
+fn waits(settings: &Settings, compiler: Compiler, wait: Duration) -> String {
+    let [text, compiled] = paths(settings, compiler);
+    format!(
+        "{}: waits for {:.1} s, because {} or {} has just changed and what changed it may run {0} itself",
+        show_path(&program(settings, compiler)),
+        wait.as_secs_f64(),
+        show_path(&text),
+        show_path(&compiled)
+    )
+}
+
+/// What a rebuild would run, and why, with what cannot run.
+pub fn would_run(settings: &Settings, host: &Host) -> Vec<Note> {
+    let note = |compiler: Compiler| {
+        let how = compiler.behind(host)?;
+        let program = program(settings, compiler);
+        Some(if is_missing(&program) {
+            Note::warning(format!("{}: not there, so it would not run; {how}", show_path(&program)))
+        } else {
+            Note::new(Level::Status, format!("{}: would run, because {how}", show_path(&program)))
+        })
+    };
+    Compiler::ALL.into_iter().filter_map(note).collect()
+}
+
+/// Runs one command. A failure has been told.
+pub fn run(settings: &Settings, order: &Order, stop: &AtomicBool) -> Outcome {
+    match &order.command {
+        Command::Compiler(compiler) => compile(settings, *compiler, order.seen.clone(), stop),
+        Command::After(command) => tell(settings, command, &order.changed, stop),
+    }
+}
+
+/// Tells a command of `--after` what changed.
+fn tell(settings: &Settings, command: &[u8], changed: &BTreeSet<PathBuf>, stop: &AtomicBool) -> Outcome {
+    let layout = &settings.layout;
+    let (program, folder) = (layout.root.path(command), layout.root.path(&layout.qmail));
+    let shown = show_path(&program);
+    if stop.load(Ordering::Relaxed) {
+        return alert(format!("{shown}: not run, because the service ends"), Vec::new());
+    }
+    let changed: Vec<PathBuf> = settings.published().into_iter().filter(|path| changed.contains(path)).collect();
+    let environment = vec![(commands::CHANGED, commands::join_paths(&changed))];
+    match commands::run(&Task { environment, ..Task::new(&program, &folder, stop) }) {
+        commands::Outcome::Done => Outcome::Done,
+        commands::Outcome::Missing => alert(format!("{shown}: not there, so not run"), Vec::new()),
+        commands::Outcome::Failed { how, said } => alert(format!("{shown}: {how}"), said),
+        commands::Outcome::Later(how) => alert(format!("{shown}: {how}"), Vec::new()),
+    }
+}
+
+/// Runs a compiler until the compiled file says what the text says. vpopmail runs it too, and both write the same temporary
+/// file: what came of a run counts, not how it ended; and a run that failed while somebody else changed one of the files
+/// is looked at again before it is told.
+fn compile(settings: &Settings, compiler: Compiler, seen: Option<Seen>, stop: &AtomicBool) -> Outcome {
+    let layout = &settings.layout;
+    let (program, folder) = (program(settings, compiler), layout.root.path(&layout.qmail));
+    let shown = show_path(&program);
+    let mut seen = seen;
+    let mut is_told = false;
+    // How the last run failed, and what the files were before it.
+    let mut failed: Option<(String, Vec<String>, Stamps)> = None;
+    loop {
+        let how = match compiler.look(layout) {
+            Ok(None) => return Outcome::Done,
+            Ok(Some(how)) => how,
+            Err(error) => return alert(error.to_string(), Vec::new()),
+        };
+        let stamps = compiler.stamps(layout);
+        let tries = seen.as_ref().map_or(0, |seen| seen.tries);
+        if let Some((failure, said, before)) = failed.take()
+            && (tries >= COMPILER_TRIES || before == stamps)
+        {
+            return alert(format!("{shown}: {failure}; {how}"), said);
+        }
+        if tries >= COMPILER_TRIES {
+            return alert(format!("{how}, although {shown} was run {COMPILER_TRIES} times"), Vec::new());
+        }
+        let missing = || {
+            report::say_all(&[Note::warning(format!("{shown}: not there, so not run; {how}"))]);
+            Outcome::Done
+        };
+        if is_missing(&program) {
+            return missing();
+        }
+        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        let (mut looked, wait) = Seen::look(seen, stamps.clone(), Instant::now(), now);
+        if !wait.is_zero() && looked.is_too_long(Instant::now()) {
+            let [text, compiled] = paths(settings, compiler);
+            let (text, compiled, seconds) = (show_path(&text), show_path(&compiled), LONGEST_WAIT.as_secs());
+            let what = format!(
+                "{how}; {shown} was not run, because {text} or {compiled} changed again and again for {seconds} s"
+            );
+            return alert(what, Vec::new());
+        }
+        if !wait.is_zero() {
+            return Outcome::NotYet(looked, wait);
+        }
+        if !std::mem::replace(&mut is_told, true) {
+            report::say(Level::Status, &format!("{shown}: runs, because {how}"));
+        }
+        looked.tries += 1;
+        seen = Some(looked);
+        match commands::run(&Task::new(&program, &folder, stop)) {
+            commands::Outcome::Done => {}
+            commands::Outcome::Missing => return missing(),
+            commands::Outcome::Failed { how, said } => failed = Some((how, said, stamps)),
+            commands::Outcome::Later(how) => failed = Some((how, Vec::new(), stamps)),
+        }
+    }
+}
+
+/// Whether it is known that there is no such program.
+fn is_missing(program: &Path) -> bool {
+    program.try_exists().is_ok_and(|exists| !exists)
+}
+
+fn program(settings: &Settings, compiler: Compiler) -> PathBuf {
+    settings.layout.root.path(&compiler.program(&settings.layout))
+}
+
+/// The text and the compiled file.
+fn paths(settings: &Settings, compiler: Compiler) -> [PathBuf; 2] {
+    compiler.files(&settings.layout).map(|file| settings.layout.root.path(&file))
+}
+
+/// Tells of a failure.
+fn alert(what: String, said: Vec<String>) -> Outcome {
+    report::say(Level::Alert, &what);
+    Outcome::Failed(Failure { what, said })
 }

@@ -22,8 +22,8 @@
 //! the old one and renames it: whoever opens it sees the old one or the new one, whole, even when the power fails. A
 //! table that says what it said is left alone.
 //!
-//! **Others are told.** [`follow_up`] runs qmail-newu, qmail-newmrh and the administrator's commands, [`actions`] what is
-//! hung on a change, [`status`] and [`metrics`] say how it went. No rebuild waits for any of them.
+//! **Others are told.** [`follow_up`] runs qmail-newu, qmail-newmrh and the administrator's commands, each when it is owed
+//! something ([`follow_ups`]), [`actions`] what is hung on a change, [`status`] and [`metrics`] say how it went. No rebuild waits for any of them.
 //!
 //! What `qmail-updater explain` does is short, because nothing is decided a second time:
 //!
@@ -76,18 +76,19 @@
 //! | [`lock`] | one rebuild at a time | error root |
 //! | [`confine`] | Landlock: what reads the homes can do nothing else | error host report root |
 //! | [`commands`] | the only spawner | error report text |
-//! | [`follow_up`] | what follows a rebuild: qmail-newu, qmail-newmrh, the administrator's commands | commands error host report settings |
+//! | [`follow_ups`] | pure: what each command that follows a rebuild is owed, and when it runs | host trigger |
+//! | [`follow_up`] | runs what follows a rebuild: qmail-newu, qmail-newmrh, the administrator's commands | commands error follow_ups host report settings |
 //! | [`rebuild`] | the story of one rebuild | cdb commands confine difference error guard hold host lock logins publish recipients report root settings text |
 //! | [`actions`] | what runs for what the service saw change, and the skeleton of a new mailbox | commands confine error host publish rebuild report root settings text |
-//! | [`status`] | the status file | error follow_up hold lock publish rebuild settings text |
+//! | [`status`] | the status file | error follow_ups hold lock publish rebuild settings text |
 //! | [`metrics`] | the metrics file | error publish rebuild settings text |
 //! | [`compare`] | both tables in memory, against the published ones | cdb error hold publish rebuild settings smtpd text |
 //! | [`check`] | what is wrong or risky on a host | actions cdb cli commands compare confine delivery error guard host lock logins overview publish rebuild recipients report settings smtpd status text trigger |
 //! | [`overview`] | pure: what the domains and mailboxes of a host are | cdb delivery error guard host logins recipients root smtpd text |
-//! | [`answers`] | list, lookup, explain, status, check, domains, user: the only printers to standard output | cdb check cli compare confine delivery error hold host lock logins overview rebuild recipients report settings smtpd status text |
+//! | [`answers`] | list, lookup, explain, status, check, domains, user: the only printers to standard output | cdb check cli compare confine delivery error follow_up hold host lock logins overview rebuild recipients report settings smtpd status text |
 //! | [`hooks`] | what a qmail-smtpd runs: rcptcheck, qmail-spp-rcpt, checkpassword | cdb cli commands error host report root settings smtpd sys text |
 //! | [`trigger`] | what makes the service rebuild: pipe, notices, schedule | error report text |
-//! | [`service`] | the threads and the loop | actions check confine error follow_up hold host lock metrics rebuild report root settings status text trigger |
+//! | [`service`] | the threads and the loop | actions check confine error follow_up follow_ups hold host lock metrics rebuild report root settings status trigger |
 //! | [`report`] | every log line: the only printer to standard error | error text |
 //! | [`error`] | what failed, doing what, to which file | text |
 //! | [`text`] | bytes as people read them | |
@@ -111,6 +112,7 @@ pub mod difference;
 pub mod envdir;
 pub mod error;
 pub mod follow_up;
+pub mod follow_ups;
 pub mod guard;
 pub mod hold;
 pub mod hooks;

@@ -102,8 +102,8 @@ fn rebuild(settings: &Settings, commands: bool, force: Option<&[OsString]>) -> R
     let order = Order { head: "rebuild done", middle: "", patience, let_go: &let_go, then, note, stop: &stop };
     let done = rebuild::rebuild(settings, &order)?;
     if !commands {
-        report::say_all(&done.behind);
-    } else if let failed @ 1.. = follow_up::run(settings, true, &done.changed(), &stop).len() {
+        report::say_all(&rebuild::behind(&done.host));
+    } else if let failed @ 1.. = follow_up::run_all(settings, &done.changed(), &stop).len() {
         let failed = count(failed, "command");
         return Err(Error::Temporary(format!("{failed} failed; both files are right, and stay published")));
     }
@@ -146,9 +146,9 @@ fn run(cli: &Cli, settings: Settings) -> Result<bool, Error> {
             compare_with_service(&settings, *own_settings)?;
             rebuild(&settings, !*no_commands, force.as_deref()).map(|()| true)
         }
-        Command::Rebuild { dry_run: true, .. } => {
+        Command::Rebuild { dry_run: true, no_commands, .. } => {
             compare_with_service(&settings, true)?;
-            answers::dry_run(&settings).map(|()| true)
+            answers::dry_run(&settings, !*no_commands).map(|()| true)
         }
         Command::List { what, format } => answers::list(&settings, *what, *format).map(|()| true),
         Command::Lookup { addresses } => answers::lookup(&settings, addresses),

@@ -87,10 +87,10 @@ impl Metrics {
         }
     }
 
-    /// What follows a rebuild ended; so many of its commands failed.
-    pub fn followed(&mut self, failed: usize) {
-        self.commands_failed += failed;
-        self.commands_failing = failed;
+    /// A command that follows a rebuild ended; so many fail now.
+    pub fn followed(&mut self, is_failed: bool, failing: usize) {
+        self.commands_failed += usize::from(is_failed);
+        self.commands_failing = failing;
     }
 
     /// A round of actions ended; so many of them failed.
@@ -165,7 +165,7 @@ impl Metrics {
         let gauges = [
             (
                 "qmail_updater_commands_failing",
-                "Commands that failed when they followed a rebuild last.",
+                "Commands that follow a rebuild and failed when they ran last.",
                 Some(self.commands_failing as u64),
             ),
             (LAST_SUCCESS, "When a rebuild succeeded last, in Unix time; 0 if none did.", Some(self.last_success)),

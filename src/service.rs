@@ -4,7 +4,7 @@ mod second_look;
 mod tampering;
 
 use std::cell::RefCell;
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 use std::fmt::Write;
 use std::os::fd::OwnedFd;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -23,7 +23,8 @@ use crate::actions::{self, Actions, Occasion, Round};
 use crate::check;
 use crate::confine;
 use crate::error::{Error, show_path};
-use crate::follow_up::{self, Failure};
+use crate::follow_up;
+use crate::follow_ups::{Failure, FollowUps, Outcome, Owed};
 use crate::hold::Patience;
 use crate::host::vpopmail::Mailboxes;
 use crate::host::{Home, HomeState, Host};
@@ -35,7 +36,6 @@ use crate::rebuild::{self, Done, Order};
 use crate::report::{self, Level, Note};
 use crate::settings::Settings;
 use crate::status::{self, State, Status};
-use crate::text::count;
 use crate::trigger::fifo::{Fifo, Heard};
 use crate::trigger::notice::{Expected, Notice};
 use crate::trigger::schedule::{Cause, Schedule};
@@ -66,8 +66,8 @@ enum Event {
     Tampered(Change),
     /// A rebuild ended; which expected changes it found done; what it found wrong on the host.
     Ended(Box<Result<Done, Error>>, Vec<Expected>, Vec<Note>),
-    /// What follows a rebuild ended; these commands failed.
-    Followed(Vec<Failure>),
+    /// A command that follows a rebuild ended.
+    Followed(usize, Outcome),
     /// A round of actions ended.
     Acted(Round),
 }
@@ -264,8 +264,6 @@ struct Service {
     actions: Arc<Mutex<Actions>>,
     /// Whether a round of them runs.
     is_acting: bool,
-    /// Whether qmail-newu and qmail-newmrh have to be looked after.
-    is_host_new: bool,
     /// Those of the pipes.
     locks: Vec<FifoLock>,
     /// Tells a running rebuild to give up.
@@ -276,12 +274,8 @@ struct Service {
     notice: Option<Notice>,
     /// How many notices were heard since then.
     heard: usize,
-    /// Changed files that the commands have to be told of.
-    owed: BTreeSet<PathBuf>,
-    /// Those that they are being told of, while they run.
-    telling: Option<BTreeSet<PathBuf>>,
-    /// Whether a rebuild ended while they ran.
-    follow_again: bool,
+    /// What the commands that follow a rebuild are owed.
+    follow_ups: FollowUps,
     /// When the next login expires, in seconds since 1970-01-01 UTC.
     expiry: Option<u64>,
     /// When the first of the held domains is let go.
@@ -315,9 +309,7 @@ impl Service {
         let (now, metrics) = (Instant::now(), Metrics::new(&settings));
         Service {
             schedule: Schedule::new(now, settings.sweep),
-            owed: status::owed(&settings).into_iter().collect(),
-            telling: None,
-            follow_again: false,
+            follow_ups: FollowUps::new(settings.after.iter().cloned().zip(status::owed(&settings))),
             expiry: None,
             settings,
             events,
@@ -329,7 +321,6 @@ impl Service {
             occasion: None,
             actions: Arc::default(),
             is_acting: false,
-            is_host_new: false,
             locks,
             stop: Arc::default(),
             number: 0,
@@ -371,10 +362,16 @@ impl Service {
                 self.start(now, cause);
                 continue;
             }
-            if ends.is_some() && !self.schedule.is_running() && self.telling.is_none() && !self.is_acting {
+            let follow_up = self.follow_ups.next().filter(|_| ends.is_none());
+            if follow_up.is_some_and(|due| due <= now) {
+                self.follow();
+                self.write_status(self.state());
+                continue;
+            }
+            if ends.is_some() && !self.schedule.is_running() && !self.follow_ups.is_running() && !self.is_acting {
                 return Ok(());
             }
-            let due = ends.or(next.map(|(due, _)| due));
+            let due = ends.or(next.map(|(due, _)| due).into_iter().chain(follow_up).min());
             let until = due.map_or(look_at, |due| due.min(look_at));
             match hear.recv_timeout(until.saturating_duration_since(now)) {
                 Ok(Event::Heard(heard)) => self.heard(heard),
@@ -389,6 +386,7 @@ impl Service {
                     self.scope = Scope::All;
                     self.memory = Arc::default();
                     self.actions = Arc::default();
+                    self.follow_ups.hurry(Instant::now());
                     self.trigger();
                 }
                 Ok(Event::Signal(_)) => {
@@ -413,11 +411,8 @@ impl Service {
                     self.write_status(self.state());
                     self.write_metrics(true);
                 }
-                Ok(Event::Followed(failed)) => {
-                    self.followed(&failed);
-                    if std::mem::take(&mut self.follow_again) && ends.is_none() {
-                        self.follow();
-                    }
+                Ok(Event::Followed(number, outcome)) => {
+                    self.followed(number, outcome);
                     self.write_status(self.state());
                     self.write_metrics(true);
                 }
@@ -631,7 +626,7 @@ impl Service {
     }
 
     fn state(&self) -> State {
-        match (self.schedule.is_running(), self.telling.is_some() || self.is_acting, self.let_go.is_none()) {
+        match (self.schedule.is_running(), self.follow_ups.is_running() || self.is_acting, self.let_go.is_none()) {
             (true, ..) => State::Rebuilding,
             (_, true, _) => State::Following,
             (_, _, true) => State::Idle,
@@ -657,8 +652,11 @@ impl Service {
             self.expiry = done.next_expiry;
             let changed = done.changed();
             self.tell_of_tampering(&changed);
-            self.owed.extend(changed);
-            self.is_host_new |= done.host_read;
+            self.follow_ups.rebuilt(now, &changed);
+            if done.host_read {
+                self.follow_ups.read(now, &done.behind);
+                self.count_failures(false);
+            }
             let mut scope = if done.host_read { Scope::All } else { std::mem::take(&mut self.looking) };
             if let Some(before) = self.occasion.take() {
                 scope.add(before.scope);
@@ -715,68 +713,63 @@ impl Service {
         wake.into_iter().flatten().min()
     }
 
-    /// Runs what follows a rebuild, in a thread of its own: no rebuild waits for it.
+    /// Runs what is due of what follows a rebuild, in threads of its own: no rebuild waits for it.
     fn follow(&mut self) {
-        if self.telling.is_some() {
-            self.follow_again = true;
-            return;
-        }
-        if self.owed.is_empty() && !self.is_host_new {
-            return;
-        }
-        let is_host_new = std::mem::take(&mut self.is_host_new);
-        let telling = std::mem::take(&mut self.owed);
-        let changed: Vec<PathBuf> =
-            self.settings.published().into_iter().filter(|path| telling.contains(path)).collect();
-        self.telling = Some(telling);
-        let (settings, events, stop) = (self.settings.clone(), self.events.clone(), self.stop.clone());
-        let tables = self.tables.clone();
-        // What a command of --after does to the tables is left alone: a rebuild would run it again.
-        let may_change = !settings.after.is_empty();
-        if may_change {
-            self.tables.begin();
-        }
-        let started = thread(move || {
-            let run = || {
-                let failed = follow_up::run(&settings, is_host_new, &changed, &stop);
-                if may_change {
-                    tables.accept();
+        for orders in self.follow_ups.start(Instant::now()) {
+            let numbers: Vec<usize> = orders.iter().map(|order| order.number).collect();
+            // What a command of --after does to the tables is left alone: a rebuild would run it again.
+            orders.iter().filter(|order| order.is_telling()).for_each(|_| self.tables.begin());
+            let (settings, events, stop) = (self.settings.clone(), self.events.clone(), self.stop.clone());
+            let tables = self.tables.clone();
+            let started = thread(move || {
+                for order in orders {
+                    let run = || {
+                        let outcome = follow_up::run(&settings, &order, &stop);
+                        if order.is_telling() {
+                            tables.accept();
+                        }
+                        outcome
+                    };
+                    let fault =
+                        |_| Outcome::Failed(Failure { what: "a fault in this program".to_owned(), said: Vec::new() });
+                    let outcome = catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(fault);
+                    let _ = events.send(Event::Followed(order.number, outcome));
                 }
-                failed
-            };
-            let fault = |_| vec![Failure { what: "a fault in this program".to_owned(), said: Vec::new() }];
-            let _ = events.send(Event::Followed(catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(fault)));
-        });
-        if let Err(error) = started {
-            report::say(Level::Alert, &error.to_string());
-            self.followed(&[Failure { what: error.to_string(), said: Vec::new() }]);
+            });
+            if let Err(error) = started {
+                report::say(Level::Alert, &error.to_string());
+                let failure = Failure { what: error.to_string(), said: Vec::new() };
+                numbers.into_iter().for_each(|number| self.followed(number, Outcome::Failed(failure.clone())));
+            }
         }
     }
 
-    /// What follows a rebuild ended; these commands failed.
-    fn followed(&mut self, failed: &[Failure]) {
+    /// A command that follows a rebuild ended.
+    fn followed(&mut self, number: usize, outcome: Outcome) {
         let now = Instant::now();
-        if !self.settings.after.is_empty() {
+        if self.follow_ups.commands().get(number).is_some_and(Owed::is_telling) {
             self.tables.end(None);
         }
-        let told = self.telling.take().unwrap_or_default();
-        self.schedule.followed(now, failed.is_empty());
-        self.status.followed(self.number, failed);
-        self.metrics.followed(failed.len());
-        if !failed.is_empty() {
-            self.is_host_new = true;
-            self.owed.extend(told);
-            let wait = self.schedule.next().map_or(Duration::ZERO, |(due, _)| due.saturating_duration_since(now));
+        let is_failed = matches!(outcome, Outcome::Failed(_));
+        self.follow_ups.ended(now, number, outcome);
+        self.count_failures(is_failed);
+        if is_failed {
+            let due = self.follow_ups.commands().get(number).and_then(Owed::due).unwrap_or(now);
             report::say(
                 Level::Alert,
                 &format!(
-                    "{} failed after rebuild {}; both files are right; next try in {:.1} s",
-                    count(failed.len(), "command"),
+                    "1 command failed after rebuild {}; both files are right; next try in {:.1} s",
                     self.number,
-                    wait.as_secs_f64()
+                    due.saturating_duration_since(now).as_secs_f64()
                 ),
             );
         }
+    }
+
+    /// Keeps what others are told of the commands that fail.
+    fn count_failures(&mut self, is_one_more: bool) {
+        self.status.followed(self.number, is_one_more, &self.follow_ups);
+        self.metrics.followed(is_one_more, self.follow_ups.failures().count());
     }
 
     /// Runs a round of actions, in a thread of its own: nothing else waits for it. What a rebuild sees meanwhile is the
@@ -837,8 +830,7 @@ impl Service {
         let pending = self.schedule.is_triggered();
         let next_sweep = SystemTime::now() + self.schedule.next_sweep().saturating_duration_since(Instant::now());
         let next_sweep = next_sweep.duration_since(SystemTime::UNIX_EPOCH).ok().map(|since| since.as_secs());
-        let owed: BTreeSet<&PathBuf> = self.owed.iter().chain(self.telling.iter().flatten()).collect();
-        if let Err(error) = self.status.write(&self.settings, state, pending, next_sweep, &owed) {
+        if let Err(error) = self.status.write(&self.settings, state, pending, next_sweep, &self.follow_ups) {
             report::say_all(&[Note::warning(format!("{error}; status tells of an earlier rebuild"))]);
         }
     }

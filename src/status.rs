@@ -3,12 +3,12 @@
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use serde_json::{Value, json};
 
 use crate::error::{Error, show_path};
-use crate::follow_up::Failure;
+use crate::follow_ups::{self, FollowUps, Owed};
 use crate::hold::Held;
 use crate::lock;
 use crate::publish;
@@ -91,13 +91,17 @@ impl Status {
         self.since = now().into();
     }
 
-    /// What follows a rebuild ended; these of its commands failed.
-    pub fn followed(&mut self, number: u64, failed: &[Failure]) {
-        let error = format!("{} failed; both files are right", count(failed.len(), "command"));
-        let commands = failed.iter().map(|failure| json!({ "what": failure.what, "said": failure.said }));
+    /// A command that follows a rebuild ended, and failed or not. The file names all that failed when they ran last.
+    pub fn followed(&mut self, number: u64, is_failed: bool, follow_ups: &FollowUps) {
+        let commands = follow_ups.failures().map(|failure| json!({ "what": failure.what, "said": failure.said }));
         let commands: Vec<Value> = commands.collect();
-        let failure = json!({ "number": number, "at": now(), "error": error, "commands": commands });
-        self.commands_error = if failed.is_empty() { Value::Null } else { failure };
+        let error = format!("{} failed; both files are right", count(commands.len(), "command"));
+        let (number, at) = match &self.commands_error {
+            Value::Object(before) if !is_failed => (before["number"].clone(), before["at"].clone()),
+            _ => (number.into(), now().into()),
+        };
+        let failure = json!({ "number": number, "at": at, "error": error, "commands": commands });
+        self.commands_error = if commands.is_empty() { Value::Null } else { failure };
     }
 
     /// A round of actions ended: how many of them failed, and what the log says of the last one.
@@ -108,8 +112,8 @@ impl Status {
         }
     }
 
-    /// Writes the file, mode 0640, in the place of the old one. `owed` are the files whose change the commands have not
-    /// been told of.
+    /// Writes the file, mode 0640, in the place of the old one. Its `owed` are the changed files that some command has not
+    /// been told of, which is all that version 0.1.0 knows; its `commands` tell what each of them is owed.
     ///
     /// # Errors
     /// Those of the file system.
@@ -119,10 +123,25 @@ impl Status {
         state: State,
         pending: bool,
         next_sweep: Option<u64>,
-        owed: &BTreeSet<&PathBuf>,
+        follow_ups: &FollowUps,
     ) -> Result<(), Error> {
-        let owed = settings.published().into_iter().filter(|path| owed.contains(path));
-        let owed: Vec<String> = owed.map(|path| show_path(&path).to_string()).collect();
+        let (published, at, now) = (settings.published(), Instant::now(), now());
+        let shown = |untold: &BTreeSet<&PathBuf>| -> Vec<String> {
+            let untold = published.iter().filter(|path| untold.contains(path));
+            untold.map(|path| show_path(path).to_string()).collect()
+        };
+        let owed = shown(&follow_ups.commands().iter().flat_map(Owed::untold).collect());
+        let command = |owed: &Owed| {
+            let next = owed.due().map(|due| now + due.saturating_duration_since(at).as_secs());
+            json!({
+                "command": command_name(settings, &owed.command),
+                "owed": shown(&owed.untold()),
+                "failed": owed.failure().is_some(),
+                "running": owed.is_running(),
+                "next_try": next,
+            })
+        };
+        let commands: Vec<Value> = follow_ups.commands().iter().map(command).collect();
         let mut effective = settings.effective();
         if let Some(vpopmail) = &self.vpopmail {
             effective.insert("vpopmail".to_owned(), vpopmail.as_str().into());
@@ -131,7 +150,7 @@ impl Status {
             "version": env!("CARGO_PKG_VERSION"),
             "state": state.word(),
             "pid": std::process::id(),
-            "at": now(),
+            "at": now,
             "last_rebuild": self.last_rebuild,
             "last_error": self.last_error,
             "rebuilding_since": self.since,
@@ -142,6 +161,7 @@ impl Status {
             "pending_triggers": pending,
             "next_sweep": next_sweep,
             "owed": owed,
+            "commands": commands,
             "held": self.held,
             "held_in_words": self.held_in_words,
             "settings": effective,
@@ -177,18 +197,37 @@ impl State {
     }
 }
 
-/// The published files whose change the commands may not have been told of by the service that ran before: what it said
-/// that it owed, and everything when nobody knows, or when it was killed during a rebuild.
-pub fn owed(settings: &Settings) -> Vec<PathBuf> {
+/// The published files whose change each command of `--after` may not have been told of by the service that ran before:
+/// what it said that it owed, and everything when that is unknown, when it was killed during a rebuild, and when it did not
+/// run that command.
+pub fn owed(settings: &Settings) -> Vec<BTreeSet<PathBuf>> {
     let status: Value =
         read(settings).ok().flatten().and_then(|file| serde_json::from_slice(&file).ok()).unwrap_or_default();
     let between =
         [State::Idle, State::Held, State::Following, State::Ended].iter().any(|state| status["state"] == state.word());
-    let named = |path: &PathBuf| {
-        let path = show_path(path).to_string();
-        status["owed"].as_array().is_none_or(|owed| owed.iter().any(|owed| *owed == path))
+    let owed_to = |command: &Vec<u8>| {
+        let name = command_name(settings, &follow_ups::Command::After(command.clone()));
+        // Version 0.1.0 owed the same to all.
+        let files = status["commands"].as_array().map_or(&status["owed"], |commands| {
+            commands.iter().find(|entry| entry["command"] == name).map_or(&Value::Null, |entry| &entry["owed"])
+        });
+        let is_owed = |path: &PathBuf| {
+            let path = show_path(path).to_string();
+            files.as_array().is_none_or(|files| files.iter().any(|file| *file == path))
+        };
+        settings.published().into_iter().filter(|path| !between || is_owed(path)).collect()
     };
-    settings.published().into_iter().filter(|path| !between || named(path)).collect()
+    settings.after.iter().map(owed_to).collect()
+}
+
+/// What a command is called in the status file.
+fn command_name(settings: &Settings, command: &follow_ups::Command) -> String {
+    let layout = &settings.layout;
+    let inside = match command {
+        follow_ups::Command::Compiler(compiler) => &compiler.program(layout),
+        follow_ups::Command::After(command) => command,
+    };
+    show_path(&layout.root.path(inside)).to_string()
 }
 
 fn file(settings: &Settings) -> Vec<u8> {
@@ -291,9 +330,34 @@ pub fn describe(file: &[u8], alive: bool, anything_held: bool) -> Option<String>
              --force DOMAIN one of them\n"
         );
     }
-    let owed: Vec<&str> = status["owed"].as_array()?.iter().filter_map(Value::as_str).collect();
-    if !owed.is_empty() {
-        text += &format!("the commands of --after have not been told of {}\n", owed.join(", "));
+    let names = |owed: &Value| -> Option<String> {
+        let owed: Vec<&str> = owed.as_array()?.iter().filter_map(Value::as_str).collect();
+        (!owed.is_empty()).then(|| owed.join(", "))
+    };
+    match status["commands"].as_array() {
+        Some(commands) => {
+            for entry in commands {
+                let command = entry["command"].as_str()?;
+                let wait = entry["next_try"].as_u64().filter(|_| alive).map(|next| next.saturating_sub(now()));
+                let next = match wait {
+                    Some(wait) => format!("; next try in {wait} s"),
+                    None if alive && entry["running"] == true => "; it is running".to_owned(),
+                    None => String::new(),
+                };
+                match (names(&entry["owed"]), wait) {
+                    (Some(owed), _) => text += &format!("{command} has not been told of {owed}{next}\n"),
+                    (None, _) if entry["failed"] == true => text += &format!("{command} failed{next}\n"),
+                    (None, Some(wait)) => text += &format!("{command} runs in {wait} s if it is still needed then\n"),
+                    (None, None) => {}
+                }
+            }
+        }
+        // Of version 0.1.0.
+        None => {
+            let owed =
+                names(&status["owed"]).map(|owed| format!("the commands of --after have not been told of {owed}\n"));
+            text += &owed.unwrap_or_default();
+        }
     }
     if let Some(sweep) = status["next_sweep"].as_u64().filter(|_| alive) {
         text += &format!("next sweep: in {} s\n", sweep.saturating_sub(now()));

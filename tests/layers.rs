@@ -75,7 +75,7 @@ fn few_rooms_touch_the_disk_one_spawns_and_one_prints_to_standard_error() {
         ("std::fs", &["root", "publish", "lock", "cdb", "trigger", "hooks"]),
         ("nix::fcntl", &["root", "lock", "trigger", "publish"]),
         ("rustix", &["root"]),
-        ("SystemTime", &["rebuild", "service", "status", "hooks"]),
+        ("SystemTime", &["rebuild", "service", "status", "hooks", "follow_up"]),
         ("std::env", &["cli"]),
         ("unsafe", &["sys", "lib"]),
     ];

@@ -338,8 +338,10 @@ fn a_command_that_failed_is_run_again_and_told_the_same() {
     let host = MailHost::sample();
     script(&host, "/etc/push", "echo \"$QMAIL_UPDATER_CHANGED\" >>told; test $(wc -l <told) -ge 3");
     let service = Service::start(host, &["--no-watch", "--after", "/etc/push"]);
-    service.wait_for("1 command failed after rebuild 2;");
-    service.wait_for("rebuild 3 done");
+    // It is run again for itself: no rebuild has to come before.
+    for _ in 0..2 {
+        service.wait_for("1 command failed after rebuild 1;");
+    }
     let told = service.host.path("/var/qmail/told");
     let start = Instant::now();
     while fs::read_to_string(&told).unwrap_or_default().lines().count() < 3 {

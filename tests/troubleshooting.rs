@@ -41,7 +41,13 @@ const NO_WARNERS: &[&str] = &[
     "Note::warning",
 ];
 /// Functions that make the text of an error or alert for somebody else: file and name.
-const ALSO: [(&str, &str); 3] = [("commands.rs", "run"), ("commands.rs", "failure_of"), ("publish.rs", "find")];
+const ALSO: [(&str, &str); 5] = [
+    ("commands.rs", "run"),
+    ("commands.rs", "failure_of"),
+    ("publish.rs", "find"),
+    ("follow_up.rs", "tell"),
+    ("follow_up.rs", "compile"),
+];
 
 /// Functions that make the text of a warning for somebody else.
 const ALSO_FOUND: [(&str, &str); 3] =

@@ -271,7 +271,7 @@ const MAX_PROGRAM: usize = 4 << 20;
 /// It is the one that the administrator named; else the only one that the binary of qmail-newu names. A script may name
 /// one and run another program that writes the other, so with a script, and where there is no program, the one that is
 /// there counts. When both or none are there, it is the one that the program names, then the newer one, then users/cdb.
-fn compiled_file(layout: &Layout, notes: &mut Vec<Note>) -> Vec<u8> {
+pub fn compiled_file(layout: &Layout, notes: &mut Vec<Note>) -> Vec<u8> {
     let (root, qmail) = (&layout.root, &layout.qmail[..]);
     if let Some(name) = &layout.users_cdb {
         return [qmail, b"/users/", name].concat();

@@ -6,6 +6,7 @@ pub mod accounts;
 pub mod assign;
 pub mod authvars;
 pub mod build;
+pub mod compilers;
 pub mod control;
 pub mod crypt;
 pub mod dot_qmail;

@@ -13,6 +13,7 @@ use crate::guard;
 use crate::hold::{self, Patience};
 use crate::host::Host;
 use crate::host::accounts::read_shadow;
+use crate::host::compilers::Compiler;
 use crate::logins::Policy;
 use crate::publish::{Look, Published, Ready, Staged, Target};
 use crate::settings::Settings;
@@ -64,8 +65,10 @@ pub(super) fn rebuild(
     {
         scope = &Scope::All;
     }
+    let mut behind = Vec::new();
     if *scope == Scope::All {
         let mut host = read_host(settings, &mut notes).map_err(stays)?;
+        behind = Compiler::behind_of(&host);
         let folders = confine::folders(&host);
         if !host.says_the_same(&memory.host)
             || host.read_authvars().map_err(stays)? != memory.variables
@@ -166,7 +169,7 @@ pub(super) fn rebuild(
         held: Vec::new(),
         kept: Vec::new(),
         denied: Denied::default(),
-        behind: Vec::new(),
+        behind,
         host: memory.host.clone(),
         host_read: *scope == Scope::All,
         homes: Some((read, memory.units.len())),

@@ -21,6 +21,7 @@ use crate::hold::{self, Change, Held, Patience, Scales, published_default};
 use crate::host::Host;
 use crate::host::accounts::{Accounts, Sources, read_shadow};
 use crate::host::authvars::AuthVars;
+use crate::host::compilers::Compiler;
 use crate::lock;
 use crate::logins::Policy;
 use crate::publish::{Before, Look, Published, Ready, Staged, Target};
@@ -66,8 +67,8 @@ pub struct Done {
     pub kept: Vec<KeptHome>,
     /// What this process may not read, which is not root.
     pub denied: Denied,
-    /// What qmail-newu and qmail-newmrh still have to do.
-    pub behind: Vec<Note>,
+    /// The compilers whose files are behind, when the host was read for this.
+    pub behind: Vec<Compiler>,
     /// The host, its homes aside.
     pub host: Arc<Host>,
     /// Whether it was read for this; else nobody touched it.
@@ -306,7 +307,7 @@ fn publish(
     };
     let (new, built, memory) = build().map_err(stays)?;
     (order.note)(&built.notes);
-    let behind = built.behind();
+    let behind = Compiler::behind_of(&built.host);
     let ((recipients, logins), stamps) = targets.publish(new.recipients, new.logins)?;
     let homes = memory.as_ref().map(|(memory, _)| (memory.units.len(), memory.units.len()));
     let memory = memory.map(|(mut memory, places)| {
@@ -728,9 +729,11 @@ impl Built {
 
 /// Which compiled files are not what their sources say, and who makes them.
 pub fn behind(host: &Host) -> Vec<Note> {
-    let compilers = [(&host.assignments.behind, "qmail-newu"), (&host.control.morercpthosts_behind, "qmail-newmrh")];
-    let note = |(behind, name): (&Option<String>, _)| Some(Note::warning(format!("{}: run {name}", behind.as_ref()?)));
-    compilers.into_iter().filter_map(note).collect()
+    let note = |compiler: Compiler| {
+        let how = compiler.behind(host)?;
+        Some(Note::warning(format!("{how}: run {}", compiler.name())))
+    };
+    Compiler::ALL.into_iter().filter_map(note).collect()
 }
 
 /// The content of a published file to keep entries from; a damaged one has lost who knows what, and nothing is kept from

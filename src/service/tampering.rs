@@ -21,6 +21,9 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// The same with watches on all that the service wants to watch.
 const LOOK_EVERY_WATCHED: Duration = Duration::from_secs(4);
 
+/// How often a look that something else overtakes is taken again.
+const MAX_LOOKS: usize = 5;
+
 /// What is found under the names of both tables; why, where it is no file or cannot be known.
 type Found = [Result<Stamp, Errno>; 2];
 
@@ -75,13 +78,19 @@ impl Tables {
         });
     }
 
-    /// Takes the tables as they are now: this service's own commands left them so.
+    /// Takes the tables as they are now: a command of this service left them so.
     pub fn accept(&self) {
-        let turn = self.state.lock().unwrap_or_else(PoisonError::into_inner).turn;
-        let found = self.find();
-        self.change_state(|state| {
-            state.known = state.known.take().map(|known| if state.turn == turn + 1 { found } else { known })
-        });
+        // Other commands and rebuilds begin and end at the same time; none of them does so for ever.
+        for _ in 0..MAX_LOOKS {
+            let turn = self.state.lock().unwrap_or_else(PoisonError::into_inner).turn;
+            let found = self.find();
+            let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+            if state.turn == turn {
+                state.turn += 1;
+                state.known = state.known.take().map(|_| found);
+                return;
+            }
+        }
     }
 
     /// A rebuild is asked for because of this change; false when it is no news any more.

@@ -17,9 +17,9 @@ use super::notice::Expected;
 pub const MIN_PAUSE: Duration = Duration::from_millis(500);
 /// From the first trigger to the rebuild: a writer's line and its closing of the pipe are one trigger, not two.
 const SETTLE: Duration = Duration::from_millis(5);
-/// The first pause after a rebuild that failed; each further one is twice as long.
+/// The first pause after a failure; each further one is twice as long.
 const FIRST_RETRY: Duration = Duration::from_secs(1);
-/// The longest pause after a rebuild that failed.
+/// The longest pause after a failure.
 pub const MAX_RETRY: Duration = Duration::from_secs(300);
 /// How long after an early notice its follow-ups come.
 const FOLLOW_UPS: [Duration; 3] = [Duration::from_secs(1), Duration::from_secs(5), Duration::from_secs(30)];
@@ -59,11 +59,9 @@ pub struct Schedule {
     rest_until: Instant,
     last_start: Instant,
     retry_at: Option<Instant>,
-    retry_pause: Duration,
-    /// The same for the commands that follow a rebuild.
-    commands_pause: Duration,
-    /// And for the actions, which others can make fail.
-    actions_pause: Duration,
+    retry_pause: Pause,
+    /// The same for the actions, which others can make fail.
+    actions_pause: Pause,
     /// The next time that something changes by itself, and what.
     wake: Option<(Instant, Cause)>,
     expected: BTreeMap<Expected, FollowUp>,
@@ -100,9 +98,8 @@ impl Schedule {
             rest_until: now,
             last_start: now,
             retry_at: None,
-            retry_pause: FIRST_RETRY,
-            commands_pause: FIRST_RETRY,
-            actions_pause: FIRST_RETRY,
+            retry_pause: Pause::default(),
+            actions_pause: Pause::default(),
             wake: None,
             expected: BTreeMap::new(),
         }
@@ -161,21 +158,20 @@ impl Schedule {
         self.rest_until = now + duration.max(MIN_PAUSE);
         self.wake = wake;
         if succeeded {
-            self.retry_pause = FIRST_RETRY;
+            self.retry_pause = Pause::default();
         } else {
-            self.retry_at = Some(now + self.retry_pause);
-            self.retry_pause = (self.retry_pause * 2).min(MAX_RETRY);
+            self.retry_at = Some(now + self.retry_pause.take());
         }
-    }
-
-    /// The commands that follow a rebuild ended now; when some failed, a rebuild tries them again.
-    pub fn followed(&mut self, now: Instant, succeeded: bool) {
-        retry(&mut self.retry_at, &mut self.commands_pause, now, succeeded);
     }
 
     /// A round of actions ended now; when some were put off, a rebuild tries them again.
     pub fn acted(&mut self, now: Instant, succeeded: bool) {
-        retry(&mut self.retry_at, &mut self.actions_pause, now, succeeded);
+        if succeeded {
+            self.actions_pause = Pause::default();
+        } else {
+            let at = now + self.actions_pause.take();
+            self.retry_at = Some(self.retry_at.map_or(at, |before| before.min(at)));
+        }
     }
 
     /// Says when the next change comes by itself, by a clock that may jump.
@@ -225,14 +221,22 @@ impl Schedule {
     }
 }
 
-/// Asks for a retry after what failed, each later than the one before.
-fn retry(retry_at: &mut Option<Instant>, pause: &mut Duration, now: Instant, succeeded: bool) {
-    if succeeded {
-        *pause = FIRST_RETRY;
-    } else {
-        let at = now + *pause;
-        *retry_at = Some(retry_at.map_or(at, |before| before.min(at)));
-        *pause = (*pause * 2).min(MAX_RETRY);
+/// The pause before something that failed is tried again: each is twice as long as the one before.
+#[derive(Clone, Copy, Debug)]
+pub struct Pause(Duration);
+
+impl Default for Pause {
+    fn default() -> Pause {
+        Pause(FIRST_RETRY)
+    }
+}
+
+impl Pause {
+    /// The pause after one more failure.
+    pub fn take(&mut self) -> Duration {
+        let pause = self.0;
+        self.0 = (pause * 2).min(MAX_RETRY);
+        pause
     }
 }
 
