@@ -167,9 +167,12 @@ fn read_directory(cli: &Cli) -> Result<Option<Envdir>, Error> {
     if named.is_empty() {
         return Ok(None);
     }
-    let inside = folder("--settings", named)?;
-    let root = Root::new(&cli.options.root, Bounds::default());
     let needed = cli.needs_only();
+    let inside = match folder("--settings", named) {
+        Err(_) if needed.is_some() => return Ok(None),
+        inside => inside?,
+    };
+    let root = Root::new(&cli.options.root, Bounds::default());
     let is_needed = |name: &[u8]| needed.is_none_or(|needed| needed.iter().any(|needed| name == needed.as_bytes()));
     match Envdir::read(&root, &inside, is_needed) {
         None if needed.is_none() && named != cli::SETTINGS => {

@@ -75,7 +75,11 @@ fn another_directory_may_be_named_and_an_empty_name_is_none() {
     let answer = host.run(&["--settings", "/srv/setings", "list", "recipients"]);
     assert_eq!((answer.code, &answer.stdout[..]), (100, ""), "{}", answer.stderr);
     assert!(answer.stderr.contains("/srv/setings: no such directory"), "{}", answer.stderr);
-    assert_eq!(pipes(&host, &mut host.command(&["--settings", "/srv/setings"])), ["/tmp/update-qmail"]);
+    let answer = host.run(&["--settings", "settings", "list", "recipients"]);
+    assert!(answer.stderr.contains("--settings \"settings\": an absolute path is needed"), "{}", answer.stderr);
+    for none in ["/srv/setings", "settings"] {
+        assert_eq!(pipes(&host, &mut host.command(&["--settings", none])), ["/tmp/update-qmail"]);
+    }
     fs::remove_dir_all(host.path("/etc/qmail-updater")).unwrap();
     let answer = host.run(&["list", "recipients"]);
     assert!(answer.code == 0 && !answer.stderr.contains(DIRECTORY), "{}", answer.stderr);
@@ -493,6 +497,13 @@ fn each_setting_that_decides_about_the_tables_is_compared_and_no_other() {
         let answer = host.run(&[&same, arguments, &["rebuild", "--dry-run"]].concat());
         assert!(answer.code == 0 && !answer.stderr.contains("other settings"), "{}", answer.stderr);
     }
+    // The same root by another name.
+    let link = host.path("/link");
+    symlink(host.root(), &link).unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_qmail-updater"));
+    let answer: Answer =
+        command.env_clear().arg("--root").arg(&link).args(same).arg("rebuild").output().unwrap().into();
+    assert_eq!(answer.code, 0, "{}", answer.stderr);
     // A service that listens elsewhere is compared with, too.
     let answer = host.run(&["--fifo", "/srv/other", "rebuild"]);
     assert_eq!(answer.code, 100, "{}", answer.stderr);

@@ -2,7 +2,7 @@
 //! which of them another command would publish other tables.
 
 use std::os::unix::ffi::OsStrExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use serde_json::{Map, Value};
 
@@ -29,7 +29,6 @@ const fn other(option: &'static str, value: fn(&Settings) -> Value) -> Setting {
 
 /// All of them. Nothing secret may stand here: the status file shows it.
 const ALL: &[Setting] = &[
-    decides("root", root),
     decides("qmail", |its| text(&its.layout.qmail)),
     decides("vpopmail", |its| text(&its.layout.vpopmail)),
     decides("validrcptto", |its| text(&its.validrcptto)),
@@ -41,6 +40,8 @@ const ALL: &[Setting] = &[
     decides("max-loss", |its| its.max_loss.into()),
     decides("max-file", |its| (its.layout.root.bounds.file >> 20).into()),
     decides("max-names", |its| its.layout.root.bounds.names.into()),
+    // A command that finds the state of the service has its root, by this name or another.
+    other("root", |its| path(its.layout.root.top())),
     other("auth-owner", |its| its.auth_owner.map_or(Value::Null, |(uid, gid)| format!("{uid}:{gid}").into())),
     other("users-cdb", |its| its.layout.users_cdb.as_deref().map_or(Value::Null, text)),
     other("settings", |its| its.directory.as_ref().map_or(Value::Null, |directory| path(&directory.path))),
@@ -71,13 +72,6 @@ impl Settings {
         let all: Vec<String> = ALL.iter().filter(|setting| setting.decides).filter_map(of_setting).collect();
         (!all.is_empty()).then(|| all.join(", "))
     }
-}
-
-/// The root, whatever the current directory is.
-fn root(settings: &Settings) -> Value {
-    let top = settings.layout.root.top();
-    // Its parts, without what joins them twice.
-    path(&std::path::absolute(top).unwrap_or_else(|_| top.to_owned()).components().collect::<PathBuf>())
 }
 
 fn text(bytes: &[u8]) -> Value {
