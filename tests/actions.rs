@@ -738,6 +738,26 @@ fn a_domain_is_gone_when_users_assign_says_so_and_of_many_when_it_says_so_twice(
 }
 
 #[test]
+fn no_deletion_of_a_domain_is_told_while_the_guard_holds_it() {
+    let host = host();
+    noting(&host, "any");
+    let service = start(host, &[]);
+    // users/assign is cut to its dot: all three domains leave together.
+    assign(&service.host, &[], &[]);
+    // Of many domains the second rebuild that misses them would tell.
+    for _ in 0..4 {
+        service.trigger(&[]);
+        service.wait_for("held=3");
+    }
+    assert_eq!(noted(&service.host, "any"), [""; 0]);
+    // Published as the configuration is, they are gone, and told.
+    let answer = service.host.run(&["rebuild", "--no-commands", "--force"]);
+    assert_eq!(answer.code, 0, "{}", answer.stderr);
+    service.trigger(&[]);
+    service.wait_for("any: told of del_domain:example.net");
+}
+
+#[test]
 fn a_domain_that_becomes_an_alias_or_its_own_went_and_came() {
     let host = host();
     noting(&host, "any");

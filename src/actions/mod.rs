@@ -393,7 +393,8 @@ impl Known {
     ) -> Result<(), Stopped> {
         let files = files(runner.settings);
         let is_gone = |(name, domain): &(&Vec<u8>, &Domain)| now.get(*name).is_none_or(|new| new.real != domain.real);
-        let gone = self.domains.iter().filter(is_gone);
+        // A domain that the guard holds is still published.
+        let gone = self.domains.iter().filter(|(name, _)| !self.is_held(occasion, name)).filter(is_gone);
         let mut gone: Vec<(Vec<u8>, Domain)> = gone.map(|(name, domain)| (name.clone(), domain.clone())).collect();
         gone.sort_by_key(|(_, domain)| domain.real.is_none());
         self.missing.retain(|name, _| gone.iter().any(|(gone, _)| gone == name));
