@@ -173,6 +173,23 @@ fn each_binary_is_a_line_and_what_is_left_out_is_named_once_before_the_counts() 
 }
 
 #[test]
+fn a_program_that_a_test_left_behind_does_not_hold_the_test_command() {
+    let checkout = Checkout::new(false, GOOD, 0);
+    let path = |name: &str| checkout.host.path(name).display().to_string();
+    // It holds the output open until it is let go, at most a minute.
+    let (says, is_over, ended) = (path("/says"), path("/is_over"), path("/ended"));
+    let left_behind = format!("for i in $(seq 600); do [ -e {is_over} ] && break; sleep 0.1; done; : >{ended}");
+    checkout.stand_in("cargo", &format!("({left_behind}) &\ncat {says}"));
+    for name in ["seq", "sleep"] {
+        symlink(program(name).unwrap(), path(&format!("/bin/{name}"))).unwrap();
+    }
+    let answer = checkout.run(&[]);
+    assert!(!Path::new(&ended).exists(), "the command waited for a program that it does not need");
+    fs::write(is_over, "").unwrap();
+    assert!(answer.code == 0 && answer.stdout.ends_with("\n3 passed, 0 failed\n"), "{answer:?}");
+}
+
+#[test]
 fn a_package_that_cannot_be_downloaded_is_named_with_the_cause() {
     let checkout = Checkout::new(true, GOOD, 0);
     checkout.stand_in("apt-get", "echo 'E: Failed to fetch http://mirror.example/x  404  Not Found' >&2; exit 100");
