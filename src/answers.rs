@@ -1,8 +1,11 @@
 //! The commands that only look: list, what a rebuild would change, lookup, explain, status, domains, user. They print answers to standard
 //! output, and hold no rule of their own.
 
+use std::collections::BTreeSet;
 use std::io::{self, BufRead, Write};
 use std::os::unix::ffi::OsStrExt;
+use std::sync::Arc;
+use std::time::Duration;
 
 use crate::cdb;
 use crate::check;
@@ -94,6 +97,9 @@ pub fn dry_run(settings: &Settings, commands: bool) -> Result<(), Error> {
     denied.nothing_closed("further changes are unknown")
 }
 
+/// How long `status` asks network file systems whether they answer.
+const ASKED_FOR: Duration = Duration::from_millis(800);
+
 /// Prints what the service did last, and whether the published files say what the host says. Whether all is well is the
 /// answer: the service is alive, neither its last rebuild failed nor a command that follows one, all could be read, and the
 /// files are current.
@@ -116,20 +122,11 @@ pub fn status(settings: &Settings, json: bool) -> Result<bool, Error> {
     let read: Vec<Option<bool>> = settings.fifos.iter().map(|fifo| is_read(fifo)).collect();
     let alive = read.iter().all(|read| *read == Some(true));
     let is_service_known = alive || read.contains(&Some(false));
+    let anything_held = hold::is_anything_held(settings);
     let differences = status::differences(settings);
     if let Some(differences) = differences.as_ref().filter(|_| json) {
         report::say(Level::Warning, differences);
     }
-    let compared = compare(settings);
-    let mut denied = Denied::default();
-    if !is_service_known {
-        denied.add(settings.layout.root.path(&settings.state));
-    }
-    denied.extend(compared.iter().flat_map(|compared| compared.denied.clone()));
-    let kept = |compared: &Compared| -> Vec<KeptHome> {
-        compared.built.kept.iter().filter(|home| !home.alert.denied).cloned().collect()
-    };
-    let compared = compared.map(|compared| (compared.changes.len(), kept(&compared), compared.denied.is_empty()));
     let mut out = io::stdout().lock();
     let mut print = || -> io::Result<()> {
         if json {
@@ -146,9 +143,32 @@ pub fn status(settings: &Settings, json: bool) -> Result<bool, Error> {
                 "not running"
             }
         )?;
-        match state.as_deref().and_then(|state| status::describe(state, alive, hold::is_anything_held(settings))) {
-            Some(lines) => out.write_all(lines.as_bytes())?,
-            None => writeln!(out, "nothing is known of a rebuild by the service")?,
+        match state.as_deref().and_then(|state| status::describe(state, alive, anything_held)) {
+            Some(lines) => out.write_all(lines.as_bytes()),
+            None => writeln!(out, "nothing is known of a rebuild by the service"),
+        }
+    };
+    // Before the host is looked at, which may take its time.
+    written(print().and_then(|()| out.flush()))?;
+    let silences = &settings.layout.root.silences;
+    // What the service waits for is not waited for again.
+    let known = state.as_deref().filter(|_| alive).map(status::silences).unwrap_or_default();
+    known.into_iter().for_each(|silence| silences.believe(silence));
+    silences.probe_every(ASKED_FOR);
+    let compared = compare(settings);
+    let mut denied = Denied::default();
+    let state_folder = settings.layout.root.path(&settings.state);
+    if !is_service_known && silences.of(&state_folder).is_none() {
+        denied.add(state_folder);
+    }
+    denied.extend(compared.iter().flat_map(|compared| compared.denied.clone()));
+    let kept = |compared: &Compared| -> Vec<KeptHome> {
+        compared.built.kept.iter().filter(|home| !home.alert.denied).cloned().collect()
+    };
+    let compared = compared.map(|compared| (compared.changes.len(), kept(&compared), compared.denied.is_empty()));
+    let mut print = || -> io::Result<()> {
+        if json {
+            return Ok(());
         }
         if let Some(differences) = &differences {
             writeln!(out, "settings: {differences}; what follows is said by those of this command")?;
@@ -299,10 +319,10 @@ impl Published {
 /// What stops a rebuild; a standard output that is full.
 pub fn explain(settings: &Settings, addresses: &[std::ffi::OsString]) -> Result<(), Error> {
     let mut notes = Vec::new();
-    let host = read_host(settings, &mut notes)?;
+    let host = Arc::new(read_host(settings, &mut notes)?);
     report::say_all(&notes);
-    let logins = settings.logins_target()?.0.before();
-    let homes = HomeReader::new(&host, logins.file.as_ref(), settings.threads()).without(logins.closed.as_ref());
+    let before = settings.logins_target()?.0.before();
+    let homes = HomeReader::new(&host, &before, settings.threads(), None);
     let published = Published::open(settings);
     let mut is_unknown = published.as_ref().is_err_and(Error::is_denied);
     let mut print = |number: usize, address: &[u8]| -> io::Result<()> {
@@ -339,7 +359,7 @@ pub fn explain(settings: &Settings, addresses: &[std::ffi::OsString]) -> Result<
         writeln!(out, "{}", delivery.verdict)
     };
     let print_all = || addresses.iter().enumerate().try_for_each(|(number, address)| print(number, address.as_bytes()));
-    let (result, unconfined) = confine::within(&confine::folders(&host), print_all)?;
+    let (result, unconfined) = confine::within(&host.layout.root, &confine::folders(&host)?, print_all)?;
     report::say_all(unconfined.as_slice());
     written(result)?;
     let mut denied = if is_unknown { homes.denied() } else { Denied::default() };
@@ -355,14 +375,13 @@ pub fn explain(settings: &Settings, addresses: &[std::ffi::OsString]) -> Result<
 /// What stops a rebuild; a standard output that is full.
 pub fn domains(settings: &Settings, names: &[std::ffi::OsString], json: bool) -> Result<bool, Error> {
     let host = read_host_only(settings)?;
-    let published = settings.logins_target()?.0.before();
-    let wanted = names.iter().map(|name| if name == "*" { Vec::new() } else { lower(name.as_bytes()) }).collect();
-    let find = || {
-        let homes = HomeReader::new(&host, published.file.as_ref(), settings.threads());
-        let homes = homes.without(published.closed.as_ref());
-        (overview::domains(&host, &homes, &wanted), homes.denied())
-    };
-    let ((found, mut denied), unconfined) = confine::within(&confine::folders(&host), find)?;
+    let before = settings.logins_target()?.0.before();
+    let wanted: BTreeSet<Vec<u8>> =
+        names.iter().map(|name| if name == "*" { Vec::new() } else { lower(name.as_bytes()) }).collect();
+    let homes = HomeReader::new(&host, &before, settings.threads(), None);
+    let (own, names) = (host.clone(), wanted.clone());
+    let find = move || (overview::domains(&own, &homes, &names), homes.denied());
+    let ((found, mut denied), unconfined) = confine::attempt(&host.layout.root, confine::folders(&host)?, find)?;
     report::say_all(unconfined.as_slice());
     for domain in &found {
         if let (Some(cause), Some((folder, _))) = (&domain.trouble, &domain.folder) {
@@ -392,12 +411,12 @@ pub fn domains(settings: &Settings, names: &[std::ffi::OsString], json: bool) ->
 }
 
 /// Reads the host without its homes, and says what there is to say about it.
-fn read_host_only(settings: &Settings) -> Result<Host, Error> {
+fn read_host_only(settings: &Settings) -> Result<Arc<Host>, Error> {
     let mut notes = Vec::new();
     let host = read_host(settings, &mut notes)?;
     report::say_all(&notes);
     report::say_all(&behind(&host));
-    Ok(host)
+    Ok(Arc::new(host))
 }
 
 /// The name of a domain; the empty key of virtualdomains stands for all others.
@@ -449,7 +468,7 @@ pub fn user(settings: &Settings, addresses: &[std::ffi::OsString], json: bool) -
     let policy = Policy::new(&host, &variables, now());
     let before = settings.logins_target()?.0.before();
     let find = || -> io::Result<(Vec<Absence>, Denied)> {
-        let homes = HomeReader::new(&host, before.file.as_ref(), settings.threads()).without(before.closed.as_ref());
+        let homes = HomeReader::new(&host, &before, settings.threads(), None);
         let (published, published_at) = (before.cdb(), before.changed());
         let users = Users { host: &host, homes: &homes, policy: &policy, published, published_at };
         let mut out = io::BufWriter::new(io::stdout().lock());
@@ -472,7 +491,7 @@ pub fn user(settings: &Settings, addresses: &[std::ffi::OsString], json: bool) -
         }
         out.flush().map(|()| (absent, homes.denied()))
     };
-    let (result, unconfined) = confine::within(&confine::folders(&host), find)?;
+    let (result, unconfined) = confine::within(&host.layout.root, &confine::folders(&host)?, find)?;
     report::say_all(unconfined.as_slice());
     let (absent, mut denied) = match result {
         Ok(found) => found,

@@ -27,7 +27,7 @@ use crate::host::{Home, HomeState, Host};
 use crate::lock;
 use crate::logins::{Weakness, has_scheme, hash_damage, weakness};
 use crate::overview::{self, Kind};
-use crate::publish::{Look, Target};
+use crate::publish::{Before, Look, Target};
 use crate::rebuild::homes::HomeReader;
 use crate::report::{Level, Note};
 use crate::settings::Settings;
@@ -244,18 +244,18 @@ fn of_host(settings: &Settings, compared: Compared, findings: &mut Vec<Note>) {
         }
     }
     let accepted = new.recipients.iter().filter(|(_, data)| crate::smtpd::accepts(data));
-    let accepted: Vec<&[u8]> = accepted.map(|(key, _)| &key[..]).collect();
-    let homes: Vec<&[u8]> = host.homes().into_iter().collect();
-    let look = || {
-        let reader = HomeReader::new(host, None, settings.threads());
-        let mut found = deferred(settings, host, &reader, accepted);
-        found.extend(nobodys(settings, host, &reader));
-        for path in &homes {
+    let accepted: Vec<Vec<u8>> = accepted.map(|(key, _)| key.clone()).collect();
+    let (own, reader) = (host.clone(), HomeReader::new(host, &Before::default(), settings.threads(), None));
+    let look = move || {
+        let host = &own;
+        let mut found = deferred(host, &reader, accepted.iter().map(Vec::as_slice).collect());
+        found.extend(nobodys(host, &reader));
+        for path in host.homes() {
             of_home(host, &host.read_home(path), &mut found);
         }
         found
     };
-    match confine::within(&confine::folders(host), look) {
+    match confine::folders(host).and_then(|folders| confine::attempt(&host.layout.root, folders, look)) {
         Ok((found, unconfined)) => findings.extend(found.into_iter().chain(unconfined)),
         Err(error) => findings.push(Note::alert(error.to_string())),
     }
@@ -288,11 +288,11 @@ fn relayed(host: &Host) -> Vec<Note> {
 }
 
 /// Lines of virtualdomains that lead domains to nobody.
-fn nobodys(settings: &Settings, host: &Host, homes: &HomeReader<'_>) -> Vec<Note> {
+fn nobodys(host: &Host, homes: &HomeReader) -> Vec<Note> {
     let mut by_line: BTreeMap<usize, String> = BTreeMap::new();
     let domains = overview::domains(host, homes, &BTreeSet::new());
     for domain in domains.into_iter().filter(|domain| domain.kind == Kind::Nobody) {
-        let address = stands_for(&join_address(b"", &domain.name), settings.layout.break_byte);
+        let address = stands_for(&join_address(b"", &domain.name), host.layout.break_byte);
         let Some((key, found)) = host.control.virtual_domain(&address) else { continue };
         by_line.entry(found.line).or_insert_with(|| {
             format!(
@@ -309,12 +309,12 @@ fn nobodys(settings: &Settings, host: &Host, homes: &HomeReader<'_>) -> Vec<Note
 }
 
 /// Accepted addresses whose mail qmail would keep and try again, by the file and line that make it so.
-fn deferred(settings: &Settings, host: &Host, homes: &HomeReader<'_>, mut accepted: Vec<&[u8]>) -> Vec<Note> {
+fn deferred(host: &Host, homes: &HomeReader, mut accepted: Vec<&[u8]>) -> Vec<Note> {
     // Domain by domain, so that each home is read once.
     accepted.sort_by_key(|key| split_address(key).map_or((true, *key, *key), |(local, domain)| (false, domain, local)));
     let mut by_cause: BTreeMap<String, (usize, Vec<u8>)> = BTreeMap::new();
     for key in accepted {
-        let address = stands_for(key, settings.layout.break_byte);
+        let address = stands_for(key, host.layout.break_byte);
         let delivery = deliver(host, homes, &address, &mut Trail::unkept());
         // What cannot be known is told of by the rebuild.
         if delivery.verdict != Verdict::Defer || !delivery.known {

@@ -276,6 +276,10 @@ pub struct Options {
     #[arg(long, global = true, value_name = "N", env = "QMAIL_UPDATER_MAX_NAMES", default_value = "200000")]
     #[arg(value_parser = clap::value_parser!(u32).range(1..))]
     pub max_names: u32,
+    /// Wait SECONDS for a file system that does not answer; what it governs is kept as published
+    #[arg(long, global = true, value_name = "SECONDS", env = "QMAIL_UPDATER_MAX_WAIT", default_value = "20")]
+    #[arg(value_parser = clap::value_parser!(u32).range(1..))]
+    pub max_wait: u32,
     /// Threads that read the homes [default: as useful]
     #[arg(long, global = true, value_name = "N", env = "QMAIL_UPDATER_THREADS")]
     #[arg(value_parser = clap::value_parser!(u16).range(1..=256))]

@@ -1,6 +1,7 @@
 //! Both tables in memory, and how they differ from the published ones.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use crate::cdb;
 use crate::error::{Denied, Error};
@@ -53,7 +54,7 @@ pub struct Compared {
 pub fn compare(settings: &Settings) -> Result<Compared, Error> {
     let (of_recipients, of_logins) = (settings.recipients_target()?.0.before(), settings.logins_target()?.0.before());
     let published = (of_recipients.file, of_logins.file);
-    let read = |published: &Option<Published>| published.as_ref()?.read().ok();
+    let read = |published: &Option<Arc<Published>>| published.as_ref()?.read().ok();
     let (recipients, logins) = (read(&published.0), read(&published.1));
     let mut new = Sorted::default();
     let mut built = build(settings, &mut new)?;
@@ -116,7 +117,7 @@ fn records(image: Option<&[u8]>) -> BTreeMap<&[u8], &[u8]> {
 }
 
 /// A published file where it lies, unless its content is missing or damaged.
-fn file<'p>(published: &'p Option<Published>, image: Option<&[u8]>) -> Option<cdb::FileReader<'p>> {
+fn file<'p>(published: &'p Option<Arc<Published>>, image: Option<&[u8]>) -> Option<cdb::FileReader<'p>> {
     whole(image)?;
     published.as_ref()?.cdb().ok()
 }

@@ -3,10 +3,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use landlock::{
-    ABI, Access, AccessFs, AccessNet, PathBeneath, Ruleset, RulesetAttr, RulesetCreatedAttr, RulesetError,
-    RulesetStatus, Scope, path_beneath_rules,
+    ABI, Access, AccessFs, AccessNet, PathBeneath, Ruleset, RulesetAttr, RulesetCreated, RulesetCreatedAttr,
+    RulesetError, RulesetStatus, Scope, path_beneath_rules,
 };
 use nix::unistd::geteuid;
 
@@ -14,21 +15,28 @@ use crate::error::Error;
 use crate::host::Host;
 use crate::host::accounts::Account;
 use crate::report::Note;
+use crate::root::silence::at;
 use crate::root::{Directory, End, Kind, Root};
 
 /// What is asked of the kernel; an older one gives what it has.
 const KNOWN: ABI = ABI::V6;
 
 /// Does the work in a thread of its own, which, like every thread that it starts, can open only what lies in these
-/// folders, for reading. The note says when the kernel cannot do that; the work is done all the same.
+/// folders, for reading. The note says when the kernel cannot do that; the work is done all the same. The work itself must
+/// look at no home: it is waited for.
 ///
 /// # Errors
 /// A fault in the work, which was reported where it happened.
-pub fn within<T: Send>(folders: &[PathBuf], work: impl FnOnce() -> T + Send) -> Result<(T, Option<Note>), Error> {
+pub fn within<T: Send>(
+    root: &Root,
+    folders: &[PathBuf],
+    work: impl FnOnce() -> T + Send,
+) -> Result<(T, Option<Note>), Error> {
+    let (own, folders) = (root.clone(), folders.to_vec());
+    let fence = root.silences.attempt_apart(move || fence(&own, &folders)).map_err(|cause| Error::undone(&cause))?;
     let confined = || {
-        let note = unconfined(restrict(folders))
-            .map(|why| Note::warning(format!("{why}; what reads the homes is not confined to them")));
-        (work(), note)
+        let confined = fence.and_then(|fence| Ok(fence.restrict_self()?.ruleset));
+        (work(), unconfined(confined).map(|why| readers_unconfined(&why)))
     };
     std::thread::scope(|scope| {
         let thread =
@@ -37,15 +45,47 @@ pub fn within<T: Send>(folders: &[PathBuf], work: impl FnOnce() -> T + Send) -> 
     })
 }
 
-fn restrict(folders: &[PathBuf]) -> Result<RulesetStatus, RulesetError> {
-    let status = Ruleset::default()
+/// The same for work that looks at homes itself: its thread is given up when one does not answer, and the work begun
+/// again by another one, which is told so.
+///
+/// # Errors
+/// Those of [`crate::root::silence::Silences::attempt`].
+pub fn attempt<T: Send + 'static>(
+    root: &Root,
+    folders: Vec<PathBuf>,
+    work: impl Fn() -> T + Send + Sync + 'static,
+) -> Result<(T, Option<Note>), Error> {
+    let own = root.clone();
+    let confined = move || {
+        let note = this_thread(&own, &folders);
+        (work(), note)
+    };
+    root.silences.attempt_apart(confined).map_err(|cause| Error::undone(&cause))
+}
+
+/// From now on this thread, and those that it starts, can open only what lies in these folders, for reading, where the
+/// kernel can do that.
+pub fn this_thread(root: &Root, folders: &[PathBuf]) -> Option<Note> {
+    let confined = fence(root, folders).and_then(|fence| Ok(fence.restrict_self()?.ruleset));
+    unconfined(confined).map(|why| readers_unconfined(&why))
+}
+
+fn readers_unconfined(why: &str) -> Note {
+    Note::warning(format!("{why}; what reads the homes is not confined to them"))
+}
+
+/// What confines a thread to these folders; those that do not answer are left out.
+fn fence(root: &Root, folders: &[PathBuf]) -> Result<RulesetCreated, RulesetError> {
+    let mut fence = Ruleset::default()
         .handle_access(AccessFs::from_all(KNOWN))?
         .handle_access(AccessNet::from_all(KNOWN))?
         .scope(Scope::from_all(KNOWN))?
-        .create()?
-        .add_rules(path_beneath_rules(folders, AccessFs::ReadFile | AccessFs::ReadDir))?
-        .restrict_self()?;
-    Ok(status.ruleset)
+        .create()?;
+    for folder in folders.iter().filter(|folder| root.silences.of(folder).is_none()) {
+        let rules = path_beneath_rules([folder], AccessFs::ReadFile | AccessFs::ReadDir);
+        fence = at(|| folder.clone(), || fence.add_rules(rules))?;
+    }
+    Ok(fence)
 }
 
 /// From now on this thread can read below one directory, make and write below another, and nothing else. The note says
@@ -87,7 +127,15 @@ pub fn folder(root: &Root, home: &[u8]) -> Option<PathBuf> {
 /// The folders to confine to: each home, and of a vpopmail domain the folder above it, so that one that is made anew
 /// meanwhile is read too; never the root itself. A link counts when nobody but root and we can have made it: whoever owns
 /// the domains' folder must not open another one by putting a link there.
-pub fn folders(host: &Host) -> Vec<PathBuf> {
+///
+/// # Errors
+/// Those of [`crate::root::silence::Silences::attempt`].
+pub fn folders(host: &Arc<Host>) -> Result<Vec<PathBuf>, Error> {
+    let own = host.clone();
+    host.layout.root.silences.attempt(move || find_folders(&own)).map_err(|cause| Error::undone(&cause))
+}
+
+fn find_folders(host: &Host) -> Vec<PathBuf> {
     let root = &host.layout.root;
     let real = |inside: &[u8]| folder(root, inside);
     let mut folders = BTreeSet::new();
@@ -112,7 +160,7 @@ pub fn folders(host: &Host) -> Vec<PathBuf> {
     // The names in their homes count too (SPEC section 8); not those of /dev, /var/backups and the like.
     let owns = |account: &&Account| match root.walk(&account.home).end {
         End::Found(found) => found.perm.uid == account.who.uid,
-        End::Missing(_) | End::Failed(_) => false,
+        End::Missing(_) | End::Failed(_) | End::Silent(_) => false,
     };
     folders.extend(host.accounts.passed_over.values().filter(owns).filter_map(|account| real(&account.home)));
     // A folder below another one needs no rule of its own.
@@ -124,7 +172,8 @@ pub fn folders(host: &Host) -> Vec<PathBuf> {
 /// The names in a folder that are folders and no links.
 fn plain_folders(root: &Root, folder: &[u8]) -> BTreeSet<Vec<u8>> {
     let End::Found(found) = root.walk(folder).end else { return BTreeSet::new() };
-    let listed = found.open_directory().and_then(|directory| directory.entries(|_| true)).unwrap_or_default();
+    let list = || found.open_directory().and_then(|directory| directory.entries(|_| true));
+    let listed = at(|| found.real.clone(), list).unwrap_or_default();
     listed.into_iter().filter(|(_, kind)| *kind == Some(Kind::Directory)).map(|(name, _)| name).collect()
 }
 
@@ -150,7 +199,8 @@ mod tests {
         std::os::unix::fs::symlink(&secret, inside.path().join("link")).unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
-        let (denied, note) = within(&[inside.path().to_owned()], || {
+        let root = Root::new(Path::new("/"), crate::root::Bounds::default());
+        let (denied, note) = within(&root, &[inside.path().to_owned()], || {
             assert_eq!(fs::read(&kept).unwrap(), b"readable");
             // The same in threads that it starts, as a rebuild does.
             std::thread::scope(|scope| {

@@ -44,6 +44,7 @@ impl Envdir {
                 found.open_directory().and_then(|open| open.entries(|name| is_ours(name) && wanted(name)))
             }
             End::Failed(cause) => Err(cause.into()),
+            End::Silent(silence) => Err(silence.into()),
         };
         let names = listed.unwrap_or_else(|cause| {
             directory.unread.push(Error::io("read", &directory.path, cause));
@@ -79,6 +80,7 @@ fn read_value(root: &Root, file: &[u8]) -> Result<Option<OsString>, Error> {
         }
         End::Found(found) => Ok(found),
         End::Failed(cause) => Err(cause.into()),
+        End::Silent(silence) => Err(silence.into()),
     };
     let mut content = Vec::new();
     let read = found.and_then(|found| found.open_file()?.read_start(&mut content, MAX_LENGTH));

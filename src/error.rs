@@ -51,6 +51,11 @@ impl Error {
         Error::Temporary(format!("unable to start a thread: {}", show_cause(cause)))
     }
 
+    /// Work on a thread of its own that could not be done.
+    pub fn undone(cause: &io::Error) -> Error {
+        Error::Temporary(show_cause(cause))
+    }
+
     /// A malformed `line` (from 1) of the file at `path`.
     pub fn malformed(path: &Path, line: impl Into<Option<usize>>, what: impl Into<String>) -> Error {
         Error::Malformed { path: path.to_owned(), line: line.into(), what: what.into() }

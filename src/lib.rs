@@ -28,16 +28,19 @@
 //! What `qmail-updater explain` does is short, because nothing is decided a second time:
 //!
 //! ```
+//! use std::sync::Arc;
+//!
 //! use clap::Parser;
 //! use qmail_updater::cli::Cli;
 //! use qmail_updater::delivery::{Trail, deliver};
+//! use qmail_updater::publish::Before;
 //! use qmail_updater::rebuild::{homes::HomeReader, read_host};
 //! use qmail_updater::settings::Settings;
 //!
 //! let cli = Cli::parse_from(["qmail-updater", "--root", "examples/host", "check"]);
 //! let settings = Settings::new(&cli)?;
-//! let host = read_host(&settings, &mut Vec::new())?;
-//! let homes = HomeReader::new(&host, None, 1);
+//! let host = Arc::new(read_host(&settings, &mut Vec::new())?);
+//! let homes = HomeReader::new(&host, &Before::default(), 1, None);
 //! let mut trail = Trail::kept();
 //! let delivery = deliver(&host, &homes, b"list-subscribe@example.edu", &mut trail);
 //! for step in trail.steps() {
@@ -62,7 +65,7 @@
 //! | [`cli`] | what can be typed | envdir |
 //! | [`envdir`] | a directory of settings, one file a variable | error root text |
 //! | [`settings`] | what was typed, made usable: paths below the root, policies | cli envdir error host publish report root text |
-//! | [`root`] | walking and opening paths below the root | error |
+//! | [`root`] | walking and opening paths below the root | error text |
 //! | [`host`] | what the mail host says: the only readers of its files | cdb error report root text |
 //! | [`delivery`] | pure: what qmail would do with one address, and why | error host root smtpd text |
 //! | [`recipients`] | pure: which keys, each decided by delivery | cdb delivery error host report root smtpd text |
@@ -80,14 +83,14 @@
 //! | [`follow_up`] | runs what follows a rebuild: qmail-newu, qmail-newmrh, the administrator's commands | commands error follow_ups host report settings |
 //! | [`rebuild`] | the story of one rebuild | cdb commands confine difference error guard hold host lock logins publish recipients report root settings text |
 //! | [`actions`] | what runs for what the service saw change, and the skeleton of a new mailbox | commands confine error host publish rebuild report root settings text |
-//! | [`status`] | the status file | error follow_ups hold lock publish rebuild settings text |
+//! | [`status`] | the status file | error follow_ups hold lock publish rebuild root settings text |
 //! | [`metrics`] | the metrics file | error publish rebuild settings text |
 //! | [`compare`] | both tables in memory, against the published ones | cdb error hold publish rebuild settings smtpd text |
 //! | [`check`] | what is wrong or risky on a host | actions cdb cli commands compare confine delivery error guard host lock logins overview publish rebuild recipients report settings smtpd status text trigger |
 //! | [`overview`] | pure: what the domains and mailboxes of a host are | cdb delivery error guard host logins recipients root smtpd text |
 //! | [`answers`] | list, lookup, explain, status, check, domains, user: the only printers to standard output | cdb check cli compare confine delivery error follow_up hold host lock logins overview rebuild recipients report settings smtpd status text |
 //! | [`hooks`] | what a qmail-smtpd runs: rcptcheck, qmail-spp-rcpt, checkpassword | cdb cli commands error host report root settings smtpd sys text |
-//! | [`trigger`] | what makes the service rebuild: pipe, notices, schedule | error report text |
+//! | [`trigger`] | what makes the service rebuild: pipe, notices, schedule | error report root text |
 //! | [`service`] | the threads and the loop | actions check confine error follow_up follow_ups hold host lock metrics rebuild report root settings status trigger |
 //! | [`report`] | every log line: the only printer to standard error | error text |
 //! | [`error`] | what failed, doing what, to which file | text |

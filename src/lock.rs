@@ -49,6 +49,7 @@ pub fn is_fifo_read(root: &Root, folder: &[u8], fifo: &Path) -> Option<bool> {
         End::Found(found) => found,
         End::Missing(_) => return Some(false),
         End::Failed(cause) => return (cause != nix::errno::Errno::EACCES).then_some(false),
+        End::Silent(_) => return None,
     };
     match File::open(found.real) {
         Ok(file) => Some(matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock))),

@@ -18,6 +18,7 @@ use qmail_updater::hold::Patience;
 use qmail_updater::hooks::Caller;
 use qmail_updater::rebuild::Order;
 use qmail_updater::report::Level;
+use qmail_updater::root::silence::Back;
 use qmail_updater::settings::{self, Refusal, Settings};
 use qmail_updater::text::{count, lower};
 use qmail_updater::trigger::notice::to_line;
@@ -136,11 +137,38 @@ fn trigger(settings: &Settings, notice: &[OsString], verbose: bool) {
     }
 }
 
+/// Ends the command when its own thread waits for what does not answer, as where the tables are.
+fn end_in_time(settings: &Settings) -> Back {
+    let silences = &settings.layout.root.silences;
+    let (spot, mut vigil) = (silences.spot(), silences.vigil(silences.tick()));
+    spot.take();
+    vigil.add((), &spot);
+    let tick = silences.tick();
+    let look = move || {
+        loop {
+            std::thread::sleep(tick);
+            if let Some(((), silence)) = vigil.look().pop() {
+                let error = Error::Temporary(silence.to_string());
+                report::fatal(&error);
+                report::flush(LAST_WORDS);
+                std::process::exit(error.exit_code().into());
+            }
+        }
+    };
+    // Without it the command waits.
+    let _ = std::thread::Builder::new().spawn(look);
+    spot
+}
+
 /// Runs the command; false is a negative answer.
 fn run(cli: &Cli, settings: Settings) -> Result<bool, Error> {
     if !matches!(cli.command, Command::Check { .. }) {
         report::say_all(&settings.notes);
     }
+    let _waited_for = match cli.command {
+        Command::Run { .. } | Command::Trigger { .. } | Command::Skel { .. } => None,
+        _ => Some(end_in_time(&settings)),
+    };
     match &cli.command {
         Command::Rebuild { dry_run: false, no_commands, force, own_settings } => {
             compare_with_service(&settings, *own_settings)?;

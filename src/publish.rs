@@ -7,6 +7,7 @@ use std::ops::Range;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use nix::fcntl::{PosixFadviseAdvice, posix_fadvise};
@@ -16,6 +17,7 @@ use tempfile::NamedTempFile;
 use crate::cdb::{self, PIECE};
 use crate::difference::Difference;
 use crate::error::{Error, Trouble, is_denied_to_us, show_cause, show_path};
+use crate::root::silence::at;
 use crate::root::{End, Kind, Root, Stamp, is_mount_point};
 
 /// Numeric owner and group.
@@ -70,6 +72,7 @@ impl Target {
                     let folder = root.path(&folder_inside);
                     return Err(Error::io("use the folder", &folder, cause));
                 }
+                End::Silent(silence) => return Err(Error::io("use the folder", &root.path(&folder_inside), silence)),
             };
             let exposed = folder.perm.mode & 0o022 != 0 || is_foreign(folder.perm.uid);
             let real = folder.real.join(std::ffi::OsStr::from_bytes(&file));
@@ -89,6 +92,7 @@ impl Target {
                 }
                 End::Found(found) if found.kind != Kind::Regular => return Err(foreign("no regular file".to_owned())),
                 End::Failed(cause) => return Err(failed(cause)),
+                End::Silent(silence) => return Err(Error::io("use", &name, silence)),
                 End::Found(_) | End::Missing(_) => {
                     if let Some((folder, uid)) = folders.iter().find(|(_, uid)| folders.len() > 1 && is_foreign(*uid)) {
                         return Err(foreign(format!(
@@ -118,13 +122,13 @@ impl Target {
     /// # Errors
     /// Those of open(2).
     pub fn open(&self) -> io::Result<Published> {
-        File::open(&self.real).map(Published)
+        at(|| self.real.clone(), || File::open(&self.real).map(Published))
     }
 
     /// The same, to keep entries from it and to compare with it.
     pub fn before(&self) -> Before {
         match self.open() {
-            Ok(file) => Before { file: Some(file), ..Before::default() },
+            Ok(file) => Before { file: Some(Arc::new(file)), ..Before::default() },
             Err(cause) if cause.kind() == io::ErrorKind::NotFound => Before::default(),
             Err(cause) => {
                 let closed = is_denied_to_us(&cause).then(|| self.name.clone());
@@ -138,7 +142,7 @@ impl Target {
     /// # Errors
     /// It cannot be looked at.
     pub fn seen(&self) -> io::Result<Option<(u32, Owner)>> {
-        match fs::metadata(&self.real) {
+        match at(|| self.real.clone(), || fs::metadata(&self.real)) {
             Ok(meta) => Ok(Some((meta.mode() & 0o7777, (meta.uid(), meta.gid())))),
             Err(cause) if matches!(cause.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => Ok(None),
             Err(cause) => Err(cause),
@@ -162,7 +166,7 @@ impl Target {
 
     /// Whether the file that is published now looks as it must.
     pub fn has(&self, look: Look) -> bool {
-        has_look(&self.real, look)
+        at(|| self.real.clone(), || has_look(&self.real, look))
     }
 
     /// Its last name, for messages.
@@ -190,6 +194,10 @@ impl Target {
     /// # Errors
     /// The folder cannot be read.
     pub fn remove_litter(&self) -> Result<(), Error> {
+        at(|| self.folder.clone(), || self.remove_litter_of_others())
+    }
+
+    fn remove_litter_of_others(&self) -> Result<(), Error> {
         let failed = |cause| Error::io("look for temporary files in", &self.folder, cause);
         for entry in fs::read_dir(&self.folder).map_err(failed)? {
             let entry = entry.map_err(failed)?;
@@ -214,7 +222,7 @@ impl Target {
 #[derive(Debug, Default)]
 pub struct Before {
     /// The file, when it is there and can be opened.
-    pub file: Option<Published>,
+    pub file: Option<Arc<Published>>,
     /// Why it cannot be opened, when it is there.
     pub trouble: Option<Trouble>,
     /// Its name, when it is there and this process may not open it, which is not root.
@@ -308,6 +316,10 @@ impl Staged {
     /// # Errors
     /// Those of the file system; a file that cannot be given to its owner.
     pub fn create(target: &Target, look: Look) -> Result<Staged, Error> {
+        at(|| target.folder.clone(), || Staged::create_there(target, look))
+    }
+
+    fn create_there(target: &Target, look: Look) -> Result<Staged, Error> {
         let failed = |cause: io::Error| Error::io("make a temporary file for", &target.name, cause);
         let file = target.temporary().map_err(failed)?;
         file.as_file().try_lock().map_err(|cause| failed(cause.into()))?;
@@ -495,6 +507,7 @@ pub fn remove(root: &Root, inside: &[u8]) -> Result<(), Error> {
         End::Found(found) => found.real,
         End::Missing(_) => return Ok(()),
         End::Failed(cause) => return Err(Error::io("remove", &root.path(inside), cause)),
+        End::Silent(silence) => return Err(Error::io("remove", &root.path(inside), silence)),
     };
     fs::remove_file(&path).map_err(|cause| Error::io("remove", &path, cause))
 }

@@ -24,6 +24,10 @@ use rustix::fs::{CWD, FileType, RawDir, SeekFrom, StatxAttributes, StatxFlags, s
 use crate::error::outside;
 
 mod make;
+mod mounts;
+pub mod silence;
+
+use silence::{Silence, Silences, at, back, led_to};
 
 /// The kernel follows this many symbolic links in one walk (path_resolution(7)).
 const MAX_LINKS: usize = 40;
@@ -35,6 +39,8 @@ pub const NAME_MAX: usize = 255;
 const MAX_FOLDERS: usize = 8;
 /// Names of a directory, and the first bytes of a file, are read by so many bytes.
 const CHUNK: usize = 1 << 15;
+/// So many bytes of a file are read by one call.
+const AT_ONCE: usize = 1 << 24;
 /// A buffer for files holds at least so many bytes.
 const MIN_ROOM: usize = 1 << 12;
 
@@ -46,11 +52,13 @@ pub struct Bounds {
     /// A folder with more names that matter is not read, and of one home no more keys are made of names that are spelled
     /// in several ways.
     pub names: usize,
+    /// How long a call that looks at a file may take.
+    pub wait: Duration,
 }
 
 impl Default for Bounds {
     fn default() -> Bounds {
-        Bounds { file: 1 << 30, names: 200_000 }
+        Bounds { file: 1 << 30, names: 200_000, wait: Duration::from_secs(20) }
     }
 }
 
@@ -141,6 +149,20 @@ pub enum End {
     Missing(Errno),
     /// It could not be found out: the error that stopped the walk.
     Failed(Errno),
+    /// It is not looked at: it does not answer.
+    Silent(Silence),
+}
+
+/// What stops a walk.
+enum Stop {
+    Errno(Errno),
+    Silent(Silence),
+}
+
+impl From<Errno> for Stop {
+    fn from(cause: Errno) -> Stop {
+        Stop::Errno(cause)
+    }
 }
 
 /// A walk: the directories that were searched, in order, and where it ended. The root itself is not among them.
@@ -168,12 +190,14 @@ pub struct Root {
     prefix: PathBuf,
     /// How much is read below it.
     pub bounds: Bounds,
+    /// What does not answer there.
+    pub silences: Arc<Silences>,
 }
 
 impl Root {
     /// The root at `prefix`, an existing directory.
     pub fn new(prefix: &Path, bounds: Bounds) -> Root {
-        Root { prefix: prefix.to_owned(), bounds }
+        Root { prefix: prefix.to_owned(), bounds, silences: Arc::new(Silences::new(prefix, bounds.wait)) }
     }
 
     /// Whether this is the machine's own root.
@@ -211,7 +235,7 @@ impl Root {
         match self.walk(inside).end {
             End::Missing(cause) => Some(cause),
             End::Found(found) => (found.kind != Kind::Directory).then_some(Errno::ENOTDIR),
-            End::Failed(_) => None,
+            End::Failed(_) | End::Silent(_) => None,
         }
     }
 
@@ -222,25 +246,35 @@ impl Root {
 
     fn walk_with(&self, inside: &[u8], follow_last: bool) -> Walk {
         let mut walk = Walk { searched: Vec::new(), link_owners: Vec::new(), end: End::Missing(Errno::ENOENT) };
-        walk.end = match self.walk_steps(inside, follow_last, &mut walk) {
+        walk.end = match self.at(inside, || self.walk_steps(inside, follow_last, &mut walk)) {
             Ok(found) => End::Found(found),
-            Err(cause @ (Errno::ENOENT | Errno::ENOTDIR | Errno::ELOOP | Errno::ENAMETOOLONG | Errno::EINVAL)) => {
-                End::Missing(cause)
-            }
-            Err(cause) => End::Failed(cause),
+            Err(Stop::Silent(silence)) => End::Silent(silence),
+            Err(Stop::Errno(
+                cause @ (Errno::ENOENT | Errno::ENOTDIR | Errno::ELOOP | Errno::ENAMETOOLONG | Errno::EINVAL),
+            )) => End::Missing(cause),
+            Err(Stop::Errno(cause)) => End::Failed(cause),
         };
         walk
     }
 
-    fn walk_steps(&self, inside: &[u8], follow_last: bool, walk: &mut Walk) -> nix::Result<Found> {
+    /// Whether this does not answer.
+    fn is_silent(&self, path: impl FnOnce() -> PathBuf) -> Result<(), Silence> {
+        let silences = &self.silences;
+        let is_known = silences.are_any() || silence::is_given_up();
+        is_known.then(|| silences.of(&path())).flatten().map_or(Ok(()), Err)
+    }
+
+    fn walk_steps(&self, inside: &[u8], follow_last: bool, walk: &mut Walk) -> Result<Found, Stop> {
         if inside.is_empty() {
-            return Err(Errno::ENOENT);
+            return Err(Errno::ENOENT.into());
         }
         if inside.len() >= PATH_MAX {
-            return Err(Errno::ENAMETOOLONG);
+            return Err(Errno::ENAMETOOLONG.into());
         }
+        self.is_silent(|| self.prefix.clone()).map_err(Stop::Silent)?;
         let top = openat(AT_FDCWD, &self.prefix, OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC, Mode::empty())?;
         let stat = fstat(&top)?;
+        back();
         let mut dirs =
             vec![Step { fd: Arc::new(top), perm: Perm::of(&stat), id: (stat.st_dev, stat.st_ino), name: ".".into() }];
         // Names still to be walked, the next one last.
@@ -261,16 +295,18 @@ impl Root {
                 }
                 continue;
             }
+            self.is_silent(|| self.real(&dirs).join(&name)).map_err(Stop::Silent)?;
             let flags = OFlag::O_PATH | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
             let fd = openat(&here.fd, name.as_os_str(), flags, Mode::empty())?;
             let stat = fstat(&fd)?;
+            back();
             let kind = kind_of(&stat);
             let last = todo.is_empty();
             match kind {
                 Kind::Link if !last || follow_last || must_be_directory => {
                     walk.link_owners.push(stat.st_uid);
                     if walk.link_owners.len() > MAX_LINKS {
-                        return Err(Errno::ELOOP);
+                        return Err(Errno::ELOOP.into());
                     }
                     let target = readlinkat(&fd, "")?.into_vec();
                     if target.first() == Some(&b'/') {
@@ -280,11 +316,12 @@ impl Root {
                         must_be_directory = true;
                     }
                     todo.extend(names(&target));
+                    led_to(|| todo.iter().rev().fold(self.real(&dirs), |path, name| path.join(name)));
                 }
                 Kind::Directory => {
                     dirs.push(Step { fd: Arc::new(fd), perm: Perm::of(&stat), id: (stat.st_dev, stat.st_ino), name })
                 }
-                _ if !last || must_be_directory => return Err(Errno::ENOTDIR),
+                _ if !last || must_be_directory => return Err(Errno::ENOTDIR.into()),
                 _ => {
                     return Ok(Found {
                         parent: here.fd.clone(),
@@ -326,6 +363,7 @@ impl Root {
         match self.walk(inside).end {
             End::Found(found) => found.stamp(),
             End::Missing(cause) | End::Failed(cause) => Err(cause),
+            End::Silent(_) => Err(Errno::ETIMEDOUT),
         }
     }
 
@@ -342,7 +380,12 @@ impl Root {
     /// # Errors
     /// Whatever keeps it from being read; something that is no regular file is an error too.
     pub fn read(&self, inside: &[u8]) -> io::Result<Option<Vec<u8>>> {
-        self.open(inside)?.map(Opened::read_all).transpose()
+        self.at(inside, || self.open(inside)?.map(Opened::read_all).transpose())
+    }
+
+    /// Does the work, which looks at what is at `inside`: a thread that can be spared notes that it is there.
+    pub fn at<T>(&self, inside: &[u8], work: impl FnOnce() -> T) -> T {
+        at(|| self.path(inside), work)
     }
 
     /// Opens the regular file at `inside`, or `None` when nothing is there.
@@ -354,6 +397,7 @@ impl Root {
             End::Found(found) => found.open_file().map(Some),
             End::Missing(_) => Ok(None),
             End::Failed(cause) => Err(cause.into()),
+            End::Silent(silence) => Err(silence.into()),
         }
     }
 
@@ -367,6 +411,7 @@ impl Root {
             End::Found(found) if found.kind == Kind::Directory => Ok(found.real),
             End::Found(_) => Err(Errno::ENOTDIR.into()),
             End::Failed(cause) => Err(cause.into()),
+            End::Silent(silence) => Err(silence.into()),
             End::Missing(_) => {
                 let inside = inside.strip_suffix(b"/").unwrap_or(inside);
                 let slash = inside.iter().rposition(|b| *b == b'/').ok_or(Errno::ENOENT)?;
@@ -393,7 +438,7 @@ impl Found {
         if self.kind != Kind::Regular {
             return Err(not_regular());
         }
-        open_regular(&self.parent, &self.name, self.bounds)
+        at(|| self.real.clone(), || open_regular(&self.parent, &self.name, self.bounds))
     }
 
     /// What stat(2) says of it now.
@@ -410,7 +455,7 @@ impl Found {
     /// # Errors
     /// Also when it is no directory, or is one no longer.
     pub fn open_directory(&self) -> io::Result<Directory> {
-        open_directory(&self.parent, &self.name, self.bounds)
+        at(|| self.real.clone(), || open_directory(&self.parent, &self.name, self.bounds))
     }
 }
 
@@ -423,8 +468,8 @@ pub fn is_mount_point(real: &Path) -> bool {
 /// Opens directories that stand side by side in few folders: it walks to a folder once, and goes on from there for as
 /// long as it remembers it, whatever becomes of the folder meanwhile.
 #[derive(Debug)]
-pub struct Folders<'a> {
-    root: &'a Root,
+pub struct Folders {
+    root: Root,
     /// Those that were used last, the last one first.
     recent: Mutex<Vec<Arc<Folder>>>,
 }
@@ -433,19 +478,21 @@ pub struct Folders<'a> {
 #[derive(Debug)]
 struct Folder {
     path: Vec<u8>,
+    /// Its path on this machine, links resolved.
+    real: PathBuf,
     fd: OwnedFd,
     searched: Vec<Perm>,
 }
 
-impl<'a> Folders<'a> {
+impl Folders {
     /// Those below the root.
-    pub fn new(root: &'a Root) -> Folders<'a> {
-        Folders { root, recent: Mutex::default() }
+    pub fn new(root: &Root) -> Folders {
+        Folders { root: root.clone(), recent: Mutex::default() }
     }
 
     /// The root that they are below.
     pub fn root(&self) -> &Root {
-        self.root
+        &self.root
     }
 
     /// Opens the directory at `inside` for listing, with what [`Root::walk`] would have searched on the way; `None` when
@@ -459,7 +506,11 @@ impl<'a> Folders<'a> {
             return None;
         }
         let folder = self.folder(above)?;
-        let directory = open_directory(&folder.fd, OsStr::from_bytes(name), self.root.bounds).ok()?;
+        let name = OsStr::from_bytes(name);
+        let real = || folder.real.join(name);
+        self.root.is_silent(real).ok()?;
+        let directory = at(real, || open_directory(&folder.fd, name, self.root.bounds)).ok()?;
+        led_to(real);
         Some((folder.searched.clone(), directory))
     }
 
@@ -476,14 +527,18 @@ impl<'a> Folders<'a> {
         let walk = self.root.walk(path);
         let End::Found(found) = walk.end else { return None };
         let flags = OFlag::O_PATH | OFlag::O_NOFOLLOW | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
-        let fd = openat(&found.parent, found.name.as_os_str(), flags, Mode::empty()).ok()?;
-        let stat = fstat(&fd).ok()?;
+        let open = || -> nix::Result<_> {
+            let fd = openat(&found.parent, found.name.as_os_str(), flags, Mode::empty())?;
+            let stat = fstat(&fd)?;
+            Ok((fd, stat))
+        };
+        let (fd, stat) = at(|| found.real.clone(), open).ok()?;
         let mut searched = walk.searched;
         // The root itself is not among them.
         if !found.above.is_empty() {
             searched.push(Perm::of(&stat));
         }
-        let folder = Arc::new(Folder { path: path.to_vec(), fd, searched });
+        let folder = Arc::new(Folder { path: path.to_vec(), real: found.real, fd, searched });
         let mut recent = recent();
         recent.insert(0, folder.clone());
         recent.truncate(MAX_FOLDERS);
@@ -555,8 +610,11 @@ impl Opened {
         while content.len() < length {
             // One byte more than it is said to hold: a read that leaves room for it has come to the end.
             let room = size.saturating_add(1).max(content.len().saturating_mul(2)).clamp(MIN_ROOM.min(length), length);
-            content.reserve_exact(room - content.len());
-            match rustix::io::read(&self.fd, spare_capacity(content)) {
+            // So that each call comes back in time, however slow the disk is.
+            content.reserve_exact((room - content.len()).min(AT_ONCE));
+            let read = rustix::io::read(&self.fd, spare_capacity(content));
+            back();
+            match read {
                 Ok(0) => break,
                 Ok(_) if content.len() == size && content.len() < content.capacity() => break,
                 Ok(_) | Err(rustix::io::Errno::INTR) => {}
@@ -592,6 +650,7 @@ impl Directory {
         let mut listing = RawDir::new(&self.fd, buffer.spare_capacity_mut());
         let mut found = Vec::new();
         while let Some(entry) = listing.next() {
+            back();
             let entry = match entry {
                 // As readdir(3) has it: a directory that was removed meanwhile has come to its end.
                 Err(rustix::io::Errno::NOENT) => break,
@@ -623,6 +682,7 @@ impl Directory {
     /// Those of fstatat(2), a vanished entry among them.
     pub fn stat(&self, name: &[u8]) -> io::Result<(Kind, Perm, (u64, u64))> {
         let stat = fstatat(&self.fd, OsStr::from_bytes(name), AtFlags::AT_SYMLINK_NOFOLLOW)?;
+        back();
         Ok((kind_of(&stat), Perm::of(&stat), (stat.st_dev, stat.st_ino)))
     }
 
@@ -715,7 +775,9 @@ impl Directory {
     /// # Errors
     /// Those of fstatat(2).
     pub fn stamp_of(&self, name: &[u8]) -> io::Result<Option<Stamp>> {
-        match fstatat(&self.fd, OsStr::from_bytes(name), AtFlags::AT_SYMLINK_NOFOLLOW) {
+        let stat = fstatat(&self.fd, OsStr::from_bytes(name), AtFlags::AT_SYMLINK_NOFOLLOW);
+        back();
+        match stat {
             Ok(stat) => Ok(Some(Stamp::of(&stat))),
             Err(Errno::ENOENT) => Ok(None),
             Err(cause) => Err(cause.into()),
@@ -727,6 +789,7 @@ fn open_regular(dir: impl AsFd, name: &OsStr, bounds: Bounds) -> io::Result<Open
     let flags = OFlag::O_RDONLY | OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_NOCTTY | OFlag::O_CLOEXEC;
     let fd = open_in(dir, name, flags)?;
     let stat = fstat(&fd)?;
+    back();
     if kind_of(&stat) != Kind::Regular {
         return Err(not_regular());
     }
@@ -738,6 +801,7 @@ fn open_directory(dir: impl AsFd, name: &OsStr, bounds: Bounds) -> io::Result<Di
     let flags = OFlag::O_RDONLY | OFlag::O_NOFOLLOW | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
     let fd = open_in(dir, name, flags)?;
     let stat = fstat(&fd)?;
+    back();
     Ok(Directory { fd, perm: Perm::of(&stat), id: (stat.st_dev, stat.st_ino), bounds })
 }
 

@@ -34,6 +34,7 @@ use crate::rebuild::homes::KeptHome;
 use crate::rebuild::memory::{Memory, Scope};
 use crate::rebuild::{self, Done, Order};
 use crate::report::{self, Level, Note};
+use crate::root::silence::{Silence, Vigil};
 use crate::settings::Settings;
 use crate::status::{self, State, Status};
 use crate::trigger::fifo::{Fifo, Heard};
@@ -64,8 +65,8 @@ enum Event {
     Changed,
     /// Another program changed a published table.
     Tampered(Change),
-    /// A rebuild ended; which expected changes it found done; what it found wrong on the host.
-    Ended(Box<Result<Done, Error>>, Vec<Expected>, Vec<Note>),
+    /// A rebuild ended; which expected changes it found done; what it found wrong on the host; whether actions are wanted.
+    Ended(Box<Result<Done, Error>>, Vec<Expected>, Vec<Note>, bool),
     /// A command that follows a rebuild ended.
     Followed(usize, Outcome),
     /// A round of actions ended.
@@ -93,7 +94,14 @@ pub fn run(settings: &Arc<Settings>) -> Result<(), Error> {
         fifos.push(fifo);
     }
     let of_signals = events.clone();
-    thread(move || signals.forever().all(|signal| of_signals.send(Event::Signal(signal)).is_ok()))?;
+    thread(move || {
+        signals.forever().all(|signal| {
+            if signal != SIGHUP {
+                end_in_time();
+            }
+            of_signals.send(Event::Signal(signal)).is_ok()
+        })
+    })?;
     let listeners = fifos.into_iter().map(|fifo| listen(fifo, events.clone())).collect::<Result<Vec<_>, _>>()?;
     let watch = settings.watch.then(Watch::new).transpose().unwrap_or_else(|cause| {
         let why = match cause {
@@ -105,6 +113,7 @@ pub fn run(settings: &Arc<Settings>) -> Result<(), Error> {
     });
     let watch = watch.map(Arc::new);
     let touched = Touched::default();
+    tell_when_back(settings, events.clone(), touched.clone());
     let tables = Arc::new(Tables::new(settings.clone()));
     let looker = start_looking(tables.clone(), watch.clone(), events.clone())?;
     let watcher =
@@ -136,6 +145,36 @@ pub fn run(settings: &Arc<Settings>) -> Result<(), Error> {
 /// Starts a thread.
 fn thread<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<JoinHandle<T>, Error> {
     Builder::new().spawn(work).map_err(|cause| Error::thread(&cause))
+}
+
+/// Ends the service also when the loop itself waits for what does not answer: where its state is, for example.
+fn end_in_time() {
+    let end = || {
+        std::thread::sleep(LAST_CHANCE + LAST_CHANCE / 2);
+        report::say(
+            Level::Alert,
+            "ended without a last word in the status file: something that it needs does not answer",
+        );
+        report::flush(LAST_CHANCE / 4);
+        std::process::exit(0)
+    };
+    // Without it the service ends as soon as it can.
+    let _ = thread(end);
+}
+
+/// Looks at everything as soon as something may answer again.
+fn tell_when_back(settings: &Settings, events: SyncSender<Event>, touched: Touched) {
+    settings.layout.root.silences.when_back(move |silences| {
+        for silence in silences {
+            report::say(Level::Status, &format!("{}: may answer again; a full check follows", shown_place(silence)));
+        }
+        touched.lock().unwrap_or_else(PoisonError::into_inner).add(Scope::All);
+        let _ = events.try_send(Event::Changed);
+    });
+}
+
+fn shown_place(silence: &Silence) -> String {
+    show_path(&silence.place).to_string()
 }
 
 /// A thread that listens on one pipe until the descriptor is closed.
@@ -268,6 +307,8 @@ struct Service {
     locks: Vec<FifoLock>,
     /// Tells a running rebuild to give up.
     stop: Arc<AtomicBool>,
+    /// Waits for the thread of the running rebuild.
+    vigil: Option<Vigil<()>>,
     number: u64,
     started: Instant,
     /// The last notice since the last rebuild began.
@@ -323,6 +364,7 @@ impl Service {
             is_acting: false,
             locks,
             stop: Arc::default(),
+            vigil: None,
             number: 0,
             started: now,
             notice: None,
@@ -351,6 +393,7 @@ impl Service {
             let now = Instant::now();
             if look_at <= now {
                 self.keep_locks()?;
+                self.look_after_rebuild();
                 // The clock may have jumped.
                 self.schedule.wake_at(self.wake());
                 look_at = now + LOOK_EVERY;
@@ -393,9 +436,9 @@ impl Service {
                     // The half of the time for the end of a rebuild, the other half for giving it up.
                     ends.get_or_insert(Instant::now() + LAST_CHANCE / 2);
                 }
-                Ok(Event::Ended(result, seen, notes)) => {
+                Ok(Event::Ended(result, seen, notes, are_actions_wanted)) => {
                     let published = result.is_ok();
-                    self.end(*result, seen, notes);
+                    self.end(*result, seen, notes, are_actions_wanted);
                     if published && ends.is_none() {
                         self.follow();
                         self.act();
@@ -425,6 +468,17 @@ impl Service {
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => return Ok(()),
             }
+        }
+    }
+
+    /// Tells when the running rebuild itself waits for what does not answer, which no other thread can do for it.
+    fn look_after_rebuild(&mut self) {
+        let silences: Vec<((), Silence)> = self.vigil.iter_mut().flat_map(Vigil::look).collect();
+        for ((), silence) in silences {
+            let number = self.number;
+            let text = format!("rebuild {number} waits: {silence}; nothing is published until it answers");
+            report::say(Level::Alert, &text);
+            self.write_status(self.state());
         }
     }
 
@@ -551,7 +605,12 @@ impl Service {
         self.looking = scope.clone();
         let watch = self.watch.clone();
         let hold = settings.hold;
+        let spot = settings.layout.root.silences.spot();
+        let mut vigil = settings.layout.root.silences.vigil(LOOK_EVERY);
+        vigil.add((), &spot);
+        self.vigil = Some(vigil);
         let started = thread(move || {
+            spot.take();
             let (head, middle) = (format!("rebuild {number} done"), format!(" cause={story}"));
             let notes = RefCell::new(Vec::new());
             let note = |found: &[Note]| notes.borrow_mut().extend_from_slice(found);
@@ -559,8 +618,8 @@ impl Service {
                 // Lost when the rebuild fails: the next one begins anew.
                 let remembered = memory.lock().unwrap_or_else(PoisonError::into_inner).take();
                 let set = |host: Option<&Host>| {
-                    let set = |watch: &Watch| watch.set(settings.layout.root.top(), &watched(&settings, host));
-                    report::say_all(watch.as_deref().and_then(set).as_slice());
+                    let set = |watch: &Arc<Watch>| watch.set(&settings.layout.root, watched(&settings, host));
+                    report::say_all(watch.as_ref().and_then(set).as_slice());
                 };
                 // What says where the homes are, before it is read; the homes, before they are.
                 if watch.as_ref().is_some_and(|watch| watch.is_new()) {
@@ -593,10 +652,12 @@ impl Service {
             // A fault of ours must not be the end of all rebuilds.
             let (result, seen) = catch_unwind(AssertUnwindSafe(rebuild))
                 .unwrap_or_else(|_| (Err(Error::Temporary("a fault in this program".to_owned())), Vec::new()));
-            let _ = events.send(Event::Ended(Box::new(result), seen, notes.take()));
+            let are_wanted = |done: &Done| actions::are_wanted(&settings, &done.host.layout);
+            let are_actions_wanted = result.as_ref().is_ok_and(are_wanted);
+            let _ = events.send(Event::Ended(Box::new(result), seen, notes.take(), are_actions_wanted));
         });
         if let Err(error) = started {
-            self.end(Err(error), Vec::new(), Vec::new());
+            self.end(Err(error), Vec::new(), Vec::new(), false);
         }
     }
 
@@ -634,8 +695,9 @@ impl Service {
         }
     }
 
-    fn end(&mut self, result: Result<Done, Error>, seen: Vec<Expected>, notes: Vec<Note>) {
+    fn end(&mut self, result: Result<Done, Error>, seen: Vec<Expected>, notes: Vec<Note>, are_actions_wanted: bool) {
         let now = Instant::now();
+        self.vigil = None;
         if let Ok(done) = &result {
             self.tell_of_kept(done);
             let look = Look { began: self.started, ended: now, is_whole: done.host_read };
@@ -663,13 +725,15 @@ impl Service {
             }
             let held = done.held.iter().map(|held| held.domain.clone()).collect();
             let (host, began) = (done.host.clone(), self.started);
-            self.occasion = Some(Occasion { host, scope, held, began, now: Duration::ZERO });
+            let occasion = Occasion { host, scope, held, began, now: Duration::ZERO };
+            self.occasion = are_actions_wanted.then_some(occasion);
         }
         if result.is_err() {
             // What it should have looked at, nobody has.
             self.scope = Scope::All;
         }
-        self.schedule.end(now, result.is_ok(), self.wake());
+        let waited = self.settings.layout.root.silences.lost();
+        self.schedule.end(now, waited, result.is_ok(), self.wake());
         self.status.rebuilt(self.number, &self.cause, &result);
         self.metrics.rebuilt(&result, now - self.started);
         if let Err(error) = result {
@@ -778,8 +842,7 @@ impl Service {
         if self.is_acting {
             return;
         }
-        let is_wanted = |occasion: &Occasion| actions::are_wanted(&self.settings, &occasion.host.layout);
-        let Some(mut occasion) = self.occasion.take().filter(is_wanted) else { return };
+        let Some(mut occasion) = self.occasion.take() else { return };
         self.is_acting = true;
         let (settings, events, stop) = (self.settings.clone(), self.events.clone(), self.stop.clone());
         let actions = self.actions.clone();
@@ -856,12 +919,13 @@ fn keyed(notes: Vec<Note>, kept: &[KeptHome]) -> Vec<(Vec<u8>, Note)> {
 fn seen(settings: &Settings, known: Option<Arc<Host>>, expected: Vec<Expected>) -> Vec<Expected> {
     let read = || rebuild::read_host(settings, &mut Vec::new()).map(Arc::new);
     let Ok(host) = known.map_or_else(read, Ok) else { return Vec::new() };
-    let look = || {
+    let own = host.clone();
+    let look = move || {
         let mut homes = BTreeMap::new();
-        expected.into_iter().filter(|change| is_seen(&host, change, &mut homes)).collect()
+        expected.iter().filter(|change| is_seen(&own, change, &mut homes)).cloned().collect()
     };
-    let folders = confine::folders(&host);
-    confine::within(&folders, look).map_or_else(|_| Vec::new(), |(seen, _)| seen)
+    let looked = confine::folders(&host).and_then(|folders| confine::attempt(&host.layout.root, folders, look));
+    looked.map_or_else(|_| Vec::new(), |(seen, _)| seen)
 }
 
 fn is_seen(host: &Host, change: &Expected, homes: &mut BTreeMap<Vec<u8>, Arc<Home>>) -> bool {

@@ -234,7 +234,11 @@ impl Settings {
             _ => return Err(Error::Usage(format!("--root {}: no such folder", show_path(&root)))),
         }
         // Kept as it was typed: messages name files as the administrator does.
-        let bounds = Bounds { file: u64::from(options.max_file) << 20, names: options.max_names as usize };
+        let bounds = Bounds {
+            file: u64::from(options.max_file) << 20,
+            names: options.max_names as usize,
+            wait: Duration::from_secs(u64::from(options.max_wait)),
+        };
         let root = Root::new(&options.root, bounds);
         let qmail = match &options.qmail {
             Some(named) => named_directory(cli, &root, "--qmail", named, "without either it is /var/qmail")?,

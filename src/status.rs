@@ -2,6 +2,8 @@
 //! never holds a hash, only counts and names.
 
 use std::collections::BTreeSet;
+use std::ffi::OsString;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
@@ -13,6 +15,7 @@ use crate::hold::Held;
 use crate::lock;
 use crate::publish;
 use crate::rebuild::{Done, TableDone};
+use crate::root::silence::Silence;
 use crate::settings::Settings;
 use crate::text::{Shown, count};
 
@@ -165,9 +168,31 @@ impl Status {
             "held": self.held,
             "held_in_words": self.held_in_words,
             "settings": effective,
+            "unanswered": settings.layout.root.silences.all().iter().map(unanswered).collect::<Vec<_>>(),
         });
         publish::replace(&settings.layout.root, &file(settings), 0o640, format!("{status:#}\n").as_bytes())
     }
+}
+
+/// What does not answer, for the file.
+fn unanswered(silence: &Silence) -> Value {
+    json!({
+        "place": silence.place.as_os_str().as_bytes(),
+        "mounted": silence.mounted,
+        "seconds": silence.seconds,
+        "in_words": silence.to_string(),
+    })
+}
+
+/// What does not answer, says this status file.
+pub fn silences(file: &[u8]) -> Vec<Silence> {
+    let silence = |value: &Value| {
+        let place: Vec<u8> = serde_json::from_value(value["place"].clone()).ok()?;
+        let mounted = value["mounted"].as_str().map(str::to_owned);
+        Some(Silence { place: OsString::from_vec(place).into(), mounted, seconds: value["seconds"].as_u64()? })
+    };
+    let status: Value = serde_json::from_slice(file).unwrap_or_default();
+    status["unanswered"].as_array().into_iter().flatten().filter_map(silence).collect()
 }
 
 /// What the service is doing.

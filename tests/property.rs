@@ -6,6 +6,7 @@ mod support;
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use clap::Parser;
 use proptest::collection::vec;
@@ -16,6 +17,7 @@ use qmail_updater::cli::Cli;
 use qmail_updater::delivery::{Delivery, Trail, Verdict, deliver};
 use qmail_updater::error::Error;
 use qmail_updater::host::Host;
+use qmail_updater::publish::Before;
 use qmail_updater::rebuild::homes::HomeReader;
 use qmail_updater::rebuild::{Sink, build, read_host};
 use qmail_updater::recipients::relay_step;
@@ -357,8 +359,8 @@ fn check(spec: &Spec) -> Result<usize, TestCaseError> {
     let settings = Settings::new(&Cli::parse_from(arguments)).unwrap();
     let mut table = Table::default();
     let notes = build(&settings, &mut table).map_err(|error| TestCaseError::fail(error.to_string()))?.notes;
-    let host = read_host(&settings, &mut Vec::new()).unwrap();
-    let homes = HomeReader::new(&host, None, 1);
+    let host = Arc::new(read_host(&settings, &mut Vec::new()).unwrap());
+    let homes = HomeReader::new(&host, &Before::default(), 1, None);
     let break_byte = settings.layout.break_byte;
     let lookup = |address: &[u8]| smtpd::lookup(address, break_byte, |key| table.0.get(key));
     let judge = |address: &[u8]| {

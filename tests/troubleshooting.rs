@@ -41,12 +41,15 @@ const NO_WARNERS: &[&str] = &[
     "Note::warning",
 ];
 /// Functions that make the text of an error or alert for somebody else: file and name.
-const ALSO: [(&str, &str); 5] = [
+const ALSO: [(&str, &str); 8] = [
     ("commands.rs", "run"),
     ("commands.rs", "failure_of"),
     ("publish.rs", "find"),
     ("follow_up.rs", "tell"),
     ("follow_up.rs", "compile"),
+    ("root/silence.rs", "beside"),
+    ("root/silence.rs", "fmt"),
+    ("root/silence.rs", "too_many"),
 ];
 
 /// Functions that make the text of a warning for somebody else.

@@ -23,6 +23,7 @@ use crate::host::look::Look;
 use crate::host::{Host, Layout};
 use crate::rebuild::memory::Scope;
 use crate::report::{self, Level, Note};
+use crate::root::silence::met;
 use crate::root::{End, Folders};
 use crate::settings::Settings;
 use crate::text::{Shown, count};
@@ -104,23 +105,28 @@ pub fn are_wanted(settings: &Settings, layout: &Layout) -> bool {
 /// Whether there is a folder of actions, or a skeleton; `None` when nobody knows. A VPOPMAIL without anything in it may be
 /// mounted again.
 fn is_on(settings: &Settings, layout: &Layout) -> Option<bool> {
-    let root = &layout.root;
-    let is_there = |inside: &[u8]| match root.walk(inside).end {
-        End::Found(_) => Some(true),
-        End::Missing(_) => Some(false),
-        End::Failed(_) => None,
-    };
-    let is_mounted = || match root.walk(&layout.vpopmail).end {
-        End::Found(found) => {
-            found.open_directory().and_then(|open| open.entries(|_| true)).is_ok_and(|all| !all.is_empty())
+    let root = layout.root.clone();
+    let [actions, skel, vpopmail] = [settings.actions.clone(), skel::path(layout), layout.vpopmail.clone()];
+    let look = move || {
+        let is_there = |inside: &[u8]| match root.walk(inside).end {
+            End::Found(_) => Some(true),
+            End::Missing(_) => Some(false),
+            End::Failed(_) | End::Silent(_) => None,
+        };
+        let is_mounted = || match root.walk(&vpopmail).end {
+            End::Found(found) => {
+                let list = || found.open_directory().and_then(|open| open.entries(|_| true));
+                root.at(&vpopmail, list).is_ok_and(|all| !all.is_empty())
+            }
+            End::Missing(_) | End::Failed(_) | End::Silent(_) => false,
+        };
+        match (is_there(&actions), is_there(&skel)) {
+            (Some(true), _) | (_, Some(true)) => Some(true),
+            (Some(false), Some(false)) if is_mounted() => Some(false),
+            _ => None,
         }
-        End::Missing(_) | End::Failed(_) => false,
     };
-    match (is_there(&settings.actions), is_there(&skel::path(layout))) {
-        (Some(true), _) | (_, Some(true)) => Some(true),
-        (Some(false), Some(false)) if is_mounted() => Some(false),
-        _ => None,
-    }
+    layout.root.silences.attempt(look).ok().flatten()
 }
 
 fn files(settings: &Settings) -> Files<'_> {
@@ -205,15 +211,18 @@ fn take_stock(
     home: &[u8],
     seed: &RandomState,
 ) -> Result<(Inventory, Option<Look>), Option<String>> {
-    let (host, root) = (&occasion.host, &settings.layout.root);
-    let folder = confine::folder(root, home).ok_or(None)?;
-    let work = || {
-        let folders = Folders::new(root);
-        let look = host.look(&folders, home, seed, occasion.now);
-        (host.inventory(&folders, home), look)
+    let (host, root, home) = (occasion.host.clone(), settings.layout.root.clone(), home.to_vec());
+    let (seed, now) = (seed.clone(), occasion.now);
+    let work = move || -> Result<_, Option<String>> {
+        let (folder, silence) = met(|| confine::folder(&root, &home));
+        let folder = folder.ok_or_else(|| silence.map(|silence| silence.to_string()))?;
+        confine::this_thread(&root, &[folder]);
+        let folders = Folders::new(&root);
+        let look = host.look(&folders, &home, &seed, now);
+        Ok((host.inventory(&folders, &home).map_err(Some)?, look))
     };
-    let ((inventory, look), _) = confine::within(&[folder], work).map_err(|error| Some(error.to_string()))?;
-    Ok((inventory.map_err(Some)?, look))
+    let silences = &settings.layout.root.silences;
+    silences.attempt_apart(work).map_err(|cause| Some(Error::undone(&cause).to_string()))?
 }
 
 /// Tells of an error that costs no more than a repetition.
@@ -363,23 +372,28 @@ impl Known {
 
     /// Those of the domains that do not look as they did.
     fn changed(&self, settings: &Settings, occasion: &Occasion, wanted: BTreeSet<Vec<u8>>) -> BTreeSet<Vec<u8>> {
-        let folders = match wanted.len() {
-            0 => return wanted,
-            1 => wanted
-                .iter()
-                .filter_map(|name| confine::folder(&settings.layout.root, &self.domains[name].home))
-                .collect(),
-            _ => confine::folders(&occasion.host),
-        };
-        let look = || {
-            let folders = Folders::new(&settings.layout.root);
-            let is_same = |name: &Vec<u8>| {
-                let home = &self.domains[name].home;
-                self.looks.get(name).is_some_and(|look| occasion.host.looks_like(&folders, home, look, &self.seed))
+        if wanted.is_empty() {
+            return wanted;
+        }
+        let root = settings.layout.root.clone();
+        let looks: Vec<(Vec<u8>, Vec<u8>, Option<Look>)> = wanted
+            .iter()
+            .map(|name| (name.clone(), self.domains[name].home.clone(), self.looks.get(name).cloned()))
+            .collect();
+        let (host, seed) = (occasion.host.clone(), self.seed.clone());
+        let look = move || {
+            let folders = match &looks[..] {
+                [(_, home, _)] => confine::folder(&root, home).into_iter().collect(),
+                _ => confine::folders(&host)?,
             };
-            wanted.iter().filter(|name| !is_same(name)).cloned().collect()
+            confine::this_thread(&root, &folders);
+            let folders = Folders::new(&root);
+            let is_same = |home: &[u8], look: &Look| host.looks_like(&folders, home, look, &seed);
+            let changed = looks.iter().filter(|(_, home, look)| !look.as_ref().is_some_and(|look| is_same(home, look)));
+            Ok(changed.map(|(name, ..)| name.clone()).collect())
         };
-        confine::within(&folders, look).map(|(changed, _)| changed).unwrap_or_default()
+        let changed: Result<Result<_, Error>, _> = settings.layout.root.silences.attempt_apart(look);
+        changed.map(Result::unwrap_or_default).unwrap_or_default()
     }
 
     /// What became of the domains themselves: first those that went, aliases before the real ones, then those that came,

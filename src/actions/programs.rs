@@ -55,6 +55,10 @@ fn distrust(root: &Root, inside: &[u8]) -> Result<Found, Distrust> {
             End::Missing(cause) | End::Failed(cause) => {
                 return Err(Distrust::Unseen(Trouble::from(cause).of_file(show_path(&root.path(part)))));
             }
+            End::Silent(silence) => {
+                let trouble = Trouble::from(silence.to_string());
+                return Err(Distrust::Unseen(trouble.of_file(show_path(&root.path(part)))));
+            }
         };
         if let Some(why) = why(&found.perm) {
             return Err(Distrust::Open(format!("{}: {why}", show_path(&root.path(part)))));
@@ -71,6 +75,9 @@ fn distrust(root: &Root, inside: &[u8]) -> Result<Found, Distrust> {
         }
         (None, End::Missing(cause) | End::Failed(cause)) => {
             Err(Distrust::Unseen(Trouble::from(cause).of_file(show_path(&root.path(inside)))))
+        }
+        (None, End::Silent(silence)) => {
+            Err(Distrust::Unseen(Trouble::from(silence.to_string()).of_file(show_path(&root.path(inside)))))
         }
     }
 }
@@ -110,6 +117,7 @@ impl Programs {
             let is_program = match root.walk(&inside).end {
                 End::Found(found) => Ok(found.kind == Kind::Regular && found.perm.mode & 0o111 != 0),
                 End::Missing(cause) | End::Failed(cause) => Err(Trouble::from(cause)),
+                End::Silent(silence) => Err(silence.to_string().into()),
             };
             let name = String::from_utf8_lossy(&name).into_owned();
             let event = name.strip_suffix(AS_ROOT).unwrap_or(&name);

@@ -195,6 +195,7 @@ impl Files<'_> {
             }
             End::Missing(_) => Ok(Vec::new()),
             End::Failed(cause) => Err(Error::io("look into", &self.root.path(folder), cause)),
+            End::Silent(silence) => Err(Error::io("look into", &self.root.path(folder), silence)),
         };
         for folder in list(&self.folder(), 2)? {
             for file in list(&folder, 32)? {

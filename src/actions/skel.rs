@@ -63,6 +63,7 @@ fn open(root: &Root, inside: &[u8]) -> Result<Option<Directory>, Error> {
         End::Found(found) => found.open_directory().map(Some).map_err(|cause| Error::io("open", &path, cause)),
         End::Missing(_) => Ok(None),
         End::Failed(cause) => Err(Error::io("open", &path, cause)),
+        End::Silent(silence) => Err(Error::io("open", &path, silence)),
     }
 }
 

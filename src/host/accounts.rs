@@ -160,6 +160,7 @@ fn owns_home(root: &Root, account: &Account) -> Result<bool, Trouble> {
         End::Found(found) => Ok(found.perm.uid == account.who.uid),
         End::Missing(_) => Ok(false),
         End::Failed(cause) => Err(cause.into()),
+        End::Silent(silence) => Err(silence.beside(&root.path(&account.home)).into()),
     }
 }
 

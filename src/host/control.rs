@@ -272,6 +272,7 @@ impl Control {
             End::Found(found) => found.open_directory().map_err(|cause| Error::io("open", &path, cause))?,
             End::Missing(_) => return Ok(()),
             End::Failed(cause) => return Err(Error::io("open", &path, cause)),
+            End::Silent(silence) => return Err(Error::io("open", &path, silence)),
         };
         for (name, _) in directory.entries(|_| true).map_err(|cause| Error::io("read", &path, cause))? {
             let file = [folder, b"/", &name].concat();

@@ -9,6 +9,7 @@ use std::io;
 use std::os::unix::ffi::OsStrExt;
 
 use crate::error::Trouble;
+use crate::root::silence::at;
 use crate::root::{Directory, End, Found, Kind, NAME_MAX, Opened, PATH_MAX, Perm, Root, Who};
 use crate::text::{Shown, bytes_among, lines, trim_end};
 
@@ -654,11 +655,16 @@ impl Reader<'_> {
                 self.leave(cause.clone(), !cause.denied);
                 Some(Box::new(Entry::Unknown(cause)))
             }
+            End::Silent(silence) => Some(Box::new(Entry::Unknown(silence.to_string().into()))),
         };
         Entry::Link { searched: walk.searched, target }
     }
 
     fn read_target(&mut self, found: &Found, depth: usize, above: &[(u64, u64)]) -> Entry {
+        at(|| found.real.clone(), || self.read_found(found, depth, above))
+    }
+
+    fn read_found(&mut self, found: &Found, depth: usize, above: &[(u64, u64)]) -> Entry {
         let perm = found.perm;
         match found.kind {
             Kind::Regular => match found.open_file() {

@@ -34,7 +34,11 @@ impl Host {
     ///
     /// # Errors
     /// Why that cannot be done, in words.
-    pub fn inventory(&self, folders: &Folders<'_>, path: &[u8]) -> Result<Inventory, String> {
+    pub fn inventory(&self, folders: &Folders, path: &[u8]) -> Result<Inventory, String> {
+        self.layout.root.at(path, || self.read_inventory(folders, path))
+    }
+
+    fn read_inventory(&self, folders: &Folders, path: &[u8]) -> Result<Inventory, String> {
         let root = &self.layout.root;
         let told = |name: &[u8], cause: &dyn std::fmt::Display| {
             format!("{}: {cause}", show_path(&root.path(&[path, b"/", name].concat())))

@@ -44,32 +44,37 @@ impl Host {
     /// The look of the home at `path`, taken `now` (since 1970-01-01 UTC), before it is read. `None` when it cannot tell that
     /// nothing changed: what is a link or a folder, leads elsewhere; a change may have the time of another one just before;
     /// something could not be looked at.
-    pub fn look(&self, folders: &Folders<'_>, path: &[u8], seed: &RandomState, now: Duration) -> Option<Look> {
-        let entries = match folders.open_directory(path) {
-            Some((_, directory)) => directory.entries(|name| name.starts_with(b".qmail")).ok()?,
-            None => Vec::new(),
-        };
-        let mut names = Vec::new();
-        for (name, kind) in entries {
-            if kind != Some(Kind::Regular) {
-                return None;
-            }
-            names.extend_from_slice(&name);
-            names.push(0);
-        }
-        let names = names.into_boxed_slice();
-        let (print, youngest, slow) = print(folders, path, &names, seed)?;
-        let tick = if slow { SLOW_TICK } else { TICK };
-        (youngest + tick < now).then_some(Look { print, names })
+    pub fn look(&self, folders: &Folders, path: &[u8], seed: &RandomState, now: Duration) -> Option<Look> {
+        folders.root().at(path, || look(folders, path, seed, now))
     }
 
     /// Whether the home at `path` still looks like that.
-    pub fn looks_like(&self, folders: &Folders<'_>, path: &[u8], look: &Look, seed: &RandomState) -> bool {
-        print(folders, path, &look.names, seed).is_some_and(|(print, ..)| print == look.print)
+    pub fn looks_like(&self, folders: &Folders, path: &[u8], look: &Look, seed: &RandomState) -> bool {
+        let print = || print(folders, path, &look.names, seed);
+        folders.root().at(path, print).is_some_and(|(print, ..)| print == look.print)
     }
 }
 
-fn print(folders: &Folders<'_>, path: &[u8], names: &[u8], seed: &RandomState) -> Option<(u64, Duration, bool)> {
+fn look(folders: &Folders, path: &[u8], seed: &RandomState, now: Duration) -> Option<Look> {
+    let entries = match folders.open_directory(path) {
+        Some((_, directory)) => directory.entries(|name| name.starts_with(b".qmail")).ok()?,
+        None => Vec::new(),
+    };
+    let mut names = Vec::new();
+    for (name, kind) in entries {
+        if kind != Some(Kind::Regular) {
+            return None;
+        }
+        names.extend_from_slice(&name);
+        names.push(0);
+    }
+    let names = names.into_boxed_slice();
+    let (print, youngest, slow) = print(folders, path, &names, seed)?;
+    let tick = if slow { SLOW_TICK } else { TICK };
+    (youngest + tick < now).then_some(Look { print, names })
+}
+
+fn print(folders: &Folders, path: &[u8], names: &[u8], seed: &RandomState) -> Option<(u64, Duration, bool)> {
     let mut print = Print { hasher: seed.build_hasher(), youngest: Duration::ZERO, slow: true };
     let Some((searched, directory)) = folders.open_directory(path) else {
         // Nothing there is a look, too.

@@ -22,6 +22,7 @@ use std::time::Duration;
 
 use crate::error::{Error, Trouble, is_outside, show_path};
 use crate::report::Note;
+use crate::root::silence::{led_to, met};
 use crate::root::{Directory, End, Folders, Kind, Perm, Root, Walk, Who};
 use crate::text::{Shown, lower};
 use accounts::{Accounts, Sources};
@@ -247,8 +248,18 @@ impl Host {
         self.read_home_in(&Folders::new(&self.layout.root), path)
     }
 
-    /// Reads one of many homes, which often stand side by side in `folders` of this host's root.
-    pub fn read_home_in(&self, folders: &Folders<'_>, path: &[u8]) -> Home {
+    /// Reads one of many homes, which often stand side by side in `folders` of this host's root. When anything that it
+    /// leads to does not answer, nothing in it counts.
+    pub fn read_home_in(&self, folders: &Folders, path: &[u8]) -> Home {
+        let root = &self.layout.root;
+        let (mut home, silence) = met(|| root.at(path, || self.read_answering_home(folders, path)));
+        if let (Some(silence), HomeState::Listed(perm, _)) = (silence, &home.state) {
+            home.state = HomeState::Unreadable(Some(*perm), silence.beside(&root.path(path)).into());
+        }
+        home
+    }
+
+    fn read_answering_home(&self, folders: &Folders, path: &[u8]) -> Home {
         let root = &self.layout.root;
         let asked = Cell::new(false);
         let exists = |file: &[u8]| {
@@ -352,7 +363,7 @@ impl Host {
         ];
         let changed = |file: Vec<u8>| match layout.root.walk(&file).end {
             End::Found(found) => found.stamp().ok().map(|stamp| stamp.changed),
-            End::Missing(_) | End::Failed(_) => None,
+            End::Missing(_) | End::Failed(_) | End::Silent(_) => None,
         };
         files.into_iter().filter_map(changed).any(|changed| changed >= time)
     }
@@ -384,10 +395,12 @@ fn open_home(root: &Root, path: &[u8]) -> (Vec<Perm>, Result<Directory, HomeStat
     let opened = match end {
         End::Found(found) if found.kind != Kind::Directory => Err(HomeState::Missing("Not a directory".to_owned())),
         End::Found(found) => {
+            led_to(|| found.real.clone());
             found.open_directory().map_err(|cause| HomeState::Unreadable(Some(found.perm), by_link(&cause)))
         }
         End::Missing(cause) => Err(HomeState::Missing(cause.desc().to_owned())),
         End::Failed(cause) => Err(HomeState::Unreadable(None, cause.into())),
+        End::Silent(silence) => Err(HomeState::Unreadable(None, silence.beside(&root.path(path)).into())),
     };
     (searched, opened)
 }
@@ -423,6 +436,19 @@ pub struct Home {
 }
 
 impl Home {
+    /// One that could not be read.
+    pub fn unreadable(path: &[u8], cause: Trouble) -> Home {
+        Home {
+            path: path.to_vec(),
+            above: Vec::new(),
+            state: HomeState::Unreadable(None, cause),
+            mailboxes: Mailboxes::Absent,
+            limits: Ok(0),
+            look: None,
+            asked_elsewhere: false,
+        }
+    }
+
     /// Its own mode, owner and group, where they are known.
     pub fn perm(&self) -> Option<Perm> {
         match &self.state {

@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::io;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::cdb::{Chunk, Edit, Record};
@@ -15,7 +16,8 @@ use crate::host::Host;
 use crate::host::accounts::read_shadow;
 use crate::host::compilers::Compiler;
 use crate::logins::Policy;
-use crate::publish::{Look, Published, Ready, Staged, Target};
+use crate::publish::{Before, Look, Published, Ready, Staged, Target};
+use crate::report::Note;
 use crate::settings::Settings;
 
 use super::homes::{Asked, HomeReader, ask};
@@ -37,7 +39,7 @@ pub enum Again {
 /// One of the two files.
 struct Change {
     /// The published file.
-    old: Published,
+    old: Arc<Published>,
     /// Where its records are.
     laid: Laid,
     /// What comes in the place of which unit's records, in the order of the units.
@@ -69,10 +71,11 @@ pub(super) fn rebuild(
     if *scope == Scope::All {
         let mut host = read_host(settings, &mut notes).map_err(stays)?;
         behind = Compiler::behind_of(&host);
-        let folders = confine::folders(&host);
-        if !host.says_the_same(&memory.host)
-            || host.read_authvars().map_err(stays)? != memory.variables
-            || folders != memory.folders
+        let is_the_same = host.says_the_same(&memory.host);
+        let host = Arc::new(host);
+        if !is_the_same
+            || host.read_authvars().map_err(stays)? != *memory.variables
+            || confine::folders(&host).map_err(stays)? != memory.folders
         {
             return Ok(Again::Anew);
         }
@@ -81,7 +84,7 @@ pub(super) fn rebuild(
     let open = |laid: Option<Laid>, (target, look): &(Target, Look)| {
         let laid = laid?;
         let old = laid.open(target).filter(|_| target.has(*look))?;
-        Some(Change { old, laid, edits: Vec::new() })
+        Some(Change { old: Arc::new(old), laid, edits: Vec::new() })
     };
     let (Some(mut recipients), Some(mut logins)) =
         (open(memory.recipients.take(), &targets.recipients), open(memory.logins.take(), &targets.logins))
@@ -98,12 +101,12 @@ pub(super) fn rebuild(
     if now < std::mem::replace(&mut memory.now, now) {
         return Ok(Again::Anew);
     }
-    let policy = Policy::new(&memory.host, &memory.variables, now);
-    let wanted = wanted(&memory, scope, &policy);
-    let confined = || changed(settings, &memory, &wanted, &logins.old, &policy);
-    let (asked, unconfined) = confine::within(&memory.folders, confined)?;
+    let (asked, unconfined, returned) = changed(settings, memory, scope, &logins.old, now)?;
     notes.extend(unconfined);
-    let Some(asked) = asked? else { return Ok(Again::Anew) };
+    // What waits for what does not answer may still look at it.
+    let (Some(asked), Some(returned)) = (asked, returned) else { return Ok(Again::Anew) };
+    memory = returned;
+    let policy = Policy::new(&memory.host, &memory.variables, now);
     let mut fresh: HashMap<usize, Known> = HashMap::new();
     for (number, asked) in asked {
         let before = &memory.units[number];
@@ -192,44 +195,82 @@ fn wanted(memory: &Memory, scope: &Scope, policy: &Policy<'_>) -> Vec<usize> {
     (0..memory.units.len()).filter(touched).collect()
 }
 
-/// Looks at these units, and asks those that changed; `None` when these are so many, or of such a kind, that everything
-/// has to be asked.
+/// What came of looking at the units, whether that was confined, and the memory again.
+type Looked = (Option<Vec<(usize, Asked)>>, Option<Note>, Option<Memory>);
+
+/// Looks at the units of the scope, and asks those that changed; no answer when these are so many, or of such a kind, that
+/// everything has to be asked.
 fn changed(
     settings: &Settings,
-    memory: &Memory,
-    wanted: &[usize],
-    logins: &Published,
-    policy: &Policy<'_>,
-) -> Result<Option<Vec<(usize, Asked)>>, Error> {
-    let workers = Workers::new(settings);
-    let homes = HomeReader::new(&memory.host, Some(logins), settings.threads()).with_looks(Some(&memory.seed));
-    let looks_the_same = |number: usize| {
-        let look = memory.units[number].look.as_ref().zip(memory.plan.units[number].home.as_ref());
-        look.is_some_and(|(look, home)| homes.looks_like(home, look))
-    };
+    memory: Memory,
+    scope: &Scope,
+    logins: &Arc<Published>,
+    now: u64,
+) -> Result<Looked, Error> {
+    let (workers, folders) = (Workers::new(settings), memory.folders.clone());
+    let wanted = wanted(&memory, scope, &Policy::new(&memory.host, &memory.variables, now));
+    let before = Before { file: Some(logins.clone()), ..Before::default() };
+    let homes = HomeReader::new(&memory.host, &before, settings.threads(), Some(memory.seed.clone()));
     // Accounts that qmail-getpw passes over depend on another home, that of alias.
     let entangled = wanted.iter().any(|number| !memory.units[*number].others.is_empty());
-    let by_home: HashMap<&[u8], usize> = (0..memory.units.len())
+    let by_home: HashMap<Vec<u8>, usize> = (0..memory.units.len())
         .filter(|_| entangled)
-        .filter_map(|number| Some((memory.plan.units[number].home.as_deref()?, number)))
+        .filter_map(|number| Some((memory.plan.units[number].home.clone()?, number)))
         .collect();
-    let is_changed = |number: &usize| {
-        let is_same = |home: &Vec<u8>| by_home.get(&home[..]).is_some_and(|number| looks_the_same(*number));
-        memory.plan.units[*number].home.is_some()
-            && !(looks_the_same(*number) && memory.units[*number].others.iter().all(is_same))
-    };
-    let is_due = |number: &usize| memory.units[*number].expiry.is_some_and(|expiry| policy.is_over(expiry));
-    let looked = |some: &[usize]| -> Vec<usize> {
-        some.iter().copied().filter(|number| is_due(number) || is_changed(number)).collect()
-    };
-    let chunks: Vec<&[usize]> = wanted.chunks(HOMES_A_LOOK).collect();
-    let numbers: Vec<usize> = workers.map(0..chunks.len(), |chunk| looked(chunks[chunk]))?.concat();
-    let shared = numbers.iter().any(|number| *number < memory.plan.shared);
-    if shared || numbers.len() > 64.max(memory.units.len() / 4) {
-        return Ok(None);
+    let looking = Arc::new(Looking { memory, wanted, by_home, homes, now });
+    let own = looking.clone();
+    let (asked, unconfined) =
+        confine::attempt(&settings.layout.root, folders, move || Looking::changed(&own, &workers))?;
+    Ok((asked?, unconfined, Arc::into_inner(looking).map(|looking| looking.memory)))
+}
+
+/// What a thread needs that looks at the units.
+struct Looking {
+    memory: Memory,
+    wanted: Vec<usize>,
+    by_home: HashMap<Vec<u8>, usize>,
+    homes: HomeReader,
+    now: u64,
+}
+
+impl Looking {
+    fn changed(looking: &Arc<Looking>, workers: &Workers) -> Result<Option<Vec<(usize, Asked)>>, Error> {
+        let memory = &looking.memory;
+        let chunks = looking.wanted.len().div_ceil(HOMES_A_LOOK);
+        let own = looking.clone();
+        let looked = move |chunk: usize| own.changed_of(own.wanted.chunks(HOMES_A_LOOK).nth(chunk).unwrap_or_default());
+        let numbers: Vec<usize> = workers.map(0..chunks, looked)?.concat();
+        let shared = numbers.iter().any(|number| *number < memory.plan.shared);
+        if shared || numbers.len() > 64.max(memory.units.len() / 4) {
+            return Ok(None);
+        }
+        let own = looking.clone();
+        workers.map(0..numbers.len(), move |at| (numbers[at], own.ask(numbers[at]))).map(Some)
     }
-    let ask = |number: usize| (number, ask(&memory.plan, policy, &memory.plan.units[number], &homes, &memory.common));
-    workers.map(0..numbers.len(), |at| ask(numbers[at])).map(Some)
+
+    /// Those of the numbers whose units changed.
+    fn changed_of(&self, numbers: &[usize]) -> Vec<usize> {
+        let policy = Policy::new(&self.memory.host, &self.memory.variables, self.now);
+        let is_due = |number: usize| self.memory.units[number].expiry.is_some_and(|expiry| policy.is_over(expiry));
+        numbers.iter().copied().filter(|number| is_due(*number) || self.is_changed(*number)).collect()
+    }
+
+    fn is_changed(&self, number: usize) -> bool {
+        let is_same = |home: &Vec<u8>| self.by_home.get(home).is_some_and(|number| self.looks_the_same(*number));
+        self.memory.plan.units[number].home.is_some()
+            && !(self.looks_the_same(number) && self.memory.units[number].others.iter().all(is_same))
+    }
+
+    fn looks_the_same(&self, number: usize) -> bool {
+        let look = self.memory.units[number].look.as_ref().zip(self.memory.plan.units[number].home.as_ref());
+        look.is_some_and(|(look, home)| self.homes.looks_like(home, look))
+    }
+
+    fn ask(&self, number: usize) -> Asked {
+        let Looking { memory, homes, .. } = self;
+        let policy = Policy::new(&memory.host, &memory.variables, self.now);
+        ask(&memory.plan, &policy, &memory.plan.units[number], homes, &memory.common)
+    }
 }
 
 impl Change {

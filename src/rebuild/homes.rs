@@ -15,7 +15,7 @@ use crate::host::look::Look;
 use crate::host::vpopmail::{ABSENT, Mailboxes};
 use crate::host::{Home, HomeState, Homes, Host};
 use crate::logins::{Login, Policy};
-use crate::publish::Published;
+use crate::publish::{Before, Published};
 use crate::recipients::{self, Answers, Common, Plan, Unit};
 use crate::report::Note;
 use crate::root::Folders;
@@ -51,7 +51,7 @@ impl Asked {
 }
 
 /// Reads one home and asks everything of it.
-pub fn ask(plan: &Plan, policy: &Policy<'_>, unit: &Unit, homes: &HomeReader<'_>, common: &Common) -> Asked {
+pub fn ask(plan: &Plan, policy: &Policy<'_>, unit: &Unit, homes: &HomeReader, common: &Common) -> Asked {
     let own = unit.home.as_ref().map(|path| homes.home(path));
     let followed = Followed { homes, own: own.clone(), others: RefCell::default() };
     let answers = plan.ask(unit, &followed, common);
@@ -70,14 +70,14 @@ pub fn ask(plan: &Plan, policy: &Policy<'_>, unit: &Unit, homes: &HomeReader<'_>
     asked.look = home.look.clone();
     let policy = policy.again();
     if unit.matters {
-        asked.notes.extend(homes.host.unread_notes(&home));
+        asked.notes.extend(homes.0.host.unread_notes(&home));
         if asked.answers.cut {
-            let path = homes.host.layout.root.path(path);
+            let path = homes.0.host.layout.root.path(path);
             asked.notes.push(Note::alert(format!(
                 "{}: its .qmail names with colons can be spelled in more ways than the {} of --max-names; of the others \
                  only the spelling with dots and the one with colons are accepted",
                 show_path(&path),
-                homes.host.layout.root.bounds.names
+                homes.0.host.layout.root.bounds.names
             )));
         }
     }
@@ -108,7 +108,7 @@ pub fn ask(plan: &Plan, policy: &Policy<'_>, unit: &Unit, homes: &HomeReader<'_>
 
 /// Holds a unit's own home, so that all that is asked of it is asked of one reading, and notes which others are asked for.
 struct Followed<'a> {
-    homes: &'a HomeReader<'a>,
+    homes: &'a HomeReader,
     own: Option<Arc<Home>>,
     others: RefCell<BTreeSet<Vec<u8>>>,
 }
@@ -217,10 +217,13 @@ impl Unread {
 }
 
 /// Reads homes from the host, and remembers the last few: an address may lead from one home to the next.
-pub struct HomeReader<'a> {
-    host: &'a Host,
+#[derive(Clone)]
+pub struct HomeReader(Arc<Reader>);
+
+struct Reader {
+    host: Arc<Host>,
     /// Where they stand, as this rebuild found it.
-    folders: Folders<'a>,
+    folders: Folders,
     recent: Mutex<Vec<Arc<Home>>>,
     remembered: usize,
     /// Those that could not be read, all of them: one that can be read again a moment later is still in doubt, so that
@@ -229,60 +232,53 @@ pub struct HomeReader<'a> {
     /// The domains that have published logins; read when the first one without mailboxes is met.
     published_domains: OnceLock<HashSet<Vec<u8>>>,
     /// auth.cdb.
-    published: Option<&'a Published>,
+    published: Option<Arc<Published>>,
     /// Its name, when it is there and this process may not read it, which is not root.
     closed: Option<PathBuf>,
     /// Set when the looks of the homes are wanted.
-    seed: Option<&'a RandomState>,
+    seed: Option<RandomState>,
     /// What was asked for and may not be read by this process, which is not root.
     denied: Mutex<Denied>,
 }
 
-impl<'a> HomeReader<'a> {
-    /// Remembers a few homes for each thread. `published` is auth.cdb.
-    pub fn new(host: &'a Host, published: Option<&'a Published>, threads: usize) -> HomeReader<'a> {
+impl HomeReader {
+    /// Remembers a few homes for each thread. `before` is auth.cdb; with a seed, the look of each home is taken.
+    pub fn new(host: &Arc<Host>, before: &Before, threads: usize, seed: Option<RandomState>) -> HomeReader {
         let remembered = 4 + 2 * threads;
-        HomeReader {
-            host,
+        HomeReader(Arc::new(Reader {
+            host: host.clone(),
             folders: Folders::new(&host.layout.root),
             recent: Mutex::default(),
             remembered,
             troubled: Mutex::default(),
             published_domains: OnceLock::new(),
-            published,
-            closed: None,
-            seed: None,
+            published: before.file.clone(),
+            closed: before.closed.clone(),
+            seed,
             denied: Mutex::default(),
-        }
-    }
-
-    /// The same, for which auth.cdb cannot be asked, when it is closed to this process.
-    pub fn without(self, closed: Option<&PathBuf>) -> HomeReader<'a> {
-        HomeReader { closed: closed.cloned(), ..self }
+        }))
     }
 
     /// What was asked for so far and may not be read by this process, which is not root.
     pub fn denied(&self) -> Denied {
-        self.denied.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
-    fn deny(&self, paths: impl IntoIterator<Item = PathBuf>) {
-        self.denied.lock().unwrap_or_else(PoisonError::into_inner).extend(paths);
-    }
-
-    /// The same, with the look of each home.
-    pub fn with_looks(self, seed: Option<&'a RandomState>) -> HomeReader<'a> {
-        HomeReader { seed, ..self }
+        self.0.denied.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Whether the home at `path` looks like that.
     pub fn looks_like(&self, path: &[u8], look: &Look) -> bool {
-        self.seed.is_some_and(|seed| self.host.looks_like(&self.folders, path, look, seed))
+        let Reader { host, folders, seed, .. } = &*self.0;
+        seed.as_ref().is_some_and(|seed| host.looks_like(folders, path, look, seed))
     }
 
     /// What makes the looks.
     pub fn seed(&self) -> Option<&RandomState> {
-        self.seed
+        self.0.seed.as_ref()
+    }
+}
+
+impl Reader {
+    fn deny(&self, paths: impl IntoIterator<Item = PathBuf>) {
+        self.denied.lock().unwrap_or_else(PoisonError::into_inner).extend(paths);
     }
 
     fn published_domains(&self) -> &HashSet<Vec<u8>> {
@@ -291,7 +287,7 @@ impl<'a> HomeReader<'a> {
 
     fn read_published_domains(&self) -> HashSet<Vec<u8>> {
         let mut domains: HashSet<Vec<u8>> = HashSet::new();
-        let Some(Ok(cdb)) = self.published.map(Published::cdb) else { return domains };
+        let Some(Ok(cdb)) = self.published.as_ref().map(|published| published.cdb()) else { return domains };
         let Ok(mut logins) = cdb.records() else { return domains };
         while let Some(login) = logins.current() {
             if let Some((_, domain)) = split_address(login.key)
@@ -311,7 +307,7 @@ impl<'a> HomeReader<'a> {
     fn read(&self, path: &[u8]) -> Home {
         // Before it is read: what changes meanwhile is seen next time.
         let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-        let look = self.seed.and_then(|seed| self.host.look(&self.folders, path, seed, now));
+        let look = self.seed.as_ref().and_then(|seed| self.host.look(&self.folders, path, seed, now));
         let mut home = self.host.read_home_in(&self.folders, path);
         // What lies elsewhere is in no look.
         home.look = look.filter(|_| !home.asked_elsewhere);
@@ -335,28 +331,32 @@ impl<'a> HomeReader<'a> {
     }
 }
 
-impl Homes for HomeReader<'_> {
+impl Homes for HomeReader {
+    /// On a thread that cannot be given up, another one reads it.
     fn home(&self, path: &[u8]) -> Arc<Home> {
+        let reader = &self.0;
         {
-            let mut recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut recent = reader.recent.lock().unwrap_or_else(PoisonError::into_inner);
             if let Some(at) = recent.iter().position(|home| home.path == path) {
                 let home = recent.remove(at);
                 recent.insert(0, home.clone());
                 return home;
             }
         }
-        let troubled = || self.troubled.lock().unwrap_or_else(PoisonError::into_inner);
+        let troubled = || reader.troubled.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(home) = troubled().get(path) {
             return home.clone();
         }
-        let home = Arc::new(self.read(path));
+        let (own, inside) = (reader.clone(), path.to_vec());
+        let read = reader.host.layout.root.silences.attempt(move || own.read(&inside));
+        let home = Arc::new(read.unwrap_or_else(|cause| Home::unreadable(path, (&cause).into())));
         if home.trouble().is_some() {
             troubled().insert(path.to_vec(), home.clone());
             return home;
         }
-        let mut recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut recent = reader.recent.lock().unwrap_or_else(PoisonError::into_inner);
         recent.insert(0, home.clone());
-        recent.truncate(self.remembered);
+        recent.truncate(reader.remembered);
         home
     }
 }

@@ -147,11 +147,11 @@ pub struct Memory {
     /// The host, its homes aside.
     pub host: Arc<Host>,
     /// control/authvars.
-    pub variables: AuthVars,
+    pub variables: Arc<AuthVars>,
     /// What is asked of whom.
-    pub plan: Plan,
+    pub plan: Arc<Plan>,
     /// The names that the shared units know.
-    pub common: Common,
+    pub common: Arc<Common>,
     /// The folders that the homes are in.
     pub folders: Vec<PathBuf>,
     /// The homes, in the order of the plan's units.

@@ -149,6 +149,7 @@ pub struct Order<'a> {
 /// Whatever keeps the tables from being right; the published files are then the old ones, unless it says otherwise.
 pub fn rebuild(settings: &Settings, order: &Order<'_>) -> Result<Done, Error> {
     let start = Instant::now();
+    settings.layout.root.silences.begin();
     let targets = Targets::take(settings)?;
     let (done, _) = publish(settings, order, &targets, &|_, _| (), None)?;
     Ok(done.told(order, start))
@@ -168,6 +169,7 @@ pub fn rebuild_again(
     found: &dyn Fn(&Host, bool),
 ) -> Result<(Done, Option<Memory>), Error> {
     let start = Instant::now();
+    settings.layout.root.silences.begin();
     let targets = Targets::take(settings)?;
     let again = match remembered {
         Some(memory) => again::rebuild(settings, order, scope, &targets, memory, found)?,
@@ -418,7 +420,7 @@ fn not_held(names: &[Vec<u8>], let_go: &[Held], is_known: &dyn Fn(&[u8]) -> bool
 fn change<'a>(
     settings: &Settings,
     inside: &[u8],
-    published: &'a Option<Published>,
+    published: &'a Option<Arc<Published>>,
     new: &'a Ready,
 ) -> Result<Option<Change<'a>>, Error> {
     let Some(cdb) = new.cdb()? else { return Ok(None) };
@@ -474,15 +476,23 @@ impl Sink for New<'_> {
     }
 }
 
-/// Reads everything but the homes.
+/// Reads everything but the homes, and asks the file systems that these are on whether they answer.
 ///
 /// # Errors
 /// What stops a rebuild.
 pub fn read_host(settings: &Settings, notes: &mut Vec<Note>) -> Result<Host, Error> {
-    let layout = settings.layout.clone();
-    let sources = Accounts::sources(&layout.root)?;
-    let enumerated = (sources == Sources::More && layout.root.is_machine()).then(commands::getent_passwd).flatten();
-    Host::read(layout, sources, enumerated.as_deref(), notes)
+    let (layout, silences) = (settings.layout.clone(), &settings.layout.root.silences);
+    silences.read_mounts();
+    let read = move || -> Result<_, Error> {
+        let (layout, mut notes) = (layout.clone(), Vec::new());
+        let sources = Accounts::sources(&layout.root)?;
+        let enumerated = (sources == Sources::More && layout.root.is_machine()).then(commands::getent_passwd).flatten();
+        Ok((Host::read(layout, sources, enumerated.as_deref(), &mut notes)?, notes))
+    };
+    let (host, more) = silences.attempt(read).map_err(|cause| Error::undone(&cause))??;
+    notes.extend(more);
+    silences.probe_homes(&host.homes());
+    Ok(host)
 }
 
 /// Seconds since 1970-01-01 UTC.
@@ -539,18 +549,18 @@ fn build_and_remember(
     }
     let now = now();
     let hashes = settings.auth_system_users.then(|| read_shadow(&settings.layout.root, now / 86_400)).transpose()?;
-    let host = Arc::new(host);
+    let (host, variables) = (Arc::new(host), Arc::new(variables));
     let policy = Policy::new(&host, &variables, now);
-    let plan = Plan::new(host.clone());
-    let folders = confine::folders(&host);
+    let plan = Arc::new(Plan::new(host.clone()));
+    let folders = confine::folders(&host)?;
     let mut sink = Counting { sink, recipients: cdb::HEADER as u64, logins: cdb::HEADER as u64 };
     let confined = || -> Result<_, Error> {
-        let homes = HomeReader::new(&host, published.logins.file.as_ref(), settings.threads())
-            .without(published.logins.closed.as_ref())
-            .with_looks(seed.as_ref());
+        let homes = HomeReader::new(&host, &published.logins, settings.threads(), seed.clone());
         let mut tables = Tables::new(&plan);
+        let asker =
+            Asker { host: host.clone(), variables: variables.clone(), now, plan: plan.clone(), homes: homes.clone() };
         let AllAsked { mut unread, mut bare, known, common } =
-            ask_all(settings, &plan, &policy, &homes, &mut tables, &mut sink)?;
+            ask_all(settings, &asker, &policy, &mut tables, &mut sink)?;
         let mut denied = Denied::default();
         let image = if tables.is_doubtful() {
             denied.extend(published.recipients.closed.clone());
@@ -575,7 +585,7 @@ fn build_and_remember(
         denied.extend(homes.denied());
         Ok((unread, outcome, known, common, (last, logins), denied))
     };
-    let (result, unconfined) = confine::within(&folders, confined)?;
+    let (result, unconfined) = confine::within(&host.layout.root, &folders, confined)?;
     let (unread, outcome, known, common, (last, logins), denied_in_homes) = result?;
     denied.extend(denied_in_homes);
     let is_whole = unread.is_empty() && outcome.unread.is_empty() && !is_default_unknown;
@@ -621,12 +631,12 @@ fn add_system_users(
 /// bare logins are the answer.
 fn ask_all(
     settings: &Settings,
-    plan: &Plan,
+    asker: &Asker,
     policy: &Policy<'_>,
-    homes: &HomeReader<'_>,
     tables: &mut Tables<'_>,
     sink: &mut Counting<'_>,
 ) -> Result<AllAsked, Error> {
+    let Asker { plan, homes, .. } = asker;
     let progress = Progress::new(plan.units.len());
     let mut unread = Unread::default();
     let mut bare = HashSet::new();
@@ -641,16 +651,35 @@ fn ask_all(
         }
         sink.logins(&asked.logins)
     };
-    for (number, unit) in plan.units[..plan.shared].iter().enumerate() {
-        add(tables, number, ask(plan, policy, unit, homes, &Common::default()))?;
-    }
-    let common = tables.common();
-    let ask = |number| (number, ask(plan, policy, &plan.units[number], homes, &common));
-    Workers::new(settings).each(plan.shared..plan.units.len(), ask, |(number, asked)| {
+    let workers = Workers::new(settings);
+    workers.each(0..plan.shared, asker.of(Arc::default()), |(number, asked)| add(tables, number, asked))?;
+    let common = Arc::new(tables.common());
+    workers.each(plan.shared..plan.units.len(), asker.of(common.clone()), |(number, asked)| {
         progress.advance(1);
         add(tables, number, asked)
     })?;
     Ok(AllAsked { unread, bare, known, common })
+}
+
+/// What a thread needs that asks units, which may outlive the rebuild.
+#[derive(Clone)]
+struct Asker {
+    host: Arc<Host>,
+    variables: Arc<AuthVars>,
+    now: u64,
+    plan: Arc<Plan>,
+    homes: HomeReader,
+}
+
+impl Asker {
+    /// Asks the unit of this number.
+    fn of(&self, common: Arc<Common>) -> impl Fn(usize) -> (usize, Asked) + Send + Sync + use<> {
+        let Asker { host, variables, now, plan, homes } = self.clone();
+        move |number| {
+            let policy = Policy::new(&host, &variables, now);
+            (number, ask(&plan, &policy, &plan.units[number], &homes, &common))
+        }
+    }
 }
 
 /// What came of asking all.
@@ -660,7 +689,7 @@ struct AllAsked {
     bare: HashSet<Vec<u8>>,
     /// What is remembered of each home, where that is wanted.
     known: Vec<Known>,
-    common: Common,
+    common: Arc<Common>,
 }
 
 /// Where the next records go.
@@ -707,7 +736,7 @@ pub struct Built {
     pub next_expiry: Option<u64>,
     /// What the host said.
     pub host: Arc<Host>,
-    variables: AuthVars,
+    variables: Arc<AuthVars>,
     /// When it was said, in seconds since 1970-01-01 UTC.
     now: u64,
     published: Old,
@@ -738,7 +767,7 @@ pub fn behind(host: &Host) -> Vec<Note> {
 
 /// The content of a published file to keep entries from; a damaged one has lost who knows what, and nothing is kept from
 /// it. `inside` is its path on the host.
-fn read_whole(settings: &Settings, inside: &[u8], published: &Option<Published>) -> Option<Vec<u8>> {
+fn read_whole(settings: &Settings, inside: &[u8], published: &Option<Arc<Published>>) -> Option<Vec<u8>> {
     let read = published.as_ref()?.read().map_err(|cause| show_cause(&cause));
     let whole = read.and_then(|image| {
         let checked = cdb::Reader::new(&image).and_then(|cdb| cdb.check());
@@ -754,7 +783,7 @@ fn read_whole(settings: &Settings, inside: &[u8], published: &Option<Published>)
 }
 
 /// A published file to compare with, where it lies; none when it is missing or damaged, as [`read_whole`] says.
-fn whole<'p>(settings: &Settings, inside: &[u8], published: &'p Option<Published>) -> Option<cdb::FileReader<'p>> {
+fn whole<'p>(settings: &Settings, inside: &[u8], published: &'p Option<Arc<Published>>) -> Option<cdb::FileReader<'p>> {
     read_whole(settings, inside, published)?;
     published.as_ref()?.cdb().ok()
 }

@@ -115,6 +115,10 @@ impl Tables {
             return None;
         }
         let found = self.find();
+        // What does not answer was changed by nobody.
+        if found.contains(&Err(Errno::ETIMEDOUT)) {
+            return None;
+        }
         let changed = self.settings.published().into_iter().zip(known.iter().zip(&found));
         let tables: Vec<(PathBuf, &'static str)> = changed
             .filter(|(_, (known, found))| known != found)

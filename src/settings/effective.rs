@@ -40,6 +40,7 @@ const ALL: &[Setting] = &[
     decides("max-loss", |its| its.max_loss.into()),
     decides("max-file", |its| (its.layout.root.bounds.file >> 20).into()),
     decides("max-names", |its| its.layout.root.bounds.names.into()),
+    other("max-wait", |its| its.layout.root.bounds.wait.as_secs().into()),
     // A command that finds the state of the service has its root, by this name or another.
     other("root", |its| path(its.layout.root.top())),
     other("auth-owner", |its| its.auth_owner.map_or(Value::Null, |(uid, gid)| format!("{uid}:{gid}").into())),

@@ -152,9 +152,9 @@ impl Schedule {
         self.expected.retain(|_, follow_up| follow_up.due(sweep).is_some());
     }
 
-    /// The rebuild ended now; `wake` is when the next change comes by itself: a login expires, a held domain is let go.
-    pub fn end(&mut self, now: Instant, succeeded: bool, wake: Option<(Instant, Cause)>) {
-        let duration = self.running.take().map_or(Duration::ZERO, |start| now - start);
+    /// The rebuild ended now, of which it waited so long for nothing; `wake` is when the next change comes by itself: a login expires, a held domain is let go.
+    pub fn end(&mut self, now: Instant, waited: Duration, succeeded: bool, wake: Option<(Instant, Cause)>) {
+        let duration = self.running.take().map_or(Duration::ZERO, |start| (now - start).saturating_sub(waited));
         self.rest_until = now + duration.max(MIN_PAUSE);
         self.wake = wake;
         if succeeded {
@@ -270,7 +270,7 @@ mod tests {
             if triggers.next_if_eq(&now).is_some() {
                 schedule.trigger(at(now));
             } else if let Some((_, succeeded)) = ends.take_if(|(end, _)| *end == now) {
-                schedule.end(at(now), succeeded, None);
+                schedule.end(at(now), Duration::ZERO, succeeded, None);
                 rebuilds.last_mut().unwrap().1 = now;
             } else {
                 let cause = schedule.next().unwrap().1;
@@ -333,7 +333,7 @@ mod tests {
         let follow_ups = |seen_after: usize| {
             let mut schedule = Schedule::new(zero, SWEEP);
             schedule.start(zero);
-            schedule.end(zero, true, None);
+            schedule.end(zero, Duration::ZERO, true, None);
             let (mut now, mut starts) = (zero + Duration::from_secs(10), Vec::new());
             schedule.trigger(now);
             schedule.expect(now, gone.clone());
@@ -348,7 +348,7 @@ mod tests {
                 if starts.len() == seen_after {
                     schedule.seen(&gone, now);
                 }
-                schedule.end(now, true, None);
+                schedule.end(now, Duration::ZERO, true, None);
             }
         };
         assert_eq!(follow_ups(99), [5, 1_000, 5_000, 30_000, 60_000, 120_000, 240_000, 480_000]);
@@ -367,11 +367,26 @@ mod tests {
     }
 
     #[test]
+    fn the_time_in_which_a_rebuild_waited_for_nothing_makes_no_pause() {
+        let zero = Instant::now();
+        let at = |seconds| zero + Duration::from_secs(seconds);
+        for (waited, pause) in [(0, 22), (20, 2), (30, 1)] {
+            let mut schedule = Schedule::new(zero, SWEEP);
+            schedule.start(zero);
+            schedule.trigger(at(10));
+            schedule.end(at(22), Duration::from_secs(waited), true, None);
+            let due = schedule.next().unwrap().0;
+            let expected = if pause == 1 { at(22) + MIN_PAUSE } else { at(22 + pause) };
+            assert_eq!(due, expected, "{waited}");
+        }
+    }
+
+    #[test]
     fn a_login_that_expires_brings_a_rebuild() {
         let zero = Instant::now();
         let mut schedule = Schedule::new(zero, SWEEP);
         schedule.start(zero);
-        schedule.end(zero, true, Some((zero + Duration::from_secs(60), Cause::Expiry)));
+        schedule.end(zero, Duration::ZERO, true, Some((zero + Duration::from_secs(60), Cause::Expiry)));
         assert_eq!(schedule.next(), Some((zero + Duration::from_secs(60), Cause::Expiry)));
     }
 }

@@ -8,13 +8,15 @@ use std::fs::File;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify, InotifyEvent, WatchDescriptor};
 
 use crate::report::Note;
+use crate::root::silence::at;
+use crate::root::{End, Root};
 
 /// Which names in a folder matter.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -82,6 +84,25 @@ pub struct Watch {
     folders: Mutex<Folders>,
 }
 
+/// What a folder is watched for.
+const EVENTS: AddWatchFlags = AddWatchFlags::IN_CREATE
+    .union(AddWatchFlags::IN_DELETE)
+    .union(AddWatchFlags::IN_MOVE)
+    .union(AddWatchFlags::IN_CLOSE_WRITE)
+    .union(AddWatchFlags::IN_MODIFY)
+    .union(AddWatchFlags::IN_ATTRIB)
+    .union(AddWatchFlags::IN_DELETE_SELF)
+    .union(AddWatchFlags::IN_MOVE_SELF)
+    .union(AddWatchFlags::IN_ONLYDIR);
+
+/// What came of adding watches.
+#[derive(Default)]
+struct Added {
+    names: HashMap<WatchDescriptor, Matters>,
+    are_too_few: bool,
+    is_complete: bool,
+}
+
 #[derive(Default)]
 struct Folders {
     names: HashMap<WatchDescriptor, Matters>,
@@ -101,34 +122,49 @@ impl Watch {
         Ok(Watch { inotify, mounts: File::open("/proc/self/mountinfo").ok(), folders: Mutex::default() })
     }
 
-    /// Watches these folders, and no others but those above them, from `top` down, where they may be renamed. A folder that is missing is
-    /// waited for in the nearest one that is there. Says when the system allows too few watches.
-    pub fn set(&self, top: &Path, wanted: &[(PathBuf, Names)]) -> Option<Note> {
-        let events = AddWatchFlags::IN_CREATE
-            | AddWatchFlags::IN_DELETE
-            | AddWatchFlags::IN_MOVE
-            | AddWatchFlags::IN_CLOSE_WRITE
-            | AddWatchFlags::IN_MODIFY
-            | AddWatchFlags::IN_ATTRIB
-            | AddWatchFlags::IN_DELETE_SELF
-            | AddWatchFlags::IN_MOVE_SELF
-            | AddWatchFlags::IN_ONLYDIR;
+    /// Watches these folders, and no others but those above them, up to the root, where they may be renamed. A folder that
+    /// is missing is waited for in the nearest one that is there; one that does not answer is not waited for. Says when the
+    /// system allows too few watches.
+    pub fn set(self: &Arc<Self>, root: &Root, wanted: Vec<(PathBuf, Names)>) -> Option<Note> {
+        let (own, below) = (self.clone(), root.clone());
+        let added = root.silences.attempt(move || own.add(&below, &wanted));
         let mut folders = self.folders.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut names: HashMap<_, Matters> = HashMap::new();
+        let Ok(added) = added else {
+            folders.complete = false;
+            return None;
+        };
+        for watch in folders.names.keys().filter(|watch| !added.names.contains_key(watch)) {
+            let _ = self.inotify.rm_watch(*watch);
+        }
+        folders.names = added.names;
+        folders.complete = added.is_complete;
+        let said = std::mem::replace(&mut folders.too_few_said, added.are_too_few);
+        (added.are_too_few && !said).then(|| {
+            Note::warning(
+                "the system allows too few watches (sysctl fs.inotify.max_user_watches); what they would see, the next \
+                 sweep sees",
+            )
+        })
+    }
+
+    /// Adds the watches. Meanwhile those that there were stay: what a new one sees before its names are known, whoever asks
+    /// for it reads later.
+    fn add(&self, root: &Root, wanted: &[(PathBuf, Names)]) -> Added {
+        let mut added = Added { is_complete: true, ..Added::default() };
+        let mut real = HashMap::new();
         let mut above: BTreeSet<&Path> = BTreeSet::new();
-        let (mut refused, mut complete) = (None, true);
-        let mut add = |path: &Path, of_path: Names| match self.inotify.add_watch(path, events) {
-            Ok(watch) => names.entry(watch).or_default().add(of_path),
+        let mut add = |path: &Path, of_path: Names| match self.add_one(root, path, &mut real) {
+            Ok(watch) => added.names.entry(watch).or_default().add(of_path),
             // A missing folder is waited for in the one above it.
             Err(cause) => {
-                refused = refused.or(Some(cause).filter(|cause| *cause == Errno::ENOSPC));
-                complete &= matches!(cause, Errno::ENOENT | Errno::ENOTDIR);
+                added.are_too_few |= cause == Errno::ENOSPC;
+                added.is_complete &= matches!(cause, Errno::ENOENT | Errno::ENOTDIR);
             }
         };
         for (folder, of_folder) in wanted {
             let mut path = folder.as_path();
             while let (Some(parent), Some(name)) = (path.parent(), path.file_name())
-                && path != top
+                && path != root.top()
                 && above.insert(path)
             {
                 add(parent, Names::This(name.as_bytes().to_vec()));
@@ -137,18 +173,44 @@ impl Watch {
             // After those above it, so that it is not made unseen between the two.
             add(folder, of_folder.clone());
         }
-        for watch in folders.names.keys().filter(|watch| !names.contains_key(watch)) {
-            let _ = self.inotify.rm_watch(*watch);
+        added
+    }
+
+    /// Adds the watch of one folder, where links lead to below the root. `real` remembers where the folders above are.
+    fn add_one(
+        &self,
+        root: &Root,
+        path: &Path,
+        real: &mut HashMap<PathBuf, nix::Result<PathBuf>>,
+    ) -> nix::Result<WatchDescriptor> {
+        let (Ok(below), Some(parent), Some(name)) = (path.strip_prefix(root.top()), path.parent(), path.file_name())
+        else {
+            return at(|| path.to_owned(), || self.inotify.add_watch(path, EVENTS));
+        };
+        let walked = |inside: &Path| match root.walk(&[b"/", inside.as_os_str().as_bytes()].concat()).end {
+            End::Found(found) => Ok(found.real),
+            End::Missing(cause) | End::Failed(cause) => Err(cause),
+            End::Silent(_) => Err(Errno::ETIMEDOUT),
+        };
+        if below.as_os_str().is_empty() {
+            return at(|| path.to_owned(), || self.inotify.add_watch(path, EVENTS));
         }
-        folders.names = names;
-        folders.complete = complete;
-        let said = std::mem::replace(&mut folders.too_few_said, refused.is_some());
-        refused.filter(|_| !said).map(|_| {
-            Note::warning(
-                "the system allows too few watches (sysctl fs.inotify.max_user_watches); what they would see, the next \
-                 sweep sees",
-            )
-        })
+        let folder = match real.get(parent) {
+            Some(known) => known.clone()?,
+            None => {
+                let walked = walked(below.parent().unwrap_or(Path::new("")));
+                real.entry(parent.to_owned()).or_insert(walked).clone()?
+            }
+        };
+        let add = |path: &Path, events: AddWatchFlags| match root.silences.of(path) {
+            Some(_) => Err(Errno::ETIMEDOUT),
+            None => at(|| path.to_owned(), || self.inotify.add_watch(path, events)),
+        };
+        match add(&folder.join(name), EVENTS | AddWatchFlags::IN_DONT_FOLLOW) {
+            // A link, or no folder.
+            Err(Errno::ENOTDIR) => add(&walked(below)?, EVENTS),
+            added => added,
+        }
     }
 
     /// Whether it was not told yet what to watch.

@@ -1,6 +1,7 @@
 //! A mail host in a folder of its own, and the real binary run on it.
 #![allow(dead_code, reason = "each test uses some of it")]
 
+pub mod fuse;
 pub mod service;
 
 use std::collections::BTreeMap;

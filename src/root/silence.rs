@@ -1,0 +1,622 @@
+//! File systems that do not answer. A call that looks at a file of a network file system whose server is away may never
+//! come back, and no signal but a deadly one ends it. So what may meet such a file system runs on a thread that can be
+//! spared: it notes at which path it is, and the thread that waits for it gives it up when no call of it came back for the
+//! time of --max-wait. Until it comes back, what it waits for is known not to answer, and nothing else looks at it: so
+//! there are never more than a few such threads, however many rebuilds there are.
+
+use std::cell::{OnceCell, RefCell};
+use std::collections::BTreeSet;
+use std::ffi::OsStr;
+use std::fmt;
+use std::fs;
+use std::io;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::mpsc::{RecvTimeoutError, channel};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::{Builder, JoinHandle};
+use std::time::{Duration, Instant};
+
+use rustix::fs::{Mode, OFlags, RawDir, statfs};
+
+use super::mounts::{self, Mount};
+use crate::text::Shown;
+
+/// More threads than this that were given up do not come to be: then nothing more is read until one of them comes back.
+const MAX_GIVEN_UP: usize = 16;
+/// So often a piece of work is begun again without what did not answer.
+const MAX_TRIES: usize = 6;
+/// How long a file system is asked whether it answers at all, when something in it does not.
+const PROBED_FOR: Duration = Duration::from_secs(1);
+/// When so many places of one network file system do not answer, the file system does not.
+const MANY_PLACES: usize = 3;
+/// How often at least a thread that waits looks at those that it waits for.
+const MAX_TICK: Duration = Duration::from_millis(250);
+
+/// What does not answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Silence {
+    /// Where it is, on this machine: where the file system is mounted, or the one file or directory.
+    pub place: PathBuf,
+    /// What is mounted there, when nothing in it answers.
+    pub mounted: Option<String>,
+    /// For how many seconds it was waited for.
+    pub seconds: u64,
+}
+
+impl Silence {
+    /// What is to be said of it beside this path.
+    pub fn beside(&self, path: &Path) -> String {
+        if self.mounted.is_none() && self.place == path {
+            return format!("has not answered for {} s", self.seconds);
+        }
+        self.to_string()
+    }
+}
+
+impl fmt::Display for Silence {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (place, seconds) = (Shown(self.place.as_os_str().as_bytes()), self.seconds);
+        match &self.mounted {
+            Some(what) => write!(f, "the file system at {place} ({what}) has not answered for {seconds} s"),
+            None => write!(f, "{place} has not answered for {seconds} s"),
+        }
+    }
+}
+
+impl From<Silence> for io::Error {
+    fn from(silence: Silence) -> io::Error {
+        io::Error::other(silence.to_string())
+    }
+}
+
+/// Where a thread is, for the one that waits for it.
+#[derive(Debug)]
+struct Spot {
+    /// How many calls came back.
+    calls: AtomicU64,
+    /// The path that it looks at.
+    at: Mutex<Option<PathBuf>>,
+    /// Whether it was given up. It can be only as long as it looks at something.
+    given_up: AtomicBool,
+    /// Whether the work of the thread can be begun again by another one.
+    spare: bool,
+}
+
+thread_local! {
+    static SPOT: OnceCell<Arc<Spot>> = const { OnceCell::new() };
+    /// The last thing that did not answer of which this thread was told.
+    static MET: RefCell<Option<Silence>> = const { RefCell::new(None) };
+}
+
+impl Spot {
+    fn new(spare: bool) -> Arc<Spot> {
+        Arc::new(Spot { calls: AtomicU64::new(0), at: Mutex::default(), given_up: AtomicBool::new(false), spare })
+    }
+
+    fn at(&self) -> MutexGuard<'_, Option<PathBuf>> {
+        self.at.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Gives the thread up, when it still is in the call after so many. Where it is is the answer.
+    fn give_up(&self, calls: u64) -> Option<PathBuf> {
+        let at = self.at();
+        let path = at.clone().filter(|_| self.calls.load(Ordering::Relaxed) == calls)?;
+        self.given_up.store(true, Ordering::Relaxed);
+        Some(path)
+    }
+
+    fn is_given_up(&self) -> bool {
+        self.given_up.load(Ordering::Relaxed)
+    }
+}
+
+/// Leaves what [`at`] entered, also when the work has a fault.
+struct Entered<'s>(&'s Spot, Option<PathBuf>);
+
+impl Drop for Entered<'_> {
+    fn drop(&mut self) {
+        self.0.calls.fetch_add(1, Ordering::Relaxed);
+        *self.0.at() = self.1.take();
+    }
+}
+
+/// Notes that the thread is at this path, on this machine, while it does the work.
+pub fn at<T>(path: impl FnOnce() -> PathBuf, work: impl FnOnce() -> T) -> T {
+    SPOT.with(|spot| {
+        let entered = spot.get().map(|spot| Entered(spot, spot.at().replace(path())));
+        let done = work();
+        drop(entered);
+        done
+    })
+}
+
+/// Notes that a call came back.
+pub(super) fn back() {
+    SPOT.with(|spot| {
+        if let Some(spot) = spot.get() {
+            spot.calls.fetch_add(1, Ordering::Relaxed);
+        }
+    });
+}
+
+/// Notes where the path that the thread is at has led.
+pub fn led_to(path: impl FnOnce() -> PathBuf) {
+    SPOT.with(|spot| {
+        if let Some(spot) = spot.get() {
+            *spot.at() = Some(path());
+        }
+    });
+}
+
+/// Whether nobody waits for what this thread does any more.
+pub fn is_given_up() -> bool {
+    SPOT.with(|spot| spot.get().is_some_and(|spot| spot.is_given_up()))
+}
+
+/// Whether this thread can be given up, because another one can do its work again.
+pub fn is_spare() -> bool {
+    SPOT.with(|spot| spot.get().is_some_and(|spot| spot.spare))
+}
+
+/// Does the work, and tells whether it met something that does not answer.
+pub fn met<T>(work: impl FnOnce() -> T) -> (T, Option<Silence>) {
+    let before = MET.take();
+    let done = work();
+    (done, MET.replace(before))
+}
+
+/// What does not answer, for all that walk below the same root.
+pub struct Silences {
+    /// How long a call may take.
+    wait: Duration,
+    /// The root as it was given, and its real path.
+    root: (PathBuf, PathBuf),
+    /// Whether there is any.
+    any: AtomicBool,
+    inner: Mutex<Inner>,
+}
+
+impl fmt::Debug for Silences {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.all()).finish()
+    }
+}
+
+/// Who is told what may answer again.
+type Told = Box<dyn Fn(&[Silence]) + Send>;
+
+#[derive(Default)]
+struct Inner {
+    mounts: Vec<Mount>,
+    silent: Vec<Silent>,
+    /// The threads that were given up and have not come back.
+    away: Vec<Arc<Spot>>,
+    /// How long was waited for nothing since [`Silences::begin`].
+    lost: Duration,
+    /// Told what may answer again.
+    when_back: Option<Told>,
+}
+
+struct Silent {
+    silence: Silence,
+    /// The number of the mount.
+    mount: Option<u64>,
+    /// The threads that wait for it, and where they are.
+    waiting: Vec<(Arc<Spot>, PathBuf)>,
+}
+
+impl Silences {
+    /// None yet, below this root.
+    pub fn new(root: &Path, wait: Duration) -> Silences {
+        let real = if root == Path::new("/") { Ok(root.to_owned()) } else { fs::canonicalize(root) };
+        let real = real.or_else(|_| std::path::absolute(root)).unwrap_or_else(|_| root.to_owned());
+        Silences { wait, root: (root.to_owned(), real), any: AtomicBool::new(false), inner: Mutex::default() }
+    }
+
+    fn inner(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A path below the root as it was given, below its real path.
+    fn real(&self, path: &Path) -> PathBuf {
+        path.strip_prefix(&self.root.0).map_or_else(|_| path.to_owned(), |below| self.root.1.join(below))
+    }
+
+    /// Begins a rebuild, or another piece of work of its own: it waits for what does not answer the whole time again, but
+    /// not for one thing after the other.
+    pub fn begin(&self) {
+        self.inner().lost = Duration::ZERO;
+        if self.are_any() {
+            self.read_mounts();
+        }
+    }
+
+    /// Finds out what is mounted, and forgets what is not mounted any more; where that cannot be read now, what was found
+    /// before stands.
+    pub fn read_mounts(&self) {
+        let Some(mounts) = mounts::read() else { return };
+        let mut inner = self.inner();
+        inner.mounts = mounts;
+        let Inner { mounts, silent, .. } = &mut *inner;
+        // The threads that wait there stay given up.
+        silent.retain(|silent| {
+            silent.mount.is_none() || mounts::of(mounts, &silent.silence.place).map(|mount| mount.id) == silent.mount
+        });
+        self.any.store(!silent.is_empty(), Ordering::Relaxed);
+    }
+
+    /// How long was waited for nothing since [`Silences::begin`].
+    pub fn lost(&self) -> Duration {
+        self.inner().lost
+    }
+
+    /// Whether anything is known not to answer.
+    pub fn are_any(&self) -> bool {
+        self.any.load(Ordering::Relaxed)
+    }
+
+    /// All of it.
+    pub fn all(&self) -> Vec<Silence> {
+        self.inner().silent.iter().map(|silent| silent.silence.clone()).collect()
+    }
+
+    /// What does not answer at this path.
+    pub fn of(&self, path: &Path) -> Option<Silence> {
+        if is_given_up() {
+            // Whatever it is asked for, nobody wants to know.
+            return Some(Silence { place: path.to_owned(), mounted: None, seconds: self.wait.as_secs() });
+        }
+        if !self.are_any() {
+            return None;
+        }
+        let path = self.real(path);
+        let inner = self.inner();
+        let found = inner.silent.iter().find(|silent| path.starts_with(&silent.silence.place));
+        let silence = found.map(|found| found.silence.clone());
+        if silence.is_some() {
+            MET.set(silence.clone());
+        }
+        silence
+    }
+
+    /// Believes another process, which has asked, that this does not answer.
+    pub fn believe(&self, silence: Silence) {
+        self.read_mounts();
+        let mut inner = self.inner();
+        let mount = mounts::of(&inner.mounts, &silence.place).map(|mount| mount.id);
+        inner.silent.push(Silent { silence, mount, waiting: Vec::new() });
+        self.any.store(true, Ordering::Relaxed);
+    }
+
+    /// From now on this is told what may answer again, at once.
+    pub fn when_back(&self, tell: impl Fn(&[Silence]) + Send + 'static) {
+        self.inner().when_back = Some(Box::new(tell));
+    }
+
+    /// Does the work on a thread that can be spared, and waits for it; on one that can be spared already, at once. When it
+    /// meets what does not answer, it is begun again, and is told so there.
+    ///
+    /// # Errors
+    /// A thread that cannot be started; a fault in the work, which was reported where it happened; too much that does not
+    /// answer.
+    pub fn attempt<T: Send + 'static>(self: &Arc<Self>, work: impl Fn() -> T + Send + Sync + 'static) -> io::Result<T> {
+        if is_spare() { Ok(work()) } else { self.attempt_apart(work) }
+    }
+
+    /// The same, always on another thread.
+    ///
+    /// # Errors
+    /// Those of [`Silences::attempt`].
+    pub fn attempt_apart<T: Send + 'static>(
+        self: &Arc<Self>,
+        work: impl Fn() -> T + Send + Sync + 'static,
+    ) -> io::Result<T> {
+        let work = Arc::new(work);
+        for _ in 0..MAX_TRIES {
+            let (say, hear) = channel();
+            let own = work.clone();
+            let mut vigil = self.vigil(self.tick());
+            vigil.start((), move || {
+                let done = own();
+                // Whoever waits has it alone, when the work is done.
+                drop(own);
+                let _ = say.send(done);
+            })?;
+            loop {
+                match hear.recv_timeout(self.tick()) {
+                    Ok(done) => return Ok(done),
+                    Err(RecvTimeoutError::Disconnected) => return Err(io::Error::other("a fault in this program")),
+                    Err(RecvTimeoutError::Timeout) if vigil.look().is_empty() => {}
+                    Err(RecvTimeoutError::Timeout) => break,
+                }
+            }
+        }
+        Err(self.too_many())
+    }
+
+    /// Waits for threads, and looks at them so often.
+    pub fn vigil<N>(self: &Arc<Self>, every: Duration) -> Vigil<N> {
+        Vigil { silences: self.clone(), threads: Vec::new(), every, last: Instant::now() }
+    }
+
+    /// The spot of a thread whose work nobody can begin again; it still is found out where it hangs.
+    pub fn spot(self: &Arc<Self>) -> Back {
+        Back(self.clone(), Spot::new(false))
+    }
+
+    /// How often one looks at the threads that one waits for.
+    pub fn tick(&self) -> Duration {
+        (self.wait / 8).min(MAX_TICK)
+    }
+
+    /// How long a call may take now.
+    fn patience(&self) -> Duration {
+        let in_haste = self.inner().lost > Duration::ZERO;
+        if in_haste { self.wait.min((self.wait / 10).max(Duration::from_secs(1))) } else { self.wait }
+    }
+
+    fn too_many(&self) -> io::Error {
+        let some: Vec<String> = self.all().iter().take(3).map(ToString::to_string).collect();
+        io::Error::other(format!("too much does not answer; {}", some.join("; ")))
+    }
+
+    /// Starts a thread that can be spared.
+    fn start(self: &Arc<Self>, work: impl FnOnce() + Send + 'static) -> io::Result<(Arc<Spot>, JoinHandle<()>)> {
+        let spot = Spot::new(true);
+        let back = Back(self.clone(), spot.clone());
+        let thread = Builder::new().spawn(move || {
+            back.take();
+            work();
+        })?;
+        Ok((spot, thread))
+    }
+
+    /// Notes that the thread at this spot was given up after so long, where it is.
+    fn gave_up(self: &Arc<Self>, spot: Arc<Spot>, path: &Path, waited: Duration) -> Silence {
+        self.read_mounts();
+        let path = self.real(path);
+        let (mount, of_root) = {
+            let mut inner = self.inner();
+            inner.lost += waited;
+            inner.away.push(spot.clone());
+            if let Some(known) = inner.silent.iter_mut().find(|silent| path.starts_with(&silent.silence.place)) {
+                known.waiting.push((spot, path));
+                return known.silence.clone();
+            }
+            let of = |path: &Path| mounts::of(&inner.mounts, path).cloned();
+            (of(&path), of(&self.root.1))
+        };
+        let seconds = waited.as_secs().max(1);
+        let mut waiting = vec![(spot, path.clone())];
+        let start = Instant::now();
+        let is_silent = mount.as_ref().is_some_and(|mount| match self.probe(&mount.point, self.wait.min(PROBED_FOR)) {
+            Some(probe) => {
+                waiting.push((probe, mount.point.clone()));
+                true
+            }
+            None => false,
+        });
+        let mut inner = self.inner();
+        inner.lost += start.elapsed();
+        let of_mount = |silent: &Silent| silent.mount.is_some() && silent.mount == mount.as_ref().map(|mount| mount.id);
+        let places = inner.silent.iter().filter(|silent| of_mount(silent)).count();
+        let is_network = mount.as_ref().is_some_and(|mount| mount.has_no_device && Some(mount) != of_root.as_ref());
+        let whole = mount.as_ref().filter(|_| is_silent || (is_network && places + 1 >= MANY_PLACES));
+        let silence = match whole {
+            Some(mount) => Silence { place: mount.point.clone(), mounted: Some(mount.words()), seconds },
+            None => Silence { place: path, mounted: None, seconds },
+        };
+        if whole.is_some() {
+            for silent in inner.silent.extract_if(.., |silent| of_mount(silent)) {
+                waiting.extend(silent.waiting);
+            }
+        }
+        inner.silent.push(Silent { silence: silence.clone(), mount: mount.map(|mount| mount.id), waiting });
+        self.any.store(true, Ordering::Relaxed);
+        silence
+    }
+
+    /// Asks the file system that is mounted there whether it answers; the thread that waits for it when it does not.
+    fn probe(self: &Arc<Self>, point: &Path, wait: Duration) -> Option<Arc<Spot>> {
+        let own = point.to_owned();
+        let (say, hear) = channel();
+        let spot = self.start(move || {
+            at(|| own.clone(), || ask(&own));
+            let _ = say.send(());
+        });
+        let (spot, _) = spot.ok()?;
+        match hear.recv_timeout(wait) {
+            Err(RecvTimeoutError::Timeout) => self.given_up_probe(spot),
+            Ok(()) | Err(RecvTimeoutError::Disconnected) => None,
+        }
+    }
+
+    fn given_up_probe(&self, spot: Arc<Spot>) -> Option<Arc<Spot>> {
+        // It may have answered just now.
+        spot.give_up(spot.calls.load(Ordering::Relaxed))?;
+        self.inner().away.push(spot.clone());
+        Some(spot)
+    }
+
+    /// Asks all network file systems that hold one of these homes, as the host names them, whether they answer, at the same
+    /// time.
+    pub fn probe_homes(self: &Arc<Self>, homes: &BTreeSet<&[u8]>) {
+        let holds_one = |mount: &Mount| {
+            let Ok(below) = mount.point.strip_prefix(&self.root.1) else { return false };
+            let inside = [b"/", below.as_os_str().as_bytes()].concat();
+            let first = homes.range(&inside[..]..).next();
+            first.is_some_and(|home| Path::new(OsStr::from_bytes(home)).starts_with(OsStr::from_bytes(&inside)))
+        };
+        let mounts: Vec<Mount> = {
+            let inner = self.inner();
+            let of_root = mounts::of(&inner.mounts, &self.root.1);
+            let others = inner.mounts.iter().filter(|mount| mount.has_no_device && Some(*mount) != of_root);
+            others.filter(|mount| holds_one(mount)).cloned().collect()
+        };
+        self.probe_all(mounts.into_iter().filter(|mount| self.of(&mount.point).is_none()).collect(), self.wait);
+    }
+
+    /// Asks all network file systems whether they answer, and waits no longer than this for any of them.
+    pub fn probe_every(self: &Arc<Self>, wait: Duration) {
+        self.read_mounts();
+        let mounts = self.inner().mounts.iter().filter(|mount| mount.has_no_device).cloned().collect::<Vec<_>>();
+        self.probe_all(mounts.into_iter().filter(|mount| self.of(&mount.point).is_none()).collect(), wait);
+    }
+
+    fn probe_all(self: &Arc<Self>, mounts: Vec<Mount>, wait: Duration) {
+        let (say, hear) = channel();
+        let mut asked = Vec::new();
+        for (number, mount) in mounts.into_iter().enumerate() {
+            let (point, say) = (mount.point.clone(), say.clone());
+            let started = self.start(move || {
+                at(|| point.clone(), || ask(&point));
+                let _ = say.send(number);
+            });
+            asked.extend(started.map(|(spot, _)| (number, mount, spot)));
+        }
+        drop(say);
+        let (start, end) = (Instant::now(), Instant::now() + wait);
+        let mut missing = asked.len();
+        while missing > 0 {
+            match hear.recv_timeout(end.saturating_duration_since(Instant::now())) {
+                Ok(number) => {
+                    asked.retain(|(asked, ..)| *asked != number);
+                    missing -= 1;
+                }
+                Err(_) => break,
+            }
+        }
+        if missing > 0 {
+            self.inner().lost += start.elapsed();
+        }
+        for (_, mount, spot) in asked {
+            let Some(spot) = self.given_up_probe(spot) else { continue };
+            let seconds = wait.as_secs().max(1);
+            let silence = Silence { place: mount.point.clone(), mounted: Some(mount.words()), seconds };
+            let mut inner = self.inner();
+            inner.silent.push(Silent { silence, mount: Some(mount.id), waiting: vec![(spot, mount.point)] });
+            self.any.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// A thread that was given up has come back.
+    fn came_back(&self, spot: &Arc<Spot>) {
+        let mut inner = self.inner();
+        inner.away.retain(|away| !Arc::ptr_eq(away, spot));
+        let is_its = |silent: &mut Silent| silent.waiting.iter().any(|(waiting, _)| Arc::ptr_eq(waiting, spot));
+        let over: Vec<Silent> = inner.silent.extract_if(.., is_its).collect();
+        let told: Vec<Silence> = over.iter().map(|silent| silent.silence.clone()).collect();
+        for Silent { silence, mount, waiting } in over {
+            // What the others wait for may be another thing.
+            for (spot, path) in waiting.into_iter().filter(|(waiting, _)| !Arc::ptr_eq(waiting, spot)) {
+                let silence = Silence { place: path.clone(), mounted: None, ..silence.clone() };
+                inner.silent.push(Silent { silence, mount, waiting: vec![(spot, path)] });
+            }
+        }
+        self.any.store(!inner.silent.is_empty(), Ordering::Relaxed);
+        if let Some(tell) = &inner.when_back {
+            tell(&told);
+        }
+    }
+}
+
+/// Asks a file system for something that its server has to answer.
+fn ask(point: &Path) {
+    let _ = statfs(point);
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    if let Ok(directory) = rustix::fs::open(point, flags, Mode::empty()) {
+        let mut buffer: Vec<u8> = Vec::with_capacity(1 << 12);
+        let _ = RawDir::new(&directory, buffer.spare_capacity_mut()).next();
+    }
+}
+
+/// The spot of a thread; dropped at its end, it tells that it has come back when it was given up.
+pub struct Back(Arc<Silences>, Arc<Spot>);
+
+impl Back {
+    /// From now on this thread notes there where it is.
+    pub fn take(&self) {
+        SPOT.with(|own| drop(own.set(self.1.clone())));
+    }
+}
+
+impl Drop for Back {
+    fn drop(&mut self) {
+        if self.1.is_given_up() {
+            self.0.came_back(&self.1);
+        }
+    }
+}
+
+/// Threads that can be spared, with what the one that waits for them has to know of each.
+pub struct Vigil<N> {
+    silences: Arc<Silences>,
+    threads: Vec<Watched<N>>,
+    every: Duration,
+    last: Instant,
+}
+
+struct Watched<N> {
+    spot: Arc<Spot>,
+    thread: Option<JoinHandle<()>>,
+    calls: u64,
+    /// How long it has been in the same call.
+    waited: Duration,
+    note: N,
+}
+
+impl<N> Vigil<N> {
+    /// Starts a thread.
+    ///
+    /// # Errors
+    /// It cannot be started, or too many were given up.
+    pub fn start(&mut self, note: N, work: impl FnOnce() + Send + 'static) -> io::Result<()> {
+        if self.silences.inner().away.len() >= MAX_GIVEN_UP {
+            return Err(self.silences.too_many());
+        }
+        let (spot, thread) = self.silences.start(work)?;
+        self.threads.push(Watched { spot, thread: Some(thread), calls: 0, waited: Duration::ZERO, note });
+        Ok(())
+    }
+
+    /// Waits for another thread, too.
+    pub fn add(&mut self, note: N, back: &Back) {
+        self.threads.push(Watched { spot: back.1.clone(), thread: None, calls: 0, waited: Duration::ZERO, note });
+    }
+
+    /// Waits until those that were not given up have ended, which they must be about to.
+    pub fn join(self) {
+        self.threads.into_iter().filter_map(|watched| watched.thread).for_each(|thread| drop(thread.join()));
+    }
+
+    /// Looks at the threads; those in which no call came back for so long are given up, and are the answer, each with what
+    /// it waits for.
+    pub fn look(&mut self) -> Vec<(N, Silence)> {
+        let now = Instant::now();
+        // While this thread did not run, the others may not have run either.
+        let passed = now.duration_since(std::mem::replace(&mut self.last, now)).min(2 * self.every);
+        let (silences, patience) = (&self.silences, self.silences.patience());
+        let is_over = |watched: &mut Watched<N>| {
+            let calls = watched.spot.calls.load(Ordering::Relaxed);
+            if watched.spot.at().is_none() || calls != watched.calls {
+                (watched.calls, watched.waited) = (calls, Duration::ZERO);
+                return false;
+            }
+            watched.waited += passed;
+            watched.waited >= patience
+        };
+        let mut given_up = Vec::new();
+        let mut over: Vec<Watched<N>> = self.threads.extract_if(.., is_over).collect();
+        while let Some(watched) = over.pop() {
+            match watched.spot.give_up(watched.calls) {
+                Some(path) => {
+                    given_up.push((watched.note, silences.gave_up(watched.spot, &path, watched.waited)));
+                }
+                None => self.threads.push(watched),
+            }
+        }
+        given_up
+    }
+}

@@ -1,0 +1,225 @@
+//! A file system that does not answer, as a network file system whose server is away: what it holds is kept as it is
+//! published, everything else goes on, and no call waits for it for ever.
+
+mod support;
+
+use std::fs;
+use std::time::{Duration, Instant};
+
+use support::fuse::{self, Mounted};
+use support::service::{PATIENCE, Service};
+use support::{Answer, MailHost, filled, skip};
+
+/// How many domains there are.
+const DOMAINS: usize = 20;
+/// The domain whose home may stop to answer.
+const AWAY: &str = "d7.test";
+/// How the service and the commands are told to wait less.
+const WAIT: [&str; 2] = ["--max-wait", "2"];
+
+fn home(domain: &str) -> String {
+    format!("/home/vpopmail/domains/{domain}")
+}
+
+fn vpasswd(names: &[&str]) -> Vec<u8> {
+    names.iter().flat_map(|name| format!("{name}:{}:1:0:N:/d:Q\n", filled("$1$salt$hash")).into_bytes()).collect()
+}
+
+const DEFAULT: &[u8] = b"| /home/vpopmail/bin/vdelivermail '' bounce-no-mailbox\n";
+
+/// A host of many domains with one mailbox, `ann`, each. The home of one is another file system, which answers, and must go
+/// before the host does.
+fn host(believed: u64) -> (MailHost, Mounted) {
+    let host = MailHost::empty();
+    let domains: Vec<String> = (0..DOMAINS).map(|number| format!("d{number}.test")).collect();
+    let lines = |line: &dyn Fn(&String) -> String| domains.iter().map(line).collect::<String>();
+    host.write("/etc/passwd", "root:x:0:0::/root:/bin/sh\n").write("/var/qmail/control/me", "mail.test\n");
+    host.write("/var/qmail/control/rcpthosts", lines(&|name| format!("{name}\n")));
+    host.write("/var/qmail/control/virtualdomains", lines(&|name| format!("{name}:{name}\n")));
+    let assign = lines(&|name| format!("+{name}-:{name}:89:89:{}:-::\n", home(name)));
+    host.write("/var/qmail/users/assign", assign + ".\n").folder("/home/vpopmail/etc");
+    for domain in &domains {
+        host.folder(&home(domain)).own(&home(domain), 89, 89);
+        if domain != AWAY {
+            host.write(&format!("{}/vpasswd", home(domain)), vpasswd(&["ann"]));
+            host.write(&format!("{}/.qmail-default", home(domain)), DEFAULT);
+        }
+    }
+    let files = [("vpasswd", &vpasswd(&["ann"])[..]), (".qmail-default", DEFAULT)];
+    let mounted = Mounted::over(&host.path(&home(AWAY)), believed, &files);
+    (host, mounted)
+}
+
+/// Runs a command with the short wait.
+fn run(host: &MailHost, arguments: &[&str]) -> Answer {
+    host.run(&[arguments, &WAIT[..]].concat())
+}
+
+/// How many rebuilds must not need more threads than the first five.
+fn rebuilds() -> usize {
+    if std::env::var_os("QMAIL_UPDATER_SOAK").is_some() { 50 } else { 10 }
+}
+
+/// How many threads a process has.
+fn threads(service: &Service) -> usize {
+    fs::read_dir(format!("/proc/{}/task", service.child.id())).unwrap().count()
+}
+
+/// Triggers a full check, and waits until it is done.
+fn rebuild(service: &Service) -> String {
+    fs::OpenOptions::new().write(true).open(service.fifo()).unwrap();
+    service.wait_for("cause=trigger")
+}
+
+/// Waits for what must come soon.
+fn wait_until(what: &str, is_so: impl Fn() -> bool) {
+    let start = Instant::now();
+    while !is_so() {
+        assert!(start.elapsed() < PATIENCE, "{what}: never");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+#[test]
+fn a_home_that_does_not_answer_holds_up_no_other_domain() {
+    if let Some(why) = fuse::missing() {
+        return skip("a file system that does not answer", why);
+    }
+    // What was asked a moment ago may be remembered by the kernel: it answers for the directory then, not for its files.
+    for believed in [0, 3600] {
+        let (host, mounted) = host(believed);
+        let service = Service::start(host, &WAIT);
+        let (mounted, host) = (mounted, &service.host);
+        assert_eq!(host.answers(&["ann@d7.test", "bob@d7.test", "bob@d3.test"]), ["accept", "refuse", "refuse"]);
+        mounted.silence();
+        mounted.write(".qmail-new", b"&x@y.test\n");
+        host.write(&format!("{}/vpasswd", home("d3.test")), vpasswd(&["ann", "bob"]));
+        let start = Instant::now();
+        let line = rebuild(&service);
+        assert!(start.elapsed() < Duration::from_secs(10), "{:?}: {line}", start.elapsed());
+        assert_eq!(host.answers(&["ann@d7.test", "bob@d7.test", "bob@d3.test"]), ["accept", "refuse", "accept"]);
+        let status = host.run(&["status"]);
+        let mount = mounted.path.display().to_string();
+        let alert =
+            format!("{mount}: the file system at {mount} (fuse.test from test-server) has not answered for 2 s; ");
+        assert!(status.stdout.contains(&alert) && status.code == 1, "{status:?}");
+        // Once it is known, nothing waits for it, and no more threads do.
+        let mut most = 0;
+        for number in 1..=rebuilds() {
+            let start = Instant::now();
+            rebuild(&service);
+            assert!(start.elapsed() < Duration::from_secs(2), "rebuild {number}: {:?}", start.elapsed());
+            if number == 5 {
+                most = threads(&service);
+            }
+        }
+        wait_until("no more threads than before", || threads(&service) <= most);
+        let start = Instant::now();
+        mounted.answer_again();
+        service.wait_for_answer("new@d7.test", "accept");
+        assert!(start.elapsed() < Duration::from_secs(5), "{:?}", start.elapsed());
+        service.wait_for(&format!("{mount}: can be read again"));
+        wait_until("the thread that waited is gone", || threads(&service) < most);
+    }
+}
+
+#[test]
+fn status_answers_at_once_whether_the_service_knows_what_does_not_answer_or_not() {
+    if let Some(why) = fuse::missing() {
+        return skip("status beside a file system that does not answer", why);
+    }
+    let (host, mounted) = host(0);
+    let mut service = Service::start(host, &WAIT);
+    let mounted = mounted;
+    mounted.silence();
+    let status = || {
+        let start = Instant::now();
+        let status = service.host.run(&["status"]);
+        assert!(start.elapsed() < Duration::from_secs(2), "{:?}", start.elapsed());
+        assert!(status.stdout.starts_with("service: alive\n"), "{status:?}");
+        assert!(status.stdout.contains(" has not answered for ") && status.code == 1, "{status:?}");
+    };
+    status();
+    rebuild(&service);
+    status();
+    // A thread that waits for it does not keep the service from its end.
+    let start = Instant::now();
+    assert_eq!(service.end(), 0);
+    assert!(start.elapsed() < Duration::from_secs(6), "{:?}", start.elapsed());
+}
+
+#[test]
+fn a_service_starts_while_a_file_system_does_not_answer() {
+    if let Some(why) = fuse::missing() {
+        return skip("a start beside a file system that does not answer", why);
+    }
+    let (host, mounted) = host(0);
+    run(&host, &["rebuild"]);
+    mounted.silence();
+    host.write(&format!("{}/vpasswd", home("d3.test")), vpasswd(&["ann", "bob"]));
+    let service = Service::start(host, &WAIT);
+    let mounted = mounted;
+    let answers = service.host.answers(&["ann@d7.test", "bob@d7.test", "bob@d3.test"]);
+    assert_eq!(answers, ["accept", "refuse", "accept"]);
+    mounted.write(".qmail-new", b"&x@y.test\n");
+    mounted.answer_again();
+    service.wait_for_answer("new@d7.test", "accept");
+}
+
+#[test]
+fn no_command_waits_for_ever_and_each_says_what_does_not_answer() {
+    if let Some(why) = fuse::missing() {
+        return skip("commands beside a file system that does not answer", why);
+    }
+    let (host, mounted) = host(0);
+    assert_eq!(run(&host, &["rebuild"]).code, 0);
+    mounted.silence();
+    let commands: [&[&str]; 8] = [
+        &["check"],
+        &["explain", "ann@d7.test"],
+        &["domains"],
+        &["user", "ann@d7.test"],
+        &["list", "recipients"],
+        &["rebuild", "--dry-run"],
+        &["rebuild"],
+        &["status"],
+    ];
+    for command in commands {
+        let start = Instant::now();
+        let answer = run(&host, command);
+        assert!(start.elapsed() < Duration::from_secs(10), "{command:?}: {:?}", start.elapsed());
+        let mount = format!("the file system at {} (fuse.test from test-server)", mounted.path.display());
+        assert!([&answer.stdout, &answer.stderr].iter().any(|said| said.contains(&mount)), "{command:?}: {answer:?}");
+    }
+    assert_eq!(host.answers(&["ann@d7.test", "bob@d7.test"]), ["accept", "refuse"]);
+    // Of what lies elsewhere everything is said.
+    assert!(run(&host, &["user", "ann@d3.test"]).stdout.contains("smtp login: yes"));
+}
+
+#[test]
+fn a_control_directory_that_does_not_answer_keeps_neither_the_service_from_its_end_nor_a_command() {
+    if let Some(why) = fuse::missing() {
+        return skip("a control directory that does not answer", why);
+    }
+    let host = MailHost::sample();
+    host.rebuild();
+    let mut service = Service::start(host, &["--no-watch", "--max-wait", "2"]);
+    let mounted = Mounted::over(&service.host.path("/var/qmail/control"), 0, &[("me", b"mail.test\n")]);
+    mounted.silence();
+    drop(fs::OpenOptions::new().write(true).open(service.fifo()).unwrap());
+    let alert = service.wait_for("nothing is published until it answers");
+    assert!(
+        alert.contains(" waits: the file system at ") && alert.contains("/var/qmail/control (fuse.test"),
+        "{alert}"
+    );
+    let start = Instant::now();
+    let status = run(&service.host, &["status"]);
+    assert!(status.stdout.starts_with("service: alive\na rebuild has been running for "), "{status:?}");
+    assert!(status.stdout.contains("tables: they cannot be compared with the host: "), "{status:?}");
+    assert!(start.elapsed() < Duration::from_secs(2), "{:?}", start.elapsed());
+    let lookup = run(&service.host, &["lookup", "ann@example.com"]);
+    assert!(lookup.code == 111 && lookup.stderr.contains(" has not answered for "), "{lookup:?}");
+    let start = Instant::now();
+    assert_eq!(service.end(), 0);
+    assert!(start.elapsed() < Duration::from_secs(8), "{:?}", start.elapsed());
+}
