@@ -122,7 +122,10 @@ pub fn status(settings: &Settings, json: bool) -> Result<bool, Error> {
     let read: Vec<Option<bool>> = settings.fifos.iter().map(|fifo| is_read(fifo)).collect();
     let alive = read.iter().all(|read| *read == Some(true));
     let is_service_known = alive || read.contains(&Some(false));
+    let rebuilding = lock::is_rebuild_running(&settings.layout.root, &settings.state) == Some(true);
+    let stale = alive.then(|| status::staleness(settings, state.as_deref(), rebuilding)).flatten();
     let anything_held = hold::is_anything_held(settings);
+    let seen = status::Seen { alive, writes: stale.is_none(), rebuilding, anything_held };
     let differences = status::differences(settings);
     if let Some(differences) = differences.as_ref().filter(|_| json) {
         report::say(Level::Warning, differences);
@@ -143,7 +146,10 @@ pub fn status(settings: &Settings, json: bool) -> Result<bool, Error> {
                 "not running"
             }
         )?;
-        match state.as_deref().and_then(|state| status::describe(state, alive, anything_held)) {
+        if let Some(why) = &stale {
+            writeln!(out, "{why}")?;
+        }
+        match state.as_deref().and_then(|state| status::describe(state, &seen)) {
             Some(lines) => out.write_all(lines.as_bytes()),
             None => writeln!(out, "nothing is known of a rebuild by the service"),
         }
@@ -205,6 +211,7 @@ pub fn status(settings: &Settings, json: bool) -> Result<bool, Error> {
     denied.nothing_closed("whether all is well is unknown")?;
     let failing = state.as_deref().is_some_and(status::is_anything_failing);
     Ok(alive
+        && stale.is_none()
         && !failing
         && differences.is_none()
         && compared.is_ok_and(|(changes, kept, _)| changes == 0 && kept.is_empty()))

@@ -44,7 +44,16 @@ pub fn acquire(root: &Root, folder: &[u8]) -> Result<Lock, Error> {
 
 /// Whether a service reads the pipe; `None` when we may not look.
 pub fn is_fifo_read(root: &Root, folder: &[u8], fifo: &Path) -> Option<bool> {
-    let path = root.walk(&[folder, b"/", fifo_lock_name(fifo).as_bytes()].concat());
+    is_held(root, &[folder, b"/", fifo_lock_name(fifo).as_bytes()].concat())
+}
+
+/// Whether a rebuild is running; `None` when we may not look.
+pub fn is_rebuild_running(root: &Root, folder: &[u8]) -> Option<bool> {
+    is_held(root, &[folder, b"/lock"].concat())
+}
+
+fn is_held(root: &Root, lock: &[u8]) -> Option<bool> {
+    let path = root.walk(lock);
     let found = match path.end {
         End::Found(found) => found,
         End::Missing(_) => return Some(false),
@@ -116,17 +125,18 @@ fn fifo_lock_name(fifo: &Path) -> String {
     format!("fifo{name}.lock")
 }
 
-/// Opens a lock file, which is made when it is missing.
+/// Opens a lock file, which is made when it is missing. On a read-only file system the file that is there will do.
 fn open(path: &Path) -> Result<File, Error> {
     let flags = nix::fcntl::OFlag::O_NOFOLLOW | nix::fcntl::OFlag::O_NONBLOCK;
-    OpenOptions::new()
-        .create(true)
-        .truncate(false)
-        .write(true)
-        .mode(0o640)
-        .custom_flags(flags.bits())
-        .open(path)
-        .map_err(|cause| Error::io("lock", path, cause))
+    let mut writable = OpenOptions::new();
+    writable.create(true).truncate(false).write(true).mode(0o640).custom_flags(flags.bits());
+    let opened = writable.open(path).or_else(|cause| match cause.kind() {
+        io::ErrorKind::ReadOnlyFilesystem => {
+            OpenOptions::new().read(true).custom_flags(flags.bits()).open(path).map_err(|_| cause)
+        }
+        _ => Err(cause),
+    });
+    opened.map_err(|cause| Error::io("lock", path, cause))
 }
 
 /// The mode of the folder of states.

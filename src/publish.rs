@@ -10,7 +10,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use nix::fcntl::{PosixFadviseAdvice, posix_fadvise};
+use nix::errno::Errno;
+use nix::fcntl::{OFlag, PosixFadviseAdvice, open, posix_fadvise};
+use nix::sys::stat::Mode;
 use nix::unistd::{Gid, Uid, fchown, geteuid};
 use tempfile::NamedTempFile;
 
@@ -496,6 +498,32 @@ pub fn replace(root: &Root, inside: &[u8], mode: u32, content: &[u8]) -> Result<
     io::Write::write_all(&mut file, content).map_err(failed)?;
     file.persist(&target.real).map_err(|error| failed(error.error))?;
     Ok(())
+}
+
+/// Whether a small file of our own could be written into this folder, by a file there that has no name and is gone at
+/// once. A folder that is missing, or that we may not write, says nothing.
+///
+/// # Errors
+/// Those of open(2) and write(2).
+pub fn try_to_write(root: &Root, folder: &[u8]) -> io::Result<()> {
+    let End::Found(found) = root.walk(folder).end else { return Ok(()) };
+    let written = at(
+        || found.real.clone(),
+        || {
+            let flags = OFlag::O_TMPFILE | OFlag::O_WRONLY | OFlag::O_CLOEXEC;
+            let file = open(&found.real, flags, Mode::S_IRUSR | Mode::S_IWUSR)?;
+            File::from(file).write_all_at(&[0; 4096], 0)
+        },
+    );
+    match written.as_ref().map_err(io::Error::raw_os_error) {
+        // Not every file system has such files.
+        Err(Some(code))
+            if [Errno::EOPNOTSUPP, Errno::EISDIR, Errno::EACCES, Errno::EPERM].contains(&Errno::from_raw(code)) =>
+        {
+            Ok(())
+        }
+        _ => written,
+    }
 }
 
 /// Removes a small file of our own; one that is not there is no error.

@@ -335,6 +335,8 @@ struct Service {
     /// What it did to them, until a rebuild has recreated them.
     tampering: BTreeMap<PathBuf, &'static str>,
     status: Status,
+    /// What was said of the status file, when it could not be written.
+    unwritten: Option<String>,
     metrics: Metrics,
 }
 
@@ -378,6 +380,7 @@ impl Service {
             tampered: Vec::new(),
             tampering: BTreeMap::new(),
             status: Status::default(),
+            unwritten: None,
             metrics,
         }
     }
@@ -394,6 +397,9 @@ impl Service {
             if look_at <= now {
                 self.keep_locks()?;
                 self.look_after_rebuild();
+                if self.unwritten.is_some() {
+                    self.write_status(self.state());
+                }
                 // The clock may have jumped.
                 self.schedule.wake_at(self.wake());
                 look_at = now + LOOK_EVERY;
@@ -734,7 +740,7 @@ impl Service {
         }
         let waited = self.settings.layout.root.silences.lost();
         self.schedule.end(now, waited, result.is_ok(), self.wake());
-        self.status.rebuilt(self.number, &self.cause, &result);
+        self.status.rebuilt(self.number, &self.cause, waited, &result);
         self.metrics.rebuilt(&result, now - self.started);
         if let Err(error) = result {
             let wait = self.schedule.next().map_or(Duration::ZERO, |(due, _)| due.saturating_duration_since(now));
@@ -893,8 +899,18 @@ impl Service {
         let pending = self.schedule.is_triggered();
         let next_sweep = SystemTime::now() + self.schedule.next_sweep().saturating_duration_since(Instant::now());
         let next_sweep = next_sweep.duration_since(SystemTime::UNIX_EPOCH).ok().map(|since| since.as_secs());
-        if let Err(error) = self.status.write(&self.settings, state, pending, next_sweep, &self.follow_ups) {
-            report::say_all(&[Note::warning(format!("{error}; status tells of an earlier rebuild"))]);
+        match self.status.write(&self.settings, state, pending, next_sweep, &self.follow_ups) {
+            Ok(()) => {
+                // When it happens again, that is news.
+                if let Some(before) = self.unwritten.take() {
+                    report::forget(&before);
+                }
+            }
+            Err(error) => {
+                let text = format!("{error}; status tells of an earlier rebuild");
+                report::say_all(&[Note::warning(text.clone())]);
+                self.unwritten = Some(text);
+            }
         }
     }
 }

@@ -5,11 +5,11 @@ use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use serde_json::{Value, json};
 
-use crate::error::{Error, show_path};
+use crate::error::{Error, show_cause, show_path};
 use crate::follow_ups::{self, FollowUps, Owed};
 use crate::hold::Held;
 use crate::lock;
@@ -26,6 +26,8 @@ pub struct Status {
     last_error: Value,
     /// When the last rebuild began.
     since: Value,
+    /// How long the longest rebuild so far took, in milliseconds, what it waited for in vain left out.
+    longest: u64,
     commands_error: Value,
     actions_failed: Value,
     kept: usize,
@@ -40,10 +42,12 @@ pub struct Status {
 pub const MAX_NAMED: usize = 5;
 
 impl Status {
-    /// A rebuild ended.
-    pub fn rebuilt(&mut self, number: u64, cause: &str, result: &Result<Done, Error>) {
+    /// A rebuild ended, which waited so long in vain.
+    pub fn rebuilt(&mut self, number: u64, cause: &str, waited: Duration, result: &Result<Done, Error>) {
         match result {
             Ok(done) => {
+                let took = done.duration.saturating_sub(waited).as_millis();
+                self.longest = self.longest.max(u64::try_from(took).unwrap_or(u64::MAX));
                 let table = |table: &TableDone| {
                     json!({
                         "published": table.published,
@@ -157,6 +161,7 @@ impl Status {
             "last_rebuild": self.last_rebuild,
             "last_error": self.last_error,
             "rebuilding_since": self.since,
+            "longest_ms": self.longest,
             "commands_error": self.commands_error,
             "actions_failed": self.actions_failed,
             "kept": self.kept,
@@ -255,6 +260,12 @@ fn command_name(settings: &Settings, command: &follow_ups::Command) -> String {
     show_path(&layout.root.path(inside)).to_string()
 }
 
+/// Whether a rebuild that has been running for so many seconds takes longer than it should, when the longest one before
+/// took so many milliseconds.
+fn is_unusual(seconds: u64, longest: u64) -> bool {
+    seconds >= 10 && seconds.saturating_mul(1_000) > longest.saturating_mul(5)
+}
+
 fn file(settings: &Settings) -> Vec<u8> {
     [&settings.state[..], b"/status.json"].concat()
 }
@@ -264,6 +275,9 @@ fn now() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }
 
+/// By which all that a status file says is described.
+const EVERYTHING: Seen = Seen { alive: true, writes: true, rebuilding: true, anything_held: true };
+
 /// The status file as it is; `None` when there is none.
 ///
 /// # Errors
@@ -272,7 +286,7 @@ pub fn read(settings: &Settings) -> Result<Option<Vec<u8>>, Error> {
     let root = &settings.layout.root;
     let path = root.path(&file(settings));
     let image = root.read(&file(settings)).map_err(|cause| Error::io("read", &path, cause))?;
-    if image.as_ref().is_some_and(|image| describe(image, true, true).is_none()) {
+    if image.as_ref().is_some_and(|image| describe(image, &EVERYTHING).is_none()) {
         return Err(Error::malformed(&path, None, "not what the service writes; it is made anew at its next rebuild"));
     }
     Ok(image)
@@ -298,15 +312,67 @@ pub fn is_anything_failing(file: &[u8]) -> bool {
     serde_json::from_slice(file).is_ok_and(is_failing)
 }
 
-/// The status file in words, of a service that is `alive` or not; `None` when it is no status file.
-pub fn describe(file: &[u8], alive: bool, anything_held: bool) -> Option<String> {
+/// What is seen of a service beside its status file.
+#[derive(Clone, Copy, Debug)]
+pub struct Seen {
+    /// Whether it is alive.
+    pub alive: bool,
+    /// Whether it writes the file: else what it does now stands there no more.
+    pub writes: bool,
+    /// Whether a rebuild is running, the service's or another one.
+    pub rebuilding: bool,
+    /// Whether any domain is held.
+    pub anything_held: bool,
+}
+
+/// For so long a rebuild that has begun may not have taken its lock yet.
+const BEGINS_WITHIN: u64 = 60;
+
+/// Why the status file of a service that is alive says no more what it does; `None` when it may. `file` is its content.
+pub fn staleness(settings: &Settings, file: Option<&[u8]>, rebuilding: bool) -> Option<String> {
+    let root = &settings.layout.root;
+    let path = root.path(&self::file(settings));
+    let path = show_path(&path);
+    let status: Value = file.and_then(|file| serde_json::from_slice(file).ok()).unwrap_or_default();
+    let from = status["at"].as_u64().map(|at| format!(", {} s ago", now().saturating_sub(at))).unwrap_or_default();
+    if let Err(cause) = publish::try_to_write(root, &settings.state) {
+        let cause = show_cause(&cause);
+        return Some(format!("unable to write {path}: {cause}; what follows is what the service wrote last{from}"));
+    }
+    let since = status["rebuilding_since"].as_u64().unwrap_or(u64::MAX);
+    let says_rebuilding = status["state"] == State::Rebuilding.word();
+    (says_rebuilding && !rebuilding && now().saturating_sub(since) > BEGINS_WITHIN).then(|| {
+        format!(
+            "{path}: it says that a rebuild is running, and none is: the service could not write it; what follows is what \
+             it wrote last{from}"
+        )
+    })
+}
+
+/// The status file in words, of a service of which this is seen; `None` when it is no status file.
+pub fn describe(file: &[u8], seen: &Seen) -> Option<String> {
     let status: Value = serde_json::from_slice(file).ok()?;
     let state = status["state"].as_str()?;
     let ago = |value: &Value| Some(now().saturating_sub(value.get("at")?.as_u64()?));
     let mut text = String::new();
+    // What it does now.
+    let alive = seen.alive && seen.writes;
+    if seen.alive && !seen.writes && seen.rebuilding {
+        text += "a rebuild is running\n";
+    }
     if alive && state == State::Rebuilding.word() {
-        let since = status["rebuilding_since"].as_u64()?;
-        text += &format!("a rebuild has been running for {} s\n", now().saturating_sub(since));
+        let seconds = now().saturating_sub(status["rebuilding_since"].as_u64()?);
+        let longest = status["longest_ms"].as_u64().filter(|longest| *longest > 0);
+        let unusual = match longest {
+            Some(longest) if is_unusual(seconds, longest) => {
+                format!(", which is unusually long: the longest one before took {longest} ms")
+            }
+            _ => String::new(),
+        };
+        text += &format!("a rebuild has been running for {seconds} s{unusual}\n");
+    }
+    for silence in status["unanswered"].as_array().into_iter().flatten().filter(|_| seen.alive) {
+        text += &format!("{}; what it holds is kept as published\n", silence["in_words"].as_str()?);
     }
     if alive && state == State::Following.word() {
         text += "the commands that follow a rebuild are running\n";
@@ -349,7 +415,7 @@ pub fn describe(file: &[u8], alive: bool, anything_held: bool) -> Option<String>
         let (count, last) = (&failed["count"], failed["last"].as_str()?);
         text += &format!("actions that failed since the service started: {count}; the last one {ago} s ago: {last}\n");
     }
-    if let Some(held) = status["held_in_words"].as_str().filter(|_| anything_held) {
+    if let Some(held) = status["held_in_words"].as_str().filter(|_| seen.anything_held) {
         text += &format!(
             "held: {held}; they keep their published entries; rebuild --force publishes them as they are, and rebuild \
              --force DOMAIN one of them\n"
@@ -388,4 +454,36 @@ pub fn describe(file: &[u8], alive: bool, anything_held: bool) -> Option<String>
         text += &format!("next sweep: in {} s\n", sweep.saturating_sub(now()));
     }
     Some(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_rebuild_is_called_unusually_long_by_those_before_it() {
+        let file = |seconds: u64, longest: u64| {
+            let status = json!({
+                "state": "rebuilding",
+                "rebuilding_since": now() - seconds,
+                "longest_ms": longest,
+                "owed": [],
+                "unanswered": [{ "in_words": "/srv has not answered for 20 s" }],
+            });
+            describe(status.to_string().as_bytes(), &EVERYTHING).unwrap()
+        };
+        let silent = "/srv has not answered for 20 s; what it holds is kept as published";
+        for (seconds, longest) in [(1, 10), (9, 10), (30, 7_000), (3_000, 0)] {
+            let said = file(seconds, longest);
+            let lines: Vec<&str> = said.lines().collect();
+            assert!(!said.contains("unusually") && lines.len() == 2 && lines[1] == silent, "{said}");
+        }
+        for (seconds, longest) in [(11, 10), (36, 7_000)] {
+            let said = file(seconds, longest);
+            assert!(
+                said.contains(&format!(" s, which is unusually long: the longest one before took {longest} ms\n")),
+                "{said}"
+            );
+        }
+    }
 }

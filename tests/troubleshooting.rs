@@ -53,8 +53,8 @@ const ALSO: [(&str, &str); 8] = [
 ];
 
 /// Functions that make the text of a warning for somebody else.
-const ALSO_FOUND: [(&str, &str); 3] =
-    [("logins.rs", "words"), ("report.rs", "write_all"), ("status.rs", "differences")];
+const ALSO_FOUND: [(&str, &str); 4] =
+    [("logins.rs", "words"), ("report.rs", "write_all"), ("status.rs", "differences"), ("status.rs", "staleness")];
 
 fn repository() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -255,7 +255,7 @@ const PARTS: &[&str] = &[
 ];
 
 /// What completes other warnings, or belongs to what is none.
-const NO_FINDINGS: &[&str] = &["..., and ..."];
+const NO_FINDINGS: &[&str] = &["..., and ...", ", ... s ago"];
 
 /// The code spans of the first columns of the tables between two headings.
 fn of_document(from: &str, to: Option<&str>) -> BTreeSet<String> {
