@@ -18,7 +18,7 @@ use crate::follow_up;
 use crate::hold;
 use crate::host::Host;
 use crate::lock;
-use crate::logins::Policy;
+use crate::logins::{Policy, PublishedLogins};
 use crate::overview::{self, Absence, Agreement, Domain, User, Users};
 use crate::rebuild::homes::{HomeReader, KeptHome};
 use crate::rebuild::{behind, build, now, read_host};
@@ -27,7 +27,7 @@ use crate::report::{self, Level, Note};
 use crate::settings::Settings;
 use crate::smtpd;
 use crate::status;
-use crate::text::{Shown, count, lower, split_address};
+use crate::text::{Shown, count, join_address, lower, split_address};
 
 /// How a failure to write an answer ends the command: a closed standard output is no failure, nobody reads on.
 fn written(result: io::Result<()>) -> Result<(), Error> {
@@ -184,8 +184,9 @@ pub fn status(settings: &Settings, json: bool) -> Result<bool, Error> {
         {
             writeln!(
                 out,
-                "{} (the folder of a domain or of an account) cannot be read; mend what each line names, and the next rebuild takes it in:",
-                count(kept.len(), "home")
+                "{} (the home of a domain or of an account, or a file of our own in control) cannot be used; fix what each line \
+                 names, and the next rebuild uses it:",
+                count(kept.len(), "source")
             )?;
             kept.iter().take(status::MAX_NAMED).try_for_each(|home| writeln!(out, "  {}", home.alert.text))?;
             if let more @ 1.. = kept.len().saturating_sub(status::MAX_NAMED) {
@@ -370,6 +371,8 @@ pub fn explain(settings: &Settings, addresses: &[std::ffi::OsString]) -> Result<
     report::say_all(unconfined.as_slice());
     written(result)?;
     let mut denied = if is_unknown { homes.denied() } else { Denied::default() };
+    let lists = host.control.unusable().filter(|list| is_unknown && list.cause.denied);
+    denied.extend(lists.map(|list| host.layout.root.path(&list.path)));
     denied.extend(
         published.is_err_and(|error| error.is_denied()).then(|| settings.layout.root.path(&settings.validrcptto)),
     );
@@ -471,9 +474,11 @@ fn domain_as_json(domain: &Domain) -> serde_json::Value {
 /// What stops a rebuild; a mailbox file that cannot be read; a standard output that is full.
 pub fn user(settings: &Settings, addresses: &[std::ffi::OsString], json: bool) -> Result<bool, Error> {
     let host = read_host_only(settings)?;
-    let variables = host.read_authvars()?;
-    let policy = Policy::new(&host, &variables, now());
+    let variables = host.read_authvars();
     let before = settings.logins_target()?.0.before();
+    let kept = before.file.as_ref().map(|logins| &**logins as &dyn PublishedLogins);
+    let policy = Policy::new(&host, &variables, now()).keeping(kept);
+    let mut is_concerned = false;
     let find = || -> io::Result<(Vec<Absence>, Denied)> {
         let homes = HomeReader::new(&host, &before, settings.threads(), None);
         let (published, published_at) = (before.cdb(), before.changed());
@@ -482,6 +487,7 @@ pub fn user(settings: &Settings, addresses: &[std::ffi::OsString], json: bool) -
         let mut number = 0;
         let mut print = |user: &User<'_>| -> io::Result<()> {
             number += 1;
+            is_concerned |= variables.is_concerned(&join_address(user.name, user.domain));
             match (json, number) {
                 (true, 1) => write!(out, "[\n{}", user_as_json(user)),
                 (true, _) => write!(out, ",\n{}", user_as_json(user)),
@@ -500,6 +506,12 @@ pub fn user(settings: &Settings, addresses: &[std::ffi::OsString], json: bool) -
     };
     let (result, unconfined) = confine::within(&host.layout.root, &confine::folders(&host)?, find)?;
     report::say_all(unconfined.as_slice());
+    if let Some(file) = variables.unusable().filter(|file| is_concerned && !file.cause.denied) {
+        let path = host.layout.root.path(&file.path);
+        let text =
+            format!("{}: {}; logins that depend on it keep their published variables", show_path(&path), file.cause);
+        report::say(Level::Alert, &text);
+    }
     let (absent, mut denied) = match result {
         Ok(found) => found,
         Err(cause) => return written(Err(cause)).map(|()| true),
@@ -516,6 +528,8 @@ pub fn user(settings: &Settings, addresses: &[std::ffi::OsString], json: bool) -
     }
     denied.extend(before.closed);
     denied.extend(host.denied());
+    let closed = variables.unusable().filter(|file| is_concerned && file.cause.denied);
+    denied.extend(closed.map(|file| host.layout.root.path(&file.path)));
     match (unread, denied.nothing_closed("what depends on it is unknown")) {
         (Some(error), Ok(())) => Err(error),
         (unread, denied) => {

@@ -61,9 +61,9 @@ pub struct Delivery {
 /// A source that could not be read, and the assignment that led to it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Doubt {
-    /// The home.
+    /// The home, or the file of control/validrcptto.d.
     pub home: Vec<u8>,
-    /// `+loc` or `=local` of users/assign, or an account's name.
+    /// `+loc` or `=local` of users/assign, an account's name, or `validrcptto.d/domain`.
     pub assignment: Vec<u8>,
     /// Why it could not be read.
     pub cause: Trouble,
@@ -351,10 +351,21 @@ fn run_local<'a>(assigned: Assigned<'a>, place: &Place<'_>, trail: &mut Trail) -
 /// What qmail would do with a message to `address`.
 pub fn deliver(host: &Host, homes: &dyn Homes, address: &[u8], trail: &mut Trail) -> Delivery {
     match route(host, address, trail) {
+        Route::Decided(Verdict::Remote) => remote(host, address),
         Route::Decided(verdict) => verdict.into(),
         Route::Unlisted => Delivery { known: false, ..Verdict::Defer.into() },
         Route::Local(assigned) => qmail_local(host, homes, &assigned, trail),
     }
+}
+
+/// Another host's mail. Which names that host takes, only a list can say.
+fn remote(host: &Host, address: &[u8]) -> Delivery {
+    let domain = split_address(address).map(|(_, domain)| lower(domain)).unwrap_or_default();
+    let Some(list) = host.control.unusable_list(&domain) else { return Verdict::Remote.into() };
+    let assignment = [b"validrcptto.d/", &domain[..]].concat();
+    let doubt = Doubt { home: list.path.clone(), assignment, cause: list.cause.clone() };
+    let verdict = if list.cause.denied { Verdict::Unknown } else { Verdict::Remote };
+    Delivery { verdict, doubt: Some(doubt), known: false }
 }
 
 /// qmail-local: the home, then the dot-qmail file that answers for the extension.

@@ -91,6 +91,16 @@ impl Error {
         if self.is_denied() { self.then(AS_ROOT) } else { self }
     }
 
+    /// What is wrong, without the path that the message begins with.
+    pub fn cause(&self) -> String {
+        match self {
+            Error::Malformed { line: Some(line), what, .. } => format!("line {line}: {what}"),
+            Error::Malformed { line: None, what, .. } => what.clone(),
+            Error::Io { cause, .. } => show_cause(cause),
+            Error::Usage(_) | Error::Temporary(_) | Error::Then(..) => self.to_string(),
+        }
+    }
+
     /// 100 for what stays wrong until somebody mends it, 111 for what may go better next time (DESIGN, "exit status").
     pub fn exit_code(&self) -> u8 {
         match self {

@@ -208,7 +208,7 @@ fn standing_of_recipients(host: &Host, domain: &[u8]) -> Standing {
     };
     let left = match control.prefix(domain) {
         _ if !control.accepts(domain) => Some(Left::Gone),
-        None => Some(Left::Relayed).filter(|_| !control.relay_lists.contains_key(domain)),
+        None => Some(Left::Relayed).filter(|_| !control.has_list(domain)),
         Some(_) if control.locals.contains_key(domain) => None,
         Some(_) if host.is_vpopmail_like(domain) => {
             Some(Left::Gone).filter(|_| assignments.vpopmail_domain(domain).is_none())

@@ -1,10 +1,10 @@
 //! Which logins auth.cdb holds, with which data (SPEC section 4, "Logins"). Pure.
 
 use std::fmt;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use crate::error::Trouble;
-use crate::host::authvars::{AuthVars, Variables, expires};
+use crate::host::authvars::{AuthVars, Variables, expires, parse_groups};
 use crate::host::crypt::{Fault, Scheme, judge};
 use crate::host::vpopmail::{Mailbox, NO_SMTP, Shape, is_found};
 use crate::host::{Home, Host};
@@ -27,6 +27,21 @@ impl std::fmt::Debug for Login {
 /// Takes a login: its key and its data, each in pieces.
 pub type Taker<'t> = dyn FnMut(&[&[u8]], &[&[u8]]) + 't;
 
+/// The published logins: where the variables are kept from that control/authvars cannot tell now.
+pub trait PublishedLogins: Sync + std::fmt::Debug {
+    /// The data of this login.
+    fn data(&self, login: &[u8]) -> Option<Vec<u8>>;
+}
+
+/// How many logins are concerned by lines of control/authvars that cannot be used.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Unknown {
+    /// Those that keep their published variables.
+    pub kept: usize,
+    /// Those that are not published, so that they have none to keep.
+    pub left_out: usize,
+}
+
 /// What decides about logins beside the homes.
 #[derive(Debug)]
 pub struct Policy<'a> {
@@ -37,12 +52,24 @@ pub struct Policy<'a> {
     now: u64,
     /// When the first of the logins asked for so far expires, or `u64::MAX`.
     next_expiry: AtomicU64,
+    published: Option<&'a dyn PublishedLogins>,
+    /// Those asked for so far whose variables are kept, and those that are left out.
+    kept: AtomicUsize,
+    left_out: AtomicUsize,
 }
 
 impl<'a> Policy<'a> {
     /// A host, its control/authvars, and the time in seconds since 1970-01-01 UTC.
     pub fn new(host: &'a Host, variables: &'a AuthVars, now: u64) -> Policy<'a> {
-        Policy { host, variables, now, next_expiry: AtomicU64::new(u64::MAX) }
+        let next_expiry = AtomicU64::new(u64::MAX);
+        let (kept, left_out) = (AtomicUsize::new(0), AtomicUsize::new(0));
+        Policy { host, variables, now, next_expiry, published: None, kept, left_out }
+    }
+
+    /// The same, with the published logins, from which the variables are kept that control/authvars cannot tell.
+    #[must_use]
+    pub fn keeping(self, published: Option<&'a dyn PublishedLogins>) -> Policy<'a> {
+        Policy { published, ..self }
     }
 
     /// Whether this time, in seconds since 1970-01-01 UTC, has come.
@@ -57,7 +84,18 @@ impl<'a> Policy<'a> {
 
     /// The same, asked for nothing so far.
     pub fn again(&self) -> Policy<'a> {
-        Policy::new(self.host, self.variables, self.now)
+        Policy::new(self.host, self.variables, self.now).keeping(self.published)
+    }
+
+    /// The logins asked for so far whose variables are not known.
+    pub fn unknown(&self) -> Unknown {
+        Unknown { kept: self.kept.load(Ordering::Relaxed), left_out: self.left_out.load(Ordering::Relaxed) }
+    }
+
+    /// Others that were asked for.
+    pub fn add_unknown(&self, Unknown { kept, left_out }: Unknown) {
+        self.kept.fetch_add(kept, Ordering::Relaxed);
+        self.left_out.fetch_add(left_out, Ordering::Relaxed);
     }
 
     /// When the first of the logins asked for so far expires, in seconds since 1970-01-01 UTC.
@@ -73,7 +111,7 @@ impl<'a> Policy<'a> {
         let mailboxes = home.known_mailboxes()?;
         let limits = home.limits.as_ref().map_err(Clone::clone)?;
         for (name, mailbox) in mailboxes.usable() {
-            // Who may not log in has no record.
+            // A refused login has no record.
             let _ = self.mailbox(name, domain, mailbox, *limits, found);
         }
         Ok(())
@@ -95,38 +133,64 @@ impl<'a> Policy<'a> {
             return Err(Refusal::Name);
         }
         let crypt = usable_crypt(mailbox, limits, self.host.build.keeps_scheme.is_none())?;
-        if self.login(name, domain, crypt, found) { Ok(()) } else { Err(Refusal::Expired) }
+        self.login(name, domain, crypt, found)
     }
 
-    /// The records of one mailbox: `name@domain`, and the bare name in the default domain; false when it has expired.
-    fn login(&self, name: &[u8], domain: &[u8], crypt: &[u8], found: &mut Taker<'_>) -> bool {
-        let Some(groups) = self.groups(&[name, b"@", domain]) else { return false };
+    /// The records of one mailbox: `name@domain`, and the bare name in the default domain.
+    fn login(&self, name: &[u8], domain: &[u8], crypt: &[u8], found: &mut Taker<'_>) -> Result<(), Refusal> {
+        let groups = self.groups(&[name, b"@", domain])?;
         let bare = self.host.default_domain.as_ref().is_ok_and(|default| default.as_deref() == Some(domain))
             && !name.iter().any(|b| b"/%".contains(b));
         found(&[name, b"@", domain], &[crypt, &groups]);
         if bare {
             found(&[name], &[crypt, &groups]);
         }
-        true
+        Ok(())
     }
 
-    /// What follows the hash in the data of a login that counts as this address in authvars; `None` when it has expired.
-    fn groups(&self, address: &[&[u8]]) -> Option<Vec<u8>> {
+    /// What follows the hash in the data of a login that counts as this address in authvars.
+    ///
+    /// # Errors
+    /// It has expired; or its variables are not known.
+    fn groups(&self, address: &[&[u8]]) -> Result<Vec<u8>, Refusal> {
         let mut groups = Vec::new();
         if self.variables.is_empty() {
-            return Some(groups);
+            return Ok(groups);
         }
-        let variables: Variables = self.variables.of(&address.concat());
-        if let Some(time) = expires(&variables) {
-            if self.is_over(time) {
-                return None;
-            }
-            self.next_expiry.fetch_min(time, Ordering::Relaxed);
+        let address = address.concat();
+        if self.variables.is_concerned(&address) {
+            return self.kept_groups(&address);
         }
+        let variables: Variables = self.variables.of(&address);
+        self.not_expired(expires(&variables))?;
         for (name, value) in variables {
             groups.extend([b",", &name[..], b"=\"", &value, b"\""].concat());
         }
-        Some(groups)
+        Ok(groups)
+    }
+
+    fn not_expired(&self, expires: Option<u64>) -> Result<(), Refusal> {
+        let Some(time) = expires else { return Ok(()) };
+        if self.is_over(time) {
+            return Err(Refusal::Expired);
+        }
+        self.next_expiry.fetch_min(time, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// What follows the hash in the published data of this login.
+    fn kept_groups(&self, login: &[u8]) -> Result<Vec<u8>, Refusal> {
+        self.not_expired(self.variables.expires_in_any_case(login))?;
+        let Some(data) = self.published.and_then(|published| published.data(login)) else {
+            self.left_out.fetch_add(1, Ordering::Relaxed);
+            return Err(Refusal::Variables);
+        };
+        let groups = memchr::memchr(b',', &data).map_or(&b""[..], |comma| &data[comma..]);
+        // Another program may have written it: what cannot be taken apart has no time.
+        let parsed = groups.get(1..).map(parse_groups).and_then(Result::ok).unwrap_or_default();
+        self.not_expired(expires(&parsed.into_iter().collect()))?;
+        self.kept.fetch_add(1, Ordering::Relaxed);
+        Ok(groups.to_vec())
     }
 
     /// The published record of a mailbox as it would be published now, with today's variables and default domain: for a
@@ -135,7 +199,8 @@ impl<'a> Policy<'a> {
         let mut kept = Vec::new();
         let hash = usable_hash(data.split(|b| *b == b',').next().unwrap_or_default());
         if let Some(hash) = hash.ok().filter(|_| is_found(name)) {
-            self.login(name, domain, hash, &mut |key, data| {
+            // A refused login has no record.
+            let _ = self.login(name, domain, hash, &mut |key, data| {
                 kept.push(Login { key: key.concat(), data: data.concat() });
             });
         }
@@ -149,7 +214,7 @@ impl<'a> Policy<'a> {
 
     /// The record of a system account.
     pub fn system_user(&self, name: &[u8], hash: &[u8]) -> Option<Login> {
-        let (hash, groups) = (usable_hash(hash).ok()?, self.groups(&[name])?);
+        let (hash, groups) = (usable_hash(hash).ok()?, self.groups(&[name]).ok()?);
         Some(Login { key: name.to_vec(), data: [hash, &groups].concat() })
     }
 }
@@ -173,6 +238,8 @@ pub enum Refusal {
     Hash(Fault),
     /// control/authvars says that it has expired.
     Expired,
+    /// control/authvars cannot tell its variables, and none are published: without them it could do more than it may.
+    Variables,
 }
 
 impl fmt::Display for Refusal {
@@ -186,6 +253,7 @@ impl fmt::Display for Refusal {
             Refusal::Nothing => "its password field holds nothing that authenticates",
             Refusal::Hash(fault) => return write!(f, "no password has its hash ({fault})"),
             Refusal::Expired => "expired, says control/authvars",
+            Refusal::Variables => "control/authvars cannot tell its variables, and none are published that could stay",
         })
     }
 }

@@ -109,7 +109,7 @@ fn rebuild(settings: &Settings, commands: bool, force: Option<&[OsString]>) -> R
         return Err(Error::Temporary(format!("{failed} failed; both files are right, and stay published")));
     }
     done.denied.nothing_closed("what depends on it is kept as published, or accepted")?;
-    done.nothing_held().map(drop)
+    done.all_published().map(drop)
 }
 
 /// Pokes every pipe; that nobody listens is no failure.

@@ -239,9 +239,12 @@ fn notes(host: &Host, domain: &Domain, prefix: Option<&[u8]>, accepted: bool, el
             let to = Shown(prefix.unwrap_or_default());
             notes.push(format!("leads to {to}, which nobody owns: its mail does not arrive"));
         }
-        Kind::Relay => notes.push(match host.control.relay_lists.get(name) {
-            Some(list) => format!("control/validrcptto.d lists {}", count(list.names.len(), "name")),
-            None => "no list in control/validrcptto.d: every name is accepted for another host".to_owned(),
+        Kind::Relay => notes.push(match (host.control.unusable_list(name), host.control.relay_lists.get(name)) {
+            (Some(list), _) => {
+                format!("its list in control/validrcptto.d cannot be used, so what is published stays: {}", list.cause)
+            }
+            (None, Some(list)) => format!("control/validrcptto.d lists {}", count(list.names.len(), "name")),
+            (None, None) => "no list in control/validrcptto.d: every name is accepted for another host".to_owned(),
         }),
         Kind::Vpopmail | Kind::Local | Kind::Remote => {}
     }

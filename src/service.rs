@@ -34,6 +34,7 @@ use crate::rebuild::homes::KeptHome;
 use crate::rebuild::memory::{Memory, Scope};
 use crate::rebuild::{self, Done, Order};
 use crate::report::{self, Level, Note};
+use crate::root::End;
 use crate::root::silence::{Silence, Vigil};
 use crate::settings::Settings;
 use crate::status::{self, State, Status};
@@ -755,8 +756,10 @@ impl Service {
             if self.kept.iter().any(|now| now.home == before.home) {
                 continue;
             }
-            if self.found.was_told(&before.home) && done.host.homes().contains(&before.home[..]) {
-                let path = self.settings.layout.root.path(&before.home);
+            let root = &self.settings.layout.root;
+            let is_file = before.unusable.is_some() && matches!(root.walk(&before.home).end, End::Found(_));
+            if self.found.was_told(&before.home) && (is_file || done.host.homes().contains(&before.home[..])) {
+                let path = root.path(&before.home);
                 report::say(Level::Status, &format!("{}: can be read again", show_path(&path)));
             }
             // When it happens again, that is news.

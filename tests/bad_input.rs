@@ -4,6 +4,7 @@ mod support;
 
 use std::fs;
 
+use support::service::{Service, status_of};
 use support::{Answer, MailHost, filled, is_root, skip};
 
 const DOMAIN: &str = "/home/vpopmail/domains/example.com";
@@ -57,20 +58,277 @@ fn what_follows_the_dot_line_and_the_seventh_colon_is_ignored() {
     assert_eq!(host.answers(&["carol@mail.example.org", "nor this@mail.example.org"]), ["accept", "refuse"]);
 }
 
+/// The files of the host that are ours, and lines of them that cannot be used.
+const BAD_LINES: &[(&str, &str, [&str; 2])] = &[
+    ("authvars", "* A=\"1\"\njoe B=\"2\"\n", ["authvars: line 2:", "no pattern"]),
+    ("authvars", "@x.test A=\"1\",B=\"2\",A=\"3\"\n", ["authvars: line 1:", "gets A twice"]),
+    ("authvars", "\0\n", ["authvars: line 1:", "no pattern"]),
+    ("authvars", "@example.com A=\"1\0\"\n", ["authvars: line 1:", "holds a NUL"]),
+    ("validrcptto.d/relay.example", "erik\nfrida@other.example\n", ["relay.example: line 2:", "other.example"]),
+    ("validrcptto.d/relay.example", "erik\n# no\n!ERIK\n", ["relay.example: line 3:", "accepted on line 1"]),
+    ("validrcptto.d/relay.example", "two names\n", ["relay.example: line 1:", "a blank"]),
+    ("validrcptto.d/relay.example", "nu\0l\n", ["relay.example: line 1:", "\\x00"]),
+];
+
+/// The one alert of a rebuild.
+#[track_caller]
+fn the_alert(answer: &Answer) -> &str {
+    let alerts: Vec<&str> = answer.stderr.lines().filter(|line| line.contains(": alert: ")).collect();
+    assert_eq!(alerts.len(), 1, "{}", answer.stderr);
+    alerts[0]
+}
+
+/// A new mailbox and a new alias in example.net: what a bad source elsewhere must not keep from being published.
+fn add_to_net(host: &MailHost, name: &str) {
+    let line = format!("{name}:$1$a$e:1:0:N:/d:Q");
+    host.mailboxes("/home/vpopmail/domains/example.net", &["dora:$1$a$d:1:0:N:/d:Q", &line]);
+}
+
 #[test]
-fn files_of_our_own_are_not_guessed_at() {
-    for (file, text, says) in [
-        ("authvars", "* A=\"1\"\njoe B=\"2\"\n", ["authvars: line 2:", "no pattern"]),
-        ("authvars", "@x.test A=\"1\",B=\"2\",A=\"3\"\n", ["authvars: line 1:", "gets A twice"]),
-        ("validrcptto.d/relay.example", "erik\nfrida@other.example\n", ["relay.example: line 2:", "other.example"]),
-        ("validrcptto.d/relay.example", "erik\n# no\n!ERIK\n", ["relay.example: line 3:", "accepted on line 1"]),
-        ("validrcptto.d/relay.example", "two names\n", ["relay.example: line 1:", "a blank"]),
-    ] {
+fn a_file_of_our_own_that_cannot_be_used_keeps_what_it_governs_and_the_rest_is_published() {
+    for (file, text, says) in BAD_LINES {
         let host = MailHost::sample();
         host.rebuild();
         host.write(&format!("/var/qmail/control/{file}"), text);
-        assert_fatal(&refused(&host), 100, &says);
+        add_to_net(&host, "new");
+        let answer = host.run(&["rebuild"]);
+        assert_fatal(&answer, 100, &[says[0], says[1], "everything else is published"]);
+        let alert = the_alert(&answer);
+        assert!(says.iter().all(|words| alert.contains(words)), "{alert}");
+        let asked = ["erik@relay.example", "nobody@relay.example", "new@example.net", "ann@example.com"];
+        assert_eq!(host.answers(&asked), ["accept", "refuse", "accept", "accept"], "{file}: {text:?}");
+        // Nothing changes when nothing changes.
+        let answer = host.run(&["rebuild"]);
+        assert_eq!(answer.code, 100, "{}", answer.stderr);
+        assert!(answer.stderr.contains("validrcptto.cdb unchanged"), "{}", answer.stderr);
+        assert!(answer.stderr.contains("auth.cdb unchanged"), "{}", answer.stderr);
+        host.remove(&format!("/var/qmail/control/{file}"));
+        assert!(!host.rebuild().stderr.contains(": alert: "));
     }
+}
+
+#[test]
+fn a_list_that_cannot_be_used_keeps_the_entries_of_its_domain_and_of_no_other() {
+    let list = "/var/qmail/control/validrcptto.d/relay.example";
+    type Damage<'a> = (&'a str, &'a dyn Fn(&MailHost));
+    let damages: &[Damage<'_>] = &[
+        ("two names", &|host| {
+            host.write(list, "erik\ntwo names\n");
+        }),
+        ("no regular file", &|host| {
+            host.remove(list).folder(list);
+        }),
+        ("longer than the 1 MiB", &|host| {
+            fs::File::create(host.path(list)).unwrap().set_len(2 << 20).unwrap();
+        }),
+    ];
+    for (says, damage) in damages {
+        let host = MailHost::sample();
+        host.write(list, "erik\nfrida\n!list-no\n@\n");
+        let rcpthosts = fs::read_to_string(host.path("/var/qmail/control/rcpthosts")).unwrap();
+        host.rebuild();
+        let answers = ["accept", "refuse", "accept", "accept"];
+        let asked = ["erik@relay.example", "list-no@relay.example", "other@relay.example", "x@backup.example"];
+        assert_eq!(host.answers(&asked), answers);
+        damage(&host);
+        let rebuild = || host.run(&["rebuild", "--max-file", "1"]);
+        let answer = rebuild();
+        assert_eq!(answer.code, 100, "{}", answer.stderr);
+        assert!(
+            the_alert(&answer).contains(says) && the_alert(&answer).contains("recipients are kept as published"),
+            "{answer:?}"
+        );
+        assert_eq!(host.answers(&asked), answers, "{says}");
+        // What never was published is accepted: a table that is made again.
+        fs::remove_file(host.published("validrcptto.cdb")).unwrap();
+        let answer = rebuild();
+        assert!(
+            the_alert(&answer)
+                .contains("nothing is published to keep for relay.example, so what leads there is accepted"),
+            "{answer:?}"
+        );
+        let asked = ["x@relay.example", "x@backup.example", "x@example.com", "x@mail.example.org"];
+        assert_eq!(host.answers(&asked), ["accept", "accept", "refuse", "refuse"], "{says}");
+        // A domain that is not relayed any more needs no list.
+        host.write("/var/qmail/control/rcpthosts", rcpthosts.replace("relay.example\n", ""));
+        host.rebuild();
+        assert_eq!(host.answers(&["x@relay.example"]), ["refuse"]);
+    }
+    // A list of a domain that is not relayed is not even read.
+    let host = MailHost::sample();
+    host.write("/var/qmail/control/validrcptto.d/example.com", "two names\n");
+    assert!(host.rebuild().stderr.contains("validrcptto.d/example.com: ignored: no relayed domain is called so"));
+}
+
+#[test]
+fn a_directory_of_lists_that_cannot_be_listed_keeps_the_entries_of_all_relayed_domains() {
+    let host = MailHost::sample();
+    host.rebuild();
+    let directory = host.path("/var/qmail/control/validrcptto.d");
+    fs::rename(&directory, host.path("/away")).unwrap();
+    host.write("/var/qmail/control/validrcptto.d", "no directory\n");
+    let rcpthosts = fs::read_to_string(host.path("/var/qmail/control/rcpthosts")).unwrap();
+    host.write("/var/qmail/control/rcpthosts", rcpthosts + "new.example\n");
+    add_to_net(&host, "new");
+    let answer = host.run(&["rebuild"]);
+    assert_fatal(&answer, 111, &["control/validrcptto.d: Not a directory"]);
+    let asked = ["erik@relay.example", "x@relay.example", "x@backup.example", "x@new.example", "new@example.net"];
+    assert_eq!(host.answers(&asked), ["accept", "refuse", "accept", "accept", "accept"]);
+    host.remove("/var/qmail/control/validrcptto.d");
+    fs::rename(host.path("/away"), &directory).unwrap();
+    host.rebuild();
+}
+
+#[test]
+fn a_line_of_authvars_that_cannot_be_used_keeps_the_variables_of_the_logins_that_it_concerns() {
+    let host = MailHost::sample();
+    let net = "/home/vpopmail/domains/example.net";
+    let authvars = |text: &str| {
+        host.write("/var/qmail/control/authvars", text);
+    };
+    let mailboxes = |hash: &str, more: &[&str]| {
+        let lines: Vec<String> =
+            ["ann", "late"].iter().chain(more).map(|name| format!("{name}:$1$a${hash}:1:0:N:/d:Q")).collect();
+        let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
+        host.mailboxes(DOMAIN, &lines).mailboxes(net, &lines);
+    };
+    mailboxes("old", &[]);
+    authvars("@example.com DATABYTES=\"1\"\n@example.net DATABYTES=\"2\"\nlate@example.com PASSWORD_EXPIRES=\"1\"\n");
+    host.rebuild();
+    assert_eq!(host.logins()["ann@example.com"], "$1$a$old,DATABYTES=\"1\"");
+    assert!(!host.logins().contains_key("late@example.com"), "it has expired");
+    // The hashes are those of the mailboxes in any case; what a new login may do is not known.
+    authvars("@example.com DATABYTES=5\n@example.net DATABYTES=\"3\"\n");
+    mailboxes("new", &["new"]);
+    let answer = host.run(&["rebuild"]);
+    assert_fatal(
+        &answer,
+        100,
+        &["control/authvars: line 1: the value of DATABYTES does not begin with a double quote"],
+    );
+    let alert = the_alert(&answer);
+    for words in [
+        // ann of example.com has an entry; late and new have none.
+        "the published variables of 1 login stay",
+        "left out, because none are published that could stay: 2 logins",
+    ] {
+        assert!(alert.contains(words), "{words:?} is missing: {alert}");
+    }
+    let logins = host.logins();
+    assert_eq!(logins["ann@example.com"], "$1$a$new,DATABYTES=\"1\"");
+    assert_eq!(logins["ann"], "$1$a$new,DATABYTES=\"1\"", "the default domain's bare name");
+    assert_eq!(logins["new@example.net"], "$1$a$new,DATABYTES=\"3\"");
+    assert_eq!(logins["new@example.edu"], "$1$a$new", "the line does not concern the alias domain");
+    assert!(!logins.contains_key("new@example.com") && !logins.contains_key("late@example.com"));
+    assert_eq!(host.answers(&["new@example.com"]), ["accept"], "mail needs no variables");
+    // What it is told of.
+    let user = |address: &str| host.run(&["user", address]);
+    let new = user("new@example.com");
+    assert!(new.stdout.contains("smtp login: no: control/authvars cannot tell its variables"), "{new:?}");
+    assert!(new.stderr.contains("alert: ") && new.stderr.contains("control/authvars: line 1:"), "{new:?}");
+    let net = user("new@example.net");
+    assert!(net.code == 0 && net.stdout.contains("smtp login: yes") && !net.stderr.contains("authvars"), "{net:?}");
+    // A time that is kept comes all the same.
+    authvars("@example.com PASSWORD_EXPIRES=\"4102444800\"\n");
+    host.rebuild();
+    authvars("@example.com PASSWORD_EXPIRES=\"soon\"\n");
+    assert_eq!(host.run(&["rebuild"]).code, 100);
+    assert_eq!(host.logins()["new@example.com"], "$1$a$new,PASSWORD_EXPIRES=\"4102444800\"");
+    authvars("@example.com DATABYTES=\"1\"\n");
+    host.rebuild();
+    assert_eq!(host.logins()["new@example.com"], "$1$a$new,DATABYTES=\"1\"");
+    // A login that a good line lets expire is not kept by a bad line that is less specific.
+    authvars("* DATABYTES=9\nnew@example.com PASSWORD_EXPIRES=\"1\"\n");
+    assert_eq!(host.run(&["rebuild"]).code, 100);
+    assert!(host.logins().contains_key("ann@example.com") && !host.logins().contains_key("new@example.com"));
+    authvars("@example.com DATABYTES=\"1\"\n");
+    host.rebuild();
+    // A file that cannot be read concerns all.
+    host.remove("/var/qmail/control/authvars").folder("/var/qmail/control/authvars");
+    mailboxes("last", &["new", "newer"]);
+    let answer = host.run(&["rebuild"]);
+    assert_fatal(&answer, 100, &["control/authvars: no regular file"]);
+    assert_eq!(host.logins()["new@example.com"], "$1$a$last,DATABYTES=\"1\"");
+    assert!(!host.logins().contains_key("newer@example.net"));
+}
+
+#[test]
+fn commands_that_look_answer_for_other_domains_and_say_what_is_wrong_with_one() {
+    let host = MailHost::sample();
+    host.rebuild();
+    host.write("/var/qmail/control/validrcptto.d/relay.example", "erik\ntwo names\n");
+    let wrong = "validrcptto.d/relay.example: line 2: \"two names\" holds a blank";
+    for (arguments, code) in [
+        (&["explain", "ann@example.com", "x@backup.example"][..], 0),
+        (&["domains", "example.com", "backup.example"], 0),
+        (&["user", "ann@example.com"], 0),
+        (&["lookup", "ann@example.com"], 0),
+    ] {
+        let answer = host.run(arguments);
+        assert_eq!(answer.code, code, "{answer:?}");
+        assert!(!answer.stderr.contains("two names") && !answer.stdout.contains("two names"), "{answer:?}");
+    }
+    let answer = host.run(&["explain", "erik@relay.example", "x@relay.example"]);
+    assert_eq!(answer.stdout.matches(wrong).count(), 2, "{answer:?}");
+    assert_eq!(answer.stdout.matches("the published answer is kept").count(), 2, "{answer:?}");
+    let virtual_domains = fs::read_to_string(host.path("/var/qmail/control/virtualdomains")).unwrap();
+    host.write("/var/qmail/control/virtualdomains", virtual_domains + "here@relay.example:carol\n");
+    let answer = host.run(&["explain", "here@relay.example"]);
+    assert!(!answer.stdout.contains("two names"), "it is a user's here: {answer:?}");
+    let answer = host.run(&["domains", "relay.example"]);
+    assert!(answer.code == 0 && answer.stdout.contains("line 2: \"two names\" holds a blank"), "{answer:?}");
+    let answer = host.run(&["list", "recipients"]);
+    assert!(answer.code == 0 && answer.stdout.contains("accept\terik@relay.example\n"), "{answer:?}");
+    assert!(!answer.stdout.contains("@relay.example\taccept") && answer.stderr.contains(wrong), "{answer:?}");
+    let answer = host.run(&["rebuild", "--dry-run"]);
+    assert!(answer.code == 0 && answer.stdout.is_empty() && answer.stderr.contains(wrong), "{answer:?}");
+    let answer = host.run(&["check"]);
+    assert!(
+        answer.code == 1
+            && answer.stdout.contains(&format!("alert: {}/var/qmail/control/{wrong}", host.root().display())),
+        "{answer:?}"
+    );
+    assert!(!answer.stdout.contains("nothing can be rebuilt"), "{answer:?}");
+}
+
+#[test]
+fn the_service_tells_of_a_file_of_our_own_that_cannot_be_used_and_goes_on() {
+    let list = "/var/qmail/control/validrcptto.d/relay.example";
+    let mut service = Service::start(MailHost::sample(), &[]);
+    let good = fs::read(service.host.path(list)).unwrap();
+    service.host.write(list, "two names\n");
+    service.wait_for("validrcptto.cdb unchanged");
+    assert_eq!(service.host.answers(&["erik@relay.example", "x@relay.example"]), ["accept", "refuse"]);
+    let status = service.host.run(&["status"]);
+    assert!(status.code == 1 && status.stdout.contains("relay.example: line 1: \"two names\""), "{status:?}");
+    // Another domain changes.
+    service.add_alias("new");
+    service.wait_for_answer("new@example.com", "accept");
+    assert!(status_of(&service.host)["last_error"].is_null());
+    service.wait_for("validrcptto.d/relay.example: line 1: \"two names\"");
+    service.host.write(list, [&good[..], b"greta\n"].concat());
+    service.wait_for("validrcptto.d/relay.example: can be read again");
+    assert_eq!(service.host.answers(&["erik@relay.example", "greta@relay.example"]), ["accept", "accept"]);
+    assert_eq!(service.end(), 0);
+    // Three changes, the start, and the second look at what is told; a file that is written in two steps is seen twice.
+    // Nothing was tried again by itself.
+    let number = &status_of(&service.host)["last_rebuild"]["number"];
+    assert!(number.as_u64().is_some_and(|number| number <= 9), "{number}");
+}
+
+#[test]
+fn a_compiled_file_that_cannot_be_read_does_not_stop_a_rebuild() {
+    for (file, text) in [("users/cdb", "users/assign"), ("control/morercpthosts.cdb", "control/morercpthosts")] {
+        let host = MailHost::sample();
+        host.write("/var/qmail/control/morercpthosts", "more.example\n").folder(&format!("/var/qmail/{file}"));
+        let answer = host.rebuild();
+        let says = format!("{file}: no regular file; it cannot be compared with ");
+        assert!(answer.stderr.contains(&says) && answer.stderr.contains(text), "{}", answer.stderr);
+        assert_eq!(host.answers(&["ann@example.com", "x@more.example"]), ["accept", "accept"]);
+    }
+    let host = MailHost::sample();
+    host.folder("/var/qmail/control/percenthack");
+    assert!(host.rebuild().stderr.contains("percenthack: not supported"));
 }
 
 #[test]

@@ -41,12 +41,15 @@ const NO_WARNERS: &[&str] = &[
     "Note::warning",
 ];
 /// Functions that make the text of an error or alert for somebody else: file and name.
-const ALSO: [(&str, &str); 8] = [
+const ALSO: [(&str, &str); 11] = [
     ("commands.rs", "run"),
     ("commands.rs", "failure_of"),
-    ("publish.rs", "find"),
     ("follow_up.rs", "tell"),
     ("follow_up.rs", "compile"),
+    ("host/assign.rs", "read_from"),
+    ("host/authvars.rs", "add"),
+    ("publish.rs", "find"),
+    ("rebuild/homes.rs", "recipients_kept"),
     ("root/silence.rs", "beside"),
     ("root/silence.rs", "fmt"),
     ("root/silence.rs", "too_many"),
@@ -248,6 +251,7 @@ fn warnings_of_source() -> BTreeMap<String, String> {
 const PARTS: &[&str] = &[
     " and others",
     "a blank",
+    "more line",
     "the byte \\x...",
     "unable to ... ...: ...",
     "logins ... and ... differ only in case",

@@ -7,17 +7,18 @@ use std::path::Path;
 use libfuzzer_sys::fuzz_target;
 use qmail_updater::host::authvars::{AuthVars, PASSWORD_EXPIRES, Variables, expires};
 use qmail_updater::text::split_address;
-use qmail_updater_fuzz::assert_malformed;
+use qmail_updater_fuzz::assert_printable;
 
-fn parse(text: &[u8]) -> Result<AuthVars, qmail_updater::error::Error> {
-    AuthVars::parse(text, Path::new("authvars"))
+fn parse(text: &[u8]) -> AuthVars {
+    AuthVars::parse(text, b"/authvars", Path::new("authvars"))
 }
 
 fuzz_target!(|text: &[u8]| {
-    let all = match parse(text) {
-        Ok(all) => all,
-        Err(error) => return assert_malformed(&error, text),
-    };
+    let all = parse(text);
+    if let Some(unusable) = all.unusable() {
+        assert!(unusable.stays && unusable.cause.text.starts_with("line "));
+        return assert_printable(&unusable.cause.text);
+    }
     let mut written = Vec::new();
     let mut patterns = Vec::new();
     for line in text.split(|b| *b == b'\n') {
@@ -25,12 +26,14 @@ fuzz_target!(|text: &[u8]| {
         if matches!(pattern.first(), None | Some(b'#')) {
             continue;
         }
-        let variables = parse(line).expect("each line alone is good too").of(&pattern);
+        let alone = parse(line);
+        assert!(alone.unusable().is_none(), "each line alone is good too");
+        let variables = alone.of(&pattern);
         let groups = variables.iter().map(|(name, value)| [name, &b"=\""[..], value, b"\""].concat());
         written.extend([&pattern[..], b" ", &groups.collect::<Vec<_>>().join(&b','), b"\n"].concat());
         patterns.push(pattern);
     }
-    assert!(parse(&written).expect("what we write") == all);
+    assert!(parse(&written) == all);
     for pattern in patterns {
         let found = all.of(&pattern);
         let domain = split_address(&pattern).map(|(local, _)| pattern[local.len()..].to_vec());

@@ -18,14 +18,12 @@ fuzz_target!(|input: &[u8]| {
     let (locals, virtual_domains, rcpthosts, morercpthosts, list, addresses) =
         (next(), next(), next(), next(), next(), next());
     let mut notes = Vec::new();
-    let control = Control {
-        locals: read_names(locals),
-        virtual_domains: parse_virtual_domains(virtual_domains, Path::new("virtualdomains"), &mut notes),
-        rcpthosts: (rcpthosts != b"-").then(|| read_names(rcpthosts)),
-        morercpthosts: parse_morercpthosts(morercpthosts),
-        envnoathost: first_line(locals),
-        ..Control::default()
-    };
+    let mut control = Control::default();
+    control.locals = read_names(locals);
+    control.virtual_domains = parse_virtual_domains(virtual_domains, Path::new("virtualdomains"), &mut notes);
+    control.rcpthosts = (rcpthosts != b"-").then(|| read_names(rcpthosts));
+    control.morercpthosts = parse_morercpthosts(morercpthosts);
+    control.envnoathost = first_line(locals);
     assert_notes(&notes, virtual_domains);
     judge_names(&control.morercpthosts, morercpthosts);
     judge_virtual_domains(&control, virtual_domains);

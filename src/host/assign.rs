@@ -5,7 +5,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::path::Path;
 
 use crate::cdb;
-use crate::error::{Error, show_path};
+use crate::error::{Error, show_cause, show_path};
 use crate::host::Layout;
 use crate::report::Note;
 use crate::root::{Root, Stamp, Who};
@@ -71,34 +71,46 @@ impl Assignments {
     fn read_from(root: &Root, file: &[u8], compiled_file: &[u8], notes: &mut Vec<Note>) -> Result<Assignments, Error> {
         let (path, compiled_path) = (root.path(file), root.path(compiled_file));
         let text = root.read(file).map_err(|cause| Error::io("read", &path, cause))?;
-        let compiled = root.read(compiled_file).map_err(|cause| Error::io("read", &compiled_path, cause))?;
-        match (text, compiled) {
-            (Some(text), compiled) => {
-                let mut assignments = Assignments::parse(&text, &path)?;
-                let behind = match compiled.as_deref().map(Assignments::parse_compiled) {
-                    Some(Ok(compiled)) if compiled.says_the_same(&assignments) => None,
-                    Some(Ok(_)) => Some(format!("not what {} says; qmail delivers by the old one", show_path(&path))),
-                    Some(Err(corrupt)) => Some(format!("{corrupt}; qmail defers all local mail")),
-                    None if assignments.exact.is_empty() && assignments.wildcards.is_empty() => None,
-                    None => Some(format!("missing; qmail knows nothing of {}", show_path(&path))),
-                };
-                assignments.behind = behind.map(|how| format!("{}: {how}", show_path(&compiled_path)));
-                Ok(assignments)
-            }
-            (None, Some(compiled)) => {
+        let compiled = root.read(compiled_file);
+        let Some(text) = text else {
+            let compiled = compiled.map_err(|cause| Error::io("read", &compiled_path, cause))?;
+            return Assignments::from_compiled(compiled.as_deref(), (&path, &compiled_path), notes);
+        };
+        let mut assignments = Assignments::parse(&text, &path)?;
+        let behind = match compiled.map(|image| image.as_deref().map(Assignments::parse_compiled)) {
+            // The text alone says who owns an address.
+            Err(cause) => Some(format!("{}; it cannot be compared with {}", show_cause(&cause), show_path(&path))),
+            Ok(Some(Ok(compiled))) if compiled.says_the_same(&assignments) => None,
+            Ok(Some(Ok(_))) => Some(format!("not what {} says; qmail delivers by the old one", show_path(&path))),
+            Ok(Some(Err(corrupt))) => Some(format!("{corrupt}; qmail defers all local mail")),
+            Ok(None) if assignments.exact.is_empty() && assignments.wildcards.is_empty() => None,
+            Ok(None) => Some(format!("missing; qmail knows nothing of {}", show_path(&path))),
+        };
+        assignments.behind = behind.map(|how| format!("{}: {how}", show_path(&compiled_path)));
+        Ok(assignments)
+    }
+
+    /// The assignments of the compiled file, where there is no users/assign; these are the paths of both, for messages.
+    fn from_compiled(
+        compiled: Option<&[u8]>,
+        (path, compiled_path): (&Path, &Path),
+        notes: &mut Vec<Note>,
+    ) -> Result<Assignments, Error> {
+        match compiled {
+            Some(compiled) => {
                 notes.push(Note::warning(format!(
                     "{}: no such file; what {} says counts",
-                    show_path(&path),
-                    show_path(&compiled_path)
+                    show_path(path),
+                    show_path(compiled_path)
                 )));
-                Assignments::parse_compiled(&compiled)
-                    .map_err(|cause| Error::malformed(&compiled_path, None, cause.to_string()))
+                Assignments::parse_compiled(compiled)
+                    .map_err(|cause| Error::malformed(compiled_path, None, cause.to_string()))
             }
-            (None, None) => {
+            None => {
                 notes.push(Note::warning(format!(
                     "{}: no such file, and no {} either: no address is assigned, and no vpopmail domain is known",
-                    show_path(&path),
-                    show_path(&compiled_path)
+                    show_path(path),
+                    show_path(compiled_path)
                 )));
                 Ok(Assignments::default())
             }

@@ -1,11 +1,11 @@
 //! The files in QMAIL/control: me, locals, virtualdomains, rcpthosts, morercpthosts, envnoathost, percenthack, and our
 //! own validrcptto.d. Line rules: SPEC section 3, after qmail's `control.c` and `constmap.c`.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::Path;
 
 use crate::cdb;
-use crate::error::{Error, show_path};
+use crate::error::{Error, Trouble, show_cause, show_path};
 use crate::report::Note;
 use crate::root::{End, Root};
 use crate::text::{Shown, lines, lower, split_address, trim, trim_end};
@@ -20,6 +20,28 @@ pub struct VirtualDomain {
     pub prepend: Vec<u8>,
     /// The line of control/virtualdomains.
     pub line: usize,
+}
+
+/// A file of our own that cannot be used, or not all of it. What it governs is kept as it is published (DESIGN, "a source
+/// that cannot be read").
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unusable {
+    /// Its path, as the host names it.
+    pub path: Vec<u8>,
+    /// The line, and what is wrong with it; or why the file cannot be read.
+    pub cause: Trouble,
+    /// Whether it stays so until somebody changes it; else it may be read the next time.
+    pub stays: bool,
+}
+
+impl Unusable {
+    /// The file at `path`, as the host names it, of which this is wrong.
+    pub fn new(path: &[u8], error: &Error) -> Unusable {
+        // What is no regular file, or too long, was refused by us.
+        let refused = matches!(error, Error::Io { cause, .. } if cause.raw_os_error().is_none());
+        let cause = Trouble { text: error.cause(), denied: error.is_denied() };
+        Unusable { path: path.to_vec(), cause, stays: refused || error.exit_code() == 100 }
+    }
 }
 
 /// The control files, names in lower case.
@@ -43,6 +65,10 @@ pub struct Control {
     pub envnoathost_file: &'static str,
     /// control/validrcptto.d by domain.
     pub relay_lists: HashMap<Vec<u8>, RelayList>,
+    /// Those of its files that cannot be used, by domain.
+    unusable_lists: BTreeMap<Vec<u8>, Unusable>,
+    /// The directory itself, when it cannot be listed: then any relayed domain may have a list.
+    unusable_directory: Option<Unusable>,
 }
 
 /// control/validrcptto.d/DOMAIN: the recipients of a relayed domain.
@@ -128,8 +154,7 @@ impl Control {
     /// Reads the control files below `qmail` (the folder's path on the host).
     ///
     /// # Errors
-    /// A file that is there and cannot be read; neither locals nor me (qmail-send would not start); a malformed file in
-    /// validrcptto.d.
+    /// A file that is there and cannot be read; neither locals nor me (qmail-send would not start).
     pub fn read(root: &Root, qmail: &[u8], notes: &mut Vec<Note>) -> Result<Control, Error> {
         let file = |name: &str| [qmail, b"/control/", name.as_bytes()].concat();
         let read =
@@ -164,7 +189,8 @@ impl Control {
             )));
         }
         let (morercpthosts, morercpthosts_behind) = read_morercpthosts(root, &file("morercpthosts"), notes)?;
-        if read("percenthack")?.is_some_and(|content| !names(&content).is_empty()) {
+        // Nothing depends on what it says.
+        if read("percenthack").map_or(true, |content| content.is_some_and(|content| !names(&content).is_empty())) {
             notes.push(Note::warning(format!(
                 "{}: not supported: an address with % in it is judged as if qmail left it alone",
                 show_path(&root.path(&file("percenthack")))
@@ -180,8 +206,10 @@ impl Control {
             envnoathost: lower(&envnoathost),
             envnoathost_file,
             relay_lists: HashMap::new(),
+            unusable_lists: BTreeMap::new(),
+            unusable_directory: None,
         };
-        control.read_relay_lists(root, &file("validrcptto.d"), notes)?;
+        control.read_relay_lists(root, &file("validrcptto.d"), notes);
         Ok(control)
     }
 
@@ -225,7 +253,7 @@ impl Control {
     pub fn relayed_to_all(&self) -> Vec<(&[u8], &'static str, Option<usize>)> {
         let rcpthosts = self.rcpthosts.iter().flatten().map(|name| (name, "rcpthosts"));
         let names = rcpthosts.chain(self.morercpthosts.iter().map(|name| (name, "morercpthosts")));
-        let relayed = names.filter(|((name, _), _)| self.is_relayed(name) && !self.relay_lists.contains_key(*name));
+        let relayed = names.filter(|((name, _), _)| self.is_relayed(name) && !self.has_list(name));
         let mut relayed: Vec<_> = relayed.map(|((name, line), file)| (&name[..], file, *line)).collect();
         relayed.retain(|(name, ..)| name.first() != Some(&b'.'));
         relayed.sort_unstable();
@@ -265,16 +293,40 @@ impl Control {
         named && self.accepts(domain) && self.prefix(domain).is_none()
     }
 
+    /// Whether validrcptto.d holds a list of this relayed domain (lower case), or may hold one.
+    pub fn has_list(&self, domain: &[u8]) -> bool {
+        self.relay_lists.contains_key(domain) || self.unusable_list(domain).is_some()
+    }
+
+    /// The list of this domain (lower case), when it is relayed and cannot be used.
+    pub fn unusable_list(&self, domain: &[u8]) -> Option<&Unusable> {
+        self.unusable_lists.get(domain).or(self.unusable_directory.as_ref().filter(|_| self.is_relayed(domain)))
+    }
+
+    /// The lists of validrcptto.d that cannot be used, or the directory itself.
+    pub fn unusable(&self) -> impl Iterator<Item = &Unusable> {
+        self.unusable_lists.values().chain(&self.unusable_directory)
+    }
+
     /// Reads validrcptto.d; files that are for no relayed domain are passed over, with a warning.
-    fn read_relay_lists(&mut self, root: &Root, folder: &[u8], notes: &mut Vec<Note>) -> Result<(), Error> {
+    fn read_relay_lists(&mut self, root: &Root, folder: &[u8], notes: &mut Vec<Note>) {
         let path = root.path(folder);
-        let directory = match root.walk(folder).end {
-            End::Found(found) => found.open_directory().map_err(|cause| Error::io("open", &path, cause))?,
-            End::Missing(_) => return Ok(()),
-            End::Failed(cause) => return Err(Error::io("open", &path, cause)),
-            End::Silent(silence) => return Err(Error::io("open", &path, silence)),
+        let opened = match root.walk(folder).end {
+            End::Found(found) => found.open_directory().map_err(|cause| Error::io("open", &path, cause)),
+            End::Missing(_) => return,
+            End::Failed(cause) => Err(Error::io("open", &path, cause)),
+            End::Silent(silence) => Err(Error::io("open", &path, silence)),
         };
-        for (name, _) in directory.entries(|_| true).map_err(|cause| Error::io("read", &path, cause))? {
+        let names =
+            opened.and_then(|directory| directory.entries(|_| true).map_err(|cause| Error::io("read", &path, cause)));
+        let names = match names {
+            Ok(names) => names,
+            Err(error) => {
+                self.unusable_directory = Some(Unusable::new(folder, &error));
+                return;
+            }
+        };
+        for (name, _) in names {
             let file = [folder, b"/", &name].concat();
             let path = root.path(&file);
             let mut ignored = |why: &str| notes.push(Note::warning(format!("{}: ignored: {why}", show_path(&path))));
@@ -282,17 +334,25 @@ impl Control {
                 ignored("its name is not in lower case");
             } else if !self.is_relayed(&name) {
                 ignored("no relayed domain is called so");
-            } else if let Some(content) = root.read(&file).map_err(|cause| Error::io("read", &path, cause))? {
-                let list = RelayList::parse(&content, &name, &path)?;
-                if list.names.is_empty() && list.others.is_none() {
-                    notes.push(Note::warning(format!("{}: empty: every recipient is refused", show_path(&path))));
-                }
-                self.relay_lists.insert(name, list);
             } else {
-                ignored("a link that leads nowhere");
+                let content = root.read(&file).map_err(|cause| Error::io("read", &path, cause));
+                let list =
+                    content.and_then(|content| content.map(|text| RelayList::parse(&text, &name, &path)).transpose());
+                match list {
+                    Ok(Some(list)) => {
+                        if list.names.is_empty() && list.others.is_none() {
+                            let text = format!("{}: empty: every recipient is refused", show_path(&path));
+                            notes.push(Note::warning(text));
+                        }
+                        self.relay_lists.insert(name, list);
+                    }
+                    Ok(None) => ignored("a link that leads nowhere"),
+                    Err(error) => {
+                        self.unusable_lists.insert(name, Unusable::new(&file, &error));
+                    }
+                }
             }
         }
-        Ok(())
     }
 }
 
@@ -353,13 +413,13 @@ fn read_morercpthosts(root: &Root, file: &[u8], notes: &mut Vec<Note>) -> Result
     let compiled_file = [file, b".cdb"].concat();
     let (path, compiled_path) = (root.path(file), root.path(&compiled_file));
     let text = root.read(file).map_err(|cause| Error::io("read", &path, cause))?;
-    let compiled = root.read(&compiled_file).map_err(|cause| Error::io("read", &compiled_path, cause))?;
-    let compiled: Option<Result<HashSet<Vec<u8>>, _>> = compiled.map(|image| {
+    let keys = |image: Vec<u8>| -> Result<HashSet<Vec<u8>>, cdb::Corrupt> {
         let cdb = cdb::Reader::new(&image)?;
         cdb.check_all_found().map(|()| cdb.records().map(|record| record.key.to_vec()).collect())
-    });
+    };
+    let compiled = root.read(&compiled_file).map(|image| image.map(keys));
     let Some(text) = text else {
-        return match compiled {
+        return match compiled.map_err(|cause| Error::io("read", &compiled_path, cause))? {
             None => Ok((Names::new(), None)),
             Some(Err(corrupt)) => {
                 let how = format!("{}: {corrupt}; qmail-smtpd knows none of its domains", show_path(&compiled_path));
@@ -377,11 +437,13 @@ fn read_morercpthosts(root: &Root, file: &[u8], notes: &mut Vec<Note>) -> Result
     };
     let found = parse_morercpthosts(&text);
     let behind = match compiled {
-        Some(Ok(keys)) if keys.len() == found.len() && found.keys().all(|name| keys.contains(name)) => None,
-        Some(Ok(_)) => Some(format!("not what {} says; qmail-smtpd goes by the old list", show_path(&path))),
-        Some(Err(corrupt)) => Some(format!("{corrupt}; qmail-smtpd knows none of its domains")),
-        None if found.is_empty() => None,
-        None => Some("missing; qmail-smtpd knows none of its domains".to_owned()),
+        // The text alone says what the next qmail-newmrh compiles.
+        Err(cause) => Some(format!("{}; it cannot be compared with {}", show_cause(&cause), show_path(&path))),
+        Ok(Some(Ok(keys))) if keys.len() == found.len() && found.keys().all(|name| keys.contains(name)) => None,
+        Ok(Some(Ok(_))) => Some(format!("not what {} says; qmail-smtpd goes by the old list", show_path(&path))),
+        Ok(Some(Err(corrupt))) => Some(format!("{corrupt}; qmail-smtpd knows none of its domains")),
+        Ok(None) if found.is_empty() => None,
+        Ok(None) => Some("missing; qmail-smtpd knows none of its domains".to_owned()),
     };
     Ok((found, behind.map(|how| format!("{}: {how}", show_path(&compiled_path)))))
 }

@@ -195,17 +195,13 @@ impl Host {
     }
 
     /// Reads control/authvars; without the file, no login brings variables.
-    ///
-    /// # Errors
-    /// A file that cannot be read, or is malformed.
-    pub fn read_authvars(&self) -> Result<AuthVars, Error> {
-        let path = self.control_path("authvars");
-        let text = self
-            .layout
-            .root
-            .read(&[&self.layout.qmail[..], b"/control/authvars"].concat())
-            .map_err(|cause| Error::io("read", &path, cause))?;
-        AuthVars::parse(&text.unwrap_or_default(), &path)
+    pub fn read_authvars(&self) -> AuthVars {
+        let inside = [&self.layout.qmail[..], b"/control/authvars"].concat();
+        let path = self.layout.root.path(&inside);
+        match self.layout.root.read(&inside) {
+            Ok(text) => AuthVars::parse(&text.unwrap_or_default(), &inside, &path),
+            Err(cause) => AuthVars::unread(&inside, &Error::io("read", &path, cause)),
+        }
     }
 
     /// Every home that decides about mail or logins, as users/assign and passwd name them.
@@ -344,7 +340,8 @@ impl Host {
         let root = &self.layout.root;
         let denied = self.default_domain.as_ref().is_err_and(|cause| cause.denied);
         let default_domain = denied.then(|| root.path(&[&self.layout.vpopmail[..], b"/etc/defaultdomain"].concat()));
-        self.accounts.denied.iter().map(|home| root.path(home)).chain(default_domain).collect()
+        let lists = self.control.unusable().filter(|list| list.cause.denied).map(|list| root.path(&list.path));
+        self.accounts.denied.iter().map(|home| root.path(home)).chain(default_domain).chain(lists).collect()
     }
 
     /// Whether something that decides about the logins of the domain in this home was changed since this time, since

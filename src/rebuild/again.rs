@@ -74,7 +74,7 @@ pub(super) fn rebuild(
         let is_the_same = host.says_the_same(&memory.host);
         let host = Arc::new(host);
         if !is_the_same
-            || host.read_authvars().map_err(stays)? != *memory.variables
+            || host.read_authvars() != *memory.variables
             || confine::folders(&host).map_err(stays)? != memory.folders
         {
             return Ok(Again::Anew);

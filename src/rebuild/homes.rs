@@ -11,15 +11,17 @@ use nix::errno::Errno;
 
 use crate::cdb::{self, Chunk};
 use crate::error::{Denied, Trouble, show_path};
+use crate::host::authvars::AuthVars;
+use crate::host::control::Unusable;
 use crate::host::look::Look;
 use crate::host::vpopmail::{ABSENT, Mailboxes};
 use crate::host::{Home, HomeState, Homes, Host};
-use crate::logins::{Login, Policy};
+use crate::logins::{Login, Policy, Unknown};
 use crate::publish::{Before, Published};
-use crate::recipients::{self, Answers, Common, Plan, Unit};
+use crate::recipients::{self, Answers, Common, Kept, Plan, Unit};
 use crate::report::Note;
 use crate::root::Folders;
-use crate::text::{Shown, split_address};
+use crate::text::{Shown, count, split_address};
 
 /// What came of one unit.
 pub struct Asked {
@@ -31,6 +33,8 @@ pub struct Asked {
     pub bare: Vec<Vec<u8>>,
     /// When the first of its logins expires, in seconds since 1970-01-01 UTC.
     pub expiry: Option<u64>,
+    /// Those of its logins whose variables control/authvars cannot tell.
+    pub unknown: Unknown,
     /// What its home looked like before it was read, where that is remembered.
     pub look: Option<Look>,
     /// The other homes that its answers depend on.
@@ -60,6 +64,7 @@ pub fn ask(plan: &Plan, policy: &Policy<'_>, unit: &Unit, homes: &HomeReader, co
         logins: Chunk::default(),
         bare: Vec::new(),
         expiry: None,
+        unknown: Unknown::default(),
         look: None,
         others: followed.others.into_inner(),
         trouble: None,
@@ -103,6 +108,7 @@ pub fn ask(plan: &Plan, policy: &Policy<'_>, unit: &Unit, homes: &HomeReader, co
     // It waits in memory to be added.
     asked.logins.shrink_to_fit();
     asked.expiry = policy.next_expiry();
+    asked.unknown = policy.unknown();
     asked
 }
 
@@ -123,13 +129,15 @@ impl Homes for Followed<'_> {
     }
 }
 
-/// A home that could not be read, so that its published entries are kept.
+/// A home, or a file of our own, that could not be read, so that its published entries are kept.
 #[derive(Clone, Debug)]
 pub struct KeptHome {
-    /// Its path, as users/assign or passwd names it.
+    /// Its path, as users/assign, passwd or the host names it.
     pub home: Vec<u8>,
     /// The path, why, and what follows.
     pub alert: Note,
+    /// The file, when it is one.
+    pub unusable: Option<Unusable>,
 }
 
 /// What could not be read.
@@ -183,6 +191,7 @@ impl Unread {
     /// Each home that could not be read: why, and what follows for recipients and logins.
     pub fn kept_homes(&self, host: &Host, outcome: &recipients::Outcome) -> Vec<KeptHome> {
         let homes: BTreeSet<&Vec<u8>> = self.causes.keys().chain(outcome.unread.keys()).collect();
+        let is_file = |path: &Vec<u8>| host.control.unusable().any(|unusable| unusable.path == *path);
         let alert = |home: &Vec<u8>| {
             let of_recipients = outcome.unread.get(home).into_iter().flat_map(|kept| &kept.causes);
             let causes: BTreeSet<&Trouble> = self.causes.get(home).into_iter().chain(of_recipients).collect();
@@ -190,18 +199,7 @@ impl Unread {
             let denied = causes.iter().any(|cause| cause.denied);
             let mut follows = Vec::new();
             if let Some(kept) = outcome.unread.get(home) {
-                if kept.keys > 0 {
-                    follows.push(format!("{} recipients are kept as published", kept.keys));
-                }
-                if !kept.accepted.is_empty() {
-                    let some: Vec<String> =
-                        kept.accepted.iter().take(3).map(|domain| Shown(domain).to_string()).collect();
-                    let more = if kept.accepted.len() > some.len() { " and others" } else { "" };
-                    follows.push(format!(
-                        "nothing is published to keep for {}{more}, so what leads there is accepted",
-                        some.join(", ")
-                    ));
-                }
+                follows.extend(recipients_kept(kept));
             }
             if let Some(count) = self.kept.get(home) {
                 follows.push(format!("{count} logins are kept as published"));
@@ -210,10 +208,68 @@ impl Unread {
             }
             let path = host.layout.root.path(home);
             let text = format!("{}: {}; {}", show_path(&path), Shown(cause.as_bytes()), follows.join("; "));
-            (!follows.is_empty()).then(|| KeptHome { home: home.clone(), alert: Note::alert(text).but_denied(denied) })
+            let alert = Note::alert(text).but_denied(denied);
+            (!follows.is_empty()).then(|| KeptHome { home: home.clone(), alert, unusable: None })
         };
-        homes.into_iter().filter_map(alert).collect()
+        homes.into_iter().filter(|path| !is_file(path)).filter_map(alert).collect()
     }
+
+    /// Each file of our own that cannot be used: why, and what follows for recipients and logins.
+    pub fn kept_files(
+        &self,
+        host: &Host,
+        variables: &AuthVars,
+        outcome: &recipients::Outcome,
+        unknown: Unknown,
+    ) -> Vec<KeptHome> {
+        let mut found = Vec::new();
+        let mut add = |file: &Unusable, follows: &[String]| {
+            let path = host.layout.root.path(&file.path);
+            let text = format!("{}: {}; {}", show_path(&path), file.cause, follows.join("; "));
+            let alert = Note::alert(text).but_denied(file.cause.denied);
+            found.push(KeptHome { home: file.path.clone(), alert, unusable: Some(file.clone()) });
+        };
+        for list in host.control.unusable() {
+            let mut follows = outcome.unread.get(&list.path).map(recipients_kept).unwrap_or_default();
+            if follows.is_empty() {
+                follows.push("no relayed domain depends on it".to_owned());
+            }
+            add(list, &follows);
+        }
+        if let Some(file) = variables.unusable() {
+            let Unknown { kept, left_out } = unknown;
+            let mut follows = Vec::new();
+            if kept > 0 {
+                follows.push(format!("the published variables of {} stay", count(kept, "login")));
+            }
+            if left_out > 0 {
+                let logins = count(left_out, "login");
+                follows.push(format!("left out, because none are published that could stay: {logins}"));
+            }
+            if follows.is_empty() {
+                follows.push("no login that there is depends on it".to_owned());
+            }
+            add(file, &follows);
+        }
+        found
+    }
+}
+
+/// What becomes of the recipients that depend on a source that cannot be read, in words.
+fn recipients_kept(kept: &Kept) -> Vec<String> {
+    let mut follows = Vec::new();
+    if kept.keys > 0 {
+        follows.push(format!("{} recipients are kept as published", kept.keys));
+    }
+    if !kept.accepted.is_empty() {
+        let some: Vec<String> = kept.accepted.iter().take(3).map(|domain| Shown(domain).to_string()).collect();
+        let more = if kept.accepted.len() > some.len() { " and others" } else { "" };
+        follows.push(format!(
+            "nothing is published to keep for {}{more}, so what leads there is accepted",
+            some.join(", ")
+        ));
+    }
+    follows
 }
 
 /// Reads homes from the host, and remembers the last few: an address may lead from one home to the next.

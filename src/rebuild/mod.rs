@@ -23,7 +23,7 @@ use crate::host::accounts::{Accounts, Sources, read_shadow};
 use crate::host::authvars::AuthVars;
 use crate::host::compilers::Compiler;
 use crate::lock;
-use crate::logins::Policy;
+use crate::logins::{Policy, PublishedLogins};
 use crate::publish::{Before, Look, Published, Ready, Staged, Target};
 use crate::recipients::{Common, Plan, Tables};
 use crate::report::{self, Level, Note, Progress};
@@ -63,7 +63,7 @@ pub struct Done {
     pub duration: Duration,
     /// The domains that keep their published entries, those that would lose most first.
     pub held: Vec<Held>,
-    /// The homes that could not be read.
+    /// The homes, and the files of our own, that could not be read.
     pub kept: Vec<KeptHome>,
     /// What this process may not read, which is not root.
     pub denied: Denied,
@@ -208,11 +208,22 @@ fn verify(settings: &Settings, targets: &Targets) -> Result<(), Error> {
 }
 
 impl Done {
-    /// The error that a held domain is.
+    /// The error that a file of our own is that cannot be used, or a held domain.
     ///
     /// # Errors
-    /// When one is held.
-    pub fn nothing_held(self) -> Result<Done, Error> {
+    /// When there is one.
+    pub fn all_published(self) -> Result<Done, Error> {
+        let mut unusable = self.kept.iter().filter_map(|kept| kept.unusable.as_ref());
+        if let Some(first) = unusable.next() {
+            let path = self.host.layout.root.path(&first.path);
+            let text = format!(
+                "{}: {}; what depends on that stays as published, and everything else is published",
+                show_path(&path),
+                first.cause
+            );
+            let stays = first.stays || unusable.any(|unusable| unusable.stays);
+            return Err(if stays { Error::Usage(text) } else { Error::Temporary(text) });
+        }
         match self.held.len() {
             0 => Ok(self),
             held => Err(Error::Temporary(format!(
@@ -519,7 +530,7 @@ fn build_and_remember(
     let mut notes = Vec::new();
     let mut host = read_host(settings, &mut notes)?;
     found(&host, true);
-    let variables = host.read_authvars()?;
+    let variables = host.read_authvars();
     let published = Old::open(settings)?;
     for (before, inside) in [(&published.recipients, &settings.validrcptto), (&published.logins, &settings.auth)] {
         let path = settings.layout.root.path(inside);
@@ -549,16 +560,28 @@ fn build_and_remember(
     }
     let now = now();
     let hashes = settings.auth_system_users.then(|| read_shadow(&settings.layout.root, now / 86_400)).transpose()?;
+    // The variables that control/authvars cannot tell now are those that are published.
+    let unusable = variables.unusable();
+    denied.extend(unusable.filter(|file| file.cause.denied).map(|file| settings.layout.root.path(&file.path)));
+    let kept_logins = unusable
+        .and_then(|_| whole(settings, &settings.auth, &published.logins.file))
+        .and(published.logins.file.clone());
     let (host, variables) = (Arc::new(host), Arc::new(variables));
-    let policy = Policy::new(&host, &variables, now);
+    let policy = Policy::new(&host, &variables, now).keeping(as_kept(kept_logins.as_ref()));
     let plan = Arc::new(Plan::new(host.clone()));
     let folders = confine::folders(&host)?;
     let mut sink = Counting { sink, recipients: cdb::HEADER as u64, logins: cdb::HEADER as u64 };
     let confined = || -> Result<_, Error> {
         let homes = HomeReader::new(&host, &published.logins, settings.threads(), seed.clone());
         let mut tables = Tables::new(&plan);
-        let asker =
-            Asker { host: host.clone(), variables: variables.clone(), now, plan: plan.clone(), homes: homes.clone() };
+        let asker = Asker {
+            host: host.clone(),
+            variables: variables.clone(),
+            kept_logins: kept_logins.clone(),
+            now,
+            plan: plan.clone(),
+            homes: homes.clone(),
+        };
         let AllAsked { mut unread, mut bare, known, common } =
             ask_all(settings, &asker, &policy, &mut tables, &mut sink)?;
         let mut denied = Denied::default();
@@ -588,10 +611,12 @@ fn build_and_remember(
     let (result, unconfined) = confine::within(&host.layout.root, &folders, confined)?;
     let (unread, outcome, known, common, (last, logins), denied_in_homes) = result?;
     denied.extend(denied_in_homes);
-    let is_whole = unread.is_empty() && outcome.unread.is_empty() && !is_default_unknown;
+    let is_usable = host.control.unusable().next().is_none() && variables.unusable().is_none();
+    let is_whole = unread.is_empty() && outcome.unread.is_empty() && !is_default_unknown && is_usable;
     let remembered_notes = outcome.notes.clone();
     notes.extend(unconfined);
-    let kept = unread.kept_homes(&host, &outcome);
+    let mut kept = unread.kept_homes(&host, &outcome);
+    kept.extend(unread.kept_files(&host, &variables, &outcome, policy.unknown()));
     notes.extend(kept.iter().map(|home| home.alert.clone()));
     notes.extend(unread.notes);
     notes.extend(outcome.notes);
@@ -645,6 +670,7 @@ fn ask_all(
         known.extend(homes.seed().map(|seed| Known::new(&asked, sink.recipients, sink.logins, seed)));
         unread.add(&mut asked);
         policy.expires(asked.expiry);
+        policy.add_unknown(asked.unknown);
         tables.add(number, asked.answers, &mut |records| sink.recipients(records))?;
         if settings.auth_system_users {
             bare.extend(asked.bare);
@@ -666,6 +692,8 @@ fn ask_all(
 struct Asker {
     host: Arc<Host>,
     variables: Arc<AuthVars>,
+    /// Where the variables are that control/authvars cannot tell.
+    kept_logins: Option<Arc<Published>>,
     now: u64,
     plan: Arc<Plan>,
     homes: HomeReader,
@@ -674,9 +702,9 @@ struct Asker {
 impl Asker {
     /// Asks the unit of this number.
     fn of(&self, common: Arc<Common>) -> impl Fn(usize) -> (usize, Asked) + Send + Sync + use<> {
-        let Asker { host, variables, now, plan, homes } = self.clone();
+        let Asker { host, variables, kept_logins, now, plan, homes } = self.clone();
         move |number| {
-            let policy = Policy::new(&host, &variables, now);
+            let policy = Policy::new(&host, &variables, now).keeping(as_kept(kept_logins.as_ref()));
             (number, ask(&plan, &policy, &plan.units[number], &homes, &common))
         }
     }
@@ -724,11 +752,22 @@ impl Old {
     }
 }
 
+/// The published logins, for those whose variables control/authvars cannot tell.
+fn as_kept(published: Option<&Arc<Published>>) -> Option<&dyn PublishedLogins> {
+    published.map(|published| &**published as &dyn PublishedLogins)
+}
+
+impl PublishedLogins for Published {
+    fn data(&self, login: &[u8]) -> Option<Vec<u8>> {
+        self.cdb().ok()?.find(login)
+    }
+}
+
 /// What came of building beside the records.
 pub struct Built {
     /// What somebody should know.
     pub notes: Vec<Note>,
-    /// The homes that could not be read.
+    /// The homes, and the files of our own, that could not be read.
     pub kept: Vec<KeptHome>,
     /// What this process may not read, which is not root, and what decides about the records.
     pub denied: Denied,
@@ -752,7 +791,7 @@ impl Built {
 
     /// How logins are decided.
     pub fn policy(&self) -> Policy<'_> {
-        Policy::new(&self.host, &self.variables, self.now)
+        Policy::new(&self.host, &self.variables, self.now).keeping(as_kept(self.published.logins.file.as_ref()))
     }
 }
 

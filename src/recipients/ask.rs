@@ -6,6 +6,7 @@ use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 
 use crate::delivery::{Delivery, Step, Trail, Verdict, deliver};
+use crate::host::control::Unusable;
 use crate::host::dot_qmail::{Stem, spelled, spelled_byte};
 use crate::host::vpopmail::{Mail, Mailboxes, Vpasswd, is_found};
 use crate::host::{Home, HomeState, Homes, Host};
@@ -221,10 +222,15 @@ impl Plan {
 }
 
 /// What control/validrcptto.d says about an address that delivery leaves to another host: whether it is accepted, and
-/// the step that says so; `None` when it says nothing.
+/// the step that says so; `None` when it says nothing. What a list that cannot be used says of it counts as accepted.
 pub fn relay_step(host: &Host, address: &[u8], delivery: &Delivery) -> Option<(bool, Step)> {
     let address = lower(address);
     let (local, domain) = split_address(&address)?;
+    let depends = |list: &&Unusable| delivery.doubt.as_ref().is_some_and(|doubt| doubt.home == list.path);
+    if let Some(unusable) = host.control.unusable_list(domain).filter(depends) {
+        let text = format!("{}; its domain keeps what is published", unusable.cause);
+        return Some((true, Step { path: Some(host.layout.root.path(&unusable.path)), line: None, text }));
+    }
     let list = (delivery.verdict == Verdict::Remote).then(|| host.control.relay_lists.get(domain)).flatten()?;
     let (accepted, line) = list.find(local);
     let text = match (accepted, line) {
