@@ -171,6 +171,8 @@ pub fn status(settings: &Settings, json: bool) -> Result<bool, Error> {
     let kept = |compared: &Compared| -> Vec<KeptHome> {
         compared.built.kept.iter().filter(|home| !home.alert.denied).cloned().collect()
     };
+    // Of a user database that is not read, not even the tables that are current say everything.
+    let unread = compared.as_ref().ok().and_then(|compared| compared.built.host.build.users.elsewhere().cloned());
     let compared = compared.map(|compared| (compared.changes.len(), kept(&compared), compared.denied.is_empty()));
     let mut print = || -> io::Result<()> {
         if json {
@@ -193,9 +195,12 @@ pub fn status(settings: &Settings, json: bool) -> Result<bool, Error> {
                 writeln!(out, "  and {more} more; qmail-updater check names all")?;
             }
         }
+        if let Some(cause) = &unread {
+            writeln!(out, "users: {cause}; their names are accepted, and their published logins kept")?;
+        }
         match &compared {
             Ok((_, _, false)) => writeln!(out, "tables: unknown: {}", denied.words()),
-            Ok((0, kept, _)) if kept.is_empty() => writeln!(out, "tables: as the host says"),
+            Ok((0, kept, _)) if kept.is_empty() && unread.is_none() => writeln!(out, "tables: as the host says"),
             Ok((0, ..)) => writeln!(out, "tables: as the host says, where it can be read"),
             Ok((number, ..)) => {
                 let changes = count(*number, "change");
@@ -215,6 +220,7 @@ pub fn status(settings: &Settings, json: bool) -> Result<bool, Error> {
         && stale.is_none()
         && !failing
         && differences.is_none()
+        && unread.is_none()
         && compared.is_ok_and(|(changes, kept, _)| changes == 0 && kept.is_empty()))
 }
 

@@ -238,6 +238,9 @@ pub struct Options {
     /// Locks and the status file
     #[arg(long, global = true, value_name = "DIR", env = "QMAIL_UPDATER_STATE", default_value = "/run/qmail-updater")]
     pub state: OsString,
+    /// Where vpopmail keeps its users; only the vpasswd files of cdb are read [auto: as its programs and files show]
+    #[arg(long, global = true, value_name = "DATABASE", env = "QMAIL_UPDATER_BACKEND", default_value = "auto")]
+    pub backend: Backend,
     /// qmail's conf-break
     #[arg(long = "break", global = true, value_name = "CHAR", env = "QMAIL_UPDATER_BREAK", default_value = "-")]
     #[arg(allow_hyphen_values = true)]
@@ -284,6 +287,21 @@ pub struct Options {
     #[arg(long, global = true, value_name = "N", env = "QMAIL_UPDATER_THREADS")]
     #[arg(value_parser = clap::value_parser!(u16).range(1..=256))]
     pub threads: Option<u16>,
+}
+
+/// Where vpopmail keeps its users.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Backend {
+    /// As bin/vdelivermail, include/config.h and the files in etc show
+    Auto,
+    /// In vpasswd.cdb and vpasswd
+    Cdb,
+    /// In MySQL or MariaDB
+    Mysql,
+    /// In PostgreSQL
+    Pgsql,
+    /// In SQLite
+    Sqlite,
 }
 
 /// What a catch-all of `delete` means for a recipient that nothing else takes.

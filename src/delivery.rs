@@ -9,6 +9,7 @@ use std::sync::Arc;
 use crate::error::{Trouble, show_path};
 use crate::host::assign::{Assignment, Match};
 use crate::host::dot_qmail::{Catchall, DotQmail, Instruction, Opening, Program, spelled};
+use crate::host::user_database::UserDatabase;
 use crate::host::vpopmail::{ADDRESS_MAX, COMPILED, Mail, Mailbox, TEXT, is_legal_host, is_legal_name};
 use crate::host::{Home, HomeState, Homes, Host};
 use crate::root::Who;
@@ -539,6 +540,19 @@ fn vdelivermail(
     };
     if let Some(why) = unfit {
         return Some(here.decide(trail, Bounce, || format!("vdelivermail: {why}: bounced")));
+    }
+    let not_read = match &host.build.users {
+        UserDatabase::Files => None,
+        // No refusal is kept: it may come from files that vpopmail does not look at.
+        UserDatabase::Elsewhere(cause) => Some((cause, unread(cause))),
+        UserDatabase::Unknown(_, cause) => Some((cause, assigned.doubted(&home.path, cause.clone()))),
+    };
+    if let Some((cause, delivery)) = not_read {
+        here.note(trail, || {
+            let taken = if cause.denied { "unknown" } else { "taken as deferred" };
+            format!("vdelivermail looks for {} in {}: {cause}: {taken}", Shown(name), Shown(domain))
+        });
+        return Some(delivery);
     }
     let line = host.assignments.vpopmail_domain(domain);
     match line {

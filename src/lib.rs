@@ -81,7 +81,7 @@
 //! | [`commands`] | the only spawner | error report text |
 //! | [`follow_ups`] | pure: what each command that follows a rebuild is owed, and when it runs | host trigger |
 //! | [`follow_up`] | runs what follows a rebuild: qmail-newu, qmail-newmrh, the administrator's commands | commands error follow_ups host report settings |
-//! | [`rebuild`] | the story of one rebuild | cdb commands confine difference error guard hold host lock logins publish recipients report root settings text |
+//! | [`rebuild`] | the story of one rebuild | cdb commands confine difference error guard hold host lock logins publish recipients report root settings smtpd text |
 //! | [`actions`] | what runs for what the service saw change, and the skeleton of a new mailbox | commands confine error host publish rebuild report root settings text |
 //! | [`status`] | the status file | error follow_ups hold lock publish rebuild root settings text |
 //! | [`metrics`] | the metrics file | error publish rebuild settings text |

@@ -12,6 +12,7 @@ use crate::delivery::{Delivery, Route, Step, Trail, Verdict, deliver, route};
 use crate::error::{Trouble, show_path};
 use crate::guard::{NOBODY, stands_for};
 use crate::host::dot_qmail::{Opening, spelled};
+use crate::host::user_database::UserDatabase;
 use crate::host::vpopmail::{Mailbox, Mailboxes, Particulars, Vpasswd, flag_names, is_found};
 use crate::host::{Home, HomeState, Homes, Host};
 use crate::logins::{Policy, Weakness, scheme, weakness};
@@ -106,6 +107,8 @@ fn domain(host: &Host, homes: &dyn Homes, name: &[u8], elsewhere: usize, asked: 
     let line = host.assignments.vpopmail_domain(name);
     let vpopmail_home = line.map(|line| homes.home(&line.home)).filter(|home| match &home.mailboxes {
         Mailboxes::Absent => host.is_vpopmail_like(name) && home.trouble().is_some(),
+        // A line of an account looks the same.
+        Mailboxes::Elsewhere(_) | Mailboxes::Unknown(_) => host.is_vpopmail_like(name) || name.contains(&b'.'),
         Mailboxes::Known(_) | Mailboxes::Unreadable(..) => true,
     });
     let accepted = control.accepts(name);
@@ -147,7 +150,7 @@ fn domain(host: &Host, homes: &dyn Homes, name: &[u8], elsewhere: usize, asked: 
             let found = all.iter().filter(|(name, _)| is_found(name)).count();
             Some((found, all.len() - found))
         }
-        Mailboxes::Absent | Mailboxes::Unreadable(..) => None,
+        Mailboxes::Absent | Mailboxes::Unreadable(..) | Mailboxes::Elsewhere(_) | Mailboxes::Unknown(_) => None,
     });
     let aliases = match (&home, &led) {
         (Some(home), Some(led)) if home.path == led.home => aliases(home, led.dash, &led.ext, &address),
@@ -177,7 +180,12 @@ fn domain(host: &Host, homes: &dyn Homes, name: &[u8], elsewhere: usize, asked: 
     if let Some((_, lost @ 1..)) = counted {
         domain.notes.push(format!("{} that vpopmail never finds beside these", count(lost, "mailbox")));
     }
-    if let (Verdict::Defer, None, Some(last)) = (delivery.verdict, &domain.trouble, last) {
+    let unread = vpopmail_home.as_ref().and_then(|home| match &home.mailboxes {
+        Mailboxes::Elsewhere(cause) => Some(cause),
+        _ => None,
+    });
+    domain.notes.extend(unread.map(|cause| format!("its mailboxes are unknown: {cause}")));
+    if let (Verdict::Defer, true, None, Some(last)) = (delivery.verdict, delivery.known, &domain.trouble, last) {
         domain
             .notes
             .insert(0, format!("mail to names that nobody listed waits: {}", without_word(&last.to_string(), &NOBODY)));
@@ -262,8 +270,9 @@ fn notes(host: &Host, domain: &Domain, prefix: Option<&[u8]>, accepted: bool, el
     } else if name.is_empty() {
         notes.push("every domain that no other line names".to_owned());
     }
-    if domain.mailboxes.is_some() && host.default_domain.as_ref().is_ok_and(|default| default.as_deref() == Some(name))
-    {
+    let has_users =
+        domain.mailboxes.is_some() || (domain.kind == Kind::Vpopmail && host.build.users != UserDatabase::Files);
+    if has_users && host.default_domain.as_ref().is_ok_and(|default| default.as_deref() == Some(name)) {
         notes.push("the default domain: its users log in by their bare names".to_owned());
     }
     notes
@@ -369,6 +378,10 @@ impl Users<'_> {
                 return none(format!("no vpopmail domain: {} holds no vpasswd", show_path(&folder)));
             }
             (_, Mailboxes::Unreadable(file, cause)) => return unread(file, cause.clone()),
+            (_, Mailboxes::Elsewhere(cause) | Mailboxes::Unknown(cause)) => {
+                let text = format!("{}: {cause}; what is there is unknown", Shown(address));
+                return Ok(Err(Absence::Unread(Trouble { text, ..cause.clone() })));
+            }
             (HomeState::Missing(cause), Mailboxes::Absent) => return unread("", cause.as_str().into()),
             (HomeState::Unreadable(_, cause), Mailboxes::Absent) => return unread("", cause.clone()),
         };

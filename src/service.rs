@@ -238,10 +238,8 @@ fn watched(settings: &Settings, host: Option<&Host>) -> Vec<(PathBuf, Names)> {
     let root = &layout.root;
     let mut sources = settings.sources();
     sources.extend([b"/etc/nsswitch.conf".to_vec()]);
-    sources.extend(
-        [&b"/etc/defaultdomain"[..], b"/etc/vlimits.default", b"/bin/vchkpw", b"/include/config.h"]
-            .map(|name| [&layout.vpopmail, name].concat()),
-    );
+    // The accounts may say that vpopmail is elsewhere now.
+    sources.extend(layout.vpopmail_sources().filter(|source| !settings.sources().contains(source)));
     // What qmail-newu and qmail-newmrh make is no news, unless it stands in for the text.
     let users = [&settings.layout.qmail[..], b"/users/"].concat();
     let counts = |file: &[u8]| {
@@ -955,11 +953,13 @@ fn is_seen(host: &Host, change: &Expected, homes: &mut BTreeMap<Vec<u8>, Arc<Hom
     match change {
         Expected::MailboxGone(name, domain) => home(domain).is_none_or(|home| match (&home.state, &home.mailboxes) {
             (HomeState::Listed(..), Mailboxes::Known(mailboxes)) => mailboxes.find(name).is_none(),
+            // It shows nothing, however long it is looked at.
+            (HomeState::Listed(..), Mailboxes::Elsewhere(_)) => true,
             _ => false,
         }),
         Expected::DomainGone(domain) => host.assignments.vpopmail_domain(domain).is_none(),
         Expected::DomainFilled(domain) => {
-            home(domain).is_some_and(|home| matches!(home.mailboxes, Mailboxes::Known(_)))
+            home(domain).is_some_and(|home| matches!(home.mailboxes, Mailboxes::Known(_) | Mailboxes::Elsewhere(_)))
         }
         Expected::AliasChange(_) => false,
     }

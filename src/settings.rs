@@ -11,11 +11,12 @@ use std::time::Duration;
 use nix::errno::Errno;
 use nix::unistd::{Gid, Group, Uid, User, getegid, geteuid};
 
-use crate::cli::{self, ACTIONS, CatchallDelete, Cli, Command, Defaults};
+use crate::cli::{self, ACTIONS, Backend, CatchallDelete, Cli, Command, Defaults};
 use crate::envdir::Envdir;
 use crate::error::{Error, show_path};
 use crate::host::accounts::id;
 use crate::host::assign::COMPILED;
+use crate::host::user_database::Kind;
 use crate::host::{Layout, VPOPMAIL, accounts, vpopmail_of, without_slash};
 use crate::publish::{Look, Owner, Target};
 use crate::report::Note;
@@ -285,6 +286,7 @@ impl Settings {
             vpopmail,
             is_vpopmail_given: options.vpopmail.is_some(),
             users_cdb,
+            user_database: user_database(options.backend),
             break_byte,
             qmail_ext: options.vpopmail_ext,
             refuse_delete: options.catchall_delete == CatchallDelete::Refuse,
@@ -354,7 +356,8 @@ impl Settings {
         let of_qmail = of_qmail.iter().chain(&COMPILED).map(|name| name.as_bytes().to_vec());
         let named = self.layout.users_cdb.iter().map(|name| [b"users/", &name[..]].concat());
         let of_qmail = of_qmail.chain(named).map(|name| [&self.layout.qmail[..], b"/", &name].concat());
-        of_qmail.chain([b"/etc/passwd".to_vec(), b"/etc/shadow".to_vec(), b"/etc/group".to_vec()]).collect()
+        let of_system = [b"/etc/passwd".to_vec(), b"/etc/shadow".to_vec(), b"/etc/group".to_vec()];
+        of_qmail.chain(self.layout.vpopmail_sources()).chain(of_system).collect()
     }
 
     /// Both published files, on this machine.
@@ -403,6 +406,17 @@ fn users_cdb(name: &OsStr) -> Result<Vec<u8>, Error> {
     Err(Error::Usage(format!(
         "--users-cdb \"{shown}\": the name of the file in QMAIL/users that qmail-newu writes is needed"
     )))
+}
+
+/// What the administrator says of the user database.
+fn user_database(backend: Backend) -> Option<Kind> {
+    match backend {
+        Backend::Auto => None,
+        Backend::Cdb => Some(Kind::Cdb),
+        Backend::Mysql => Some(Kind::Mysql),
+        Backend::Pgsql => Some(Kind::Pgsql),
+        Backend::Sqlite => Some(Kind::Sqlite),
+    }
 }
 
 /// The absolute paths of an option that may be given again; in the environment they are separated by colons, so a colon

@@ -65,7 +65,7 @@ _qmail__updater() {
 
     case "${cmd}" in
         qmail__updater)
-            opts="-h -V --root --settings --qmail --vpopmail --users-cdb --validrcptto --auth --fifo --state --break --vpopmail-ext --catchall-delete --auth-owner --auth-system-users --after --actions --max-loss --max-file --max-names --max-wait --threads --help --version rebuild list lookup run check status trigger skel explain domains user rcptcheck qmail-spp-rcpt checkpassword"
+            opts="-h -V --root --settings --qmail --vpopmail --users-cdb --validrcptto --auth --fifo --state --backend --break --vpopmail-ext --catchall-delete --auth-owner --auth-system-users --after --actions --max-loss --max-file --max-names --max-wait --threads --help --version rebuild list lookup run check status trigger skel explain domains user rcptcheck qmail-spp-rcpt checkpassword"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -105,6 +105,10 @@ _qmail__updater() {
                     ;;
                 --state)
                     COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --backend)
+                    COMPREPLY=($(compgen -W "auto cdb mysql pgsql sqlite" -- "${cur}"))
                     return 0
                     ;;
                 --break)
@@ -155,7 +159,7 @@ _qmail__updater() {
             return 0
             ;;
         qmail__subcmd__updater__subcmd__check)
-            opts="-h --json --root --settings --qmail --vpopmail --users-cdb --validrcptto --auth --fifo --state --break --vpopmail-ext --catchall-delete --auth-owner --auth-system-users --after --actions --max-loss --max-file --max-names --max-wait --threads --help"
+            opts="-h --json --root --settings --qmail --vpopmail --users-cdb --validrcptto --auth --fifo --state --backend --break --vpopmail-ext --catchall-delete --auth-owner --auth-system-users --after --actions --max-loss --max-file --max-names --max-wait --threads --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -195,6 +199,10 @@ _qmail__updater() {
                     ;;
                 --state)
                     COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --backend)
+                    COMPREPLY=($(compgen -W "auto cdb mysql pgsql sqlite" -- "${cur}"))
                     return 0
                     ;;
                 --break)
@@ -245,7 +253,7 @@ _qmail__updater() {
             return 0
             ;;
         qmail__subcmd__updater__subcmd__checkpassword)
-            opts="-h --root --settings --qmail --vpopmail --users-cdb --validrcptto --auth --fifo --state --break --vpopmail-ext --catchall-delete --auth-owner --auth-system-users --after --actions --max-loss --max-file --max-names --max-wait --threads --help"
+            opts="-h --root --settings --qmail --vpopmail --users-cdb --validrcptto --auth --fifo --state --backend --break --vpopmail-ext --catchall-delete --auth-owner --auth-system-users --after --actions --max-loss --max-file --max-names --max-wait --threads --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -285,6 +293,10 @@ _qmail__updater() {
                     ;;
                 --state)
                     COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --backend)
+                    COMPREPLY=($(compgen -W "auto cdb mysql pgsql sqlite" -- "${cur}"))
                     return 0
                     ;;
                 --break)
@@ -335,7 +347,7 @@ _qmail__updater() {
             return 0
             ;;
         qmail__subcmd__updater__subcmd__domains)
-            opts="-h --json --root --settings --qmail --vpopmail --users-cdb --validrcptto --auth --fifo --state --break --vpopmail-ext --catchall-delete --auth-owner --auth-system-users --after --actions --max-loss --max-file --max-names --max-wait --threads --help"
+            opts="-h --json --root --settings --qmail --vpopmail --users-cdb --validrcptto --auth --fifo --state --backend --break --vpopmail-ext --catchall-delete --auth-owner --auth-system-users --after --actions --max-loss --max-file --max-names --max-wait --threads --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -375,6 +387,10 @@ _qmail__updater() {
                     ;;
                 --state)
                     COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --backend)
+                    COMPREPLY=($(compgen -W "auto cdb mysql pgsql sqlite" -- "${cur}"))
                     return 0
                     ;;
                 --break)
@@ -425,7 +441,7 @@ _qmail__updater() {
             return 0
             ;;
         qmail__subcmd__updater__subcmd__explain)
-            opts="-h --root --settings --qmail --vpopmail --users-cdb --validrcptto --auth --fifo --state --break --vpopmail-ext --catchall-delete --auth-owner --auth-system-users --after --actions --max-loss --max-file --max-names --max-wait --threads --help"
+            opts="-h --root --settings --qmail --vpopmail --users-cdb --validrcptto --auth --fifo --state --backend --break --vpopmail-ext --catchall-delete --auth-owner --auth-system-users --after --actions --max-loss --max-file --max-names --max-wait --threads --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -465,6 +481,10 @@ _qmail__updater() {
                     ;;
                 --state)
                     COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --backend)
+                    COMPREPLY=($(compgen -W "auto cdb mysql pgsql sqlite" -- "${cur}"))
                     return 0
                     ;;
                 --break)
@@ -515,7 +535,7 @@ _qmail__updater() {
             return 0
             ;;
         qmail__subcmd__updater__subcmd__list)
-            opts="-h --format --root --settings --qmail --vpopmail --users-cdb --validrcptto --auth --fifo --state --break --vpopmail-ext --catchall-delete --auth-owner --auth-system-users --after --actions --max-loss --max-file --max-names --max-wait --threads --help recipients logins"
+            opts="-h --format --root --settings --qmail --vpopmail --users-cdb --validrcptto --auth --fifo --state --backend --break --vpopmail-ext --catchall-delete --auth-owner --auth-system-users --after --actions --max-loss --max-file --max-names --max-wait --threads --help recipients logins"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -559,6 +579,10 @@ _qmail__updater() {
                     ;;
                 --state)
                     COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --backend)
+                    COMPREPLY=($(compgen -W "auto cdb mysql pgsql sqlite" -- "${cur}"))
                     return 0
                     ;;
                 --break)
@@ -609,7 +633,7 @@ _qmail__updater() {
             return 0
             ;;
         qmail__subcmd__updater__subcmd__lookup)
-            opts="-h --root --settings --qmail --vpopmail --users-cdb --validrcptto --auth --fifo --state --break --vpopmail-ext --catchall-delete --auth-owner --auth-system-users --after --actions --max-loss --max-file --max-names --max-wait --threads --help"
+            opts="-h --root --settings --qmail --vpopmail --users-cdb --validrcptto --auth --fifo --state --backend --break --vpopmail-ext --catchall-delete --auth-owner --auth-system-users --after --actions --max-loss --max-file --max-names --max-wait --threads --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -649,6 +673,10 @@ _qmail__updater() {
                     ;;
                 --state)
                     COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --backend)
+                    COMPREPLY=($(compgen -W "auto cdb mysql pgsql sqlite" -- "${cur}"))
                     return 0
                     ;;
                 --break)
@@ -699,7 +727,7 @@ _qmail__updater() {
             return 0
             ;;
         qmail__subcmd__updater__subcmd__qmail__subcmd__spp__subcmd__rcpt)
-            opts="-h --root --settings --qmail --vpopmail --users-cdb --validrcptto --auth --fifo --state --break --vpopmail-ext --catchall-delete --auth-owner --auth-system-users --after --actions --max-loss --max-file --max-names --max-wait --threads --help"
+            opts="-h --root --settings --qmail --vpopmail --users-cdb --validrcptto --auth --fifo --state --backend --break --vpopmail-ext --catchall-delete --auth-owner --auth-system-users --after --actions --max-loss --max-file --max-names --max-wait --threads --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -739,6 +767,10 @@ _qmail__updater() {
                     ;;
                 --state)
                     COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --backend)
+                    COMPREPLY=($(compgen -W "auto cdb mysql pgsql sqlite" -- "${cur}"))
                     return 0
                     ;;
                 --break)
@@ -789,7 +821,7 @@ _qmail__updater() {
             return 0
             ;;
         qmail__subcmd__updater__subcmd__rcptcheck)
-            opts="-h --root --settings --qmail --vpopmail --users-cdb --validrcptto --auth --fifo --state --break --vpopmail-ext --catchall-delete --auth-owner --auth-system-users --after --actions --max-loss --max-file --max-names --max-wait --threads --help"
+            opts="-h --root --settings --qmail --vpopmail --users-cdb --validrcptto --auth --fifo --state --backend --break --vpopmail-ext --catchall-delete --auth-owner --auth-system-users --after --actions --max-loss --max-file --max-names --max-wait --threads --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -829,6 +861,10 @@ _qmail__updater() {
                     ;;
                 --state)
                     COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --backend)
+                    COMPREPLY=($(compgen -W "auto cdb mysql pgsql sqlite" -- "${cur}"))
                     return 0
                     ;;
                 --break)
@@ -879,7 +915,7 @@ _qmail__updater() {
             return 0
             ;;
         qmail__subcmd__updater__subcmd__rebuild)
-            opts="-h --dry-run --no-commands --force --own-settings --root --settings --qmail --vpopmail --users-cdb --validrcptto --auth --fifo --state --break --vpopmail-ext --catchall-delete --auth-owner --auth-system-users --after --actions --max-loss --max-file --max-names --max-wait --threads --help"
+            opts="-h --dry-run --no-commands --force --own-settings --root --settings --qmail --vpopmail --users-cdb --validrcptto --auth --fifo --state --backend --break --vpopmail-ext --catchall-delete --auth-owner --auth-system-users --after --actions --max-loss --max-file --max-names --max-wait --threads --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -923,6 +959,10 @@ _qmail__updater() {
                     ;;
                 --state)
                     COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --backend)
+                    COMPREPLY=($(compgen -W "auto cdb mysql pgsql sqlite" -- "${cur}"))
                     return 0
                     ;;
                 --break)
@@ -973,7 +1013,7 @@ _qmail__updater() {
             return 0
             ;;
         qmail__subcmd__updater__subcmd__run)
-            opts="-h --sweep --hold --metrics --no-watch --verify --action-limit --root --settings --qmail --vpopmail --users-cdb --validrcptto --auth --fifo --state --break --vpopmail-ext --catchall-delete --auth-owner --auth-system-users --after --actions --max-loss --max-file --max-names --max-wait --threads --help"
+            opts="-h --sweep --hold --metrics --no-watch --verify --action-limit --root --settings --qmail --vpopmail --users-cdb --validrcptto --auth --fifo --state --backend --break --vpopmail-ext --catchall-delete --auth-owner --auth-system-users --after --actions --max-loss --max-file --max-names --max-wait --threads --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1031,6 +1071,10 @@ _qmail__updater() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --backend)
+                    COMPREPLY=($(compgen -W "auto cdb mysql pgsql sqlite" -- "${cur}"))
+                    return 0
+                    ;;
                 --break)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
@@ -1079,7 +1123,7 @@ _qmail__updater() {
             return 0
             ;;
         qmail__subcmd__updater__subcmd__skel)
-            opts="-h --root --settings --qmail --vpopmail --users-cdb --validrcptto --auth --fifo --state --break --vpopmail-ext --catchall-delete --auth-owner --auth-system-users --after --actions --max-loss --max-file --max-names --max-wait --threads --help"
+            opts="-h --root --settings --qmail --vpopmail --users-cdb --validrcptto --auth --fifo --state --backend --break --vpopmail-ext --catchall-delete --auth-owner --auth-system-users --after --actions --max-loss --max-file --max-names --max-wait --threads --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1119,6 +1163,10 @@ _qmail__updater() {
                     ;;
                 --state)
                     COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --backend)
+                    COMPREPLY=($(compgen -W "auto cdb mysql pgsql sqlite" -- "${cur}"))
                     return 0
                     ;;
                 --break)
@@ -1169,7 +1217,7 @@ _qmail__updater() {
             return 0
             ;;
         qmail__subcmd__updater__subcmd__status)
-            opts="-h --json --root --settings --qmail --vpopmail --users-cdb --validrcptto --auth --fifo --state --break --vpopmail-ext --catchall-delete --auth-owner --auth-system-users --after --actions --max-loss --max-file --max-names --max-wait --threads --help"
+            opts="-h --json --root --settings --qmail --vpopmail --users-cdb --validrcptto --auth --fifo --state --backend --break --vpopmail-ext --catchall-delete --auth-owner --auth-system-users --after --actions --max-loss --max-file --max-names --max-wait --threads --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1209,6 +1257,10 @@ _qmail__updater() {
                     ;;
                 --state)
                     COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --backend)
+                    COMPREPLY=($(compgen -W "auto cdb mysql pgsql sqlite" -- "${cur}"))
                     return 0
                     ;;
                 --break)
@@ -1259,7 +1311,7 @@ _qmail__updater() {
             return 0
             ;;
         qmail__subcmd__updater__subcmd__trigger)
-            opts="-v -h --verbose --root --settings --qmail --vpopmail --users-cdb --validrcptto --auth --fifo --state --break --vpopmail-ext --catchall-delete --auth-owner --auth-system-users --after --actions --max-loss --max-file --max-names --max-wait --threads --help"
+            opts="-v -h --verbose --root --settings --qmail --vpopmail --users-cdb --validrcptto --auth --fifo --state --backend --break --vpopmail-ext --catchall-delete --auth-owner --auth-system-users --after --actions --max-loss --max-file --max-names --max-wait --threads --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1299,6 +1351,10 @@ _qmail__updater() {
                     ;;
                 --state)
                     COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --backend)
+                    COMPREPLY=($(compgen -W "auto cdb mysql pgsql sqlite" -- "${cur}"))
                     return 0
                     ;;
                 --break)
@@ -1349,7 +1405,7 @@ _qmail__updater() {
             return 0
             ;;
         qmail__subcmd__updater__subcmd__user)
-            opts="-h --json --root --settings --qmail --vpopmail --users-cdb --validrcptto --auth --fifo --state --break --vpopmail-ext --catchall-delete --auth-owner --auth-system-users --after --actions --max-loss --max-file --max-names --max-wait --threads --help"
+            opts="-h --json --root --settings --qmail --vpopmail --users-cdb --validrcptto --auth --fifo --state --backend --break --vpopmail-ext --catchall-delete --auth-owner --auth-system-users --after --actions --max-loss --max-file --max-names --max-wait --threads --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1389,6 +1445,10 @@ _qmail__updater() {
                     ;;
                 --state)
                     COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --backend)
+                    COMPREPLY=($(compgen -W "auto cdb mysql pgsql sqlite" -- "${cur}"))
                     return 0
                     ;;
                 --break)

@@ -69,7 +69,7 @@ impl<'a> Event<'a> {
             }
         }
         if called == "add_user" {
-            let record = inventory.and_then(|inventory| inventory.mailboxes.record(name));
+            let record = inventory.and_then(|inventory| inventory.mailboxes.as_ref()?.record(name));
             event.directory = record.map(|record| directory_of(record).to_vec());
         }
         event

@@ -259,7 +259,7 @@ impl Known {
         for name in reals.map(<[u8]>::to_vec).collect::<Vec<_>>() {
             let home = self.domains[&name].home.clone();
             if let Some((inventory, look)) = self.read(settings, occasion, &home) {
-                self.remember(&files(settings), &name, self.key.picture(&name, &inventory), look);
+                self.remember(&files(settings), &name, self.key.picture(&name, &inventory, &Picture::new()), look);
             }
         }
         self.write_domains(&files(settings));
@@ -487,8 +487,8 @@ impl Known {
         let files = files(runner.settings);
         let domain = self.domains[name].clone();
         let Some((inventory, look)) = self.read(runner.settings, occasion, &domain.home) else { return Ok(()) };
-        let after = self.key.picture(name, &inventory);
         let Ok(before) = self.picture(&files, name) else { return Ok(()) };
+        let after = self.key.picture(name, &inventory, before.as_ref().unwrap_or(&Picture::new()));
         let Some(before) = before else {
             self.remember(&files, name, after, look);
             return Ok(());

@@ -109,15 +109,17 @@ impl Key {
         hasher.finish()
     }
 
-    /// What a domain holds.
-    pub fn picture(self, domain: &[u8], inventory: &Inventory) -> Picture {
-        let mailboxes = inventory.mailboxes.usable_records();
-        let mailboxes = mailboxes.into_iter().map(|(name, record)| (What::Mailbox, name, record));
+    /// What a domain holds. What it held `before` says of mailboxes that are not read stays.
+    pub fn picture(self, domain: &[u8], inventory: &Inventory, before: &Picture) -> Picture {
+        let unread = before.iter().filter(|((what, _), _)| *what == What::Mailbox && inventory.mailboxes.is_none());
+        let unread = unread.map(|(key, number)| (key.clone(), *number));
+        let mailboxes = inventory.mailboxes.iter().flat_map(|mailboxes| mailboxes.usable_records());
+        let mailboxes = mailboxes.map(|(name, record)| (What::Mailbox, name, record));
         let aliases = inventory.aliases.iter().map(|(name, content)| (What::Alias, &name[..], &content.1[..]));
         let number = |(what, name, content): (What, &[u8], &[u8])| {
             ((what, name.to_vec()), self.number(&[b"entry", domain, &[what as u8], name, content]))
         };
-        mailboxes.chain(aliases).map(number).collect()
+        mailboxes.chain(aliases).map(number).chain(unread).collect()
     }
 
     /// The whole picture as a number.

@@ -3,7 +3,10 @@
 
 use std::io::{self, Read};
 
+use super::Layout;
+use super::user_database::{self, CONFIG, Seen, UserDatabase};
 use crate::error::show_path;
+use crate::report::Note;
 use crate::root::Root;
 use crate::text::lines;
 
@@ -20,7 +23,12 @@ pub struct Build {
     /// What shows that this vpopmail takes a `{SCHEME}` before a hash for a part of it, so that no password matches;
     /// `None` when it cuts that off, as vpopmail 5.6 does, or nothing tells.
     pub keeps_scheme: Option<String>,
+    /// Where it keeps its users.
+    pub users: UserDatabase,
 }
+
+/// The program that compares passwords.
+pub const LOGIN_PROGRAM: &str = "bin/vchkpw";
 
 /// What bin/vchkpw holds when vpopmail is 5.6 or later: error messages that name the limits, the path of the source in its
 /// debugging information, or the version.
@@ -29,11 +37,12 @@ const CUTS_SCHEME: [&[u8]; 4] = [b"user name too long (max", b"vpopmail-5.6", b"
 const KEEPS_SCHEME: [&[u8]; 4] = [b"user name too long\0", b"vpopmail-5.4", b"\x005.4.", b"version: 5.4."];
 
 impl Build {
-    /// Looks at the host. What cannot be read tells nothing.
-    pub fn read(root: &Root, vpopmail: &[u8]) -> Build {
-        let at = |name: &str| [vpopmail, b"/", name.as_bytes()].concat();
+    /// Looks at the host. What cannot be read tells nothing of the version.
+    pub fn read(layout: &Layout, notes: &mut Vec<Note>) -> Build {
+        let root = &layout.root;
+        let at = |name: &str| [&layout.vpopmail[..], b"/", name.as_bytes()].concat();
         let shown = |file: &[u8]| show_path(&root.path(file)).to_string();
-        let (program, config) = (at("bin/vchkpw"), at("include/config.h"));
+        let (program, config) = (at(LOGIN_PROGRAM), at(CONFIG));
         let signs = [CUTS_SCHEME, KEEPS_SCHEME].concat();
         let found = find_in(root, &program, &signs).ok().flatten().unwrap_or_default();
         let (cuts, keeps) = found.split_at(found.len() / 2);
@@ -46,14 +55,16 @@ impl Build {
             }
             Some(_) => None,
             None => {
-                let config = read_config(root, &config).unwrap_or_default();
+                let config = read_config(root, &config).ok().flatten().unwrap_or_default();
                 let version = config.iter().find(|(name, _)| matches!(name.as_str(), "PACKAGE_VERSION" | "VERSION"));
                 version
                     .filter(|(_, version)| is_before_5_6(version))
-                    .map(|(_, version)| format!("{} says that vpopmail is {version}", shown(&at("include/config.h"))))
+                    .map(|(_, version)| format!("{} says that vpopmail is {version}", shown(&at(CONFIG))))
             }
         };
-        Build { keeps_scheme }
+        let Seen { users, notes: of_users } = user_database::see(layout);
+        notes.extend(of_users);
+        Build { keeps_scheme, users }
     }
 }
 
@@ -67,7 +78,7 @@ fn is_before_5_6(version: &str) -> bool {
 ///
 /// # Errors
 /// Those of open(2) and read(2); no regular file.
-fn find_in(root: &Root, file: &[u8], strings: &[&[u8]]) -> io::Result<Option<Vec<bool>>> {
+pub(super) fn find_in(root: &Root, file: &[u8], strings: &[&[u8]]) -> io::Result<Option<Vec<bool>>> {
     let Some(opened) = root.open(file)? else { return Ok(None) };
     let mut program = opened.into_file().take(MAX_PROGRAM);
     let finders: Vec<_> = strings.iter().map(memchr::memmem::Finder::new).collect();
@@ -87,17 +98,21 @@ fn find_in(root: &Root, file: &[u8], strings: &[&[u8]]) -> io::Result<Option<Vec
     }
 }
 
-/// What include/config.h defines, names and values without quotes.
-fn read_config(root: &Root, file: &[u8]) -> Option<Vec<(String, String)>> {
+/// What include/config.h defines, names and values without quotes; `None` when it is not there.
+///
+/// # Errors
+/// Those of open(2) and read(2); no regular file.
+pub(super) fn read_config(root: &Root, file: &[u8]) -> io::Result<Option<Vec<(String, String)>>> {
     let mut text = Vec::new();
-    root.open(file).ok()??.read_start(&mut text, MAX_CONFIG).ok()?;
+    let Some(mut opened) = root.open(file)? else { return Ok(None) };
+    opened.read_start(&mut text, MAX_CONFIG)?;
     let define = |(_, line): (usize, &[u8])| {
         let line = String::from_utf8_lossy(line).into_owned();
         let rest = line.trim().strip_prefix('#')?.trim_start().strip_prefix("define")?.to_owned();
         let (name, value) = rest.trim().split_once(char::is_whitespace).unwrap_or((rest.trim(), ""));
         rest.starts_with(char::is_whitespace).then(|| (name.to_owned(), value.trim().trim_matches('"').to_owned()))
     };
-    Some(lines(&text).filter_map(define).collect())
+    Ok(Some(lines(&text).filter_map(define).collect()))
 }
 
 #[cfg(test)]
@@ -107,15 +122,25 @@ mod tests {
     use super::*;
     use crate::root::Bounds;
 
-    fn host(files: &[(&str, &[u8])]) -> (tempfile::TempDir, Root) {
+    fn host(files: &[(&str, &[u8])]) -> (tempfile::TempDir, Layout) {
         let folder = tempfile::tempdir().unwrap();
         for (name, content) in files {
             let path = folder.path().join("v").join(name);
             fs::create_dir_all(path.parent().unwrap()).unwrap();
             fs::write(path, content).unwrap();
         }
-        let root = Root::new(folder.path(), Bounds::default());
-        (folder, root)
+        let layout = Layout {
+            root: Root::new(folder.path(), Bounds::default()),
+            qmail: b"/q".to_vec(),
+            vpopmail: b"/v".to_vec(),
+            is_vpopmail_given: true,
+            users_cdb: None,
+            user_database: None,
+            break_byte: b'-',
+            qmail_ext: false,
+            refuse_delete: true,
+        };
+        (folder, layout)
     }
 
     #[test]
@@ -142,8 +167,8 @@ mod tests {
             let mut files = Vec::new();
             files.extend(program.map(|program| ("bin/vchkpw", program)));
             files.extend(config.map(|config| ("include/config.h", config)));
-            let (_folder, root) = host(&files);
-            let found = Build::read(&root, b"/v");
+            let (_folder, layout) = host(&files);
+            let found = Build::read(&layout, &mut Vec::new());
             let shown = program.map(|program| String::from_utf8_lossy(&program[program.len().saturating_sub(40)..]));
             assert_eq!(found.keeps_scheme.is_some(), keeps, "{shown:?} {config:?}: {found:?}");
         }

@@ -15,8 +15,8 @@ const ALL_MAX: usize = 64 << 20;
 
 /// The mailboxes and aliases of one domain.
 pub struct Inventory {
-    /// Its mailboxes.
-    pub mailboxes: Vpasswd,
+    /// Its mailboxes; `None` when vpopmail keeps its users where they are not read.
+    pub mailboxes: Option<Vpasswd>,
     /// Owner, mode and content of each regular file `.qmail-NAME`, by the name that mail has (`.` for `:`). The
     /// catch-all is no alias, nor is a link.
     pub aliases: BTreeMap<Vec<u8>, (Perm, Vec<u8>)>,
@@ -55,8 +55,17 @@ impl Host {
                 })?
             }
         };
-        let mailboxes = match Mailboxes::read(root, path, &directory) {
-            Mailboxes::Known(mailboxes) => mailboxes,
+        let mailboxes = match self.read_mailboxes(path, &directory) {
+            Mailboxes::Known(mailboxes) => Some(mailboxes),
+            Mailboxes::Unknown(cause) => return Err(format!("{}: {cause}", show_path(&root.path(path)))),
+            // A line of an account looks the same.
+            Mailboxes::Elsewhere(_) if !self.domains_of(path).any(|domain| self.is_vpopmail_like(domain)) => {
+                return Err(format!(
+                    "{}: virtualdomains names no domain that it is the home of",
+                    show_path(&root.path(path))
+                ));
+            }
+            Mailboxes::Elsewhere(_) => None,
             Mailboxes::Absent => return Err(format!("{}: {ABSENT}", show_path(&root.path(path)))),
             Mailboxes::Unreadable(file, cause) => return Err(told(file.as_bytes(), &cause)),
         };
@@ -105,6 +114,7 @@ mod tests {
             root: Root::new(folder.path(), Bounds::default()),
             qmail: b"/var/qmail".to_vec(),
             users_cdb: None,
+            user_database: None,
             vpopmail: b"/home/vpopmail".to_vec(),
             is_vpopmail_given: false,
             break_byte: b'-',

@@ -118,6 +118,7 @@ mod tests {
     fn host(root: &Path) -> Host {
         let layout = Layout {
             users_cdb: None,
+            user_database: None,
             is_vpopmail_given: false,
             root: Root::new(root, Bounds::default()),
             qmail: b"/var/qmail".to_vec(),

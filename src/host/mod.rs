@@ -13,6 +13,7 @@ pub mod dot_qmail;
 pub mod inventory;
 pub mod look;
 pub mod units;
+pub mod user_database;
 pub mod vpopmail;
 
 use std::cell::Cell;
@@ -31,6 +32,7 @@ use authvars::AuthVars;
 use build::Build;
 use control::Control;
 use dot_qmail::{DotQmails, Programs};
+use user_database::UserDatabase;
 use vpopmail::{Mailboxes, Vpasswd};
 
 /// Where qmail and vpopmail are, and how they were built.
@@ -46,12 +48,23 @@ pub struct Layout {
     pub is_vpopmail_given: bool,
     /// The name in QMAIL/users of the file that qmail-newu writes, when the administrator says which; `None`: it is found.
     pub users_cdb: Option<Vec<u8>>,
+    /// Where vpopmail keeps its users, when the administrator says it; `None`: it is found.
+    pub user_database: Option<user_database::Kind>,
     /// qmail's conf-break.
     pub break_byte: u8,
     /// Whether vpopmail was built with qmail-ext.
     pub qmail_ext: bool,
     /// Whether a message that only a catch-all of `delete` takes is refused.
     pub refuse_delete: bool,
+}
+
+impl Layout {
+    /// The files below VPOPMAIL that decide, the homes aside.
+    pub fn vpopmail_sources(&self) -> impl Iterator<Item = Vec<u8>> {
+        let others = ["etc/defaultdomain", "etc/vlimits.default", build::LOGIN_PROGRAM];
+        let names = others.into_iter().chain(user_database::files());
+        names.map(|name| [&self.vpopmail[..], b"/", name.as_bytes()].concat())
+    }
 }
 
 /// The user whose home is vpopmail's directory.
@@ -161,7 +174,7 @@ impl Host {
         let mut mailbox_homes: Vec<_> = mailbox_homes.collect();
         mailbox_homes.sort_unstable();
         mailbox_homes.shrink_to_fit();
-        let build = Build::read(root, &layout.vpopmail);
+        let build = Build::read(&layout, notes);
         Ok(Host { build, layout, control, assignments, accounts, default_domain, default_limits, mailbox_homes })
     }
 
@@ -287,11 +300,16 @@ impl Host {
         home.asked_elsewhere = asked.get();
         self.read_domain(&directory, &mut home);
         // An empty mount point, or a domain that is being deleted: qmail would bounce all of it, which nobody wants.
-        if let (HomeState::Listed(perm, dot_qmails), Mailboxes::Absent) = (&home.state, &home.mailboxes)
+        let is_empty = match &home.mailboxes {
+            Mailboxes::Absent => Some("neither mailboxes nor .qmail files are there"),
+            Mailboxes::Elsewhere(_) => Some("no .qmail file is there"),
+            Mailboxes::Known(_) | Mailboxes::Unreadable(..) | Mailboxes::Unknown(_) => None,
+        };
+        if let (HomeState::Listed(perm, dot_qmails), Some(why)) = (&home.state, is_empty)
             && dot_qmails.is_empty()
             && self.domains_of(path).any(|domain| self.is_vpopmail_like(domain))
         {
-            home.state = HomeState::Unreadable(Some(*perm), "neither mailboxes nor .qmail files are there".into());
+            home.state = HomeState::Unreadable(Some(*perm), why.into());
         }
         home
     }
@@ -326,6 +344,9 @@ impl Host {
         {
             denied.push(inside(file));
         }
+        if let Mailboxes::Unknown(_) = &home.mailboxes {
+            denied.extend(self.build.users.closed().cloned());
+        }
         if home.limits.as_ref().is_err_and(|cause| cause.denied) {
             denied.push(match &self.default_limits {
                 Ok(_) => inside(vpopmail::LIMITS),
@@ -341,7 +362,9 @@ impl Host {
         let denied = self.default_domain.as_ref().is_err_and(|cause| cause.denied);
         let default_domain = denied.then(|| root.path(&[&self.layout.vpopmail[..], b"/etc/defaultdomain"].concat()));
         let lists = self.control.unusable().filter(|list| list.cause.denied).map(|list| root.path(&list.path));
-        self.accounts.denied.iter().map(|home| root.path(home)).chain(default_domain).chain(lists).collect()
+        let accounts = self.accounts.denied.iter().map(|home| root.path(home));
+        let closed = self.build.users.closed().cloned();
+        accounts.chain(default_domain).chain(lists).chain(closed).collect()
     }
 
     /// Whether something that decides about the logins of the domain in this home was changed since this time, since
@@ -365,12 +388,21 @@ impl Host {
         files.into_iter().filter_map(changed).any(|changed| changed >= time)
     }
 
+    /// Reads the mailboxes of the home at `path`, which is this open directory.
+    fn read_mailboxes(&self, path: &[u8], directory: &Directory) -> Mailboxes {
+        match &self.build.users {
+            UserDatabase::Files => Mailboxes::read(&self.layout.root, path, directory),
+            UserDatabase::Elsewhere(cause) => Mailboxes::Elsewhere(cause.clone()),
+            UserDatabase::Unknown(_, cause) => Mailboxes::Unknown(cause.clone()),
+        }
+    }
+
     fn read_domain(&self, directory: &Directory, home: &mut Home) {
         if self.domains_of(&home.path).next().is_none() {
             return;
         }
-        home.mailboxes = Mailboxes::read(&self.layout.root, &home.path, directory);
-        if !matches!(home.mailboxes, Mailboxes::Absent) {
+        home.mailboxes = self.read_mailboxes(&home.path, directory);
+        if matches!(home.mailboxes, Mailboxes::Known(_) | Mailboxes::Unreadable(..)) {
             home.limits = vpopmail::read_limits(&self.layout.root, &home.path, directory)
                 .map_err(|cause| cause.of_file(vpopmail::LIMITS))
                 .and_then(|limits| limits.map_or_else(|| self.default_limits.clone(), Ok));
@@ -474,6 +506,7 @@ impl Home {
             (HomeState::Missing(cause), _) => Some(cause.as_str().into()),
             (HomeState::Unreadable(_, cause), _) => Some(cause.clone()),
             (_, Mailboxes::Unreadable(file, cause)) => Some(cause.clone().of_file(file)),
+            (_, Mailboxes::Unknown(cause)) => Some(cause.clone()),
             (HomeState::Listed(..), _) => self.limits.as_ref().err().cloned(),
         }
     }
@@ -486,6 +519,7 @@ impl Home {
         match (&self.state, &self.mailboxes) {
             (_, Mailboxes::Known(mailboxes)) => Ok(mailboxes),
             (_, Mailboxes::Unreadable(file, cause)) => Err(cause.clone().of_file(file)),
+            (_, Mailboxes::Elsewhere(cause) | Mailboxes::Unknown(cause)) => Err(cause.clone()),
             (HomeState::Missing(cause), Mailboxes::Absent) => Err(cause.as_str().into()),
             (HomeState::Unreadable(_, cause), Mailboxes::Absent) => Err(cause.clone()),
             (HomeState::Listed(..), Mailboxes::Absent) => Err(vpopmail::ABSENT.into()),
@@ -497,4 +531,10 @@ impl Home {
 pub trait Homes {
     /// The home at this path.
     fn home(&self, path: &[u8]) -> std::sync::Arc<Home>;
+
+    /// The names of a domain that the published recipient table accepts, where they are kept because vpopmail's user
+    /// database is not read; else none.
+    fn kept_names(&self, _domain: &[u8]) -> Vec<&[u8]> {
+        Vec::new()
+    }
 }

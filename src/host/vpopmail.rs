@@ -183,6 +183,10 @@ pub enum Mailboxes {
     Absent,
     /// They could not be read: the file of the directory, and what is wrong with it.
     Unreadable(&'static str, Trouble),
+    /// vpopmail keeps its users elsewhere, whatever files the directory holds: what showed that.
+    Elsewhere(Trouble),
+    /// Nobody knows where vpopmail keeps its users: why.
+    Unknown(Trouble),
 }
 
 /// What is known when a domain directory holds neither vpasswd.cdb nor vpasswd.

@@ -101,7 +101,7 @@ pub(super) fn rebuild(
     if now < std::mem::replace(&mut memory.now, now) {
         return Ok(Again::Anew);
     }
-    let (asked, unconfined, returned) = changed(settings, memory, scope, &logins.old, now)?;
+    let (asked, unconfined, returned) = changed(settings, memory, scope, (&recipients.old, &logins.old), now)?;
     notes.extend(unconfined);
     // What waits for what does not answer may still look at it.
     let (Some(asked), Some(returned)) = (asked, returned) else { return Ok(Again::Anew) };
@@ -204,13 +204,14 @@ fn changed(
     settings: &Settings,
     memory: Memory,
     scope: &Scope,
-    logins: &Arc<Published>,
+    (recipients, logins): (&Arc<Published>, &Arc<Published>),
     now: u64,
 ) -> Result<Looked, Error> {
     let (workers, folders) = (Workers::new(settings), memory.folders.clone());
     let wanted = wanted(&memory, scope, &Policy::new(&memory.host, &memory.variables, now));
     let before = Before { file: Some(logins.clone()), ..Before::default() };
-    let homes = HomeReader::new(&memory.host, &before, settings.threads(), Some(memory.seed.clone()));
+    let kept_from = (Some(recipients.clone()), Some(logins.clone()));
+    let homes = HomeReader::keeping(&memory.host, &before, kept_from, settings.threads(), Some(memory.seed.clone()));
     // Accounts that qmail-getpw passes over depend on another home, that of alias.
     let entangled = wanted.iter().any(|number| !memory.units[*number].others.is_empty());
     let by_home: HashMap<Vec<u8>, usize> = (0..memory.units.len())

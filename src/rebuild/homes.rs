@@ -21,7 +21,8 @@ use crate::publish::{Before, Published};
 use crate::recipients::{self, Answers, Common, Kept, Plan, Unit};
 use crate::report::Note;
 use crate::root::Folders;
-use crate::text::{Shown, count, split_address};
+use crate::smtpd::{self, DEFAULT};
+use crate::text::{Shown, count, join_address, split_address};
 
 /// What came of one unit.
 pub struct Asked {
@@ -91,13 +92,22 @@ pub fn ask(plan: &Plan, policy: &Policy<'_>, unit: &Unit, homes: &HomeReader, co
         let (records, bytes) = mailboxes.size();
         asked.logins.reserve(records, bytes);
     }
+    let is_elsewhere = homes.0.host.build.users.elsewhere().is_some();
     for (domain, _) in &unit.vpopmail_domains {
-        let found = policy.domain(domain, &home, &mut |key, data| {
+        let mut add = |key: &[&[u8]], data: &[&[u8]]| {
             asked.logins.add(key, data);
             if let [bare] = key {
                 asked.bare.push(bare.to_vec());
             }
-        });
+        };
+        if is_elsewhere {
+            for login in homes.0.kept_logins(domain, &policy) {
+                let parts = [&login.key[..]];
+                add(&parts, &[&login.data]);
+            }
+            continue;
+        }
+        let found = policy.domain(domain, &home, &mut add);
         match found {
             Ok(()) => {}
             // A home without mailboxes may just be no vpopmail domain.
@@ -126,6 +136,10 @@ impl Homes for Followed<'_> {
         }
         self.others.borrow_mut().insert(path.to_vec());
         self.homes.home(path)
+    }
+
+    fn kept_names(&self, domain: &[u8]) -> Vec<&[u8]> {
+        self.homes.kept_names(domain)
     }
 }
 
@@ -272,6 +286,9 @@ fn recipients_kept(kept: &Kept) -> Vec<String> {
     follows
 }
 
+/// validrcptto.cdb and auth.cdb, where they are whole.
+pub type KeptFrom = (Option<Arc<Published>>, Option<Arc<Published>>);
+
 /// Reads homes from the host, and remembers the last few: an address may lead from one home to the next.
 #[derive(Clone)]
 pub struct HomeReader(Arc<Reader>);
@@ -289,6 +306,10 @@ struct Reader {
     published_domains: OnceLock<HashSet<Vec<u8>>>,
     /// auth.cdb.
     published: Option<Arc<Published>>,
+    /// Both tables, where entries are kept because vpopmail's user database is not read.
+    kept_from: Option<KeptFrom>,
+    /// What is kept; read when the first home is met of which something is.
+    kept: OnceLock<KeptNames>,
     /// Its name, when it is there and this process may not read it, which is not root.
     closed: Option<PathBuf>,
     /// Set when the looks of the homes are wanted.
@@ -300,6 +321,18 @@ struct Reader {
 impl HomeReader {
     /// Remembers a few homes for each thread. `before` is auth.cdb; with a seed, the look of each home is taken.
     pub fn new(host: &Arc<Host>, before: &Before, threads: usize, seed: Option<RandomState>) -> HomeReader {
+        HomeReader::keeping(host, before, (None, None), threads, seed)
+    }
+
+    /// The same, which keeps entries of these tables where vpopmail's user database is not read.
+    pub fn keeping(
+        host: &Arc<Host>,
+        before: &Before,
+        tables: KeptFrom,
+        threads: usize,
+        seed: Option<RandomState>,
+    ) -> HomeReader {
+        let kept_from = host.build.users.elsewhere().map(|_| tables);
         let remembered = 4 + 2 * threads;
         HomeReader(Arc::new(Reader {
             host: host.clone(),
@@ -309,6 +342,8 @@ impl HomeReader {
             troubled: Mutex::default(),
             published_domains: OnceLock::new(),
             published: before.file.clone(),
+            kept_from,
+            kept: OnceLock::new(),
             closed: before.closed.clone(),
             seed,
             denied: Mutex::default(),
@@ -333,6 +368,20 @@ impl HomeReader {
 }
 
 impl Reader {
+    fn kept(&self) -> Option<&KeptNames> {
+        let (recipients, logins) = self.kept_from.as_ref()?;
+        Some(self.kept.get_or_init(|| KeptNames::read(&self.host, recipients.as_deref(), logins.as_deref())))
+    }
+
+    /// The published logins of a domain, as they would be published now.
+    fn kept_logins(&self, domain: &[u8], policy: &Policy<'_>) -> Vec<Login> {
+        let names = self.kept().map_or_else(Vec::new, |kept| kept.logins.of(domain));
+        let table = self.kept_from.as_ref().and_then(|(_, logins)| logins.as_ref()?.cdb().ok());
+        let data = |name: &[u8]| table.as_ref()?.find(&join_address(name, domain));
+        let found = names.into_iter().filter_map(|name| Some((name, data(name)?)));
+        found.flat_map(|(name, data)| policy.kept(name, domain, &data)).collect()
+    }
+
     fn deny(&self, paths: impl IntoIterator<Item = PathBuf>) {
         self.denied.lock().unwrap_or_else(PoisonError::into_inner).extend(paths);
     }
@@ -414,5 +463,62 @@ impl Homes for HomeReader {
         recent.insert(0, home.clone());
         recent.truncate(reader.remembered);
         home
+    }
+
+    fn kept_names(&self, domain: &[u8]) -> Vec<&[u8]> {
+        self.0.kept().map_or_else(Vec::new, |kept| kept.recipients.of(domain))
+    }
+}
+
+/// What is published of the domains whose users are not read.
+struct KeptNames {
+    /// Those that the recipient table accepts.
+    recipients: Names,
+    logins: Names,
+}
+
+/// Names by domain, each domain's sorted and ended by NUL: there may be very many.
+#[derive(Default)]
+struct Names(HashMap<Vec<u8>, Vec<u8>>);
+
+impl KeptNames {
+    fn read(host: &Host, recipients: Option<&Published>, logins: Option<&Published>) -> KeptNames {
+        let is_default = |local: &[u8]| {
+            local.strip_suffix(DEFAULT).is_some_and(|rest| rest.last().is_none_or(|b| *b == host.layout.break_byte))
+        };
+        // What stands for many names is decided by the .qmail files.
+        let is_name = |local: &[u8], data: &[u8]| smtpd::accepts(data) && !local.is_empty() && !is_default(local);
+        let (recipients, logins) = (Names::read(host, recipients, &is_name), Names::read(host, logins, &|_, _| true));
+        KeptNames { recipients, logins }
+    }
+}
+
+impl Names {
+    /// Those of the domains that users/assign gives vpopmail.
+    fn read(host: &Host, table: Option<&Published>, is_wanted: &dyn Fn(&[u8], &[u8]) -> bool) -> Names {
+        let mut lists: HashMap<Vec<u8>, Vec<Vec<u8>>> = HashMap::new();
+        let Some(Ok(cdb)) = table.map(Published::cdb) else { return Names::default() };
+        let Ok(mut records) = cdb.records() else { return Names::default() };
+        while let Some(record) = records.current() {
+            let (name, domain) = split_address(record.key).unwrap_or((record.key, &host.control.envnoathost));
+            if host.assignments.vpopmail_domain(domain).is_some() && !name.contains(&0) && is_wanted(name, record.data)
+            {
+                lists.entry(domain.to_vec()).or_default().push(name.to_vec());
+            }
+            if records.advance().is_err() {
+                return Names::default();
+            }
+        }
+        let list = |mut names: Vec<Vec<u8>>| {
+            names.sort_unstable();
+            names.dedup();
+            names.into_iter().flat_map(|name| [&name[..], b"\0"].concat()).collect()
+        };
+        Names(lists.into_iter().map(|(domain, names)| (domain, list(names))).collect())
+    }
+
+    fn of(&self, domain: &[u8]) -> Vec<&[u8]> {
+        let names = self.0.get(domain).into_iter().flat_map(|names| names.split(|b| *b == 0));
+        names.filter(|name| !name.is_empty()).collect()
     }
 }

@@ -558,6 +558,15 @@ fn build_and_remember(
         }));
         host.default_domain = Ok(known);
     }
+    let mut to_keep = (None, None);
+    if host.build.users.elsewhere().is_some() {
+        let Old { recipients, logins } = &published;
+        denied.extend(recipients.closed.iter().chain(&logins.closed).cloned());
+        // Of a damaged table nothing is kept.
+        let is_whole = |inside, before: &Before| read_whole(settings, inside, &before.file).is_some();
+        to_keep.0 = recipients.file.clone().filter(|_| is_whole(&settings.validrcptto, recipients));
+        to_keep.1 = logins.file.clone().filter(|_| is_whole(&settings.auth, logins));
+    }
     let now = now();
     let hashes = settings.auth_system_users.then(|| read_shadow(&settings.layout.root, now / 86_400)).transpose()?;
     // The variables that control/authvars cannot tell now are those that are published.
@@ -572,7 +581,7 @@ fn build_and_remember(
     let folders = confine::folders(&host)?;
     let mut sink = Counting { sink, recipients: cdb::HEADER as u64, logins: cdb::HEADER as u64 };
     let confined = || -> Result<_, Error> {
-        let homes = HomeReader::new(&host, &published.logins, settings.threads(), seed.clone());
+        let homes = HomeReader::keeping(&host, &published.logins, to_keep.clone(), settings.threads(), seed.clone());
         let mut tables = Tables::new(&plan);
         let asker = Asker {
             host: host.clone(),

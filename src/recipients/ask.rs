@@ -43,6 +43,12 @@ impl Plan {
                     found.iter().for_each(&mut place);
                 }
             }
+            if let (HomeState::Listed(..), Mailboxes::Elsewhere(_)) = (&home.state, &home.mailboxes) {
+                for (domain, _) in &unit.vpopmail_domains {
+                    let Some(index) = self.domain(domain) else { continue };
+                    points.extend(self.kept_points(index, homes).into_iter().map(|point| (index, point)));
+                }
+            }
             if let Mailboxes::Known(mailboxes) = &home.mailboxes {
                 for (domain, uid) in &unit.vpopmail_domains {
                     let Some(index) = self.domain(domain) else { continue };
@@ -166,6 +172,17 @@ impl Plan {
             }
         }
         points
+    }
+
+    /// The points that the published names of a domain make whose mailboxes are not read: those that lead there.
+    fn kept_points(&self, domain: usize, homes: &dyn Homes) -> Vec<Point> {
+        let name = &self.domains[domain].name;
+        let leads_there = |point: &Point| {
+            let delivery = deliver(&self.host, homes, &self.address(domain, point), &mut Trail::unkept());
+            delivery.verdict == Verdict::Defer && !delivery.known && delivery.doubt.is_none()
+        };
+        let point = |local: &[u8]| Point { local: local.to_vec(), kind: Kind::Name { listed: true } };
+        homes.kept_names(name).into_iter().map(point).filter(leads_there).collect()
     }
 
     pub(super) fn answer(&self, domain: usize, point: Point, homes: &dyn Homes) -> Answer {

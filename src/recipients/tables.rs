@@ -394,6 +394,11 @@ impl<'a> Tables<'a> {
         let patterns = table.patterns.iter_mut().map(|(local, fact)| (local, Kind::Pattern, fact));
         for (local, kind, fact) in names.chain(patterns) {
             let Some(doubt) = fact.doubt.take() else { continue };
+            let is_elsewhere = plan.host.build.users.elsewhere().is_some();
+            // Its published refusals may come from files that vpopmail does not look at.
+            if is_elsewhere && published.is_some() && plan.host.domains_of(&doubt.home).next().is_some() {
+                continue;
+            }
             match published.filter(|_| self.kept.contains(&doubt.assignment)) {
                 Some(published) => {
                     let lookup = |address: &[u8]| {

@@ -7,6 +7,7 @@ use std::path::Path;
 use serde_json::{Map, Value};
 
 use super::Settings;
+use crate::host::user_database::Kind;
 use crate::text::Shown;
 
 /// One setting.
@@ -34,6 +35,7 @@ const ALL: &[Setting] = &[
     decides("validrcptto", |its| text(&its.validrcptto)),
     decides("auth", |its| text(&its.auth)),
     decides("break", |its| text(&[its.layout.break_byte])),
+    decides("backend", |its| its.layout.user_database.map_or("auto", Kind::option).into()),
     decides("vpopmail-ext", |its| its.layout.qmail_ext.into()),
     decides("catchall-delete", |its| if its.layout.refuse_delete { "refuse" } else { "accept" }.into()),
     decides("auth-system-users", |its| its.auth_system_users.into()),

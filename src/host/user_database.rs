@@ -1,0 +1,296 @@
+//! Where vpopmail keeps its users, by the signs of SPEC section 10, "Which backend". This program reads the files vpasswd
+//! and vpasswd.cdb of the domains; a vpopmail with another user database leaves such files behind and never looks at them
+//! again, so nothing is read from them there.
+
+use std::io;
+use std::path::PathBuf;
+
+use super::Layout;
+use super::build::{find_in, read_config};
+use crate::error::{Trouble, show_path};
+use crate::report::Note;
+use crate::root::End;
+
+/// How much of etc/lib_deps is looked at, in bytes.
+const MAX_LIBRARIES: usize = 1 << 16;
+
+/// A user database that vpopmail can be built with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// vpasswd.cdb and vpasswd in each domain directory.
+    Cdb,
+    /// MySQL or MariaDB.
+    Mysql,
+    /// PostgreSQL.
+    Pgsql,
+    /// SQLite.
+    Sqlite,
+    /// LDAP.
+    Ldap,
+    /// Active Directory.
+    ActiveDirectory,
+    /// Oracle.
+    Oracle,
+    /// Sybase.
+    Sybase,
+}
+
+use Kind::{ActiveDirectory, Cdb, Ldap, Mysql, Oracle, Pgsql, Sqlite, Sybase};
+
+impl Kind {
+    /// The value of `--backend` that names it, where there is one.
+    pub fn option(self) -> &'static str {
+        match self {
+            Cdb => "cdb",
+            Mysql => "mysql",
+            Pgsql => "pgsql",
+            Sqlite => "sqlite",
+            Ldap | ActiveDirectory | Oracle | Sybase => "auto",
+        }
+    }
+
+    /// What people call it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Cdb => "vpasswd files",
+            Mysql => "MySQL or MariaDB",
+            Pgsql => "PostgreSQL",
+            Sqlite => "SQLite",
+            Ldap => "LDAP",
+            ActiveDirectory => "Active Directory",
+            Oracle => "Oracle",
+            Sybase => "Sybase",
+        }
+    }
+}
+
+/// Which of these strings bin/vdelivermail holds tells the user database; the first one counts. A program that is not
+/// stripped names a function `vpasswd` too, whatever its user database is.
+const IN_PROGRAM: [(&str, Kind); 5] = [
+    ("vpopmail.mysql", Mysql),
+    ("vpopmail.pgsql", Pgsql),
+    ("_vpopmail.sqlite", Sqlite),
+    ("vpopmail.ldap", Ldap),
+    ("vpasswd", Cdb),
+];
+
+/// The same of what include/config.h defines.
+const IN_CONFIG: [(&str, Kind); 8] = [
+    ("USE_MYSQL", Mysql),
+    ("USE_POSTGRES", Pgsql),
+    ("USE_SQLITE", Sqlite),
+    ("USE_LDAP", Ldap),
+    ("USE_ACTIVEDIR", ActiveDirectory),
+    ("USE_ORACLE", Oracle),
+    ("USE_SYBASE", Sybase),
+    ("USE_CDB", Cdb),
+];
+
+/// The same of how the words of etc/lib_deps begin; with none of them it is cdb.
+const IN_LIBRARIES: [(&str, Kind); 8] = [
+    ("-lmysql", Mysql),
+    ("-lmariadb", Mysql),
+    ("-lpq", Pgsql),
+    ("-lsqlite", Sqlite),
+    ("-lldap", Ldap),
+    ("-lclntsh", Oracle),
+    ("-lsybdb", Sybase),
+    ("-lct", Sybase),
+];
+
+/// The same of the files below VPOPMAIL.
+const FILES: [(&str, Kind); 4] = [
+    ("etc/vpopmail.mysql", Mysql),
+    ("etc/vpopmail.pgsql", Pgsql),
+    ("domains/_vpopmail.sqlite", Sqlite),
+    ("etc/vpopmail.ldap", Ldap),
+];
+
+/// The program that looks mailboxes up.
+pub const PROGRAM: &str = "bin/vdelivermail";
+/// What is in it is also read for other things.
+pub const CONFIG: &str = "include/config.h";
+/// With what vpopmail was linked.
+pub const LIBRARIES: &str = "etc/lib_deps";
+
+/// The files below VPOPMAIL that tell the user database. What SQLite writes at every login is none of them.
+pub fn files() -> impl Iterator<Item = &'static str> {
+    let settings = FILES.iter().map(|(file, _)| *file).filter(|file| file.starts_with("etc/"));
+    [PROGRAM, CONFIG, LIBRARIES].into_iter().chain(settings)
+}
+
+/// Where vpopmail keeps its users.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum UserDatabase {
+    /// In the files of each domain directory.
+    #[default]
+    Files,
+    /// Elsewhere, where this program does not read: what showed that.
+    Elsewhere(Trouble),
+    /// The file that would tell cannot be read, and nothing else tells: the file, and why.
+    Unknown(PathBuf, Trouble),
+}
+
+impl UserDatabase {
+    /// Where the users are that are not read.
+    pub fn elsewhere(&self) -> Option<&Trouble> {
+        match self {
+            UserDatabase::Elsewhere(cause) => Some(cause),
+            UserDatabase::Files | UserDatabase::Unknown(..) => None,
+        }
+    }
+
+    /// The file that would tell, and may not be read by this process, which is not root.
+    pub fn closed(&self) -> Option<&PathBuf> {
+        match self {
+            UserDatabase::Unknown(file, cause) if cause.denied => Some(file),
+            UserDatabase::Files | UserDatabase::Elsewhere(_) | UserDatabase::Unknown(..) => None,
+        }
+    }
+}
+
+/// What one place says.
+struct Sign {
+    kind: Kind,
+    /// Where that was seen, and what.
+    seen: String,
+}
+
+/// What was seen of a host.
+#[derive(Debug, Default)]
+pub struct Seen {
+    /// Where vpopmail keeps its users.
+    pub users: UserDatabase,
+    /// What there is to say of it.
+    pub notes: Vec<Note>,
+}
+
+/// Looks at the host, unless the administrator says which user database it is.
+pub fn see(layout: &Layout) -> Seen {
+    if let Some(kind) = layout.user_database {
+        return told(Some(given(kind)), None, Vec::new());
+    }
+    let mut signs: Vec<Sign> = Vec::new();
+    let mut unread: Option<(PathBuf, Trouble)> = None;
+    for (file, look) in LOOKS {
+        let path = layout.root.path(&below(layout, file));
+        match look(layout, file) {
+            Ok(sign) => signs.extend(sign),
+            // What was seen before it counts more.
+            Err(cause) if signs.is_empty() && unread.is_none() => {
+                let cause = Trouble::from(&cause).of_file(show_path(&path));
+                unread = Some((path, cause));
+            }
+            Err(_) => {}
+        }
+    }
+    let mut notes = Vec::new();
+    match unread {
+        // Root may see something else than what follows.
+        Some((path, cause)) if cause.denied || signs.is_empty() => {
+            let follows = "what is published of them is kept; --backend says it";
+            let text = format!("{cause}; where vpopmail keeps its users is unknown; {follows}");
+            let notes = vec![Note::alert(text).but_denied(cause.denied)];
+            return Seen { users: UserDatabase::Unknown(path, cause), notes };
+        }
+        Some((_, cause)) => notes.push(Note::warning(format!(
+            "{cause}; where vpopmail keeps its users is told by the other files below {}; --backend says it, too",
+            show_path(&layout.root.path(&layout.vpopmail))
+        ))),
+        None => {}
+    }
+    let mut signs = signs.into_iter();
+    let first = signs.next();
+    let other = first.as_ref().and_then(|first| signs.find(|sign| sign.kind != first.kind));
+    told(first, other, notes)
+}
+
+/// What follows from the sign that counts, and from one that contradicts it.
+fn told(first: Option<Sign>, other: Option<Sign>, mut notes: Vec<Note>) -> Seen {
+    let Some(first) = first else { return Seen { users: UserDatabase::Files, notes } };
+    if let Some(other) = other {
+        notes.push(Note::warning(format!(
+            "{}, as where vpopmail keeps its users in {}; but {}, as where it keeps them in {}; the first counts; --backend \
+             says which it is",
+            first.seen,
+            first.kind.name(),
+            other.seen,
+            other.kind.name()
+        )));
+    }
+    if first.kind == Cdb {
+        return Seen { users: UserDatabase::Files, notes };
+    }
+    let cause = format!("vpopmail keeps its users in {} ({}), which is not read", first.kind.name(), first.seen);
+    notes.push(Note::alert(format!(
+        "{cause}; no vpasswd file is read either; every address that vdelivermail would look up is accepted, the published \
+         logins are kept, and no login is added; --backend cdb, if the users are in vpasswd files"
+    )));
+    Seen { users: UserDatabase::Elsewhere(cause.into()), notes }
+}
+
+/// What the administrator says.
+fn given(kind: Kind) -> Sign {
+    Sign { kind, seen: format!("--backend is {}", kind.option()) }
+}
+
+fn below(layout: &Layout, name: &str) -> Vec<u8> {
+    [&layout.vpopmail[..], b"/", name.as_bytes()].concat()
+}
+
+fn sign(layout: &Layout, file: &str, kind: Kind, what: &str) -> Sign {
+    Sign { kind, seen: format!("{} {what}", show_path(&layout.root.path(&below(layout, file)))) }
+}
+
+/// What a file below VPOPMAIL says; an error when it is there and cannot be read.
+type Looker = fn(&Layout, &str) -> io::Result<Option<Sign>>;
+
+/// Where to look, in the order in which it counts.
+const LOOKS: [(&str, Looker); 7] = [
+    (PROGRAM, of_program),
+    (CONFIG, of_config),
+    (LIBRARIES, of_libraries),
+    (FILES[0].0, of_file),
+    (FILES[1].0, of_file),
+    (FILES[2].0, of_file),
+    (FILES[3].0, of_file),
+];
+
+/// The bytes of the program, stripped or not.
+fn of_program(layout: &Layout, file: &str) -> io::Result<Option<Sign>> {
+    let strings = IN_PROGRAM.map(|(string, _)| string.as_bytes());
+    let Some(found) = find_in(&layout.root, &below(layout, file), &strings)? else { return Ok(None) };
+    let first = IN_PROGRAM.iter().zip(found).find(|(_, found)| *found);
+    Ok(first.map(|((string, kind), _)| sign(layout, file, *kind, &format!("holds \"{string}\""))))
+}
+
+fn of_config(layout: &Layout, file: &str) -> io::Result<Option<Sign>> {
+    let defined = read_config(&layout.root, &below(layout, file))?.unwrap_or_default();
+    let is_defined = |(name, _): &&(&str, Kind)| defined.iter().any(|(defined, _)| defined == name);
+    let found = IN_CONFIG.iter().find(is_defined);
+    Ok(found.map(|(name, kind)| sign(layout, file, *kind, &format!("defines {name}"))))
+}
+
+fn of_libraries(layout: &Layout, file: &str) -> io::Result<Option<Sign>> {
+    let mut text = Vec::new();
+    let Some(mut opened) = layout.root.open(&below(layout, file))? else { return Ok(None) };
+    opened.read_start(&mut text, MAX_LIBRARIES)?;
+    let text = String::from_utf8_lossy(&text);
+    let mut words = text.split_whitespace();
+    let of_word = |word: &str| IN_LIBRARIES.iter().find(|(begin, _)| word.starts_with(begin)).map(|(_, kind)| *kind);
+    Ok(match words.clone().find_map(|word| Some((word, of_word(word)?))) {
+        Some((word, kind)) => Some(sign(layout, file, kind, &format!("names {word}"))),
+        // An empty one says nothing.
+        None => words.next().map(|_| sign(layout, file, Cdb, "names no library of another user database")),
+    })
+}
+
+fn of_file(layout: &Layout, file: &str) -> io::Result<Option<Sign>> {
+    let of_kind = FILES.iter().find(|(name, _)| *name == file);
+    match layout.root.walk(&below(layout, file)).end {
+        End::Found(_) => Ok(of_kind.map(|(_, kind)| sign(layout, file, *kind, "is there"))),
+        End::Missing(_) => Ok(None),
+        End::Failed(cause) => Err(cause.into()),
+        End::Silent(silence) => Err(silence.into()),
+    }
+}

@@ -1,0 +1,399 @@
+//! A host whose vpopmail keeps its users where this program does not read: it is recognised, its vpasswd files are stale
+//! and decide nothing, no mail for its users is refused, and what is published stays.
+
+mod support;
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::os::unix::process::CommandExt;
+
+use support::service::{COM, Service};
+use support::{Answer, MailHost, filled, is_root, script, skip};
+
+const BIN: &str = "/home/vpopmail/bin/vdelivermail";
+const NET: &str = "/home/vpopmail/domains/example.net";
+/// The strings of a program built with MySQL, as `strings` shows them, and a function that each build has.
+const MYSQL_PROGRAM: &[u8] = b"\x7fELF\0bounce-no-mailbox\0/home/vpopmail/etc\0vpopmail.mysql\0vpasswd\0vauth_getpw\0";
+/// The same with cdb, not stripped.
+const CDB_PROGRAM: &[u8] = b"\x7fELF\0bounce-no-mailbox\0vpasswd.cdb\0vpasswd\0vmysql\0";
+/// What the one alert begins with.
+const ALERT: &str = "vpopmail keeps its users in ";
+
+/// A host on which 0.1.0 published what stale vpasswd files say: `ann` and others, not `new`, who is in the database only.
+fn upgraded() -> MailHost {
+    let host = MailHost::sample();
+    host.rebuild();
+    assert_eq!(
+        host.answers(&["ann@example.com", "new@example.com", "bob@example.com"]),
+        ["accept", "refuse", "refuse"]
+    );
+    host.write(BIN, MYSQL_PROGRAM);
+    host
+}
+
+fn tables(host: &MailHost) -> [Vec<u8>; 2] {
+    ["validrcptto.cdb", "auth.cdb"].map(|name| fs::read(host.published(name)).unwrap())
+}
+
+/// The names that the published recipient table lists.
+fn listed(host: &MailHost) -> BTreeSet<String> {
+    let image = fs::read(host.published("validrcptto.cdb")).unwrap();
+    let cdb = qmail_updater::cdb::Reader::new(&image).unwrap();
+    cdb.records().map(|record| String::from_utf8(record.key.to_vec()).unwrap()).collect()
+}
+
+/// The alerts and warnings about the user database.
+fn told(answer: &Answer) -> Vec<&str> {
+    let said = answer.stderr.lines().filter(|line| line.contains("keeps its users") || line.contains("--backend"));
+    said.collect()
+}
+
+#[test]
+fn stale_vpasswd_files_beside_a_sql_build_refuse_nobody_and_change_nothing() {
+    let host = upgraded();
+    let (logins, before) = (host.logins(), listed(&host));
+    let answer = host.rebuild();
+    let [alert] = told(&answer)[..] else { panic!("{}", answer.stderr) };
+    for words in
+        ["alert: vpopmail keeps its users in MySQL", "bin/vdelivermail holds \"vpopmail.mysql\"", "--backend cdb"]
+    {
+        assert!(alert.contains(words), "{words}: {alert}");
+    }
+    // Those of the database, one whose mail the stale file switches off, and one whom the catch-all takes.
+    let users = ["ann@example.com", "new@example.com", "new@example.edu", "bob@example.com", "new-x@example.net"];
+    assert_eq!(host.answers(&users), ["accept"; 5]);
+    assert_eq!(host.logins(), logins, "no login goes, and none comes");
+    let lost: Vec<String> = before.difference(&listed(&host)).cloned().collect();
+    let refusals = lost.iter().filter(|key| !host.answers(&[key.as_str()]).contains(&"accept".to_owned()));
+    assert_eq!(refusals.count(), 0, "{lost:?}");
+    assert!(listed(&host).contains("ann@example.com"), "who was listed is listed");
+
+    // Whatever becomes of the files, a whole rebuild changes nothing.
+    let published = tables(&host);
+    host.write(&format!("{COM}/vpasswd"), format!("eve:{}:1:0:E:/d:Q\n", filled("$1$a$b")));
+    host.mailboxes(NET, &["mallory:$6$a$b:1:0:M:/d:Q"]).write(&format!("{COM}/.qmailadmin-limits"), "disable_smtp\n");
+    host.rebuild();
+    assert!(tables(&host) == published, "nothing is read from vpasswd files or limits");
+    fs::remove_file(host.path(&format!("{COM}/vpasswd"))).unwrap();
+    host.rebuild();
+    assert!(tables(&host) == published, "nor is a missing one missed");
+
+    // The .qmail files decide as before.
+    let forward = "/home/vpopmail/domains/example.com/.qmail-default";
+    host.write(&format!("{COM}/.qmail-gone"), "|exit 100\n");
+    host.rebuild();
+    assert_eq!(host.answers(&["gone@example.com", "new@example.com"]), ["refuse", "accept"]);
+    host.write(forward, "|exit 100\n");
+    host.rebuild();
+    assert_eq!(
+        host.answers(&["new@example.com", "ann@example.com", "new@example.net"]),
+        ["refuse", "refuse", "accept"]
+    );
+    host.write(forward, "&x@y.test\n");
+    host.rebuild();
+    assert_eq!(host.answers(&["new@example.com"]), ["accept"]);
+    assert_eq!(host.logins(), logins, "logins ask no .qmail file");
+}
+
+/// Files below VPOPMAIL.
+type Files<'f> = &'f [(&'f str, &'f [u8])];
+
+#[test]
+fn each_sign_tells_the_user_database_and_those_of_the_program_count_most() {
+    let config = "include/config.h";
+    let refused = |files: Files<'_>, options: &[&str]| {
+        let host = MailHost::sample();
+        for (name, content) in files {
+            host.write(&format!("/home/vpopmail/{name}"), content);
+        }
+        let answer = host.run(&[options, &["rebuild"]].concat());
+        assert_eq!(answer.code, 0, "{}", answer.stderr);
+        let alerts = told(&answer).into_iter().filter(|line| line.contains(&format!("alert: {ALERT}"))).count();
+        let warnings = told(&answer).into_iter().filter(|line| line.contains("warning: ")).count();
+        let refused = host.answers(&["new@example.com"]) == ["refuse"];
+        assert_eq!(alerts, usize::from(!refused), "{files:?} {options:?}: {}", answer.stderr);
+        (refused, warnings, answer.stderr)
+    };
+    for (file, content, name) in [
+        ("bin/vdelivermail", &b"\x7fELF vpopmail.mysql"[..], "MySQL or MariaDB"),
+        ("bin/vdelivermail", b"vpasswd\0vpopmail.pgsql\0", "PostgreSQL"),
+        ("bin/vdelivermail", b"/domains/_vpopmail.sqlite\0vpasswd", "SQLite"),
+        ("bin/vdelivermail", b"vpopmail.ldap\0", "LDAP"),
+        (config, b"/* #undef USE_CDB */\n#define USE_MYSQL 1\n", "MySQL or MariaDB"),
+        (config, b"#define USE_POSTGRES\n", "PostgreSQL"),
+        (config, b"#define USE_SQLITE /**/\n", "SQLite"),
+        (config, b"# define\tUSE_LDAP 1\n", "LDAP"),
+        (config, b"#define USE_ORACLE 1\n", "Oracle"),
+        (config, b"#define USE_SYBASE 1\n", "Sybase"),
+        ("etc/lib_deps", b"-L/usr/lib -lvpopmail -lmysqlclient -lz -lm -lcrypt\n", "MySQL or MariaDB"),
+        ("etc/lib_deps", b"-lmariadb\n", "MySQL or MariaDB"),
+        ("etc/lib_deps", b"-lcrypt -lpq", "PostgreSQL"),
+        ("etc/lib_deps", b"-lsqlite3\n", "SQLite"),
+        ("etc/vpopmail.mysql", b"", "MySQL or MariaDB"),
+        ("etc/vpopmail.pgsql", b"", "PostgreSQL"),
+        ("etc/vpopmail.ldap", b"", "LDAP"),
+        ("domains/_vpopmail.sqlite", b"SQLite format 3\0", "SQLite"),
+    ] {
+        let (is_refused, warnings, said) = refused(&[(file, content)], &[]);
+        assert_eq!((is_refused, warnings), (false, 0), "{file} {content:?}: {said}");
+        assert!(said.contains(&format!("{ALERT}{name} (")) && said.contains(&format!("/{file} ")), "{said}");
+    }
+    let mysql: &[u8] = b"#define USE_MYSQL 1\n";
+    let cdb: &[u8] = b"#define USE_CDB 1\n";
+    // Files that vpopmail believes, and whether it is told that a sign says otherwise.
+    let believed: [(Files<'_>, &[&str], usize); 9] = [
+        (&[], &[], 0),
+        (&[("bin/vdelivermail", CDB_PROGRAM)], &[], 0),
+        (&[("bin/vdelivermail", b"#!/bin/sh\nexec /opt/vdelivermail \"$@\"\n"), (config, cdb)], &[], 0),
+        (&[("etc/lib_deps", b"-lcrypt\n")], &[], 0),
+        (&[("bin/vdelivermail", CDB_PROGRAM), ("etc/vpopmail.mysql", b"")], &[], 1),
+        (&[("bin/vdelivermail", CDB_PROGRAM), (config, mysql), ("etc/vpopmail.pgsql", b"")], &[], 1),
+        (&[(config, cdb), ("etc/vpopmail.mysql", b"")], &[], 1),
+        (&[("bin/vdelivermail", MYSQL_PROGRAM)], &["--backend", "cdb"], 0),
+        (&[("bin/vdelivermail", CDB_PROGRAM), ("etc/vpopmail.mysql", b"")], &["--backend", "cdb"], 0),
+    ];
+    for (files, options, wanted) in believed {
+        let (is_refused, warnings, said) = refused(files, options);
+        assert_eq!((is_refused, warnings), (true, wanted), "{files:?} {options:?}: {said}");
+    }
+    let not_believed: [(Files<'_>, &[&str], usize); 4] = [
+        (&[("bin/vdelivermail", MYSQL_PROGRAM), (config, cdb)], &[], 1),
+        (&[("bin/vdelivermail", b"#!/bin/sh\n"), ("etc/vpopmail.mysql", b"")], &[], 0),
+        (&[], &["--backend", "pgsql"], 0),
+        (&[("bin/vdelivermail", CDB_PROGRAM)], &["--backend", "sqlite"], 0),
+    ];
+    for (files, options, wanted) in not_believed {
+        let (is_refused, warnings, said) = refused(files, options);
+        assert_eq!((is_refused, warnings), (false, wanted), "{files:?} {options:?}: {said}");
+    }
+}
+
+#[test]
+fn a_sign_far_inside_a_large_program_is_found() {
+    let host = MailHost::sample();
+    // Across the border of two pieces in which it may be read, wherever that is.
+    for length in [65_530, 131_064, 1_048_570] {
+        host.write(BIN, [&vec![b'x'; length][..], b"vpopmail.mysql", &vec![b'y'; 70_000]].concat());
+        host.rebuild();
+        assert_eq!(host.answers(&["new@example.com"]), ["accept"], "{length}");
+        fs::remove_file(host.published("validrcptto.cdb")).unwrap();
+    }
+}
+
+#[test]
+fn what_cannot_be_read_as_a_program_is_told_and_the_other_signs_count() {
+    let host = MailHost::sample();
+    host.rebuild();
+    let (published, logins) = (listed(&host), host.logins());
+    host.folder(BIN);
+    let said = |answer: &Answer, level: &str| {
+        let is_said = |line: &str| line.contains(&format!("{level}: ")) && line.contains(BIN);
+        assert!(told(answer).into_iter().any(is_said), "{}", answer.stderr);
+    };
+    // Nothing tells: what is published stays, the files aside.
+    host.mailboxes(NET, &["mallory:$6$a$b:1:0:M:/d:Q"]);
+    said(&host.rebuild(), "alert");
+    assert_eq!((listed(&host), host.logins()), (published, logins));
+    assert_eq!(host.answers(&["new@example.com", "mallory@example.net"]), ["refuse", "accept"]);
+    assert_eq!(host.run(&["explain", "new@example.com"]).stdout.lines().last(), Some("defer"));
+    host.write("/home/vpopmail/include/config.h", "#define USE_CDB 1\n");
+    said(&host.rebuild(), "warning");
+    assert_eq!(host.answers(&["new@example.com", "mallory@example.net"]), ["refuse", "accept"]);
+    host.remove("/home/vpopmail/include/config.h");
+    host.write("/home/vpopmail/etc/lib_deps", "-lmysqlclient");
+    let answer = host.rebuild();
+    assert_eq!(host.answers(&["new@example.com"]), ["accept"]);
+    said(&answer, "warning");
+    assert!(answer.stderr.contains("etc/lib_deps names -lmysqlclient"), "{}", answer.stderr);
+}
+
+#[test]
+fn a_user_who_may_not_read_the_program_is_told_that_the_answer_is_unknown() {
+    if !is_root() {
+        return skip("a program that others may not read", "only root can make it");
+    }
+    let host = MailHost::sample();
+    host.rebuild();
+    host.write(BIN, MYSQL_PROGRAM).mode(BIN, 0o711).mode("/var/qmail/control/auth.cdb", 0o644);
+    let as_nobody =
+        |arguments: &[&str]| -> Answer { host.command(arguments).uid(65_534).gid(65_534).output().unwrap().into() };
+    let explained = as_nobody(&["explain", "new@example.com"]);
+    assert_eq!((explained.code, explained.stdout.lines().last()), (111, Some("unknown")), "{}", explained.stdout);
+    assert!(explained.stderr.contains(BIN) && explained.stderr.contains("run as root"), "{}", explained.stderr);
+    let user = as_nobody(&["user", "ann@example.com"]);
+    assert_eq!(user.code, 111, "{}", user.stdout);
+    assert!(user.stderr.contains("run as root"), "{}", user.stderr);
+    for arguments in [&["rebuild", "--dry-run"][..], &["check"], &["status"], &["list", "recipients"], &["domains"]] {
+        let answer = as_nobody(arguments);
+        assert_eq!(answer.code, 111, "{arguments:?} {}{}", answer.stdout, answer.stderr);
+        assert!(!answer.stdout.contains(ALERT), "{arguments:?}: {}", answer.stdout);
+    }
+}
+
+#[test]
+fn a_home_that_is_missing_too_refuses_nobody() {
+    let host = upgraded();
+    fs::rename(host.path(COM), host.path("/home/gone")).unwrap();
+    let logins = host.logins();
+    host.rebuild();
+    assert_eq!(host.answers(&["ann@example.com", "new@example.com", "new@example.edu"]), ["accept"; 3]);
+    assert_eq!(host.logins(), logins);
+    // An empty mount point.
+    host.folder(COM);
+    host.rebuild();
+    assert_eq!(host.answers(&["ann@example.com", "new@example.com"]), ["accept"; 2]);
+    assert_eq!(host.logins(), logins);
+}
+
+#[test]
+fn a_domain_that_leaves_takes_its_logins_along_and_a_new_one_is_accepted_without_any() {
+    let host = upgraded();
+    host.rebuild();
+    let replace = |file: &str, before: &str, after: &str| {
+        let text = fs::read_to_string(host.path(file)).unwrap();
+        assert!(text.contains(before), "{file}: {text}");
+        host.write(file, text.replace(before, after));
+    };
+    let line = |domain: &str, real: &str| format!("+{domain}-:{real}:89:89:/home/vpopmail/domains/{real}:-::\n");
+    replace("/var/qmail/users/assign", &line("example.edu", "example.com"), &line("new.test", "new.test"));
+    replace("/var/qmail/control/virtualdomains", "example.edu:example.edu\n", "new.test:new.test\n");
+    replace("/var/qmail/control/rcpthosts", "example.edu\n", "new.test\n");
+    host.write("/home/vpopmail/domains/new.test/.qmail-default", "| /home/vpopmail/bin/vdelivermail '' delete\n");
+    host.rebuild();
+    assert!(host.logins().keys().all(|login| !login.ends_with("@example.edu") && !login.ends_with("@new.test")));
+    assert!(host.logins().contains_key("ann@example.com"));
+    assert_eq!(host.answers(&["new@new.test", "ann@example.edu"]), ["accept", "refuse"]);
+}
+
+#[test]
+fn a_kept_login_goes_when_it_expires() {
+    let host = upgraded();
+    host.rebuild();
+    let authvars = fs::read_to_string(host.path("/var/qmail/control/authvars")).unwrap();
+    host.write("/var/qmail/control/authvars", authvars + "ann@example.com PASSWORD_EXPIRES=\"1\"\n");
+    host.rebuild();
+    let logins = host.logins();
+    assert!(!logins.contains_key("ann@example.com") && logins.contains_key("ann@example.edu"), "{logins:?}");
+    // For good: there is nothing that it could be made from.
+    host.write("/var/qmail/control/authvars", "");
+    host.rebuild();
+    assert!(!host.logins().contains_key("ann@example.com"));
+}
+
+#[test]
+fn every_command_says_where_the_users_are_and_that_they_are_not_read() {
+    let host = upgraded();
+    host.rebuild();
+    let sign = "MySQL or MariaDB (";
+    let explained = host.run(&["explain", "new@example.com"]);
+    assert!(explained.stdout.contains(&format!("vdelivermail looks for new in example.com: {ALERT}{sign}")));
+    assert!(explained.stdout.ends_with("as it should be\ndefer\n"), "{}", explained.stdout);
+    let user = host.run(&["user", "ann@example.com"]);
+    assert_eq!((user.code, &user.stdout[..]), (111, ""));
+    assert!(user.stderr.contains(&format!("ann@example.com: {ALERT}{sign}")), "{}", user.stderr);
+    let domains = host.run(&["domains"]);
+    let line = domains.stdout.lines().find(|line| line.starts_with("example.com\t")).unwrap();
+    assert!(line.contains("\tvpopmail\t") && line.contains("\t-\t6\taccept\t"), "{line}");
+    assert!(line.contains(&format!("its mailboxes are unknown: {ALERT}{sign}")) && !line.contains("waits"), "{line}");
+    let carol = domains.stdout.lines().any(|line| line.starts_with("carol\t"));
+    assert!(!carol, "the line of an account is no domain: {}", domains.stdout);
+    let check = host.run(&["check"]);
+    assert_eq!((check.code, check.stdout.matches(ALERT).count()), (1, 1), "{}", check.stdout);
+    assert!(!check.stdout.contains("is accepted and deferred"), "{}", check.stdout);
+    let status = host.run(&["status"]);
+    assert_eq!(status.code, 1);
+    assert!(status.stdout.contains(&format!("users: {ALERT}{sign}")), "{}", status.stdout);
+    assert!(status.stdout.contains("tables: as the host says, where it can be read"), "{}", status.stdout);
+    // What the administrator says counts, wherever it stands.
+    host.write("/etc/qmail-updater/env/QMAIL_UPDATER_BACKEND", "cdb\n");
+    let check = host.run(&["check"]).stdout;
+    assert!(!check.contains(ALERT), "{check}");
+    assert_eq!(host.run(&["user", "ann@example.com"]).code, 0);
+    assert_eq!(host.run(&["--backend", "oracle", "check"]).code, 100);
+}
+
+#[test]
+fn a_service_keeps_what_is_published_through_notices_and_tells_it_once() {
+    let host = upgraded();
+    let (logins, before) = (host.logins(), listed(&host));
+    let service = Service::start(host, &["--verify"]);
+    let host = &service.host;
+    let published = tables(host);
+    assert_eq!(host.answers(&["new@example.com"]), ["accept"]);
+    let mut alerts = Vec::new();
+    let mut rebuilt = |notice: &[&str]| {
+        service.trigger(notice);
+        loop {
+            let line = service.log.recv_timeout(support::service::PATIENCE).unwrap();
+            assert!(!line.contains("a fault in this program"), "{line}");
+            if line.contains(ALERT) {
+                alerts.push(line);
+            } else if line.contains(" done: ") {
+                break line;
+            }
+        }
+    };
+    for notice in [&[][..], &["del_user", "ann@example.com", "-", ""], &["add_user", "zoe@example.com", "-", ""], &[]] {
+        fs::write(host.path(&format!("{COM}/vpasswd")), "").unwrap();
+        rebuilt(notice);
+        assert!(tables(host) == published, "{notice:?}");
+    }
+    // What one domain's .qmail files say is taken in, and nothing else of the domain is lost.
+    host.write(&format!("{COM}/.qmail-shut"), "|exit 100\n");
+    rebuilt(&["insert_alias", "shut@example.com", "|exit 100", ""]);
+    service.wait_for_answer("shut@example.com", "refuse");
+    assert_eq!(host.answers(&["ann@example.com", "new@example.com"]), ["accept"; 2]);
+    assert_eq!(host.logins(), logins);
+    assert!(before.iter().filter(|key| key.starts_with("ann@")).all(|key| listed(host).contains(key)));
+    // A build with cdb is installed: the files count again.
+    host.write(&format!("{COM}/vpasswd"), format!("ann:{}:1:0:A:/d:Q\n", filled("$1$a$b")));
+    host.write(BIN, CDB_PROGRAM);
+    service.wait_for_answer("new@example.com", "refuse");
+    assert!(alerts.len() <= 1, "{alerts:?}");
+}
+
+#[test]
+fn no_action_is_told_of_a_mailbox_that_only_stale_files_lose() {
+    let host = MailHost::sample();
+    let (uid, gid) = if is_root() { (4242, 4243) } else { support::me() };
+    let homes = [(COM, "example.com"), (NET, "example.net")];
+    let line = |(home, domain): (&str, &str)| format!("+{domain}-:{domain}:{uid}:{gid}:{home}:-::\n");
+    host.write("/var/qmail/users/assign", homes.map(line).concat() + ".\n");
+    let give = |home: &str| {
+        if is_root() {
+            let mut all: Vec<_> = fs::read_dir(host.path(home)).unwrap().map(|entry| entry.unwrap().path()).collect();
+            all.push(host.path(home));
+            all.iter().for_each(|path| support::give(path, uid, gid));
+        }
+    };
+    homes.iter().for_each(|(home, _)| give(home));
+    host.folder("/log").mode("/log", 0o777);
+    let note = format!("echo \"$1 $2\" >>{}/told", host.path("/log").display());
+    script(&host, "/tmp/note", &note);
+    host.folder("/etc/qmail-updater/actions.d");
+    fs::rename(host.path("/tmp/note"), host.path("/etc/qmail-updater/actions.d/any")).unwrap();
+    let mut service = Service::start(host, &["--no-watch"]);
+    service.wait_for("domains remembered");
+    service.end();
+    // The upgrade of vpopmail, while the service does not run: the users are in the database, the files stay, and rot.
+    let host = &service.host;
+    host.write(BIN, MYSQL_PROGRAM).remove(&format!("{NET}/vpasswd"));
+    host.write(&format!("{COM}/vpasswd"), format!("ann:{}:1:0:A:/d:Q\n", filled("$1$a$b")));
+    homes.iter().for_each(|(home, _)| {
+        if is_root() {
+            let all = fs::read_dir(host.path(home)).unwrap().map(|entry| entry.unwrap().path());
+            all.for_each(|path| support::give(&path, uid, gid));
+        }
+    });
+    let (child, log) = support::service::follow(host.command(&["run", "--no-watch"]));
+    (service.child, service.log) = (child, log);
+    service.wait_for("rebuild 1 done");
+    let host = &service.host;
+    host.write(&format!("{COM}/.qmail-fresh"), "&x@y.test\n");
+    if is_root() {
+        support::give(&host.path(&format!("{COM}/.qmail-fresh")), uid, gid);
+    }
+    service.trigger(&[]);
+    service.wait_for("told of insert_alias:fresh@example.com");
+    assert_eq!(fs::read_to_string(host.path("/log/told")).unwrap(), "insert_alias fresh@example.com\n");
+}
