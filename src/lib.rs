@@ -95,7 +95,7 @@
 //! | [`report`] | every log line: the only printer to standard error | error text |
 //! | [`error`] | what failed, doing what, to which file | text |
 //! | [`text`] | bytes as people read them | |
-//! | [`sys`] | the only unsafe code: descriptors that the parent gave | |
+//! | [`sys`] | the only unsafe code: descriptors that the parent gave, crypt(3) | |
 //!
 //! Names and addresses are bytes, not text; they are compared in ASCII lower case where qmail does, and only there.
 

@@ -1,10 +1,15 @@
-//! The only unsafe code: descriptors that the parent gave. The standard library knows only 0, 1 and 2 without it, and
-//! `/proc/self/fd` opens a file anew: not a socket, not another user's pipe, and at its beginning.
+//! The only unsafe code.
+//!
+//! - Descriptors that the parent gave. The standard library knows only 0, 1 and 2 without it, and `/proc/self/fd` opens a
+//!   file anew: not a socket, not another user's pipe, and at its beginning.
+//! - crypt(3) of the system, which knows each scheme that the hashes of this host have.
 
 #![allow(unsafe_code)]
 
+use std::ffi::{CStr, c_char};
 use std::io;
 use std::os::fd::{BorrowedFd, OwnedFd, RawFd};
+use std::sync::{Mutex, PoisonError};
 
 /// A copy of a descriptor that was open when this program began, which no program that we become gets. To be taken before
 /// any file is opened, which may have the number otherwise.
@@ -16,4 +21,22 @@ pub fn inherited(number: u8) -> io::Result<OwnedFd> {
     // there is one thread nobody closes it meanwhile.
     let given = unsafe { BorrowedFd::borrow_raw(RawFd::from(number)) };
     given.try_clone_to_owned()
+}
+
+/// The crypt string of a password, with the scheme, the costs and the salt of a setting: a prefix, or another crypt string
+/// of which they are taken. On failure `None`, or on some systems a string that begins with `*`.
+pub fn crypt(password: &CStr, setting: &CStr) -> Option<Vec<u8>> {
+    // musl has it in the C library.
+    #[cfg_attr(not(target_env = "musl"), link(name = "crypt"))]
+    unsafe extern "C" {
+        fn crypt(password: *const c_char, setting: *const c_char) -> *const c_char;
+    }
+    static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+    let _turn = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
+    // SAFETY: both arguments are strings with a NUL at their end, which outlive the call. The result is null or a string in
+    // memory of the C library; the next call overwrites it, and none begins before the string is copied.
+    unsafe {
+        let hash = crypt(password.as_ptr(), setting.as_ptr());
+        (!hash.is_null()).then(|| CStr::from_ptr(hash).to_bytes().to_vec())
+    }
 }

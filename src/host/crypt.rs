@@ -71,8 +71,10 @@ impl Scheme {
     }
 }
 
+/// The bytes of a hash, each in the place of the digit that it stands for.
+pub const ALPHABET: &[u8; 64] = b"./0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
 /// How long a hash of 32 bytes is in base 64.
-pub const YESCRYPT_HASH: usize = 43;
+const YESCRYPT_HASH: usize = 43;
 /// How long a traditional hash is, its salt of two characters included.
 const DES_LENGTH: usize = 13;
 /// By so much each further piece of a password makes one longer, and so long it gets at most (bigcrypt).
@@ -162,6 +164,7 @@ fn judge_named(is: usize, rest: &[u8]) -> Result<Scheme, Fault> {
         b"gy" => Scheme::GostYescrypt,
         b"sha1" => Scheme::Sha1,
         b"md5" => Scheme::SunMd5,
+        name if name.starts_with(b"md5,") => Scheme::SunMd5,
         b"3" => Scheme::Nt,
         _ => Scheme::Other,
     };
@@ -181,7 +184,7 @@ fn if_of_hash(scheme: Scheme, hash: &[u8]) -> Result<Scheme, Fault> {
 }
 
 /// Whether crypt(3) writes a byte in a hash.
-const OF_HASH: [bool; 256] = bytes_among(b"./0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz");
+const OF_HASH: [bool; 256] = bytes_among(ALPHABET);
 
 #[cfg(test)]
 mod tests {
