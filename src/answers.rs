@@ -98,7 +98,7 @@ pub fn dry_run(settings: &Settings, commands: bool) -> Result<(), Error> {
 }
 
 /// How long `status` asks network file systems whether they answer.
-const ASKED_FOR: Duration = Duration::from_millis(800);
+const ASKED_FOR: Duration = Duration::from_millis(500);
 
 /// Prints what the service did last, and whether the published files say what the host says. Whether all is well is the
 /// answer: the service is alive, neither its last rebuild failed nor a command that follows one, all could be read, and the

@@ -184,7 +184,7 @@ fn unanswered(silence: &Silence) -> Value {
     json!({
         "place": silence.place.as_os_str().as_bytes(),
         "mounted": silence.mounted,
-        "seconds": silence.seconds,
+        "seconds": silence.waited.as_secs_f64(),
         "in_words": silence.to_string(),
     })
 }
@@ -194,7 +194,8 @@ pub fn silences(file: &[u8]) -> Vec<Silence> {
     let silence = |value: &Value| {
         let place: Vec<u8> = serde_json::from_value(value["place"].clone()).ok()?;
         let mounted = value["mounted"].as_str().map(str::to_owned);
-        Some(Silence { place: OsString::from_vec(place).into(), mounted, seconds: value["seconds"].as_u64()? })
+        let waited = Duration::try_from_secs_f64(value["seconds"].as_f64()?).ok()?;
+        Some(Silence { place: OsString::from_vec(place).into(), mounted, waited })
     };
     let status: Value = serde_json::from_slice(file).unwrap_or_default();
     status["unanswered"].as_array().into_iter().flatten().filter_map(silence).collect()

@@ -23,6 +23,8 @@ use rustix::fs::{Mode, OFlags, RawDir, statfs};
 use super::mounts::{self, Mount};
 use crate::text::Shown;
 
+/// When so many threads were given up, no other network file system is looked at until one of them comes back.
+const MANY_GIVEN_UP: usize = 8;
 /// More threads than this that were given up do not come to be: then nothing more is read until one of them comes back.
 const MAX_GIVEN_UP: usize = 16;
 /// So often a piece of work is begun again without what did not answer.
@@ -41,24 +43,38 @@ pub struct Silence {
     pub place: PathBuf,
     /// What is mounted there, when nothing in it answers.
     pub mounted: Option<String>,
-    /// For how many seconds it was waited for.
-    pub seconds: u64,
+    /// For how long it was waited for; zero when it was not asked, because too much else does not answer.
+    pub waited: Duration,
 }
 
 impl Silence {
     /// What is to be said of it beside this path.
     pub fn beside(&self, path: &Path) -> String {
         if self.mounted.is_none() && self.place == path {
-            return format!("has not answered for {} s", self.seconds);
+            return format!("has not answered for {} s", self.seconds());
         }
         self.to_string()
+    }
+
+    /// For how many seconds it was waited for.
+    fn seconds(&self) -> String {
+        if self.waited < Duration::from_secs(1) {
+            format!("{:.1}", self.waited.as_secs_f64())
+        } else {
+            self.waited.as_secs().to_string()
+        }
     }
 }
 
 impl fmt::Display for Silence {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (place, seconds) = (Shown(self.place.as_os_str().as_bytes()), self.seconds);
+        let (place, seconds) = (Shown(self.place.as_os_str().as_bytes()), self.seconds());
         match &self.mounted {
+            Some(what) if self.waited.is_zero() => write!(
+                f,
+                "the file system at {place} ({what}) is not looked at, because {MANY_GIVEN_UP} calls elsewhere have not \
+                 come back"
+            ),
             Some(what) => write!(f, "the file system at {place} ({what}) has not answered for {seconds} s"),
             None => write!(f, "{place} has not answered for {seconds} s"),
         }
@@ -266,7 +282,7 @@ impl Silences {
     pub fn of(&self, path: &Path) -> Option<Silence> {
         if is_given_up() {
             // Whatever it is asked for, nobody wants to know.
-            return Some(Silence { place: path.to_owned(), mounted: None, seconds: self.wait.as_secs() });
+            return Some(Silence { place: path.to_owned(), mounted: None, waited: self.wait });
         }
         if !self.are_any() {
             return None;
@@ -274,11 +290,25 @@ impl Silences {
         let path = self.real(path);
         let inner = self.inner();
         let found = inner.silent.iter().find(|silent| path.starts_with(&silent.silence.place));
-        let silence = found.map(|found| found.silence.clone());
+        let silence = found.map(|found| found.silence.clone()).or_else(|| self.unasked(&inner, &path));
         if silence.is_some() {
             MET.set(silence.clone());
         }
         silence
+    }
+
+    /// What is not asked, because so much else does not answer.
+    fn unasked(&self, inner: &Inner, path: &Path) -> Option<Silence> {
+        if inner.away.len() < MANY_GIVEN_UP {
+            return None;
+        }
+        let mount = mounts::of(&inner.mounts, path).filter(|mount| self.is_of_network(inner, mount))?;
+        Some(Silence { place: mount.point.clone(), mounted: Some(mount.words()), waited: Duration::ZERO })
+    }
+
+    /// Whether it is the file system of a network, and not the one that everything here is on.
+    fn is_of_network(&self, inner: &Inner, mount: &Mount) -> bool {
+        mount.has_no_device && Some(mount) != mounts::of(&inner.mounts, &self.root.1)
     }
 
     /// Believes another process, which has asked, that this does not answer.
@@ -358,8 +388,9 @@ impl Silences {
     }
 
     fn too_many(&self) -> io::Error {
-        let some: Vec<String> = self.all().iter().take(3).map(ToString::to_string).collect();
-        io::Error::other(format!("too much does not answer; {}", some.join("; ")))
+        let some: String = self.all().iter().take(3).map(|silence| format!("; {silence}")).collect();
+        let away = self.inner().away.len();
+        io::Error::other(format!("too much does not answer: {away} calls have not come back{some}"))
     }
 
     /// Starts a thread that can be spared.
@@ -377,7 +408,7 @@ impl Silences {
     fn gave_up(self: &Arc<Self>, spot: Arc<Spot>, path: &Path, waited: Duration) -> Silence {
         self.read_mounts();
         let path = self.real(path);
-        let (mount, of_root) = {
+        let (mount, is_network, may_probe) = {
             let mut inner = self.inner();
             inner.lost += waited;
             inner.away.push(spot.clone());
@@ -385,13 +416,14 @@ impl Silences {
                 known.waiting.push((spot, path));
                 return known.silence.clone();
             }
-            let of = |path: &Path| mounts::of(&inner.mounts, path).cloned();
-            (of(&path), of(&self.root.1))
+            let mount = mounts::of(&inner.mounts, &path).cloned();
+            let is_network = mount.as_ref().is_some_and(|mount| self.is_of_network(&inner, mount));
+            (mount, is_network, inner.away.len() < MANY_GIVEN_UP)
         };
-        let seconds = waited.as_secs().max(1);
         let mut waiting = vec![(spot, path.clone())];
         let start = Instant::now();
-        let is_silent = mount.as_ref().is_some_and(|mount| match self.probe(&mount.point, self.wait.min(PROBED_FOR)) {
+        let probed = mount.as_ref().filter(|_| may_probe);
+        let is_silent = probed.is_some_and(|mount| match self.probe(&mount.point, self.wait.min(PROBED_FOR)) {
             Some(probe) => {
                 waiting.push((probe, mount.point.clone()));
                 true
@@ -402,11 +434,10 @@ impl Silences {
         inner.lost += start.elapsed();
         let of_mount = |silent: &Silent| silent.mount.is_some() && silent.mount == mount.as_ref().map(|mount| mount.id);
         let places = inner.silent.iter().filter(|silent| of_mount(silent)).count();
-        let is_network = mount.as_ref().is_some_and(|mount| mount.has_no_device && Some(mount) != of_root.as_ref());
         let whole = mount.as_ref().filter(|_| is_silent || (is_network && places + 1 >= MANY_PLACES));
         let silence = match whole {
-            Some(mount) => Silence { place: mount.point.clone(), mounted: Some(mount.words()), seconds },
-            None => Silence { place: path, mounted: None, seconds },
+            Some(mount) => Silence { place: mount.point.clone(), mounted: Some(mount.words()), waited },
+            None => Silence { place: path, mounted: None, waited },
         };
         if whole.is_some() {
             for silent in inner.silent.extract_if(.., |silent| of_mount(silent)) {
@@ -449,23 +480,36 @@ impl Silences {
             let first = homes.range(&inside[..]..).next();
             first.is_some_and(|home| Path::new(OsStr::from_bytes(home)).starts_with(OsStr::from_bytes(&inside)))
         };
-        let mounts: Vec<Mount> = {
-            let inner = self.inner();
-            let of_root = mounts::of(&inner.mounts, &self.root.1);
-            let others = inner.mounts.iter().filter(|mount| mount.has_no_device && Some(*mount) != of_root);
-            others.filter(|mount| holds_one(mount)).cloned().collect()
-        };
-        self.probe_all(mounts.into_iter().filter(|mount| self.of(&mount.point).is_none()).collect(), self.wait);
+        self.probe_all(holds_one, self.wait);
     }
 
-    /// Asks all network file systems whether they answer, and waits no longer than this for any of them.
+    /// Asks all network file systems below the root whether they answer, and waits no longer than this for any of them.
     pub fn probe_every(self: &Arc<Self>, wait: Duration) {
         self.read_mounts();
-        let mounts = self.inner().mounts.iter().filter(|mount| mount.has_no_device).cloned().collect::<Vec<_>>();
-        self.probe_all(mounts.into_iter().filter(|mount| self.of(&mount.point).is_none()).collect(), wait);
+        self.probe_all(|mount| mount.point.starts_with(&self.root.1), wait);
     }
 
-    fn probe_all(self: &Arc<Self>, mounts: Vec<Mount>, wait: Duration) {
+    /// Asks those network file systems of which nothing is known yet, few at the same time.
+    fn probe_all(self: &Arc<Self>, is_wanted: impl Fn(&Mount) -> bool, wait: Duration) {
+        let mut mounts: Vec<Mount> = {
+            let inner = self.inner();
+            let wanted = |mount: &&Mount| self.is_of_network(&inner, mount) && is_wanted(mount);
+            inner.mounts.iter().filter(wanted).cloned().collect()
+        };
+        mounts.retain(|mount| self.of(&mount.point).is_none());
+        let mut wait = wait;
+        while !mounts.is_empty() {
+            let room = MANY_GIVEN_UP.saturating_sub(self.inner().away.len());
+            let some: Vec<Mount> = mounts.drain(..room.min(mounts.len())).collect();
+            if some.is_empty() {
+                return;
+            }
+            self.probe_some(some, wait);
+            wait = wait.min(self.patience());
+        }
+    }
+
+    fn probe_some(self: &Arc<Self>, mounts: Vec<Mount>, wait: Duration) {
         let (say, hear) = channel();
         let mut asked = Vec::new();
         for (number, mount) in mounts.into_iter().enumerate() {
@@ -493,8 +537,7 @@ impl Silences {
         }
         for (_, mount, spot) in asked {
             let Some(spot) = self.given_up_probe(spot) else { continue };
-            let seconds = wait.as_secs().max(1);
-            let silence = Silence { place: mount.point.clone(), mounted: Some(mount.words()), seconds };
+            let silence = Silence { place: mount.point.clone(), mounted: Some(mount.words()), waited: wait };
             let mut inner = self.inner();
             inner.silent.push(Silent { silence, mount: Some(mount.id), waiting: vec![(spot, mount.point)] });
             self.any.store(true, Ordering::Relaxed);

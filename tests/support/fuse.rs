@@ -17,6 +17,8 @@ use std::os::fd::AsFd;
 
 /// Who owns everything in it.
 pub const OWNER: u32 = 89;
+/// The request for the content of a file.
+const READ: u32 = 15;
 /// The number of its directory.
 const TOP: u64 = 1;
 
@@ -26,6 +28,8 @@ struct State {
     /// The files of its one directory: number, mode and content.
     files: BTreeMap<Vec<u8>, (u64, u32, Vec<u8>)>,
     silent: bool,
+    /// Whether it becomes silent when it is asked for the content of a file.
+    is_silent_at_read: bool,
     ended: bool,
     /// For how many seconds the kernel may believe what it was told of a file.
     believed: u64,
@@ -78,6 +82,28 @@ impl Mounted {
         self.set_silent(true);
     }
 
+    /// The first one that opens a file and reads from it is not answered, and nothing after it.
+    pub fn silence_at_read(&self) {
+        self.state.0.lock().unwrap().is_silent_at_read = true;
+    }
+
+    /// Waits until nothing is answered any more.
+    pub fn wait_until_silent(&self) {
+        drop(self.state.1.wait_while(self.state.0.lock().unwrap(), |state| !state.silent).unwrap());
+    }
+
+    /// The server ends, and what it served stays mounted: the kernel fails whatever waits there, and whatever is asked.
+    pub fn die(&mut self) {
+        self.state.0.lock().unwrap().ended = true;
+        self.state.1.notify_all();
+        let _ = self.server.take().map(JoinHandle::join);
+    }
+
+    /// It is not mounted any more, as after `umount -l`; what waits there goes on waiting.
+    pub fn detach(&self) {
+        umount2(&self.path, MntFlags::MNT_DETACH).unwrap();
+    }
+
     /// What was asked meanwhile is answered now.
     pub fn answer_again(&self) {
         self.set_silent(false);
@@ -91,10 +117,7 @@ impl Mounted {
 
 impl Drop for Mounted {
     fn drop(&mut self) {
-        self.state.0.lock().unwrap().ended = true;
-        self.state.1.notify_all();
-        // The server closes the device, after which the kernel fails whatever waits there.
-        let _ = self.server.take().map(JoinHandle::join);
+        self.die();
         let _ = umount2(&self.path, MntFlags::MNT_DETACH);
     }
 }
@@ -103,11 +126,8 @@ impl Drop for Mounted {
 fn serve(mut device: File, state: &(Mutex<State>, Condvar)) {
     let mut buffer = vec![0; 1 << 18];
     loop {
-        {
-            let held = state.1.wait_while(state.0.lock().unwrap(), |state| state.silent && !state.ended).unwrap();
-            if held.ended {
-                return;
-            }
+        if is_ended(state) {
+            return;
         }
         // So that it looks at its orders now and then.
         let mut fds = [PollFd::new(device.as_fd(), PollFlags::POLLIN)];
@@ -122,6 +142,13 @@ fn serve(mut device: File, state: &(Mutex<State>, Condvar)) {
             Err(_) => return,
         };
         let request = Request(&buffer[..length]);
+        if request.short(4) == READ && std::mem::take(&mut state.0.lock().unwrap().is_silent_at_read) {
+            state.0.lock().unwrap().silent = true;
+            state.1.notify_all();
+        }
+        if is_ended(state) {
+            return;
+        }
         let answer = answer(&request, &state.0.lock().unwrap());
         let Some(answer) = answer else { continue };
         let (error, body) = match answer {
@@ -135,6 +162,11 @@ fn serve(mut device: File, state: &(Mutex<State>, Condvar)) {
         reply.extend(body);
         let _ = device.write(&reply);
     }
+}
+
+/// Waits until the server may answer, or has to end.
+fn is_ended(state: &(Mutex<State>, Condvar)) -> bool {
+    state.1.wait_while(state.0.lock().unwrap(), |state| state.silent && !state.ended).unwrap().ended
 }
 
 /// What the kernel asks (linux/fuse.h).
@@ -173,8 +205,7 @@ fn answer(request: &Request<'_>, state: &State) -> Option<Result<Vec<u8>, i32>> 
         3 => file().map(|file| [&numbers(&[state.believed, 0]), &attributes(Some(file))[..]].concat()),
         // OPEN, OPENDIR
         14 | 27 => Ok(numbers(&[node, 0])),
-        // READ
-        15 => file().map(|(_, _, content)| part(content, request)),
+        READ => file().map(|(_, _, content)| part(content, request)),
         // STATFS
         17 => Ok([numbers(&[1_000, 500, 500, 100, 50]), shorts(&[4096, 255, 4096, 0]), shorts(&[0; 6])].concat()),
         // RELEASE, RELEASEDIR
