@@ -10,7 +10,7 @@ use std::process::{Command, Output};
 use std::time::{Duration, Instant};
 
 use support::service::{PATIENCE, Service, follow, status_of};
-use support::{MailHost, script};
+use support::{MailHost, executable, script};
 
 const NEWU: &str = "/var/qmail/bin/qmail-newu";
 const CDB: &str = "/var/qmail/users/cdb";
@@ -205,7 +205,7 @@ fn a_command_of_after_that_cannot_be_run_is_owed_and_named_by_status_and_check()
 fn binary_that_names(host: &MailHost, names: &str) {
     let mut program = fs::read("/bin/true").unwrap();
     program.extend_from_slice(names.as_bytes());
-    host.write(NEWU, program).mode(NEWU, 0o755);
+    executable(host, NEWU, program);
 }
 
 #[test]
@@ -534,7 +534,8 @@ fn home(number: usize) -> String {
 fn beside_vpopmails_qmail_newu_ours_breaks_nothing_and_nothing_is_told() {
     let host = host();
     let newu = fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/support/qmail-newu.pl")).unwrap();
-    host.write(NEWU, newu).mode(NEWU, 0o755).remove("/home/vpopmail/etc/defaultdomain");
+    executable(&host, NEWU, newu);
+    host.remove("/home/vpopmail/etc/defaultdomain");
     let mut service = Service::start(host, &[]);
     let mut vpopmail = Vpopmail { host: &service.host, domains: Vec::new() };
     for command in 0..400 {

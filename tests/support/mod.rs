@@ -294,10 +294,16 @@ pub fn give(path: &Path, uid: u32, gid: u32) {
 
 /// Makes a shell script of the host.
 pub fn script(host: &MailHost, path: &str, text: &str) {
-    let draft = format!("{path}.draft");
-    host.write(&draft, format!("#!/bin/sh\n{text}\n")).mode(&draft, 0o755);
-    // Copied by another process: had we held it open for writing, a child of another test might still do, and nobody
+    executable(host, path, format!("#!/bin/sh\n{text}\n"));
+}
+
+/// Makes a program of the host; a service that runs it at any moment runs the old one or the new one.
+pub fn executable(host: &MailHost, path: &str, content: impl AsRef<[u8]>) {
+    let (draft, copy) = (format!("{path}.draft"), format!("{path}.copy"));
+    host.write(&draft, content).mode(&draft, 0o755);
+    // Copied by another process: had we held it open for writing, a child of another test might still do, and nothing
     // could run it ("Text file busy").
-    let _ = fs::remove_file(host.path(path));
-    assert!(Command::new("cp").args([host.path(&draft), host.path(path)]).status().unwrap().success());
+    assert!(Command::new("cp").args([host.path(&draft), host.path(&copy)]).status().unwrap().success());
+    fs::rename(host.path(&copy), host.path(path)).unwrap();
+    host.remove(&draft);
 }
