@@ -2,6 +2,7 @@
 //! own validrcptto.d. Line rules: SPEC section 3, after qmail's `control.c` and `constmap.c`.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::io::ErrorKind;
 use std::path::Path;
 
 use crate::cdb;
@@ -37,8 +38,9 @@ pub struct Unusable {
 impl Unusable {
     /// The file at `path`, as the host names it, of which this is wrong.
     pub fn new(path: &[u8], error: &Error) -> Unusable {
-        // What is no regular file, or too long, was refused by us.
-        let refused = matches!(error, Error::Io { cause, .. } if cause.raw_os_error().is_none());
+        // What is no regular file, or too long, was refused by us; what does not answer has this kind.
+        let refused = matches!(error, Error::Io { cause, .. }
+            if cause.raw_os_error().is_none() && cause.kind() != ErrorKind::TimedOut);
         let cause = Trouble { text: error.cause(), denied: error.is_denied() };
         Unusable { path: path.to_vec(), cause, stays: refused || error.exit_code() == 100 }
     }
@@ -459,4 +461,23 @@ pub fn parse_morercpthosts(text: &[u8]) -> Names {
         }
     }
     found
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use super::*;
+
+    #[test]
+    fn a_file_that_does_not_answer_may_be_read_the_next_time_and_one_that_is_no_file_may_not() {
+        for (cause, stays) in [
+            (io::Error::new(ErrorKind::TimedOut, "/x has not answered for 20 s"), false),
+            (io::Error::from_raw_os_error(5), false),
+            (io::Error::other("no regular file"), true),
+        ] {
+            let unusable = Unusable::new(b"/x", &Error::io("read", Path::new("/x"), cause));
+            assert_eq!(unusable.stays, stays, "{unusable:?}");
+        }
+    }
 }

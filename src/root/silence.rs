@@ -83,7 +83,7 @@ impl fmt::Display for Silence {
 
 impl From<Silence> for io::Error {
     fn from(silence: Silence) -> io::Error {
-        io::Error::other(silence.to_string())
+        io::Error::new(io::ErrorKind::TimedOut, silence.to_string())
     }
 }
 
