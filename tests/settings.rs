@@ -478,6 +478,7 @@ fn each_setting_that_decides_about_the_tables_is_compared_and_no_other() {
         ("--vpopmail", "/opt/vpopmail", "--vpopmail is /opt/vpopmail here and /home/vpopmail there"),
         ("--validrcptto", "/srv/v", "--validrcptto is /srv/v here and /var/qmail/control/validrcptto.cdb there"),
         ("--auth", "/srv/a", "--auth is /srv/a here and /var/qmail/control/auth.cdb there"),
+        ("--users-cdb", "assign.cdb", "--users-cdb is assign.cdb here and not set there"),
         ("--break", "+", "--break is + here and - there"),
         ("--max-file", "7", "--max-file is 7 here and 1024 there"),
         ("--max-names", "7", "--max-names is 7 here and 200000 there"),
@@ -509,6 +510,27 @@ fn each_setting_that_decides_about_the_tables_is_compared_and_no_other() {
     assert_eq!(answer.code, 100, "{}", answer.stderr);
     let settings = &status_of(host)["settings"];
     assert_eq!((&settings["max-loss"], &settings["catchall-delete"]), (&30.into(), &"accept".into()));
+}
+
+#[test]
+fn the_name_of_the_compiled_file_is_compared_for_without_users_assign_it_decides() {
+    let host = MailHost::sample();
+    let compiled = |domain: &str| {
+        let key = format!("!{domain}-");
+        let data = format!("{domain}\0{}\0{}\0/home/vpopmail/domains/{domain}\0-\0\0", 89, 89);
+        qmail_updater::cdb::image([(key.as_bytes(), data.as_bytes()), (b"", b"-")]).unwrap()
+    };
+    host.remove("/var/qmail/users/assign").write("/var/qmail/users/cdb", compiled("example.com"));
+    host.write("/var/qmail/users/assign.cdb", compiled("example.net"));
+    let service = Service::start(host, &["--no-watch", "--users-cdb", "cdb"]);
+    let logins = service.host.logins();
+    assert!(logins.contains_key("ann@example.com") && !logins.contains_key("dora@example.net"), "{logins:?}");
+    let answer = service.host.run(&["--users-cdb", "assign.cdb", "rebuild"]);
+    let differences = told("--users-cdb is assign.cdb here and cdb there");
+    assert!(answer.code == 100 && answer.stderr.contains(&differences), "{}", answer.stderr);
+    assert_eq!(service.host.logins(), logins);
+    let answer = service.host.run(&["--users-cdb", "assign.cdb", "list", "logins"]);
+    assert!(answer.stdout.contains("dora@example.net"), "it would publish others: {}", answer.stdout);
 }
 
 #[test]

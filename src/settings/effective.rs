@@ -34,6 +34,8 @@ const ALL: &[Setting] = &[
     decides("vpopmail", |its| text(&its.layout.vpopmail)),
     decides("validrcptto", |its| text(&its.validrcptto)),
     decides("auth", |its| text(&its.auth)),
+    // Where users/assign is missing, it says who owns an address.
+    decides("users-cdb", |its| its.layout.users_cdb.as_deref().map_or(Value::Null, text)),
     decides("break", |its| text(&[its.layout.break_byte])),
     decides("backend", |its| its.layout.user_database.map_or("auto", Kind::option).into()),
     decides("vpopmail-ext", |its| its.layout.qmail_ext.into()),
@@ -46,7 +48,6 @@ const ALL: &[Setting] = &[
     // A command that finds the state of the service has its root, by this name or another.
     other("root", |its| path(its.layout.root.top())),
     other("auth-owner", |its| its.auth_owner.map_or(Value::Null, |(uid, gid)| format!("{uid}:{gid}").into())),
-    other("users-cdb", |its| its.layout.users_cdb.as_deref().map_or(Value::Null, text)),
     other("settings", |its| its.directory.as_ref().map_or(Value::Null, |directory| path(&directory.path))),
     other("state", |its| text(&its.state)),
     other("fifo", |its| its.fifos.iter().map(|fifo| path(fifo)).collect()),
@@ -90,6 +91,7 @@ fn word(value: &Value) -> String {
     match value {
         Value::Bool(true) => "on".to_owned(),
         Value::Bool(false) => "off".to_owned(),
+        Value::Null => "not set".to_owned(),
         Value::String(text) => Shown(text.as_bytes()).to_string(),
         other => other.to_string(),
     }
