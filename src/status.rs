@@ -31,6 +31,8 @@ pub struct Status {
     commands_error: Value,
     actions_failed: Value,
     kept: usize,
+    /// Why vpopmail's users are not read; `None` when they are.
+    users_unread: Option<String>,
     kept_in_words: Vec<String>,
     held: Vec<Value>,
     held_in_words: Value,
@@ -85,6 +87,7 @@ impl Status {
                     }
                 };
                 self.vpopmail = Some(Shown(&done.host.layout.vpopmail).to_string());
+                self.users_unread = done.host.build.users.elsewhere().map(ToString::to_string);
                 self.kept = done.kept.len();
                 self.kept_in_words = done.kept.iter().take(MAX_NAMED).map(|home| home.alert.text.clone()).collect();
                 self.last_error = Value::Null;
@@ -166,6 +169,7 @@ impl Status {
             "actions_failed": self.actions_failed,
             "kept": self.kept,
             "kept_in_words": self.kept_in_words,
+            "users_unread": self.users_unread,
             "pending_triggers": pending,
             "next_sweep": next_sweep,
             "owed": owed,

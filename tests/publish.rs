@@ -146,13 +146,23 @@ fn two_tables_are_never_published_onto_one_file() {
 }
 
 #[test]
-fn no_table_is_published_over_a_file_that_qmail_reads() {
+fn no_table_is_published_over_a_file_that_qmail_or_vpopmail_reads() {
     let host = MailHost::sample();
-    let before = fs::read(host.path("/var/qmail/users/assign")).unwrap();
-    let answer = host.run(&["rebuild", "--validrcptto", "/var/qmail/control/../users/assign"]);
-    assert_eq!(answer.code, 100, "{}", answer.stderr);
-    assert!(answer.stderr.contains("is read by qmail"), "{}", answer.stderr);
-    assert!(before == fs::read(host.path("/var/qmail/users/assign")).unwrap());
+    let vpopmail = ["etc/defaultdomain", "etc/lib_deps", "etc/vpopmail.mysql", "bin/vchkpw", "bin/vdelivermail"];
+    let vpopmail = vpopmail.map(|name| format!("/home/vpopmail/{name}"));
+    for file in ["/var/qmail/users/assign", "/home/vpopmail/include/config.h"]
+        .into_iter()
+        .chain(vpopmail.each_ref().map(String::as_str))
+    {
+        if !host.path(file).exists() {
+            host.write(file, "");
+        }
+        let before = fs::read(host.path(file)).unwrap();
+        let answer = host.run(&["rebuild", "--validrcptto", &format!("/var/qmail/control/../../..{file}")]);
+        assert_eq!(answer.code, 100, "{file}: {}", answer.stderr);
+        assert!(answer.stderr.contains("is read by qmail or vpopmail"), "{file}: {}", answer.stderr);
+        assert!(before == fs::read(host.path(file)).unwrap(), "{file}");
+    }
 }
 
 #[test]

@@ -188,13 +188,13 @@ pub fn see(layout: &Layout) -> Seen {
     match unread {
         // Root may see something else than what follows.
         Some((path, cause)) if cause.denied || signs.is_empty() => {
-            let follows = "what is published of them is kept; --backend says it";
+            let follows = "what is published of them is kept; --backend can say it";
             let text = format!("{cause}; where vpopmail keeps its users is unknown; {follows}");
             let notes = vec![Note::alert(text).but_denied(cause.denied)];
             return Seen { users: UserDatabase::Unknown(path, cause), notes };
         }
         Some((_, cause)) => notes.push(Note::warning(format!(
-            "{cause}; where vpopmail keeps its users is told by the other files below {}; --backend says it, too",
+            "{cause}; the other files below {} tell where vpopmail keeps its users; --backend can say it",
             show_path(&layout.root.path(&layout.vpopmail))
         ))),
         None => {}
@@ -210,8 +210,8 @@ fn told(first: Option<Sign>, other: Option<Sign>, mut notes: Vec<Note>) -> Seen 
     let Some(first) = first else { return Seen { users: UserDatabase::Files, notes } };
     if let Some(other) = other {
         notes.push(Note::warning(format!(
-            "{}, as where vpopmail keeps its users in {}; but {}, as where it keeps them in {}; the first counts; --backend \
-             says which it is",
+            "two signs differ: {}, which means that vpopmail keeps its users in {}; {}, which means {}; the first counts; \
+             --backend can say which is right",
             first.seen,
             first.kind.name(),
             other.seen,

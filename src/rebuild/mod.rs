@@ -267,7 +267,8 @@ impl Targets {
                 .iter()
                 .any(|source| Target::find(&settings.layout.root, source).is_ok_and(|s| s.is_the_same(target)))
             {
-                let text = format!("{} is read by qmail; no table is published in its place", show_path(&target.name));
+                let name = show_path(&target.name);
+                let text = format!("{name} is read by qmail or vpopmail; no table is published in its place");
                 return Err(stays(Error::Usage(text)));
             }
         }
