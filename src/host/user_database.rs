@@ -179,7 +179,10 @@ pub fn see(layout: &Layout) -> Seen {
             // What was seen before it counts more.
             Err(cause) if signs.is_empty() && unread.is_none() => {
                 let cause = Trouble::from(&cause).of_file(show_path(&path));
-                unread = Some((path, cause));
+                // A VPOPMAIL/etc that is closed to this process, which is not root, is told where its settings count. Its
+                // files tell the user database only on a host without the program.
+                let is_unknown = !cause.denied || matches!(file, PROGRAM | CONFIG);
+                unread = is_unknown.then_some((path, cause));
             }
             Err(_) => {}
         }
