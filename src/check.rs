@@ -236,6 +236,7 @@ fn of_host(settings: &Settings, compared: Compared, findings: &mut Vec<Note>) {
         findings.push(Note::warning(text));
     }
     findings.extend(relayed(host));
+    findings.extend(misread_assignments(host));
     let mut seen: BTreeMap<Vec<u8>, &[u8]> = BTreeMap::new();
     for login in new.logins.keys() {
         if let Some(other) = seen.insert(lower(login), login) {
@@ -260,6 +261,28 @@ fn of_host(settings: &Settings, compared: Compared, findings: &mut Vec<Note>) {
         Err(error) => findings.push(Note::alert(error.to_string())),
     }
     findings.extend(built.notes);
+}
+
+/// Lines of users/assign that qmail-newu reads in another way than they look.
+fn misread_assignments(host: &Host) -> Vec<Note> {
+    let path = host.layout.root.path(&[&host.layout.qmail[..], b"/users/assign"].concat());
+    let path = show_path(&path);
+    let unread = host.assignments.unread.iter().map(|unread| {
+        Note::warning(format!(
+            "{path}: line {}: line {} begins with a dot and ends the file; qmail-newu does not read the {} after it",
+            unread.first,
+            unread.end,
+            count(unread.count, "line")
+        ))
+    });
+    let no_comments = host.assignments.no_comments.iter().map(|(line, local)| {
+        Note::warning(format!(
+            "{path}: line {line}: # begins no comment here; qmail-newu reads the line as ={}:..., which assigns that one \
+             address",
+            Shown(local)
+        ))
+    });
+    unread.chain(no_comments).collect()
 }
 
 /// Domains that are let through and are nobody's here.

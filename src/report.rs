@@ -11,7 +11,7 @@ use std::sync::{LazyLock, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::error::Error;
-use crate::text::{Shown, count};
+use crate::text::{Shown, count, shorten_words};
 
 /// How serious a note is, in qmail's words.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -50,9 +50,9 @@ pub struct Note {
 }
 
 impl Note {
-    /// A note of this level.
+    /// A note of this level; a name of hundreds of bytes in it is shortened.
     pub fn new(level: Level, text: impl Into<String>) -> Note {
-        Note { level, text: text.into(), denied: false }
+        Note { level, text: shorten_words(text.into()), denied: false }
     }
 
     /// The same, which may depend on what this process may not read.

@@ -69,6 +69,32 @@ impl fmt::Debug for Shown<'_> {
     }
 }
 
+/// The longest word of a message that is shown whole, in bytes: longer than any name that a mail server takes.
+const MAX_WORD: usize = 300;
+/// So many bytes of a longer one are shown at its beginning, and as many at its end.
+const SHOWN_OF_WORD: usize = 60;
+
+/// The text of a message in which no word is longer than a name can be; paths stay whole.
+///
+/// ```
+/// use qmail_updater::text::shorten_words;
+/// let name = |length| format!("a{}z@a.test", "b".repeat(length));
+/// assert_eq!(shorten_words(format!("{} is none", name(200))), format!("{} is none", name(200)));
+/// let short = format!("a{}...{}z@a.test is none", "b".repeat(59), "b".repeat(52));
+/// assert_eq!(shorten_words(format!("{} is none", name(1000))), short);
+/// let path = format!("/{}", name(1000));
+/// assert_eq!(shorten_words(path.clone()), path);
+/// ```
+pub fn shorten_words(text: String) -> String {
+    let is_long = |word: &&str| word.len() > MAX_WORD && !word.contains('/') && word.is_ascii();
+    if !text.split(' ').any(|word| is_long(&word)) {
+        return text;
+    }
+    let shorten = |word: &str| format!("{}...{}", &word[..SHOWN_OF_WORD], &word[word.len() - SHOWN_OF_WORD..]);
+    let words = text.split(' ').map(|word| if is_long(&word) { shorten(word) } else { word.to_owned() });
+    words.collect::<Vec<_>>().join(" ")
+}
+
 /// The bytes in lower case, ASCII letters only, as qmail's `case_lowerb` does it.
 pub fn lower(bytes: &[u8]) -> Vec<u8> {
     bytes.to_ascii_lowercase()

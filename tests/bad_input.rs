@@ -32,6 +32,7 @@ fn users_assign_that_qmail_newu_refuses_stops_the_rebuild() {
     let good = "+example.com-:example.com:89:89:/home/vpopmail/domains/example.com:-::\n";
     for (text, line, what) in [
         (format!("{good}=x:y:1:1:/h:-:\n.\n"), "line 2:", "fewer than seven colons"),
+        (format!("{good}# a remark\n.\n"), "line 2:", "fewer than seven colons, and # begins no comment here"),
         (format!("{good}:x:y:1:1:/h:-::\n.\n"), "line 2:", "begins with a colon"),
         (format!("{good}=x\0:y:1:1:/h:-::\n.\n"), "line 2:", "NUL"),
         (format!("{good}\n.\n"), "line 2:", "empty line"),

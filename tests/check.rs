@@ -87,6 +87,27 @@ fn each_fault_is_told_of_in_a_line() {
             &["alert: ", "users/assign: line 1: ", "nothing can be rebuilt until that is mended"],
         ),
         (
+            "lines after the end of users/assign",
+            &|host| {
+                let line = |name: &str| format!("+{name}-:{name}:89:89:{COM}:-::\n");
+                let text = line("example.com") + ".\n\n# a remark\n" + &line("new.test") + "=x:y\n.\n";
+                host.write("/var/qmail/users/assign", text)
+            },
+            &[
+                "warning: ",
+                "users/assign: line 5: line 2 begins with a dot and ends the file",
+                "does not read the 2 lines after it",
+            ],
+        ),
+        (
+            "a comment in users/assign",
+            &|host| {
+                let line = format!("+example.com-:example.com:89:89:{COM}:-::\n");
+                host.write("/var/qmail/users/assign", format!("{line}#bob:bob:1001:1001:/home/bob:::\n.\n"))
+            },
+            &["warning: ", "users/assign: line 2: # begins no comment here", "reads the line as =bob:..."],
+        ),
+        (
             "old users/cdb",
             &|host| host.write("/var/qmail/users/assign", format!("+example.com-:x:89:89:{COM}:-::\n.\n")),
             &["warning: ", "users/cdb: not what ", "run qmail-newu"],

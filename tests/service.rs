@@ -1027,6 +1027,18 @@ fn what_left_the_host_is_not_called_readable_and_a_link_is_watched_where_it_lead
 }
 
 #[test]
+fn an_absolute_link_below_the_root_is_watched_where_it_leads_there() {
+    let host = MailHost::sample();
+    host.folder("/srv");
+    fs::rename(host.path(COM), host.path("/srv/example.com")).unwrap();
+    host.link(COM, "/srv/example.com");
+    let service = Service::start(host, &[]);
+    assert_eq!(service.host.answers(&["ann@example.com", "new@example.com"]), ["accept", "refuse"]);
+    service.host.write("/srv/example.com/.qmail-new", "&x@y.test\n");
+    service.wait_for_answer("new@example.com", "accept");
+}
+
+#[test]
 fn a_trigger_that_reaches_nobody_tells_what_it_found() {
     let host = MailHost::sample();
     host.folder("/tmp").mode("/tmp", 0o1777);

@@ -41,10 +41,25 @@ pub struct Assignments {
     pub behind: Option<String>,
     /// The compiled file, as the host names it.
     pub compiled_file: Vec<u8>,
+    /// The lines that begin with `#`, each with the local part that it assigns: qmail-newu knows no comments.
+    pub no_comments: Vec<(usize, Vec<u8>)>,
+    /// What qmail-newu does not read.
+    pub unread: Option<Unread>,
     /// Whether they came from the compiled file because there is no users/assign.
     pub compiled_only: bool,
     /// The lengths of the wildcards' locs, longest last.
     lengths: BTreeSet<usize>,
+}
+
+/// Lines of users/assign after the one that ends it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unread {
+    /// The line that begins with a dot.
+    pub end: usize,
+    /// The first line after it that is neither empty, nor begins with a dot or a `#`.
+    pub first: usize,
+    /// How many there are.
+    pub count: usize,
 }
 
 /// What users/assign says about an address.
@@ -128,9 +143,13 @@ impl Assignments {
             |line: usize, what: &str| Err(Error::malformed(path, line, format!("{what}; qmail-newu refuses the file")));
         let mut last = 0;
         let mut unended = false;
-        for (number, line) in lines(text) {
+        let mut lines = lines(text);
+        while let Some((number, line)) = lines.next() {
             last = number;
             if line.first() == Some(&b'.') {
+                let mut unread = lines.filter(|(_, line)| line.first().is_some_and(|first| !b".#".contains(first)));
+                let first = unread.next();
+                found.unread = first.map(|(first, _)| Unread { end: number, first, count: 1 + unread.count() });
                 return Ok(found);
             }
             unended = !text.ends_with(b"\n");
@@ -148,7 +167,9 @@ impl Assignments {
             let (Some(key), Some(user), Some(uid), Some(gid), Some(home), Some(dash), Some(ext), Some(_)) =
                 (field(), field(), field(), field(), field(), field(), field(), field())
             else {
-                return refused(number, "fewer than seven colons");
+                let what = "fewer than seven colons";
+                let of_comment = format!("{what}, and # begins no comment here");
+                return refused(number, if line[0] == b'#' { &of_comment } else { what });
             };
             let assignment = Assignment {
                 user: user.to_vec(),
@@ -161,6 +182,9 @@ impl Assignments {
             if key[0] == b'+' {
                 found.add_wildcard(&key[1..], assignment);
             } else {
+                if key[0] == b'#' {
+                    found.no_comments.push((number, key[1..].to_vec()));
+                }
                 found.exact.entry(lower(&key[1..])).or_insert(assignment);
             }
         }
