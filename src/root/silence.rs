@@ -1,8 +1,8 @@
-//! File systems that do not answer. A call that looks at a file of a network file system whose server is away may never
-//! come back, and no signal but a deadly one ends it. So what may meet such a file system runs on a thread that can be
-//! spared: it notes at which path it is, and the thread that waits for it gives it up when no call of it came back for the
-//! time of --max-wait. Until it comes back, what it waits for is known not to answer, and nothing else looks at it: so
-//! there are never more than a few such threads, however many rebuilds there are.
+//! File systems that do not answer. A system call on a network file system may never return when the server is away, and
+//! only a deadly signal ends it. So each piece of work that may meet such a file system runs on a spare thread. The spare
+//! thread notes the path that it looks at. Another thread waits for it, and gives it up when none of its calls returned
+//! for the time of --max-wait. As long as the lost thread has not returned, nothing else looks at what it waits for. So
+//! the number of lost threads stays small, however many rebuilds there are.
 
 use std::cell::{OnceCell, RefCell};
 use std::collections::BTreeSet;
@@ -25,7 +25,7 @@ use crate::text::Shown;
 
 /// When so many threads were given up, no other network file system is looked at until one of them comes back.
 const MANY_GIVEN_UP: usize = 8;
-/// More threads than this that were given up do not come to be: then nothing more is read until one of them comes back.
+/// When so many threads were given up, no work is begun until one of them comes back.
 const MAX_GIVEN_UP: usize = 16;
 /// So often a piece of work is begun again without what did not answer.
 const MAX_TRIES: usize = 6;
@@ -48,7 +48,7 @@ pub struct Silence {
 }
 
 impl Silence {
-    /// What is to be said of it beside this path.
+    /// What a message says of it after this path.
     pub fn beside(&self, path: &Path) -> String {
         if self.mounted.is_none() && self.place == path {
             return format!("has not answered for {} s", self.seconds());
@@ -94,7 +94,7 @@ struct Spot {
     calls: AtomicU64,
     /// The path that it looks at.
     at: Mutex<Option<PathBuf>>,
-    /// Whether it was given up. It can be only as long as it looks at something.
+    /// Whether it was given up, which happens only while it looks at something.
     given_up: AtomicBool,
     /// Whether the work of the thread can be begun again by another one.
     spare: bool,
@@ -115,7 +115,7 @@ impl Spot {
         self.at.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Gives the thread up, when it still is in the call after so many. Where it is is the answer.
+    /// Gives the thread up, if no call returned since this number of calls. Returns the path that it looks at.
     fn give_up(&self, calls: u64) -> Option<PathBuf> {
         let at = self.at();
         let path = at.clone().filter(|_| self.calls.load(Ordering::Relaxed) == calls)?;
@@ -166,7 +166,7 @@ pub fn led_to(path: impl FnOnce() -> PathBuf) {
     });
 }
 
-/// Whether nobody waits for what this thread does any more.
+/// Whether this thread was given up.
 pub fn is_given_up() -> bool {
     SPOT.with(|spot| spot.get().is_some_and(|spot| spot.is_given_up()))
 }
@@ -240,8 +240,7 @@ impl Silences {
         path.strip_prefix(&self.root.0).map_or_else(|_| path.to_owned(), |below| self.root.1.join(below))
     }
 
-    /// Begins a rebuild, or another piece of work of its own: it waits for what does not answer the whole time again, but
-    /// not for one thing after the other.
+    /// Begins a rebuild. The first thing in it that does not answer is waited for the whole time, the next ones for less.
     pub fn begin(&self) {
         self.inner().lost = Duration::ZERO;
         if self.are_any() {
@@ -249,8 +248,8 @@ impl Silences {
         }
     }
 
-    /// Finds out what is mounted, and forgets what is not mounted any more; where that cannot be read now, what was found
-    /// before stands.
+    /// Reads what is mounted, and forgets the silence of what is not mounted any more. When the list cannot be read, the
+    /// last one counts.
     pub fn read_mounts(&self) {
         let Some(mounts) = mounts::read() else { return };
         let mut inner = self.inner();
@@ -281,7 +280,7 @@ impl Silences {
     /// What does not answer at this path.
     pub fn of(&self, path: &Path) -> Option<Silence> {
         if is_given_up() {
-            // Whatever it is asked for, nobody wants to know.
+            // The result of this thread is not used.
             return Some(Silence { place: path.to_owned(), mounted: None, waited: self.wait });
         }
         if !self.are_any() {
@@ -325,8 +324,8 @@ impl Silences {
         self.inner().when_back = Some(Box::new(tell));
     }
 
-    /// Does the work on a thread that can be spared, and waits for it; on one that can be spared already, at once. When it
-    /// meets what does not answer, it is begun again, and is told so there.
+    /// Does the work on a spare thread, and waits for it; a caller that is a spare thread does it itself. When the work
+    /// meets something that does not answer, it is begun again, and finds that in [`Silences::of`].
     ///
     /// # Errors
     /// A thread that cannot be started; a fault in the work, which was reported where it happened; too much that does not
@@ -350,7 +349,7 @@ impl Silences {
             let mut vigil = self.vigil(self.tick());
             vigil.start((), move || {
                 let done = own();
-                // Whoever waits has it alone, when the work is done.
+                // When the work is done, only the caller holds it.
                 drop(own);
                 let _ = say.send(done);
             })?;
@@ -371,7 +370,7 @@ impl Silences {
         Vigil { silences: self.clone(), threads: Vec::new(), every, last: Instant::now() }
     }
 
-    /// The spot of a thread whose work nobody can begin again; it still is found out where it hangs.
+    /// The spot of a thread whose work cannot be begun again. It tells where the thread waits.
     pub fn spot(self: &Arc<Self>) -> Back {
         Back(self.clone(), Spot::new(false))
     }
@@ -449,7 +448,7 @@ impl Silences {
         silence
     }
 
-    /// Asks the file system that is mounted there whether it answers; the thread that waits for it when it does not.
+    /// Asks the file system that is mounted there whether it answers. When it does not, returns the thread that waits.
     fn probe(self: &Arc<Self>, point: &Path, wait: Duration) -> Option<Arc<Spot>> {
         let own = point.to_owned();
         let (say, hear) = channel();
@@ -634,8 +633,7 @@ impl<N> Vigil<N> {
         self.threads.into_iter().filter_map(|watched| watched.thread).for_each(|thread| drop(thread.join()));
     }
 
-    /// Looks at the threads; those in which no call came back for so long are given up, and are the answer, each with what
-    /// it waits for.
+    /// Gives up the threads in which no call returned for too long. Returns them, each with what it waits for.
     pub fn look(&mut self) -> Vec<(N, Silence)> {
         let now = Instant::now();
         // While this thread did not run, the others may not have run either.
