@@ -111,7 +111,7 @@ pub fn copying(from: &Directory, into: &Directory) -> Option<Note> {
 fn unconfined(result: Result<RulesetStatus, RulesetError>) -> Option<String> {
     match result {
         Ok(RulesetStatus::FullyEnforced | RulesetStatus::PartiallyEnforced) => None,
-        Ok(RulesetStatus::NotEnforced) => Some("the kernel offers no Landlock".to_owned()),
+        Ok(RulesetStatus::NotEnforced) => Some("Landlock is not available".to_owned()),
         Err(cause) => Some(format!("Landlock: {cause}")),
     }
 }

@@ -38,7 +38,7 @@ use crate::root::End;
 use crate::root::silence::{Silence, Vigil};
 use crate::settings::Settings;
 use crate::status::{self, State, Status};
-use crate::trigger::fifo::{Fifo, Heard};
+use crate::trigger::fifo::{self, Fifo, Heard};
 use crate::trigger::notice::{Expected, Notice};
 use crate::trigger::schedule::{Cause, Schedule};
 use crate::trigger::watch::{Changed, Names, Watch, file, published};
@@ -106,7 +106,7 @@ pub fn run(settings: &Arc<Settings>) -> Result<(), Error> {
     let listeners = fifos.into_iter().map(|fifo| listen(fifo, events.clone())).collect::<Result<Vec<_>, _>>()?;
     let watch = settings.watch.then(Watch::new).transpose().unwrap_or_else(|cause| {
         let why = match cause {
-            Errno::EMFILE => "sysctl fs.inotify.max_user_instances is too small",
+            Errno::EMFILE => fifo::why_no_instance(),
             cause => cause.desc(),
         };
         report::say(Level::Warning, &format!("unable to watch files: {why}; what they say, the next sweep sees"));

@@ -9,7 +9,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use nix::errno::Errno;
-use nix::unistd::{Gid, Group, Uid, User, getegid, geteuid};
+use nix::unistd::{Group, User, getegid, geteuid};
 
 use crate::cli::{self, ACTIONS, Backend, CatchallDelete, Cli, Command, Defaults};
 use crate::envdir::Envdir;
@@ -459,32 +459,45 @@ fn why_no_directory(root: &Root, directory: &[u8]) -> Option<Errno> {
     hear.recv_timeout(MAX_LOOK).ok().flatten()
 }
 
+/// Where users are looked up.
+const PASSWD: &[u8] = b"/etc/passwd";
+
 /// Finds `USER:GROUP`, names or numbers, among the accounts of the host below the root.
 fn find_owner(root: &Root, owner: &[u8]) -> Result<Owner, Error> {
     let refused = |what: &str| Error::Usage(format!("--auth-owner \"{}\": {what}", Shown(owner)));
     let colon = owner.iter().position(|b| *b == b':').ok_or_else(|| refused("USER:GROUP is needed"))?;
     let (user, group) = (&owner[..colon], &owner[colon + 1..]);
-    let known = |name: &[u8], file: &[u8]| -> Option<u32> {
-        let name_text = std::str::from_utf8(name).ok()?;
+    let unread = |file: &[u8], cause| {
+        let needs = format!("--auth-owner \"{}\" is looked up there", Shown(owner));
+        Error::io("read", &root.path(file), cause).then(&needs)
+    };
+    let known = |name: &[u8], file: &[u8]| -> Result<Option<u32>, Error> {
+        let name_text = std::str::from_utf8(name).unwrap_or_default();
         if name.first().is_some_and(u8::is_ascii_digit) {
             // The largest number means "leave it" to chown(2).
-            return name_text.parse().ok().filter(|number| *number != u32::MAX);
+            return Ok(name_text.parse().ok().filter(|number| *number != u32::MAX));
         }
         if root.is_machine() {
-            return match file {
-                b"/etc/passwd" => User::from_name(name_text).ok().flatten().map(|user| Uid::as_raw(user.uid)),
-                _ => Group::from_name(name_text).ok().flatten().map(|group| Gid::as_raw(group.gid)),
+            let found = match file {
+                PASSWD => User::from_name(name_text).map(|user| user.map(|user| user.uid.as_raw())),
+                _ => Group::from_name(name_text).map(|group| group.map(|group| group.gid.as_raw())),
+            };
+            return match found {
+                // getpwnam(3) says "not found" with each of these, too.
+                Err(Errno::ENOENT | Errno::ESRCH | Errno::EBADF | Errno::EPERM) => Ok(None),
+                found => found.map_err(|cause| unread(file, cause.into())),
             };
         }
-        let text = root.read(file).ok().flatten()?;
-        lines(&text).find_map(|(_, line)| {
+        let text = root.read(file).map_err(|cause| unread(file, cause))?;
+        let text = text.ok_or_else(|| unread(file, ErrorKind::NotFound.into()))?;
+        Ok(lines(&text).find_map(|(_, line)| {
             let mut fields = line.split(|b| *b == b':');
             let found = fields.next()? == name;
             let number = id(fields.nth(1)?)?;
             found.then_some(number)
-        })
+        }))
     };
-    let uid = known(user, b"/etc/passwd").ok_or_else(|| refused("no such user"))?;
-    let gid = known(group, b"/etc/group").ok_or_else(|| refused("no such group"))?;
+    let uid = known(user, PASSWD)?.ok_or_else(|| refused("no such user"))?;
+    let gid = known(group, b"/etc/group")?.ok_or_else(|| refused("no such group"))?;
     Ok((uid, gid))
 }

@@ -799,23 +799,37 @@ fn what_was_seen_and_cannot_be_read_is_told_of() {
     noting(&host, "any");
     let mut service = start(host, &[]);
     assert_eq!(service.end(), 0);
-    let mut folders = vec![service.host.path("/run/qmail-updater/actions")];
-    while let Some(folder) = folders.pop() {
-        for path in fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {
-            match path.file_name().unwrap().to_str().unwrap() {
-                _ if path.is_dir() => folders.push(path),
-                "domains" => {}
-                _ => fs::write(&path, "another format\n").unwrap(),
+    // Spoils what is remembered of each domain.
+    let spoil = |host: &MailHost, how: &dyn Fn(&std::path::Path)| {
+        let mut folders = vec![host.path("/run/qmail-updater/actions")];
+        while let Some(folder) = folders.pop() {
+            for path in fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {
+                match path.file_name().unwrap().to_str().unwrap() {
+                    _ if path.is_dir() => folders.push(path),
+                    "domains" => {}
+                    _ => how(&path),
+                }
             }
         }
-    }
+    };
+    spoil(&service.host, &|path| fs::write(path, "another format\n").unwrap());
     mailboxes(&service.host, COM, &["ann", "new", "postmaster"]);
     restart(&mut service, &[]);
     let line = service.wait_for("what changed in example.com since it was written is not told");
-    assert!(line.contains(" alert: "), "{line}");
+    assert!(line.contains(" alert: ") && line.contains(": not as this version writes it; "), "{line}");
     service.wait_for("what changed in example.net since it was written is not told");
     last_of_all(&service, "last");
     assert_eq!(noted(&service.host, "any"), ["add_user|last@example.net|-|after"]);
+    // What cannot be read at all is told with its own cause.
+    assert_eq!(service.end(), 0);
+    spoil(&service.host, &|path| {
+        fs::remove_file(path).unwrap();
+        fs::create_dir(path).unwrap();
+    });
+    mailboxes(&service.host, COM, &["ann", "postmaster"]);
+    restart(&mut service, &[]);
+    let line = service.wait_for("what changed in example.com since it was written is not told");
+    assert!(line.contains("no regular file") && !line.contains("not as this version"), "{line}");
 }
 
 #[test]

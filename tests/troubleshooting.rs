@@ -41,7 +41,7 @@ const NO_WARNERS: &[&str] = &[
     "Note::warning",
 ];
 /// Functions that make the text of an error or alert for somebody else: file and name.
-const ALSO: [(&str, &str); 11] = [
+const ALSO: [(&str, &str); 12] = [
     ("commands.rs", "run"),
     ("commands.rs", "failure_of"),
     ("follow_up.rs", "tell"),
@@ -53,6 +53,7 @@ const ALSO: [(&str, &str); 11] = [
     ("root/silence.rs", "beside"),
     ("root/silence.rs", "fmt"),
     ("root/silence.rs", "too_many"),
+    ("trigger/fifo.rs", "why_no_instance"),
 ];
 
 /// Functions that make the text of a warning for somebody else.

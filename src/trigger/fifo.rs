@@ -130,7 +130,7 @@ impl Fifo {
     /// times. The error is the name of the limit that is met, or the cause.
     fn watch(&mut self) -> Result<(), &'static str> {
         let cause = |cause: Errno| match cause {
-            Errno::EMFILE => "sysctl fs.inotify.max_user_instances is too small",
+            Errno::EMFILE => why_no_instance(),
             Errno::ENOSPC => "sysctl fs.inotify.max_user_watches is too small",
             cause => cause.desc(),
         };
@@ -422,6 +422,14 @@ pub fn look(path: &Path, is_read: Option<bool>) -> Result<Vec<Note>, PathBuf> {
         )));
     }
     Ok(notes)
+}
+
+/// Why inotify_init(2) says EMFILE, which it does at two limits.
+pub fn why_no_instance() -> &'static str {
+    match File::open("/") {
+        Err(cause) if cause.raw_os_error() == Some(Errno::EMFILE as i32) => Errno::EMFILE.desc(),
+        _ => "sysctl fs.inotify.max_user_instances is too small",
+    }
 }
 
 /// Whether everybody may put something there, and nobody may remove what others put there.
