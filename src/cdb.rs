@@ -4,12 +4,16 @@
 //! take more memory or time than goes with the file's size. Writing is our own too: records come in chunks whose hashes
 //! others have made already, and only their places stay in memory.
 
+mod batch;
+
 use std::fmt;
 use std::fs::File;
 use std::io;
 use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::sync::OnceLock;
+
+pub use batch::{Batch, Extent, Frame, Piece};
 
 /// The pointers to the 256 tables: what every cdb begins with.
 pub const HEADER: usize = 2048;
@@ -578,13 +582,14 @@ pub struct Chunk {
 impl Chunk {
     /// Adds a record; its key and its data may come in pieces.
     pub fn add(&mut self, key: &[&[u8]], data: &[&[u8]]) {
+        self.add_hashed(key.iter().fold(HASH_START, |hash, piece| hash_on(hash, piece)), key, data);
+    }
+
+    /// The same with the hash of the key.
+    fn add_hashed(&mut self, hash: u32, key: &[&[u8]], data: &[&[u8]]) {
         let start = self.bytes.len();
         self.bytes.extend_from_slice(&[0; 8]);
-        let mut hash = HASH_START;
-        for piece in key {
-            hash = hash_on(hash, piece);
-            self.bytes.extend_from_slice(piece);
-        }
+        key.iter().for_each(|piece| self.bytes.extend_from_slice(piece));
         let data_start = self.bytes.len();
         data.iter().for_each(|piece| self.bytes.extend_from_slice(piece));
         let lengths = [data_start - start - 8, self.bytes.len() - data_start];
@@ -605,6 +610,36 @@ impl Chunk {
     pub fn shrink_to_fit(&mut self) {
         self.bytes.shrink_to_fit();
         self.places.shrink_to_fit();
+    }
+
+    /// Takes all records out, and keeps their room.
+    pub fn clear(&mut self) {
+        self.bytes.clear();
+        self.places.clear();
+    }
+
+    /// Those of its records whose numbers are in this range.
+    #[must_use]
+    pub fn part(&self, numbers: Range<usize>) -> Chunk {
+        let bytes = self.offset(numbers.start)..self.offset(numbers.end);
+        let start = bytes.start as u32;
+        let places = self.places[numbers].iter().map(|(hash, at)| (*hash, at - start)).collect();
+        Chunk { bytes: self.bytes[bytes].to_vec(), places }
+    }
+
+    /// How many bytes stand in front of the record of this number.
+    pub fn offset(&self, number: usize) -> usize {
+        self.places.get(number).map_or(self.bytes.len(), |(_, at)| *at as usize)
+    }
+
+    /// How many records at the beginning, and how many of the others at the end, are those of another chunk.
+    pub fn in_common(&self, other: &Chunk) -> (usize, usize) {
+        let bytes = |chunk: &'_ Chunk, number: usize| chunk.offset(number)..chunk.offset(number + 1);
+        let is_same = |ours: usize, theirs: usize| self.bytes[bytes(self, ours)] == other.bytes[bytes(other, theirs)];
+        let both = self.len().min(other.len());
+        let first = (0..both).take_while(|number| is_same(*number, *number)).count();
+        let is_same_from_end = |number: &usize| is_same(self.len() - 1 - number, other.len() - 1 - number);
+        (first, (0..both - first).take_while(is_same_from_end).count())
     }
 
     /// How many records it holds.

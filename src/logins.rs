@@ -103,6 +103,12 @@ impl<'a> Policy<'a> {
         Some(self.next_expiry.load(Ordering::Relaxed)).filter(|time| *time < u64::MAX)
     }
 
+    /// Whether the logins of this domain differ from those of another one with the same home in nothing but its name.
+    pub fn is_plain(&self, domain: &[u8]) -> bool {
+        let is_default = self.host.default_domain.as_ref().is_ok_and(|default| default.as_deref() == Some(domain));
+        !is_default && !self.variables.may_name(domain)
+    }
+
     /// Hands the logins of one vpopmail domain, whose `+domain-` line names this home, to `found`.
     ///
     /// # Errors

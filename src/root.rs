@@ -63,7 +63,7 @@ impl Default for Bounds {
 }
 
 /// Who asks: an effective user and the one group that qmail-lspawn leaves a delivery, no supplementary ones.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Who {
     /// Numeric user id.
     pub uid: u32,

@@ -168,6 +168,42 @@ fn one_change_reads_one_home_and_none_writes_nothing() {
 }
 
 #[test]
+fn a_change_of_a_domain_with_many_alias_domains_reads_its_home_alone() {
+    let host = MailHost::sample();
+    let names: Vec<String> = (0..60).map(|number| format!("alias{number}.test")).collect();
+    let add = |file: &str, line: &dyn Fn(&str) -> String| {
+        let path = format!("/var/qmail/{file}");
+        let before = fs::read_to_string(host.path(&path)).unwrap();
+        let lines: String = names.iter().map(|name| line(name)).collect();
+        host.write(&path, lines + &before);
+    };
+    add("control/rcpthosts", &|name| format!("{name}\n"));
+    add("control/virtualdomains", &|name| format!("{name}:{name}\n"));
+    add("users/assign", &|name| format!("+{name}-:example.net:89:89:{NET}:-::\n"));
+    host.mailboxes(NET, &["dora:$6$s$dora:1:0:dora:/d:Q"]);
+    let service = Service::start(host, &["--verify"]);
+    let host = &service.host;
+    let line = settle(&service);
+    assert!(read(&line).1 > 3, "{line}");
+    // More logins change than may go before the guard weighs them; none goes.
+    for (what, mailboxes) in [
+        ("a password", vec!["dora:$6$s$another:1:0:dora:/d:Q"]),
+        ("a mailbox", { vec!["dora:$6$s$another:1:0:dora:/d:Q", "adam:$6$s$adam:1:0:adam:/d:Q"] }),
+    ] {
+        host.mailboxes(NET, &mailboxes);
+        let line = service.wait_for("auth.cdb published");
+        assert_eq!(read(&line).0, 1, "{what}: {line}");
+        wait_until_right(&service, what);
+    }
+    let news = format!("{NET}/.qmail-news");
+    for (what, content) in [("an alias", "&dora@example.net\n"), ("an alias that bounces", "|exit 100\n")] {
+        host.write(&news, content);
+        service.wait_for("validrcptto.cdb published");
+        wait_until_right(&service, what);
+    }
+}
+
+#[test]
 fn what_no_watch_sees_a_plain_trigger_finds_and_a_notice_of_another_domain_does_not_look_for() {
     let service = start(&[]);
     let host = &service.host;

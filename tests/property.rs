@@ -28,6 +28,8 @@ use support::{MailHost, is_root, me};
 
 const DOMAINS: &[&str] =
     &["loc.test", "v0.test", "v1.test", "al.test", "pre.test", "sub.wild.test", "relay.test", "u_s.test"];
+/// Alias domains of the first one.
+const ALIASES: &[&str] = &["m0.test", "m1.test", "m2.test"];
 const WORDS: &[&str] = &[
     "a",
     "joe",
@@ -53,6 +55,7 @@ const WORDS: &[&str] = &[
     "x-a:b",
     "list-a:b:a",
     "v0.test-list",
+    "m1.test-joe",
     "Up",
     "d.ot",
     "al",
@@ -83,6 +86,8 @@ const LOCS: &[&str] = &[
     "joe+",
     "v0.test-x-default",
     "u_s.test-",
+    "m1.test-list-",
+    "m1.test-x",
 ];
 const PRES: &[&str] = &["", "", "", "list-", "x", "A.b-", "li", "x-", "default"];
 const DASHES: &[&str] = &["-", "-", "-", "", "-x-"];
@@ -112,6 +117,7 @@ const KEYS: &[&str] = &[
     "u_s.test",
     "postmaster@pre.test",
     "a@b@v1.test",
+    "list@m1.test",
 ];
 const ACCOUNTS: &[&str] =
     &["joe", "ann", "joe-list", "x-default", "v0.test-joe", "al", "a", "alias", "Up", "-x", "joe+x"];
@@ -160,6 +166,8 @@ struct Spec {
     qmail_ext: bool,
     delete_accepts: bool,
     wildcard_rcpthosts: bool,
+    /// How many alias domains there are, of which kind each is, and whether validrcptto.d has a list for the second one.
+    aliases: (Vec<usize>, bool),
 }
 
 fn spec() -> impl Strategy<Value = Spec> {
@@ -175,8 +183,10 @@ fn spec() -> impl Strategy<Value = Spec> {
     let home_modes = vec(prop_oneof![12 => Just(0usize), 1 => 1..5usize], 5);
     let relay = proptest::option::of(vec((any::<bool>(), 0..WORDS.len() + 1), 0..4));
     let switches = (proptest::bool::weighted(0.15), proptest::bool::weighted(0.25), any::<bool>(), any::<bool>());
-    (locals, keys, assign, accounts, files, mailboxes, home_modes, relay, switches).prop_map(
-        |(locals, keys, assign, accounts, files, mailboxes, home_modes, relay, switches)| Spec {
+    let aliases =
+        (vec(prop_oneof![4 => Just(0usize), 1 => 1..6usize], 0..=ALIASES.len()), proptest::bool::weighted(0.1));
+    (locals, keys, assign, accounts, files, mailboxes, home_modes, relay, switches, aliases).prop_map(
+        |(locals, keys, assign, accounts, files, mailboxes, home_modes, relay, switches, aliases)| Spec {
             locals,
             keys,
             assign,
@@ -189,8 +199,14 @@ fn spec() -> impl Strategy<Value = Spec> {
             qmail_ext: switches.1,
             delete_accepts: switches.2,
             wildcard_rcpthosts: switches.3,
+            aliases,
         },
     )
+}
+
+/// The domains of this host.
+fn domains(spec: &Spec) -> Vec<&'static str> {
+    DOMAINS.iter().chain(&ALIASES[..spec.aliases.0.len()]).copied().collect()
 }
 
 /// Who owns the homes: as root somebody else, so that permissions count; else whoever runs the tests.
@@ -214,9 +230,11 @@ fn materialise(spec: &Spec) -> MailHost {
         ["v0.test:v0.test", "v1.test:v1.test", "al.test:al.test", "pre.test:joe", ".wild.test:pre", "u_s.test:v0.test"];
     let usual = usual.map(|line| format!("{line}\n")).concat();
     let keys = lines(spec.keys.iter().map(|(k, p)| format!("{}:{}\n", KEYS[*k], PREPENDS[*p])).collect());
-    host.write("/var/qmail/control/virtualdomains", usual + &keys);
+    let aliases: Vec<(&str, usize)> = ALIASES.iter().copied().zip(spec.aliases.0.iter().copied()).collect();
+    let of_aliases: String = aliases.iter().map(|(alias, _)| format!("{alias}:{alias}\n")).collect();
+    host.write("/var/qmail/control/virtualdomains", usual + &of_aliases + &keys);
     let wild = if spec.wildcard_rcpthosts { ".wild.test\n" } else { "" };
-    host.write("/var/qmail/control/rcpthosts", format!("{}\n{wild}", DOMAINS.join("\n")));
+    host.write("/var/qmail/control/rcpthosts", format!("{}\n{wild}", domains(spec).join("\n")));
     if let Some(relay) = &spec.relay {
         let mut seen = BTreeSet::new();
         let entry = |(accepted, word): &(bool, usize)| match WORDS.get(*word) {
@@ -226,10 +244,22 @@ fn materialise(spec: &Spec) -> MailHost {
         };
         host.write("/var/qmail/control/validrcptto.d/relay.test", lines(relay.iter().map(entry).collect()));
     }
+    if spec.aliases.1 {
+        host.write("/var/qmail/control/validrcptto.d/m1.test", "joe\n!list\n");
+    }
     let usual = format!(
         "+v0.test-:v0.test:{uid}:{gid}:{}:-::\n+v1.test-:v1.test:{uid}:{gid}:{}:-::\n+al.test-:v0.test:{uid}:{gid}:{}:-::\n",
         HOMES[0], HOMES[1], HOMES[0]
     );
+    // Most are as vpopmail makes them; of each other kind one thing is another.
+    let of_aliases = aliases.iter().map(|(alias, kind)| {
+        let home = if *kind == 1 { HOMES[1] } else { HOMES[0] };
+        let uid = if *kind == 2 { 0 } else { uid };
+        let dash = if *kind == 3 { "" } else { "-" };
+        let pre = ["", "", "", "", "list-", "m0.test-"][*kind];
+        format!("+{alias}-:v0.test:{uid}:{gid}:{home}:{dash}:{pre}:\n")
+    });
+    let usual = usual + &of_aliases.collect::<String>();
     let line = |(wild, loc, home, dash, pre, usable): &(bool, usize, usize, usize, usize, bool)| {
         let sign = if *wild { '+' } else { '=' };
         let uid = if *usable { uid } else { 0 };
@@ -371,7 +401,7 @@ fn check(spec: &Spec) -> Result<usize, TestCaseError> {
     };
     let mut asked = 0;
     for local in addresses(spec) {
-        for domain in DOMAINS {
+        for domain in domains(spec) {
             let address = format!("{local}@{domain}");
             let (accepted, delivery, steps) = judge(address.as_bytes());
             let answer = lookup(address.as_bytes());

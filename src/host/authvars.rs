@@ -27,6 +27,8 @@ const MAX_NAMED: usize = 3;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct AuthVars {
     variables: HashMap<Vec<u8>, Variables>,
+    /// The domains that patterns name.
+    domains: HashSet<Vec<u8>>,
     unusable: Option<Unusable>,
     concerned: Concerned,
 }
@@ -141,6 +143,7 @@ impl AuthVars {
             }
             added.insert(name, value);
         }
+        self.domains.extend(split_address(pattern).map(|(_, domain)| domain.to_vec()));
         self.variables.entry(pattern.to_vec()).or_default().extend(added);
         Ok(())
     }
@@ -148,6 +151,12 @@ impl AuthVars {
     /// Whether no login brings variables.
     pub fn is_empty(&self) -> bool {
         self.variables.is_empty() && self.unusable.is_none()
+    }
+
+    /// Whether the logins of this domain may bring others than those of another domain: a pattern names it, or what names it
+    /// is not known.
+    pub fn may_name(&self, domain: &[u8]) -> bool {
+        self.unusable.is_some() || self.domains.contains(domain)
     }
 
     /// What is wrong with the file.

@@ -1,12 +1,14 @@
 //! The story of a rebuild that does not begin anew: what nobody touched is taken from the published files. Its result is
 //! what a rebuild of everything would publish, byte for byte.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::io;
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::cdb::{Chunk, Edit, Record};
+use crate::cdb::{Batch, Chunk, Edit, Extent, Piece, Record};
 use crate::confine;
 use crate::difference::Difference;
 use crate::error::{Denied, Error};
@@ -25,6 +27,8 @@ use super::memory::{Known, Laid, Memory, Scope, Stretch};
 use super::workers::Workers;
 use super::{Done, Order, Targets, add_system_users, now, read_host, stays};
 
+/// What is edited stands in memory: of more than this, in bytes, everything is laid out again.
+const MOST_EDITED: usize = 16 << 20;
 /// A thread looks at so many homes before it takes the next ones.
 const HOMES_A_LOOK: usize = 16;
 
@@ -42,8 +46,16 @@ struct Change {
     old: Arc<Published>,
     /// Where its records are.
     laid: Laid,
-    /// What comes in the place of which unit's records, in the order of the units.
-    edits: Vec<(usize, Stretch, Chunk)>,
+    /// What comes in the place of what, in the order of the places.
+    edits: Vec<(Range<u32>, Chunk)>,
+    /// How long that is, in bytes.
+    edited: usize,
+    /// By how much which unit's records become longer, in the order of the units.
+    moves: Vec<(usize, i64)>,
+    /// How many records come and go, and how many keys go.
+    came: u64,
+    went: u64,
+    gone: u64,
 }
 
 /// Rebuilds by what is remembered.
@@ -84,7 +96,8 @@ pub(super) fn rebuild(
     let open = |laid: Option<Laid>, (target, look): &(Target, Look)| {
         let laid = laid?;
         let old = laid.open(target).filter(|_| target.has(*look))?;
-        Some(Change { old: Arc::new(old), laid, edits: Vec::new() })
+        let old = Arc::new(old);
+        Some(Change { old, laid, edits: Vec::new(), moves: Vec::new(), edited: 0, came: 0, went: 0, gone: 0 })
     };
     let (Some(mut recipients), Some(mut logins)) =
         (open(memory.recipients.take(), &targets.recipients), open(memory.logins.take(), &targets.logins))
@@ -114,11 +127,12 @@ pub(super) fn rebuild(
         if after.shared != before.shared || !asked.is_whole() || asked.answers.is_doubtful() {
             return Ok(Again::Anew);
         }
-        if after.recipients != before.recipients {
-            recipients.edits.push((number, before.recipients, asked.answers.records));
-        }
-        if after.logins != before.logins {
-            logins.edits.push((number, before.logins, asked.logins));
+        let of_recipients = (&before.recipients, &after.recipients, &asked.answers.records);
+        let of_logins = (&before.logins, &after.logins, &asked.logins);
+        if !recipients.replace(number, of_recipients).map_err(unread(&targets.recipients))?
+            || !logins.replace(number, of_logins).map_err(unread(&targets.logins))?
+        {
+            return Ok(Again::Anew);
         }
         fresh.insert(number, after);
     }
@@ -128,9 +142,11 @@ pub(super) fn rebuild(
     let mut last = Chunk::default();
     let bare: BTreeSet<&Vec<u8>> = all().flat_map(|known| &known.bare).collect();
     add_system_users(&mut last, &policy, &memory.host, hashes.as_ref(), &|name| bare.contains(name));
+    let last = last.into();
     let last_after = Stretch::new(memory.last_logins.start.into(), &last, &memory.seed);
-    if last_after != memory.last_logins {
-        logins.edits.push((memory.units.len(), memory.last_logins, last));
+    let of_last = (&memory.last_logins, &last_after, &last);
+    if !logins.replace(memory.units.len(), of_last).map_err(unread(&targets.logins))? {
+        return Ok(Again::Anew);
     }
     all().for_each(|known| policy.expires(known.expiry));
     let next_expiry = policy.next_expiry();
@@ -139,19 +155,14 @@ pub(super) fn rebuild(
     } else {
         notes.extend(fresh.values().flat_map(|known| &known.notes).cloned());
     }
-    let difference = |change: &Change, (target, _): &(Target, Look)| {
-        change.difference().map_err(|cause| Error::io("read", &target.name, cause)).map_err(stays)
-    };
-    let of_recipients = difference(&recipients, &targets.recipients)?;
-    let of_logins = difference(&logins, &targets.logins)?;
     // What the guard may hold, it has to weigh.
-    if of_recipients.1 + of_logins.1 >= guard::LEAST_TOGETHER {
+    if recipients.went + logins.gone >= guard::LEAST_TOGETHER {
         return Ok(Again::Anew);
     }
     (order.note)(&notes);
-    let (recipients_moved, logins_moved) = (recipients.moves(), logins.moves());
-    let (mut recipients, recipients_laid) = recipients.write(&targets.recipients, of_recipients).map_err(stays)?;
-    let (mut logins, logins_laid) = logins.write(&targets.logins, of_logins).map_err(stays)?;
+    let moved = [&mut recipients, &mut logins].map(|change| std::mem::take(&mut change.moves));
+    let (mut recipients, recipients_laid) = recipients.write(&targets.recipients).map_err(stays)?;
+    let (mut logins, logins_laid) = logins.write(&targets.logins).map_err(stays)?;
     let places = (recipients.take_places(), logins.take_places());
     let ((recipients, logins), stamps) = targets.publish(recipients, logins)?;
     memory.recipients = recipients_laid.or_else(|| Laid::of(stamps.0, places.0));
@@ -161,9 +172,9 @@ pub(super) fn rebuild(
         memory.units[number] = known;
     }
     memory.last_logins = last_after;
-    shift(memory.units.iter_mut().map(|known| &mut known.recipients), &recipients_moved);
+    shift(memory.units.iter_mut().map(|known| &mut known.recipients), &moved[0]);
     let stretches = memory.units.iter_mut().map(|known| &mut known.logins);
-    shift(stretches.chain([&mut memory.last_logins]), &logins_moved);
+    shift(stretches.chain([&mut memory.last_logins]), &moved[1]);
     let done = Done {
         recipients,
         logins,
@@ -274,44 +285,115 @@ impl Looking {
     }
 }
 
-impl Change {
-    /// How many records come and go.
-    fn difference(&self) -> io::Result<(u64, u64)> {
-        let (mut came, mut went) = (0, 0);
-        for (_, stretch, records) in &self.edits {
-            let old = self.old.records(stretch.range())?;
-            let row = |chunk: &Chunk| -> HashMap<Vec<u8>, Vec<u8>> {
-                chunk.records().map(|Record { key, data }| (key.to_vec(), data.to_vec())).collect()
-            };
-            let (old, new) = (row(&old), row(records));
-            let missing = |from: &HashMap<Vec<u8>, Vec<u8>>, other: &HashMap<Vec<u8>, Vec<u8>>| {
-                from.iter().filter(|(key, data)| other.get(*key) != Some(data)).count() as u64
-            };
-            came += missing(&new, &old);
-            went += missing(&old, &new);
-        }
-        Ok((came, went))
-    }
+/// The error that a published file is which cannot be read.
+fn unread((target, _): &(Target, Look)) -> impl Fn(io::Error) -> Error {
+    |cause| stays(Error::io("read", &target.name, cause))
+}
 
-    /// By how much each edit moves what follows its unit.
-    fn moves(&self) -> Vec<(usize, i64)> {
-        self.edits
-            .iter()
-            .map(|(unit, stretch, records)| (*unit, records.size() as i64 - i64::from(stretch.length)))
-            .collect()
+/// What changes in the records of one chunk, wherever they stand.
+struct Changed {
+    /// Those in front of what goes, and those that go.
+    stays: Extent,
+    goes: Extent,
+    /// Those that come in their place.
+    comes: Chunk,
+    /// How many records come and go, and how many keys go.
+    came: u64,
+    went: u64,
+    gone: u64,
+}
+
+impl Changed {
+    /// `None` when nothing does.
+    fn between(old: &Chunk, new: &Chunk) -> Option<Changed> {
+        let (first, last) = new.in_common(old);
+        let (goes, comes) = (old.part(first..old.len() - last), new.part(first..new.len() - last));
+        if goes.is_empty() && comes.is_empty() {
+            return None;
+        }
+        fn row(chunk: &Chunk) -> HashMap<&[u8], &[u8]> {
+            chunk.records().map(|Record { key, data }| (key, data)).collect()
+        }
+        let (before, after) = (row(&goes), row(&comes));
+        let missing = |from: &HashMap<&[u8], &[u8]>, other: &HashMap<&[u8], &[u8]>| {
+            from.iter().filter(|(key, data)| other.get(*key) != Some(data)).count() as u64
+        };
+        let (came, went) = (missing(&after, &before), missing(&before, &after));
+        let gone = before.keys().filter(|key| !after.contains_key(*key)).count() as u64;
+        let stays = Extent::of(&old.part(0..first));
+        Some(Changed { stays, goes: Extent::of(&goes), came, went, gone, comes })
+    }
+}
+
+impl Change {
+    /// Puts the new records of a unit in the place of the old ones: only what differs from them, for each name that has
+    /// records alike. False when that cannot be done, or is so much that everything should be asked.
+    ///
+    /// # Errors
+    /// The published file cannot be read.
+    fn replace(&mut self, unit: usize, (before, after, records): (&Stretch, &Stretch, &Batch)) -> io::Result<bool> {
+        if before == after {
+            return Ok(true);
+        }
+        if !after.has_the_pieces_of(before) {
+            return Ok(false);
+        }
+        self.moves.push((unit, i64::from(after.length) - i64::from(before.length)));
+        let mut changed: BTreeMap<usize, Option<Changed>> = BTreeMap::new();
+        let mut start = before.start;
+        for Piece { chunk, frame } in records.pieces() {
+            let (Some(extent), Some(new)) = (before.extent(*chunk), records.chunks().get(*chunk)) else {
+                return Ok(false);
+            };
+            let frame = frame.as_ref();
+            // Cannot be cut, because they stand in a file that is no longer.
+            let length = |extent: Extent| extent.within(frame) as u32;
+            let changed = match changed.entry(*chunk) {
+                Entry::Occupied(found) => found.into_mut(),
+                Entry::Vacant(place) => {
+                    let old = self.old.records(start..start + length(extent))?;
+                    let old = match frame {
+                        Some(frame) => frame.take_out(&old).filter(|old| Extent::of(old) == extent),
+                        None => Some(old),
+                    };
+                    // They are not what is remembered of them.
+                    let Some(old) = old else { return Ok(false) };
+                    place.insert(Changed::between(&old, new))
+                }
+            };
+            if let Some(Changed { stays, goes, comes, came, went, gone }) = changed {
+                let from = start + length(*stays);
+                let range = from..from + length(*goes);
+                let mut records = Chunk::default();
+                match frame {
+                    Some(frame) => frame.put_into(comes, &mut records),
+                    None => records = std::mem::take(comes),
+                }
+                self.edited += records.size();
+                self.edits.push((range, records));
+                self.came += *came;
+                self.went += *went;
+                self.gone += *gone;
+                if self.edited > MOST_EDITED {
+                    return Ok(false);
+                }
+            }
+            start += length(extent);
+        }
+        Ok(true)
     }
 
     /// Writes the new file; when nothing changed, the published one is right, and where its records are stays true.
-    fn write(self, (target, look): &(Target, Look), difference: (u64, u64)) -> Result<(Ready, Option<Laid>), Error> {
+    fn write(self, (target, look): &(Target, Look)) -> Result<(Ready, Option<Laid>), Error> {
         if self.edits.is_empty() {
             return Ok((Ready::unchanged(target, self.laid.places.records()), Some(self.laid)));
         }
         target.remove_litter()?;
         let mut staged = Staged::create(target, *look)?;
         let edits: Vec<Edit<'_>> =
-            self.edits.iter().map(|(_, stretch, records)| Edit { range: stretch.range(), records }).collect();
+            self.edits.iter().map(|(range, records)| Edit { range: range.clone(), records }).collect();
         staged.add_edited(&self.old, self.laid.places, &edits)?;
-        Ok((staged.finish_as(Difference::counted(difference.0, difference.1))?, None))
+        Ok((staged.finish_as(Difference::counted(self.came, self.went))?, None))
     }
 }
 

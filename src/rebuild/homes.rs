@@ -9,7 +9,7 @@ use std::time::SystemTime;
 
 use nix::errno::Errno;
 
-use crate::cdb::{self, Chunk};
+use crate::cdb::{self, Batch, Chunk, Frame};
 use crate::error::{Denied, Trouble, show_path};
 use crate::host::authvars::AuthVars;
 use crate::host::control::Unusable;
@@ -29,7 +29,7 @@ pub struct Asked {
     /// Its recipients.
     pub answers: Answers,
     /// Its logins.
-    pub logins: Chunk,
+    pub logins: Batch,
     /// The names without a domain among them.
     pub bare: Vec<Vec<u8>>,
     /// When the first of its logins expires, in seconds since 1970-01-01 UTC.
@@ -62,7 +62,7 @@ pub fn ask(plan: &Plan, policy: &Policy<'_>, unit: &Unit, homes: &HomeReader, co
     let answers = plan.ask(unit, &followed, common);
     let mut asked = Asked {
         answers,
-        logins: Chunk::default(),
+        logins: Batch::default(),
         bare: Vec::new(),
         expiry: None,
         unknown: Unknown::default(),
@@ -88,31 +88,53 @@ pub fn ask(plan: &Plan, policy: &Policy<'_>, unit: &Unit, homes: &HomeReader, co
         }
     }
     asked.trouble = home.trouble().filter(|_| unit.matters).map(|cause| (path.to_vec(), cause));
-    if let Mailboxes::Known(mailboxes) = &home.mailboxes {
-        let (records, bytes) = mailboxes.size();
-        asked.logins.reserve(records, bytes);
-    }
+    let (records, bytes) = match &home.mailboxes {
+        Mailboxes::Known(mailboxes) => mailboxes.size(),
+        _ => (0, 0),
+    };
+    let is_plain = |domain: &[u8]| policy.is_plain(domain);
     let is_elsewhere = homes.0.host.build.users.elsewhere().is_some();
+    let may_share = !is_elsewhere && unit.vpopmail_domains.iter().filter(|(domain, _)| is_plain(domain)).count() > 1;
+    // The number of the logins that the plain ones have alike, and whether they are known.
+    let mut alike: Option<(usize, bool)> = None;
     for (domain, _) in &unit.vpopmail_domains {
-        let mut add = |key: &[&[u8]], data: &[&[u8]]| {
-            asked.logins.add(key, data);
-            if let [bare] = key {
-                asked.bare.push(bare.to_vec());
+        let is_known = if may_share && is_plain(domain) {
+            let frame = Frame { head: Vec::new(), domain: domain.clone() };
+            let (number, is_known) = *alike.get_or_insert_with(|| {
+                let mut logins = Chunk::default();
+                logins.reserve(records, bytes);
+                let found = policy.domain(domain, &home, &mut |key, data| {
+                    if let Some(key) = frame.inside(&key.concat()) {
+                        logins.add(&[key], data);
+                    }
+                });
+                (asked.logins.keep(logins), found.is_ok())
+            });
+            asked.logins.copy(number, frame);
+            is_known
+        } else {
+            let own = asked.logins.own();
+            if own.is_empty() {
+                own.reserve(records, bytes);
             }
+            let mut add = |key: &[&[u8]], data: &[&[u8]]| {
+                own.add(key, data);
+                if let [bare] = key {
+                    asked.bare.push(bare.to_vec());
+                }
+            };
+            if is_elsewhere {
+                for login in homes.0.kept_logins(domain, &policy) {
+                    let parts = [&login.key[..]];
+                    add(&parts, &[&login.data]);
+                }
+                continue;
+            }
+            policy.domain(domain, &home, &mut add).is_ok()
         };
-        if is_elsewhere {
-            for login in homes.0.kept_logins(domain, &policy) {
-                let parts = [&login.key[..]];
-                add(&parts, &[&login.data]);
-            }
-            continue;
-        }
-        let found = policy.domain(domain, &home, &mut add);
-        match found {
-            Ok(()) => {}
-            // A home without mailboxes may just be no vpopmail domain.
-            Err(_) if asked.trouble.is_none() => {}
-            Err(_) => asked.unread_domains.push((domain.to_vec(), path.to_vec())),
+        // A home without mailboxes may just be no vpopmail domain.
+        if !is_known && asked.trouble.is_some() {
+            asked.unread_domains.push((domain.to_vec(), path.to_vec()));
         }
     }
     // It waits in memory to be added.

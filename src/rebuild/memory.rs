@@ -3,12 +3,11 @@
 
 use std::collections::BTreeSet;
 use std::hash::{BuildHasher, RandomState};
-use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::homes::Asked;
-use crate::cdb::{Chunk, Places};
+use crate::cdb::{Batch, Chunk, Extent, Places};
 use crate::host::Host;
 use crate::host::authvars::AuthVars;
 use crate::host::look::Look;
@@ -68,7 +67,7 @@ impl Scope {
 }
 
 /// Some records of a published file.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Stretch {
     /// Where they begin, in bytes.
     pub start: u32,
@@ -76,23 +75,31 @@ pub struct Stretch {
     pub length: u32,
     /// What they are, as a number.
     print: u64,
+    /// In which pieces they stand, as a number.
+    pieces: u64,
+    /// How long each chunk of the pieces is; empty where one chunk is all of it.
+    extents: Box<[Extent]>,
 }
 
 impl Stretch {
     /// These records, at this place.
-    pub fn new(start: u64, records: &Chunk, seed: &RandomState) -> Stretch {
+    pub fn new(start: u64, records: &Batch, seed: &RandomState) -> Stretch {
+        let bytes: Vec<&[u8]> = records.chunks().iter().map(Chunk::bytes).collect();
+        let is_one = records.chunks().len() == 1;
+        let extents = if is_one { Box::default() } else { records.chunks().iter().map(Extent::of).collect() };
         // Cannot be cut, because the writer refuses what is longer.
-        Stretch { start: start as u32, length: records.size() as u32, print: seed.hash_one(records.bytes()) }
+        let (start, length) = (start as u32, records.size() as u32);
+        Stretch { start, length, print: seed.hash_one(bytes), pieces: seed.hash_one(records.pieces()), extents }
     }
 
-    /// Whether these are the same records.
-    pub fn is(&self, records: &Chunk, seed: &RandomState) -> bool {
-        *self == Stretch::new(u64::from(self.start), records, seed)
+    /// Whether its records stand in the same pieces as those of the other.
+    pub fn has_the_pieces_of(&self, other: &Stretch) -> bool {
+        self.pieces == other.pieces
     }
 
-    /// Where they are.
-    pub fn range(&self) -> Range<u32> {
-        self.start..self.start + self.length
+    /// How long a chunk of the pieces is.
+    pub fn extent(&self, chunk: usize) -> Option<Extent> {
+        if self.extents.is_empty() { Some(Extent::plain(self.length)) } else { self.extents.get(chunk).copied() }
     }
 }
 

@@ -638,7 +638,7 @@ fn build_and_remember(
         common,
         folders,
         units: known,
-        last_logins: Stretch::new(last, &logins, &seed),
+        last_logins: Stretch::new(last, &logins.into(), &seed),
         notes: remembered_notes,
         recipients: None,
         logins: None,
@@ -685,7 +685,7 @@ fn ask_all(
         if settings.auth_system_users {
             bare.extend(asked.bare);
         }
-        sink.logins(&asked.logins)
+        asked.logins.lay_out(&mut |records| sink.logins(records))
     };
     let workers = Workers::new(settings);
     workers.each(0..plan.shared, asker.of(Arc::default()), |(number, asked)| add(tables, number, asked))?;

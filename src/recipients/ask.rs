@@ -13,7 +13,9 @@ use crate::host::{Home, HomeState, Homes, Host};
 use crate::smtpd::DEFAULT;
 use crate::text::{Shown, lower, split_address, without_word};
 
-use super::{Answer, Answers, Common, Domain, Fact, Judged, Kind, MAX_SPELLED_COLONS, Plan, Point, Rule, Unit};
+use super::{
+    Answer, Answers, Common, Domain, Fact, Judged, Kind, MAX_SPELLED_COLONS, Part, Plan, Point, Rule, Twin, Unit,
+};
 
 /// A mailbox with a longer name is always asked for: no limit on names is near.
 const MAX_ALIKE: usize = 64;
@@ -21,53 +23,38 @@ const MAX_ALIKE: usize = 64;
 impl Plan {
     /// Reads one unit's home, asks delivery about every point in it, and lays out what nobody else contributes to.
     pub fn ask(&self, unit: &Unit, homes: &dyn Homes, common: &Common) -> Answers {
-        let mut points: Vec<(usize, Point)> = unit.own.clone();
-        let mut spare = self.host.layout.root.bounds.names;
-        let mut place = |point: &Point| {
-            self.place(&point.local, |domain, local| {
-                // The empty pattern is every domain's own; an empty name is none.
-                if !local.is_empty() {
-                    points.push((domain, Point { local: local.to_vec(), kind: point.kind }));
-                }
-            });
-        };
-        unit.placed.iter().for_each(&mut place);
-        let home = unit.home.as_ref().map(|path| homes.home(path));
-        let mut alike: BTreeMap<usize, Judged<'_>> = BTreeMap::new();
-        if let Some(home) = &home {
-            if let HomeState::Listed(_, dot_qmails) = &home.state {
-                let mut stems: HashMap<&[u8], Vec<Stem>> = HashMap::new();
-                for rule in unit.rules.iter().map(|rule| &self.rules[*rule]) {
-                    let stems = stems.entry(&rule.dash).or_insert_with(|| dot_qmails.stems(&rule.dash));
-                    let found = stem_points(rule, stems, &mut spare);
-                    found.iter().for_each(&mut place);
-                }
-            }
-            if let (HomeState::Listed(..), Mailboxes::Elsewhere(_)) = (&home.state, &home.mailboxes) {
-                for (domain, _) in &unit.vpopmail_domains {
-                    let Some(index) = self.domain(domain) else { continue };
-                    points.extend(self.kept_points(index, homes).into_iter().map(|point| (index, point)));
-                }
-            }
-            if let Mailboxes::Known(mailboxes) = &home.mailboxes {
-                for (domain, uid) in &unit.vpopmail_domains {
-                    let Some(index) = self.domain(domain) else { continue };
-                    let (its, others) = self.alike(index, *uid, unit, home, mailboxes, homes);
-                    let others = self.mailbox_points(index, *uid, &others);
-                    points.extend(others.into_iter().map(|point| (index, point)));
-                    alike.insert(index, its);
-                }
+        let groups = self.groups_at(unit, homes, common);
+        let shares = Shares::new(self, &groups);
+        if shares.len() > 0 {
+            let asked = Asking { plan: self, unit, homes, common, shares }.ask();
+            // What could not be read, for one, is kept from what is published, which is another thing for each name.
+            if !asked.is_unlike {
+                return asked;
             }
         }
-        // Every pattern is a name too: what it begins with may have an answer of its own.
-        let patterns = points.iter().filter(|(_, point)| point.kind == Kind::Pattern && !point.local.is_empty());
-        let names = patterns.map(|(domain, point)| (*domain, point.as_name())).collect::<Vec<_>>();
-        let points = points.into_iter().chain(names);
-        let mut answers: Vec<Answer> = points.map(|(domain, point)| self.answer(domain, point, homes)).collect();
-        self.add_origins(&mut answers, homes);
-        let mut found = Answers { cut: spare == 0, ..Answers::default() };
-        self.lay_out_parts(unit, answers, alike, common, &mut found);
-        found
+        Asking { plan: self, unit, homes, common, shares: Shares::default() }.ask()
+    }
+
+    /// The groups of a unit, without the parts that have names beside those of the others.
+    fn groups_at(&self, unit: &Unit, homes: &dyn Homes, common: &Common) -> Vec<Vec<Twin>> {
+        if unit.groups.is_empty() {
+            return Vec::new();
+        }
+        let mut named: HashSet<usize> = HashSet::new();
+        let home = unit.home.as_ref().map(|path| homes.home(path));
+        if let Some(Mailboxes::Known(mailboxes)) = home.as_ref().map(|home| &home.mailboxes) {
+            // A mailbox whose name begins like the prefix of a domain is one there by a rule that begins like all names.
+            for rule in self.rules_at(b"").map(|rule| &self.rules[rule]) {
+                let rests = mailboxes.usable().filter_map(|(name, _)| strip_pre(name, &rule.pre));
+                rests.for_each(|rest| self.place(rest, |domain, _| named.extend([domain])));
+            }
+        }
+        let is_like = |twin: &&Twin| {
+            let is_named = twin.part.prefix.is_empty() && named.contains(&twin.part.domain);
+            !is_named && !common.touches(&twin.part)
+        };
+        let groups = unit.groups.iter().map(|group| group.iter().filter(is_like).cloned().collect::<Vec<_>>());
+        groups.filter(|group| group.len() > 1).collect()
     }
 
     /// The address that stands for a point; a pattern's is one that nobody listed.
@@ -227,7 +214,7 @@ impl Plan {
     }
 
     /// The file and line that decide about an address.
-    fn origin(&self, address: &[u8], homes: &dyn Homes) -> Box<str> {
+    pub(super) fn origin(&self, address: &[u8], homes: &dyn Homes) -> Box<str> {
         let mut trail = Trail::kept();
         let delivery = deliver(&self.host, homes, address, &mut trail);
         let listed = relay_step(&self.host, address, &delivery).map(|(_, step)| step);
@@ -235,6 +222,150 @@ impl Plan {
         let steps = trail.steps();
         let step = listed.as_ref().or(steps.iter().rfind(|step| step.line.is_some())).or(steps.last());
         without_word(&step.map(ToString::to_string).unwrap_or_default(), &self.fresh_word).into()
+    }
+}
+
+/// The groups of a unit of which one part, the first, is asked for all.
+#[derive(Default)]
+pub(super) struct Shares<'g> {
+    /// The groups by their first part.
+    groups: HashMap<&'g Part, &'g [Twin]>,
+    /// The first parts by the others.
+    firsts: HashMap<&'g Part, &'g Part>,
+    /// Those of the others that are domains of their own.
+    domains: HashSet<usize>,
+    /// Those of the others that are names of local domains, with the rule that leads there.
+    names: HashSet<(usize, usize)>,
+    /// The rules by their locs.
+    rules: HashMap<&'g [u8], usize>,
+}
+
+impl<'g> Shares<'g> {
+    fn new(plan: &'g Plan, groups: &'g [Vec<Twin>]) -> Shares<'g> {
+        let mut shares = Shares::default();
+        for group in groups {
+            let Some((first, others)) = group.split_first() else { continue };
+            shares.groups.insert(&first.part, group);
+            for Twin { part, rule } in others {
+                shares.firsts.insert(part, &first.part);
+                match part.prefix.is_empty() {
+                    true => shares.domains.extend([part.domain]),
+                    false => shares.names.extend([(part.domain, *rule)]),
+                }
+            }
+        }
+        let rules = groups.iter().flatten().map(|twin| twin.rule);
+        shares.rules = rules.map(|rule| (&plan.rules[rule].loc[..], rule)).collect();
+        shares
+    }
+
+    /// How many groups there are.
+    pub(super) fn len(&self) -> usize {
+        self.groups.len()
+    }
+
+    /// The group of which this part is the first.
+    pub(super) fn group(&self, part: &Part) -> Option<&'g [Twin]> {
+        self.groups.get(part).copied()
+    }
+
+    /// The first part of the group of which this one is another.
+    pub(super) fn first_of(&self, part: &Part) -> Option<&'g Part> {
+        self.firsts.get(part).copied()
+    }
+
+    /// The parts that are not asked.
+    pub(super) fn others(&self) -> impl Iterator<Item = &'g Part> {
+        self.firsts.keys().copied()
+    }
+
+    /// Whether a point of this rule, or of none, in this domain is asked for another one.
+    fn has(&self, domain: usize, rule: Option<usize>) -> bool {
+        self.domains.contains(&domain) || rule.is_some_and(|rule| self.names.contains(&(domain, rule)))
+    }
+}
+
+/// One unit that is asked.
+struct Asking<'a> {
+    plan: &'a Plan,
+    unit: &'a Unit,
+    homes: &'a dyn Homes,
+    common: &'a Common,
+    shares: Shares<'a>,
+}
+
+impl Asking<'_> {
+    fn ask(&self) -> Answers {
+        let Asking { plan, unit, homes, .. } = *self;
+        let is_asked = |(domain, _): &&(usize, Point)| !self.shares.has(*domain, None);
+        let mut points: Vec<(usize, Point)> = unit.own.iter().filter(is_asked).cloned().collect();
+        let mut spare = plan.host.layout.root.bounds.names;
+        for point in &unit.placed {
+            self.place(point, self.shares.rules.get(&point.local[..]).copied(), &mut points);
+        }
+        let home = unit.home.as_ref().map(|path| homes.home(path));
+        let mut alike: BTreeMap<usize, Judged<'_>> = BTreeMap::new();
+        if let Some(home) = &home {
+            if let HomeState::Listed(_, dot_qmails) = &home.state {
+                let mut stems: HashMap<&[u8], Vec<Stem>> = HashMap::new();
+                for number in unit.rules.iter().copied().filter(|rule| self.is_any_asked(*rule)) {
+                    let rule = &plan.rules[number];
+                    let stems = stems.entry(&rule.dash).or_insert_with(|| dot_qmails.stems(&rule.dash));
+                    let found = stem_points(rule, stems, &mut spare);
+                    found.iter().for_each(|point| self.place(point, Some(number), &mut points));
+                }
+            }
+            if let (HomeState::Listed(..), Mailboxes::Elsewhere(_)) = (&home.state, &home.mailboxes) {
+                for (domain, _) in &unit.vpopmail_domains {
+                    let Some(index) = plan.domain(domain) else { continue };
+                    points.extend(plan.kept_points(index, homes).into_iter().map(|point| (index, point)));
+                }
+            }
+            if let Mailboxes::Known(mailboxes) = &home.mailboxes {
+                for (domain, uid) in &unit.vpopmail_domains {
+                    let Some(index) = plan.domain(domain).filter(|index| !self.shares.has(*index, None)) else {
+                        continue;
+                    };
+                    let (its, others) = plan.alike(index, *uid, unit, home, mailboxes, homes);
+                    let others = plan.mailbox_points(index, *uid, &others);
+                    points.extend(others.into_iter().map(|point| (index, point)));
+                    alike.insert(index, its);
+                }
+            }
+        }
+        // Every pattern is a name too: what it begins with may have an answer of its own.
+        let patterns = points.iter().filter(|(_, point)| point.kind == Kind::Pattern && !point.local.is_empty());
+        let names = patterns.map(|(domain, point)| (*domain, point.as_name())).collect::<Vec<_>>();
+        let points = points.into_iter().chain(names);
+        let mut answers: Vec<Answer> = points.map(|(domain, point)| plan.answer(domain, point, homes)).collect();
+        plan.add_origins(&mut answers, homes);
+        let mut found = Answers { cut: spare == 0, ..Answers::default() };
+        // Each rule has as many spellings; when they are too many, it counts which ones come first.
+        let spelled = plan.host.layout.root.bounds.names - spare;
+        found.is_unlike = spelled.saturating_mul(unit.rules.len()) >= plan.host.layout.root.bounds.names;
+        plan.lay_out_parts(unit, answers, alike, self.common, (&self.shares, homes), &mut found);
+        found
+    }
+
+    /// Adds a point by whole local part, which a rule or none leads to, for every domain that it stands for an address of.
+    fn place(&self, point: &Point, rule: Option<usize>, points: &mut Vec<(usize, Point)>) {
+        self.plan.place(&point.local, |domain, local| {
+            // The empty pattern is every domain's own; an empty name is none.
+            if !local.is_empty() && !self.shares.has(domain, rule) {
+                points.push((domain, Point { local: local.to_vec(), kind: point.kind }));
+            }
+        });
+    }
+
+    /// Whether some domain in which this rule stands for addresses is asked for itself.
+    fn is_any_asked(&self, rule: usize) -> bool {
+        let loc = &self.plan.rules[rule].loc;
+        !self.shares.rules.contains_key(&loc[..])
+            || self
+                .plan
+                .domains_at(loc)
+                .chain(self.plan.domains_at(b""))
+                .any(|domain| !self.shares.has(domain, Some(rule)))
     }
 }
 

@@ -61,7 +61,7 @@ struct Domain {
 }
 
 /// One way from a local part into a home: a `+loc` line, or an account, or alias.
-#[derive(Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Rule {
     /// What the local part begins with.
     loc: Vec<u8>,
@@ -87,6 +87,17 @@ pub struct Unit {
     own: Vec<(usize, Point)>,
     /// What of the tables nobody but this unit and the shared ones contributes to.
     parts: Vec<Part>,
+    /// Those of the parts that have the same answers as others: a domain and its alias domains.
+    groups: Vec<Vec<Twin>>,
+}
+
+/// A part of the tables that differs from the others of its group in nothing but its name: a rule of the same kind leads to
+/// each, and nothing else does, and no rule asks for the name of the domain in another way.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Twin {
+    part: Part,
+    /// The rule that leads there.
+    rule: usize,
 }
 
 /// The names of a domain that begin with a prefix: of a domain with one home, all of them; of a local domain, those that
@@ -152,7 +163,7 @@ struct Fact {
 #[derive(Debug, Default)]
 pub struct Answers {
     /// The records of those parts of the tables that are laid out already: of this unit alone, and nothing is in doubt.
-    pub records: cdb::Chunk,
+    pub records: cdb::Batch,
     /// Which parts these are.
     laid_out: Vec<Part>,
     /// What those of local domains answer where nobody is listed: whether that needs a key, the whole domain decides.
@@ -163,6 +174,8 @@ pub struct Answers {
     notes: Vec<Note>,
     /// Whether some names are listed in two spellings only, because there are too many.
     pub cut: bool,
+    /// Whether a group could not be laid out as one, so that each of its parts has to be asked.
+    is_unlike: bool,
 }
 
 /// What the names of a part that nobody listed come to.
@@ -173,6 +186,13 @@ struct Top {
 }
 
 impl Answers {
+    /// Notes that a part is laid out, and what its names come to that nobody listed.
+    fn add_part(&mut self, part: &Part, top: Option<bool>) {
+        self.laid_out.push(part.clone());
+        let top = top.filter(|_| !part.prefix.is_empty());
+        self.tops.extend(top.map(|accepted| Top { part: part.clone(), accepted }));
+    }
+
     /// What others have a part in: as long as it is the same, so is all that they make together.
     pub fn shared(&self) -> impl Hash + '_ {
         (&self.laid_out, &self.tops, &self.rest)

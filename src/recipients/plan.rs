@@ -6,10 +6,11 @@ use std::sync::Arc;
 use crate::cdb::prefix;
 use crate::delivery::{Route, Trail, route};
 use crate::host::Host;
-use crate::host::vpopmail::ADDRESS_MAX;
+use crate::host::user_database::UserDatabase;
+use crate::host::vpopmail::{ADDRESS_MAX, is_legal_host};
 use crate::text::{lower, split_address};
 
-use super::{Domain, Kind, Part, Plan, Point, Rule, Sorted, Unit};
+use super::{Domain, Kind, Part, Plan, Point, Rule, Sorted, Twin, Unit};
 
 impl Plan {
     /// Collects what has to be asked, from everything but the homes.
@@ -77,7 +78,7 @@ impl Plan {
     }
 
     /// The domains of this prefix.
-    fn domains_at(&self, prefix: &[u8]) -> impl Iterator<Item = usize> {
+    pub(super) fn domains_at(&self, prefix: &[u8]) -> impl Iterator<Item = usize> {
         let of = |number: u32| self.domains[number as usize].prefix.as_deref().unwrap_or_default();
         run(&self.by_prefix, of, prefix, move |found| found == prefix)
     }
@@ -237,6 +238,73 @@ impl Plan {
             add_few(&mut self.units[number].parts, [part]);
         }
         self.units.iter_mut().for_each(|unit| unit.parts.sort_unstable());
+        let groups: Vec<_> = self.units.iter().skip(self.shared).map(|unit| self.groups_of(unit)).collect();
+        for (unit, groups) in self.units[self.shared..].iter_mut().zip(groups) {
+            unit.groups = groups;
+        }
+    }
+
+    /// The parts of a unit that have the same answers, because the question is the same for each: one rule alone leads
+    /// there, of the same kind and into the same home, and what else is asked of the domain has the same answer.
+    fn groups_of(&self, unit: &Unit) -> Vec<Vec<Twin>> {
+        let Some(home) = unit.home.as_ref().filter(|_| unit.parts.len() > 1) else { return Vec::new() };
+        // Where its users are not read, the published names of each domain are asked.
+        if !matches!(self.host.build.users, UserDatabase::Files) {
+            return Vec::new();
+        }
+        let mut groups: BTreeMap<(Question, Rule), Vec<Twin>> = BTreeMap::new();
+        for number in unit.rules.iter().copied().filter(|rule| self.stands_alone(*rule)) {
+            let rule = Rule { loc: Vec::new(), ..self.rules[number].clone() };
+            let loc = &self.rules[number].loc;
+            let is_looping = rule.pre == *loc;
+            let whole = self.domains_at(loc).map(|domain| Part { domain, prefix: Vec::new() });
+            let below = self.domains_at(b"").map(|domain| Part { domain, prefix: loc.clone() });
+            for part in whole.chain(below).filter(|part| unit.parts.binary_search(part).is_ok()) {
+                let Some(asked) = self.asked_of(&part, home) else { continue };
+                let question = Question { asked, is_looping };
+                groups.entry((question, rule.clone())).or_default().push(Twin { part, rule: number });
+            }
+        }
+        let mut groups: Vec<Vec<Twin>> = groups.into_values().filter(|group| group.len() > 1).collect();
+        groups.iter_mut().for_each(|group| group.sort_unstable());
+        groups
+    }
+
+    /// Whether this is a line of users/assign to which all that begins with its loc is assigned, and no domain has a
+    /// prefix that is longer, or a shorter beginning of it.
+    fn stands_alone(&self, rule: usize) -> bool {
+        let loc = &self.rules[rule].loc;
+        let mut below = self.rules_below(loc);
+        let shorter = self.prefix_lengths.range(1..loc.len()).any(|end| self.domains_at(&loc[..*end]).next().is_some());
+        // A name with an @ in it is another domain's address.
+        loc.len() > 1
+            && loc.ends_with(b"-")
+            && !loc.contains(&b'@')
+            && self.host.assignments.wildcards.contains_key(loc)
+            && (below.next(), below.next()) == (Some(rule), None)
+            && self.rules_before(loc).all(|rule| self.rules[rule].loc.is_empty())
+            && !self.has_exact_lines.contains(loc)
+            && self.domains_below(loc).all(|domain| self.domains[domain].prefix.as_ref() == Some(loc))
+            && !shorter
+    }
+
+    /// What is asked of a part's domain beside its names, by a rule that leads into this home; `None` when that is more
+    /// than other domains are asked.
+    fn asked_of(&self, part: &Part, home: &[u8]) -> Option<OfDomain> {
+        let Domain { name, accepted, bare, .. } = &self.domains[part.domain];
+        let control = &self.host.control;
+        let has_list = control.relay_lists.contains_key(name) || control.unusable_list(name).is_some();
+        if has_list || self.has_own_names.contains(name) || name.contains(&b'@') {
+            return None;
+        }
+        if !part.prefix.is_empty() {
+            return Some(OfDomain::One(part.domain));
+        }
+        let line = self.host.assignments.vpopmail_domain(name);
+        // Another home has its mailboxes.
+        let is_elsewhere = line.is_some_and(|line| line.home != home);
+        (*accepted && !bare && !is_elsewhere)
+            .then(|| OfDomain::Each { uid: line.map(|line| line.who.uid), is_legal: is_legal_host(name) })
     }
 
     fn add_rule(&mut self, rule: Rule) -> usize {
@@ -306,6 +374,28 @@ impl Plan {
             self.domains_at(&whole[..cut]).for_each(|domain| found(domain, &whole[cut..]));
         }
     }
+}
+
+/// What decides about all names of a part beside its rule.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+struct Question {
+    asked: OfDomain,
+    /// Whether vdelivermail is given the whole local part as the name, and so refuses it.
+    is_looping: bool,
+}
+
+/// What is asked of a domain.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+enum OfDomain {
+    /// It is the same one for all parts, a local one.
+    One(usize),
+    /// What vdelivermail asks of the domain of its address.
+    Each {
+        /// The uid of its line in users/assign, if any.
+        uid: Option<u32>,
+        /// Whether vpopmail takes its bytes.
+        is_legal: bool,
+    },
 }
 
 /// Adds to a list that seldom gets more than these first ones: there are very many such lists.

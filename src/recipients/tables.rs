@@ -9,7 +9,8 @@ use crate::report::Note;
 use crate::smtpd::{self, DEFAULT, default_key, lookup};
 use crate::text::{Shown, join_address, split_address};
 
-use super::{Answer, Answers, Common, Fact, Judged, Kind, Part, Plan, Point, Top, Unit};
+use super::ask::Shares;
+use super::{Answer, Answers, Common, Fact, Judged, Kind, Part, Plan, Point, Top, Twin, Unit};
 
 /// No more than so many bytes of records are handed on at once.
 const MAX_CHUNK: usize = 1 << 20;
@@ -17,7 +18,39 @@ const MAX_CHUNK: usize = 1 << 20;
 /// The records of one part of the tables.
 struct LaidOut {
     records: BTreeMap<Vec<u8>, bool>,
-    notes: Vec<Note>,
+    widened: Vec<Widened>,
+}
+
+/// A point that the format cannot say, and the prefix that is accepted for it.
+struct Widened {
+    point: Point,
+    /// The file and line behind it.
+    origin: Box<str>,
+    prefix: Vec<u8>,
+    /// Whether this process may not read something that decides about the part, and is not root.
+    denied: bool,
+}
+
+/// What came of the first part of a group, for the others.
+struct Done {
+    /// The number of its records.
+    chunk: usize,
+    top: Option<bool>,
+    widened: Vec<Widened>,
+}
+
+impl Widened {
+    fn note(&self, domain: &[u8]) -> Note {
+        let dots = if self.point.kind == Kind::Pattern { "..." } else { "" };
+        let narrow = format!("{}{dots}", Shown(&self.point.local));
+        let (narrow, domain) = (Shown(narrow.as_bytes()), Shown(domain));
+        Note::warning(format!(
+            "{}; the table cannot say {narrow}@{domain} alone: every {}...@{domain} without a key of its own is accepted",
+            self.origin,
+            Shown(&self.prefix)
+        ))
+        .but_denied(self.denied)
+    }
 }
 
 impl Plan {
@@ -25,19 +58,28 @@ impl Plan {
     pub(super) fn lay_out_parts(
         &self,
         unit: &Unit,
-        mut answers: Vec<Answer>,
+        answers: Vec<Answer>,
         mut alike: BTreeMap<usize, Judged<'_>>,
         common: &Common,
+        (shares, homes): (&Shares<'_>, &dyn Homes),
         found: &mut Answers,
     ) {
-        answers.sort_by_key(|answer| answer.domain);
-        let mut answers = answers.into_iter().peekable();
-        while let Some(first) = answers.next() {
-            let domain = first.domain;
-            let mut of_domain = vec![first];
-            of_domain.extend(std::iter::from_fn(|| answers.next_if(|answer| answer.domain == domain)));
+        let mut by_domain: BTreeMap<usize, Vec<Answer>> = BTreeMap::new();
+        answers.into_iter().for_each(|answer| by_domain.entry(answer.domain).or_default().push(answer));
+        for part in shares.others() {
+            by_domain.entry(part.domain).or_default();
+        }
+        // By the first part of a group.
+        let mut groups_done: BTreeMap<&Part, Done> = BTreeMap::new();
+        for (domain, mut of_domain) in by_domain {
             let from = unit.parts.partition_point(|part| part.domain < domain);
             for part in unit.parts[from..].iter().take_while(|part| part.domain == domain) {
+                if let Some(first) = shares.first_of(part) {
+                    if let Some(done) = groups_done.get(first) {
+                        self.lay_out_again(done, first, part, homes, found);
+                    }
+                    continue;
+                }
                 let is_its = |answer: &Answer| answer.point.local.starts_with(&part.prefix);
                 // What could not be read has to wait; and a listed name that has the key of all the others, for the whole
                 // domain.
@@ -53,23 +95,35 @@ impl Plan {
                     false => of_domain.into_iter().partition(is_its),
                 };
                 of_domain = others;
+                let group = shares.group(part);
+                debug_assert!(group.is_none_or(|group| its.iter().all(|answer| self.is_shared(answer, group, homes))));
                 let mut table = Table::from_answers(its);
-                let LaidOut { records, notes } = self.lay_out(part, &mut table, &[]);
+                let LaidOut { records, widened } = self.lay_out(part, &mut table, &[]);
                 let top = table.patterns.get(&part.prefix).map(|fact| fact.accepted);
                 let its = if part.prefix.is_empty() { alike.remove(&domain).unwrap_or_default() } else { Vec::new() };
                 let name = &self.domains[domain].name;
                 let bytes = its.iter().map(|(its, _)| its.len() + 1 + name.len() + 1).sum();
-                found.records.reserve(its.len(), bytes);
                 let is_written = |(_, accepted): &(&[u8], bool)| *accepted || top == Some(true);
-                add_sorted(&mut found.records, records, its.into_iter().filter(is_written), name);
-                found.notes.extend(notes);
-                found.laid_out.push(part.clone());
-                if let Some(accepted) = top.filter(|_| !part.prefix.is_empty()) {
-                    found.tops.push(Top { part: part.clone(), accepted });
+                let mut of_group = cdb::Chunk::default();
+                let chunk = if group.is_some() { &mut of_group } else { found.records.own() };
+                chunk.reserve(its.len(), bytes);
+                add_sorted(chunk, records, its.into_iter().filter(is_written), name);
+                found.notes.extend(widened.iter().map(|widened| widened.note(name)));
+                found.add_part(part, top);
+                if group.is_some() {
+                    let frame = self.frame(part);
+                    let Some(inside) = frame.take_out(&of_group) else {
+                        found.is_unlike = true;
+                        continue;
+                    };
+                    let chunk = found.records.keep(inside);
+                    found.records.copy(chunk, frame);
+                    groups_done.insert(part, Done { chunk, top, widened });
                 }
             }
             found.rest.extend(of_domain);
         }
+        found.is_unlike |= groups_done.len() < shares.len();
         for (domain, (name, accepted)) in
             alike.into_iter().flat_map(|(domain, its)| its.into_iter().map(move |its| (domain, its)))
         {
@@ -82,20 +136,46 @@ impl Plan {
         }
     }
 
+    /// Lays out another part of a group.
+    fn lay_out_again(&self, done: &Done, first: &Part, part: &Part, homes: &dyn Homes, found: &mut Answers) {
+        found.records.copy(done.chunk, self.frame(part));
+        for Widened { point, prefix, denied, .. } in &done.widened {
+            let point = Point { local: moved(&point.local, first, part), kind: point.kind };
+            let origin = self.origin(&self.address(part.domain, &point), homes);
+            let widened = Widened { point, origin, prefix: moved(prefix, first, part), denied: *denied };
+            found.notes.push(widened.note(&self.domains[part.domain].name));
+        }
+        found.add_part(part, done.top);
+    }
+
+    /// What stands around the local parts of a part, where its part of the tables is like others.
+    fn frame(&self, part: &Part) -> cdb::Frame {
+        cdb::Frame { head: part.prefix.clone(), domain: self.domains[part.domain].name.clone() }
+    }
+
+    /// Whether the last part of a group has the answer of the first one.
+    fn is_shared(&self, answer: &Answer, group: &[Twin], homes: &dyn Homes) -> bool {
+        let (Some(first), Some(last)) = (group.first(), group.last()) else { return false };
+        let point = Point { local: moved(&answer.point.local, &first.part, &last.part), kind: answer.point.kind };
+        let fact = self.answer(last.part.domain, point, homes).fact;
+        (fact.accepted, fact.doubt, fact.unknown)
+            == (answer.fact.accepted, answer.fact.doubt.clone(), answer.fact.unknown)
+    }
+
     /// Lays out a part of a domain's table, or the whole of it, by the parts of which nobody is listed in `tops`.
     fn lay_out(&self, part: &Part, table: &mut Table, tops: &[Top]) -> LaidOut {
         let (name, bare, accepted) = {
             let domain = &self.domains[part.domain];
             (&domain.name[..], domain.bare, domain.accepted)
         };
-        let (mut records, mut notes) = (BTreeMap::new(), Vec::new());
+        let (mut records, mut widened) = (BTreeMap::new(), Vec::new());
         if bare {
             // A name with an @ in it would be another domain's address.
             let bare = table.names.iter().filter(|(local, fact)| fact.accepted && !local.contains(&b'@'));
             records.extend(bare.map(|(local, _)| (local.clone(), true)));
         }
         if accepted {
-            self.widen(table, name, &mut notes);
+            widened = self.widen(table);
             let mut patterns = table.written_patterns(self, &part.prefix);
             for (local, fact) in &table.names {
                 let answered = table_answer(self, &patterns, local);
@@ -119,18 +199,18 @@ impl Plan {
                 records.insert(key, accepted);
             }
         }
-        LaidOut { records, notes }
+        LaidOut { records, widened }
     }
 
-    /// Widens to accept what the format cannot say (SPEC section 8), with a warning for each.
-    fn widen(&self, table: &mut Table, domain: &[u8], notes: &mut Vec<Note>) {
-        let patterns = table.patterns.iter().map(|(local, fact)| (local, fact, Kind::Pattern, "..."));
-        let names = table.names.iter().map(|(local, fact)| (local, fact, Kind::Name { listed: fact.listed }, ""));
-        let mut wider: BTreeMap<Vec<u8>, (Box<str>, String)> = BTreeMap::new();
-        for (local, fact, kind, dots) in patterns.chain(names).filter(|(_, fact, ..)| fact.accepted) {
+    /// Widens to accept what the format cannot say (SPEC section 8).
+    fn widen(&self, table: &mut Table) -> Vec<Widened> {
+        let patterns = table.patterns.iter().map(|(local, fact)| (local, fact, Kind::Pattern));
+        let names = table.names.iter().map(|(local, fact)| (local, fact, Kind::Name { listed: fact.listed }));
+        let mut wider: BTreeMap<Vec<u8>, (Box<str>, Point)> = BTreeMap::new();
+        for (local, fact, kind) in patterns.chain(names).filter(|(_, fact, _)| fact.accepted) {
             let Some(prefix) = self.widened(kind, local) else { continue };
-            let narrow = format!("{}{dots}", Shown(local));
-            wider.entry(prefix.to_vec()).or_insert((fact.origin.clone().unwrap_or_default(), narrow));
+            let point = || Point { local: local.clone(), kind };
+            wider.entry(prefix.to_vec()).or_insert_with(|| (fact.origin.clone().unwrap_or_default(), point()));
         }
         // The answer of the next wider pattern, before any widening.
         let answered = |local: &[u8]| {
@@ -145,17 +225,13 @@ impl Plan {
         };
         wider.retain(|prefix, _| !answered(prefix));
         let denied = table.patterns.values().chain(table.names.values()).any(|fact| fact.unknown);
-        for (prefix, (origin, narrow)) in wider {
-            let (narrow, domain) = (Shown(narrow.as_bytes()), Shown(domain));
-            let note = Note::warning(format!(
-                "{origin}; the table cannot say {narrow}@{domain} alone: every {}...@{domain} without a key of its own is \
-                 accepted",
-                Shown(&prefix)
-            ));
-            notes.push(note.but_denied(denied));
+        let widened = wider.into_iter().map(|(prefix, (origin, point))| Widened { point, origin, prefix, denied });
+        let widened: Vec<Widened> = widened.collect();
+        for Widened { prefix, .. } in &widened {
             let fact = Fact { accepted: true, doubt: None, origin: None, listed: false, unknown: false };
-            table.patterns.insert(prefix, fact);
+            table.patterns.insert(prefix.clone(), fact);
         }
+        widened
     }
 
     /// The prefix of the pattern that an accepting point like this is widened to, when it is more than the format can say.
@@ -197,6 +273,11 @@ impl Plan {
         };
         Some((self.domain(domain)?, point))
     }
+}
+
+/// A local part of one part of a group, as another part has it.
+fn moved(local: &[u8], from: &Part, to: &Part) -> Vec<u8> {
+    [&to.prefix[..], local.strip_prefix(&from.prefix[..]).unwrap_or(local)].concat()
 }
 
 /// Adds the records of one domain, and those of names in it, both in the order of their keys.
@@ -305,15 +386,15 @@ impl<'a> Tables<'a> {
         for Answer { domain, point, fact } in answers.rest {
             self.tables.entry(domain).or_default().add(point, fact);
         }
-        if !answers.records.is_empty() {
-            sink(&answers.records)?;
-        }
+        answers.records.lay_out(sink)?;
+        let is_whole = |part: &&Part| part.prefix.is_empty();
+        let laid_out: HashSet<usize> = answers.laid_out.iter().filter(is_whole).map(|part| part.domain).collect();
         for domain in &self.plan.contributions[unit] {
             self.waiting[*domain] -= 1;
         }
         let whole = self.plan.units[unit].parts.iter().filter(|part| part.prefix.is_empty()).map(|part| part.domain);
         for domain in self.plan.contributions[unit].iter().copied().chain(whole) {
-            if answers.laid_out.iter().any(|part| part.domain == domain && part.prefix.is_empty()) {
+            if laid_out.contains(&domain) {
                 self.written[domain] = true;
             }
             // What could not be read has to wait for the published file.
@@ -430,8 +511,9 @@ impl<'a> Tables<'a> {
         self.written[domain] = true;
         let tops: Vec<Top> = self.tops.extract_if(.., |top| top.part.domain == domain).collect();
         let whole = Part { domain, prefix: Vec::new() };
-        let LaidOut { records, notes } = self.plan.lay_out(&whole, &mut table, &tops);
-        self.notes.extend(notes);
+        let LaidOut { records, widened } = self.plan.lay_out(&whole, &mut table, &tops);
+        let name = &self.plan.domains[domain].name;
+        self.notes.extend(widened.iter().map(|widened| widened.note(name)));
         let mut chunk = cdb::Chunk::default();
         for (key, accepted) in records {
             chunk.add(&[&key], &[smtpd::data_of(accepted)]);
