@@ -247,8 +247,9 @@ fn a_server_that_dies_while_a_file_is_read_leaves_the_entries_and_the_cause() {
     if let Some(why) = fuse::missing() {
         return skip("a server that dies", why);
     }
-    let (host, mut mounted) = host(0);
+    let (host, mounted) = host(0);
     let service = start(host);
+    let mut mounted = mounted;
     mounted.silence_at_read();
     mounted.write("vpasswd", &vpasswd(&["ann", "carl"]));
     let host = &service.host;
