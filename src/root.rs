@@ -709,7 +709,8 @@ pub struct Stamp {
     /// What it is.
     pub kind: Kind,
     id: (u64, u64),
-    size: i64,
+    /// Of its content, in bytes.
+    pub size: i64,
     perm: Perm,
     /// When its content changed last, since 1970-01-01 UTC.
     pub modified: Duration,

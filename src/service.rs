@@ -492,7 +492,7 @@ impl Service {
     fn tampered(&mut self, change: Change) {
         let now = Instant::now();
         self.tampered.retain(|at| now.duration_since(*at) < TAMPERED_WITHIN);
-        if self.tampered.len() >= MAX_TAMPERED {
+        if self.tampered.len() >= MAX_TAMPERED && !change.is_urgent {
             for (path, _) in &change.tables {
                 let text = format!(
                     "{}: another program changes it again and again; it is recreated {MAX_TAMPERED} times a minute at most",

@@ -206,10 +206,11 @@ fn a_program_that_fights_for_a_table_is_named_and_the_service_gives_way_for_a_wh
     let host = MailHost::sample();
     let service = Service::start(host, &[]);
     let path = service.host.published("validrcptto.cdb");
+    let theirs = qmail_updater::cdb::image([(&b"theirs"[..], &b""[..])]).unwrap();
     let (start, mut rebuilds, mut told) = (Instant::now(), 0, 0);
     while told == 0 || start.elapsed() < Duration::from_secs(4) {
         assert!(start.elapsed() < PATIENCE);
-        fs::write(path.with_extension("new"), "theirs").unwrap();
+        fs::write(path.with_extension("new"), &theirs).unwrap();
         fs::rename(path.with_extension("new"), &path).unwrap();
         for line in service.log.try_iter() {
             rebuilds += usize::from(line.contains("status: rebuild "));
@@ -223,6 +224,19 @@ fn a_program_that_fights_for_a_table_is_named_and_the_service_gives_way_for_a_wh
         std::thread::sleep(Duration::from_millis(20));
     }
     assert!(rebuilds <= 6 && told == 1, "{rebuilds} rebuilds, {told} warnings");
+}
+
+#[test]
+fn a_table_that_is_removed_or_damaged_is_recreated_however_often() {
+    let published = Published::start(MailHost::sample(), &[]);
+    let damages: [&dyn Fn(&Path); 3] =
+        [&|path| fs::remove_file(path).unwrap(), &|path| fs::write(path, "theirs").unwrap(), &|path| {
+            drop(fs::File::create(path).unwrap())
+        }];
+    // More often than the service takes up a fight for a table that can be read.
+    for (number, damage) in (0..7).map(|number| (number, damages[number % 3])) {
+        published.is_undone(&format!("damage {number}"), damage);
+    }
 }
 
 /// A service in a mount namespace of its own, and what to begin a command with to be there too.

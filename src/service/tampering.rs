@@ -11,6 +11,7 @@ use std::time::Duration;
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
+use crate::cdb::HEADER;
 use crate::rebuild::Stamps;
 use crate::root::Stamp;
 use crate::settings::Settings;
@@ -49,6 +50,8 @@ pub struct Change {
     found: Found,
     /// Each changed table, with what was seen.
     pub tables: Vec<(PathBuf, &'static str)>,
+    /// Whether one of both names leads to nothing that can be a table: qmail-smtpd answers 421 to every client then.
+    pub is_urgent: bool,
 }
 
 impl Tables {
@@ -124,7 +127,9 @@ impl Tables {
             .filter(|(_, (known, found))| known != found)
             .map(|(path, (known, found))| (path, what_changed(known, found)))
             .collect();
-        (!tables.is_empty()).then_some(Change { turn, found, tables })
+        let can_be_read = |found: &Result<Stamp, Errno>| found.as_ref().is_ok_and(|stamp| stamp.size >= HEADER as i64);
+        let is_urgent = !found.iter().all(can_be_read);
+        (!tables.is_empty()).then_some(Change { turn, found, tables, is_urgent })
     }
 
     fn find(&self) -> Found {
