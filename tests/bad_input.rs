@@ -552,6 +552,25 @@ fn a_record_without_a_name_speaks_for_no_other() {
 }
 
 #[test]
+fn a_name_with_an_at_in_rcpthosts_is_no_domain() {
+    // qmail-smtpd and qmail-send take what follows the last @ of an address for its domain.
+    let host = MailHost::sample();
+    let add = |name: &str, line: &str| {
+        let path = format!("/var/qmail/control/{name}");
+        let text = fs::read_to_string(host.path(&path)).unwrap();
+        host.write(&path, format!("{line}\n{text}"));
+    };
+    add("rcpthosts", "b@example.com");
+    add("virtualdomains", "b@example.com:example.net");
+    host.mailboxes("/home/vpopmail/domains/example.net", &["amy:x:1:0:A:/d:Q", "zoe:x:1:0:Z:/d:Q"]);
+    host.write(&format!("{DOMAIN}/.qmail-zoe@b"), "&zoe@elsewhere.test\n");
+    host.rebuild();
+    assert_eq!(host.answers(&["zoe@b@example.com", "amy@b@example.com"]), ["accept", "refuse"]);
+    let domains = host.run(&["domains"]).stdout;
+    assert!(!domains.contains("b@example.com"), "{domains}");
+}
+
+#[test]
 fn a_record_that_ends_before_the_directory_bounces_and_one_before_its_flags_defers() {
     let host = MailHost::sample();
     let records = ["two:x:1", "three:x:1:0", "four:x:1:0:N", "five:x:1:0:N:", "six:x:1:0:N:/d:Q", "zero:"];

@@ -215,8 +215,12 @@ impl Control {
         Ok(control)
     }
 
-    /// Whether qmail-smtpd takes mail for the domain (lower case) at all: by name, or by a suffix that begins with a dot.
+    /// Whether qmail-smtpd takes mail for the domain (lower case) at all: by name, or by a suffix that begins with a dot. A
+    /// name with an `@` is the domain of no address, since only what follows the last one is.
     pub fn accepts(&self, domain: &[u8]) -> bool {
+        if domain.contains(&b'@') {
+            return false;
+        }
         let Some(rcpthosts) = &self.rcpthosts else { return true };
         (0..domain.len())
             .filter(|at| *at == 0 || domain[*at] == b'.')
@@ -277,7 +281,9 @@ impl Control {
         let virtual_domains =
             self.virtual_domains.keys().map(|key| split_address(key).map_or(&key[..], |(_, name)| name));
         let lists = [Some(&self.locals), self.rcpthosts.as_ref(), Some(&self.morercpthosts)];
-        lists.into_iter().flatten().flat_map(|names| names.keys().map(Vec::as_slice)).chain(virtual_domains)
+        let names =
+            lists.into_iter().flatten().flat_map(|names| names.keys().map(Vec::as_slice)).chain(virtual_domains);
+        names.filter(|name| !name.contains(&b'@'))
     }
 
     /// Whether a control file names the domain (lower case) itself, not only a suffix of it.
