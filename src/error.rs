@@ -245,6 +245,28 @@ pub fn is_outside(cause: &io::Error) -> bool {
     cause.get_ref().is_some_and(|cause| cause.is::<Outside>())
 }
 
+/// Something does not answer: what, and for how long it was waited for, in words.
+#[derive(Debug)]
+struct Unanswered(String);
+
+impl fmt::Display for Unanswered {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Unanswered {}
+
+/// The failure to look at what does not answer, which these words describe.
+pub fn unanswered(words: String) -> io::Error {
+    io::Error::new(io::ErrorKind::TimedOut, Unanswered(words))
+}
+
+/// Whether the words of an error are ours.
+fn is_ours(cause: &io::Error) -> bool {
+    cause.get_ref().is_some_and(|cause| cause.is::<Outside>() || cause.is::<Unanswered>())
+}
+
 /// The path with everything unprintable escaped.
 pub fn show_path(path: &Path) -> Shown<'_> {
     use std::os::unix::ffi::OsStrExt;
@@ -256,7 +278,7 @@ pub fn show_cause(cause: &io::Error) -> String {
     match cause.raw_os_error() {
         Some(code) => nix::errno::Errno::from_raw(code).desc().to_owned(),
         // An error that a library wrapped, which may hold a path.
-        None if cause.kind() != io::ErrorKind::Other && !is_outside(cause) => cause.kind().to_string(),
+        None if cause.kind() != io::ErrorKind::Other && !is_ours(cause) => cause.kind().to_string(),
         None => cause.to_string(),
     }
 }

@@ -76,7 +76,7 @@
 //! | [`publish`] | atomic replacement: the only writer of published files | cdb difference error root |
 //! | [`guard`] | pure: what is too much of a loss, and a table that keeps what two tables accept | cdb smtpd text |
 //! | [`hold`] | which domains the guard holds, and what is published of them | cdb difference error guard host logins publish report settings smtpd text |
-//! | [`lock`] | one rebuild at a time | error root |
+//! | [`lock`] | one rebuild at a time | error report root |
 //! | [`confine`] | Landlock: what reads the homes can do nothing else | error host report root |
 //! | [`commands`] | the only spawner | error report text |
 //! | [`follow_ups`] | pure: what each command that follows a rebuild is owed, and when it runs | host trigger |

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use crate::error::{Error, show_path};
+use crate::report::{self, Level};
 use crate::root::{End, Root};
 
 /// The host's one lock; dropped, it is free.
@@ -15,6 +16,8 @@ pub type Lock = File;
 
 /// How long a rebuild waits for another one.
 const PATIENCE: Duration = Duration::from_secs(60);
+/// After how long it says so.
+const SAID_AFTER: Duration = Duration::from_secs(2);
 
 /// Takes the host's one lock, `lock` in the folder of states (absolute, below the root), which is made when it is missing; held until it is dropped.
 ///
@@ -26,7 +29,11 @@ pub fn acquire(root: &Root, folder: &[u8]) -> Result<Lock, Error> {
     let failed = |cause| Error::io("lock", &path, cause);
     let file = open(&path)?;
     let start = Instant::now();
+    let mut is_said = false;
     loop {
+        if start.elapsed() >= SAID_AFTER && !std::mem::replace(&mut is_said, true) {
+            report::say(Level::Status, &format!("waits for another rebuild, which holds {}", show_path(&path)));
+        }
         match file.try_lock() {
             Ok(()) => return Ok(file),
             Err(TryLockError::Error(cause)) => return Err(failed(cause)),

@@ -347,3 +347,58 @@ fn a_control_directory_that_does_not_answer_keeps_neither_the_service_from_its_e
     assert_eq!(service.end(), 0);
     assert!(start.elapsed() < Duration::from_secs(8), "{:?}", start.elapsed());
 }
+
+#[test]
+fn a_directory_of_vpopmail_that_does_not_answer_holds_up_nothing_else() {
+    if let Some(why) = fuse::missing() {
+        return skip("a directory of vpopmail that does not answer", why);
+    }
+    let away = "/home/vpopmail";
+    let (host, _) = host_with(&[], 0);
+    host.write("/var/qmail/control/morercpthosts", "relay.test\n");
+    host.write("/var/qmail/control/validrcptto.d/relay.test", "erik\n");
+    let service = start(host);
+    let mounted = Mounted::over(&service.host.path(away), 0, &[]);
+    mounted.silence();
+    let host = &service.host;
+    host.write("/var/qmail/control/validrcptto.d/relay.test", "erik\nnew\n");
+    drop(fs::OpenOptions::new().write(true).open(service.fifo()).unwrap());
+    let start = Instant::now();
+    // A command that is typed meanwhile ends, too, and says what it waits for.
+    let typed = run(host, &["rebuild"]);
+    println!("a rebuild by hand: {:?}", start.elapsed());
+    assert!(start.elapsed() < 2 * limits().0, "{:?}: {typed:?}", start.elapsed());
+    assert!(typed.stderr.contains(" has not answered for "), "{away}: {typed:?}");
+    service.wait_for_answer("new@relay.test", "accept");
+    assert!(start.elapsed() < 2 * limits().0, "{away}: {:?}", start.elapsed());
+    let answers = host.answers(&["erik@relay.test", "bob@relay.test", "ann@d3.test", "bob@d3.test"]);
+    assert_eq!(answers, ["accept", "refuse", "accept", "refuse"], "{away}");
+    let alert = service.wait_for(" has not answered for ");
+    assert!(alert.contains("alert: ") && alert.contains(&mounted.path.display().to_string()), "{away}: {alert}");
+    // As soon as it answers, or fails, everything is read again.
+    let start = Instant::now();
+    drop(mounted);
+    host.write(&format!("{}/vpasswd", home("d4.test")), vpasswd(&["ann", "new"]));
+    service.wait_for_answer("new@d4.test", "accept");
+    assert!(start.elapsed() < limits().0, "{away}: {:?}", start.elapsed());
+}
+
+#[test]
+fn a_rebuild_that_waited_names_no_cause_that_is_gone_and_the_next_one_follows_at_once() {
+    if let Some(why) = fuse::missing() {
+        return skip("a control directory that answers again", why);
+    }
+    let host = MailHost::sample();
+    host.rebuild();
+    let service = Service::start(host, &[&["--no-watch"], wait().0].concat());
+    let mounted = Mounted::over(&service.host.path("/var/qmail/control"), 0, &[("me", b"mail.test\n")]);
+    mounted.silence();
+    drop(fs::OpenOptions::new().write(true).open(service.fifo()).unwrap());
+    service.wait_for("nothing is published until it answers");
+    let start = Instant::now();
+    drop(mounted);
+    let ended = service.wait_for("rebuild 2 ");
+    assert!(!ended.contains(" has not answered for "), "{ended}");
+    service.wait_for("rebuild 3 done");
+    assert!(start.elapsed() < Duration::from_secs(5), "{:?}", start.elapsed());
+}

@@ -251,8 +251,10 @@ struct Targets {
 
 impl Targets {
     fn take(settings: &Settings) -> Result<Targets, Error> {
-        let lock = lock::acquire(&settings.layout.root, &settings.state).map_err(stays)?;
         let find = || -> Result<_, Error> { Ok((settings.recipients_target()?, settings.logins_target()?)) };
+        // Another rebuild may hold the lock because they do not answer: they are not waited for twice.
+        find().map_err(stays)?;
+        let lock = lock::acquire(&settings.layout.root, &settings.state).map_err(stays)?;
         let (recipients, logins) = find().map_err(stays)?;
         if recipients.0.is_the_same(&logins.0) {
             return Err(stays(Error::Usage(format!(
@@ -261,12 +263,9 @@ impl Targets {
                 show_path(&logins.0.name)
             ))));
         }
+        let sources = find_sources(settings).map_err(stays)?;
         for (target, _) in [&recipients, &logins] {
-            if settings
-                .sources()
-                .iter()
-                .any(|source| Target::find(&settings.layout.root, source).is_ok_and(|s| s.is_the_same(target)))
-            {
+            if sources.iter().any(|source| source.is_the_same(target)) {
                 let name = show_path(&target.name);
                 let text = format!("{name} is read by qmail or vpopmail; no table is published in its place");
                 return Err(stays(Error::Usage(text)));
@@ -291,6 +290,14 @@ impl Targets {
         }
         Ok((done, (of_recipients, of_logins)))
     }
+}
+
+/// Where the files are that no table may be published over. What is missing is no table, and neither is what does not
+/// answer: where the tables are answers.
+fn find_sources(settings: &Settings) -> Result<Vec<Target>, Error> {
+    let (root, sources) = (settings.layout.root.clone(), settings.sources());
+    let find = move || sources.iter().filter_map(|source| Target::find(&root, source).ok()).collect();
+    settings.layout.root.silences.attempt(find).map_err(|cause| Error::undone(&cause))
 }
 
 /// Builds both tables and puts them in the place of the old ones.

@@ -21,6 +21,7 @@ use std::time::{Duration, Instant};
 use rustix::fs::{Mode, OFlags, RawDir, statfs};
 
 use super::mounts::{self, Mount};
+use crate::error::unanswered;
 use crate::text::Shown;
 
 /// When so many threads were given up, no other network file system is looked at until one of them comes back.
@@ -83,7 +84,7 @@ impl fmt::Display for Silence {
 
 impl From<Silence> for io::Error {
     fn from(silence: Silence) -> io::Error {
-        io::Error::new(io::ErrorKind::TimedOut, silence.to_string())
+        unanswered(silence.to_string())
     }
 }
 
@@ -94,14 +95,14 @@ struct Spot {
     calls: AtomicU64,
     /// The path that it looks at.
     at: Mutex<Option<PathBuf>>,
-    /// Whether it was given up, which happens only while it looks at something.
+    /// Whether it was given up and has not come back, which begins only while it looks at something.
     given_up: AtomicBool,
     /// Whether the work of the thread can be begun again by another one.
     spare: bool,
 }
 
 thread_local! {
-    static SPOT: OnceCell<Arc<Spot>> = const { OnceCell::new() };
+    static SPOT: OnceCell<(Arc<Silences>, Arc<Spot>)> = const { OnceCell::new() };
     /// The last thing that did not answer of which this thread was told.
     static MET: RefCell<Option<Silence>> = const { RefCell::new(None) };
 }
@@ -129,19 +130,28 @@ impl Spot {
 }
 
 /// Leaves what [`at`] entered, also when the work has a fault.
-struct Entered<'s>(&'s Spot, Option<PathBuf>);
+struct Entered<'s>(&'s Arc<Silences>, &'s Arc<Spot>, Option<PathBuf>);
 
 impl Drop for Entered<'_> {
     fn drop(&mut self) {
-        self.0.calls.fetch_add(1, Ordering::Relaxed);
-        *self.0.at() = self.1.take();
+        let Entered(silences, spot, before) = self;
+        spot.calls.fetch_add(1, Ordering::Relaxed);
+        *spot.at() = before.take();
+        go_on(silences, spot);
+    }
+}
+
+/// A call came back: a thread that does what no other one can do goes on, and was not given up for ever.
+fn go_on(silences: &Silences, spot: &Arc<Spot>) {
+    if !spot.spare && spot.is_given_up() {
+        silences.came_back(spot);
     }
 }
 
 /// Notes that the thread is at this path, on this machine, while it does the work.
 pub fn at<T>(path: impl FnOnce() -> PathBuf, work: impl FnOnce() -> T) -> T {
     SPOT.with(|spot| {
-        let entered = spot.get().map(|spot| Entered(spot, spot.at().replace(path())));
+        let entered = spot.get().map(|(silences, spot)| Entered(silences, spot, spot.at().replace(path())));
         let done = work();
         drop(entered);
         done
@@ -151,8 +161,9 @@ pub fn at<T>(path: impl FnOnce() -> PathBuf, work: impl FnOnce() -> T) -> T {
 /// Notes that a call came back.
 pub(super) fn back() {
     SPOT.with(|spot| {
-        if let Some(spot) = spot.get() {
+        if let Some((silences, spot)) = spot.get() {
             spot.calls.fetch_add(1, Ordering::Relaxed);
+            go_on(silences, spot);
         }
     });
 }
@@ -160,7 +171,7 @@ pub(super) fn back() {
 /// Notes where the path that the thread is at has led.
 pub fn led_to(path: impl FnOnce() -> PathBuf) {
     SPOT.with(|spot| {
-        if let Some(spot) = spot.get() {
+        if let Some((_, spot)) = spot.get() {
             *spot.at() = Some(path());
         }
     });
@@ -168,12 +179,12 @@ pub fn led_to(path: impl FnOnce() -> PathBuf) {
 
 /// Whether this thread was given up.
 pub fn is_given_up() -> bool {
-    SPOT.with(|spot| spot.get().is_some_and(|spot| spot.is_given_up()))
+    SPOT.with(|spot| spot.get().is_some_and(|(_, spot)| spot.is_given_up()))
 }
 
 /// Whether this thread can be given up, because another one can do its work again.
 pub fn is_spare() -> bool {
-    SPOT.with(|spot| spot.get().is_some_and(|spot| spot.spare))
+    SPOT.with(|spot| spot.get().is_some_and(|(_, spot)| spot.spare))
 }
 
 /// Does the work, and tells whether it met something that does not answer.
@@ -410,6 +421,10 @@ impl Silences {
         let (mount, is_network, may_probe) = {
             let mut inner = self.inner();
             inner.lost += waited;
+            if !spot.is_given_up() {
+                // It has come back just now.
+                return Silence { place: path, mounted: None, waited };
+            }
             inner.away.push(spot.clone());
             if let Some(known) = inner.silent.iter_mut().find(|silent| path.starts_with(&silent.silence.place)) {
                 known.waiting.push((spot, path));
@@ -443,8 +458,12 @@ impl Silences {
                 waiting.extend(silent.waiting);
             }
         }
-        inner.silent.push(Silent { silence: silence.clone(), mount: mount.map(|mount| mount.id), waiting });
-        self.any.store(true, Ordering::Relaxed);
+        // While the file system was asked, the call may have come back.
+        waiting.retain(|(spot, _)| spot.is_given_up());
+        if !waiting.is_empty() {
+            inner.silent.push(Silent { silence: silence.clone(), mount: mount.map(|mount| mount.id), waiting });
+            self.any.store(true, Ordering::Relaxed);
+        }
         silence
     }
 
@@ -466,7 +485,11 @@ impl Silences {
     fn given_up_probe(&self, spot: Arc<Spot>) -> Option<Arc<Spot>> {
         // It may have answered just now.
         spot.give_up(spot.calls.load(Ordering::Relaxed))?;
-        self.inner().away.push(spot.clone());
+        let mut inner = self.inner();
+        if !spot.is_given_up() {
+            return None;
+        }
+        inner.away.push(spot.clone());
         Some(spot)
     }
 
@@ -538,14 +561,17 @@ impl Silences {
             let Some(spot) = self.given_up_probe(spot) else { continue };
             let silence = Silence { place: mount.point.clone(), mounted: Some(mount.words()), waited: wait };
             let mut inner = self.inner();
-            inner.silent.push(Silent { silence, mount: Some(mount.id), waiting: vec![(spot, mount.point)] });
-            self.any.store(true, Ordering::Relaxed);
+            if spot.is_given_up() {
+                inner.silent.push(Silent { silence, mount: Some(mount.id), waiting: vec![(spot, mount.point)] });
+                self.any.store(true, Ordering::Relaxed);
+            }
         }
     }
 
     /// A thread that was given up has come back.
     fn came_back(&self, spot: &Arc<Spot>) {
         let mut inner = self.inner();
+        spot.given_up.store(false, Ordering::Relaxed);
         inner.away.retain(|away| !Arc::ptr_eq(away, spot));
         let is_its = |silent: &mut Silent| silent.waiting.iter().any(|(waiting, _)| Arc::ptr_eq(waiting, spot));
         let over: Vec<Silent> = inner.silent.extract_if(.., is_its).collect();
@@ -580,7 +606,7 @@ pub struct Back(Arc<Silences>, Arc<Spot>);
 impl Back {
     /// From now on this thread notes there where it is.
     pub fn take(&self) {
-        SPOT.with(|own| drop(own.set(self.1.clone())));
+        SPOT.with(|own| drop(own.set((self.0.clone(), self.1.clone()))));
     }
 }
 
@@ -609,7 +635,7 @@ struct Watched<N> {
     note: N,
 }
 
-impl<N> Vigil<N> {
+impl<N: Clone> Vigil<N> {
     /// Starts a thread.
     ///
     /// # Errors
@@ -645,6 +671,10 @@ impl<N> Vigil<N> {
                 (watched.calls, watched.waited) = (calls, Duration::ZERO);
                 return false;
             }
+            if watched.spot.is_given_up() {
+                // It was told of already.
+                return false;
+            }
             watched.waited += passed;
             watched.waited >= patience
         };
@@ -653,7 +683,12 @@ impl<N> Vigil<N> {
         while let Some(watched) = over.pop() {
             match watched.spot.give_up(watched.calls) {
                 Some(path) => {
-                    given_up.push((watched.note, silences.gave_up(watched.spot, &path, watched.waited)));
+                    let silence = silences.gave_up(watched.spot.clone(), &path, watched.waited);
+                    given_up.push((watched.note.clone(), silence));
+                    // One that nobody can replace goes on when its call comes back.
+                    if !watched.spot.spare {
+                        self.threads.push(watched);
+                    }
                 }
                 None => self.threads.push(watched),
             }
