@@ -16,7 +16,7 @@ use crate::envdir::Envdir;
 use crate::error::{Error, show_path};
 use crate::host::accounts::id;
 use crate::host::assign::COMPILED;
-use crate::host::user_database::Kind;
+use crate::host::user_database::{Kind, Sign};
 use crate::host::{Layout, VPOPMAIL, accounts, vpopmail_of, without_slash};
 use crate::publish::{Look, Owner, Target};
 use crate::report::Note;
@@ -40,6 +40,8 @@ pub struct Settings {
     pub auth_owner: Option<Owner>,
     /// Who owned it when a rebuild looked last: one that somebody removed is made anew for the same group.
     last_owner: Mutex<Option<Owner>>,
+    /// Where the last rebuild that could tell saw that vpopmail keeps its users, when that is not in vpasswd files.
+    pub users_seen: Mutex<Option<Sign>>,
     /// Whether system accounts log in too.
     pub auth_system_users: bool,
     /// The named pipes where triggers arrive, on this machine.
@@ -299,6 +301,7 @@ impl Settings {
             state,
             auth_owner,
             last_owner: Mutex::default(),
+            users_seen: Mutex::default(),
             auth_system_users,
             fifos,
             after,

@@ -372,6 +372,175 @@ fn a_service_keeps_what_is_published_through_notices_and_tells_it_once() {
     assert_eq!(alerts, [""; 0], "it was told");
 }
 
+/// The same host with its domain directories elsewhere, as where /home/vpopmail is a file system of its own.
+fn with_domains_elsewhere(host: MailHost) -> MailHost {
+    host.folder("/srv");
+    fs::rename(host.path("/home/vpopmail/domains"), host.path("/srv/domains")).unwrap();
+    let assign = "/var/qmail/users/assign";
+    let text = fs::read_to_string(host.path(assign)).unwrap();
+    host.write(assign, text.replace(":/home/vpopmail/domains/", ":/srv/domains/"));
+    host
+}
+
+/// What a vpopmail with SQL leaves behind: mailboxes that are not in the database.
+fn stale(host: &MailHost) {
+    host.mailboxes("/srv/domains/example.net", &["mallory:$6$a$b:1:0:M:/d:Q"]);
+}
+
+const VPOPMAIL: &str = "/home/vpopmail";
+
+fn unmount(host: &MailHost) {
+    fs::rename(host.path(VPOPMAIL), host.path("/away")).unwrap();
+}
+
+fn mount_again(host: &MailHost) {
+    let _ = fs::remove_dir(host.path(VPOPMAIL));
+    fs::rename(host.path("/away"), host.path(VPOPMAIL)).unwrap();
+}
+
+#[test]
+fn a_host_seen_with_users_in_sql_stays_so_until_a_file_tells_otherwise() {
+    let host = with_domains_elsewhere(MailHost::sample());
+    host.rebuild();
+    host.write(BIN, MYSQL_PROGRAM);
+    host.rebuild();
+    let (logins, published) = (host.logins(), tables(&host));
+    stale(&host);
+    let stays = |why: &str| {
+        let answer = host.rebuild();
+        let [alert] = told(&answer)[..] else { panic!("{why}: {}", answer.stderr) };
+        for words in [
+            "alert: vpopmail keeps its users in MySQL",
+            "no file tells it now; an earlier rebuild saw that ",
+            "bin/vdelivermail holds \"vpopmail.mysql\"",
+        ] {
+            assert!(alert.contains(words), "{why}: {words}: {alert}");
+        }
+        assert!(tables(&host) == published, "{why}");
+        assert_eq!(host.run(&["explain", "new@example.com"]).stdout.lines().last(), Some("defer"), "{why}");
+    };
+    // `make install` of vpopmail: for a moment the program is gone, or empty.
+    host.write(BIN, "");
+    stays("an empty program");
+    host.remove(BIN);
+    stays("no program");
+    unmount(&host);
+    stays("no VPOPMAIL");
+    host.folder(VPOPMAIL);
+    stays("an empty VPOPMAIL");
+    stays("a second rebuild without signs");
+    mount_again(&host);
+    host.write(BIN, MYSQL_PROGRAM);
+    assert!(!host.rebuild().stderr.contains("no file tells it now"));
+    assert!(tables(&host) == published);
+    // Another user database is seen, and remembered in its place.
+    host.write(BIN, b"vpopmail.pgsql\0");
+    host.rebuild();
+    host.remove(BIN);
+    assert!(host.rebuild().stderr.contains("PostgreSQL (no file tells it now"));
+    // The administrator knows better, then a file does.
+    assert_eq!(host.run(&["--backend", "cdb", "rebuild"]).code, 0);
+    assert_eq!(host.answers(&["new@example.com"]), ["refuse"]);
+    assert!(host.logins().contains_key("mallory@example.net"));
+    host.rebuild();
+    assert_eq!(host.answers(&["new@example.com"]), ["refuse"], "it is forgotten");
+    host.write(BIN, MYSQL_PROGRAM);
+    host.rebuild();
+    assert_eq!(host.answers(&["new@example.com"]), ["accept"]);
+    host.write(BIN, CDB_PROGRAM);
+    host.rebuild();
+    assert_eq!(host.answers(&["new@example.com"]), ["refuse"]);
+    host.remove(BIN);
+    host.rebuild();
+    assert_eq!(host.answers(&["new@example.com"]), ["refuse"], "it is forgotten");
+    assert!(logins.keys().all(|login| !login.starts_with("mallory")));
+}
+
+#[test]
+fn where_users_are_is_unknown_while_vpopmails_directory_is_missing_or_empty() {
+    let host = with_domains_elsewhere(MailHost::sample());
+    host.write(BIN, MYSQL_PROGRAM);
+    host.run(&["--backend", "cdb", "rebuild"]);
+    host.rebuild();
+    let published = (listed(&host), host.logins());
+    assert_eq!(host.answers(&["new@example.com"]), ["accept"]);
+    stale(&host);
+    // A state directory in memory, after the machine was started again.
+    let forget = || fs::remove_dir_all(host.path("/run/qmail-updater")).unwrap();
+    unmount(&host);
+    for (cause, make) in [("No such file or directory", false), ("the directory is empty", true)] {
+        if make {
+            host.folder(VPOPMAIL);
+        }
+        forget();
+        let answer = host.rebuild();
+        let alert = format!("/home/vpopmail: {cause}; where vpopmail keeps its users is unknown; what is published");
+        assert_eq!(told(&answer).iter().filter(|line| line.contains(&alert)).count(), 1, "{}", answer.stderr);
+        assert!(!answer.stderr.contains("are kept as published"), "one alert says it: {}", answer.stderr);
+        assert!((listed(&host), host.logins()) == published, "{cause}: {}", answer.stderr);
+        let status = host.run(&["status"]).stdout;
+        assert!(!status.contains("tables: a rebuild"), "{status}");
+        assert_eq!(host.answers(&["new@example.com", "ann@example.com"]), ["accept"; 2]);
+    }
+    // The administrator says it.
+    assert_eq!(host.run(&["--backend", "cdb", "rebuild"]).code, 0);
+    assert_eq!(host.answers(&["new@example.com", "mallory@example.net"]), ["refuse", "accept"]);
+    // Mounted again: a host of vpasswd files, or a copy of one without its programs.
+    mount_again(&host);
+    host.remove(BIN);
+    let answer = host.rebuild();
+    assert!(told(&answer).is_empty(), "{}", answer.stderr);
+    assert_eq!(host.answers(&["new@example.com", "mallory@example.net"]), ["refuse", "accept"]);
+}
+
+#[test]
+fn a_host_without_vpopmail_domains_needs_no_vpopmail_directory() {
+    let host = with_domains_elsewhere(MailHost::sample());
+    fs::remove_dir_all(host.path(VPOPMAIL)).unwrap();
+    // A domain of a user, and lines of accounts.
+    host.write(
+        "/var/qmail/users/assign",
+        "+example.com-:carol:1001:1001:/home/carol:-::\n+carol-:carol:1001:1001:/home/carol:-::\n.\n",
+    );
+    host.write("/home/carol/.qmail-shop", "&x@y.test\n");
+    let answer = host.rebuild();
+    assert!(told(&answer).is_empty(), "{}", answer.stderr);
+    assert_eq!(host.answers(&["shop@example.com", "other@example.com"]), ["accept", "refuse"]);
+}
+
+#[test]
+fn a_service_reads_no_stale_files_while_vpopmail_is_not_mounted() {
+    let host = with_domains_elsewhere(MailHost::sample());
+    host.rebuild();
+    host.write(BIN, MYSQL_PROGRAM);
+    let service = Service::start(host, &[]);
+    let host = &service.host;
+    service.wait_for(ALERT);
+    let published = tables(host);
+    let rebuilt = |why: &str| {
+        stale(host);
+        service.trigger(&[]);
+        service.wait_for(" done: ");
+        assert!(tables(host) == published, "{why}");
+    };
+    unmount(host);
+    rebuilt("no VPOPMAIL");
+    // It remembers it by itself, too.
+    fs::remove_file(host.path("/run/qmail-updater/users.json")).unwrap();
+    host.folder(VPOPMAIL);
+    rebuilt("an empty VPOPMAIL");
+    mount_again(host);
+    rebuilt("mounted again");
+    host.remove(BIN);
+    rebuilt("no program");
+    let status = host.run(&["status"]).stdout;
+    assert!(status.contains("no file tells it now; an earlier rebuild saw"), "{status}");
+    // The program of cdb is installed.
+    host.write(BIN, CDB_PROGRAM);
+    service.wait_for_answer("new@example.com", "refuse");
+    assert!(host.logins().contains_key("mallory@example.net"));
+}
+
 #[test]
 fn no_action_is_told_of_a_mailbox_that_only_stale_files_lose() {
     let host = MailHost::sample();

@@ -4,7 +4,7 @@
 use std::io::{self, Read};
 
 use super::Layout;
-use super::user_database::{self, CONFIG, Seen, UserDatabase};
+use super::user_database::{self, CONFIG, Seen, Sign, UserDatabase};
 use crate::error::show_path;
 use crate::report::Note;
 use crate::root::Root;
@@ -25,6 +25,8 @@ pub struct Build {
     pub keeps_scheme: Option<String>,
     /// Where it keeps its users.
     pub users: UserDatabase,
+    /// The file that shows it; `None` when none does, and when the administrator says it.
+    pub sign: Option<Sign>,
 }
 
 /// The program that compares passwords.
@@ -62,9 +64,9 @@ impl Build {
                     .map(|(_, version)| format!("{} says that vpopmail is {version}", shown(&at(CONFIG))))
             }
         };
-        let Seen { users, notes: of_users } = user_database::see(layout);
+        let Seen { users, sign, notes: of_users } = user_database::see(layout);
         notes.extend(of_users);
-        Build { keeps_scheme, users }
+        Build { keeps_scheme, users, sign }
     }
 }
 

@@ -27,12 +27,12 @@ use crate::root::silence::{led_to, met};
 use crate::root::{Directory, End, Folders, Kind, Perm, Root, Walk, Who};
 use crate::text::{Shown, lower};
 use accounts::{Accounts, Sources};
-use assign::Assignments;
+use assign::{Assignment, Assignments};
 use authvars::AuthVars;
 use build::Build;
 use control::Control;
 use dot_qmail::{DotQmails, Programs};
-use user_database::UserDatabase;
+use user_database::{Sign, UserDatabase};
 use vpopmail::{Mailboxes, Vpasswd};
 
 /// Where qmail and vpopmail are, and how they were built.
@@ -176,6 +176,27 @@ impl Host {
         mailbox_homes.shrink_to_fit();
         let build = Build::read(&layout, notes);
         Ok(Host { build, layout, control, assignments, accounts, default_domain, default_limits, mailbox_homes })
+    }
+
+    /// Where vpopmail keeps its users, when no file on the host tells it: where an earlier rebuild saw that they are. Without
+    /// that, it is unknown while VPOPMAIL is missing or empty and vpopmail has domains.
+    pub fn find_users_without_signs(&mut self, earlier: Option<&Sign>, notes: &mut Vec<Note>) {
+        let is_told = self.layout.user_database.is_some() || self.build.sign.is_some();
+        if is_told || self.build.users != UserDatabase::Files {
+            return;
+        }
+        let of_vpopmail = |(domain, line): (&[u8], &Assignment)| {
+            self.is_vpopmail_like(domain) && (line.user == domain || line.user.contains(&b'.'))
+        };
+        let seen = match earlier {
+            Some(sign) => Some(user_database::seen_before(sign)),
+            None if self.assignments.domains().any(of_vpopmail) => user_database::without_signs(&self.layout),
+            None => None,
+        };
+        if let Some(seen) = seen {
+            self.build.users = seen.users;
+            notes.extend(seen.notes);
+        }
     }
 
     /// Whether another reading of the same host says the same. What qmail-newu and qmail-newmrh still have to do is no

@@ -5,11 +5,13 @@
 use std::io;
 use std::path::PathBuf;
 
+use nix::errno::Errno;
+
 use super::Layout;
 use super::build::{find_in, read_config};
 use crate::error::{Trouble, show_path};
 use crate::report::Note;
-use crate::root::End;
+use crate::root::{End, Kind as FileKind};
 
 /// How much of etc/lib_deps is looked at, in bytes.
 const MAX_LIBRARIES: usize = 1 << 16;
@@ -47,6 +49,12 @@ impl Kind {
             Sqlite => "sqlite",
             Ldap | ActiveDirectory | Oracle | Sybase => "auto",
         }
+    }
+
+    /// The one of this name.
+    pub fn named(name: &str) -> Option<Kind> {
+        let all = [Cdb, Mysql, Pgsql, Sqlite, Ldap, ActiveDirectory, Oracle, Sybase];
+        all.into_iter().find(|kind| kind.name() == name)
     }
 
     /// What people call it.
@@ -127,7 +135,7 @@ pub enum UserDatabase {
     Files,
     /// Elsewhere, where this program does not read: what showed that.
     Elsewhere(Trouble),
-    /// The file that would tell cannot be read, and nothing else tells: the file, and why.
+    /// The file that would tell cannot be read, or VPOPMAIL is missing or empty, and nothing else tells: which, and why.
     Unknown(PathBuf, Trouble),
 }
 
@@ -140,6 +148,14 @@ impl UserDatabase {
         }
     }
 
+    /// Why it is unknown, and the alert that says so, when it is.
+    pub fn unknown(&self) -> Option<(&Trouble, Note)> {
+        let UserDatabase::Unknown(_, cause) = self else { return None };
+        let follows = "what is published of them is kept; --backend can say it";
+        let text = format!("{cause}; where vpopmail keeps its users is unknown; {follows}");
+        Some((cause, Note::alert(text).but_denied(cause.denied)))
+    }
+
     /// The file that would tell, and may not be read by this process, which is not root.
     pub fn closed(&self) -> Option<&PathBuf> {
         match self {
@@ -150,10 +166,12 @@ impl UserDatabase {
 }
 
 /// What one place says.
-struct Sign {
-    kind: Kind,
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sign {
+    /// The user database.
+    pub kind: Kind,
     /// Where that was seen, and what.
-    seen: String,
+    pub seen: String,
 }
 
 /// What was seen of a host.
@@ -161,6 +179,8 @@ struct Sign {
 pub struct Seen {
     /// Where vpopmail keeps its users.
     pub users: UserDatabase,
+    /// The sign on the host that counts; `None` when there is none, and when the administrator says it.
+    pub sign: Option<Sign>,
     /// What there is to say of it.
     pub notes: Vec<Note>,
 }
@@ -168,7 +188,7 @@ pub struct Seen {
 /// Looks at the host, unless the administrator says which user database it is.
 pub fn see(layout: &Layout) -> Seen {
     if let Some(kind) = layout.user_database {
-        return told(Some(given(kind)), None, Vec::new());
+        return Seen { sign: None, ..told(Some(given(kind)), None, Vec::new()) };
     }
     let mut signs: Vec<Sign> = Vec::new();
     let mut unread: Option<(PathBuf, Trouble)> = None;
@@ -190,12 +210,7 @@ pub fn see(layout: &Layout) -> Seen {
     let mut notes = Vec::new();
     match unread {
         // Root may see something else than what follows.
-        Some((path, cause)) if cause.denied || signs.is_empty() => {
-            let follows = "what is published of them is kept; --backend can say it";
-            let text = format!("{cause}; where vpopmail keeps its users is unknown; {follows}");
-            let notes = vec![Note::alert(text).but_denied(cause.denied)];
-            return Seen { users: UserDatabase::Unknown(path, cause), notes };
-        }
+        Some((path, cause)) if cause.denied || signs.is_empty() => return unknown(path, cause),
         Some((_, cause)) => notes.push(Note::warning(format!(
             "{cause}; the other files below {} tell where vpopmail keeps its users; --backend can say it",
             show_path(&layout.root.path(&layout.vpopmail))
@@ -208,9 +223,40 @@ pub fn see(layout: &Layout) -> Seen {
     told(first, other, notes)
 }
 
+/// What follows when the host has no sign, and an earlier rebuild saw this one: it counts until another sign is there.
+pub fn seen_before(sign: &Sign) -> Seen {
+    let seen = format!("no file tells it now; an earlier rebuild saw that {}", sign.seen);
+    Seen { sign: None, ..told(Some(Sign { seen, ..sign.clone() }), None, Vec::new()) }
+}
+
+/// What follows when the host has vpopmail domains and no sign, and no earlier rebuild saw one. A VPOPMAIL that is missing
+/// or empty may be a file system that is not mounted; `None` when it is neither.
+pub fn without_signs(layout: &Layout) -> Option<Seen> {
+    let cause = match layout.root.walk(&layout.vpopmail).end {
+        End::Missing(cause) => cause.into(),
+        End::Found(found) if found.kind != FileKind::Directory => Errno::ENOTDIR.into(),
+        End::Found(found) => {
+            let entries = found.open_directory().and_then(|directory| directory.entries(|_| true)).ok()?;
+            entries.is_empty().then(|| Trouble::from("the directory is empty"))?
+        }
+        // The files below it are not read either.
+        End::Failed(_) | End::Silent(_) => return None,
+    };
+    let path = layout.root.path(&layout.vpopmail);
+    let cause = cause.of_file(show_path(&path));
+    Some(unknown(path, cause))
+}
+
+/// What follows when this file, or directory, does not tell it, and nothing else does.
+fn unknown(path: PathBuf, cause: Trouble) -> Seen {
+    let users = UserDatabase::Unknown(path, cause);
+    let notes = users.unknown().map(|(_, alert)| alert).into_iter().collect();
+    Seen { users, sign: None, notes }
+}
+
 /// What follows from the sign that counts, and from one that contradicts it.
 fn told(first: Option<Sign>, other: Option<Sign>, mut notes: Vec<Note>) -> Seen {
-    let Some(first) = first else { return Seen { users: UserDatabase::Files, notes } };
+    let Some(first) = first else { return Seen { notes, ..Seen::default() } };
     if let Some(other) = other {
         notes.push(Note::warning(format!(
             "two signs differ: {}, which means that vpopmail keeps its users in {}; {}, which means {}; the first counts; \
@@ -222,14 +268,14 @@ fn told(first: Option<Sign>, other: Option<Sign>, mut notes: Vec<Note>) -> Seen 
         )));
     }
     if first.kind == Cdb {
-        return Seen { users: UserDatabase::Files, notes };
+        return Seen { users: UserDatabase::Files, sign: Some(first), notes };
     }
     let cause = format!("vpopmail keeps its users in {} ({}), which is not read", first.kind.name(), first.seen);
     notes.push(Note::alert(format!(
         "{cause}; no vpasswd file is read either; every address that vdelivermail would look up is accepted, the published \
          logins are kept, and no login is added; --backend cdb, if the users are in vpasswd files"
     )));
-    Seen { users: UserDatabase::Elsewhere(cause.into()), notes }
+    Seen { users: UserDatabase::Elsewhere(cause.into()), sign: Some(first), notes }
 }
 
 /// What the administrator says.

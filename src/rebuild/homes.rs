@@ -247,7 +247,21 @@ impl Unread {
             let alert = Note::alert(text).but_denied(denied);
             (!follows.is_empty()).then(|| KeptHome { home: home.clone(), alert, unusable: None })
         };
-        homes.into_iter().filter(|path| !is_file(path)).filter_map(alert).collect()
+        // Where vpopmail keeps its users is unknown for all homes at once: one alert says so.
+        let unknown = host.build.users.unknown();
+        let is_for_all = |home: &Vec<u8>| {
+            let of_recipients = outcome.unread.get(home).into_iter().flat_map(|kept| &kept.causes);
+            let mut causes = self.causes.get(home).into_iter().chain(of_recipients);
+            unknown.as_ref().is_some_and(|(unknown, _)| causes.all(|cause| cause == *unknown))
+        };
+        let (all, homes): (Vec<_>, Vec<_>) =
+            homes.into_iter().filter(|path| !is_file(path)).partition(|home| is_for_all(home));
+        let of_all = unknown.filter(|_| !all.is_empty()).map(|(_, alert)| KeptHome {
+            home: host.layout.vpopmail.clone(),
+            alert,
+            unusable: None,
+        });
+        of_all.into_iter().chain(homes.into_iter().filter_map(alert)).collect()
     }
 
     /// Each file of our own that cannot be used: why, and what follows for recipients and logins.

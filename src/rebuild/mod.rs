@@ -3,6 +3,7 @@
 pub mod again;
 pub mod homes;
 pub mod memory;
+pub mod users_seen;
 pub mod workers;
 
 use std::collections::{HashMap, HashSet};
@@ -311,6 +312,11 @@ fn publish(
     let build = || -> Result<_, Error> {
         let mut new = New::stage(targets, order.stop)?;
         let mut built = build_and_remember(settings, &mut new, found, seed)?;
+        if let Err(error) = users_seen::remember(settings, &built.host) {
+            report::say_all(&[Note::warning(format!(
+                "{error}; another rebuild does not know it when the files are gone that tell where vpopmail keeps its users"
+            ))]);
+        }
         // What it holds could not be kept.
         let published = &built.published;
         if let Some(path) = published.recipients.closed.as_ref().or(published.logins.closed.as_ref()) {
@@ -502,11 +508,14 @@ impl Sink for New<'_> {
 pub fn read_host(settings: &Settings, notes: &mut Vec<Note>) -> Result<Host, Error> {
     let (layout, silences) = (settings.layout.clone(), &settings.layout.root.silences);
     silences.read_mounts();
+    let earlier = users_seen::remembered(settings);
     let read = move || -> Result<_, Error> {
         let (layout, mut notes) = (layout.clone(), Vec::new());
         let sources = Accounts::sources(&layout.root)?;
         let enumerated = (sources == Sources::More && layout.root.is_machine()).then(commands::getent_passwd).flatten();
-        Ok((Host::read(layout, sources, enumerated.as_deref(), &mut notes)?, notes))
+        let mut host = Host::read(layout, sources, enumerated.as_deref(), &mut notes)?;
+        host.find_users_without_signs(earlier.as_ref(), &mut notes);
+        Ok((host, notes))
     };
     let (host, more) = silences.attempt(read).map_err(|cause| Error::undone(&cause))??;
     notes.extend(more);
