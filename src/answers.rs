@@ -47,7 +47,7 @@ pub fn list(settings: &Settings, what: Table, format: Format) -> Result<(), Erro
     let mut built = build(settings, &mut sorted)?;
     built.notes.retain(|note| !note.denied);
     report::say_all(&built.notes);
-    report::say_all(&built.behind());
+    report::say_all(&behind(&built.host, &hold::held_before(settings)));
     built.denied.nothing_closed("what a rebuild writes is unknown")?;
     let mut out = io::BufWriter::new(io::stdout().lock());
     let mut print = || -> io::Result<()> {
@@ -89,9 +89,13 @@ fn print_cdbmake<'r>(out: &mut impl Write, records: impl Iterator<Item = (&'r [u
 /// # Errors
 /// What stops a rebuild; a standard output that is full.
 pub fn dry_run(settings: &Settings, commands: bool) -> Result<(), Error> {
-    let Compared { changes, built, denied, .. } = compare(settings)?;
+    let Compared { changes, built, held, denied, .. } = compare(settings)?;
     report::say_all(&built.notes);
-    report::say_all(&if commands { follow_up::would_run(settings, &built.host) } else { built.behind() });
+    report::say_all(&if commands {
+        follow_up::would_run(settings, &built.host, &held)
+    } else {
+        behind(&built.host, &held)
+    });
     let mut out = io::BufWriter::new(io::stdout().lock());
     written(changes.iter().try_for_each(|change| writeln!(out, "{change}")).and_then(|()| out.flush()))?;
     denied.nothing_closed("further changes are unknown")
@@ -431,7 +435,7 @@ fn read_host_only(settings: &Settings) -> Result<Arc<Host>, Error> {
     let mut notes = Vec::new();
     let host = read_host(settings, &mut notes)?;
     report::say_all(&notes);
-    report::say_all(&behind(&host));
+    report::say_all(&behind(&host, &hold::held_before(settings)));
     Ok(Arc::new(host))
 }
 

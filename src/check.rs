@@ -28,6 +28,7 @@ use crate::lock;
 use crate::logins::{Weakness, has_scheme, hash_damage, weakness};
 use crate::overview::{self, Kind};
 use crate::publish::{Before, Look, Target};
+use crate::rebuild;
 use crate::rebuild::homes::HomeReader;
 use crate::report::{Level, Note};
 use crate::settings::Settings;
@@ -226,8 +227,8 @@ fn after(settings: &Settings, denied: &mut Denied) -> Vec<Note> {
 
 /// What the host says.
 fn of_host(settings: &Settings, compared: Compared, findings: &mut Vec<Note>) {
-    let Compared { new, changes, built, .. } = compared;
-    findings.extend(built.behind());
+    let Compared { new, changes, built, held, .. } = compared;
+    findings.extend(rebuild::behind(&built.host, &held));
     let host = &built.host;
     if !changes.is_empty() {
         let changes = count(changes.len(), "change");

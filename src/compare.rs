@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::cdb;
 use crate::error::{Denied, Error};
-use crate::hold::{Patience, Scales};
+use crate::hold::{self, Patience, Scales};
 use crate::publish::Published;
 use crate::rebuild::{Built, Sink, build};
 use crate::settings::Settings;
@@ -43,6 +43,8 @@ pub struct Compared {
     pub changes: Vec<String>,
     /// What came of building beside the records; what the guard would hold is among its notes.
     pub built: Built,
+    /// The names of the domains that the guard would hold.
+    pub held: BTreeSet<Vec<u8>>,
     /// What this process may not read, which is not root, and a rebuild by root would.
     pub denied: Denied,
 }
@@ -65,7 +67,7 @@ pub fn compare(settings: &Settings) -> Result<Compared, Error> {
     denied.extend(of_recipients.closed.into_iter().chain(of_logins.closed));
     built.notes.retain(|note| !note.denied);
     let mut changes = Vec::new();
-    let held = if is_known {
+    let (alerts, held) = if is_known {
         let policy = built.policy();
         let mut scales = Scales::new(settings, &built.host, &policy);
         if let Some(published) = file(&published.0, recipients.as_deref()) {
@@ -74,11 +76,13 @@ pub fn compare(settings: &Settings) -> Result<Compared, Error> {
         if let Some(published) = file(&published.1, logins.as_deref()) {
             scales.weigh_logins(&published, &|key| !new.logins.contains_key(key))?;
         }
-        scales.alerts(&scales.held(Patience::Ever), "only with --force does a rebuild make all of these changes")
+        let held = scales.held(Patience::Ever);
+        let alerts = scales.alerts(&held, "only with --force does a rebuild make all of these changes");
+        (alerts, hold::names(&held))
     } else {
-        Vec::new()
+        (Vec::new(), hold::held_before(settings))
     };
-    built.notes.extend(held);
+    built.notes.extend(alerts);
     let old = records(recipients.as_deref());
     let keys = || -> BTreeSet<&[u8]> { old.keys().copied().chain(new.recipients.keys().map(Vec::as_slice)).collect() };
     for key in if are_known[0] { keys() } else { BTreeSet::new() } {
@@ -99,7 +103,7 @@ pub fn compare(settings: &Settings) -> Result<Compared, Error> {
         };
         changes.push(format!("{sign}\tlogin\t{}", Shown(key)));
     }
-    Ok(Compared { new, changes, built, denied })
+    Ok(Compared { new, changes, built, held, denied })
 }
 
 /// `accept` or `refuse`.

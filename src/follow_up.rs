@@ -9,9 +9,9 @@ use std::time::{Duration, Instant, SystemTime};
 
 use crate::commands::{self, Task};
 use crate::error::show_path;
-use crate::follow_ups::{Command, Failure, FollowUps, LONGEST_WAIT, Order, Outcome, Seen};
+use crate::follow_ups::{Command, Failure, FollowUps, LONGEST_WAIT, Order, Outcome, Owed, Seen};
 use crate::host::Host;
-use crate::host::compilers::{Compiler, Stamps};
+use crate::host::compilers::{Behind, Compiler, Due, Stamps};
 use crate::report::{self, Level, Note};
 use crate::settings::Settings;
 
@@ -19,21 +19,30 @@ use crate::settings::Settings;
 const COMPILER_TRIES: usize = 3;
 
 /// Runs everything that follows a rebuild which changed these files, one after the other, and gives what failed; each
-/// failure has been told. A compiler that has to wait is waited for at the end.
-pub fn run_all(settings: &Settings, changed: &[PathBuf], stop: &AtomicBool) -> Vec<Failure> {
+/// failure has been told. A compiler that has to wait is waited for at the end. The rebuild found these `behind`.
+pub fn run_all(settings: &Settings, changed: &[PathBuf], behind: &[Due], stop: &AtomicBool) -> Vec<Failure> {
     let changed: BTreeSet<PathBuf> = changed.iter().cloned().collect();
     let now = Instant::now();
     let after = settings.after.iter().map(|command| (command.clone(), changed.clone()));
     let mut follow_ups = FollowUps::new(after);
     follow_ups.rebuilt(now, &[]);
-    follow_ups.read(now, &Compiler::ALL);
+    // Each looks once more, for what changed since the rebuild read its files.
+    let due = |compiler: Compiler| {
+        let found = behind.iter().find(|due| due.compiler == compiler);
+        found.cloned().unwrap_or_else(|| Due::new(compiler))
+    };
+    let (may_run, put_off): (Vec<Due>, Vec<Due>) =
+        Compiler::ALL.into_iter().map(due).partition(|due| due.put_off.is_none());
+    follow_ups.read(now, &may_run);
+    let note = |due: &Due| Some(not_run(settings, due.compiler, due.put_off.as_ref()?));
+    report::say_all(&put_off.iter().filter_map(note).collect::<Vec<_>>());
     let mut orders: VecDeque<(Instant, Order)> =
         follow_ups.start(now).into_iter().flatten().map(|order| (now, order)).collect();
     let mut failed = Vec::new();
     while let Some((due, order)) = orders.pop_front() {
         std::thread::sleep(due.saturating_duration_since(Instant::now()));
         match run(settings, &order, stop) {
-            Outcome::Done => {}
+            Outcome::Done | Outcome::PutOff(_) => {}
             Outcome::Failed(failure) => failed.push(failure),
             Outcome::NotYet(seen, wait) => {
                 if let Command::Compiler(compiler) = order.command {
@@ -58,12 +67,28 @@ fn waits(settings: &Settings, compiler: Compiler, wait: Duration) -> String {
     )
 }
 
-/// What a rebuild would run, and why, with what cannot run.
-pub fn would_run(settings: &Settings, host: &Host) -> Vec<Note> {
+/// Why a compiler is not run although its file is behind.
+fn not_run(settings: &Settings, compiler: Compiler, why: &str) -> Note {
+    Note::warning(format!("{}: not run, because {why}", show_path(&program(settings, compiler))))
+}
+
+/// What was said of the compilers that are not run although their files are behind.
+pub fn all_not_run(settings: &Settings, follow_ups: &FollowUps) -> Vec<Note> {
+    let note = |owed: &Owed| {
+        let Command::Compiler(compiler) = owed.command else { return None };
+        Some(not_run(settings, compiler, owed.put_off()?))
+    };
+    follow_ups.commands().iter().filter_map(note).collect()
+}
+
+/// What a rebuild would run, and why, with what cannot run, when the guard holds these domains.
+pub fn would_run(settings: &Settings, host: &Host, held: &BTreeSet<Vec<u8>>) -> Vec<Note> {
     let note = |compiler: Compiler| {
-        let how = compiler.behind(host)?;
+        let how = &compiler.behind(host)?.how;
         let program = program(settings, compiler);
-        Some(if is_missing(&program) {
+        Some(if let Some(why) = compiler.put_off(host, held) {
+            Note::warning(format!("{}: would not run, because {why}", show_path(&program)))
+        } else if is_missing(&program) {
             Note::warning(format!("{}: not there, so it would not run; {how}", show_path(&program)))
         } else {
             Note::new(Level::Status, format!("{}: would run, because {how}", show_path(&program)))
@@ -75,7 +100,7 @@ pub fn would_run(settings: &Settings, host: &Host) -> Vec<Note> {
 /// Runs one command. A failure has been told.
 pub fn run(settings: &Settings, order: &Order, stop: &AtomicBool) -> Outcome {
     match &order.command {
-        Command::Compiler(compiler) => compile(settings, *compiler, order.seen.clone(), stop),
+        Command::Compiler(compiler) => compile(settings, *compiler, order, stop),
         Command::After(command) => tell(settings, command, &order.changed, stop),
     }
 }
@@ -100,19 +125,19 @@ fn tell(settings: &Settings, command: &[u8], changed: &BTreeSet<PathBuf>, stop: 
 
 /// Runs a compiler until the compiled file says what the text says. vpopmail runs it too, and both write the same temporary
 /// file: what came of a run counts, not how it ended; and a run that failed while somebody else changed one of the files
-/// is looked at again before it is told.
-fn compile(settings: &Settings, compiler: Compiler, seen: Option<Seen>, stop: &AtomicBool) -> Outcome {
+/// is looked at again before it is told. What it would take away that no rebuild has weighed, it leaves to the next one.
+fn compile(settings: &Settings, compiler: Compiler, order: &Order, stop: &AtomicBool) -> Outcome {
     let layout = &settings.layout;
     let (program, folder) = (program(settings, compiler), layout.root.path(&layout.qmail));
     let shown = show_path(&program);
-    let mut seen = seen;
+    let mut seen = order.seen.clone();
     let mut is_told = false;
     // How the last run failed, and what the files were before it.
     let mut failed: Option<(String, Vec<String>, Stamps)> = None;
     loop {
-        let how = match compiler.look(layout) {
+        let Behind { how, goes } = match compiler.look(layout) {
             Ok(None) => return Outcome::Done,
-            Ok(Some(how)) => how,
+            Ok(Some(behind)) => behind,
             Err(error) => return alert(error.to_string(), Vec::new()),
         };
         let stamps = compiler.stamps(layout);
@@ -144,6 +169,21 @@ fn compile(settings: &Settings, compiler: Compiler, seen: Option<Seen>, stop: &A
         }
         if !wait.is_zero() {
             return Outcome::NotYet(looked, wait);
+        }
+        if !goes.is_subset(&order.may_go) {
+            if let Some(why) = &order.forbidden {
+                report::say_all(&[not_run(settings, compiler, why)]);
+                return Outcome::PutOff(why.clone());
+            }
+            let [text, compiled] = paths(settings, compiler);
+            let what = format!(
+                "{shown}: not run, because {} or {} changed since the last rebuild read them; the next rebuild looks at \
+                 them again",
+                show_path(&text),
+                show_path(&compiled)
+            );
+            report::say(Level::Status, &what);
+            return Outcome::Done;
         }
         if !std::mem::replace(&mut is_told, true) {
             report::say(Level::Status, &format!("{shown}: runs, because {how}"));

@@ -7,13 +7,14 @@
 //! - A command of `--after` is owed the published files that changed since it ended well. Commands that are well run one
 //!   after the other, in the order in which they were given.
 //! - qmail-newu and qmail-newmrh are owed while the compiled file differs from its text. They run when neither changed for
-//!   [`QUIET`]: whatever changed the text may be about to run them itself, and two runs at once break each other.
+//!   [`QUIET`]: whatever changed the text may be about to run them itself, and two runs at once break each other. They
+//!   take away only what the last rebuild read, and nothing of a domain that the guard holds.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use crate::host::compilers::{Compiler, Stamps};
+use crate::host::compilers::{Compiler, Due, Stamps};
 use crate::trigger::schedule::Pause;
 
 /// How long a text and its compiled file stay as they are before a compiler runs.
@@ -50,6 +51,10 @@ pub struct Order {
     pub changed: BTreeSet<PathBuf>,
     /// What was seen when a compiler was put off before.
     pub seen: Option<Seen>,
+    /// What a compiler may take away: what the last rebuild read, and does not hold.
+    pub may_go: BTreeSet<Vec<u8>>,
+    /// Why a compiler must not take anything away.
+    pub forbidden: Option<String>,
 }
 
 impl Order {
@@ -66,6 +71,8 @@ pub enum Outcome {
     Done,
     /// A compiler was not run, because its files changed so lately: what was seen, and how long to wait.
     NotYet(Seen, Duration),
+    /// A compiler must not run, and why; that has been told.
+    PutOff(String),
     /// It failed.
     Failed(Failure),
 }
@@ -123,6 +130,12 @@ pub struct Owed {
     changed: BTreeSet<PathBuf>,
     /// Whether a compiler has to look at its files.
     is_behind: bool,
+    /// What a compiler may take away.
+    may_go: BTreeSet<Vec<u8>>,
+    /// Why a compiler must not take anything away.
+    forbidden: Option<String>,
+    /// Why a compiler was not run when that was due.
+    put_off: Option<String>,
     /// What it is being told of, while it runs.
     running: Option<BTreeSet<PathBuf>>,
     /// Whether the others wait for it while it runs.
@@ -139,6 +152,9 @@ impl Owed {
             command,
             changed,
             is_behind: false,
+            may_go: BTreeSet::new(),
+            forbidden: None,
+            put_off: None,
             running: None,
             is_in_turn: false,
             due: None,
@@ -187,6 +203,11 @@ impl Owed {
         self.failure.as_ref()
     }
 
+    /// Why a compiler is not run although its file is behind, in words.
+    pub fn put_off(&self) -> Option<&String> {
+        self.put_off.as_ref()
+    }
+
     /// When it runs next; `None` while it runs, and when nothing is owed.
     pub fn due(&self) -> Option<Instant> {
         self.due
@@ -213,10 +234,16 @@ impl FollowUps {
     }
 
     /// A rebuild read the files of the compilers; these are behind.
-    pub fn read(&mut self, now: Instant, behind: &[Compiler]) {
+    pub fn read(&mut self, now: Instant, behind: &[Due]) {
         for owed in &mut self.commands {
             let Command::Compiler(compiler) = owed.command else { continue };
-            owed.is_behind = behind.contains(&compiler);
+            let due = behind.iter().find(|due| due.compiler == compiler);
+            owed.may_go = due.map(|due| due.may_go.clone()).unwrap_or_default();
+            owed.forbidden = due.and_then(|due| due.put_off.clone());
+            if owed.forbidden.is_none() {
+                owed.put_off = None;
+            }
+            owed.is_behind = due.is_some();
             if owed.is_behind {
                 owed.owe(now);
             } else if owed.running.is_none() {
@@ -254,7 +281,8 @@ impl FollowUps {
             owed.due = None;
             owed.running = Some(changed.clone());
             owed.is_in_turn = !owed.is_compiler() && owed.failure.is_none();
-            let order = Order { number, command: owed.command.clone(), changed, seen };
+            let (command, may_go, forbidden) = (owed.command.clone(), owed.may_go.clone(), owed.forbidden.clone());
+            let order = Order { number, command, changed, seen, may_go, forbidden };
             if owed.is_in_turn {
                 in_turn.push(order);
             } else {
@@ -273,6 +301,12 @@ impl FollowUps {
         let told = owed.running.take().unwrap_or_default();
         owed.is_in_turn = false;
         match outcome {
+            Outcome::PutOff(why) => {
+                owed.is_well();
+                // The last rebuild may allow it.
+                owed.put_off = owed.forbidden.as_ref().map(|_| why);
+                owed.owe(now);
+            }
             Outcome::Done => {
                 owed.is_well();
                 owed.owe(now);
@@ -429,19 +463,19 @@ mod tests {
         let mut follow_ups = of(&[]);
         follow_ups.read(now, &[]);
         assert_eq!(follow_ups.next(), None);
-        follow_ups.read(now, &[Compiler::Newmrh]);
+        follow_ups.read(now, &[Due::new(Compiler::Newmrh)]);
         assert_eq!(started(&mut follow_ups, now), [[(1, Vec::new())]]);
         follow_ups.ended(now, 1, failed());
         // Another rebuild finds it behind still: that is no reason to run before its time.
-        follow_ups.read(now, &[Compiler::Newmrh]);
+        follow_ups.read(now, &[Due::new(Compiler::Newmrh)]);
         assert_eq!(follow_ups.next(), Some(now + seconds(1)));
         // The administrator ran it.
         follow_ups.read(now, &[]);
         assert_eq!((follow_ups.next(), follow_ups.failures().count()), (None, 0));
         // Behind again while it runs, it is looked at once more.
-        follow_ups.read(now, &[Compiler::Newu]);
+        follow_ups.read(now, &[Due::new(Compiler::Newu)]);
         follow_ups.start(now);
-        follow_ups.read(now, &[Compiler::Newu]);
+        follow_ups.read(now, &[Due::new(Compiler::Newu)]);
         follow_ups.ended(now, 0, Outcome::Done);
         assert_eq!(follow_ups.next(), Some(now));
     }
@@ -450,11 +484,11 @@ mod tests {
     fn a_compiler_that_is_put_off_gets_what_was_seen_and_does_not_count_as_failed() {
         let now = Instant::now();
         let mut follow_ups = of(&[]);
-        follow_ups.read(now, &[Compiler::Newu]);
+        follow_ups.read(now, &[Due::new(Compiler::Newu)]);
         follow_ups.start(now);
         let (seen, _) = Seen::look(None, [None, None], now, seconds(0));
         follow_ups.ended(now, 0, Outcome::NotYet(seen.clone(), seconds(2)));
-        follow_ups.read(now, &[Compiler::Newu]);
+        follow_ups.read(now, &[Due::new(Compiler::Newu)]);
         assert_eq!((follow_ups.next(), follow_ups.failures().count()), (Some(now + seconds(2)), 0));
         let orders = follow_ups.start(now + seconds(2));
         assert_eq!(orders[0][0].seen, Some(seen));

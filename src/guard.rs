@@ -112,10 +112,10 @@ impl Losses {
         self.0.iter().filter(|(_, weighed)| weighed.standing.assigned).map(|(domain, weighed)| (domain, weighed.loss))
     }
 
-    /// All domains together that are still assigned.
+    /// All domains together, those that leave too.
     pub fn together(&self) -> Loss {
         let add = |a: Loss, b: Loss| Loss { published: a.published + b.published, lost: a.lost + b.lost, picture: 0 };
-        self.assigned().map(|(_, loss)| loss).fold(Loss::default(), add)
+        self.0.values().map(|weighed| weighed.loss).fold(Loss::default(), add)
     }
 
     /// One domain.
@@ -145,6 +145,11 @@ impl Losses {
         }
         let held = self.assigned().filter(|(_, loss)| loss.exceeds(share, LEAST));
         held.map(|(domain, _)| domain.clone()).collect()
+    }
+
+    /// The assigned domains that lose more than `share` per cent of their entries, however few these are.
+    pub fn large(&self, share: u32) -> BTreeSet<Vec<u8>> {
+        self.assigned().filter(|(_, loss)| loss.is_large(share)).map(|(domain, _)| domain.clone()).collect()
     }
 
     /// Whether the domain leaves; `share` says how much is much.

@@ -101,6 +101,16 @@ pub fn is_anything_held(settings: &Settings) -> bool {
     !remembered(settings).is_empty()
 }
 
+/// The names of the domains that the last rebuild held.
+pub fn held_before(settings: &Settings) -> BTreeSet<Vec<u8>> {
+    remembered(settings).into_keys().collect()
+}
+
+/// The names of these.
+pub fn names(held: &[Held]) -> BTreeSet<Vec<u8>> {
+    held.iter().map(|held| held.domain.clone()).collect()
+}
+
 /// Whether anything may have to be held: something is, or so much goes that domains could leave or lose too much. An entry
 /// can be lost only when its record goes, a login only when its key does; a domain leaves with at least one.
 pub fn may_hold(settings: &Settings, recipients: &Ready, logins: &Ready) -> bool {
@@ -418,10 +428,13 @@ impl<'a> Scales<'a> {
         let left = |domain: &[u8]| before.get(domain).is_some_and(|before| before.leaves);
         let mut leaving = self.recipients.too_many(share, left);
         leaving.append(&mut self.logins.too_many(share, left));
+        // What makes many leave takes names out of others too.
+        let beside = [&self.recipients, &self.logins].map(|losses| losses.large(share));
+        let beside: Vec<Vec<u8>> = beside.into_iter().flatten().filter(|_| !leaving.is_empty()).collect();
         let still = before.iter().filter(still).map(|(domain, _)| domain.clone()).collect::<Vec<_>>();
         leaving.extend(still.iter().filter(|domain| left(domain)).cloned());
         let losing = self.recipients.too_much(share).into_iter().chain(self.logins.too_much(share));
-        let domains: BTreeSet<Vec<u8>> = losing.chain(still).chain(leaving.iter().cloned()).collect();
+        let domains: BTreeSet<Vec<u8>> = losing.chain(beside).chain(still).chain(leaving.iter().cloned()).collect();
         let held = |domain: Vec<u8>| {
             let (recipients, logins) = (self.recipients.of(&domain), self.logins.of(&domain));
             let picture = recipients.picture.wrapping_add(logins.picture.rotate_left(1));

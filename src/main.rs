@@ -14,7 +14,7 @@ use nix::sys::prctl::set_dumpable;
 use nix::sys::resource::{Resource, setrlimit};
 use qmail_updater::cli::{Cli, Command};
 use qmail_updater::error::{Error, show_path};
-use qmail_updater::hold::Patience;
+use qmail_updater::hold::{self, Patience};
 use qmail_updater::hooks::Caller;
 use qmail_updater::rebuild::Order;
 use qmail_updater::report::Level;
@@ -103,8 +103,8 @@ fn rebuild(settings: &Settings, commands: bool, force: Option<&[OsString]>) -> R
     let order = Order { head: "rebuild done", middle: "", patience, let_go: &let_go, then, note, stop: &stop };
     let done = rebuild::rebuild(settings, &order)?;
     if !commands {
-        report::say_all(&rebuild::behind(&done.host));
-    } else if let failed @ 1.. = follow_up::run_all(settings, &done.changed(), &stop).len() {
+        report::say_all(&rebuild::behind(&done.host, &hold::names(&done.held)));
+    } else if let failed @ 1.. = follow_up::run_all(settings, &done.changed(), &done.behind, &stop).len() {
         let failed = count(failed, "command");
         return Err(Error::Temporary(format!("{failed} failed; both files are right, and stay published")));
     }

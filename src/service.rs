@@ -721,7 +721,11 @@ impl Service {
             self.tell_of_tampering(&changed);
             self.follow_ups.rebuilt(now, &changed);
             if done.host_read {
+                let before = follow_up::all_not_run(&self.settings, &self.follow_ups);
                 self.follow_ups.read(now, &done.behind);
+                let not_run = follow_up::all_not_run(&self.settings, &self.follow_ups);
+                // When it happens again, that is news.
+                before.iter().filter(|note| !not_run.contains(note)).for_each(|note| report::forget(&note.text));
                 self.count_failures(false);
             }
             let mut scope = if done.host_read { Scope::All } else { std::mem::take(&mut self.looking) };

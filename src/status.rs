@@ -147,6 +147,7 @@ impl Status {
                 "command": command_name(settings, &owed.command),
                 "owed": shown(&owed.untold()),
                 "failed": owed.failure().is_some(),
+                "put_off": owed.put_off(),
                 "running": owed.is_running(),
                 "next_try": next,
             })
@@ -440,6 +441,9 @@ pub fn describe(file: &[u8], seen: &Seen) -> Option<String> {
                     None if alive && entry["running"] == true => "; it is running".to_owned(),
                     None => String::new(),
                 };
+                if let Some(why) = entry["put_off"].as_str() {
+                    text += &format!("{command} is not run, because {why}\n");
+                }
                 match (names(&entry["owed"]), wait) {
                     (Some(owed), _) => text += &format!("{command} has not been told of {owed}{next}\n"),
                     (None, _) if entry["failed"] == true => text += &format!("{command} failed{next}\n"),

@@ -3,10 +3,11 @@
 mod support;
 
 use std::fs;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
-use support::MailHost;
 use support::service::{PATIENCE, Service, status_of, trigger};
+use support::{MailHost, executable, script};
 
 const BOUNCE: &str = "| /home/vpopmail/bin/vdelivermail '' bounce-no-mailbox\n";
 
@@ -432,6 +433,177 @@ fn assign_again(host: &MailHost, names: &[String]) {
     assign(host, &strs(names));
     host.rebuild();
     assert!(!host.run(&["rebuild"]).stderr.contains("held"));
+}
+
+const CDB: &str = "/var/qmail/users/cdb";
+const NEWU: &str = "/var/qmail/bin/qmail-newu";
+
+/// Gives the host a qmail-newu, and what it makes of users/assign.
+fn compiled(host: &MailHost) -> Vec<u8> {
+    let newu = fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/support/qmail-newu.pl")).unwrap();
+    executable(host, NEWU, newu);
+    host.rebuild();
+    fs::read(host.path(CDB)).unwrap()
+}
+
+#[test]
+fn qmail_newu_takes_nothing_away_from_a_held_domain() {
+    let (host, names) = small_domains(7);
+    let before = compiled(&host);
+    let now = || fs::read(host.path(CDB)).unwrap();
+    let assign_all = fs::read(host.path("/var/qmail/users/assign")).unwrap();
+    host.write("/var/qmail/users/assign", ".\n");
+    let newu = host.path(NEWU).display().to_string();
+    let why = format!(
+        "because {cdb} has 7 entries that {} lacks or changes, and the guard holds domains of these: d0.test, d1.test, d2.test, \
+         d3.test, d4.test, and 2 more; qmail goes by {cdb}",
+        host.path("/var/qmail/users/assign").display(),
+        cdb = host.path(CDB).display()
+    );
+    let says = |arguments: &[&str], text: &str| {
+        let answer = host.run(arguments);
+        assert_eq!(answer.stderr.matches(text).count(), 1, "{text}: {}", answer.stderr);
+        assert_eq!(answer.stderr.matches("qmail-newu").count(), 1, "{}", answer.stderr);
+    };
+    says(&["rebuild", "--dry-run"], &format!("warning: {newu}: would not run, {why}\n"));
+    says(&["rebuild", "--no-commands"], &format!("warning: do not run qmail-newu now: {}", &why["because ".len()..]));
+    says(&["rebuild"], &format!("warning: {newu}: not run, {why}\n"));
+    says(&["rebuild", "--force", "d0.test"], "6 more; qmail".replace("6 more", "and 1 more").as_str());
+    assert!(host.run(&["check"]).stdout.contains("do not run qmail-newu now: "));
+    assert_eq!(now(), before);
+    // Lines that come back, and new ones, reach qmail at once as far as nothing goes.
+    host.write("/var/qmail/users/assign", &assign_all);
+    let answer = host.rebuild();
+    assert!(!answer.stderr.contains("qmail-newu"), "{}", answer.stderr);
+    assert_eq!(now(), before);
+    // With --force it runs as usual.
+    assign(&host, &strs(&names[5..]));
+    says(&["rebuild"], "qmail-newu: not run, because ");
+    assert_eq!(host.run(&["rebuild", "--force"]).code, 0);
+    assert_ne!(now(), before);
+}
+
+#[test]
+fn qmail_newu_runs_for_what_no_held_domain_has() {
+    let host = host_of(&[("a.test", 100), ("b.test", 60), ("c.test", 1)]);
+    host.rebuild();
+    let before = compiled(&host);
+    mailboxes(&host, "a.test", (60..100).map(user));
+    assign(&host, &["a.test", "b.test"]);
+    let answer = host.run(&["rebuild"]);
+    assert!(answer.code == 111 && answer.stderr.contains("qmail-newu: runs, because "), "{answer:?}");
+    assert_ne!(fs::read(host.path(CDB)).unwrap(), before);
+}
+
+#[test]
+fn qmail_newmrh_takes_no_held_domain_away() {
+    let (host, names) = small_domains(5);
+    let names = names.iter().map(|name| format!("{name}\n")).collect::<String>();
+    let cdb = "/var/qmail/control/morercpthosts.cdb";
+    let made = qmail_updater::cdb::image(names.lines().map(|name| (name.as_bytes(), &b""[..]))).unwrap();
+    host.write("/var/qmail/control/rcpthosts", "mail.example.org\n");
+    host.write("/var/qmail/control/morercpthosts", &names).write(cdb, &made);
+    script(&host, "/var/qmail/bin/qmail-newmrh", "echo x >>ran");
+    host.rebuild();
+    host.write("/var/qmail/control/morercpthosts", "d0.test\n");
+    let answer = host.run(&["rebuild"]);
+    assert!(answer.stderr.contains("held, because 4 of "), "{}", answer.stderr);
+    assert!(answer.stderr.contains("qmail-newmrh: not run, because "), "{}", answer.stderr);
+    assert!(!host.path("/var/qmail/ran").exists());
+}
+
+#[test]
+fn the_service_does_not_run_qmail_newu_while_it_holds_domains_and_runs_it_when_it_lets_them_go() {
+    let (host, _) = small_domains(4);
+    let before = compiled(&host);
+    let mut service = Service::start(host, &["--hold", "3600"]);
+    replace(&service.host, "/var/qmail/users/assign", ".\n".to_owned());
+    service.wait_for("qmail-newu: not run, because ");
+    wait_for_status(&service.host, |status| status["commands"][0]["put_off"].is_string());
+    let status = service.host.run(&["status"]).stdout;
+    assert!(status.contains("qmail-newu is not run, because "), "{status}");
+    // It is told once.
+    for number in 0..2 {
+        service.trigger(&["setdefault", &number.to_string()]);
+        service.wait_for(&format!("cause=setdefault:{number}"));
+    }
+    wait_for_status(&service.host, |status| status["state"] == "held");
+    assert_eq!(service.end(), 0);
+    assert!(!service.log.iter().any(|line| line.contains("qmail-newu")));
+    assert_eq!(fs::read(service.host.path(CDB)).unwrap(), before);
+    (service.child, service.log) = support::service::follow(service.host.command(&["run", "--hold", "1"]));
+    service.wait_for("qmail-newu: runs, because ");
+    service.wait_for_answer("user0@d0.test", "refuse");
+}
+
+#[test]
+fn a_cut_users_assign_that_no_rebuild_has_read_yet_is_not_compiled() {
+    let (host, names) = small_domains(4);
+    let before = compiled(&host);
+    let service = Service::start(host, &["--no-watch", "--sweep", "3600"]);
+    assign(&service.host, &[&strs(&names)[..], &["new.test"]].concat());
+    service.trigger(&["add_domain", "new.test"]);
+    service.wait_for("cause=add_domain:new.test");
+    replace(&service.host, "/var/qmail/users/assign", ".\n".to_owned());
+    service.wait_for("qmail-newu: not run, because ");
+    assert_eq!(fs::read(service.host.path(CDB)).unwrap(), before);
+    service.trigger(&[]);
+    service.wait_for(" held=5 ");
+    assert_eq!(fs::read(service.host.path(CDB)).unwrap(), before);
+}
+
+/// A host of four small vpopmail domains, and so many users of the local domain that lines of users/assign assign.
+fn host_of_local_users(count: usize) -> MailHost {
+    let host = host_of(&many(4).iter().map(|name| (&name[..], 5)).collect::<Vec<_>>());
+    let (uid, gid) = if support::is_root() { (4242, 4242) } else { support::me() };
+    host.folder("/home/joe");
+    if support::is_root() {
+        host.own("/home/joe", uid, gid);
+    }
+    let lines: String = (0..count).map(|number| format!("=l{number}:joe:{uid}:{gid}:/home/joe:::\n")).collect();
+    let text = fs::read_to_string(host.path("/var/qmail/users/assign")).unwrap();
+    host.write("/var/qmail/users/assign", lines + &text);
+    host.write("/var/qmail/control/locals", "mail.example.org\n");
+    let listed = fs::read_to_string(host.path("/var/qmail/control/rcpthosts")).unwrap();
+    host.write("/var/qmail/control/rcpthosts", listed + "mail.example.org\n");
+    host.rebuild();
+    host
+}
+
+#[test]
+fn a_users_assign_that_is_cut_to_its_dot_refuses_no_local_user_either() {
+    for count in [45, 8] {
+        let host = host_of_local_users(count);
+        let compiled_before = compiled(&host);
+        let addresses = ["l0@mail.example.org", "user0@d0.test", "x@mail.example.org"];
+        assert_eq!(host.answers(&addresses), ["accept", "accept", "refuse"]);
+        host.write("/var/qmail/users/assign", ".\n");
+        let answer = host.run(&["rebuild"]);
+        assert_eq!(answer.code, 111, "{}", answer.stderr);
+        assert!(answer.stderr.contains("held, because 4 of 5 domains would leave at once"), "{}", answer.stderr);
+        let local = |line: &str| line.contains("would lose much at once: mail.example.org ");
+        assert!(answer.stderr.lines().any(local), "{}", answer.stderr);
+        assert_eq!(host.answers(&addresses), ["accept", "accept", "refuse"]);
+        assert_eq!(fs::read(host.path(CDB)).unwrap(), compiled_before);
+    }
+}
+
+#[test]
+fn what_leaves_counts_when_all_domains_together_lose_too_much() {
+    // Two domains are few; with what the third one loses it is much.
+    let host = host_of(&[("a.test", 40), ("b.test", 100)]);
+    host.rebuild();
+    assign(&host, &["b.test"]);
+    mailboxes(&host, "b.test", (30..100).map(user));
+    let answer = host.run(&["rebuild"]);
+    assert_eq!(answer.code, 111, "{}", answer.stderr);
+    assert!(answer.stderr.contains("b.test 30 of 100 recipients"), "{}", answer.stderr);
+    assert!(
+        answer.stderr.contains("; 70 of 140 recipients and 70 of 140 logins of the host would go"),
+        "{}",
+        answer.stderr
+    );
+    assert_eq!(host.answers(&["user0@a.test", "user0@b.test"]), ["refuse", "accept"]);
 }
 
 #[test]

@@ -4,6 +4,7 @@
 use std::collections::{BTreeSet, HashMap};
 use std::path::Path;
 
+use super::compilers::Behind;
 use crate::cdb;
 use crate::error::{Error, show_cause, show_path};
 use crate::host::Layout;
@@ -28,6 +29,13 @@ pub struct Assignment {
     pub line: Option<usize>,
 }
 
+impl Assignment {
+    fn assigns_the_same(&self, other: &Assignment) -> bool {
+        let (a, b) = (self, other);
+        (&a.user, a.who, &a.home, &a.dash, &a.ext) == (&b.user, b.who, &b.home, &b.dash, &b.ext)
+    }
+}
+
 /// users/assign, keys in lower case; of equal keys the first line.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Assignments {
@@ -37,8 +45,8 @@ pub struct Assignments {
     pub wildcards: HashMap<Vec<u8>, Assignment>,
     /// The last bytes of the wildcards' locs, as they are written: the only bytes after which qmail-lspawn tries one.
     pub last_bytes: BTreeSet<u8>,
-    /// How the compiled file differs from users/assign, in words; `None` when it does not.
-    pub behind: Option<String>,
+    /// How the compiled file differs from users/assign; `None` when it does not.
+    pub behind: Option<Behind>,
     /// The compiled file, as the host names it.
     pub compiled_file: Vec<u8>,
     /// The lines that begin with `#`, each with the local part that it assigns: qmail-newu knows no comments.
@@ -92,16 +100,20 @@ impl Assignments {
             return Assignments::from_compiled(compiled.as_deref(), (&path, &compiled_path), notes);
         };
         let mut assignments = Assignments::parse(&text, &path)?;
+        let mut goes = BTreeSet::new();
         let behind = match compiled.map(|image| image.as_deref().map(Assignments::parse_compiled)) {
             // The text alone says who owns an address.
             Err(cause) => Some(format!("{}; it cannot be compared with {}", show_cause(&cause), show_path(&path))),
             Ok(Some(Ok(compiled))) if compiled.says_the_same(&assignments) => None,
-            Ok(Some(Ok(_))) => Some(format!("not what {} says; qmail delivers by the old one", show_path(&path))),
+            Ok(Some(Ok(compiled))) => {
+                goes = compiled.lost_to(&assignments);
+                Some(format!("not what {} says; qmail delivers by the old one", show_path(&path)))
+            }
             Ok(Some(Err(corrupt))) => Some(format!("{corrupt}; qmail defers all local mail")),
             Ok(None) if assignments.exact.is_empty() && assignments.wildcards.is_empty() => None,
             Ok(None) => Some(format!("missing; qmail knows nothing of {}", show_path(&path))),
         };
-        assignments.behind = behind.map(|how| format!("{}: {how}", show_path(&compiled_path)));
+        assignments.behind = behind.map(|how| Behind { how: format!("{}: {how}", show_path(&compiled_path)), goes });
         Ok(assignments)
     }
 
@@ -236,14 +248,20 @@ impl Assignments {
         self.wildcards.entry(lower(loc)).or_insert(assignment);
     }
 
+    /// What the others lack, or assign otherwise: exact lines with `=` in front, wildcards with `+`.
+    fn lost_to(&self, others: &Assignments) -> BTreeSet<Vec<u8>> {
+        let lost = |kind: u8, a: &HashMap<Vec<u8>, Assignment>, b: &HashMap<Vec<u8>, Assignment>| {
+            let lost = a.iter().filter(|(key, a)| !b.get(*key).is_some_and(|b| a.assigns_the_same(b)));
+            lost.map(|(key, _)| [&[kind], &key[..]].concat()).collect::<BTreeSet<_>>()
+        };
+        let mut all = lost(b'=', &self.exact, &others.exact);
+        all.append(&mut lost(b'+', &self.wildcards, &others.wildcards));
+        all
+    }
+
     fn says_the_same(&self, other: &Assignments) -> bool {
         let same = |a: &HashMap<Vec<u8>, Assignment>, b: &HashMap<Vec<u8>, Assignment>| {
-            a.len() == b.len()
-                && a.iter().all(|(key, a)| {
-                    b.get(key).is_some_and(|b| {
-                        (&a.user, a.who, &a.home, &a.dash, &a.ext) == (&b.user, b.who, &b.home, &b.dash, &b.ext)
-                    })
-                })
+            a.len() == b.len() && a.iter().all(|(key, a)| b.get(key).is_some_and(|b| a.assigns_the_same(b)))
         };
         self.last_bytes == other.last_bytes
             && same(&self.exact, &other.exact)

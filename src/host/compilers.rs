@@ -1,11 +1,14 @@
 //! The programs of qmail that compile a text of the host: which file each reads and writes, and whether the compiled file
 //! is behind. vpopmail runs both too, and each writes one temporary file with a fixed name.
 
+use std::collections::BTreeSet;
+
 use super::assign::{self, Assignments};
 use super::control::Control;
 use super::{Host, Layout};
-use crate::error::Error;
+use crate::error::{Error, show_path};
 use crate::root::Stamp;
+use crate::text::Shown;
 
 /// One of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,6 +21,37 @@ pub enum Compiler {
 
 /// What stat(2) says of a text and of the compiled file.
 pub type Stamps = [Option<Stamp>; 2];
+
+/// How a compiled file differs from its text.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Behind {
+    /// In words.
+    pub how: String,
+    /// What the compiled file holds that the text lacks or changes: the next run takes it away. Of users/assign each has
+    /// `=` or `+` in front.
+    pub goes: BTreeSet<Vec<u8>>,
+}
+
+/// A compiler whose file a rebuild found behind.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Due {
+    /// Which.
+    pub compiler: Compiler,
+    /// What its next run may take away; nothing when it must not run.
+    pub may_go: BTreeSet<Vec<u8>>,
+    /// Why it must not run, in words.
+    pub put_off: Option<String>,
+}
+
+impl Due {
+    /// It may run, and take nothing away.
+    pub fn new(compiler: Compiler) -> Due {
+        Due { compiler, may_go: BTreeSet::new(), put_off: None }
+    }
+}
+
+/// How many of the held domains a message names.
+const MAX_NAMED: usize = 5;
 
 impl Compiler {
     /// All of them.
@@ -46,23 +80,78 @@ impl Compiler {
     }
 
     /// How the compiled file of this host differs from the text, in words; `None` when it does not.
-    pub fn behind(self, host: &Host) -> Option<&String> {
+    pub fn behind(self, host: &Host) -> Option<&Behind> {
         match self {
             Compiler::Newu => host.assignments.behind.as_ref(),
             Compiler::Newmrh => host.control.morercpthosts_behind.as_ref(),
         }
     }
 
-    /// Those whose compiled file differs from the text.
-    pub fn behind_of(host: &Host) -> Vec<Compiler> {
-        Compiler::ALL.into_iter().filter(|compiler| compiler.behind(host).is_some()).collect()
+    /// Those whose compiled file differs from the text, when the guard holds these domains.
+    pub fn due_of(host: &Host, held: &BTreeSet<Vec<u8>>) -> Vec<Due> {
+        let due = |compiler: Compiler| {
+            let behind = compiler.behind(host)?;
+            let put_off = compiler.put_off(host, held);
+            let may_go = if put_off.is_some() { BTreeSet::new() } else { behind.goes.clone() };
+            Some(Due { compiler, may_go, put_off })
+        };
+        Compiler::ALL.into_iter().filter_map(due).collect()
+    }
+
+    /// Why it must not run while the guard holds these domains: qmail would bounce or refuse mail of theirs that the held
+    /// tables accept. `None` when it may.
+    pub fn put_off(self, host: &Host, held: &BTreeSet<Vec<u8>>) -> Option<String> {
+        let goes = &self.behind(host)?.goes;
+        let served: Vec<&Vec<u8>> = held.iter().filter(|domain| self.serves(host, goes, domain)).collect();
+        let first: Vec<String> = served.iter().take(MAX_NAMED).map(|domain| Shown(domain).to_string()).collect();
+        if served.is_empty() {
+            return None;
+        }
+        let more = match served.len().saturating_sub(MAX_NAMED) {
+            0 => String::new(),
+            more => format!(", and {more} more"),
+        };
+        let [text, compiled] = self.files(&host.layout).map(|file| host.layout.root.path(&file));
+        let (text, compiled) = (show_path(&text), show_path(&compiled));
+        let entries = if goes.len() == 1 { "1 entry".to_owned() } else { format!("{} entries", goes.len()) };
+        Some(format!(
+            "{compiled} has {entries} that {text} lacks or changes, and the guard holds domains of these: {}{more}; qmail \
+             goes by {compiled}",
+            first.join(", ")
+        ))
+    }
+
+    /// Whether any of these entries of the compiled file may decide about mail to the domain.
+    fn serves(self, host: &Host, goes: &BTreeSet<Vec<u8>>, domain: &[u8]) -> bool {
+        if domain.is_empty() {
+            return false;
+        }
+        match self {
+            Compiler::Newu => {
+                // vpopmail's prefix, when virtualdomains does not name the domain any more.
+                let named = [domain, b"-"].concat();
+                let prefixes = [Some(named), host.control.prefix(domain)];
+                let is_local = host.control.locals.contains_key(domain);
+                goes.iter().filter_map(|key| key.split_first()).any(|(kind, key)| {
+                    // A wildcard with a dot is that of a vpopmail domain, and not of a local user.
+                    if is_local && *kind == b'+' && key.contains(&b'.') {
+                        return false;
+                    }
+                    let is_of = |prefix: &Vec<u8>| key.starts_with(prefix) || *kind == b'+' && prefix.starts_with(key);
+                    prefixes.iter().flatten().any(is_of)
+                })
+            }
+            Compiler::Newmrh => {
+                goes.iter().any(|key| key == domain || key.first() == Some(&b'.') && domain.ends_with(key))
+            }
+        }
     }
 
     /// How it differs, read now.
     ///
     /// # Errors
     /// A file that cannot be read, or that the program refuses.
-    pub fn look(self, layout: &Layout) -> Result<Option<String>, Error> {
+    pub fn look(self, layout: &Layout) -> Result<Option<Behind>, Error> {
         match self {
             Compiler::Newu => Assignments::read(layout, &mut Vec::new()).map(|read| read.behind),
             Compiler::Newmrh => {

@@ -1,10 +1,11 @@
 //! The files in QMAIL/control: me, locals, virtualdomains, rcpthosts, morercpthosts, envnoathost, percenthack, and our
 //! own validrcptto.d. Line rules: SPEC section 3, after qmail's `control.c` and `constmap.c`.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::io::ErrorKind;
 use std::path::Path;
 
+use super::compilers::Behind;
 use crate::cdb;
 use crate::error::{Error, Trouble, show_cause, show_path};
 use crate::report::Note;
@@ -59,8 +60,8 @@ pub struct Control {
     pub rcpthosts: Option<Names>,
     /// control/morercpthosts.
     pub morercpthosts: Names,
-    /// How morercpthosts.cdb differs from it, in words; `None` when it does not.
-    pub morercpthosts_behind: Option<String>,
+    /// How morercpthosts.cdb differs from it; `None` when it does not.
+    pub morercpthosts_behind: Option<Behind>,
     /// What is appended to an address without `@`.
     pub envnoathost: Vec<u8>,
     /// The file that `envnoathost` came from.
@@ -417,7 +418,7 @@ pub fn parse_virtual_domains(content: &[u8], path: &Path, notes: &mut Vec<Note>)
 
 /// morercpthosts, which qmail-smtpd reads only compiled: the text is what the next qmail-newmrh will compile, and counts;
 /// without the text the compiled file does. Then how the compiled file differs.
-fn read_morercpthosts(root: &Root, file: &[u8], notes: &mut Vec<Note>) -> Result<(Names, Option<String>), Error> {
+fn read_morercpthosts(root: &Root, file: &[u8], notes: &mut Vec<Note>) -> Result<(Names, Option<Behind>), Error> {
     let compiled_file = [file, b".cdb"].concat();
     let (path, compiled_path) = (root.path(file), root.path(&compiled_file));
     let text = root.read(file).map_err(|cause| Error::io("read", &path, cause))?;
@@ -431,7 +432,7 @@ fn read_morercpthosts(root: &Root, file: &[u8], notes: &mut Vec<Note>) -> Result
             None => Ok((Names::new(), None)),
             Some(Err(corrupt)) => {
                 let how = format!("{}: {corrupt}; qmail-smtpd knows none of its domains", show_path(&compiled_path));
-                Ok((Names::new(), Some(how)))
+                Ok((Names::new(), Some(Behind { how, ..Behind::default() })))
             }
             Some(Ok(compiled)) => {
                 notes.push(Note::warning(format!(
@@ -444,16 +445,20 @@ fn read_morercpthosts(root: &Root, file: &[u8], notes: &mut Vec<Note>) -> Result
         };
     };
     let found = parse_morercpthosts(&text);
+    let mut goes = BTreeSet::new();
     let behind = match compiled {
         // The text alone says what the next qmail-newmrh compiles.
         Err(cause) => Some(format!("{}; it cannot be compared with {}", show_cause(&cause), show_path(&path))),
         Ok(Some(Ok(keys))) if keys.len() == found.len() && found.keys().all(|name| keys.contains(name)) => None,
-        Ok(Some(Ok(_))) => Some(format!("not what {} says; qmail-smtpd goes by the old list", show_path(&path))),
+        Ok(Some(Ok(keys))) => {
+            goes = keys.into_iter().filter(|name| !found.contains_key(name)).collect();
+            Some(format!("not what {} says; qmail-smtpd goes by the old list", show_path(&path)))
+        }
         Ok(Some(Err(corrupt))) => Some(format!("{corrupt}; qmail-smtpd knows none of its domains")),
         Ok(None) if found.is_empty() => None,
         Ok(None) => Some("missing; qmail-smtpd knows none of its domains".to_owned()),
     };
-    Ok((found, behind.map(|how| format!("{}: {how}", show_path(&compiled_path)))))
+    Ok((found, behind.map(|how| Behind { how: format!("{}: {how}", show_path(&compiled_path)), goes })))
 }
 
 /// The entries of control/morercpthosts as qmail-newmrh compiles them: it trims and lower-cases the line; a NUL is part of

@@ -82,7 +82,8 @@ pub(super) fn rebuild(
     let mut behind = Vec::new();
     if *scope == Scope::All {
         let mut host = read_host(settings, &mut notes).map_err(stays)?;
-        behind = Compiler::behind_of(&host);
+        // Nothing is held here.
+        behind = Compiler::due_of(&host, &BTreeSet::new());
         let is_the_same = host.says_the_same(&memory.host);
         let host = Arc::new(host);
         if !is_the_same

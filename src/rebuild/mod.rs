@@ -6,7 +6,7 @@ pub mod memory;
 pub mod users_seen;
 pub mod workers;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::hash::RandomState;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -22,7 +22,7 @@ use crate::hold::{self, Change, Held, Patience, Scales, published_default};
 use crate::host::Host;
 use crate::host::accounts::{Accounts, Sources, read_shadow};
 use crate::host::authvars::AuthVars;
-use crate::host::compilers::Compiler;
+use crate::host::compilers::{Compiler, Due};
 use crate::lock;
 use crate::logins::{Policy, PublishedLogins};
 use crate::publish::{Before, Look, Published, Ready, Staged, Target};
@@ -69,7 +69,7 @@ pub struct Done {
     /// What this process may not read, which is not root.
     pub denied: Denied,
     /// The compilers whose files are behind, when the host was read for this.
-    pub behind: Vec<Compiler>,
+    pub behind: Vec<Due>,
     /// The host, its homes aside.
     pub host: Arc<Host>,
     /// Whether it was read for this; else nobody touched it.
@@ -334,7 +334,7 @@ fn publish(
     };
     let (new, built, memory) = build().map_err(stays)?;
     (order.note)(&built.notes);
-    let behind = Compiler::behind_of(&built.host);
+    let behind = Compiler::due_of(&built.host, &hold::names(&new.held));
     let ((recipients, logins), stamps) = targets.publish(new.recipients, new.logins)?;
     let homes = memory.as_ref().map(|(memory, _)| (memory.units.len(), memory.units.len()));
     let memory = memory.map(|(mut memory, places)| {
@@ -810,22 +810,21 @@ pub struct Built {
 }
 
 impl Built {
-    /// What qmail-newu and qmail-newmrh still have to do, for commands that do not run them.
-    pub fn behind(&self) -> Vec<Note> {
-        behind(&self.host)
-    }
-
     /// How logins are decided.
     pub fn policy(&self) -> Policy<'_> {
         Policy::new(&self.host, &self.variables, self.now).keeping(as_kept(self.published.logins.file.as_ref()))
     }
 }
 
-/// Which compiled files are not what their sources say, and who makes them.
-pub fn behind(host: &Host) -> Vec<Note> {
+/// Which compiled files are not what their sources say, and who makes them, when the guard holds these domains. For
+/// commands that do not run the compilers.
+pub fn behind(host: &Host, held: &BTreeSet<Vec<u8>>) -> Vec<Note> {
     let note = |compiler: Compiler| {
-        let how = compiler.behind(host)?;
-        Some(Note::warning(format!("{how}: run {}", compiler.name())))
+        let how = &compiler.behind(host)?.how;
+        Some(Note::warning(match compiler.put_off(host, held) {
+            Some(why) => format!("do not run {} now: {why}", compiler.name()),
+            None => format!("{how}: run {}", compiler.name()),
+        }))
     };
     Compiler::ALL.into_iter().filter_map(note).collect()
 }
