@@ -1,6 +1,7 @@
 //! The commands that only look: list, what a rebuild would change, lookup, explain, status, domains, user. They print answers to standard
 //! output, and hold no rule of their own.
 
+use std::cell::{Cell, OnceCell};
 use std::collections::BTreeSet;
 use std::io::{self, BufRead, Write};
 use std::os::unix::ffi::OsStrExt;
@@ -19,7 +20,7 @@ use crate::hold;
 use crate::host::Host;
 use crate::lock;
 use crate::logins::{Policy, PublishedLogins};
-use crate::overview::{self, Absence, Agreement, Domain, User, Users};
+use crate::overview::{self, Absence, Agreement, Answer, Domain, User, Users};
 use crate::rebuild::homes::{HomeReader, KeptHome};
 use crate::rebuild::{behind, build, now, read_host};
 use crate::recipients::relay_step;
@@ -338,7 +339,7 @@ impl Published {
 pub fn explain(settings: &Settings, addresses: &[std::ffi::OsString]) -> Result<(), Error> {
     let mut notes = Vec::new();
     let host = Arc::new(read_host(settings, &mut notes)?);
-    report::say_all(&notes);
+    say_seen(notes);
     let before = settings.logins_target()?.0.before();
     let homes = HomeReader::new(&host, &before, settings.threads(), None);
     let published = Published::open(settings);
@@ -400,7 +401,26 @@ pub fn domains(settings: &Settings, names: &[std::ffi::OsString], json: bool) ->
         names.iter().map(|name| if name == "*" { Vec::new() } else { lower(name.as_bytes()) }).collect();
     let homes = HomeReader::new(&host, &before, settings.threads(), None);
     let (own, names) = (host.clone(), wanted.clone());
-    let find = move || (overview::domains(&own, &homes, &names), homes.denied());
+    let recipients = settings.recipients_target()?.0.before();
+    let break_byte = settings.layout.break_byte;
+    let find = move || {
+        let (table, is_closed) = (OnceCell::new(), Cell::new(false));
+        let read = || recipients.file.as_ref()?.read().ok().filter(|image| is_whole(image));
+        let published = |address: &[u8]| {
+            if recipients.closed.is_some() {
+                is_closed.set(true);
+                return Answer::Closed;
+            }
+            let Some(cdb) = table.get_or_init(read).as_deref().and_then(|image| cdb::Reader::new(image).ok()) else {
+                return Answer::NoTable;
+            };
+            Answer::Accepts(smtpd::lookup(address, break_byte, |key| cdb.find(key)).accepted)
+        };
+        let found = overview::domains(&own, &homes, &names, &published);
+        let mut denied = homes.denied();
+        denied.extend(recipients.closed.clone().filter(|_| is_closed.get()));
+        (found, denied)
+    };
     let ((found, mut denied), unconfined) = confine::attempt(&host.layout.root, confine::folders(&host)?, find)?;
     report::say_all(unconfined.as_slice());
     for domain in &found {
@@ -430,13 +450,25 @@ pub fn domains(settings: &Settings, names: &[std::ffi::OsString], json: bool) ->
     Ok(is_none)
 }
 
+/// Whether a published table is not damaged.
+fn is_whole(image: &[u8]) -> bool {
+    cdb::Reader::new(image).is_ok_and(|cdb| cdb.check().is_ok())
+}
+
 /// Reads the host without its homes, and says what there is to say about it.
 fn read_host_only(settings: &Settings) -> Result<Arc<Host>, Error> {
     let mut notes = Vec::new();
     let host = read_host(settings, &mut notes)?;
-    report::say_all(&notes);
+    say_seen(notes);
     report::say_all(&behind(&host, &hold::held_before(settings)));
     Ok(Arc::new(host))
+}
+
+/// Says what was seen of the host. What this process may not read is told at the end, where it matters: nothing is kept
+/// for it here.
+fn say_seen(mut notes: Vec<Note>) {
+    notes.retain(|note| !note.denied);
+    report::say_all(&notes);
 }
 
 /// The name of a domain; the empty key of virtualdomains stands for all others.

@@ -26,7 +26,7 @@ use crate::host::vpopmail::{Mailboxes, Shape, Vpasswd, is_legal_name};
 use crate::host::{Home, HomeState, Host};
 use crate::lock;
 use crate::logins::{Weakness, has_scheme, hash_damage, weakness};
-use crate::overview::{self, Kind};
+use crate::overview::{self, Answer, Kind};
 use crate::publish::{Before, Look, Target};
 use crate::rebuild;
 use crate::rebuild::homes::HomeReader;
@@ -314,7 +314,7 @@ fn relayed(host: &Host) -> Vec<Note> {
 /// Lines of virtualdomains that lead domains to nobody.
 fn nobodys(host: &Host, homes: &HomeReader) -> Vec<Note> {
     let mut by_line: BTreeMap<usize, String> = BTreeMap::new();
-    let domains = overview::domains(host, homes, &BTreeSet::new());
+    let domains = overview::domains(host, homes, &BTreeSet::new(), &|_| Answer::NoTable);
     for domain in domains.into_iter().filter(|domain| domain.kind == Kind::Nobody) {
         let address = stands_for(&join_address(b"", &domain.name), host.layout.break_byte);
         let Some((key, found)) = host.control.virtual_domain(&address) else { continue };

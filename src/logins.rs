@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
-use crate::error::Trouble;
+use crate::error::{Trouble, show_path};
 use crate::host::authvars::{AuthVars, Variables, expires, parse_groups};
 use crate::host::crypt::{Fault, Scheme, judge};
 use crate::host::vpopmail::{Mailbox, NO_SMTP, Shape, is_found};
@@ -173,6 +173,15 @@ impl<'a> Policy<'a> {
             groups.extend([b",", &name[..], b"=\"", &value, b"\""].concat());
         }
         Ok(groups)
+    }
+
+    /// Why the variables of this login are unknown to this process, which is not root, when it may not read
+    /// control/authvars.
+    pub fn closed_variables(&self, address: &[u8]) -> Option<Trouble> {
+        let file =
+            self.variables.unusable().filter(|file| file.cause.denied && self.variables.is_concerned(address))?;
+        let path = self.host.layout.root.path(&file.path);
+        Some(file.cause.clone().of_file(show_path(&path)))
     }
 
     fn not_expired(&self, expires: Option<u64>) -> Result<(), Refusal> {

@@ -15,7 +15,7 @@ use crate::host::dot_qmail::{Opening, spelled};
 use crate::host::user_database::UserDatabase;
 use crate::host::vpopmail::{Mailbox, Mailboxes, Particulars, Vpasswd, flag_names, is_found};
 use crate::host::{Home, HomeState, Homes, Host};
-use crate::logins::{Policy, Weakness, scheme, weakness};
+use crate::logins::{Policy, Refusal, Weakness, scheme, weakness};
 use crate::recipients::relay_step;
 use crate::root::Who;
 use crate::smtpd::DEFAULT;
@@ -52,6 +52,17 @@ impl Kind {
     }
 }
 
+/// What the published recipient table answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// Whether it accepts the address.
+    Accepts(bool),
+    /// No whole table is published.
+    NoTable,
+    /// This process may not read it, which is not root.
+    Closed,
+}
+
 /// One domain.
 #[derive(Clone, Debug)]
 pub struct Domain {
@@ -67,7 +78,8 @@ pub struct Domain {
     pub mailboxes: Option<usize>,
     /// How many names have a .qmail file; `None` likewise.
     pub aliases: Option<usize>,
-    /// Whether a name that nobody lists is accepted; `None` when this process may not read what decides.
+    /// Whether a name that nobody lists is accepted: by the published table, where its answer is kept; `None` when this
+    /// process may not read what decides.
     pub others_accepted: Option<bool>,
     /// What the file that answers for such a name does.
     pub catch_all: Option<String>,
@@ -78,8 +90,13 @@ pub struct Domain {
 }
 
 /// The domains of these names (lower case), or all, in the order of their names; a name that is no domain of this host is
-/// left out. Each home is read once.
-pub fn domains(host: &Host, homes: &dyn Homes, wanted: &BTreeSet<Vec<u8>>) -> Vec<Domain> {
+/// left out. Each home is read once. `published` says what the published recipient table answers.
+pub fn domains(
+    host: &Host,
+    homes: &dyn Homes,
+    wanted: &BTreeSet<Vec<u8>>,
+    published: &dyn Fn(&[u8]) -> Answer,
+) -> Vec<Domain> {
     let all = || host.control.domains().chain(host.assignments.domains().map(|(name, _)| name)).map(<[u8]>::to_vec);
     let names: BTreeSet<Vec<u8>> = if wanted.is_empty() { all().collect() } else { wanted.clone() };
     let home = |name: &[u8]| host.assignments.vpopmail_domain(name).map(|line| &line.home);
@@ -93,7 +110,7 @@ pub fn domains(host: &Host, homes: &dyn Homes, wanted: &BTreeSet<Vec<u8>>) -> Ve
     }
     let one = |name: &Vec<u8>| {
         let elsewhere = elsewhere.get(&name[..]).copied().unwrap_or_default();
-        domain(host, homes, name, elsewhere, !wanted.is_empty())
+        domain(host, homes, name, elsewhere, !wanted.is_empty(), published)
     };
     let mut found: Vec<Domain> = by_home.into_iter().filter_map(one).collect();
     found.sort_by(|a, b| a.name.cmp(&b.name));
@@ -102,7 +119,14 @@ pub fn domains(host: &Host, homes: &dyn Homes, wanted: &BTreeSet<Vec<u8>>) -> Ve
 
 /// One domain; `elsewhere` counts its addresses that virtualdomains names by themselves. One that was asked for may be
 /// covered by a suffix or the empty key only.
-fn domain(host: &Host, homes: &dyn Homes, name: &[u8], elsewhere: usize, asked: bool) -> Option<Domain> {
+fn domain(
+    host: &Host,
+    homes: &dyn Homes,
+    name: &[u8],
+    elsewhere: usize,
+    asked: bool,
+    published: &dyn Fn(&[u8]) -> Answer,
+) -> Option<Domain> {
     let control = &host.control;
     let line = host.assignments.vpopmail_domain(name);
     let vpopmail_home = line.map(|line| homes.home(&line.home)).filter(|home| match &home.mailboxes {
@@ -160,6 +184,9 @@ fn domain(host: &Host, homes: &dyn Homes, name: &[u8], elsewhere: usize, asked: 
         (Some(led), Some(home), Some(last)) => answering_file(host, home, led.who, last),
         _ => None,
     };
+    // What is published of it is kept.
+    let kept =
+        (accepted && delivery.doubt.is_some() && delivery.verdict != Verdict::Unknown).then(|| published(&address));
     let mut domain = Domain {
         name: name.to_vec(),
         alias_of: vpopmail_home.as_ref().and_then(|_| host.assignments.alias_of(name)).map(<[u8]>::to_vec),
@@ -167,10 +194,13 @@ fn domain(host: &Host, homes: &dyn Homes, name: &[u8], elsewhere: usize, asked: 
         folder,
         mailboxes: counted.map(|(found, _)| found),
         aliases,
-        others_accepted: match relay_step(host, &address, &delivery) {
+        others_accepted: match (kept, relay_step(host, &address, &delivery)) {
             _ if !accepted => Some(false),
-            Some((is, _)) => Some(is),
-            None => (delivery.verdict != Verdict::Unknown).then(|| delivery.accepted()),
+            _ if delivery.verdict == Verdict::Unknown => None,
+            (Some(Answer::Closed), _) => None,
+            (Some(Answer::Accepts(is)), _) => Some(is),
+            (None, Some((is, _))) => Some(is),
+            (Some(Answer::NoTable) | None, _) => Some(delivery.accepted()),
         },
         catch_all,
         notes: Vec::new(),
@@ -248,6 +278,7 @@ fn notes(host: &Host, domain: &Domain, prefix: Option<&[u8]>, accepted: bool, el
             notes.push(format!("leads to {to}, which nobody owns: its mail does not arrive"));
         }
         Kind::Relay => notes.push(match (host.control.unusable_list(name), host.control.relay_lists.get(name)) {
+            (Some(list), _) if list.cause.denied => format!("its list in control/validrcptto.d: {}", list.cause),
             (Some(list), _) => {
                 format!("its list in control/validrcptto.d cannot be used, so what is published stays: {}", list.cause)
             }
@@ -412,7 +443,13 @@ impl Users<'_> {
             Err(cause) => Err(cause.clone()),
             Ok(limits) => {
                 let mut add = |key: &[&[u8]], data: &[&[u8]]| logins.push((key.concat(), data.concat()));
-                Ok(self.policy.mailbox(name, domain, mailbox, *limits, &mut add).map_err(|why| why.to_string()))
+                let may = self.policy.mailbox(name, domain, mailbox, *limits, &mut add);
+                // What this process may not read says nothing of the login.
+                let closed = self.policy.closed_variables(&address);
+                match (may, closed) {
+                    (Ok(()) | Err(Refusal::Variables), Some(cause)) => Err(cause),
+                    (may, _) => Ok(may.map_err(|why| why.to_string())),
+                }
             }
         };
         let published = self.published.as_ref().map_err(Clone::clone).map(|published| {

@@ -512,3 +512,49 @@ fn a_rebuild_that_is_no_longer_by_root_keeps_what_it_may_not_read() {
     assert!(answer.stderr.ends_with("nothing is published, the old files stay; run as root\n"), "{}", answer.stderr);
     assert!(before == ["validrcptto.cdb", "auth.cdb"].map(|name| fs::read(host.published(name)).unwrap()));
 }
+
+#[test]
+fn what_an_ordinary_user_may_not_read_is_unknown_and_nothing_is_kept_for_him() {
+    if !is_root() {
+        return skip("files of others", "only root can make them");
+    }
+    let authvars = "/var/qmail/control/authvars";
+    let lists = "/var/qmail/control/validrcptto.d";
+    let program = "/home/vpopmail/bin/vdelivermail";
+    let host = MailHost::sample();
+    host.write(authvars, "* DATABYTES=\"1\"\nann@example.com PASSWORD_EXPIRES=\"1\"\n");
+    host.rebuild();
+    host.mode(authvars, 0o600);
+    let user = as_nobody(&host, &["user", "ann@example.com"]);
+    let unknown = format!("  smtp login: unknown: {}: Permission denied\n", host.path(authvars).display());
+    assert!(user.stdout.contains(&unknown), "{}", user.stdout);
+    assert_eq!(user.code, 111, "{}", user.stderr);
+    assert!(user.stderr.contains("control/authvars") && user.stderr.ends_with("; run as root\n"), "{}", user.stderr);
+    let json = as_nobody(&host, &["user", "--json", "ann@example.com"]).stdout;
+    assert!(json.contains("\"login_refused\":null") && json.contains("\"login_unknown\":\"/"), "{json}");
+    host.mode(authvars, 0o644).mode(lists, 0o700);
+
+    let domains = as_nobody(&host, &["domains", "relay.example"]);
+    assert_eq!(domains.code, 111, "{}", domains.stdout);
+    let wanted = "relay.example\trelay\t-\t-\t-\t-\tunknown\t-\tits list in control/validrcptto.d: ";
+    assert!(
+        domains.stdout.starts_with(wanted) && domains.stdout.ends_with("Permission denied\n"),
+        "{}",
+        domains.stdout
+    );
+    let explained = as_nobody(&host, &["explain", "erik@relay.example"]);
+    assert_eq!((explained.code, explained.stdout.lines().last()), (111, Some("unknown")), "{}", explained.stdout);
+    assert!(explained.stdout.contains("Permission denied: unknown\n"), "{}", explained.stdout);
+    for answer in [domains, explained] {
+        let said = answer.stdout + &answer.stderr;
+        assert!(!said.contains("keeps what is published") && !said.contains("stays"), "{said}");
+    }
+
+    host.mode(lists, 0o755).write(program, "vpopmail.mysql\0").mode(program, 0o711);
+    for arguments in [&["explain", "ann@example.com"][..], &["domains"], &["user", "ann@example.com"]] {
+        let answer = as_nobody(&host, arguments);
+        assert_eq!(answer.code, 111, "{arguments:?}: {}", answer.stderr);
+        assert!(answer.stderr.contains("bin/vdelivermail") && answer.stderr.ends_with("; run as root\n"));
+        assert!(!answer.stderr.contains("is kept"), "nothing is kept: {}", answer.stderr);
+    }
+}

@@ -352,3 +352,33 @@ fn both_are_told_as_json_too() {
         }
     }
 }
+
+#[test]
+fn of_a_domain_that_keeps_its_entries_the_published_answer_is_shown() {
+    let host = MailHost::sample();
+    host.rebuild();
+    let answer_of = |domain: &str| {
+        let domains = host.run(&["domains", domain]).stdout;
+        domains.split('\t').nth(6).map(str::to_owned).unwrap_or_else(|| panic!("{domain}: {domains}"))
+    };
+    // Lists another name than those that are published, and is not well formed.
+    host.write("/var/qmail/control/validrcptto.d/relay.example", "erik\ntwo names\n");
+    let gone = "/home/vpopmail/domains/example.com";
+    std::fs::rename(host.path(gone), host.path("/home/gone")).unwrap();
+    let kept = ["relay.example", "example.com", "example.edu"];
+    for after_a_rebuild in [false, true] {
+        if after_a_rebuild {
+            assert_eq!(host.run(&["rebuild"]).code, 100);
+        }
+        for domain in kept {
+            let published = host.answers(&[&format!("zz@{domain}")]);
+            assert_eq!(published, ["refuse"], "{domain}");
+            assert_eq!(answer_of(domain), published[0], "{domain}, after a rebuild: {after_a_rebuild}");
+        }
+    }
+    // Without a table there is nothing to keep, and a rebuild accepts.
+    std::fs::write(host.published("validrcptto.cdb"), "damaged").unwrap();
+    assert!(kept.iter().all(|domain| answer_of(domain) == "accept"));
+    std::fs::remove_file(host.published("validrcptto.cdb")).unwrap();
+    assert!(kept.iter().all(|domain| answer_of(domain) == "accept"));
+}

@@ -376,7 +376,11 @@ pub fn relay_step(host: &Host, address: &[u8], delivery: &Delivery) -> Option<(b
     let (local, domain) = split_address(&address)?;
     let depends = |list: &&Unusable| delivery.doubt.as_ref().is_some_and(|doubt| doubt.home == list.path);
     if let Some(unusable) = host.control.unusable_list(domain).filter(depends) {
-        let text = format!("{}; its domain keeps what is published", unusable.cause);
+        let cause = &unusable.cause;
+        let text = match cause.denied {
+            true => format!("{cause}: unknown"),
+            false => format!("{cause}; its domain keeps what is published"),
+        };
         return Some((true, Step { path: Some(host.layout.root.path(&unusable.path)), line: None, text }));
     }
     let list = (delivery.verdict == Verdict::Remote).then(|| host.control.relay_lists.get(domain)).flatten()?;
