@@ -12,8 +12,12 @@ use crate::error::show_path;
 use crate::follow_ups::{Command, Failure, FollowUps, LONGEST_WAIT, Order, Outcome, Owed, Seen};
 use crate::host::Host;
 use crate::host::compilers::{Behind, Compiler, Due, Stamps};
+use crate::lock::{self, Lock};
 use crate::report::{self, Level, Note};
 use crate::settings::Settings;
+
+/// For how long a run waits for the run of another process of this program, which ends or is killed within a minute.
+const LONGEST_RUN: Duration = Duration::from_secs(90);
 
 /// How often a compiler is run until its file says what it should.
 const COMPILER_TRIES: usize = 3;
@@ -132,6 +136,7 @@ fn compile(settings: &Settings, compiler: Compiler, order: &Order, stop: &Atomic
     let shown = show_path(&program);
     let mut seen = order.seen.clone();
     let mut is_told = false;
+    let mut turn = None;
     // How the last run failed, and what the files were before it.
     let mut failed: Option<(String, Vec<String>, Stamps)> = None;
     loop {
@@ -185,6 +190,15 @@ fn compile(settings: &Settings, compiler: Compiler, order: &Order, stop: &Atomic
             report::say(Level::Status, &what);
             return Outcome::Done;
         }
+        // Another process of this program may have compiled it meanwhile.
+        if turn.is_none() {
+            turn = Some(take_turn(settings, compiler, stop));
+            if stop.load(Ordering::Relaxed) {
+                return alert(format!("{shown}: not run, because the service ends"), Vec::new());
+            }
+            seen = Some(looked);
+            continue;
+        }
         if !std::mem::replace(&mut is_told, true) {
             report::say(Level::Status, &format!("{shown}: runs, because {how}"));
         }
@@ -197,6 +211,25 @@ fn compile(settings: &Settings, compiler: Compiler, order: &Order, stop: &Atomic
             commands::Outcome::Later(how) => failed = Some((how, Vec::new(), stamps)),
         }
     }
+}
+
+/// Waits until no other process of this program runs the compiler. Without the lock, it runs all the same: what comes of
+/// two runs at once is looked at again.
+fn take_turn(settings: &Settings, compiler: Compiler, stop: &AtomicBool) -> Option<Lock> {
+    let start = Instant::now();
+    let mut is_told = false;
+    while start.elapsed() < LONGEST_RUN && !stop.load(Ordering::Relaxed) {
+        if let Some(lock) = lock::try_compiler(&settings.layout.root, &settings.state, compiler.name()).transpose() {
+            return lock.ok();
+        }
+        if !std::mem::replace(&mut is_told, true) {
+            let shown = program(settings, compiler);
+            let text = format!("{}: waits, because another process of qmail-updater runs it", show_path(&shown));
+            report::say(Level::Status, &text);
+        }
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    None
 }
 
 /// Whether it is known that there is no such program.

@@ -76,11 +76,11 @@
 //! | [`publish`] | atomic replacement: the only writer of published files | cdb difference error root |
 //! | [`guard`] | pure: what is too much of a loss, and a table that keeps what two tables accept | cdb smtpd text |
 //! | [`hold`] | which domains the guard holds, and what is published of them | cdb difference error guard host logins publish report settings smtpd text |
-//! | [`lock`] | one rebuild at a time | error report root |
+//! | [`lock`] | one rebuild at a time, and one run of a compiler | error report root |
 //! | [`confine`] | Landlock: what reads the homes can do nothing else | error host report root |
 //! | [`commands`] | the only spawner | error report text |
 //! | [`follow_ups`] | pure: what each command that follows a rebuild is owed, and when it runs | host trigger |
-//! | [`follow_up`] | runs what follows a rebuild: qmail-newu, qmail-newmrh, the administrator's commands | commands error follow_ups host report settings |
+//! | [`follow_up`] | runs what follows a rebuild: qmail-newu, qmail-newmrh, the administrator's commands | commands error follow_ups host lock report settings |
 //! | [`rebuild`] | the story of one rebuild | cdb commands confine difference error guard hold host lock logins publish recipients report root settings smtpd text |
 //! | [`actions`] | what runs for what the service saw change, and the skeleton of a new mailbox | commands confine error host publish rebuild report root settings text |
 //! | [`status`] | the status file | error follow_ups hold lock publish rebuild root settings text |

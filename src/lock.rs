@@ -49,6 +49,21 @@ pub fn acquire(root: &Root, folder: &[u8]) -> Result<Lock, Error> {
     }
 }
 
+/// Takes the lock of one of qmail's compilers, so that only one process of this program runs it; `None` while another one
+/// holds it.
+///
+/// # Errors
+/// A directory or file that cannot be made.
+pub fn try_compiler(root: &Root, folder: &[u8], name: &str) -> Result<Option<Lock>, Error> {
+    let path = make(root, folder)?.join(format!("{name}.lock"));
+    let file = open(&path)?;
+    match file.try_lock() {
+        Ok(()) => Ok(Some(file)),
+        Err(TryLockError::WouldBlock) => Ok(None),
+        Err(TryLockError::Error(cause)) => Err(Error::io("lock", &path, cause)),
+    }
+}
+
 /// Whether a service reads the pipe; `None` when we may not look.
 pub fn is_fifo_read(root: &Root, folder: &[u8], fifo: &Path) -> Option<bool> {
     is_held(root, &[folder, b"/", fifo_lock_name(fifo).as_bytes()].concat())

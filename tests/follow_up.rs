@@ -359,6 +359,25 @@ fn a_run_that_failed_because_somebody_elses_came_between_is_looked_at_again_befo
     assert!(!answer.stderr.contains("alert: ") && runs(&host) == 3, "{answer:?}");
 }
 
+#[test]
+fn two_rebuilds_never_run_qmail_newu_at_once_and_the_second_finds_it_done() {
+    let host = host_behind();
+    host.folder("/tmp");
+    let gate = host.path("/tmp/gate");
+    nix::unistd::mkfifo(&gate, nix::sys::stat::Mode::S_IRWXU).unwrap();
+    script(&host, NEWU, &format!("echo x >>ran; read line <{}; cp users/made users/cdb", gate.display()));
+    let wait_for = |log: &std::sync::mpsc::Receiver<String>, words: &str| {
+        while !log.recv_timeout(PATIENCE).unwrap().contains(words) {}
+    };
+    let (mut first, log) = follow(host.command(&["rebuild"]));
+    wait_for(&log, "qmail-newu: runs, because ");
+    let (mut second, log) = follow(host.command(&["rebuild"]));
+    wait_for(&log, "qmail-newu: waits, because another process of qmail-updater runs it");
+    fs::OpenOptions::new().write(true).open(&gate).unwrap().write_all(b"go\n").unwrap();
+    assert!(first.wait().unwrap().success() && second.wait().unwrap().success());
+    assert_eq!(runs(&host), 1);
+}
+
 /// Waits until the status file tells what is wanted.
 fn wait_for_status(host: &MailHost, is_wanted: impl Fn(&serde_json::Value) -> bool) {
     let start = Instant::now();
