@@ -175,14 +175,42 @@ fn read_directory(cli: &Cli) -> Result<Option<Envdir>, Error> {
         Err(_) if needed.is_some() => return Ok(None),
         inside => inside?,
     };
-    let root = Root::new(&cli.options.root, Bounds::default());
-    let is_needed = |name: &[u8]| needed.is_none_or(|needed| needed.iter().any(|needed| name == needed.as_bytes()));
-    match Envdir::read(&root, &inside, is_needed) {
+    let wait = Duration::from_secs(u64::from(cli.options.max_wait));
+    let root = Root::new(&cli.options.root, Bounds { wait, ..Bounds::default() });
+    match needed.map_or_else(|| read_in_time(&root, &inside), |needed| read_needed(&root, &inside, needed)) {
         None if needed.is_none() && named != cli::SETTINGS => {
             let path = root.path(&inside);
             Err(Error::Usage(format!("--settings {}: no such directory; --settings '' is none", show_path(&path))))
         }
         read => Ok(read),
+    }
+}
+
+/// How long a hook, a front end and `trigger` wait for the directory.
+const FRONT_END_WAITS: Duration = Duration::from_secs(1);
+/// The stack of the thread that reads it for them, in bytes: their memory may be limited.
+const FRONT_END_STACK: usize = 1 << 17;
+
+/// Reads the directory on a thread that can be given up: the file system may not answer.
+fn read_in_time(root: &Root, inside: &[u8]) -> Option<Envdir> {
+    let (own, directory) = (root.clone(), inside.to_vec());
+    root.silences.attempt(move || Envdir::read(&own, &directory, |_| true)).unwrap_or_else(|cause| {
+        let path = root.path(inside);
+        let unread = vec![Error::io("read", &path, cause)];
+        Some(Envdir { path, unread, ..Envdir::default() })
+    })
+}
+
+/// The same of the files that a command needs that has to answer. A directory that does not answer is none.
+fn read_needed(root: &Root, inside: &[u8], needed: &'static [&'static str]) -> Option<Envdir> {
+    let is_needed = move |name: &[u8]| needed.iter().any(|needed| name == needed.as_bytes());
+    let (say, hear) = std::sync::mpsc::channel();
+    let (own, directory) = (root.clone(), inside.to_vec());
+    let read = move || say.send(Envdir::read(&own, &directory, is_needed));
+    match std::thread::Builder::new().stack_size(FRONT_END_STACK).spawn(read) {
+        Ok(_) => hear.recv_timeout(FRONT_END_WAITS).ok().flatten(),
+        // Without memory for a thread it is read without one.
+        Err(_) => Envdir::read(root, inside, is_needed),
     }
 }
 

@@ -4,6 +4,7 @@
 mod support;
 
 use std::fs;
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use support::fuse::{self, Mounted};
@@ -401,4 +402,39 @@ fn a_rebuild_that_waited_names_no_cause_that_is_gone_and_the_next_one_follows_at
     assert!(!ended.contains(" has not answered for "), "{ended}");
     service.wait_for("rebuild 3 done");
     assert!(start.elapsed() < Duration::from_secs(5), "{:?}", start.elapsed());
+}
+
+#[test]
+fn a_settings_directory_that_does_not_answer_holds_up_no_front_end_and_ends_each_command() {
+    if let Some(why) = fuse::missing() {
+        return skip("a settings directory that does not answer", why);
+    }
+    let host = MailHost::sample();
+    host.rebuild();
+    let directory = "/etc/qmail-updater/env";
+    host.folder(directory);
+    let mounted = Mounted::over(&host.path(directory), 0, &[("QMAIL_UPDATER_SWEEP", b"60\n")]);
+    mounted.silence();
+    let soon = Duration::from_secs(2);
+    let start = Instant::now();
+    let trigger = host.run(&["trigger", "-v"]);
+    assert!(start.elapsed() < soon, "{:?}", start.elapsed());
+    let pipe = host.path("/tmp/update-qmail").display().to_string();
+    assert!(trigger.code == 0 && trigger.stderr.contains(&format!(" {pipe}: no pipe to write to")), "{trigger:?}");
+    for (name, code) in [("ann", 0), ("nobody-at-all", 100)] {
+        let start = Instant::now();
+        let mut hook = Command::new(env!("CARGO_BIN_EXE_qmail-updater"));
+        hook.arg("rcptcheck").env_clear().env("QMAIL_UPDATER_ROOT", host.root()).stdin(Stdio::null());
+        let answer: Answer = hook.env("RECIPIENT", format!("{name}@example.com")).output().unwrap().into();
+        assert!(start.elapsed() < soon, "{:?}", start.elapsed());
+        assert_eq!(answer.code, code, "{name}: {answer:?}");
+    }
+    let named = format!("unable to read {}: ", host.path(directory).display());
+    for command in ["status", "rebuild", "run"] {
+        let start = Instant::now();
+        let answer = host.run(&[command, "--max-wait", "1"]);
+        assert!(start.elapsed() < limits().0, "{command:?}: {:?}", start.elapsed());
+        assert!(answer.code == 111 && answer.stderr.contains(&named), "{command:?}: {answer:?}");
+        assert!(answer.stderr.contains(" has not answered for "), "{command:?}: {answer:?}");
+    }
 }
