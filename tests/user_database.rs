@@ -542,7 +542,11 @@ fn a_service_reads_no_stale_files_while_vpopmail_is_not_mounted() {
     // The program of cdb is installed.
     host.write(BIN, CDB_PROGRAM);
     service.wait_for_answer("new@example.com", "refuse");
-    assert!(host.logins().contains_key("mallory@example.net"));
+    // auth.cdb is published after the recipient table.
+    let start = std::time::Instant::now();
+    while !host.logins().contains_key("mallory@example.net") {
+        assert!(start.elapsed() < support::service::PATIENCE, "its login is not published");
+    }
 }
 
 #[test]
