@@ -194,11 +194,16 @@ const FRONT_END_STACK: usize = 1 << 17;
 /// Reads the directory on a thread that can be given up: the file system may not answer.
 fn read_in_time(root: &Root, inside: &[u8]) -> Option<Envdir> {
     let (own, directory) = (root.clone(), inside.to_vec());
-    root.silences.attempt(move || Envdir::read(&own, &directory, |_| true)).unwrap_or_else(|cause| {
-        let path = root.path(inside);
-        let unread = vec![Error::io("read", &path, cause)];
-        Some(Envdir { path, unread, ..Envdir::default() })
-    })
+    match root.silences.attempt(move || Envdir::read(&own, &directory, |_| true)) {
+        Ok(read) => read,
+        // The system starts no thread, so it is read without one.
+        Err(cause) if cause.raw_os_error().is_some() => Envdir::read(root, inside, |_| true),
+        Err(cause) => {
+            let path = root.path(inside);
+            let unread = vec![Error::io("read", &path, cause)];
+            Some(Envdir { path, unread, ..Envdir::default() })
+        }
+    }
 }
 
 /// The same of the files that a command needs that has to answer. A directory that does not answer is none.
