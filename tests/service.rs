@@ -13,7 +13,7 @@ use std::sync::mpsc::channel;
 use std::time::{Duration, Instant};
 
 use support::service::{COM, PATIENCE, Service, status_of, trigger};
-use support::{Answer, MailHost, give, has, is_root, script, skip};
+use support::{Answer, MailHost, give, has, is_root, program, script, skip};
 
 fn shell(command: &str) {
     assert!(Command::new("sh").args(["-c", command]).status().unwrap().success(), "{command}");
@@ -477,15 +477,15 @@ fn the_onchange_script_is_safe_in_every_shell_whatever_it_is_told() {
     let hostile = ["del_user", "a b\t\"'$(touch /tmp/owned);`id`\n-x@x.test", "--root=/", ""];
     let shells = [("dash", vec![]), ("bash", vec![]), ("busybox", vec!["sh"])];
     for (shell, first) in shells {
-        if !has(shell) {
+        let Some(found) = program(shell) else {
             skip("onchange", &format!("{shell} is not installed"));
             continue;
-        }
+        };
         // The caller's own directory of programs, where the same name would be run by whatever user vpopmail runs as.
         let evil = host.path("/evil");
         script(&host, "/evil/qmail-updater", "echo owned >>\"$TOLD\"");
         let run = |script: &str| -> Answer {
-            let mut command = Command::new(shell);
+            let mut command = Command::new(&found);
             let path = format!("{}:/usr/bin:/bin", evil.display());
             command.args(&first).arg(host.path(script)).args(hostile).env_clear().env("PATH", path);
             command.env("TOLD", &told).env("QMAIL_UPDATER_FIFO", &fifo).output().unwrap().into()
@@ -864,8 +864,8 @@ fn what_cannot_be_read_is_named_by_status_and_no_success() {
     assert_eq!(status["kept_in_words"].as_array().unwrap().len(), 5, "{status:#}");
     let answer = service.host.run(&["status"]);
     assert_eq!(answer.code, 1, "{}", answer.stdout);
-    let said: Vec<&str> = answer.stdout.lines().skip_while(|line| !line.contains(" cannot be read; ")).collect();
-    assert!(said[0].starts_with("7 homes ("), "{}", answer.stdout);
+    let said: Vec<&str> = answer.stdout.lines().skip_while(|line| !line.contains(" cannot be used; ")).collect();
+    assert!(said[0].starts_with("7 sources ("), "{}", answer.stdout);
     assert!(said[1].contains("/gone/lost0.test: ") && said[1].contains(" are kept as published"), "{}", answer.stdout);
     assert!(said[6].contains("and 2 more; qmail-updater check names all"), "{}", answer.stdout);
     assert!(service.host.run(&["check"]).stdout.contains("/domains/example.net: "));
