@@ -714,6 +714,8 @@ fn no_rebuild_waits_for_a_slow_command() {
     // It is told of that change too, when it comes to its end.
     shell(&format!("echo go >{gate}"));
     service.wait_for("slow: told");
+    // Nothing is left behind.
+    shell(&format!("echo go >{gate}"));
 }
 
 #[test]

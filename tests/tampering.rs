@@ -252,7 +252,9 @@ fn apart(host: MailHost, arguments: &[&str]) -> Option<(Service, Vec<String>)> {
     let service = Service::spawn(host, command);
     service.wait_for("rebuild 1 done");
     idle(&service);
-    let there = vec!["nsenter".to_owned(), format!("--mount=/proc/{}/ns/mnt", service.child.id())];
+    let process = format!("/proc/{}", service.child.id());
+    // The root too: this may run in a chroot.
+    let there = vec!["nsenter".to_owned(), format!("--mount={process}/ns/mnt"), format!("--root={process}/root")];
     Some((service, there))
 }
 
