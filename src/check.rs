@@ -22,7 +22,7 @@ use crate::guard::{NOBODY, stands_for};
 use crate::host::crypt::Fault;
 use crate::host::dot_qmail::spelled;
 use crate::host::units::with_private_tmp;
-use crate::host::vpopmail::{Mailboxes, Shape, Vpasswd, is_legal_name};
+use crate::host::vpopmail::{Mailbox, Mailboxes, Shape, TEXT, TextBeside, Vpasswd, is_legal_name};
 use crate::host::{Home, HomeState, Host};
 use crate::lock;
 use crate::logins::{Weakness, has_scheme, hash_damage, weakness};
@@ -390,12 +390,18 @@ fn of_home(host: &Host, home: &Home, findings: &mut Vec<Note>) {
         }
     }
     if let Mailboxes::Known(vpasswd) = &home.mailboxes {
-        of_mailboxes(host, &shown, vpasswd, findings);
+        of_mailboxes(host, &home.path, vpasswd, findings);
     }
 }
 
 /// The mailboxes of a domain directory.
-fn of_mailboxes(host: &Host, shown: &str, vpasswd: &Vpasswd, findings: &mut Vec<Note>) {
+fn of_mailboxes(host: &Host, home: &[u8], vpasswd: &Vpasswd, findings: &mut Vec<Note>) {
+    let file = format!("{}/{}", show_path(&host.layout.root.path(home)), vpasswd.file());
+    let mut beside = TextBeside::new(&host.layout.root, home);
+    let mut line_of = |name: &[u8], mailbox: &Mailbox<'_>| match mailbox.line {
+        Some(line) => format!("line {line}: "),
+        None => beside.line_of(name, vpasswd).map_or(String::new(), |line| format!("line {line} of {TEXT}: ")),
+    };
     let mut weak: BTreeMap<Weakness, Vec<&[u8]>> = BTreeMap::new();
     let (mut lost, mut broken, mut short, mut with_scheme) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     let mut damaged: BTreeMap<Fault, Vec<String>> = BTreeMap::new();
@@ -411,9 +417,8 @@ fn of_mailboxes(host: &Host, shown: &str, vpasswd: &Vpasswd, findings: &mut Vec<
             short.push(name);
         }
         if name.is_empty() {
-            let line = mailbox.line.map_or(String::new(), |line| format!(": line {line}"));
-            let text = format!("{shown}/vpasswd{line}: a record without a name, which is no mailbox");
-            findings.push(Note::warning(text));
+            let line = line_of(name, &mailbox);
+            findings.push(Note::warning(format!("{file}: {line}a record without a name, which is no mailbox")));
         } else if !is_legal_name(name) {
             lost.push(name);
         } else if mailbox.shape == Shape::Broken {
@@ -421,20 +426,19 @@ fn of_mailboxes(host: &Host, shown: &str, vpasswd: &Vpasswd, findings: &mut Vec<
         } else if host.build.keeps_scheme.is_some() && has_scheme(mailbox.crypt) {
             with_scheme.push(name);
         } else if let Some(fault) = hash_damage(mailbox.crypt) {
-            let line = mailbox.line.map_or(String::new(), |line| format!("line {line}: "));
-            damaged.entry(fault).or_default().push(format!("{line}{}", Shown(name)));
+            damaged.entry(fault).or_default().push(format!("{}{}", line_of(name, &mailbox), Shown(name)));
         } else if let Some(weakness) = weakness(mailbox.crypt) {
             weak.entry(weakness).or_default().push(name);
         }
     }
     if let Some(line) = vpasswd.unended() {
-        let text = format!("{shown}/vpasswd: line {line}: no newline ends it, so vpopmail does not read it");
+        let text = format!("{file}: line {line}: no newline ends it, so vpopmail does not read it");
         findings.push(Note::warning(text));
     }
     for (fault, places) in damaged {
         let (many, places) = (count(places.len(), "mailbox"), first_few(places));
         let mut text =
-            format!("{shown}/vpasswd: {many} with a hash that no password has, so nobody logs in: {places} ({fault})");
+            format!("{file}: {many} with a hash that no password has, so nobody logs in: {places} ({fault})");
         if fault.is_of_old_vpopmaild() {
             text.push_str("; vpopmaild of a vpopmail before 5.6.7 cuts hashes so");
         }
@@ -443,7 +447,7 @@ fn of_mailboxes(host: &Host, shown: &str, vpasswd: &Vpasswd, findings: &mut Vec<
     let mut say = |names: &[&[u8]], level: Level, what: &str| {
         if !names.is_empty() {
             let many = count(names.len(), "mailbox");
-            findings.push(Note::new(level, format!("{shown}/vpasswd: {many} {what}: {}", some(names))));
+            findings.push(Note::new(level, format!("{file}: {many} {what}: {}", some(names))));
         }
     };
     say(&lost, Level::Warning, "that vpopmail never finds, because of a byte in the name");

@@ -261,10 +261,22 @@ fn a_hash_that_no_password_has_is_not_published_and_told_with_its_place_and_caus
         serde_json::from_str(&host.run(&["user", "--json", "dora@example.com"]).stdout).unwrap();
     assert_eq!(json[0]["password"], "sha512-crypt, but 64 bytes instead of 98: no password has it");
     assert_eq!(json[0]["logins"], serde_json::json!([]));
-    // In a vpasswd.cdb there are no lines.
-    host.mailboxes_as_written(COM, &[&format!("dora:{}:1:0:N:/d:Q", &WHOLE[..64])]);
-    assert!(keys(&host).is_empty());
-    assert!(host.run(&["check"]).stdout.contains(&format!("1 mailbox {why}dora (sha512-crypt, but 64 bytes")));
+    // A vpasswd.cdb has no lines: the text beside it has, where it still says the same.
+    let dora = format!("dora:{}:1:0:N:/d:Q", &WHOLE[..64]);
+    host.mailboxes_as_written(COM, &[&dora, ":x:1:0:N:/d:Q"]);
+    for (text, line, unnamed) in [
+        (format!("ann:x:1:0:N:/d:Q\n:x:1:0:N:/d:Q\n{dora}\n"), "line 3 of vpasswd: ", "line 2 of vpasswd: "),
+        (format!("dora:{WHOLE}:1:0:N:/d:Q\n{dora}\n"), "", ""),
+        (String::new(), "", ""),
+    ] {
+        host.write(&format!("{COM}/vpasswd"), &text);
+        assert!(keys(&host).is_empty());
+        let found = host.run(&["check"]).stdout;
+        let told = format!("{COM}/vpasswd.cdb: 1 mailbox {why}{line}dora (sha512-crypt, but 64 bytes instead of 98)");
+        assert!(found.contains(&told), "{told}\n{found}");
+        let told = format!("{COM}/vpasswd.cdb: {unnamed}a record without a name, which is no mailbox");
+        assert!(found.contains(&told), "{told}\n{found}");
+    }
     // Nor is one kept that an earlier version published.
     let image = qmail_updater::cdb::image([(&b"dora@example.com"[..], &WHOLE.as_bytes()[..64])]).unwrap();
     fs::write(host.published("auth.cdb"), image).unwrap();

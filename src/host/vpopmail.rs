@@ -228,6 +228,14 @@ impl Vpasswd {
         }
     }
 
+    /// The file that it was read from.
+    pub fn file(&self) -> &'static str {
+        match self {
+            Vpasswd::Compiled(_) => COMPILED,
+            Vpasswd::Text(_) => TEXT,
+        }
+    }
+
     /// The last line of the text when no newline ends it: vpopmail does not read it.
     pub fn unended(&self) -> Option<usize> {
         match self {
@@ -327,6 +335,31 @@ impl Mailboxes {
                     .into(),
             ),
         }
+    }
+}
+
+/// The text vpasswd from which a vpasswd.cdb was made; it is read when the first line is asked for.
+pub struct TextBeside<'a> {
+    root: &'a Root,
+    home: &'a [u8],
+    lines: Option<Lines>,
+}
+
+impl<'a> TextBeside<'a> {
+    /// The text in the domain directory `home`.
+    pub fn new(root: &'a Root, home: &'a [u8]) -> TextBeside<'a> {
+        TextBeside { root, home, lines: None }
+    }
+
+    /// The line with the record that `vpasswd` has of this mailbox; `None` when no line has exactly that record, or the text
+    /// cannot be read.
+    pub fn line_of(&mut self, name: &[u8], vpasswd: &Vpasswd) -> Option<usize> {
+        let lines = self.lines.get_or_insert_with(|| {
+            let text = self.root.read(&[self.home, b"/", TEXT.as_bytes()].concat());
+            text.ok().flatten().map_or_else(Lines::default, |text| parse_text(&text))
+        });
+        let (line, record) = lines.records.get(name)?;
+        (Some(&record[..]) == vpasswd.record(name)).then_some(*line)
     }
 }
 
