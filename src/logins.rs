@@ -203,7 +203,7 @@ impl<'a> Policy<'a> {
         let groups = memchr::memchr(b',', &data).map_or(&b""[..], |comma| &data[comma..]);
         // Another program may have written it: what cannot be taken apart has no time.
         let parsed = groups.get(1..).map(parse_groups).and_then(Result::ok).unwrap_or_default();
-        self.not_expired(expires(&parsed.into_iter().collect()))?;
+        self.not_expired(expires(&parsed.into_iter().collect())).map_err(|_| Refusal::PublishedExpired)?;
         self.kept.fetch_add(1, Ordering::Relaxed);
         Ok(groups.to_vec())
     }
@@ -253,6 +253,8 @@ pub enum Refusal {
     Hash(Fault),
     /// control/authvars says that it has expired.
     Expired,
+    /// Its published variables say that it has expired, and control/authvars cannot tell others.
+    PublishedExpired,
     /// control/authvars cannot tell its variables, and none are published: without them it could do more than it may.
     Variables,
 }
@@ -268,6 +270,9 @@ impl fmt::Display for Refusal {
             Refusal::Nothing => "its password field holds nothing that authenticates",
             Refusal::Hash(fault) => return write!(f, "no password has its hash ({fault})"),
             Refusal::Expired => "expired, says control/authvars",
+            Refusal::PublishedExpired => {
+                "expired, says the published PASSWORD_EXPIRES; control/authvars cannot tell another"
+            }
             Refusal::Variables => "control/authvars cannot tell its variables, and none are published that could stay",
         })
     }

@@ -137,12 +137,17 @@ fn trigger(settings: &Settings, notice: &[OsString], verbose: bool) {
     }
 }
 
-/// Ends the command when its own thread waits for what does not answer, as where the tables are.
+/// Says what the command waits for, once. Ends it when its own thread waits for what does not answer, as where the tables are.
 fn end_in_time(settings: &Settings) -> Back {
     let silences = &settings.layout.root.silences;
     let (spot, mut vigil) = (silences.spot(), silences.vigil(silences.tick()));
     spot.take();
     vigil.add((), &spot);
+    silences.when_waiting(|path, wait| {
+        let text =
+            format!("waits for {}, which does not answer; gives it up after {} s", show_path(path), wait.as_secs());
+        report::say(Level::Status, &text);
+    });
     let tick = silences.tick();
     let look = move || {
         loop {

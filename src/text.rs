@@ -129,6 +129,11 @@ pub fn lines(content: &[u8]) -> impl Iterator<Item = (usize, &[u8])> {
     body.split(|b| *b == b'\n').enumerate().map(|(index, line)| (index + 1, line)).take(count)
 }
 
+/// The lines of a file of our own, which an editor may begin with a UTF-8 byte order mark.
+pub fn our_lines(content: &[u8]) -> impl Iterator<Item = (usize, &[u8])> {
+    lines(content.strip_prefix("\u{feff}".as_bytes()).unwrap_or(content))
+}
+
 /// For each byte, whether it is one of these.
 pub const fn bytes_among(bytes: &[u8]) -> [bool; 256] {
     let mut among = [false; 256];

@@ -229,6 +229,13 @@ fn a_line_of_authvars_that_cannot_be_used_keeps_the_variables_of_the_logins_that
     assert!(new.stderr.contains("alert: ") && new.stderr.contains("control/authvars: line 1:"), "{new:?}");
     let net = user("new@example.net");
     assert!(net.code == 0 && net.stdout.contains("smtp login: yes") && !net.stderr.contains("authvars"), "{net:?}");
+    // It expires by what is published, too, and the answer says whose word that is.
+    let expired =
+        qmail_updater::cdb::image([(&b"new@example.com"[..], &b"$1$a$new,PASSWORD_EXPIRES=\"1\""[..])]).unwrap();
+    fs::write(host.published("auth.cdb"), expired).unwrap();
+    let new = user("new@example.com").stdout;
+    let told = "no: expired, says the published PASSWORD_EXPIRES; control/authvars cannot tell another";
+    assert!(new.contains(told), "{new}");
     // A time that is kept comes all the same.
     authvars("@example.com PASSWORD_EXPIRES=\"4102444800\"\n");
     host.rebuild();
@@ -251,6 +258,18 @@ fn a_line_of_authvars_that_cannot_be_used_keeps_the_variables_of_the_logins_that
     assert_fatal(&answer, 100, &["control/authvars: no regular file"]);
     assert_eq!(host.logins()["new@example.com"], "$1$a$last,DATABYTES=\"1\"");
     assert!(!host.logins().contains_key("newer@example.net"));
+}
+
+#[test]
+fn a_byte_order_mark_that_an_editor_left_is_no_part_of_the_first_name() {
+    let host = MailHost::sample();
+    host.mailboxes(DOMAIN, &["joe:$1$a$hash:1:0:N:/d:Q"]);
+    host.write("/var/qmail/control/validrcptto.d/relay.example", "\u{feff}erik\nfrida\n");
+    host.write("/var/qmail/control/authvars", "\u{feff}@example.com DATABYTES=\"1\"\r\n");
+    assert_eq!(host.rebuild().stderr.matches("alert: ").count(), 0);
+    let asked = ["erik@relay.example", "frida@relay.example", "\u{feff}erik@relay.example"];
+    assert_eq!(host.answers(&asked), ["accept", "accept", "refuse"]);
+    assert!(host.logins()["joe@example.com"].ends_with(",DATABYTES=\"1\""), "{:?}", host.logins());
 }
 
 #[test]

@@ -16,9 +16,9 @@ const DOMAINS: usize = 20;
 /// The domain whose home may stop to answer.
 const AWAY: &str = "d7.test";
 
-/// Whether there is time for the figures that the documents promise: the default wait, and many rebuilds.
+/// Whether there is time (5 minutes) for the figures that the documents promise: the default wait, and many rebuilds.
 fn is_thorough() -> bool {
-    std::env::var_os("QMAIL_UPDATER_SOAK").is_some()
+    std::env::var_os("QMAIL_UPDATER_SILENCE").is_some_and(|value| value == "all")
 }
 
 /// How the service and the commands are told to wait less, and for how many seconds they wait.
@@ -317,6 +317,11 @@ fn no_command_waits_for_ever_and_each_says_what_does_not_answer() {
         assert!([&answer.stdout, &answer.stderr].iter().any(|said| said.contains(&mount)), "{command:?}: {answer:?}");
     }
     assert_eq!(host.answers(&["ann@d7.test", "bob@d7.test"]), ["accept", "refuse"]);
+    // What it waits for is said meanwhile.
+    let slow = host.run(&["domains", "--max-wait", "4"]);
+    let waits = format!("waits for {}", mounted.path.display());
+    assert!(slow.stderr.contains(&waits), "{slow:?}");
+    assert_eq!(slow.stderr.matches("which does not answer; gives it up after 4 s").count(), 1, "{slow:?}");
     // Of what lies elsewhere everything is said.
     assert!(run(&host, &["user", "ann@d3.test"]).stdout.contains("smtp login: yes"));
 }

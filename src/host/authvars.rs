@@ -12,7 +12,7 @@ use std::path::Path;
 
 use super::control::Unusable;
 use crate::error::Error;
-use crate::text::{Shown, count, leading_number, lines, lower, split_address, trim};
+use crate::text::{Shown, count, leading_number, lower, our_lines, split_address, trim};
 
 /// The variable whose value is the time from which a login is refused, in seconds since 1970-01-01 UTC.
 pub const PASSWORD_EXPIRES: &[u8] = b"PASSWORD_EXPIRES";
@@ -92,7 +92,7 @@ impl AuthVars {
     pub fn parse(text: &[u8], inside: &[u8], path: &Path) -> AuthVars {
         let mut found = AuthVars::default();
         let mut errors = Vec::new();
-        for (number, line) in lines(text) {
+        for (number, line) in our_lines(text) {
             let line = trim(line);
             if matches!(line.first(), None | Some(b'#')) {
                 continue;

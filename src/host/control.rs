@@ -10,7 +10,7 @@ use crate::cdb;
 use crate::error::{Error, Trouble, show_cause, show_path};
 use crate::report::Note;
 use crate::root::{End, Root};
-use crate::text::{Shown, lines, lower, split_address, trim, trim_end};
+use crate::text::{Shown, lines, lower, our_lines, split_address, trim, trim_end};
 
 /// A list of names, each with the line it stands on (the first one; `None`: not from a text file).
 pub type Names = HashMap<Vec<u8>, Option<usize>>;
@@ -90,7 +90,7 @@ impl RelayList {
     /// An address of another domain; blanks or unprintable bytes inside an entry; one name both accepted and refused.
     pub fn parse(content: &[u8], domain: &[u8], path: &Path) -> Result<RelayList, Error> {
         let mut list = RelayList::default();
-        for (number, line) in lines(content) {
+        for (number, line) in our_lines(content) {
             let line = trim(line);
             if matches!(line.first(), None | Some(b'#')) {
                 continue;

@@ -36,6 +36,8 @@ const PROBED_FOR: Duration = Duration::from_secs(1);
 const MANY_PLACES: usize = 3;
 /// How often at least a thread that waits looks at those that it waits for.
 const MAX_TICK: Duration = Duration::from_millis(250);
+/// Somebody who typed a command is told what it waits for after so long.
+const SAID_AFTER: Duration = Duration::from_secs(2);
 
 /// What does not answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -213,6 +215,8 @@ impl fmt::Debug for Silences {
 
 /// Who is told what may answer again.
 type Told = Box<dyn Fn(&[Silence]) + Send>;
+/// Who is told what is waited for.
+type ToldOnce = Box<dyn FnOnce(&Path, Duration) + Send>;
 
 #[derive(Default)]
 struct Inner {
@@ -224,6 +228,8 @@ struct Inner {
     lost: Duration,
     /// Told what may answer again.
     when_back: Option<Told>,
+    /// Told once what is waited for, and how long at most.
+    when_waiting: Option<ToldOnce>,
 }
 
 struct Silent {
@@ -333,6 +339,17 @@ impl Silences {
     /// From now on this is told what may answer again, at once.
     pub fn when_back(&self, tell: impl Fn(&[Silence]) + Send + 'static) {
         self.inner().when_back = Some(Box::new(tell));
+    }
+
+    /// The first thing that is waited for longer than a moment is told to this, with the time of --max-wait.
+    pub fn when_waiting(&self, tell: impl FnOnce(&Path, Duration) + Send + 'static) {
+        self.inner().when_waiting = Some(Box::new(tell));
+    }
+
+    /// Tells what is waited for, if nothing was told yet.
+    fn tell_waiting(&self, path: &Path) {
+        let tell = self.inner().when_waiting.take();
+        tell.into_iter().for_each(|tell| tell(path, self.wait));
     }
 
     /// Does the work on a spare thread, and waits for it; a caller that is a spare thread does it itself. When the work
@@ -546,10 +563,15 @@ impl Silences {
         let (start, end) = (Instant::now(), Instant::now() + wait);
         let mut missing = asked.len();
         while missing > 0 {
-            match hear.recv_timeout(end.saturating_duration_since(Instant::now())) {
+            let (now, said_at) = (Instant::now(), start + SAID_AFTER);
+            let until = if now < said_at { said_at.min(end) } else { end };
+            match hear.recv_timeout(until.saturating_duration_since(now)) {
                 Ok(number) => {
                     asked.retain(|(asked, ..)| *asked != number);
                     missing -= 1;
+                }
+                Err(RecvTimeoutError::Timeout) if until < end => {
+                    asked.first().iter().for_each(|(_, mount, _)| self.tell_waiting(&mount.point));
                 }
                 Err(_) => break,
             }
@@ -676,6 +698,9 @@ impl<N: Clone> Vigil<N> {
                 return false;
             }
             watched.waited += passed;
+            if watched.waited >= SAID_AFTER && watched.waited < patience {
+                watched.spot.at().iter().for_each(|path| silences.tell_waiting(path));
+            }
             watched.waited >= patience
         };
         let mut given_up = Vec::new();
