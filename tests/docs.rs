@@ -316,6 +316,8 @@ fn first_hour(house: &mut House, way: &str) {
         if from.starts_with("### runit") && from != to {
             house.wait_for("mail", "qmail-updater status", |code, _| code == 0);
             house.must("mail", "sv down /etc/service/qmail-updater");
+            // Two services must not meet: the second one would start again and again, and hear nothing meanwhile.
+            house.wait_for("mail", "qmail-updater status", |_, said| said.starts_with("service: not running"));
             house.must("mail", "svc -u /service/qmail-updater");
         }
         if step.heading.starts_with("## 7.") {
