@@ -91,7 +91,7 @@
 //! | [`answers`] | list, lookup, explain, status, check, domains, user: the only printers to standard output | cdb check cli compare confine delivery error follow_up hold host lock logins overview rebuild recipients report settings smtpd status text |
 //! | [`hooks`] | what a qmail-smtpd runs: rcptcheck, qmail-spp-rcpt, checkpassword | cdb cli commands error host report root settings smtpd sys text |
 //! | [`trigger`] | what makes the service rebuild: pipe, notices, schedule | error report root text |
-//! | [`service`] | the threads and the loop | actions cdb check confine error follow_up follow_ups hold host lock metrics rebuild report root settings status trigger |
+//! | [`service`] | the threads and the loop | actions cdb check confine error follow_up follow_ups hold host lock metrics publish rebuild report root settings status trigger |
 //! | [`report`] | every log line: the only printer to standard error | error text |
 //! | [`error`] | what failed, doing what, to which file | text |
 //! | [`text`] | bytes as people read them | |

@@ -23,7 +23,7 @@ use qmail_updater::settings::{self, Refusal, Settings};
 use qmail_updater::text::{count, lower};
 use qmail_updater::trigger::notice::to_line;
 use qmail_updater::trigger::poke::{Poked, poke};
-use qmail_updater::{actions, answers, follow_up, rebuild, report, service, status};
+use qmail_updater::{actions, answers, follow_up, publish, rebuild, report, service, status};
 use signal_hook::consts::{SIGABRT, SIGXFSZ};
 
 fn main() -> ExitCode {
@@ -174,6 +174,9 @@ fn run(cli: &Cli, settings: Settings) -> Result<bool, Error> {
         Command::Run { .. } | Command::Trigger { .. } | Command::Skel { .. } => None,
         _ => Some(end_in_time(&settings)),
     };
+    if let Command::Rebuild { .. } = cli.command {
+        publish::leave_no_temporary();
+    }
     match &cli.command {
         Command::Rebuild { dry_run: false, no_commands, force, own_settings } => {
             compare_with_service(&settings, *own_settings)?;

@@ -1,6 +1,8 @@
 //! Atomic replacement (SPEC section 7); the only writer. A new file appears under its name only when it is complete and
 //! on disk: written under a temporary name in the same folder, with its owner and mode set before its first byte.
 
+mod temporary;
+
 use std::fs::{self, File};
 use std::io;
 use std::ops::Range;
@@ -14,13 +16,16 @@ use nix::errno::Errno;
 use nix::fcntl::{OFlag, PosixFadviseAdvice, open, posix_fadvise};
 use nix::sys::stat::Mode;
 use nix::unistd::{Gid, Uid, fchown, geteuid};
-use tempfile::NamedTempFile;
 
 use crate::cdb::{self, PIECE};
 use crate::difference::Difference;
 use crate::error::{Error, Trouble, is_denied_to_us, show_cause, show_path};
 use crate::root::silence::at;
 use crate::root::{End, Kind, Root, Stamp, is_mount_point};
+
+use temporary::Temporary;
+
+pub use temporary::{leave_none as leave_no_temporary, remove_all as remove_all_temporary};
 
 /// Numeric owner and group.
 pub type Owner = (u32, u32);
@@ -182,16 +187,18 @@ impl Target {
     }
 
     /// A new file beside it, which only its owner may read.
-    fn temporary(&self) -> io::Result<NamedTempFile> {
-        tempfile::Builder::new()
-            .prefix(std::ffi::OsStr::from_bytes(&self.temporary_prefix()))
-            .suffix(std::ffi::OsStr::from_bytes(SUFFIX))
-            .rand_bytes(RANDOM)
-            .permissions(fs::Permissions::from_mode(0o600))
-            .tempfile_in(&self.folder)
+    fn temporary(&self) -> io::Result<Temporary> {
+        Temporary::make(|| {
+            tempfile::Builder::new()
+                .prefix(std::ffi::OsStr::from_bytes(&self.temporary_prefix()))
+                .suffix(std::ffi::OsStr::from_bytes(SUFFIX))
+                .rand_bytes(RANDOM)
+                .permissions(fs::Permissions::from_mode(0o600))
+                .tempfile_in(&self.folder)
+        })
     }
 
-    /// Removes what a killed rebuild left behind. A temporary file that somebody still writes is locked, and stays.
+    /// Removes what a killed rebuild left behind. A temporary file that is still written is locked, and stays.
     ///
     /// # Errors
     /// The folder cannot be read.
@@ -209,15 +216,43 @@ impl Target {
             let ours =
                 random.is_some_and(|random| random.len() == RANDOM && random.iter().all(u8::is_ascii_alphanumeric));
             // Only a regular file is opened: another kind of that name is not ours.
-            if ours && entry.file_type().is_ok_and(|kind| kind.is_file()) {
-                let unused = File::open(entry.path()).is_ok_and(|file| file.try_lock().is_ok());
-                if unused {
-                    let _ = fs::remove_file(entry.path());
-                }
+            if ours
+                && entry.file_type().is_ok_and(|kind| kind.is_file())
+                && File::open(entry.path()).is_ok_and(|file| file.try_lock().is_ok() || !is_written(&file))
+            {
+                let _ = fs::remove_file(entry.path());
             }
         }
         Ok(())
     }
+}
+
+/// Whether a process that may write the tables holds the lock on a temporary file. A process of another user can lock one
+/// that it may read.
+fn is_written(file: &File) -> bool {
+    let Ok(meta) = file.metadata() else { return true };
+    // proc_locks(5): the process, and then the device and the inode.
+    let (device, inode) = (meta.dev(), meta.ino());
+    let id = format!("{:02x}:{:02x}:{inode}", nix::sys::stat::major(device), nix::sys::stat::minor(device));
+    let locks = fs::read_to_string("/proc/locks").unwrap_or_default();
+    let holders = locks.lines().filter_map(|line| {
+        let mut fields = line.split_ascii_whitespace().skip_while(|field| field.parse::<u32>().is_err());
+        let (process, place) = (fields.next()?, fields.next()?);
+        (place == id).then(|| real_uid(process)).flatten()
+    });
+    let holders: Vec<u32> = holders.collect();
+    let is_ours = |uid: &u32| *uid == 0 || *uid == geteuid().as_raw();
+    if holders.is_empty() {
+        // The holder is not known. No rebuild writes for so long without a word.
+        return meta.modified().is_ok_and(|time| time.elapsed().is_ok_and(|age| age < LEFT_AFTER));
+    }
+    holders.iter().any(is_ours)
+}
+
+/// The user that started a process, by proc_pid_status(5).
+fn real_uid(process: &str) -> Option<u32> {
+    let status = fs::read_to_string(format!("/proc/{process}/status")).ok()?;
+    status.lines().find_map(|line| line.strip_prefix("Uid:"))?.split_ascii_whitespace().next()?.parse().ok()
 }
 
 /// What was published before.
@@ -291,6 +326,8 @@ impl Published {
     }
 }
 
+/// A temporary file that was not written to for so long was left behind.
+const LEFT_AFTER: Duration = Duration::from_secs(3600);
 /// The end of a temporary file's name.
 const SUFFIX: &[u8] = b".tmp";
 /// How many random letters and digits a temporary file's name holds.
@@ -300,7 +337,7 @@ const RANDOM: usize = 6;
 pub struct Staged {
     target: Target,
     look: Look,
-    file: NamedTempFile,
+    file: Temporary,
     writer: cdb::Writer,
     /// How many records it holds.
     pub records: u64,
@@ -324,11 +361,11 @@ impl Staged {
     fn create_there(target: &Target, look: Look) -> Result<Staged, Error> {
         let failed = |cause: io::Error| Error::io("make a temporary file for", &target.name, cause);
         let file = target.temporary().map_err(failed)?;
-        file.as_file().try_lock().map_err(|cause| failed(cause.into()))?;
+        file.file().try_lock().map_err(|cause| failed(cause.into()))?;
         if let Some((uid, gid)) = look.owner {
-            let is = file.as_file().metadata().map_err(failed)?;
+            let is = file.file().metadata().map_err(failed)?;
             if (is.uid(), is.gid()) != (uid, gid) {
-                fchown(file.as_file(), Some(Uid::from_raw(uid)), Some(Gid::from_raw(gid))).map_err(|cause| {
+                fchown(file.file(), Some(Uid::from_raw(uid)), Some(Gid::from_raw(gid))).map_err(|cause| {
                     Error::Temporary(format!(
                         "unable to give {} to uid {uid}, gid {gid}: {}",
                         show_path(&target.name),
@@ -337,8 +374,8 @@ impl Staged {
                 })?;
             }
         }
-        file.as_file().set_permissions(fs::Permissions::from_mode(look.mode)).map_err(failed)?;
-        let writer = file.as_file().try_clone().and_then(cdb::Writer::new).map_err(failed)?;
+        file.file().set_permissions(fs::Permissions::from_mode(look.mode)).map_err(failed)?;
+        let writer = file.file().try_clone().and_then(cdb::Writer::new).map_err(failed)?;
         let old = File::open(&target.real).ok();
         // The pointers that it begins with are written last.
         Ok(Staged { target: target.clone(), look, file, writer, records: 0, old, seen: cdb::HEADER as u64 })
@@ -363,7 +400,7 @@ impl Staged {
         let (seen, written) = (self.seen, self.writer.written());
         self.seen = written;
         let begin = match self.old.take() {
-            Some(old) if is_same(self.file.as_file(), &old, seen..written) => {
+            Some(old) if is_same(self.file.file(), &old, seen..written) => {
                 self.old = Some(old);
                 return;
             }
@@ -372,7 +409,7 @@ impl Staged {
         };
         // What is not yet on the disk cannot be dropped, so Linux only begins to write; what it does not do is left to fsync.
         let (begin, length) = (begin as i64, (written - begin) as i64);
-        let _ = posix_fadvise(self.file.as_file(), begin, length, PosixFadviseAdvice::POSIX_FADV_DONTNEED);
+        let _ = posix_fadvise(self.file.file(), begin, length, PosixFadviseAdvice::POSIX_FADV_DONTNEED);
     }
 
     /// Writes the rest and brings it to the disk, unless the published file says the same already.
@@ -383,11 +420,11 @@ impl Staged {
         let Staged { target, look, file, writer, records, .. } = self;
         let failed = |cause: io::Error| Error::io("write", &target.name, cause);
         let places = Some(writer.finish().map_err(failed)?);
-        let same = has_look(&target.real, look).then(|| same_bytes(file.as_file(), &target.real)).flatten();
+        let same = has_look(&target.real, look).then(|| same_bytes(file.file(), &target.real)).flatten();
         let (mut difference, changed) = (None, same.is_none());
         if changed {
-            file.as_file().sync_all().map_err(failed)?;
-            difference = compare(file.as_file(), records, &target.real).ok();
+            file.file().sync_all().map_err(failed)?;
+            difference = compare(file.file(), records, &target.real).ok();
         }
         Ok(Ready { target, file: changed.then_some(file), records, difference, places, same })
     }
@@ -400,7 +437,7 @@ impl Staged {
         let Staged { target, file, writer, .. } = self;
         let failed = |cause: io::Error| Error::io("write", &target.name, cause);
         let places = writer.finish().map_err(failed)?;
-        file.as_file().sync_all().map_err(failed)?;
+        file.file().sync_all().map_err(failed)?;
         let (records, places) = (places.records(), Some(places));
         Ok(Ready { target, file: Some(file), records, difference: Some(difference), places, same: None })
     }
@@ -424,7 +461,7 @@ impl Staged {
 /// A new file that is complete and on disk, or not needed.
 pub struct Ready {
     target: Target,
-    file: Option<NamedTempFile>,
+    file: Option<Temporary>,
     /// How many records it holds.
     pub records: u64,
     /// What came and went; `None` when it is not new, or the published file cannot be read as a cdb.
@@ -461,28 +498,35 @@ impl Ready {
     /// Those of read(2).
     pub fn cdb(&self) -> Result<Option<cdb::FileReader<'_>>, Error> {
         let Some(file) = &self.file else { return Ok(None) };
-        cdb::FileReader::new(file.as_file()).map(Some).map_err(|cause| Error::io("read", file.path(), cause))
+        cdb::FileReader::new(file.file()).map(Some).map_err(|cause| Error::io("read", file.path(), cause))
     }
 
-    /// Puts it in the place of the old one, when it differs. As long as the published file has the stamp that is the
-    /// answer, it has these bytes; `None` when nobody can say so.
+    /// Puts it in the place of the old one, when it differs.
     ///
     /// # Errors
-    /// Those of rename(2), after which the old file is still there, and of fsync(2) on the folder.
-    pub fn publish(self) -> Result<Option<Stamp>, Error> {
+    /// Those of rename(2), after which the old file is still there.
+    pub fn publish(self) -> Result<InPlace, Error> {
         let Ready { target, file, same, .. } = self;
-        let Some(file) = file else { return Ok(same) };
-        let before = Stamp::of_file(file.as_file()).ok();
-        let file = file.persist(&target.real).map_err(|failed| {
-            let error = Error::io("publish", &target.name, failed.error);
+        let Some(file) = file else { return Ok(InPlace { stamp: same, unsynced: None }) };
+        let before = Stamp::of_file(file.file()).ok();
+        let file = file.persist(&target.real).map_err(|cause| {
+            let error = Error::io("publish", &target.name, cause);
             if is_mount_point(&target.real) { error.then("a file is mounted over it: unmount it") } else { error }
         })?;
-        File::open(&target.folder)
-            .and_then(|folder| folder.sync_all())
-            .map_err(|cause| Error::io("sync the folder of", &target.name, cause))?;
-        let now = Stamp::of_file(&file).ok();
-        Ok(now.filter(|now| before.is_some_and(|before| now.has_content_of(&before))))
+        let synced = File::open(&target.folder).and_then(|folder| folder.sync_all());
+        let unsynced = synced.err().map(|cause| Error::io("sync the directory of", &target.name, cause));
+        let stamp = Stamp::of_file(&file).ok().filter(|now| before.is_some_and(|before| now.has_content_of(&before)));
+        Ok(InPlace { stamp, unsynced })
     }
+}
+
+/// A new file that took the place of the old one.
+#[derive(Debug)]
+pub struct InPlace {
+    /// As long as the published file has this stamp, it has the same bytes; `None` when that cannot be known.
+    pub stamp: Option<Stamp>,
+    /// The error of fsync(2) on the directory: until the system writes it, a crash can bring the old file back.
+    pub unsynced: Option<Error>,
 }
 
 /// Puts a small file of our own in the place of the old one, at once and whole; it need not survive a crash.
@@ -493,11 +537,10 @@ pub fn replace(root: &Root, inside: &[u8], mode: u32, content: &[u8]) -> Result<
     let target = Target::find(root, inside)?;
     target.remove_litter()?;
     let failed = |cause: io::Error| Error::io("write", &target.name, cause);
-    let mut file = target.temporary().map_err(failed)?;
-    file.as_file().set_permissions(fs::Permissions::from_mode(mode)).map_err(failed)?;
-    io::Write::write_all(&mut file, content).map_err(failed)?;
-    file.persist(&target.real).map_err(|error| failed(error.error))?;
-    Ok(())
+    let file = target.temporary().map_err(failed)?;
+    file.file().set_permissions(fs::Permissions::from_mode(mode)).map_err(failed)?;
+    file.file().write_all_at(content, 0).map_err(failed)?;
+    file.persist(&target.real).map(drop).map_err(failed)
 }
 
 /// Whether a small file of our own could be written into this folder, by a file there that has no name and is gone at
@@ -636,12 +679,12 @@ mod tests {
         let target = Target::find(&root, b"/table.cdb").unwrap();
         let ready = || Staged::create(&target, Look { mode: 0o600, owner: None }).unwrap().finish().unwrap();
         let now = || Stamp::of_file(File::open(folder.path().join("table.cdb")).unwrap()).ok();
-        let new = ready().publish().unwrap();
+        let new = ready().publish().unwrap().stamp;
         assert!(new.is_some() && new == now(), "a new one");
-        assert_eq!(ready().publish().unwrap(), now(), "the same again");
+        assert_eq!(ready().publish().unwrap().stamp, now(), "the same again");
         let same = ready();
         File::options().write(true).open(folder.path().join("table.cdb")).unwrap().set_len(100).unwrap();
-        let stamp = same.publish().unwrap();
+        let stamp = same.publish().unwrap().stamp;
         assert!(stamp.is_some() && stamp != now(), "cut off after it was found to be the same");
     }
 }

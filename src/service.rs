@@ -30,6 +30,7 @@ use crate::host::vpopmail::Mailboxes;
 use crate::host::{Home, HomeState, Host};
 use crate::lock::{self, FifoLock};
 use crate::metrics::Metrics;
+use crate::publish;
 use crate::rebuild::homes::KeptHome;
 use crate::rebuild::memory::{Memory, Scope};
 use crate::rebuild::{self, Done, Order};
@@ -88,10 +89,12 @@ pub fn run(settings: &Arc<Settings>) -> Result<(), Error> {
         .map_err(|cause| Error::io("catch signals for", &PathBuf::from("the service"), cause))?;
     let mut locks = Vec::new();
     let mut fifos = Vec::new();
+    let mut shown = Vec::new();
     for path in &settings.fifos {
         locks.push(lock::acquire_fifo(&settings.layout.root, &settings.state, path)?);
-        let (fifo, note) = Fifo::make(path)?;
+        let (fifo, note) = Fifo::make_or_wait(path)?;
         report::say_all(note.as_slice());
+        shown.extend(fifo.is_made().then(|| show_path(path).to_string()));
         fifos.push(fifo);
     }
     let of_signals = events.clone();
@@ -119,8 +122,9 @@ pub fn run(settings: &Arc<Settings>) -> Result<(), Error> {
     let looker = start_looking(tables.clone(), watch.clone(), events.clone())?;
     let watcher =
         watch.clone().map(|watch| start_watch(watch, events.clone(), touched.clone(), tables.clone())).transpose()?;
-    let shown: Vec<String> = settings.fifos.iter().map(|path| show_path(path).to_string()).collect();
-    report::say(Level::Status, &format!("listening on {}", shown.join(", ")));
+    if !shown.is_empty() {
+        report::say(Level::Status, &format!("listening on {}", shown.join(", ")));
+    }
     report::say_all(&check::unknown_variables(settings));
     report::say_all(&actions::findings(settings));
     let mut service = Service::new(settings.clone(), events, watch, touched, tables, locks);
@@ -139,6 +143,8 @@ pub fn run(settings: &Arc<Settings>) -> Result<(), Error> {
             fifo.remove();
         }
     }
+    // A rebuild that could not be given up in time may still write some.
+    publish::remove_all_temporary();
     report::say(Level::Status, "ended");
     Ok(())
 }
@@ -156,6 +162,7 @@ fn end_in_time() {
             Level::Alert,
             "ended without a last word in the status file: something that it needs does not answer",
         );
+        publish::remove_all_temporary();
         report::flush(LAST_CHANCE / 4);
         std::process::exit(0)
     };

@@ -130,6 +130,9 @@ impl Scene {
             let said = [": fatal: ", "memory allocation of "].iter().any(|words| stderr.contains(words));
             assert!(not_begun || said, "{fault}: not a word: {stderr}");
         }
+        if stderr.contains("the old files stay") {
+            assert!(*now == self.old, "{fault}: a file is new: {stderr}");
+        }
         // A file of our own that cannot be read keeps what it governs.
         if *code != 0 && !stderr.contains("; what depends on that stays as published, and everything else is published")
         {

@@ -4,11 +4,14 @@
 mod support;
 
 use std::fs;
+use std::io::{BufRead, BufReader};
 use std::os::unix::fs::MetadataExt;
-use std::os::unix::process::ExitStatusExt;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{Command, Stdio};
 use std::time::Instant;
 
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use support::{MailHost, NOT_DUMPABLE, has, is_root, me, output_of, skip};
 
 const FILES: [&str; 2] = ["validrcptto.cdb", "auth.cdb"];
@@ -260,6 +263,43 @@ fn what_a_killed_rebuild_left_behind_goes_and_what_another_still_writes_stays() 
     let mut left = litter(&host);
     left.sort();
     assert_eq!(left, [".auth.cdb.locked.tmp", ".auth.cdb.my-own.tmp"]);
+}
+
+#[test]
+fn a_temporary_file_that_another_user_locked_goes() {
+    if !is_root() || !has("flock") {
+        return skip("a lock of another user on a temporary file", "it needs root and flock");
+    }
+    let host = MailHost::sample();
+    let name = "/var/qmail/control/.validrcptto.cdb.aBc123.tmp";
+    host.write(name, "torn").mode(name, 0o644);
+    let mut command = Command::new("flock");
+    command.args(["--shared", "--no-fork"]).arg(host.path(name)).args(["sh", "-c", "echo locked; exec sleep 1000"]);
+    let mut holder = command.uid(4242).stdout(Stdio::piped()).spawn().unwrap();
+    let mut said = String::new();
+    BufReader::new(holder.stdout.take().unwrap()).read_line(&mut said).unwrap();
+    assert_eq!(said, "locked\n");
+    host.rebuild();
+    assert_eq!(litter(&host), [""; 0]);
+    holder.kill().unwrap();
+    holder.wait().unwrap();
+}
+
+#[test]
+fn term_leaves_no_temporary_file_of_a_rebuild() {
+    let host = large(3_000);
+    for signal in [Signal::SIGTERM, Signal::SIGINT, Signal::SIGTERM, Signal::SIGINT, Signal::SIGTERM] {
+        let mut child = host.command(&["rebuild"]).stderr(Stdio::null()).spawn().unwrap();
+        while litter(&host).is_empty() {
+            assert!(child.try_wait().unwrap().is_none(), "it ended before it was seen");
+        }
+        let _ = kill(Pid::from_raw(i32::try_from(child.id()).unwrap()), signal);
+        let ended = child.wait().unwrap();
+        assert_eq!(ended.signal(), Some(signal as i32), "{ended:?}");
+        assert_eq!(litter(&host), [""; 0], "{signal}");
+        assert!(!host.published("validrcptto.cdb").exists());
+    }
+    host.rebuild();
 }
 
 #[test]

@@ -167,6 +167,23 @@ fn a_pipe_of_our_own_with_another_mode_is_mended_and_anything_else_outside_a_sti
 }
 
 #[test]
+fn a_service_starts_where_its_pipe_cannot_be_made_yet_and_makes_it_later() {
+    let host = MailHost::sample();
+    let command = host.command(&["run", "--no-watch", "--fifo", "/run/pipes/p"]);
+    let service = Service::spawn(host, command);
+    let alert = service.wait_for("alert: unable to make the pipe ");
+    let told = "/run/pipes/p: No such file or directory; nobody can trigger a rebuild until it can be made";
+    assert!(alert.ends_with(told), "{alert}");
+    service.wait_for("rebuild 1 done");
+    service.host.folder("/run/pipes");
+    service.wait_for("/run/pipes/p: can be made now; the service listens on it");
+    assert_eq!(fs::metadata(service.host.path("/run/pipes/p")).unwrap().mode() & 0o7777, 0o622);
+    service.add_alias("later");
+    fs::write(service.host.path("/run/pipes/p"), "any\n").unwrap();
+    service.wait_for_answer("later@example.com", "accept");
+}
+
+#[test]
 fn one_service_reads_a_pipe_and_term_ends_it_cleanly() {
     let mut service = Service::sample();
     let answer = service.host.run(&["run"]);

@@ -289,7 +289,12 @@ impl Targets {
             let text = format!("{name}: everybody on this host could read the hashes in it; its mode is mended now");
             report::say(Level::Alert, &text);
         }
-        Ok((done, (of_recipients, of_logins)))
+        for error in [of_recipients.unsynced, of_logins.unsynced].into_iter().flatten() {
+            let error =
+                error.then("the new file is published, but after a crash of the machine the old one may be there");
+            report::say(Level::Alert, &error.to_string());
+        }
+        Ok((done, (of_recipients.stamp, of_logins.stamp)))
     }
 }
 

@@ -52,7 +52,8 @@ pub enum Heard {
 pub struct Fifo {
     path: PathBuf,
     reader: File,
-    id: (u64, u64),
+    /// Its device and inode; `None`: it was never made.
+    id: Option<(u64, u64)>,
     watch: Option<Inotify>,
     /// Whether it was said that the pipe cannot be made again.
     lost_said: bool,
@@ -106,21 +107,42 @@ impl Fifo {
         Fifo::of(path, reader).map_err(failed).map(|fifo| (fifo, note))
     }
 
-    fn of(path: &Path, reader: File) -> io::Result<Fifo> {
-        let meta = reader.metadata()?;
-        if !meta.file_type().is_fifo() {
-            return Err(io::Error::other("no pipe"));
+    /// The same for a service, whose watches and full checks work without a pipe, too: where the file system does not let
+    /// it be made, it is lost from the beginning, and [`Fifo::listen`] makes it later.
+    ///
+    /// # Errors
+    /// Something else that stands there, as above.
+    pub fn make_or_wait(path: &Path) -> Result<(Fifo, Option<Note>), Error> {
+        match Fifo::make(path) {
+            Err(error @ Error::Io { .. }) => {
+                let nothing =
+                    File::open("/dev/null").map_err(|cause| Error::io("open", Path::new("/dev/null"), cause))?;
+                let fifo = Fifo { lost_said: true, ..Fifo::new(path, nothing, None) };
+                Ok((fifo, Some(cannot_be_made(error))))
+            }
+            made => made,
         }
-        let mut fifo = Fifo {
+    }
+
+    fn new(path: &Path, reader: File, id: Option<(u64, u64)>) -> Fifo {
+        Fifo {
             path: path.to_owned(),
             reader,
-            id: (meta.dev(), meta.ino()),
+            id,
             watch: None,
             lost_said: false,
             unwatched_said: false,
             line: Unended::default(),
             lines: (0, None),
-        };
+        }
+    }
+
+    fn of(path: &Path, reader: File) -> io::Result<Fifo> {
+        let meta = reader.metadata()?;
+        if !meta.file_type().is_fifo() {
+            return Err(io::Error::other("no pipe"));
+        }
+        let mut fifo = Fifo::new(path, reader, Some((meta.dev(), meta.ino())));
         // Where the system allows no more watches, the pipe itself still works.
         let _ = fifo.watch();
         Ok(fifo)
@@ -144,9 +166,14 @@ impl Fifo {
         Ok(())
     }
 
+    /// Whether it was ever made.
+    pub fn is_made(&self) -> bool {
+        self.id.is_some()
+    }
+
     /// Whether another thing, or nothing, stands at the path.
     fn is_lost(&self) -> bool {
-        !fs::symlink_metadata(&self.path).is_ok_and(|meta| (meta.dev(), meta.ino()) == self.id)
+        !fs::symlink_metadata(&self.path).is_ok_and(|meta| Some((meta.dev(), meta.ino())) == self.id)
     }
 
     /// Removes the pipe, if it still is ours.
@@ -238,15 +265,18 @@ impl Fifo {
         let had_vanished = fs::symlink_metadata(&self.path).is_err_and(is_missing);
         match Fifo::make(&self.path) {
             Ok((fifo, note)) => {
-                let how = if had_vanished { "had vanished; made again" } else { "was replaced by another one; taken" };
+                let how = match (self.is_made(), had_vanished) {
+                    (false, _) => "can be made now; the service listens on it",
+                    (true, true) => "had vanished; made again",
+                    (true, false) => "was replaced by another one; taken",
+                };
                 let note = note.unwrap_or_else(|| Note::warning(format!("{}: {how}", show_path(&self.path))));
                 hear(Heard::Remade(note));
                 fifo
             }
             Err(error) => {
                 if !self.lost_said {
-                    let text = format!("{error}; nobody can trigger a rebuild until it can be made");
-                    hear(Heard::Trouble(Note::alert(text)));
+                    hear(Heard::Trouble(cannot_be_made(error)));
                 }
                 self.lost_said = true;
                 self
@@ -256,7 +286,7 @@ impl Fifo {
 
     fn same(&self, reader: File) -> io::Result<File> {
         let meta = reader.metadata()?;
-        if (meta.dev(), meta.ino()) == self.id { Ok(reader) } else { Err(io::Error::other("another pipe")) }
+        if Some((meta.dev(), meta.ino())) == self.id { Ok(reader) } else { Err(io::Error::other("another pipe")) }
     }
 
     /// Reads what there is; however much it is, one or two things are heard of it.
@@ -346,6 +376,10 @@ impl Said {
 fn open_reader(path: &Path) -> io::Result<File> {
     let flags = OFlag::O_RDONLY | OFlag::O_NONBLOCK | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
     Ok(File::from(open(path, flags, Mode::empty())?))
+}
+
+fn cannot_be_made(error: Error) -> Note {
+    Note::alert(error.then("nobody can trigger a rebuild until it can be made").to_string())
 }
 
 /// What a name beside the pipe's own begins with.

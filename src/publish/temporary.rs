@@ -1,0 +1,100 @@
+//! Temporary files beside the files that they will replace. Each is noted, so that a program that a signal ends leaves none.
+
+use std::collections::BTreeSet;
+use std::fs::{self, File};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::channel;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::thread::Builder;
+use std::time::Duration;
+
+use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::iterator::Signals;
+use signal_hook::low_level::emulate_default_handler;
+use tempfile::NamedTempFile;
+
+/// How long their removal may take.
+const LAST_WAIT: Duration = Duration::from_millis(500);
+
+/// Where all of them are.
+static ALL: Mutex<BTreeSet<PathBuf>> = Mutex::new(BTreeSet::new());
+
+fn all() -> MutexGuard<'static, BTreeSet<PathBuf>> {
+    ALL.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// A temporary file; dropped, it is removed.
+pub struct Temporary(NamedTempFile);
+
+impl Temporary {
+    /// Makes one.
+    ///
+    /// # Errors
+    /// Those of `make`.
+    pub fn make(make: impl FnOnce() -> io::Result<NamedTempFile>) -> io::Result<Temporary> {
+        let mut all = all();
+        let file = make()?;
+        all.insert(file.path().to_owned());
+        Ok(Temporary(file))
+    }
+
+    /// The open file.
+    pub fn file(&self) -> &File {
+        self.0.as_file()
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        self.0.path()
+    }
+
+    /// Puts it in the place of another file.
+    ///
+    /// # Errors
+    /// Those of rename(2), after which the other file is still there.
+    pub fn persist(self, path: &Path) -> io::Result<File> {
+        let mut all = all();
+        all.remove(self.0.path());
+        self.0.persist(path).map_err(|failed| failed.error)
+    }
+}
+
+/// Removes all of them, at the end of the program: from now on no thread makes another one, or puts one in its place. A
+/// file system that does not answer is not waited for.
+pub fn remove_all() {
+    let (say, hear) = channel();
+    let remove = move || {
+        let all = all();
+        all.iter().for_each(|path| drop(fs::remove_file(path)));
+        std::mem::forget(all);
+        let _ = say.send(());
+    };
+    // Without it they stay, and the next rebuild removes them.
+    let _ = Builder::new().spawn(remove);
+    let _ = hear.recv_timeout(LAST_WAIT);
+}
+
+/// From now on TERM and INT remove all of them before they end the program. A signal that is ignored stays ignored.
+pub fn leave_none() {
+    // proc_pid_status(5): a bit for each signal, from the lowest.
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let ignored = ignored.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or_default();
+    let caught = [SIGTERM, SIGINT].into_iter().filter(move |signal| ignored >> (signal - 1) & 1 == 0);
+    let (ready, wait) = channel();
+    // The thread first: signals that are caught, and end nothing, are worse than a file that stays.
+    let thread = Builder::new().spawn(move || {
+        let signals = Signals::new(caught);
+        let _ = ready.send(());
+        if let Ok(mut signals) = signals
+            && let Some(signal) = signals.forever().next()
+        {
+            remove_all();
+            let _ = emulate_default_handler(signal);
+        }
+    });
+    if thread.is_ok() {
+        let _ = wait.recv();
+    }
+}
