@@ -5,18 +5,17 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use landlock::{
-    ABI, Access, AccessFs, AccessNet, PathBeneath, Ruleset, RulesetAttr, RulesetCreated, RulesetCreatedAttr,
-    RulesetError, RulesetStatus, Scope, path_beneath_rules,
-};
-use nix::unistd::geteuid;
-
 use crate::error::Error;
 use crate::host::Host;
 use crate::host::accounts::Account;
 use crate::report::Note;
 use crate::root::silence::at;
+use crate::root::trust::is_foreign;
 use crate::root::{Directory, End, Kind, Root};
+use landlock::{
+    ABI, Access, AccessFs, AccessNet, PathBeneath, Ruleset, RulesetAttr, RulesetCreated, RulesetCreatedAttr,
+    RulesetError, RulesetStatus, Scope, path_beneath_rules,
+};
 
 /// What is asked of the kernel; an older one gives what it has.
 const KNOWN: ABI = ABI::V6;
@@ -116,17 +115,19 @@ fn unconfined(result: Result<RulesetStatus, RulesetError>) -> Option<String> {
     }
 }
 
-/// The real path of one home, to confine to; `None` when it is the root itself, not there, or somebody's link leads there.
+/// The real path of one home, to confine to; `None` when it is the root itself, not there, or a link leads there that does
+/// not belong to root, to us or to the owner of what it leads to.
 pub fn folder(root: &Root, home: &[u8]) -> Option<PathBuf> {
     let walk = root.walk(home);
     let End::Found(found) = walk.end else { return None };
-    let trusted = walk.link_owners.iter().all(|uid| *uid == 0 || *uid == geteuid().as_raw());
+    let owner = found.perm.uid;
+    let trusted = walk.links.iter().all(|link| !is_foreign(link.owner) || (link.owner == link.to && link.to == owner));
     Some(found.real).filter(|real| trusted && !root.is_top(real))
 }
 
 /// The folders to confine to: each home, and of a vpopmail domain the folder above it, so that one that is made anew
-/// meanwhile is read too; never the root itself. A link counts when nobody but root and we can have made it: whoever owns
-/// the domains' folder must not open another one by putting a link there.
+/// meanwhile is read too; never the root itself. A link counts when root or we made it, or when what it leads to belongs to
+/// the owner of the link: the owner of the domains' directory must not open another one by putting a link there.
 ///
 /// # Errors
 /// Those of [`crate::root::silence::Silences::attempt`].

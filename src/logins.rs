@@ -115,6 +115,7 @@ impl<'a> Policy<'a> {
     /// Why they cannot be known: the home, its mailboxes or its limits could not be read.
     pub fn domain(&self, domain: &[u8], home: &Home, found: &mut Taker<'_>) -> Result<(), Trouble> {
         let mailboxes = home.known_mailboxes()?;
+        home.logins.clone()?;
         let limits = home.limits.as_ref().map_err(Clone::clone)?;
         for (name, mailbox) in mailboxes.usable() {
             // A refused login has no record.

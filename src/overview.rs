@@ -439,7 +439,7 @@ impl Users<'_> {
             (deliver(self.host, self.homes, &address, &mut trail), trail.steps().pop())
         });
         let mut logins = Vec::new();
-        let login = match &home.limits {
+        let login = match home.logins.as_ref().and(home.limits.as_ref()) {
             Err(cause) => Err(cause.clone()),
             Ok(limits) => {
                 let mut add = |key: &[&[u8]], data: &[&[u8]]| logins.push((key.concat(), data.concat()));

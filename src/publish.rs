@@ -21,6 +21,7 @@ use crate::cdb::{self, PIECE};
 use crate::difference::Difference;
 use crate::error::{Error, Trouble, is_denied_to_us, show_cause, show_path};
 use crate::root::silence::at;
+use crate::root::trust::is_foreign;
 use crate::root::{End, Kind, Root, Stamp, is_mount_point};
 
 use temporary::Temporary;
@@ -58,7 +59,6 @@ impl Target {
     pub fn find(root: &Root, inside: &[u8]) -> Result<Target, Error> {
         let name = root.path(inside);
         let failed = |cause: nix::errno::Errno| Error::io("use", &name, cause);
-        let is_foreign = |uid: u32| uid != 0 && uid != geteuid().as_raw();
         let foreign = |what: String| Error::Temporary(format!("unable to use {}: {what}", show_path(&name)));
         let mut inside = inside.to_vec();
         let mut folders: Vec<(PathBuf, u32)> = Vec::new();

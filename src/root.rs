@@ -4,6 +4,7 @@
 //!
 //! Nothing is opened that is no regular file or directory: a FIFO cannot hang us and a device is never touched.
 
+use std::collections::HashMap;
 use std::ffi::{OsStr, OsString};
 use std::fs::DirBuilder;
 use std::io;
@@ -26,8 +27,10 @@ use crate::error::outside;
 mod make;
 mod mounts;
 pub mod silence;
+pub mod trust;
 
 use silence::{Silence, Silences, at, back, led_to};
+use trust::{Link, Way};
 
 /// The kernel follows this many symbolic links in one walk (path_resolution(7)).
 const MAX_LINKS: usize = 40;
@@ -172,8 +175,17 @@ pub struct Walk {
     pub searched: Vec<Perm>,
     /// Who owns the links that were followed.
     pub link_owners: Vec<u32>,
+    /// Those of them that lead to something.
+    pub links: Vec<Link>,
     /// Where it ended.
     pub end: End,
+}
+
+impl Walk {
+    /// What it met.
+    pub fn into_way(self) -> (Way, End) {
+        (Way { searched: self.searched, links: self.links }, self.end)
+    }
 }
 
 /// One directory of a walk.
@@ -245,7 +257,8 @@ impl Root {
     }
 
     fn walk_with(&self, inside: &[u8], follow_last: bool) -> Walk {
-        let mut walk = Walk { searched: Vec::new(), link_owners: Vec::new(), end: End::Missing(Errno::ENOENT) };
+        let end = End::Missing(Errno::ENOENT);
+        let mut walk = Walk { searched: Vec::new(), link_owners: Vec::new(), links: Vec::new(), end };
         walk.end = match self.at(inside, || self.walk_steps(inside, follow_last, &mut walk)) {
             Ok(found) => End::Found(found),
             Err(Stop::Silent(silence)) => End::Silent(silence),
@@ -280,9 +293,14 @@ impl Root {
         // Names still to be walked, the next one last.
         let mut todo: Vec<OsString> = names(inside);
         let mut must_be_directory = inside.ends_with(b"/");
+        // Who owns the links whose targets are being walked to, and how many names are left after each.
+        let mut led: Vec<(u32, usize)> = Vec::new();
         while let Some(name) = todo.pop() {
             // Cannot be empty because `..` never removes the root.
             let here = dirs.last().ok_or(Errno::ENOENT)?;
+            while let Some((owner, _)) = led.pop_if(|(_, left)| *left > todo.len()) {
+                walk.links.push(Link { owner, to: here.perm.uid });
+            }
             if dirs.len() > 1 {
                 walk.searched.push(here.perm);
             }
@@ -305,6 +323,7 @@ impl Root {
             match kind {
                 Kind::Link if !last || follow_last || must_be_directory => {
                     walk.link_owners.push(stat.st_uid);
+                    led.push((stat.st_uid, todo.len()));
                     if walk.link_owners.len() > MAX_LINKS {
                         return Err(Errno::ELOOP.into());
                     }
@@ -323,6 +342,7 @@ impl Root {
                 }
                 _ if !last || must_be_directory => return Err(Errno::ENOTDIR.into()),
                 _ => {
+                    walk.links.extend(led.into_iter().map(|(owner, _)| Link { owner, to: stat.st_uid }));
                     return Ok(Found {
                         parent: here.fd.clone(),
                         kind,
@@ -338,6 +358,7 @@ impl Root {
         }
         let real = self.real(&dirs);
         let last = dirs.pop().ok_or(Errno::ENOENT)?;
+        walk.links.extend(led.into_iter().map(|(owner, _)| Link { owner, to: last.perm.uid }));
         let parent = dirs.last().map_or_else(|| last.fd.clone(), |dir| dir.fd.clone());
         Ok(Found {
             parent,
@@ -472,7 +493,12 @@ pub struct Folders {
     root: Root,
     /// Those that were used last, the last one first.
     recent: Mutex<Vec<Arc<Folder>>>,
+    /// Which files are in which directories, once somebody wants to know.
+    file_owners: Mutex<Option<Arc<FileOwners>>>,
 }
+
+/// Directories by device and inode, and their paths, by the device and inode of a file in them.
+pub type FileOwners = HashMap<(u64, u64), Vec<((u64, u64), PathBuf)>>;
 
 /// A folder, held open, and the way to what is in it.
 #[derive(Debug)]
@@ -481,13 +507,24 @@ struct Folder {
     /// Its path on this machine, links resolved.
     real: PathBuf,
     fd: OwnedFd,
-    searched: Vec<Perm>,
+    way: Way,
 }
 
 impl Folders {
     /// Those below the root.
     pub fn new(root: &Root) -> Folders {
-        Folders { root: root.clone(), recent: Mutex::default() }
+        Folders { root: root.clone(), recent: Mutex::default(), file_owners: Mutex::default() }
+    }
+
+    /// Which files are in which directories, as `find` found it the first time. Threads that ask at the same time may all
+    /// find it: none waits for another, which may be waiting for what does not answer.
+    pub fn file_owners(&self, find: impl FnOnce() -> FileOwners) -> Arc<FileOwners> {
+        let known = || self.file_owners.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(owners) = &*known() {
+            return owners.clone();
+        }
+        let found = Arc::new(find());
+        known().get_or_insert(found).clone()
     }
 
     /// The root that they are below.
@@ -495,9 +532,9 @@ impl Folders {
         &self.root
     }
 
-    /// Opens the directory at `inside` for listing, with what [`Root::walk`] would have searched on the way; `None` when
-    /// it takes a walk to tell what stands there.
-    pub fn open_directory(&self, inside: &[u8]) -> Option<(Vec<Perm>, Directory)> {
+    /// Opens the directory at `inside` for listing, with what [`Root::walk`] would have met on the way; `None` when it takes
+    /// a walk to tell what stands there.
+    pub fn open_directory(&self, inside: &[u8]) -> Option<(Way, Directory)> {
         if inside.len() >= PATH_MAX {
             return None;
         }
@@ -511,7 +548,7 @@ impl Folders {
         self.root.is_silent(real).ok()?;
         let directory = at(real, || open_directory(&folder.fd, name, self.root.bounds)).ok()?;
         led_to(real);
-        Some((folder.searched.clone(), directory))
+        Some((folder.way.clone(), directory))
     }
 
     /// The folder at `path`, which ends with a slash.
@@ -524,8 +561,8 @@ impl Folders {
                 return Some(recent[0].clone());
             }
         }
-        let walk = self.root.walk(path);
-        let End::Found(found) = walk.end else { return None };
+        let (mut way, end) = self.root.walk(path).into_way();
+        let End::Found(found) = end else { return None };
         let flags = OFlag::O_PATH | OFlag::O_NOFOLLOW | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
         let open = || -> nix::Result<_> {
             let fd = openat(&found.parent, found.name.as_os_str(), flags, Mode::empty())?;
@@ -533,12 +570,11 @@ impl Folders {
             Ok((fd, stat))
         };
         let (fd, stat) = at(|| found.real.clone(), open).ok()?;
-        let mut searched = walk.searched;
         // The root itself is not among them.
         if !found.above.is_empty() {
-            searched.push(Perm::of(&stat));
+            way.searched.push(Perm::of(&stat));
         }
-        let folder = Arc::new(Folder { path: path.to_vec(), real: found.real, fd, searched });
+        let folder = Arc::new(Folder { path: path.to_vec(), real: found.real, fd, way });
         let mut recent = recent();
         recent.insert(0, folder.clone());
         recent.truncate(MAX_FOLDERS);
@@ -556,6 +592,8 @@ pub struct Opened {
     pub size: u64,
     /// How many names it has.
     pub links: u64,
+    /// Its device and inode.
+    pub id: (u64, u64),
     bounds: Bounds,
 }
 
@@ -795,7 +833,7 @@ fn open_regular(dir: impl AsFd, name: &OsStr, bounds: Bounds) -> io::Result<Open
         return Err(not_regular());
     }
     let size = u64::try_from(stat.st_size).unwrap_or(0);
-    Ok(Opened { fd, perm: Perm::of(&stat), size, links: stat.st_nlink, bounds })
+    Ok(Opened { fd, perm: Perm::of(&stat), size, links: stat.st_nlink, id: (stat.st_dev, stat.st_ino), bounds })
 }
 
 fn open_directory(dir: impl AsFd, name: &OsStr, bounds: Bounds) -> io::Result<Directory> {
@@ -877,10 +915,10 @@ mod tests {
             "",
         ];
         for inside in inside.iter().chain(&inside) {
-            let walk = root.walk(inside.as_bytes());
-            match (folders.open_directory(inside.as_bytes()), walk.end) {
-                (Some((searched, directory)), End::Found(found)) => {
-                    assert_eq!((searched, directory.id, directory.perm), (walk.searched, found.id, found.perm))
+            let (walked, end) = root.walk(inside.as_bytes()).into_way();
+            match (folders.open_directory(inside.as_bytes()), end) {
+                (Some((way, directory)), End::Found(found)) => {
+                    assert_eq!((way, directory.id, directory.perm), (walked, found.id, found.perm))
                 }
                 (Some(_), end) => panic!("{inside}: {end:?}"),
                 // A link, no directory, or a path that does not end with its name.

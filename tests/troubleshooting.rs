@@ -41,7 +41,7 @@ const NO_WARNERS: &[&str] = &[
     "Note::warning",
 ];
 /// Functions that make the text of an error or alert for somebody else: file and name.
-const ALSO: [(&str, &str); 12] = [
+const ALSO: [(&str, &str); 15] = [
     ("commands.rs", "run"),
     ("commands.rs", "failure_of"),
     ("follow_up.rs", "tell"),
@@ -49,10 +49,13 @@ const ALSO: [(&str, &str); 12] = [
     ("host/assign.rs", "read_from"),
     ("host/authvars.rs", "add"),
     ("publish.rs", "find"),
+    ("host/mod.rs", "has_same"),
     ("rebuild/homes.rs", "recipients_kept"),
     ("root/silence.rs", "beside"),
     ("root/silence.rs", "fmt"),
     ("root/silence.rs", "too_many"),
+    ("root/trust.rs", "doubt"),
+    ("root/trust.rs", "doubt_of_file"),
     ("trigger/fifo.rs", "why_no_instance"),
 ];
 

@@ -3,10 +3,9 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use nix::unistd::geteuid;
-
 use crate::error::{Trouble, show_path};
 use crate::report::Note;
+use crate::root::trust::is_foreign;
 use crate::root::{End, Found, Kind, Perm, Root};
 use crate::settings::Settings;
 
@@ -41,7 +40,6 @@ impl Distrust {
 
 /// What is there, when nobody but root and we could put something there.
 fn distrust(root: &Root, inside: &[u8]) -> Result<Found, Distrust> {
-    let is_foreign = |uid: u32| uid != 0 && uid != geteuid().as_raw();
     let why = |perm: &Perm| match perm {
         perm if is_foreign(perm.uid) => Some(format!("it belongs to uid {}", perm.uid)),
         perm if perm.mode & 0o022 != 0 => Some(format!("others may write it (mode {:04o})", perm.mode)),

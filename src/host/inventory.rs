@@ -7,7 +7,8 @@ use std::io;
 use super::dot_qmail::unspelled;
 use super::vpopmail::{ABSENT, Mailboxes, Vpasswd};
 use super::{HomeState, Host};
-use crate::error::{show_cause, show_path};
+use crate::error::{Trouble, show_cause, show_path};
+use crate::root::trust::Place;
 use crate::root::{Folders, Kind, Perm};
 
 /// Of all aliases of a domain at most so many bytes are read.
@@ -43,19 +44,27 @@ impl Host {
         let told = |name: &[u8], cause: &dyn std::fmt::Display| {
             format!("{}: {cause}", show_path(&root.path(&[path, b"/", name].concat())))
         };
-        let directory = match folders.open_directory(path) {
-            Some((_, directory)) => directory,
+        let closed = |cause: &dyn std::fmt::Display| format!("{}: {cause}", show_path(&root.path(path)));
+        let (way, directory) = match folders.open_directory(path) {
+            Some(opened) => opened,
             None => {
-                let closed = |cause: &dyn std::fmt::Display| format!("{}: {cause}", show_path(&root.path(path)));
-                super::open_home(root, path).1.map_err(|state| match state {
+                let (way, opened) = super::open_home(root, path);
+                let directory = opened.map_err(|state| match state {
                     HomeState::Missing(cause) => closed(&cause),
                     HomeState::Unreadable(_, cause) => closed(&cause),
                     // Cannot come here because it could not be opened.
                     HomeState::Listed(..) => closed(&"not read"),
-                })?
+                })?;
+                (way, directory)
             }
         };
-        let mailboxes = match self.read_mailboxes(path, &directory) {
+        let assigned = self.assigned(path);
+        let place = Place { way: &way, perm: directory.perm, assigned: &assigned };
+        let (mailboxes, doubt) = self.read_mailboxes(folders, path, &place, &directory);
+        if let Some(doubt) = place.doubt().map(Trouble::from).or(doubt) {
+            return Err(closed(&doubt));
+        }
+        let mailboxes = match mailboxes {
             Mailboxes::Known(mailboxes) => Some(mailboxes),
             Mailboxes::Unknown(cause) => return Err(format!("{}: {cause}", show_path(&root.path(path)))),
             // A line of an account looks the same.

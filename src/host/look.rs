@@ -76,14 +76,14 @@ fn look(folders: &Folders, path: &[u8], seed: &RandomState, now: Duration) -> Op
 
 fn print(folders: &Folders, path: &[u8], names: &[u8], seed: &RandomState) -> Option<(u64, Duration, bool)> {
     let mut print = Print { hasher: seed.build_hasher(), youngest: Duration::ZERO, slow: true };
-    let Some((searched, directory)) = folders.open_directory(path) else {
+    let Some((way, directory)) = folders.open_directory(path) else {
         // Nothing there is a look, too.
         let walk = folders.root().walk(path);
         let End::Missing(cause) = walk.end else { return None };
         (&walk.searched, cause as i32).hash(&mut print.hasher);
         return Some((print.hasher.finish(), print.youngest, print.slow));
     };
-    searched.hash(&mut print.hasher);
+    way.hash(&mut print.hasher);
     print.add(Some(&directory.stamp().ok()?));
     for name in [COMPILED, TEXT, LIMITS] {
         let stamp = directory.stamp_of(name.as_bytes()).ok()?;

@@ -18,13 +18,14 @@ pub mod vpopmail;
 
 use std::cell::Cell;
 use std::collections::BTreeSet;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::error::{Error, Trouble, is_outside, show_path};
 use crate::report::Note;
 use crate::root::silence::{led_to, met};
-use crate::root::{Directory, End, Folders, Kind, Perm, Root, Walk, Who};
+use crate::root::trust::{Link, Ownership, Place, Way, is_foreign};
+use crate::root::{Directory, End, FileOwners, Folders, Kind, Opened, Perm, Root, Who};
 use crate::text::{Shown, lower};
 use accounts::{Accounts, Sources};
 use assign::{Assignment, Assignments};
@@ -33,7 +34,7 @@ use build::Build;
 use control::Control;
 use dot_qmail::{DotQmails, Programs};
 use user_database::{Sign, UserDatabase};
-use vpopmail::{Mailboxes, Vpasswd};
+use vpopmail::{COMPILED, Mailboxes, TEXT, Vpasswd};
 
 /// Where qmail and vpopmail are, and how they were built.
 #[derive(Clone, Debug)]
@@ -297,16 +298,17 @@ impl Host {
             matches!(root.walk(file).end, End::Found(_))
         };
         let programs = Programs { qmail: &self.layout.qmail, vpopmail: &self.layout.vpopmail, exists: &exists };
-        let (above, opened) = match folders.open_directory(path) {
-            Some((searched, directory)) => (searched, Ok(directory)),
+        let (way, opened) = match folders.open_directory(path) {
+            Some((way, directory)) => (way, Ok(directory)),
             None => open_home(root, path),
         };
         let mut home = Home {
             path: path.to_vec(),
-            above,
+            above: way.searched.clone(),
             state: HomeState::Missing(String::new()),
             mailboxes: Mailboxes::Absent,
             limits: Ok(0),
+            logins: Ok(()),
             look: None,
             asked_elsewhere: false,
         };
@@ -314,12 +316,19 @@ impl Host {
             Ok(directory) => directory,
             Err(state) => return Home { state, ..home },
         };
+        let assigned = self.assigned(path);
+        let place = Place { way: &way, perm: directory.perm, assigned: &assigned };
+        // What is another's, and may not be listed by the uid that qmail takes, is not read.
+        let is_domain = self.domains_of(path).any(|domain| self.is_vpopmail_like(domain));
+        if let Some(why) = place.doubt().filter(|_| is_domain && place.is_closed()) {
+            return Home { state: HomeState::Unreadable(Some(directory.perm), why.into()), ..home };
+        }
         home.state = match DotQmails::read(root, path, &directory, &programs) {
             Ok(dot_qmails) => HomeState::Listed(directory.perm, dot_qmails),
             Err(cause) => HomeState::Unreadable(Some(directory.perm), (&cause).into()),
         };
         home.asked_elsewhere = asked.get();
-        self.read_domain(&directory, &mut home);
+        self.read_domain(folders, &place, &directory, &mut home);
         // An empty mount point, or a domain that is being deleted: qmail would bounce all of it, which nobody wants.
         let is_empty = match &home.mailboxes {
             Mailboxes::Absent => Some("neither mailboxes nor .qmail files are there"),
@@ -409,36 +418,96 @@ impl Host {
         files.into_iter().filter_map(changed).any(|changed| changed >= time)
     }
 
-    /// Reads the mailboxes of the home at `path`, which is this open directory.
-    fn read_mailboxes(&self, path: &[u8], directory: &Directory) -> Mailboxes {
+    /// Reads the mailboxes of the home at `path`, which is this open directory; and tells why no login is taken from them,
+    /// where they may be another's.
+    fn read_mailboxes(
+        &self,
+        folders: &Folders,
+        path: &[u8],
+        place: &Place<'_>,
+        directory: &Directory,
+    ) -> (Mailboxes, Option<Trouble>) {
         match &self.build.users {
-            UserDatabase::Files => Mailboxes::read(&self.layout.root, path, directory),
-            UserDatabase::Elsewhere(cause) => Mailboxes::Elsewhere(cause.clone()),
-            UserDatabase::Unknown(_, cause) => Mailboxes::Unknown(cause.clone()),
+            UserDatabase::Files => {}
+            UserDatabase::Elsewhere(cause) => return (Mailboxes::Elsewhere(cause.clone()), None),
+            UserDatabase::Unknown(_, cause) => return (Mailboxes::Unknown(cause.clone()), None),
         }
+        let judge = |file: &Opened, links: &[Link]| match place.ownership(file, links) {
+            Ownership::Own if file.links > 1 => match self.shares_file(folders, directory, file.id) {
+                // Both have the same owner, who can read both.
+                Some(home) => Ownership::Readable(has_same(&home)),
+                None => Ownership::Own,
+            },
+            ownership => ownership,
+        };
+        Mailboxes::read(&self.layout.root, path, directory, &judge)
     }
 
-    fn read_domain(&self, directory: &Directory, home: &mut Home) {
-        if self.domains_of(&home.path).next().is_none() {
+    /// Another home directory whose file of mailboxes is this one, by another name of it: one of the same owner, into which
+    /// only that owner writes. What another one puts into his own directory concerns that one alone.
+    fn shares_file(&self, folders: &Folders, directory: &Directory, file: (u64, u64)) -> Option<PathBuf> {
+        let files_of = |home: &[u8]| {
+            let (way, directory) = folders.open_directory(home)?;
+            let place = Place { way: &way, perm: directory.perm, assigned: &self.assigned(home) };
+            let of_name = |name: &str| directory.stat(name.as_bytes()).ok();
+            let files = [COMPILED, TEXT].into_iter().filter_map(of_name).filter(|(_, perm, _)| place.owns(perm));
+            Some(files.map(|(.., file)| (file, directory.id)).collect::<Vec<_>>())
+        };
+        let find = || {
+            let mut homes: Vec<&[u8]> = self.mailbox_homes.iter().map(|(home, _)| &home[..]).collect();
+            homes.dedup();
+            let mut owners = FileOwners::new();
+            for home in homes {
+                for (file, directory) in files_of(home).unwrap_or_default() {
+                    owners.entry(file).or_default().push((directory, self.layout.root.path(home)));
+                }
+            }
+            owners
+        };
+        // A home that does not answer says nothing of the one that is read.
+        let (owners, _) = met(|| folders.file_owners(find));
+        owners.get(&file)?.iter().find(|(other, _)| *other != directory.id).map(|(_, home)| home.clone())
+    }
+
+    fn read_domain(&self, folders: &Folders, place: &Place<'_>, directory: &Directory, home: &mut Home) {
+        if place.assigned.is_empty() {
             return;
         }
-        home.mailboxes = self.read_mailboxes(&home.path, directory);
+        let doubt;
+        (home.mailboxes, doubt) = self.read_mailboxes(folders, &home.path, place, directory);
+        home.logins = doubt.map_or(Ok(()), Err);
         if matches!(home.mailboxes, Mailboxes::Known(_) | Mailboxes::Unreadable(..)) {
             home.limits = vpopmail::read_limits(&self.layout.root, &home.path, directory)
                 .map_err(|cause| cause.of_file(vpopmail::LIMITS))
                 .and_then(|limits| limits.map_or_else(|| self.default_limits.clone(), Ok));
         }
+        if matches!(home.mailboxes, Mailboxes::Known(_)) && home.logins.is_ok() {
+            // Its own uid has to be able to enter it; root always is.
+            let refusal = place.assigned.iter().filter(|who| who.uid != 0).find_map(|who| home.refusal(*who));
+            home.logins = refusal.map_or(Ok(()), |why| Err(why.into()));
+        }
+    }
+
+    /// The uids and gids that users/assign gives the domains of the home at `path`.
+    fn assigned(&self, path: &[u8]) -> Vec<Who> {
+        let lines = self.domains_of(path).filter_map(|domain| self.assignments.vpopmail_domain(domain));
+        lines.map(|line| line.who).collect()
     }
 }
 
-/// Opens the home at `path`, and tells what was searched on the way; or what it is like when that cannot be.
-fn open_home(root: &Root, path: &[u8]) -> (Vec<Perm>, Result<Directory, HomeState>) {
-    let Walk { searched, end, link_owners } = root.walk(path);
+/// Why no login is taken from a file, in words.
+fn has_same(home: &Path) -> String {
+    format!("{} has the same file", show_path(home))
+}
+
+/// Opens the home at `path`, and tells what was met on the way; or what it is like when that cannot be.
+fn open_home(root: &Root, path: &[u8]) -> (Way, Result<Directory, HomeState>) {
+    let (way, end) = root.walk(path).into_way();
     // What reads homes may not be allowed to follow it (see confine).
-    let by_link = |cause: &std::io::Error| match link_owners.iter().find(|uid| **uid != 0) {
-        Some(uid) if is_outside(cause) => {
+    let by_link = |cause: &std::io::Error| match way.links.iter().find(|link| is_foreign(link.owner)) {
+        Some(Link { owner, to }) if is_outside(cause) => {
             let cause = Trouble::from(cause);
-            format!("{cause} (a link on the way belongs to uid {uid}; only root's are followed elsewhere)").into()
+            format!("{cause} (a link on the way belongs to uid {owner}, and what it leads to, to uid {to})").into()
         }
         _ => Trouble::from(cause),
     };
@@ -452,7 +521,7 @@ fn open_home(root: &Root, path: &[u8]) -> (Vec<Perm>, Result<Directory, HomeStat
         End::Failed(cause) => Err(HomeState::Unreadable(None, cause.into())),
         End::Silent(silence) => Err(HomeState::Unreadable(None, silence.beside(&root.path(path)).into())),
     };
-    (searched, opened)
+    (way, opened)
 }
 
 /// What a home is like.
@@ -479,6 +548,8 @@ pub struct Home {
     pub mailboxes: Mailboxes,
     /// The domain's limits as flags, or why they could not be read.
     pub limits: Result<u64, Trouble>,
+    /// Why no login is taken from its mailboxes, though they decide about mail: they may be another's.
+    pub logins: Result<(), Trouble>,
     /// What it looked like before it was read, where somebody wants to know.
     pub look: Option<look::Look>,
     /// Whether one of its dot-qmail files means something else when another file, elsewhere, is there.
@@ -494,6 +565,7 @@ impl Home {
             state: HomeState::Unreadable(None, cause),
             mailboxes: Mailboxes::Absent,
             limits: Ok(0),
+            logins: Ok(()),
             look: None,
             asked_elsewhere: false,
         }
@@ -528,7 +600,7 @@ impl Home {
             (HomeState::Unreadable(_, cause), _) => Some(cause.clone()),
             (_, Mailboxes::Unreadable(file, cause)) => Some(cause.clone().of_file(file)),
             (_, Mailboxes::Unknown(cause)) => Some(cause.clone()),
-            (HomeState::Listed(..), _) => self.limits.as_ref().err().cloned(),
+            (HomeState::Listed(..), _) => self.logins.as_ref().err().or(self.limits.as_ref().err()).cloned(),
         }
     }
 

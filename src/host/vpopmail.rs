@@ -6,7 +6,8 @@ use std::io;
 
 use crate::cdb;
 use crate::error::Trouble;
-use crate::root::{Directory, Opened, PATH_MAX, Root};
+use crate::root::trust::{Link, Ownership};
+use crate::root::{Directory, End, Opened, PATH_MAX, Root};
 use crate::text::{atoi, bytes_among};
 
 /// A mailbox's mail bounces (vmoduser -b).
@@ -311,30 +312,36 @@ pub fn directory_of(record: &[u8]) -> &[u8] {
     if directory.len() < PATH_MAX && !directory.contains(&0) { directory } else { b"" }
 }
 
+/// Tells whose a file of a home directory is, to which these links led from its name (see [`trust`](crate::root::trust)).
+pub type Judge<'a> = &'a dyn Fn(&Opened, &[Link]) -> Ownership;
+
 impl Mailboxes {
     /// Reads vpasswd.cdb, or, when there is none, the text vpasswd that vpopmail would make it from. `home` is the path
-    /// of the open `directory`.
-    pub fn read(root: &Root, home: &[u8], directory: &Directory) -> Mailboxes {
-        match read_file(root, home, directory, COMPILED, read_compiled) {
-            Ok(Some(cdb)) => return Mailboxes::Known(Vpasswd::Compiled(cdb)),
+    /// of the open `directory`. What is not its owner's decides about mail, as far as the domain's uid can read it; the
+    /// second value then says why no login is taken from it.
+    pub fn read(root: &Root, home: &[u8], directory: &Directory, judge: Judge<'_>) -> (Mailboxes, Option<Trouble>) {
+        let mut doubt = None;
+        let compiled = read_judged(root, home, directory, COMPILED, judge, &mut doubt, read_compiled);
+        match compiled {
+            Ok(Some(cdb)) => return (Mailboxes::Known(Vpasswd::Compiled(cdb)), doubt),
             Ok(None) => {}
-            Err(cause) => return Mailboxes::Unreadable(COMPILED, cause),
+            Err(cause) => return (Mailboxes::Unreadable(COMPILED, cause), None),
         }
-        let lines = match read_file(root, home, directory, TEXT, Opened::read_all) {
+        let lines = match read_judged(root, home, directory, TEXT, judge, &mut doubt, Opened::read_all) {
             Ok(Some(text)) => parse_text(&text),
-            Ok(None) => return Mailboxes::Absent,
-            Err(cause) => return Mailboxes::Unreadable(TEXT, cause),
+            Ok(None) => return (Mailboxes::Absent, None),
+            Err(cause) => return (Mailboxes::Unreadable(TEXT, cause), None),
         };
         // vpopmail makes an empty file first, and fills it a moment later.
-        match (lines.records.is_empty(), lines.unended) {
-            (false, _) => Mailboxes::Known(Vpasswd::Text(lines)),
-            (true, None) => Mailboxes::Unreadable(TEXT, "no mailbox in it, and there is no vpasswd.cdb".into()),
-            (true, Some(line)) => Mailboxes::Unreadable(
-                TEXT,
+        let unread = match (lines.records.is_empty(), lines.unended) {
+            (false, _) => return (Mailboxes::Known(Vpasswd::Text(lines)), doubt),
+            (true, None) => "no mailbox in it, and there is no vpasswd.cdb".into(),
+            (true, Some(line)) => {
                 format!("no mailbox in it but on line {line}, which no newline ends, and there is no vpasswd.cdb")
-                    .into(),
-            ),
-        }
+                    .into()
+            }
+        };
+        (Mailboxes::Unreadable(TEXT, unread), None)
     }
 }
 
@@ -363,6 +370,26 @@ impl<'a> TextBeside<'a> {
     }
 }
 
+/// Reads a file of mailboxes when it is the owner's of the directory, or the domain's uid can read it; `doubt` then says why
+/// no login is taken from it. `None` when it is not there.
+fn read_judged<T>(
+    root: &Root,
+    home: &[u8],
+    directory: &Directory,
+    name: &str,
+    judge: Judge<'_>,
+    doubt: &mut Option<Trouble>,
+    read: impl FnOnce(Opened) -> io::Result<T>,
+) -> Result<Option<T>, Trouble> {
+    let Some((file, links)) = open_file(root, home, directory, name)? else { return Ok(None) };
+    match judge(&file, &links) {
+        Ownership::Own => {}
+        Ownership::Readable(why) => *doubt = Some(Trouble::from(why).of_file(name)),
+        Ownership::Closed(why) => return Err(why.into()),
+    }
+    read(file).map(Some).map_err(|cause| (&cause).into())
+}
+
 /// Reads a vpasswd.cdb, and makes sure that it is whole before much of it is in memory.
 fn read_compiled(file: Opened) -> io::Result<cdb::Indexed> {
     let length = usize::try_from(file.size).unwrap_or(usize::MAX);
@@ -373,33 +400,27 @@ fn read_compiled(file: Opened) -> io::Result<cdb::Indexed> {
     cdb::Indexed::new(image).map_err(io::Error::other)
 }
 
-/// Opens a file of the directory and reads it; `None` when it is not there.
-fn read_file<T>(
+/// Opens a file of the directory, and tells of the links that led to it; `None` when it is not there.
+fn open_file(
     root: &Root,
     home: &[u8],
     directory: &Directory,
     name: &str,
-    read: impl FnOnce(Opened) -> io::Result<T>,
-) -> Result<Option<T>, Trouble> {
-    let file = open_file(root, home, directory, name)?;
-    file.map(read).transpose().map_err(|cause| (&cause).into())
-}
-
-/// Opens a file of the directory; `None` when it is not there.
-fn open_file(root: &Root, home: &[u8], directory: &Directory, name: &str) -> Result<Option<Opened>, Trouble> {
+) -> Result<Option<(Opened, Vec<Link>)>, Trouble> {
     match directory.open_file(name.as_bytes()) {
-        Ok(file) => Ok(Some(file)),
+        Ok(file) => Ok(Some((file, Vec::new()))),
         // A link, which is followed from the root.
         Err(cause) if cause.raw_os_error() == Some(nix::errno::Errno::ELOOP as i32) => {
             let elsewhere = |cause: Trouble| cause.of_file("a link that leads elsewhere");
-            let opened = root.open(&[home, b"/", name.as_bytes()].concat());
-            let opened = opened.map_err(|cause| elsewhere((&cause).into()))?;
-            // Whoever owns the folder must not have us publish what he may not read himself.
-            match opened {
-                Some(file) if file.perm.uid != directory.perm.uid => Err(elsewhere(
-                    format!("to a file of uid {}, in a folder of uid {}", file.perm.uid, directory.perm.uid).into(),
-                )),
-                opened => Ok(opened),
+            let walk = root.walk(&[home, b"/", name.as_bytes()].concat());
+            match walk.end {
+                End::Found(found) => match found.open_file() {
+                    Ok(file) => Ok(Some((file, walk.links))),
+                    Err(cause) => Err(elsewhere((&cause).into())),
+                },
+                End::Missing(_) => Ok(None),
+                End::Failed(cause) => Err(elsewhere(cause.into())),
+                End::Silent(silence) => Err(elsewhere((&io::Error::from(silence)).into())),
             }
         }
         Err(cause) if cause.kind() == io::ErrorKind::NotFound => Ok(None),
@@ -438,7 +459,14 @@ pub fn parse_limits(text: &[u8]) -> u64 {
 /// # Errors
 /// A file that is there and cannot be read.
 pub fn read_limits(root: &Root, home: &[u8], directory: &Directory) -> Result<Option<u64>, Trouble> {
-    Ok(read_file(root, home, directory, LIMITS, Opened::read_all)?.map(|text| parse_limits(&text)))
+    let Some((file, links)) = open_file(root, home, directory, LIMITS)? else { return Ok(None) };
+    let (its, own) = (file.perm.uid, directory.perm.uid);
+    if !links.is_empty() && its != own {
+        let words = format!("a link that leads elsewhere: to a file of uid {its}, in a directory of uid {own}");
+        return Err(words.into());
+    }
+    let text = file.read_all().map_err(|cause| Trouble::from(&cause))?;
+    Ok(Some(parse_limits(&text)))
 }
 
 /// Whether vpopmail ever finds the mailbox of this name, and an address can name it: a record without a name is no

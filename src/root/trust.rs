@@ -1,0 +1,135 @@
+//! Who can have put there what a path leads to. The owner of a directory can put into it his own files, links to anything,
+//! hard links to files that are not his (where fs.protected_hardlinks is 0), and what he moves within his directories. So
+//! what is in a home directory counts as its owner's only when it belongs to him, and a link counts when what it leads to
+//! belongs to the owner of the link.
+
+use nix::unistd::geteuid;
+
+use super::{Opened, Perm, Who};
+
+/// Whether the uid is neither root's nor that of this process.
+pub fn is_foreign(uid: u32) -> bool {
+    uid != 0 && uid != geteuid().as_raw()
+}
+
+/// A link that was followed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Link {
+    /// Its owner.
+    pub owner: u32,
+    /// The owner of what it leads to.
+    pub to: u32,
+}
+
+impl Link {
+    /// Whether it leads to what is neither its own owner's nor of this uid; root and we may lead anywhere.
+    fn leads_away(&self, uid: u32) -> bool {
+        is_foreign(self.owner) && self.owner != self.to && self.owner != uid
+    }
+}
+
+/// What a walk to a directory met.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Way {
+    /// Permissions of each directory that a name was looked up in, the root aside.
+    pub searched: Vec<Perm>,
+    /// Each link that was followed.
+    pub links: Vec<Link>,
+}
+
+/// Whether the file of a home directory is its owner's.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Ownership {
+    /// It is.
+    Own,
+    /// It is not, in these words; the uids of the domain can read it.
+    Readable(String),
+    /// It is not, in these words, and a uid of the domain cannot read it.
+    Closed(String),
+}
+
+/// A home directory, the way to it, and the uids that users/assign gives it.
+#[derive(Debug)]
+pub struct Place<'a> {
+    /// The way to it.
+    pub way: &'a Way,
+    /// Its own permissions.
+    pub perm: Perm,
+    /// Those that users/assign names for it; of most one.
+    pub assigned: &'a [Who],
+}
+
+impl Place<'_> {
+    fn is_assigned(&self, uid: u32) -> bool {
+        self.assigned.iter().any(|who| who.uid == uid)
+    }
+
+    /// Who can have renamed something of another owner to what the way leads to: the owner of the directory that it is in,
+    /// or the domain's own uid, when it owns any directory above.
+    fn mover(&self) -> Option<u32> {
+        let mut above = self.way.searched.iter().rev().map(|perm| perm.uid);
+        let parent = above.next().filter(|uid| is_foreign(*uid));
+        parent.or_else(|| above.find(|uid| is_foreign(*uid) && self.is_assigned(*uid)))
+    }
+
+    /// Whether others than the owner and the group of the domain can put something into the directory.
+    fn is_open(&self) -> bool {
+        let Perm { mode, gid, .. } = self.perm;
+        let is_own_group = gid == 0 || self.assigned.iter().any(|who| who.gid == gid);
+        mode & 0o002 != 0 || (mode & 0o020 != 0 && !is_own_group)
+    }
+
+    /// Why the directory itself may be another's, in words.
+    pub fn doubt(&self) -> Option<String> {
+        let own = self.perm.uid;
+        if let Some(Link { owner, to }) = self.way.links.iter().find(|link| link.leads_away(own)) {
+            return Some(format!("a link on the way belongs to uid {owner}, and what it leads to, to uid {to}"));
+        }
+        match self.mover().filter(|uid| *uid != own) {
+            Some(uid) if is_foreign(own) && !self.is_assigned(own) => Some(format!(
+                "it belongs to uid {own}, users/assign names another uid, and uid {uid} can have moved it"
+            )),
+            _ => None,
+        }
+    }
+
+    /// Whether a file in it belongs to its owner, and the owner alone can have put it there.
+    pub fn owns(&self, file: &Perm) -> bool {
+        file.uid == self.perm.uid && !self.is_open() && self.doubt().is_none()
+    }
+
+    /// Whether a uid of the domain may not list it, by the modes.
+    pub fn is_closed(&self) -> bool {
+        let may = |who: &Who| {
+            let may_reach = self.way.searched.iter().all(|above| above.searchable(*who));
+            who.uid == 0 || (may_reach && self.perm.searchable(*who) && self.perm.readable(*who))
+        };
+        !self.assigned.iter().all(may)
+    }
+
+    /// Whose a file in it is, to which these links led from its name.
+    pub fn ownership(&self, file: &Opened, links: &[Link]) -> Ownership {
+        let Some(why) = self.doubt().or_else(|| self.doubt_of_file(file, links)) else { return Ownership::Own };
+        // What root may read in any case, qmail's programs may not.
+        let may_read = |who: &Who| who.uid == 0 || file.perm.readable(*who);
+        if self.assigned.iter().all(may_read) { Ownership::Readable(why) } else { Ownership::Closed(why) }
+    }
+
+    fn doubt_of_file(&self, file: &Opened, links: &[Link]) -> Option<String> {
+        let (own, its) = (self.perm.uid, file.perm.uid);
+        if let Some(Link { owner, .. }) = links.iter().find(|link| link.leads_away(its)) {
+            return Some(format!("a link of uid {owner} leads to a file of uid {its}"));
+        }
+        // In a directory that only root writes, below such ones, root put every file.
+        let is_roots = !is_foreign(own) && !self.is_open() && self.mover().is_none() && links.is_empty();
+        let is_the_domains = !is_foreign(own) && self.is_assigned(its);
+        if its != own && !is_roots && !is_the_domains {
+            return Some(format!("a file of uid {its} in a directory of uid {own}"));
+        }
+        if let Some(uid) = self.mover().filter(|_| !is_foreign(own) && !self.is_assigned(its)) {
+            return Some(format!("it belongs to uid {its}, and uid {uid} can have moved its directory"));
+        }
+        (file.links > 1 && self.is_open())
+            .then(|| format!("it has {} names, and others can write in its directory", file.links))
+    }
+}
