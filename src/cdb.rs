@@ -1,4 +1,4 @@
-//! The file format of D. J. Bernstein's cdb, both ways (SPEC section 2).
+//! The file format of D. J. Bernstein's cdb, both ways (docs/rules.md, 2.4).
 //!
 //! Reading is our own: it works on bytes that somebody else may have damaged on purpose, and must neither panic nor
 //! take more memory or time than goes with the file's size. Writing is our own too: records come in chunks whose hashes

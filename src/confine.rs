@@ -158,7 +158,7 @@ fn find_folders(host: &Host) -> Vec<PathBuf> {
         folders.extend(above);
     }
     folders.extend(host.homes().into_iter().filter(|home| !is_domain(home)).filter_map(real));
-    // The names in their homes count too (SPEC section 8); not those of /dev, /var/backups and the like.
+    // The names in their homes count too (docs/rules.md, 8.2); not those of /dev, /var/backups and the like.
     let owns = |account: &&Account| match root.walk(&account.home).end {
         End::Found(found) => found.perm.uid == account.who.uid,
         End::Missing(_) | End::Failed(_) | End::Silent(_) => false,

@@ -1,6 +1,6 @@
 //! What qmail would do with one address, and the trail of why. Pure: the facts come from [`Host`] and [`Homes`]. The
 //! one place where the rules of qmail-send, qmail-lspawn, qmail-getpw, qmail-local and vdelivermail are decided
-//! (SPEC sections 3 and 4).
+//! (docs/rules.md, 3 and 4).
 
 use std::fmt;
 use std::path::PathBuf;

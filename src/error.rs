@@ -101,7 +101,8 @@ impl Error {
         }
     }
 
-    /// 100 for what stays wrong until somebody mends it, 111 for what may go better next time (DESIGN, "exit status").
+    /// 100 for what stays wrong until somebody mends it, 111 for what may go better next time (docs/decisions.md, "Exit
+    /// statuses").
     pub fn exit_code(&self) -> u8 {
         match self {
             Error::Usage(_) | Error::Malformed { .. } => 100,

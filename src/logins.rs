@@ -1,4 +1,4 @@
-//! Which logins auth.cdb holds, with which data (SPEC section 4, "Logins"). Pure.
+//! Which logins auth.cdb holds, with which data (docs/rules.md, 4.6). Pure.
 
 use std::fmt;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};

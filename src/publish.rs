@@ -1,5 +1,5 @@
-//! Atomic replacement (SPEC section 7); the only writer. A new file appears under its name only when it is complete and
-//! on disk: written under a temporary name in the same folder, with its owner and mode set before its first byte.
+//! Atomic replacement (docs/rules.md, 7.1); the only writer. A new file appears under its name only when it is complete
+//! and on disk: written under a temporary name in the same folder, with its owner and mode set before its first byte.
 
 mod temporary;
 

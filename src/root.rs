@@ -1,6 +1,6 @@
 //! Paths below the root, walked as the kernel walks them after chroot(2): an absolute symbolic link starts again at the
 //! root, and `..` does not leave it. The walk also notes the permissions of every directory that it searched, because
-//! we run as root and have to judge what other users may reach (SPEC section 3).
+//! we run as root and have to judge what other users may reach (docs/rules.md, 3.5 and 3.6).
 //!
 //! Nothing is opened that is no regular file or directory: a FIFO cannot hang us and a device is never touched.
 

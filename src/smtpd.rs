@@ -1,4 +1,4 @@
-//! How the patched qmail-smtpd looks a recipient up (SPEC section 2). The other half of the contract with it is the
+//! How the patched qmail-smtpd looks a recipient up (docs/rules.md, 2.1). The other half of the contract with it is the
 //! form of the data: what begins with `-` refuses, anything else accepts.
 
 use crate::text::{join_address, lower, split_address};

@@ -100,7 +100,7 @@ pub fn lower(bytes: &[u8]) -> Vec<u8> {
     bytes.to_ascii_lowercase()
 }
 
-/// An address cut at its last `@`: local part and domain, or `None` without an `@` (SPEC section 3).
+/// An address cut at its last `@`: local part and domain, or `None` without an `@` (docs/rules.md, 3.1).
 pub fn split_address(address: &[u8]) -> Option<(&[u8], &[u8])> {
     let at = address.iter().rposition(|b| *b == b'@')?;
     Some((&address[..at], &address[at + 1..]))

@@ -1,4 +1,4 @@
-//! Twelve mail hosts whose verdicts were compared with what real qmail and vpopmail did (conformance/README.md): every
+//! Twelve mail hosts whose verdicts were compared with what real qmail and vpopmail did (docs/evidence.md): every
 //! address of them is asked of the published file, and auth.cdb must hold their logins and nothing else.
 
 mod support;

@@ -1,4 +1,4 @@
-//! auth.cdb: who may log in, with which data (rule book, "Logins").
+//! auth.cdb: who may log in, with which data (docs/rules.md, 4.6).
 
 mod support;
 

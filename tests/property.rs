@@ -1,6 +1,6 @@
 //! The heart of it: on generated hosts, for every address made of their names, extensions, spellings and mutations,
-//! qmail-smtpd's lookup in the built table gives delivery's answer, with exactly the exceptions of the rule book
-//! ("Which keys"): the table may be wider than qmail where it cannot say it, with a warning, and is never narrower.
+//! qmail-smtpd's lookup in the built table gives delivery's answer, with exactly the exceptions of docs/rules.md, 8.6 and
+//! 8.7: the table may be wider than qmail where it cannot say it, with a warning, and is never narrower.
 
 mod support;
 
@@ -432,7 +432,7 @@ fn check(spec: &Spec) -> Result<usize, TestCaseError> {
     Ok(asked)
 }
 
-/// Whether the rule book lets the table be wider than qmail for this address.
+/// Whether the table may be wider than qmail for this address (docs/rules.md, 8.6 and 8.7).
 #[allow(clippy::too_many_arguments, reason = "one page that holds all exceptions")]
 fn is_wider(
     host: &Host,

@@ -1,4 +1,4 @@
-//! System accounts as qmail-getpw(8) sees them (SPEC section 3), and the hashes of etc/shadow.
+//! System accounts as qmail-getpw(8) sees them (docs/rules.md, 3.4), and the hashes of etc/shadow.
 
 use std::collections::{BTreeMap, HashMap};
 

@@ -1,5 +1,5 @@
-//! users/assign: who owns an address (qmail-users(5), qmail-newu(8), SPEC section 3). Parsed as qmail-newu parses it,
-//! asked as qmail-lspawn asks the file compiled from it: users/cdb, or users/assign.cdb where qmail is s/qmail.
+//! users/assign: who owns an address (qmail-users(5), qmail-newu(8), docs/rules.md, 3.3). Parsed as qmail-newu parses
+//! it, asked as qmail-lspawn asks the file compiled from it: users/cdb, or users/assign.cdb where qmail is s/qmail.
 
 use std::collections::{BTreeSet, HashMap};
 use std::path::Path;

@@ -1,4 +1,5 @@
-//! control/authvars: environment variables that a login brings into qmail-smtpd (SPEC section 2). A file of our own:
+//! control/authvars: environment variables that a login brings into qmail-smtpd (docs/rules.md, 2.3 and 2.6). A file of
+//! our own:
 //!
 //! ```text
 //! # pattern            variables

@@ -1,5 +1,5 @@
 //! The files in QMAIL/control: me, locals, virtualdomains, rcpthosts, morercpthosts, envnoathost, percenthack, and our
-//! own validrcptto.d. Line rules: SPEC section 3, after qmail's `control.c` and `constmap.c`.
+//! own validrcptto.d. Line rules: docs/rules.md, 3.1, after qmail's `control.c` and `constmap.c`.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::io::ErrorKind;
@@ -24,8 +24,8 @@ pub struct VirtualDomain {
     pub line: usize,
 }
 
-/// A file of our own that cannot be used, or not all of it. What it governs is kept as it is published (DESIGN, "a source
-/// that cannot be read").
+/// A file of our own that cannot be used, or not all of it. What it governs is kept as it is published
+/// (docs/decisions.md, "A bad file of our own").
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Unusable {
     /// Its path, as the host names it.

@@ -1,6 +1,6 @@
-//! The .qmail files of one home, and what their instructions mean (dot-qmail(5), qmail-command(8), SPEC section 3).
-//! Every entry whose name begins with `.qmail` counts, whatever it is: also what no mail ever reaches decides whether an
-//! address falls through to the next name.
+//! The .qmail files of one home, and what their instructions mean (dot-qmail(5), qmail-command(8), docs/rules.md, 3.6
+//! to 3.8). Every entry whose name begins with `.qmail` counts, whatever it is: also what no mail ever reaches decides
+//! whether an address falls through to the next name.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -426,7 +426,7 @@ impl DotQmails {
             if !content.instructions.iter().any(|(_, instruction)| is_vdelivermail(instruction)))
     }
 
-    /// Every stem (SPEC section 8) whose name begins with `dash`, without it: entries of any kind, and what lies in
+    /// Every stem (docs/rules.md, 8.2) whose name begins with `dash`, without it: entries of any kind, and what lies in
     /// directories. Names with an upper-case letter after `dash` are left out: no address is spelled like them.
     pub fn stems(&self, dash: &[u8]) -> Vec<Stem> {
         let mut found = Vec::new();

@@ -108,8 +108,7 @@ impl Host {
     /// Reads all of it. `sources` and `enumerated` are those of [`Accounts::read`].
     ///
     /// # Errors
-    /// What stops a rebuild: a file that is there and cannot be read, and a malformed one (DESIGN, "a source that cannot
-    /// be read").
+    /// What stops a rebuild: a file that is there and cannot be read, and a malformed one (docs/rules.md, 9.1).
     pub fn read(
         mut layout: Layout,
         sources: Sources,

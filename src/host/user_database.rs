@@ -1,5 +1,5 @@
-//! Where vpopmail keeps its users, by the signs of SPEC section 10, "Which backend". This program reads the files vpasswd
-//! and vpasswd.cdb of the domains; a vpopmail with another user database leaves such files behind and never looks at them
+//! Where vpopmail keeps its users, by the signs of docs/rules.md, 10.1. This program reads the files vpasswd and
+//! vpasswd.cdb of the domains; a vpopmail with another user database leaves such files behind and never looks at them
 //! again, so nothing is read from them there.
 
 use std::io;

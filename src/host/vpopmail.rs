@@ -1,5 +1,5 @@
-//! One vpopmail domain directory: mailboxes, flags, limits (SPEC section 4). The seam where a domain's mailboxes come
-//! from: a SQL backend fills the same [`Mailboxes`].
+//! One vpopmail domain directory: mailboxes, flags, limits (docs/rules.md, 4.2 and 4.3). The seam where a domain's
+//! mailboxes come from: a SQL backend fills the same [`Mailboxes`].
 
 use std::collections::BTreeMap;
 use std::io;

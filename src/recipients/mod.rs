@@ -1,5 +1,5 @@
 //! Which keys validrcptto.cdb needs so that qmail-smtpd's lookup gives [`delivery`](crate::delivery)'s answer for every
-//! address, the ones nobody listed included (SPEC section 8). Pure. Nothing is decided here about mail: the points at
+//! address, the ones nobody listed included (docs/rules.md, 8). Pure. Nothing is decided here about mail: the points at
 //! which the answer can change are collected, delivery is asked for each, and the answers are laid out as a table.
 //!
 //! The work is cut into [`Unit`]s, one a home, so that each home is read once, asked for every domain that it serves,

@@ -202,7 +202,7 @@ impl Plan {
         LaidOut { records, widened }
     }
 
-    /// Widens to accept what the format cannot say (SPEC section 8).
+    /// Widens to accept what the format cannot say (docs/rules.md, 8.6).
     fn widen(&self, table: &mut Table) -> Vec<Widened> {
         let patterns = table.patterns.iter().map(|(local, fact)| (local, fact, Kind::Pattern));
         let names = table.names.iter().map(|(local, fact)| (local, fact, Kind::Name { listed: fact.listed }));

@@ -1,5 +1,5 @@
-//! The reader's side of the named pipe (SPEC section 6): made so that nobody ever finds it without a reader, drained at
-//! all times, made again when it vanishes.
+//! The reader's side of the named pipe (docs/rules.md, 6.1 and 6.2): made so that nobody ever finds it without a
+//! reader, drained at all times, made again when it vanishes.
 
 use std::ffi::OsString;
 use std::fs::{self, File};

@@ -1,5 +1,5 @@
-//! What vpopmail says through its onchange script, as a line on the pipe (SPEC section 5, DESIGN "A line on the FIFO").
-//! Anybody on the host can write such a line: it is a hint, never an instruction.
+//! What vpopmail says through its onchange script, as a line on the pipe (docs/rules.md, 5.2 and 5.4). Anybody on the
+//! host can write such a line: it is a hint, never an instruction.
 
 use crate::text::{Shown, lower, split_address};
 
@@ -36,7 +36,7 @@ pub fn to_line(fields: &[&[u8]]) -> Vec<u8> {
     line
 }
 
-/// A change that is announced before it happens, and that we wait for (SPEC section 5, "called").
+/// A change that is announced before it happens, and that we wait for (docs/rules.md, 5.2).
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Expected {
     /// A mailbox, name and domain, will be gone.

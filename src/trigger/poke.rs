@@ -1,5 +1,5 @@
-//! The writer's side of the pipe: one line in one write, into nothing but a FIFO that the service can have made, and never
-//! waiting (SPEC section 6).
+//! The writer's side of the pipe: one line in one write, into nothing but a FIFO that the service can have made, and
+//! never waiting (docs/rules.md, 6.3).
 
 use std::os::fd::AsFd;
 use std::path::Path;
