@@ -293,13 +293,13 @@ impl Root {
         // Names still to be walked, the next one last.
         let mut todo: Vec<OsString> = names(inside);
         let mut must_be_directory = inside.ends_with(b"/");
-        // Who owns the links whose targets are being walked to, and how many names are left after each.
-        let mut led: Vec<(u32, usize)> = Vec::new();
+        // The links whose targets are being walked to, and how many names are left after each.
+        let mut led: Vec<(Link, usize)> = Vec::new();
         while let Some(name) = todo.pop() {
             // Cannot be empty because `..` never removes the root.
             let here = dirs.last().ok_or(Errno::ENOENT)?;
-            while let Some((owner, _)) = led.pop_if(|(_, left)| *left > todo.len()) {
-                walk.links.push(Link { owner, to: here.perm.uid });
+            while let Some((link, _)) = led.pop_if(|(_, left)| *left > todo.len()) {
+                walk.links.push(Link { to: here.perm.uid, ..link });
             }
             if dirs.len() > 1 {
                 walk.searched.push(here.perm);
@@ -323,7 +323,7 @@ impl Root {
             match kind {
                 Kind::Link if !last || follow_last || must_be_directory => {
                     walk.link_owners.push(stat.st_uid);
-                    led.push((stat.st_uid, todo.len()));
+                    led.push((Link { owner: stat.st_uid, above: here.perm.uid, to: 0 }, todo.len()));
                     if walk.link_owners.len() > MAX_LINKS {
                         return Err(Errno::ELOOP.into());
                     }
@@ -342,7 +342,7 @@ impl Root {
                 }
                 _ if !last || must_be_directory => return Err(Errno::ENOTDIR.into()),
                 _ => {
-                    walk.links.extend(led.into_iter().map(|(owner, _)| Link { owner, to: stat.st_uid }));
+                    walk.links.extend(led.into_iter().map(|(link, _)| Link { to: stat.st_uid, ..link }));
                     return Ok(Found {
                         parent: here.fd.clone(),
                         kind,
@@ -358,7 +358,7 @@ impl Root {
         }
         let real = self.real(&dirs);
         let last = dirs.pop().ok_or(Errno::ENOENT)?;
-        walk.links.extend(led.into_iter().map(|(owner, _)| Link { owner, to: last.perm.uid }));
+        walk.links.extend(led.into_iter().map(|(link, _)| Link { to: last.perm.uid, ..link }));
         let parent = dirs.last().map_or_else(|| last.fd.clone(), |dir| dir.fd.clone());
         Ok(Found {
             parent,

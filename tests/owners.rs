@@ -123,7 +123,7 @@ const TRICKS: &[Trick] = &[
     (".qmail-dir: link to another domain's directory", "ln -s ../$V $D/.qmail-dir", Mail::Own),
     (
         "mount: in a name space of the owner",
-        "unshare -Urm sh -c 'mount --bind '$V' '$D' && exec sleep 1000' & sleep 0.1",
+        "unshare -Urm sh -c 'mount --bind '$V' '$D' && exec sleep 60' >/dev/null & sleep 0.1",
         Mail::Own,
     ),
 ];
@@ -226,13 +226,23 @@ fn host() -> MailHost {
 }
 
 /// Does a trick as the owner of the domains that do tricks. What it starts is in its group.
-fn play(host: &MailHost, number: usize, (what, commands, _): &Trick) -> Child {
+fn play(host: &MailHost, number: usize, (what, commands, _): &Trick) -> Played {
     let script = format!("D={}\n{PRELUDE}{commands}\nexit 0", domain(number));
     let mut shell = Command::new("sh");
     shell.args(["-c", &script]).current_dir(host.path(EVIL_HOME)).uid(EVIL).gid(EVIL).process_group(0);
     let mut child = shell.stdin(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
     assert!(child.wait().unwrap().success(), "{what}");
-    child
+    Played(child)
+}
+
+/// The group of a trick, which ends with it.
+struct Played(Child);
+
+impl Drop for Played {
+    fn drop(&mut self) {
+        let group = nix::unistd::Pid::from_raw(self.0.id().cast_signed());
+        let _ = nix::sys::signal::killpg(group, nix::sys::signal::SIGKILL);
+    }
 }
 
 fn rebuild(host: &MailHost, is_confined: bool) -> Answer {
@@ -328,7 +338,7 @@ fn no_trick_with_links_mounts_or_names_publishes_the_hash_or_an_entry_of_another
             rebuild(&host, is_confined);
             let before = keys_of_others(&host);
             assert_eq!(host.logins().len(), 6 + TRICKS.len(), "each domain's own");
-            let played: Vec<Child> =
+            let _played: Vec<Played> =
                 TRICKS.iter().enumerate().map(|(number, trick)| play(&host, number, trick)).collect();
             let answer = rebuild(&host, is_confined);
             hold(&host, &before, false, &answer);
@@ -336,12 +346,6 @@ fn no_trick_with_links_mounts_or_names_publishes_the_hash_or_an_entry_of_another
                 fs::remove_file(host.published(table)).unwrap();
             }
             let answer = rebuild(&host, is_confined);
-            for child in played {
-                let _ = nix::sys::signal::killpg(
-                    nix::unistd::Pid::from_raw(child.id().cast_signed()),
-                    nix::sys::signal::SIGKILL,
-                );
-            }
             hold(&host, &before, true, &answer);
         }
     }

@@ -504,7 +504,7 @@ fn open_home(root: &Root, path: &[u8]) -> (Way, Result<Directory, HomeState>) {
     let (way, end) = root.walk(path).into_way();
     // What reads homes may not be allowed to follow it (see confine).
     let by_link = |cause: &std::io::Error| match way.links.iter().find(|link| is_foreign(link.owner)) {
-        Some(Link { owner, to }) if is_outside(cause) => {
+        Some(Link { owner, to, .. }) if is_outside(cause) => {
             let cause = Trouble::from(cause);
             format!("{cause} (a link on the way belongs to uid {owner}, and what it leads to, to uid {to})").into()
         }

@@ -17,6 +17,8 @@ pub fn is_foreign(uid: u32) -> bool {
 pub struct Link {
     /// Its owner.
     pub owner: u32,
+    /// The owner of the directory that it is in, who can rename it.
+    pub above: u32,
     /// The owner of what it leads to.
     pub to: u32,
 }
@@ -64,12 +66,11 @@ impl Place<'_> {
         self.assigned.iter().any(|who| who.uid == uid)
     }
 
-    /// Who can have renamed something of another owner to what the way leads to: the owner of the directory that it is in,
-    /// or the domain's own uid, when it owns any directory above.
+    /// Who can have renamed something of another owner to it: the owner of the directory that it is in, or that a link on
+    /// the way is in.
     fn mover(&self) -> Option<u32> {
-        let mut above = self.way.searched.iter().rev().map(|perm| perm.uid);
-        let parent = above.next().filter(|uid| is_foreign(*uid));
-        parent.or_else(|| above.find(|uid| is_foreign(*uid) && self.is_assigned(*uid)))
+        let parent = self.way.searched.last().map(|perm| perm.uid);
+        parent.into_iter().chain(self.way.links.iter().map(|link| link.above)).find(|uid| is_foreign(*uid))
     }
 
     /// Whether others than the owner and the group of the domain can put something into the directory.
@@ -82,7 +83,7 @@ impl Place<'_> {
     /// Why the directory itself may be another's, in words.
     pub fn doubt(&self) -> Option<String> {
         let own = self.perm.uid;
-        if let Some(Link { owner, to }) = self.way.links.iter().find(|link| link.leads_away(own)) {
+        if let Some(Link { owner, to, .. }) = self.way.links.iter().find(|link| link.leads_away(own)) {
             return Some(format!("a link on the way belongs to uid {owner}, and what it leads to, to uid {to}"));
         }
         match self.mover().filter(|uid| *uid != own) {
