@@ -48,7 +48,7 @@ pub fn list(settings: &Settings, what: Table, format: Format) -> Result<(), Erro
     let mut built = build(settings, &mut sorted)?;
     built.notes.retain(|note| !note.denied);
     report::say_all(&built.notes);
-    report::say_all(&behind(&built.host, &hold::held_before(settings)));
+    report::say_all(&behind(&built.host, &hold::held_before(settings)?));
     built.denied.nothing_closed("what a rebuild writes is unknown")?;
     let mut out = io::BufWriter::new(io::stdout().lock());
     let mut print = || -> io::Result<()> {
@@ -129,7 +129,7 @@ pub fn status(settings: &Settings, json: bool) -> Result<bool, Error> {
     let is_service_known = alive || read.contains(&Some(false));
     let rebuilding = lock::is_rebuild_running(&settings.layout.root, &settings.state) == Some(true);
     let stale = alive.then(|| status::staleness(settings, state.as_deref(), rebuilding)).flatten();
-    let anything_held = hold::is_anything_held(settings);
+    let anything_held = hold::is_anything_held(settings)?;
     let seen = status::Seen { alive, writes: stale.is_none(), rebuilding, anything_held };
     let differences = status::differences(settings);
     if let Some(differences) = differences.as_ref().filter(|_| json) {
@@ -460,7 +460,7 @@ fn read_host_only(settings: &Settings) -> Result<Arc<Host>, Error> {
     let mut notes = Vec::new();
     let host = read_host(settings, &mut notes)?;
     say_seen(notes);
-    report::say_all(&behind(&host, &hold::held_before(settings)));
+    report::say_all(&behind(&host, &hold::held_before(settings)?));
     Ok(Arc::new(host))
 }
 

@@ -10,15 +10,17 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, RecvTimeoutError};
+use std::sync::{Mutex, PoisonError};
 use std::thread::Builder;
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::resource::{Resource, getrlimit, rlim_t, setrlimit};
 use nix::sys::signal::{Signal, kill, killpg};
 use nix::unistd::Pid;
 
-use crate::error::{show_cause, show_path};
+use crate::error::{Nature, show_cause, show_path};
 use crate::report::{self, Level, Note};
 use crate::text::{Shown, count};
 
@@ -92,12 +94,32 @@ pub enum Outcome {
     Later(String),
 }
 
+/// The soft limit of descriptors that this process was started with, once it was raised.
+static DESCRIPTORS: Mutex<Option<rlim_t>> = Mutex::new(None);
+
+/// Raises the limit of descriptors of this process to the hard limit. The programs that it starts get the old one: some
+/// close every descriptor that they could have.
+pub fn raise_descriptors() {
+    let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE) else { return };
+    if soft < hard && setrlimit(Resource::RLIMIT_NOFILE, hard, hard).is_ok() {
+        DESCRIPTORS.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(soft);
+    }
+}
+
+/// Starts a program with the limit of descriptors that this process was started with.
+fn spawn(command: &mut Command) -> std::io::Result<Child> {
+    // One at a time: meanwhile this process has the old limit too, of which it needs a small part.
+    let soft = DESCRIPTORS.lock().unwrap_or_else(PoisonError::into_inner);
+    let (Some(soft), Ok((_, hard))) = (*soft, getrlimit(Resource::RLIMIT_NOFILE)) else { return command.spawn() };
+    let _ = setrlimit(Resource::RLIMIT_NOFILE, soft, hard);
+    let spawned = command.spawn();
+    let _ = setrlimit(Resource::RLIMIT_NOFILE, hard, hard);
+    spawned
+}
+
 /// Whether it may go better next time.
 fn is_temporary(cause: &std::io::Error) -> bool {
-    use Errno::{EAGAIN, EINTR, EMFILE, ENFILE, ENOMEM, ETXTBSY};
-    cause
-        .raw_os_error()
-        .is_some_and(|code| matches!(Errno::from_raw(code), EAGAIN | EINTR | EMFILE | ENFILE | ENOMEM | ETXTBSY))
+    Nature::of_error(cause) == Nature::System || cause.raw_os_error() == Some(Errno::ETXTBSY as i32)
 }
 
 /// Runs a command to its end and logs what it prints.
@@ -142,7 +164,7 @@ pub fn run(task: &Task<'_>) -> Outcome {
         command.uid(uid).gid(gid);
     }
     let spawned = match writer.try_clone() {
-        Ok(second) => command.stdout(writer).stderr(second).spawn(),
+        Ok(second) => spawn(command.stdout(writer).stderr(second)),
         Err(cause) => Err(cause),
     };
     // Holds the pipe's write end, which must close when the command's own copies do.
@@ -269,24 +291,36 @@ fn read_line(input: &mut impl BufRead, line: &mut Vec<u8>) -> std::io::Result<bo
 }
 
 /// What `getent passwd` prints; `None` when it cannot be run, fails, or hangs.
-pub fn getent_passwd() -> Option<Vec<u8>> {
+///
+/// # Errors
+/// The system lacks something: it may run next time.
+pub fn getent_passwd() -> std::io::Result<Option<Vec<u8>>> {
     let mut command = Command::new("getent");
     command.arg("passwd").env_clear().env("PATH", PATH);
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null()).process_group(0);
-    let mut child = command.spawn().ok()?;
-    let group = i32::try_from(child.id()).map(Pid::from_raw).ok()?;
-    let mut output = child.stdout.take()?;
+    let mut child = match spawn(&mut command) {
+        Ok(child) => child,
+        Err(cause) if is_temporary(&cause) => return Err(cause),
+        Err(_) => return Ok(None),
+    };
+    let (Ok(group), Some(mut output)) = (i32::try_from(child.id()).map(Pid::from_raw), child.stdout.take()) else {
+        return Ok(None);
+    };
     let (done, wait_done) = mpsc::channel();
-    std::thread::spawn(move || {
+    let read = Builder::new().spawn(move || {
         let mut text = Vec::new();
         let read = output.read_to_end(&mut text).is_ok() && child.wait().is_ok_and(|status| status.success());
         let _ = done.send(read.then_some(text));
     });
+    if let Err(cause) = read {
+        let _ = killpg(group, Signal::SIGKILL);
+        return Err(cause);
+    }
     let text = wait_done.recv_timeout(GETENT_LIMIT);
     if text.is_err() {
         let _ = killpg(group, Signal::SIGKILL);
     }
-    text.ok().flatten()
+    Ok(text.ok().flatten())
 }
 
 /// Becomes another program, with these variables beside our own environment; comes back only when that fails.

@@ -76,11 +76,11 @@ pub fn compare(settings: &Settings) -> Result<Compared, Error> {
         if let Some(published) = file(&published.1, logins.as_deref()) {
             scales.weigh_logins(&published, &|key| !new.logins.contains_key(key))?;
         }
-        let held = scales.held(Patience::Ever);
+        let held = scales.held(Patience::Ever)?;
         let alerts = scales.alerts(&held, "only with --force does a rebuild make all of these changes");
         (alerts, hold::names(&held))
     } else {
-        (Vec::new(), hold::held_before(settings))
+        (Vec::new(), hold::held_before(settings)?)
     };
     built.notes.extend(alerts);
     let old = records(recipients.as_deref());

@@ -9,6 +9,7 @@ use crate::error::Error;
 use crate::host::Host;
 use crate::host::accounts::Account;
 use crate::report::Note;
+use crate::root::failures::of_home;
 use crate::root::silence::at;
 use crate::root::trust::is_foreign;
 use crate::root::{Directory, End, Kind, Root};
@@ -118,7 +119,7 @@ fn unconfined(result: Result<RulesetStatus, RulesetError>) -> Option<String> {
 /// The real path of one home, to confine to; `None` when it is the root itself, not there, or a link leads there that does
 /// not belong to root, to us or to the owner of what it leads to.
 pub fn folder(root: &Root, home: &[u8]) -> Option<PathBuf> {
-    let walk = root.walk(home);
+    let (walk, _) = of_home(&root.path(home), || root.walk(home));
     let End::Found(found) = walk.end else { return None };
     let owner = found.perm.uid;
     let trusted = walk.links.iter().all(|link| !is_foreign(link.owner) || (link.owner == link.to && link.to == owner));
@@ -159,7 +160,7 @@ fn find_folders(host: &Host) -> Vec<PathBuf> {
     }
     folders.extend(host.homes().into_iter().filter(|home| !is_domain(home)).filter_map(real));
     // The names in their homes count too (docs/rules.md, 8.2); not those of /dev, /var/backups and the like.
-    let owns = |account: &&Account| match root.walk(&account.home).end {
+    let owns = |account: &&Account| match of_home(&root.path(&account.home), || root.walk(&account.home)).0.end {
         End::Found(found) => found.perm.uid == account.who.uid,
         End::Missing(_) | End::Failed(_) | End::Silent(_) => false,
     };
@@ -174,7 +175,8 @@ fn find_folders(host: &Host) -> Vec<PathBuf> {
 fn plain_folders(root: &Root, folder: &[u8]) -> BTreeSet<Vec<u8>> {
     let End::Found(found) = root.walk(folder).end else { return BTreeSet::new() };
     let list = || found.open_directory().and_then(|directory| directory.entries(|_| true));
-    let listed = at(|| found.real.clone(), list).unwrap_or_default();
+    let (listed, _) = of_home(&found.real, || at(|| found.real.clone(), list));
+    let listed = listed.unwrap_or_default();
     listed.into_iter().filter(|(_, kind)| *kind == Some(Kind::Directory)).map(|(name, _)| name).collect()
 }
 

@@ -171,6 +171,38 @@ impl IntoIterator for Denied {
     }
 }
 
+/// What a call that failed tells of. The one place where that is decided.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Nature {
+    #[default]
+    /// What is on the host: the next call fails in the same way, until somebody changes the host.
+    Host,
+    /// The storage of one file or directory: the next call may succeed.
+    Storage,
+    /// This system or this process, which lacks something: the failure says nothing about the file.
+    System,
+}
+
+impl Nature {
+    /// That of an error number. What is not known here is taken for a failure of the storage.
+    pub fn of(cause: Errno) -> Nature {
+        use Errno::{
+            EACCES, EAGAIN, EEXIST, EINTR, EINVAL, EISDIR, ELOOP, EMFILE, ENAMETOOLONG, ENFILE, ENOENT, ENOMEM,
+            ENOTDIR, EPERM,
+        };
+        match cause {
+            ENOENT | ENOTDIR | EISDIR | ELOOP | ENAMETOOLONG | EACCES | EPERM | EEXIST | EINVAL => Nature::Host,
+            EMFILE | ENFILE | ENOMEM | EAGAIN | EINTR => Nature::System,
+            _ => Nature::Storage,
+        }
+    }
+
+    /// The same of an error without a number, which is one of our own: a bound, or what was found in a file.
+    pub fn of_error(cause: &io::Error) -> Nature {
+        cause.raw_os_error().map_or(Nature::Host, |code| Nature::of(Errno::from_raw(code)))
+    }
+}
+
 /// Why something could not be read: what was seen, and nothing else.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Trouble {

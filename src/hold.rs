@@ -78,9 +78,12 @@ fn file(settings: &Settings) -> Vec<u8> {
 }
 
 /// The domains that are held, as the last rebuild left them; none when nobody knows.
-fn remembered(settings: &Settings) -> BTreeMap<Vec<u8>, Hold> {
-    let read = || -> Option<BTreeMap<Vec<u8>, Hold>> {
-        let holds: Vec<Value> = serde_json::from_slice(&settings.layout.root.read(&file(settings)).ok()??).ok()?;
+///
+/// # Errors
+/// The file cannot be read now.
+fn remembered(settings: &Settings) -> Result<BTreeMap<Vec<u8>, Hold>, Error> {
+    let parse = |text: Vec<u8>| -> Option<BTreeMap<Vec<u8>, Hold>> {
+        let holds: Vec<Value> = serde_json::from_slice(&text).ok()?;
         let hold = |value: &Value| {
             let domain: Vec<u8> = serde_json::from_value(value["domain"].clone()).ok()?;
             // After a new start of the machine, its time begins again.
@@ -93,17 +96,23 @@ fn remembered(settings: &Settings) -> BTreeMap<Vec<u8>, Hold> {
         };
         holds.iter().map(hold).collect()
     };
-    read().unwrap_or_default()
+    Ok(publish::read_own(&settings.layout.root, &file(settings))?.and_then(parse).unwrap_or_default())
 }
 
 /// Whether any domain is held.
-pub fn is_anything_held(settings: &Settings) -> bool {
-    !remembered(settings).is_empty()
+///
+/// # Errors
+/// Nobody knows now.
+pub fn is_anything_held(settings: &Settings) -> Result<bool, Error> {
+    Ok(!remembered(settings)?.is_empty())
 }
 
 /// The names of the domains that the last rebuild held.
-pub fn held_before(settings: &Settings) -> BTreeSet<Vec<u8>> {
-    remembered(settings).into_keys().collect()
+///
+/// # Errors
+/// Nobody knows now.
+pub fn held_before(settings: &Settings) -> Result<BTreeSet<Vec<u8>>, Error> {
+    Ok(remembered(settings)?.into_keys().collect())
 }
 
 /// The names of these.
@@ -113,12 +122,15 @@ pub fn names(held: &[Held]) -> BTreeSet<Vec<u8>> {
 
 /// Whether anything may have to be held: something is, or so much goes that domains could leave or lose too much. An entry
 /// can be lost only when its record goes, a login only when its key does; a domain leaves with at least one.
-pub fn may_hold(settings: &Settings, recipients: &Ready, logins: &Ready) -> bool {
+///
+/// # Errors
+/// Nobody knows now what is held.
+pub fn may_hold(settings: &Settings, recipients: &Ready, logins: &Ready) -> Result<bool, Error> {
     let is_much = |new: &Ready, lost: fn(&Difference) -> u64| {
         new.is_new()
             && new.difference.as_ref().is_none_or(|change| !change.whole || lost(change) >= LEAST_DOMAINS as u64)
     };
-    is_much(recipients, |change| change.went) || is_much(logins, Difference::gone) || is_anything_held(settings)
+    Ok(is_much(recipients, |change| change.went) || is_much(logins, Difference::gone) || is_anything_held(settings)?)
 }
 
 /// Remembers what is held.
@@ -126,7 +138,7 @@ pub fn may_hold(settings: &Settings, recipients: &Ready, logins: &Ready) -> bool
 /// # Errors
 /// Those of the file system.
 pub fn remember(settings: &Settings, held: &[Held]) -> Result<(), Error> {
-    if held.is_empty() && !is_anything_held(settings) {
+    if held.is_empty() && is_anything_held(settings).is_ok_and(|held| !held) {
         return Ok(());
     }
     let hold = |held: &Held| {
@@ -414,11 +426,14 @@ impl<'a> Scales<'a> {
 
     /// The domains that lose too much or leave with too many others, those that lose most first, and those that are held
     /// already and would still lose what they are held for; without those that were held long enough.
-    pub fn held(&self, patience: Patience) -> Vec<Held> {
+    ///
+    /// # Errors
+    /// Nobody knows now which are held.
+    pub fn held(&self, patience: Patience) -> Result<Vec<Held>, Error> {
         if patience == Patience::Force || self.settings.max_loss >= 100 {
-            return Vec::new();
+            return Ok(Vec::new());
         }
-        let (share, now, before) = (self.settings.max_loss, now(), remembered(self.settings));
+        let (share, now, before) = (self.settings.max_loss, now(), remembered(self.settings)?);
         let leaves = |domain: &[u8]| self.recipients.leaves(domain, share) || self.logins.leaves(domain, share);
         // What they are held for: a domain that is back loses what came meanwhile, and one that is deleted is gone.
         let still = |(domain, before): &(&Vec<u8>, &Hold)| match before.leaves {
@@ -459,7 +474,7 @@ impl<'a> Scales<'a> {
         };
         let mut held: Vec<Held> = domains.into_iter().map(held).filter(|held| !is_over(held)).collect();
         held.sort_by_key(|held| std::cmp::Reverse(held.lost()));
-        held
+        Ok(held)
     }
 
     /// What an administrator has to know about the held domains: one alert about those that would lose much, one about

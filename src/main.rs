@@ -23,7 +23,7 @@ use qmail_updater::settings::{self, Refusal, Settings};
 use qmail_updater::text::{count, lower};
 use qmail_updater::trigger::notice::to_line;
 use qmail_updater::trigger::poke::{Poked, poke};
-use qmail_updater::{actions, answers, follow_up, publish, rebuild, report, service, status};
+use qmail_updater::{actions, answers, commands, follow_up, publish, rebuild, report, service, status};
 use signal_hook::consts::{SIGABRT, SIGXFSZ};
 
 fn main() -> ExitCode {
@@ -167,6 +167,7 @@ fn end_in_time(settings: &Settings) -> Back {
 
 /// Runs the command; false is a negative answer.
 fn run(cli: &Cli, settings: Settings) -> Result<bool, Error> {
+    commands::raise_descriptors();
     if !matches!(cli.command, Command::Check { .. }) {
         report::say_all(&settings.notes);
     }

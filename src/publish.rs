@@ -19,7 +19,7 @@ use nix::unistd::{Gid, Uid, fchown, geteuid};
 
 use crate::cdb::{self, PIECE};
 use crate::difference::Difference;
-use crate::error::{Error, Trouble, is_denied_to_us, show_cause, show_path};
+use crate::error::{Error, Nature, Trouble, is_denied_to_us, show_cause, show_path};
 use crate::root::silence::at;
 use crate::root::trust::is_foreign;
 use crate::root::{End, Kind, Root, Stamp, is_mount_point};
@@ -139,7 +139,7 @@ impl Target {
             Err(cause) if cause.kind() == io::ErrorKind::NotFound => Before::default(),
             Err(cause) => {
                 let closed = is_denied_to_us(&cause).then(|| self.name.clone());
-                Before { file: None, trouble: Some((&cause).into()), closed }
+                Before { file: None, nature: Nature::of_error(&cause), trouble: Some((&cause).into()), closed }
             }
         }
     }
@@ -156,6 +156,14 @@ impl Target {
         }
     }
 
+    /// The same; none when this process may not look at it either.
+    ///
+    /// # Errors
+    /// A call that failed, and that may succeed later.
+    pub fn seen_now(&self) -> io::Result<Option<(u32, Owner)>> {
+        self.seen().or_else(|cause| if Nature::of_error(&cause) == Nature::Host { Ok(None) } else { Err(cause) })
+    }
+
     /// The same; none when it cannot be looked at either.
     pub fn look(&self) -> Option<(u32, Owner)> {
         self.seen().ok().flatten()
@@ -164,11 +172,6 @@ impl Target {
     /// Whether everybody may read the file that is published now.
     pub fn is_open_to_all(&self) -> bool {
         self.look().is_some_and(|(mode, _)| mode & 0o004 != 0)
-    }
-
-    /// The owner of the file that is published now.
-    pub fn owner(&self) -> Option<Owner> {
-        self.look().map(|(_, owner)| owner)
     }
 
     /// Whether the file that is published now looks as it must.
@@ -262,6 +265,8 @@ pub struct Before {
     pub file: Option<Arc<Published>>,
     /// Why it cannot be opened, when it is there.
     pub trouble: Option<Trouble>,
+    /// What that tells of.
+    pub nature: Nature,
     /// Its name, when it is there and this process may not open it, which is not root.
     pub closed: Option<PathBuf>,
 }
@@ -567,6 +572,17 @@ pub fn try_to_write(root: &Root, folder: &[u8]) -> io::Result<()> {
         }
         _ => written,
     }
+}
+
+/// The content of a small file of our own; none when it is not there, or is nothing that this process can read.
+///
+/// # Errors
+/// A call that failed, and that may succeed later.
+pub fn read_own(root: &Root, inside: &[u8]) -> Result<Option<Vec<u8>>, Error> {
+    root.read(inside).or_else(|cause| match Nature::of_error(&cause) {
+        Nature::Host => Ok(None),
+        Nature::Storage | Nature::System => Err(Error::io("read", &root.path(inside), cause)),
+    })
 }
 
 /// Removes a small file of our own; one that is not there is no error.

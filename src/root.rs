@@ -22,8 +22,9 @@ use nix::unistd::{AccessFlags, faccessat};
 use rustix::buffer::spare_capacity;
 use rustix::fs::{CWD, FileType, RawDir, SeekFrom, StatxAttributes, StatxFlags, statx};
 
-use crate::error::outside;
+use crate::error::{Nature, outside};
 
+pub mod failures;
 mod make;
 mod mounts;
 pub mod silence;
@@ -265,7 +266,10 @@ impl Root {
             Err(Stop::Errno(
                 cause @ (Errno::ENOENT | Errno::ENOTDIR | Errno::ELOOP | Errno::ENAMETOOLONG | Errno::EINVAL),
             )) => End::Missing(cause),
-            Err(Stop::Errno(cause)) => End::Failed(cause),
+            Err(Stop::Errno(cause)) => {
+                failures::note(cause, || self.path(inside));
+                End::Failed(cause)
+            }
         };
         walk
     }
@@ -467,8 +471,8 @@ impl Found {
     /// # Errors
     /// Those of fstatat(2).
     pub fn stamp(&self) -> nix::Result<Stamp> {
-        let stat = fstatat(&self.parent, self.name.as_os_str(), AtFlags::AT_SYMLINK_NOFOLLOW)?;
-        Ok(Stamp::of(&stat))
+        let stat = fstatat(&self.parent, self.name.as_os_str(), AtFlags::AT_SYMLINK_NOFOLLOW);
+        Ok(Stamp::of(&noted(stat, &self.name)?))
     }
 
     /// Opens the directory for listing.
@@ -569,7 +573,7 @@ impl Folders {
             let stat = fstat(&fd)?;
             Ok((fd, stat))
         };
-        let (fd, stat) = at(|| found.real.clone(), open).ok()?;
+        let (fd, stat) = at(|| found.real.clone(), || noted(open(), &found.name)).ok()?;
         // The root itself is not among them.
         if !found.above.is_empty() {
             way.searched.push(Perm::of(&stat));
@@ -586,6 +590,7 @@ impl Folders {
 #[derive(Debug)]
 pub struct Opened {
     fd: OwnedFd,
+    name: OsString,
     /// Its mode, owner and group.
     pub perm: Perm,
     /// Its size in bytes when it was opened.
@@ -656,7 +661,7 @@ impl Opened {
                 Ok(0) => break,
                 Ok(_) if content.len() == size && content.len() < content.capacity() => break,
                 Ok(_) | Err(rustix::io::Errno::INTR) => {}
-                Err(cause) => return Err(cause.into()),
+                Err(cause) => return Err(failed(Errno::from_raw(cause.raw_os_error()), &self.name)),
             }
         }
         Ok(())
@@ -683,7 +688,8 @@ impl Directory {
     pub fn entries(&self, wanted: impl Fn(&[u8]) -> bool) -> io::Result<Vec<(Vec<u8>, Option<Kind>)>> {
         // What may be listed but not searched is as good as closed.
         self.stat(b".")?;
-        rustix::fs::seek(&self.fd, SeekFrom::Start(0))?;
+        let is_failed = |cause: rustix::io::Errno| failed(Errno::from_raw(cause.raw_os_error()), OsStr::new("."));
+        rustix::fs::seek(&self.fd, SeekFrom::Start(0)).map_err(is_failed)?;
         let mut buffer: Vec<u8> = Vec::with_capacity(CHUNK);
         let mut listing = RawDir::new(&self.fd, buffer.spare_capacity_mut());
         let mut found = Vec::new();
@@ -692,7 +698,7 @@ impl Directory {
             let entry = match entry {
                 // As readdir(3) has it: a directory that was removed meanwhile has come to its end.
                 Err(rustix::io::Errno::NOENT) => break,
-                entry => entry?,
+                entry => entry.map_err(is_failed)?,
             };
             let name = entry.file_name().to_bytes();
             if name != b"." && name != b".." && wanted(name) {
@@ -719,7 +725,8 @@ impl Directory {
     /// # Errors
     /// Those of fstatat(2), a vanished entry among them.
     pub fn stat(&self, name: &[u8]) -> io::Result<(Kind, Perm, (u64, u64))> {
-        let stat = fstatat(&self.fd, OsStr::from_bytes(name), AtFlags::AT_SYMLINK_NOFOLLOW)?;
+        let name = OsStr::from_bytes(name);
+        let stat = noted(fstatat(&self.fd, name, AtFlags::AT_SYMLINK_NOFOLLOW), name)?;
         back();
         Ok((kind_of(&stat), Perm::of(&stat), (stat.st_dev, stat.st_ino)))
     }
@@ -806,7 +813,7 @@ impl Directory {
     /// # Errors
     /// Those of fstat(2).
     pub fn stamp(&self) -> io::Result<Stamp> {
-        Stamp::of_file(&self.fd)
+        Ok(Stamp::of(&noted(fstat(&self.fd), OsStr::new("."))?))
     }
 
     /// That of an entry, links not followed; `None` when it is not there.
@@ -819,7 +826,7 @@ impl Directory {
         match stat {
             Ok(stat) => Ok(Some(Stamp::of(&stat))),
             Err(Errno::ENOENT) => Ok(None),
-            Err(cause) => Err(cause.into()),
+            Err(cause) => Err(failed(cause, OsStr::from_bytes(name))),
         }
     }
 }
@@ -827,19 +834,20 @@ impl Directory {
 fn open_regular(dir: impl AsFd, name: &OsStr, bounds: Bounds) -> io::Result<Opened> {
     let flags = OFlag::O_RDONLY | OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_NOCTTY | OFlag::O_CLOEXEC;
     let fd = open_in(dir, name, flags)?;
-    let stat = fstat(&fd)?;
+    let stat = noted(fstat(&fd), name)?;
     back();
     if kind_of(&stat) != Kind::Regular {
         return Err(not_regular());
     }
     let size = u64::try_from(stat.st_size).unwrap_or(0);
-    Ok(Opened { fd, perm: Perm::of(&stat), size, links: stat.st_nlink, id: (stat.st_dev, stat.st_ino), bounds })
+    let (links, id) = (stat.st_nlink, (stat.st_dev, stat.st_ino));
+    Ok(Opened { fd, name: name.to_owned(), perm: Perm::of(&stat), size, links, id, bounds })
 }
 
 fn open_directory(dir: impl AsFd, name: &OsStr, bounds: Bounds) -> io::Result<Directory> {
     let flags = OFlag::O_RDONLY | OFlag::O_NOFOLLOW | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
     let fd = open_in(dir, name, flags)?;
-    let stat = fstat(&fd)?;
+    let stat = noted(fstat(&fd), name)?;
     back();
     Ok(Directory { fd, perm: Perm::of(&stat), id: (stat.st_dev, stat.st_ino), bounds })
 }
@@ -849,8 +857,32 @@ fn open_directory(dir: impl AsFd, name: &OsStr, bounds: Bounds) -> io::Result<Di
 fn open_in(dir: impl AsFd, name: &OsStr, flags: OFlag) -> io::Result<OwnedFd> {
     openat(&dir, name, flags, Mode::empty()).map_err(|cause| {
         let may = || faccessat(&dir, name, AccessFlags::R_OK, AtFlags::AT_EACCESS).is_ok();
-        if cause == Errno::EACCES && may() { outside() } else { cause.into() }
+        let stat = || fstatat(&dir, name, AtFlags::AT_SYMLINK_NOFOLLOW).map(|stat| kind_of(&stat));
+        match cause {
+            // A socket cannot be opened.
+            Errno::ENXIO if stat() == Ok(Kind::Other) => not_regular(),
+            // Somebody holds a lease on the file (fcntl(2)), which ends soon.
+            Errno::EAGAIN => {
+                failures::note_as(Nature::Storage, cause, || name.into());
+                cause.into()
+            }
+            cause => {
+                let failed = failed(cause, name);
+                if cause == Errno::EACCES && may() { outside() } else { failed }
+            }
+        }
     })
+}
+
+/// What came of a call that looked at this name, when a failure of it has been noted.
+fn noted<T>(called: nix::Result<T>, name: &OsStr) -> nix::Result<T> {
+    called.inspect_err(|cause| failures::note(*cause, || name.into()))
+}
+
+/// A call that looked at this name has failed.
+fn failed(cause: Errno, name: &OsStr) -> io::Error {
+    failures::note(cause, || name.into());
+    cause.into()
 }
 
 /// The names of a path, the last one first.

@@ -41,7 +41,7 @@ use crate::settings::Settings;
 use crate::status::{self, State, Status};
 use crate::trigger::fifo::{self, Fifo, Heard};
 use crate::trigger::notice::{Expected, Notice};
-use crate::trigger::schedule::{Cause, Schedule};
+use crate::trigger::schedule::{Cause, Pause, Schedule};
 use crate::trigger::watch::{Changed, Names, Watch, file, published};
 use second_look::{Look, SecondLook};
 use tampering::{Change, Tables};
@@ -52,6 +52,8 @@ const LAST_CHANCE: Duration = Duration::from_secs(4);
 const LOOK_EVERY: Duration = Duration::from_secs(4);
 /// How many events wait for the loop.
 const QUEUE: usize = 1_000;
+/// How long after a rebuild something is read again that could not be read; each further pause is twice as long.
+const READ_AGAIN: Duration = Duration::from_secs(2);
 /// How often in how long the tables are recreated because another program changed them.
 const MAX_TAMPERED: usize = 5;
 /// See [`MAX_TAMPERED`].
@@ -327,6 +329,8 @@ struct Service {
     expiry: Option<u64>,
     /// When the first of the held domains is let go.
     let_go: Option<Instant>,
+    /// When what could not be read is read again, and the pause after that.
+    read_again: Option<(Instant, Pause)>,
     /// Why the running rebuild was started.
     cause: String,
     /// The homes that could not be read by the last rebuild that succeeded.
@@ -378,6 +382,7 @@ impl Service {
             notice: None,
             heard: 0,
             let_go: None,
+            read_again: None,
             cause: String::new(),
             kept: Vec::new(),
             found: SecondLook::default(),
@@ -724,6 +729,14 @@ impl Service {
             // A second more: they are counted whole.
             self.let_go = waits.min().map(|wait| now + wait + Duration::from_secs(1));
             self.expiry = done.next_expiry;
+            self.read_again = done.is_again_soon.then(|| match self.read_again {
+                // Triggers bring it no nearer.
+                Some((at, pause)) if at > now => (at, pause),
+                before => {
+                    let mut pause = before.map_or(Pause::new(READ_AGAIN, self.settings.sweep), |(_, pause)| pause);
+                    (now + pause.take(), pause)
+                }
+            });
             let changed = done.changed();
             self.tell_of_tampering(&changed);
             self.follow_ups.rebuilt(now, &changed);
@@ -787,7 +800,9 @@ impl Service {
         let lifted = self.let_go.filter(|at| *at > self.started);
         let expiry = self.expiry.and_then(instant_of);
         let recheck = self.second_look().filter(|at| *at > self.started);
+        let again = self.read_again.map(|(at, _)| at).filter(|at| *at > self.started);
         let wake = [
+            again.map(|at| (at, Cause::Retry)),
             expiry.map(|at| (at, Cause::Expiry)),
             lifted.map(|at| (at, Cause::Hold)),
             recheck.map(|at| (at, Cause::Recheck)),

@@ -412,12 +412,14 @@ impl Settings {
     /// Where auth.cdb is published, and how it must look there.
     ///
     /// # Errors
-    /// Those of [`Target::find`].
+    /// Those of [`Target::find`]; a published file whose owner cannot be seen now.
     pub fn logins_target(&self) -> Result<(Target, Look), Error> {
         let target = Target::find(&self.layout.root, &self.auth)?;
         let own = (geteuid().as_raw(), getegid().as_raw());
         let mut last = self.last_owner.lock().unwrap_or_else(PoisonError::into_inner);
-        *last = target.owner().or(*last);
+        // An owner that cannot be seen now is not lost.
+        let seen = target.seen_now().map_err(|cause| Error::io("look at", &target.name, cause))?;
+        *last = seen.map(|(_, owner)| owner).or(*last);
         let owner = self.auth_owner.or(*last).unwrap_or(own);
         Ok((target, Look { mode: 0o640, owner: Some(owner) }))
     }

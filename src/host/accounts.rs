@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use crate::error::{Error, Trouble, show_path};
 use crate::report::Note;
+use crate::root::failures::of_home;
 use crate::root::{End, Root, Who};
 use crate::text::{Shown, leading_number, lines, lower, signed};
 
@@ -152,7 +153,7 @@ fn owns_home(root: &Root, account: &Account) -> Result<bool, Trouble> {
     if account.home.first() != Some(&b'/') {
         return Ok(false);
     }
-    let walk = root.walk(&account.home);
+    let (walk, _) = of_home(&root.path(&account.home), || root.walk(&account.home));
     if walk.searched.iter().any(|directory| directory.mode & 0o001 == 0) {
         return Ok(false);
     }

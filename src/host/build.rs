@@ -8,6 +8,7 @@ use super::user_database::{self, CONFIG, Seen, Sign, UserDatabase};
 use crate::error::show_path;
 use crate::report::Note;
 use crate::root::Root;
+use crate::root::failures::note_error;
 use crate::text::lines;
 
 /// How much of a file is looked at in one piece, in bytes.
@@ -91,7 +92,8 @@ pub(super) fn find_in(root: &Root, file: &[u8], strings: &[&[u8]]) -> io::Result
         // What the last piece ends in may be the beginning of one.
         let kept = piece.len().min(longest);
         piece.drain(..piece.len() - kept);
-        if program.by_ref().take(PIECE as u64).read_to_end(&mut piece)? == 0 {
+        let read = program.by_ref().take(PIECE as u64).read_to_end(&mut piece);
+        if read.inspect_err(|cause| note_error(cause, || root.path(file)))? == 0 {
             return Ok(Some(found));
         }
         for (found, finder) in found.iter_mut().zip(&finders) {

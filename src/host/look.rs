@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::Host;
 use super::vpopmail::{COMPILED, LIMITS, TEXT};
+use crate::root::failures::during;
 use crate::root::{End, Folders, Kind, Stamp};
 
 /// A file that changes twice within so long may have the same times both times.
@@ -45,13 +46,14 @@ impl Host {
     /// nothing changed: what is a link or a folder, leads elsewhere; a change may have the time of another one just before;
     /// something could not be looked at.
     pub fn look(&self, folders: &Folders, path: &[u8], seed: &RandomState, now: Duration) -> Option<Look> {
-        folders.root().at(path, || look(folders, path, seed, now))
+        // A call that fails tells no more than that there is no look.
+        during(|| folders.root().at(path, || look(folders, path, seed, now))).0
     }
 
     /// Whether the home at `path` still looks like that.
     pub fn looks_like(&self, folders: &Folders, path: &[u8], look: &Look, seed: &RandomState) -> bool {
         let print = || print(folders, path, &look.names, seed);
-        folders.root().at(path, print).is_some_and(|(print, ..)| print == look.print)
+        during(|| folders.root().at(path, print)).0.is_some_and(|(print, ..)| print == look.print)
     }
 }
 

@@ -23,6 +23,7 @@ use std::time::Duration;
 
 use crate::error::{Error, Trouble, is_outside, show_path};
 use crate::report::Note;
+use crate::root::failures::of_home;
 use crate::root::silence::{led_to, met};
 use crate::root::trust::{Link, Ownership, Place, Way, is_foreign};
 use crate::root::{Directory, End, FileOwners, Folders, Kind, Opened, Perm, Root, Who};
@@ -279,12 +280,18 @@ impl Host {
     }
 
     /// Reads one of many homes, which often stand side by side in `folders` of this host's root. When anything that it
-    /// leads to does not answer, nothing in it counts.
+    /// leads to does not answer, or a read fails for another reason than what is on the host, nothing in it counts.
     pub fn read_home_in(&self, folders: &Folders, path: &[u8]) -> Home {
         let root = &self.layout.root;
-        let (mut home, silence) = met(|| root.at(path, || self.read_answering_home(folders, path)));
-        if let (Some(silence), HomeState::Listed(perm, _)) = (silence, &home.state) {
-            home.state = HomeState::Unreadable(Some(*perm), silence.beside(&root.path(path)).into());
+        let place = root.path(path);
+        let read = || met(|| root.at(path, || self.read_answering_home(folders, path)));
+        let ((mut home, silence), failed) = of_home(&place, read);
+        home.is_certain = failed.failure.is_none() && !failed.is_refused;
+        let cause = silence.map(|silence| silence.beside(&place).into());
+        // What could not be read is no fact about the host, and neither is what was made of it.
+        let cause = cause.or_else(|| failed.failure.map(|failure| failure.trouble(&place)));
+        if let (Some(cause), HomeState::Listed(perm, _)) = (cause, &home.state) {
+            home.state = HomeState::Unreadable(Some(*perm), cause);
         }
         home
     }
@@ -310,6 +317,7 @@ impl Host {
             logins: Ok(()),
             look: None,
             asked_elsewhere: false,
+            is_certain: false,
         };
         let directory = match opened {
             Ok(directory) => directory,
@@ -553,6 +561,8 @@ pub struct Home {
     pub look: Option<look::Look>,
     /// Whether one of its dot-qmail files means something else when another file, elsewhere, is there.
     pub asked_elsewhere: bool,
+    /// Whether another reading would find the same: no call failed, and the system refused none.
+    pub is_certain: bool,
 }
 
 impl Home {
@@ -567,6 +577,7 @@ impl Home {
             logins: Ok(()),
             look: None,
             asked_elsewhere: false,
+            is_certain: false,
         }
     }
 

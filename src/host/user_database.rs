@@ -9,7 +9,7 @@ use nix::errno::Errno;
 
 use super::Layout;
 use super::build::{find_in, read_config};
-use crate::error::{Trouble, show_path};
+use crate::error::{Nature, Trouble, show_path};
 use crate::report::Note;
 use crate::root::{End, Kind as FileKind};
 
@@ -235,10 +235,12 @@ pub fn without_signs(layout: &Layout) -> Option<Seen> {
     let cause = match layout.root.walk(&layout.vpopmail).end {
         End::Missing(cause) => cause.into(),
         End::Found(found) if found.kind != FileKind::Directory => Errno::ENOTDIR.into(),
-        End::Found(found) => {
-            let entries = found.open_directory().and_then(|directory| directory.entries(|_| true)).ok()?;
-            entries.is_empty().then(|| Trouble::from("the directory is empty"))?
-        }
+        End::Found(found) => match found.open_directory().and_then(|directory| directory.entries(|_| true)) {
+            Ok(entries) => entries.is_empty().then(|| Trouble::from("the directory is empty"))?,
+            Err(cause) if Nature::of_error(&cause) == Nature::Host => return None,
+            Err(cause) => Trouble::from(&cause),
+        },
+        End::Failed(cause) if Nature::of(cause) != Nature::Host => cause.into(),
         // The files below it are not read either.
         End::Failed(_) | End::Silent(_) => return None,
     };

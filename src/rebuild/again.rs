@@ -20,6 +20,7 @@ use crate::host::compilers::Compiler;
 use crate::logins::Policy;
 use crate::publish::{Before, Look, Published, Ready, Staged, Target};
 use crate::report::Note;
+use crate::root::failures::Mark;
 use crate::settings::Settings;
 
 use super::homes::{Asked, HomeReader, ask};
@@ -70,9 +71,10 @@ pub(super) fn rebuild(
     mut memory: Memory,
     found: &dyn Fn(&Host, bool),
 ) -> Result<Again, Error> {
-    if order.patience == Patience::Force || hold::is_anything_held(settings) {
+    if order.patience == Patience::Force || hold::is_anything_held(settings).map_err(stays)? {
         return Ok(Again::Anew);
     }
+    let mark = Mark::now();
     let (mut notes, mut scope) = (Vec::new(), scope);
     if let Scope::Some { domains, .. } = scope
         && domains.iter().any(|domain| memory.host.assignments.vpopmail_domain(domain).is_none())
@@ -117,6 +119,11 @@ pub(super) fn rebuild(
     }
     let (asked, unconfined, returned) = changed(settings, memory, scope, (&recipients.old, &logins.old), now)?;
     notes.extend(unconfined);
+    mark.system().map_err(stays)?;
+    // Everything has to be read again, because nobody knows what could not be read.
+    if mark.storage_failed() {
+        return Ok(Again::Anew);
+    }
     // What waits for what does not answer may still look at it.
     let (Some(asked), Some(returned)) = (asked, returned) else { return Ok(Again::Anew) };
     memory = returned;
@@ -189,6 +196,7 @@ pub(super) fn rebuild(
         host_read: *scope == Scope::All,
         homes: Some((read, memory.units.len())),
         stamps: [&memory.recipients, &memory.logins].map(|laid| laid.as_ref().map(|laid| laid.stamp.clone())).into(),
+        is_again_soon: false,
     };
     Ok(Again::Done(Box::new(done), Box::new(memory)))
 }

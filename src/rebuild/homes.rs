@@ -21,6 +21,7 @@ use crate::publish::{Before, Published};
 use crate::recipients::{self, Answers, Common, Kept, Plan, Unit};
 use crate::report::Note;
 use crate::root::Folders;
+use crate::root::failures::note_error;
 use crate::smtpd::{self, DEFAULT};
 use crate::text::{Shown, count, join_address, split_address};
 
@@ -451,7 +452,7 @@ impl Reader {
         let look = self.seed.as_ref().and_then(|seed| self.host.look(&self.folders, path, seed, now));
         let mut home = self.host.read_home_in(&self.folders, path);
         // What lies elsewhere is in no look.
-        home.look = look.filter(|_| !home.asked_elsewhere);
+        home.look = look.filter(|_| home.is_certain && !home.asked_elsewhere);
         if let (HomeState::Listed(perm, dot_qmails), Mailboxes::Absent) = (&home.state, &home.mailboxes)
             && !dot_qmails.default_serves_otherwise()
         {
@@ -490,7 +491,11 @@ impl Homes for HomeReader {
         }
         let (own, inside) = (reader.clone(), path.to_vec());
         let read = reader.host.layout.root.silences.attempt(move || own.read(&inside));
-        let home = Arc::new(read.unwrap_or_else(|cause| Home::unreadable(path, (&cause).into())));
+        let home = Arc::new(read.unwrap_or_else(|cause| {
+            // A thread could not be started.
+            note_error(&cause, || reader.host.layout.root.path(path));
+            Home::unreadable(path, (&cause).into())
+        }));
         if home.trouble().is_some() {
             troubled().insert(path.to_vec(), home.clone());
             return home;

@@ -17,7 +17,7 @@ use std::time::{Duration, Instant, SystemTime};
 use crate::cdb::{self, Chunk};
 use crate::commands;
 use crate::confine;
-use crate::error::{Denied, Error, show_cause, show_path};
+use crate::error::{Denied, Error, Nature, show_cause, show_path};
 use crate::hold::{self, Change, Held, Patience, Scales, published_default};
 use crate::host::Host;
 use crate::host::accounts::{Accounts, Sources, read_shadow};
@@ -29,6 +29,7 @@ use crate::publish::{Before, Look, Published, Ready, Staged, Target};
 use crate::recipients::{Common, Plan, Tables};
 use crate::report::{self, Level, Note, Progress};
 use crate::root::Stamp;
+use crate::root::failures::Mark;
 use crate::settings::Settings;
 use crate::text::{Shown, count};
 
@@ -78,6 +79,8 @@ pub struct Done {
     pub homes: Option<(usize, usize)>,
     /// The published files.
     pub stamps: Stamps,
+    /// Whether something could not be read that another reading may find: it has to be read again soon.
+    pub is_again_soon: bool,
 }
 
 /// What became of one table.
@@ -360,6 +363,7 @@ fn publish(
         host_read: true,
         homes,
         stamps,
+        is_again_soon: built.is_again_soon,
     };
     Ok((done, memory))
 }
@@ -397,7 +401,7 @@ fn guard(
     if order.patience == Patience::Force {
         hold::remember(settings, &[])?;
     }
-    let weighs = !order.let_go.is_empty() || hold::may_hold(settings, &recipients, &logins);
+    let weighs = !order.let_go.is_empty() || hold::may_hold(settings, &recipients, &logins)?;
     if order.patience == Patience::Force || !weighs {
         return Ok(Guarded { recipients, logins, held: Vec::new(), next_expiry: built.next_expiry });
     }
@@ -408,7 +412,7 @@ fn guard(
     let mut scales = Scales::new(settings, &built.host, &policy);
     scales.weigh(of_recipients.as_ref(), of_logins.as_ref())?;
     let (let_go, held): (Vec<Held>, Vec<Held>) =
-        scales.held(order.patience).into_iter().partition(|held| order.let_go.contains(&held.domain));
+        scales.held(order.patience)?.into_iter().partition(|held| order.let_go.contains(&held.domain));
     let notes = not_held(order.let_go, &let_go, &|domain| scales.knows(domain) || built.host.knows(domain))?;
     // Before anything is published: the tables do not tell what is new in them.
     if let Err(error) = hold::remember(settings, &held) {
@@ -455,7 +459,7 @@ fn change<'a>(
 ) -> Result<Option<Change<'a>>, Error> {
     let Some(cdb) = new.cdb()? else { return Ok(None) };
     let change = |published| Change { published, new: cdb, difference: new.difference.as_ref() };
-    Ok(whole(settings, inside, published).map(change))
+    Ok(whole(settings, inside, published)?.map(change))
 }
 
 /// The two new files.
@@ -513,11 +517,15 @@ impl Sink for New<'_> {
 pub fn read_host(settings: &Settings, notes: &mut Vec<Note>) -> Result<Host, Error> {
     let (layout, silences) = (settings.layout.clone(), &settings.layout.root.silences);
     silences.read_mounts();
-    let earlier = users_seen::remembered(settings);
+    let earlier = users_seen::remembered(settings)?;
     let read = move || -> Result<_, Error> {
         let (layout, mut notes) = (layout.clone(), Vec::new());
         let sources = Accounts::sources(&layout.root)?;
-        let enumerated = (sources == Sources::More && layout.root.is_machine()).then(commands::getent_passwd).flatten();
+        let enumerated = match sources == Sources::More && layout.root.is_machine() {
+            true => commands::getent_passwd()
+                .map_err(|cause| Error::Temporary(format!("unable to run getent: {}", show_cause(&cause))))?,
+            false => None,
+        };
         let mut host = Host::read(layout, sources, enumerated.as_deref(), &mut notes)?;
         host.find_users_without_signs(earlier.as_ref(), &mut notes);
         Ok((host, notes))
@@ -550,7 +558,9 @@ fn build_and_remember(
     seed: Option<RandomState>,
 ) -> Result<Built, Error> {
     let mut notes = Vec::new();
+    let mark = Mark::at_rebuild();
     let mut host = read_host(settings, &mut notes)?;
+    mark.system()?;
     found(&host, true);
     let variables = host.read_authvars();
     let published = Old::open(settings)?;
@@ -571,7 +581,7 @@ fn build_and_remember(
         // The bare names stay those of the domain that they are published of.
         let known = match published.logins.file.as_ref().map(|logins| published_default(&logins.cdb()?)) {
             None | Some(Ok(None)) => None,
-            Some(found) => whole(settings, &settings.auth, &published.logins.file).and(found.ok().flatten()),
+            Some(found) => whole(settings, &settings.auth, &published.logins.file)?.and(found.ok().flatten()),
         };
         let name = known.as_ref().map(|domain| Shown(domain).to_string());
         notes.extend(name.map(|name| {
@@ -585,18 +595,20 @@ fn build_and_remember(
         let Old { recipients, logins } = &published;
         denied.extend(recipients.closed.iter().chain(&logins.closed).cloned());
         // Of a damaged table nothing is kept.
-        let is_whole = |inside, before: &Before| read_whole(settings, inside, &before.file).is_some();
-        to_keep.0 = recipients.file.clone().filter(|_| is_whole(&settings.validrcptto, recipients));
-        to_keep.1 = logins.file.clone().filter(|_| is_whole(&settings.auth, logins));
+        let if_whole = |inside, before: &Before| -> Result<_, Error> {
+            Ok(read_whole(settings, inside, &before.file)?.and(before.file.clone()))
+        };
+        to_keep = (if_whole(&settings.validrcptto, recipients)?, if_whole(&settings.auth, logins)?);
     }
     let now = now();
     let hashes = settings.auth_system_users.then(|| read_shadow(&settings.layout.root, now / 86_400)).transpose()?;
     // The variables that control/authvars cannot tell now are those that are published.
     let unusable = variables.unusable();
     denied.extend(unusable.filter(|file| file.cause.denied).map(|file| settings.layout.root.path(&file.path)));
-    let kept_logins = unusable
-        .and_then(|_| whole(settings, &settings.auth, &published.logins.file))
-        .and(published.logins.file.clone());
+    let kept_logins = match unusable {
+        Some(_) => whole(settings, &settings.auth, &published.logins.file)?.and(published.logins.file.clone()),
+        None => None,
+    };
     let (host, variables) = (Arc::new(host), Arc::new(variables));
     let policy = Policy::new(&host, &variables, now).keeping(as_kept(kept_logins.as_ref()));
     let plan = Arc::new(Plan::new(host.clone()));
@@ -614,11 +626,11 @@ fn build_and_remember(
             homes: homes.clone(),
         };
         let AllAsked { mut unread, mut bare, known, common } =
-            ask_all(settings, &asker, &policy, &mut tables, &mut sink)?;
+            ask_all(settings, &asker, &policy, &mut tables, (&mut sink, mark))?;
         let mut denied = Denied::default();
         let image = if tables.is_doubtful() {
             denied.extend(published.recipients.closed.clone());
-            read_whole(settings, &settings.validrcptto, &published.recipients.file)
+            read_whole(settings, &settings.validrcptto, &published.recipients.file)?
         } else {
             None
         };
@@ -627,7 +639,7 @@ fn build_and_remember(
         let mut logins = Chunk::default();
         if !unread.domains.is_empty() {
             denied.extend(published.logins.closed.clone());
-            let image = read_whole(settings, &settings.auth, &published.logins.file);
+            let image = read_whole(settings, &settings.auth, &published.logins.file)?;
             for login in unread.keep_logins(image.as_deref(), &policy) {
                 logins.add(&[&login.key], &[&login.data]);
                 bare.insert(login.key);
@@ -641,9 +653,11 @@ fn build_and_remember(
     };
     let (result, unconfined) = confine::within(&host.layout.root, &folders, confined)?;
     let (unread, outcome, known, common, (last, logins), denied_in_homes) = result?;
+    mark.system()?;
+    let is_again_soon = mark.storage_failed();
     denied.extend(denied_in_homes);
     let is_usable = host.control.unusable().next().is_none() && variables.unusable().is_none();
-    let is_whole = unread.is_empty() && outcome.unread.is_empty() && !is_default_unknown && is_usable;
+    let is_whole = unread.is_empty() && outcome.unread.is_empty() && !is_default_unknown && is_usable && !is_again_soon;
     let remembered_notes = outcome.notes.clone();
     notes.extend(unconfined);
     let mut kept = unread.kept_homes(&host, &outcome);
@@ -666,7 +680,7 @@ fn build_and_remember(
         now,
         seed,
     });
-    Ok(Built { notes, kept, denied, next_expiry, host, variables, now, published, memory })
+    Ok(Built { notes, kept, denied, next_expiry, host, variables, now, published, memory, is_again_soon })
 }
 
 /// Adds the logins of system accounts whose names no mailbox has taken.
@@ -690,7 +704,7 @@ fn ask_all(
     asker: &Asker,
     policy: &Policy<'_>,
     tables: &mut Tables<'_>,
-    sink: &mut Counting<'_>,
+    (sink, mark): (&mut Counting<'_>, Mark),
 ) -> Result<AllAsked, Error> {
     let Asker { plan, homes, .. } = asker;
     let progress = Progress::new(plan.units.len());
@@ -698,6 +712,7 @@ fn ask_all(
     let mut bare = HashSet::new();
     let mut known = Vec::new();
     let mut add = |tables: &mut Tables<'_>, number: usize, mut asked: Asked| -> Result<(), Error> {
+        mark.system()?;
         known.extend(homes.seed().map(|seed| Known::new(&asked, sink.recipients, sink.logins, seed)));
         unread.add(&mut asked);
         policy.expires(asked.expiry);
@@ -779,7 +794,18 @@ struct Old {
 
 impl Old {
     fn open(settings: &Settings) -> Result<Old, Error> {
-        Ok(Old { recipients: settings.recipients_target()?.0.before(), logins: settings.logins_target()?.0.before() })
+        let open = |(target, _): (Target, Look)| {
+            let before = target.before();
+            match &before.trouble {
+                // What it holds may have to be kept.
+                Some(cause) if before.nature != Nature::Host => Err(Error::Temporary(format!(
+                    "unable to read {}: {cause}; if that stays so, move the file away",
+                    show_path(&target.name)
+                ))),
+                _ => Ok(before),
+            }
+        };
+        Ok(Old { recipients: open(settings.recipients_target()?)?, logins: open(settings.logins_target()?)? })
     }
 }
 
@@ -812,6 +838,8 @@ pub struct Built {
     published: Old,
     /// What a service remembers of it, when all could be read.
     memory: Option<Memory>,
+    /// Whether something could not be read that another reading may find.
+    is_again_soon: bool,
 }
 
 impl Built {
@@ -836,23 +864,45 @@ pub fn behind(host: &Host, held: &BTreeSet<Vec<u8>>) -> Vec<Note> {
 
 /// The content of a published file to keep entries from; a damaged one has lost who knows what, and nothing is kept from
 /// it. `inside` is its path on the host.
-fn read_whole(settings: &Settings, inside: &[u8], published: &Option<Arc<Published>>) -> Option<Vec<u8>> {
-    let read = published.as_ref()?.read().map_err(|cause| show_cause(&cause));
+///
+/// # Errors
+/// It cannot be read now.
+fn read_whole(
+    settings: &Settings,
+    inside: &[u8],
+    published: &Option<Arc<Published>>,
+) -> Result<Option<Vec<u8>>, Error> {
+    let Some(published) = published else { return Ok(None) };
+    let read = match published.read() {
+        Err(cause) if Nature::of_error(&cause) != Nature::Host => {
+            let path = settings.layout.root.path(inside);
+            return Err(Error::io("read", &path, cause).then("if that stays so, move the file away"));
+        }
+        read => read.map_err(|cause| show_cause(&cause)),
+    };
     let whole = read.and_then(|image| {
         let checked = cdb::Reader::new(&image).and_then(|cdb| cdb.check());
         checked.map(|()| image).map_err(|corrupt| corrupt.to_string())
     });
-    whole
+    let whole = whole
         .map_err(|cause| {
             let path = settings.layout.root.path(inside);
             let text = format!("{}: {cause}; nothing can be kept from it", show_path(&path));
             report::say_all(&[Note::alert(text)]);
         })
-        .ok()
+        .ok();
+    Ok(whole)
 }
 
 /// A published file to compare with, where it lies; none when it is missing or damaged, as [`read_whole`] says.
-fn whole<'p>(settings: &Settings, inside: &[u8], published: &'p Option<Arc<Published>>) -> Option<cdb::FileReader<'p>> {
-    read_whole(settings, inside, published)?;
-    published.as_ref()?.cdb().ok()
+///
+/// # Errors
+/// Those of [`read_whole`].
+fn whole<'p>(
+    settings: &Settings,
+    inside: &[u8],
+    published: &'p Option<Arc<Published>>,
+) -> Result<Option<cdb::FileReader<'p>>, Error> {
+    let is_whole = read_whole(settings, inside, published)?.is_some();
+    Ok(published.as_ref().filter(|_| is_whole).and_then(|published| published.cdb().ok()))
 }

@@ -17,14 +17,22 @@ fn file(settings: &Settings) -> Vec<u8> {
 }
 
 /// What the last rebuild saw that could tell; `None` when it saw vpasswd files, or that is unknown.
-pub fn remembered(settings: &Settings) -> Option<Sign> {
+///
+/// # Errors
+/// A file that cannot be read now.
+pub fn remembered(settings: &Settings) -> Result<Option<Sign>, Error> {
     // A service remembers it by itself, too: its file may be lost.
-    settings.users_seen.lock().unwrap_or_else(PoisonError::into_inner).clone().or_else(|| read(settings))
+    let known = settings.users_seen.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    known.map_or_else(|| read(settings), |known| Ok(Some(known)))
 }
 
-fn read(settings: &Settings) -> Option<Sign> {
-    let value: Value = serde_json::from_slice(&settings.layout.root.read(&file(settings)).ok()??).ok()?;
-    Some(Sign { kind: Kind::named(value["kind"].as_str()?)?, seen: value["seen"].as_str()?.to_owned() })
+fn read(settings: &Settings) -> Result<Option<Sign>, Error> {
+    let text = publish::read_own(&settings.layout.root, &file(settings))?;
+    let parse = |text: Vec<u8>| {
+        let value: Value = serde_json::from_slice(&text).ok()?;
+        Some(Sign { kind: Kind::named(value["kind"].as_str()?)?, seen: value["seen"].as_str()?.to_owned() })
+    };
+    Ok(text.and_then(parse))
 }
 
 /// Remembers what was seen of this host. Where nothing tells it now, what was remembered stays; `--backend cdb` forgets it.
@@ -38,7 +46,7 @@ pub fn remember(settings: &Settings, host: &Host) -> Result<(), Error> {
         (Some(_), _) | (None, None) => return Ok(()),
     };
     settings.users_seen.lock().unwrap_or_else(PoisonError::into_inner).clone_from(&seen);
-    if seen == read(settings) {
+    if seen == read(settings)? {
         return Ok(());
     }
     let seen = seen.map(|sign| json!({ "kind": sign.kind.name(), "seen": sign.seen }));

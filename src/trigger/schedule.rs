@@ -35,7 +35,7 @@ pub enum Cause {
     Trigger,
     /// An early notice's change may have happened.
     FollowUp,
-    /// The last one failed.
+    /// The last one failed, or could not read something.
     Retry,
     /// It is time.
     Sweep,
@@ -223,19 +223,27 @@ impl Schedule {
 
 /// The pause before something that failed is tried again: each is twice as long as the one before.
 #[derive(Clone, Copy, Debug)]
-pub struct Pause(Duration);
+pub struct Pause {
+    next: Duration,
+    longest: Duration,
+}
 
 impl Default for Pause {
     fn default() -> Pause {
-        Pause(FIRST_RETRY)
+        Pause::new(FIRST_RETRY, MAX_RETRY)
     }
 }
 
 impl Pause {
+    /// The first pause, and the longest.
+    pub fn new(first: Duration, longest: Duration) -> Pause {
+        Pause { next: first.min(longest), longest }
+    }
+
     /// The pause after one more failure.
     pub fn take(&mut self) -> Duration {
-        let pause = self.0;
-        self.0 = (pause * 2).min(MAX_RETRY);
+        let pause = self.next;
+        self.next = (pause * 2).min(self.longest);
         pause
     }
 }

@@ -1,16 +1,19 @@
 //! A file system of this process (FUSE, by its wire protocol over /dev/fuse) that a test can silence: then each call that
-//! needs an answer waits in the kernel, as on a network file system whose server is away.
+//! needs an answer waits in the kernel, as on a network file system whose server is away. A test can also have it answer one
+//! request, or each one, with an error.
 
 use std::collections::BTreeMap;
 use std::ffi::CStr;
 use std::fs::{File, OpenOptions};
 use std::io::{ErrorKind, Read, Write};
+use std::ops::RangeInclusive;
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex};
 use std::thread::JoinHandle;
 
+use nix::errno::Errno;
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use std::os::fd::AsFd;
@@ -21,6 +24,8 @@ pub const OWNER: u32 = 89;
 const READ: u32 = 15;
 /// The number of its directory.
 const TOP: u64 = 1;
+/// The requests that a read of a home makes: LOOKUP, GETATTR, OPEN, READ, OPENDIR, READDIR.
+const READING: [u32; 6] = [1, 3, 14, READ, 27, 28];
 
 /// What the server serves, and whether it answers.
 #[derive(Default)]
@@ -33,6 +38,12 @@ struct State {
     ended: bool,
     /// For how many seconds the kernel may believe what it was told of a file.
     believed: u64,
+    /// How many requests of [`READING`] there were since [`Mounted::fail_at`].
+    requests: usize,
+    /// Which of these are answered with which error.
+    failing: Option<(RangeInclusive<usize>, Errno)>,
+    /// How many were.
+    failed: usize,
 }
 
 /// A mounted file system with one directory of files.
@@ -85,6 +96,24 @@ impl Mounted {
     /// The first one that opens a file and reads from it is not answered, and nothing after it.
     pub fn silence_at_read(&self) {
         self.state.0.lock().unwrap().is_silent_at_read = true;
+    }
+
+    /// Of the requests that read, counted from 1 from now on, these are answered with this error.
+    pub fn fail_at(&self, requests: RangeInclusive<usize>, error: Errno) {
+        let mut state = self.state.0.lock().unwrap();
+        (state.requests, state.failing, state.failed) = (0, Some((requests, error)), 0);
+    }
+
+    /// No request is answered with an error any more. How many requests there were, and how many failed.
+    pub fn calm(&self) -> (usize, usize) {
+        let mut state = self.state.0.lock().unwrap();
+        state.failing = None;
+        (state.requests, state.failed)
+    }
+
+    /// How many requests failed.
+    pub fn failed(&self) -> usize {
+        self.state.0.lock().unwrap().failed
     }
 
     /// Waits until nothing is answered any more.
@@ -149,7 +178,11 @@ fn serve(mut device: File, state: &(Mutex<State>, Condvar)) {
         if is_ended(state) {
             return;
         }
-        let answer = answer(&request, &state.0.lock().unwrap());
+        let failure = state.0.lock().unwrap().failure(&request);
+        let answer = match failure {
+            Some(error) => Some(Err(error as i32)),
+            None => answer(&request, &state.0.lock().unwrap()),
+        };
         let Some(answer) = answer else { continue };
         let (error, body) = match answer {
             Ok(body) => (0, body),
@@ -161,6 +194,19 @@ fn serve(mut device: File, state: &(Mutex<State>, Condvar)) {
         reply.extend(request.number(8).to_ne_bytes());
         reply.extend(body);
         let _ = device.write(&reply);
+    }
+}
+
+impl State {
+    /// The error with which this request is answered.
+    fn failure(&mut self, request: &Request<'_>) -> Option<Errno> {
+        self.requests += usize::from(READING.contains(&request.short(4)));
+        let is_failing = |(requests, _): &&(RangeInclusive<usize>, Errno)| {
+            READING.contains(&request.short(4)) && requests.contains(&self.requests)
+        };
+        let error = self.failing.as_ref().filter(is_failing).map(|(_, error)| *error);
+        self.failed += usize::from(error.is_some());
+        error
     }
 }
 
