@@ -351,7 +351,8 @@ pub enum Command {
         #[arg(long, value_name = "SECONDS", env = "QMAIL_UPDATER_SWEEP", default_value = "900")]
         #[arg(value_parser = clap::value_parser!(u32).range(1..=86_400))]
         sweep: u32,
-        /// A domain that --max-loss holds is published as it is after SECONDS in which it loses nothing more
+        /// A domain that --max-loss holds is published as it is after SECONDS in which it loses nothing more, at most 3 times
+        /// SECONDS after the hold began
         #[arg(long, value_name = "SECONDS", env = "QMAIL_UPDATER_HOLD", default_value = "1800")]
         hold: u32,
         /// Keep counters and gauges for Prometheus's textfile collector in FILE, whose name ends in .prom

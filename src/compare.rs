@@ -69,14 +69,14 @@ pub fn compare(settings: &Settings) -> Result<Compared, Error> {
     let mut changes = Vec::new();
     let (alerts, held) = if is_known {
         let policy = built.policy();
-        let mut scales = Scales::new(settings, &built.host, &policy);
+        let mut scales = Scales::new(settings, &built.host, &policy)?;
         if let Some(published) = file(&published.0, recipients.as_deref()) {
             scales.weigh_recipients(&published, &new.recipients, &|_| true)?;
         }
         if let Some(published) = file(&published.1, logins.as_deref()) {
             scales.weigh_logins(&published, &|key| !new.logins.contains_key(key))?;
         }
-        let held = scales.held(Patience::Ever)?;
+        let held = scales.held(Patience::Ever);
         let alerts = scales.alerts(&held, "only with --force does a rebuild make all of these changes");
         (alerts, hold::names(&held))
     } else {

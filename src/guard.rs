@@ -4,7 +4,6 @@
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
-use std::hash::{DefaultHasher, Hash, Hasher};
 
 use crate::cdb;
 use crate::smtpd::{self, DEFAULT, lookup};
@@ -25,8 +24,6 @@ pub struct Loss {
     pub published: u64,
     /// Gone.
     pub lost: u64,
-    /// Which ones are gone, whatever their order.
-    pub picture: u64,
 }
 
 impl Loss {
@@ -84,12 +81,11 @@ impl Weighed {
 pub struct Losses(BTreeMap<Vec<u8>, Weighed>);
 
 impl Losses {
-    /// Notes a published entry of the domain, with its key. `standing` is asked once a domain; `is_lost` says whether the
+    /// Notes a published entry of the domain. `standing` is asked once a domain; `is_lost` says whether the
     /// entry is lost to a domain of that standing.
     pub fn count(
         &mut self,
         domain: &[u8],
-        key: &[u8],
         standing: impl FnOnce() -> Standing,
         is_lost: impl FnOnce(Standing) -> bool,
     ) {
@@ -102,9 +98,6 @@ impl Losses {
         loss.published += 1;
         if is_lost(*standing) {
             loss.lost += 1;
-            let mut hasher = DefaultHasher::new();
-            key.hash(&mut hasher);
-            loss.picture = loss.picture.wrapping_add(hasher.finish());
         }
     }
 
@@ -114,7 +107,7 @@ impl Losses {
 
     /// All domains together, those that leave too.
     pub fn together(&self) -> Loss {
-        let add = |a: Loss, b: Loss| Loss { published: a.published + b.published, lost: a.lost + b.lost, picture: 0 };
+        let add = |a: Loss, b: Loss| Loss { published: a.published + b.published, lost: a.lost + b.lost };
         self.0.values().map(|weighed| weighed.loss).fold(Loss::default(), add)
     }
 
@@ -240,7 +233,7 @@ mod tests {
             for (domain, published, lost) in losses {
                 for number in 0..*published {
                     let stays = || Standing { assigned: true, left: None };
-                    counted.count(domain.as_bytes(), b"key", stays, |_| number < *lost);
+                    counted.count(domain.as_bytes(), stays, |_| number < *lost);
                 }
             }
             counted.too_much(share).len()
@@ -263,7 +256,7 @@ mod tests {
                     let name = format!("{number}-{domain}.test");
                     for entry in 0..*published {
                         let standing = || Standing { assigned: left.is_none(), left: *left };
-                        counted.count(name.as_bytes(), b"key", standing, |_| entry < *lost);
+                        counted.count(name.as_bytes(), standing, |_| entry < *lost);
                     }
                 }
             }

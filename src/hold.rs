@@ -3,12 +3,15 @@
 //! cannot tell, because they get the new entries too.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::hash::{BuildHasher, RandomState};
+use std::fmt::Write;
+use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io;
+use std::sync::Arc;
 use std::time::Duration;
 
 use nix::time::{ClockId, clock_gettime};
 use serde_json::{Value, json};
+use siphasher::sip::SipHasher24;
 
 use crate::cdb::{self, FileReader, Record};
 use crate::difference::Difference;
@@ -37,31 +40,120 @@ pub struct Held {
     pub recipients: Loss,
     /// What it would lose of its logins.
     pub logins: Loss,
-    /// Since when it would lose just these.
+    /// Since when, and what is kept.
     hold: Hold,
 }
 
 /// What is remembered of a held domain.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 struct Hold {
-    /// Since when it would lose the same entries, in seconds since the machine started.
+    /// When it began, in seconds since the machine started.
+    began: u64,
+    /// Since when it would lose no more entries, in the same seconds.
     since: u64,
-    /// Which entries these are.
-    picture: u64,
-    /// Whether its recipients are kept.
-    recipients: bool,
-    /// Whether its logins are kept.
-    logins: bool,
+    /// The most that it would have lost since then.
+    lost: u64,
+    /// Its recipients, when they are kept.
+    recipients: Option<Entries>,
+    /// Its logins, when they are kept.
+    logins: Option<Entries>,
     /// Whether it is held because it would leave the host.
     leaves: bool,
 }
+
+/// The entries that were published of a domain when its hold began: what comes later is not kept. Each is a number that
+/// only the holder of the key can make; `None` until they are known.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Entries(Option<Known>);
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Known {
+    key: (u64, u64),
+    /// Sorted.
+    numbers: Arc<[u64]>,
+}
+
+/// Those of one domain, while they are collected.
+struct Collected {
+    key: (u64, u64),
+    numbers: Vec<u64>,
+}
+
+impl Collected {
+    fn new() -> Collected {
+        // Keyed by getrandom(2).
+        let number = || RandomState::new().hash_one(0);
+        Collected { key: (number(), number()), numbers: Vec::new() }
+    }
+
+    fn add(&mut self, name: &[u8], accepts: bool) {
+        self.numbers.push(Known::number(self.key, name, accepts));
+    }
+
+    fn known(mut self) -> Known {
+        self.numbers.sort_unstable();
+        Known { key: self.key, numbers: self.numbers.into() }
+    }
+}
+
+impl Known {
+    fn number(key: (u64, u64), name: &[u8], accepts: bool) -> u64 {
+        let mut hasher = SipHasher24::new_with_keys(key.0, key.1);
+        hasher.write(&[u8::from(accepts)]);
+        hasher.write(name);
+        hasher.finish()
+    }
+
+    fn has(&self, name: &[u8], accepts: bool) -> bool {
+        self.numbers.binary_search(&Known::number(self.key, name, accepts)).is_ok()
+    }
+}
+
+impl Entries {
+    /// What an entry of the published table said when the hold began: whether it accepted; `None` for one that came later.
+    fn at_start(&self, name: &[u8], accepts: bool) -> Option<bool> {
+        let Some(known) = &self.0 else { return Some(accepts) };
+        [accepts, !accepts].into_iter().find(|accepts| known.has(name, *accepts))
+    }
+
+    /// The key, then each number, in hexadecimal digits.
+    fn text(&self) -> Value {
+        let Some(Known { key, numbers }) = &self.0 else { return json!("") };
+        let all = [key.0, key.1].into_iter().chain(numbers.iter().copied());
+        let mut text = String::with_capacity(16 * (2 + numbers.len()));
+        all.for_each(|number| {
+            let _ = write!(text, "{number:016x}");
+        });
+        text.into()
+    }
+
+    /// `None` when the domain's entries are not kept. A hold of version 0.1.0 begins again: it knew no entries.
+    fn parse(value: &Value) -> Option<Option<Entries>> {
+        match value {
+            Value::Bool(is_kept) => Some(is_kept.then(Entries::default)),
+            Value::Null => Some(None),
+            Value::String(text) => {
+                let digits = text.as_bytes().chunks(16);
+                let number = |digits: &[u8]| u64::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok();
+                let all: Vec<u64> = digits.map(number).collect::<Option<_>>()?;
+                let known = all.split_first_chunk().map(|([a, b], rest)| Known { key: (*a, *b), numbers: rest.into() });
+                Some(Some(Entries(known)))
+            }
+            _ => None,
+        }
+    }
+}
+
+/// A domain that loses more and more is held so many times as long as one that does not, at most: nobody who loses entries
+/// again and again keeps those of others for ever.
+const MOST_TIMES: u32 = 3;
 
 /// How long domains are held.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Patience {
     /// Nothing is held.
     Force,
-    /// Until they have lost the same entries, and nothing more, for so long.
+    /// Until they have lost no more entries for so long, and at most [`MOST_TIMES`] as long.
     Until(Duration),
     /// For ever.
     Ever,
@@ -88,11 +180,11 @@ fn remembered(settings: &Settings) -> Result<BTreeMap<Vec<u8>, Hold>, Error> {
             let domain: Vec<u8> = serde_json::from_value(value["domain"].clone()).ok()?;
             // After a new start of the machine, its time begins again.
             let since = value["since"].as_u64()?.min(now());
-            let picture = value["picture"].as_u64()?;
-            let (recipients, logins) = (value["recipients"].as_bool()?, value["logins"].as_bool()?);
-            // Version 0.1.0 held none of these.
+            // Version 0.1.0 knew neither of these, and held none that leave.
+            let (began, lost) = (value["began"].as_u64().unwrap_or(since).min(since), value["lost"].as_u64());
+            let (recipients, logins) = (Entries::parse(&value["recipients"])?, Entries::parse(&value["logins"])?);
             let leaves = value["leaves"].as_bool().unwrap_or(false);
-            Some((domain, Hold { since, picture, recipients, logins, leaves }))
+            Some((domain, Hold { began, since, lost: lost.unwrap_or(u64::MAX), recipients, logins, leaves }))
         };
         holds.iter().map(hold).collect()
     };
@@ -142,13 +234,14 @@ pub fn remember(settings: &Settings, held: &[Held]) -> Result<(), Error> {
         return Ok(());
     }
     let hold = |held: &Held| {
-        let Hold { since, picture, recipients, logins, leaves } = held.hold;
+        let Hold { began, since, lost, recipients, logins, leaves } = &held.hold;
         json!({
             "domain": held.domain,
+            "began": began,
             "since": since,
-            "picture": picture,
-            "recipients": recipients,
-            "logins": logins,
+            "lost": lost,
+            "recipients": recipients.as_ref().map(Entries::text),
+            "logins": logins.as_ref().map(Entries::text),
             "leaves": leaves,
         })
     };
@@ -200,7 +293,9 @@ impl Held {
 
     /// In how long it is let go, when that comes after so much patience.
     pub fn let_go_in(&self, patience: Duration) -> Duration {
-        patience.saturating_sub(Duration::from_secs(now().saturating_sub(self.hold.since)))
+        let passed = |start: u64| Duration::from_secs(now().saturating_sub(start));
+        let left = patience.saturating_sub(passed(self.hold.since));
+        left.min(patience.saturating_mul(MOST_TIMES).saturating_sub(passed(self.hold.began)))
     }
 
     /// The domain, as people read it.
@@ -275,6 +370,8 @@ pub struct Scales<'a> {
     settings: &'a Settings,
     host: &'a Host,
     policy: &'a Policy<'a>,
+    /// What is held already.
+    before: BTreeMap<Vec<u8>, Hold>,
     recipients: Losses,
     logins: Losses,
 }
@@ -309,8 +406,18 @@ fn visit(cdb: &FileReader<'_>, visitor: &mut dyn FnMut(Record<'_>) -> Result<(),
 
 impl<'a> Scales<'a> {
     /// Nothing is lost yet.
-    pub fn new(settings: &'a Settings, host: &'a Host, policy: &'a Policy<'a>) -> Scales<'a> {
-        Scales { settings, host, policy, recipients: Losses::default(), logins: Losses::default() }
+    ///
+    /// # Errors
+    /// Nobody knows now what is held.
+    pub fn new(settings: &'a Settings, host: &'a Host, policy: &'a Policy<'a>) -> Result<Scales<'a>, Error> {
+        let (before, recipients, logins) = (remembered(settings)?, Losses::default(), Losses::default());
+        Ok(Scales { settings, host, policy, before, recipients, logins })
+    }
+
+    /// Whether an entry came after the hold of its domain began: it is not kept, and no loss.
+    fn came_later(&self, domain: &[u8], entries: fn(&Hold) -> &Option<Entries>, key: &[u8], accepts: bool) -> bool {
+        let held = self.before.get(domain).and_then(|hold| entries(hold).as_ref());
+        held.is_some_and(|held| held.at_start(key, accepts).is_none())
     }
 
     /// Weighs new tables against the published ones; `None` for one that was not published yet, is damaged, or does not
@@ -343,17 +450,17 @@ impl<'a> Scales<'a> {
         may_go: &dyn Fn(&[u8]) -> bool,
     ) -> Result<(), Error> {
         let (host, break_byte) = (self.host, self.settings.layout.break_byte);
-        let recipients = &mut self.recipients;
-        visit(published, &mut |record| {
+        let mut recipients = std::mem::take(&mut self.recipients);
+        let weighed = visit(published, &mut |record| {
             let Some((local, domain)) = split_address(record.key).filter(|_| smtpd::accepts(record.data)) else {
                 return Ok(());
             };
             // What is published in several ways counts once.
             let again = local.contains(&b':') && published.find(&join_address(&unspelled(local), domain)).is_some();
-            if !again && !is_virtual_too(host, published, local, domain) {
+            let later = self.came_later(domain, |hold| &hold.recipients, record.key, true);
+            if !again && !later && !is_virtual_too(host, published, local, domain) {
                 recipients.count(
                     domain,
-                    record.key,
                     || standing_of_recipients(host, domain),
                     |standing| {
                         may_go(record.key)
@@ -366,7 +473,9 @@ impl<'a> Scales<'a> {
                 );
             }
             Ok(())
-        })
+        });
+        self.recipients = recipients;
+        weighed
     }
 
     /// Weighs the published logins, of which those are lost that a new table lacks.
@@ -381,9 +490,11 @@ impl<'a> Scales<'a> {
             Standing { assigned, left: Some(Left::Gone).filter(|_| !assigned) }
         };
         let weighed = visit(published, &mut |record| {
-            if let Some(domain) = self.domain_of_login(published, default.as_deref(), record) {
+            if let Some(domain) = self.domain_of_login(published, default.as_deref(), record)
+                && !self.came_later(domain, |hold| &hold.logins, record.key, true)
+            {
                 let lost = |_| is_lost(record.key) && !self.kept(record).is_empty();
-                logins.count(domain, record.key, || standing(domain), lost);
+                logins.count(domain, || standing(domain), lost);
             }
             Ok(())
         });
@@ -426,14 +537,11 @@ impl<'a> Scales<'a> {
 
     /// The domains that lose too much or leave with too many others, those that lose most first, and those that are held
     /// already and would still lose what they are held for; without those that were held long enough.
-    ///
-    /// # Errors
-    /// Nobody knows now which are held.
-    pub fn held(&self, patience: Patience) -> Result<Vec<Held>, Error> {
+    pub fn held(&self, patience: Patience) -> Vec<Held> {
         if patience == Patience::Force || self.settings.max_loss >= 100 {
-            return Ok(Vec::new());
+            return Vec::new();
         }
-        let (share, now, before) = (self.settings.max_loss, now(), remembered(self.settings)?);
+        let (share, now, before) = (self.settings.max_loss, now(), &self.before);
         let leaves = |domain: &[u8]| self.recipients.leaves(domain, share) || self.logins.leaves(domain, share);
         // What they are held for: a domain that is back loses what came meanwhile, and one that is deleted is gone.
         let still = |(domain, before): &(&Vec<u8>, &Hold)| match before.leaves {
@@ -452,29 +560,90 @@ impl<'a> Scales<'a> {
         let domains: BTreeSet<Vec<u8>> = losing.chain(beside).chain(still).chain(leaving.iter().cloned()).collect();
         let held = |domain: Vec<u8>| {
             let (recipients, logins) = (self.recipients.of(&domain), self.logins.of(&domain));
-            let picture = recipients.picture.wrapping_add(logins.picture.rotate_left(1));
+            let lost = recipients.lost + logins.lost;
             let before = before.get(&domain);
             // A domain that leaves does so with all that it has.
             let leaves = leaving.contains(&domain);
-            let same = before.filter(|before| before.picture == picture);
+            // What comes back and goes again is no further loss.
+            let same = before.filter(|before| lost <= before.lost);
+            let entries =
+                |is_kept: bool, before: Option<&Entries>| before.cloned().or_else(|| is_kept.then(Entries::default));
             let hold = Hold {
+                began: before.map_or(now, |before| before.began),
                 since: same.map_or(now, |same| same.since),
-                picture,
-                recipients: leaves || recipients.is_large(share) || before.is_some_and(|before| before.recipients),
-                logins: leaves || logins.is_large(share) || before.is_some_and(|before| before.logins),
+                lost: same.map_or(lost, |same| if same.lost == u64::MAX { lost } else { same.lost }),
+                recipients: entries(
+                    leaves || recipients.is_large(share),
+                    before.and_then(|before| before.recipients.as_ref()),
+                ),
+                logins: entries(leaves || logins.is_large(share), before.and_then(|before| before.logins.as_ref())),
                 leaves,
             };
             Held { domain, recipients, logins, hold }
         };
         let is_over = |held: &Held| match patience {
-            Patience::Until(patience) => {
-                before.contains_key(&held.domain) && now.saturating_sub(held.hold.since) >= patience.as_secs()
-            }
+            Patience::Until(patience) => before.contains_key(&held.domain) && held.let_go_in(patience).is_zero(),
             Patience::Force | Patience::Ever => false,
         };
         let mut held: Vec<Held> = domains.into_iter().map(held).filter(|held| !is_over(held)).collect();
         held.sort_by_key(|held| std::cmp::Reverse(held.lost()));
-        Ok(held)
+        held
+    }
+
+    /// Notes what is published now of those whose hold begins: that, and no more, is kept.
+    ///
+    /// # Errors
+    /// A published table cannot be read.
+    pub fn begin(
+        &self,
+        held: &mut [Held],
+        recipients: Option<&FileReader<'_>>,
+        logins: Option<&FileReader<'_>>,
+    ) -> Result<(), Error> {
+        let is_new = |entries: &Option<Entries>| entries.as_ref().is_some_and(|entries| entries.0.is_none());
+        let begin = |entries: fn(&Hold) -> &Option<Entries>| -> BTreeMap<Vec<u8>, Collected> {
+            let begun = held.iter().filter(|held| is_new(entries(&held.hold)));
+            begun.map(|held| (held.domain.clone(), Collected::new())).collect()
+        };
+        let (mut of_recipients, mut of_logins) = (begin(|hold| &hold.recipients), begin(|hold| &hold.logins));
+        // Of a table that does not change, nothing is known, and everything is kept until it does.
+        if let Some(published) = recipients.filter(|_| !of_recipients.is_empty()) {
+            visit(published, &mut |record| {
+                if let Some(entries) = of_recipients.get_mut(self.domain_of_recipient(record.key)) {
+                    entries.add(record.key, smtpd::accepts(record.data));
+                }
+                Ok(())
+            })?;
+        } else {
+            of_recipients.clear();
+        }
+        if let Some(published) = logins.filter(|_| !of_logins.is_empty()) {
+            let default = published_default(published).map_err(unreadable)?;
+            visit(published, &mut |record| {
+                let domain = self.domain_of_login(published, default.as_deref(), record);
+                if let Some(entries) = domain.and_then(|domain| of_logins.get_mut(domain)) {
+                    entries.add(record.key, true);
+                }
+                Ok(())
+            })?;
+        } else {
+            of_logins.clear();
+        }
+        let know = |entries: &mut Option<Entries>, found: Option<Collected>| {
+            if let (Some(entries), Some(found)) = (entries, found) {
+                entries.0 = Some(found.known());
+            }
+        };
+        for held in held {
+            know(&mut held.hold.recipients, of_recipients.remove(&held.domain));
+            know(&mut held.hold.logins, of_logins.remove(&held.domain));
+        }
+        Ok(())
+    }
+
+    /// The domain that the published key of a recipient belongs to.
+    fn domain_of_recipient<'k>(&'k self, key: &'k [u8]) -> &'k [u8] {
+        split_address(key).map_or(&self.host.control.envnoathost[..], |(_, domain)| domain)
     }
 
     /// What an administrator has to know about the held domains: one alert about those that would lose much, one about
@@ -553,26 +722,25 @@ impl<'a> Scales<'a> {
         change: &Change<'_>,
         add: &mut dyn FnMut(&cdb::Chunk) -> Result<(), Error>,
     ) -> Result<(), Error> {
-        let held = held.iter().filter(|held| held.hold.recipients);
-        let held: BTreeSet<&[u8]> = held.map(|held| &held.domain[..]).collect();
-        let envnoathost = &self.host.control.envnoathost[..];
-        let is_held = |key: &[u8]| held.contains(split_address(key).map_or(envnoathost, |(_, domain)| domain));
+        let held = held.iter().filter_map(|held| Some((&held.domain[..], held.hold.recipients.as_ref()?)));
+        let held: BTreeMap<&[u8], &Entries> = held.collect();
+        let is_held = |key: &[u8]| held.get(self.domain_of_recipient(key)).copied();
         // What decides an address of a domain has a key of that domain.
         let (mut published, mut new) = (BTreeMap::new(), BTreeMap::new());
-        let note = |table: &mut BTreeMap<Vec<u8>, &'static [u8]>, record: Record<'_>| {
-            let data = smtpd::data_of(smtpd::accepts(record.data));
-            table.entry(record.key.to_vec()).or_insert(data);
+        let note = |table: &mut BTreeMap<Vec<u8>, &'static [u8]>, key: &[u8], accepts: bool| {
+            table.entry(key.to_vec()).or_insert(smtpd::data_of(accepts));
         };
         visit(&change.new, &mut |record| {
-            if !is_held(record.key) {
+            if is_held(record.key).is_none() {
                 return add(&chunk(record.key, record.data));
             }
-            note(&mut new, record);
+            note(&mut new, record.key, smtpd::accepts(record.data));
             Ok(())
         })?;
         visit(&change.published, &mut |record| {
-            if is_held(record.key) {
-                note(&mut published, record);
+            let held = is_held(record.key);
+            if let Some(accepts) = held.and_then(|held| held.at_start(record.key, smtpd::accepts(record.data))) {
+                note(&mut published, record.key, accepts);
             }
             Ok(())
         })?;
@@ -591,15 +759,16 @@ impl<'a> Scales<'a> {
         change: &Change<'_>,
         add: &mut dyn FnMut(&cdb::Chunk) -> Result<(), Error>,
     ) -> Result<(), Error> {
-        let held = held.iter().filter(|held| held.hold.logins);
-        let held: BTreeSet<&[u8]> = held.map(|held| &held.domain[..]).collect();
+        let held = held.iter().filter_map(|held| Some((&held.domain[..], held.hold.logins.as_ref()?)));
+        let held: BTreeMap<&[u8], &Entries> = held.collect();
         let Change { published, new, .. } = change;
         let default = published_default(published).map_err(unreadable)?;
         visit(new, &mut |record| add(&chunk(record.key, record.data)))?;
         let mut kept = BTreeSet::new();
         visit(published, &mut |record| {
             let domain = self.domain_of_login(published, default.as_deref(), record);
-            let is_held = domain.is_some_and(|domain| held.contains(domain));
+            let held = domain.and_then(|domain| held.get(domain));
+            let is_held = held.is_some_and(|held| held.at_start(record.key, true).is_some());
             for login in if is_held { self.kept(record) } else { Vec::new() } {
                 if new.find(&login.key).is_none() && kept.insert(login.key.clone()) {
                     add(&chunk(&login.key, &login.data))?;
@@ -607,5 +776,43 @@ impl<'a> Scales<'a> {
             }
             Ok(())
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_domain_that_loses_more_and_more_is_held_three_times_as_long_and_no_longer() {
+        let held = |began: u64, since: u64| {
+            let now = now();
+            let (recipients, logins) = (None, None);
+            let hold = Hold { began: now - began, since: now - since, lost: 1, recipients, logins, leaves: false };
+            Held { domain: Vec::new(), recipients: Loss::default(), logins: Loss::default(), hold }
+        };
+        let left = |began: u64, since: u64| held(began, since).let_go_in(Duration::from_secs(5)).as_secs();
+        assert!((4..=5).contains(&left(0, 0)));
+        assert!((2..=3).contains(&left(7, 2)), "it lost more 2 s ago");
+        assert!((1..=2).contains(&left(13, 0)), "it lost more just now, and is held for 13 s");
+        assert_eq!((left(5, 5), left(15, 0)), (0, 0));
+        assert_eq!(held(1, 1).let_go_in(Duration::MAX), Duration::MAX - Duration::from_secs(1));
+    }
+
+    #[test]
+    fn what_a_hold_began_with_is_known_again_from_its_file() {
+        let mut collected = Collected::new();
+        collected.add(b"a@x.test", true);
+        collected.add(b"@x.test", false);
+        let entries = Entries::parse(&Entries(Some(collected.known())).text()).unwrap().unwrap();
+        assert_eq!(entries.at_start(b"a@x.test", true), Some(true));
+        assert_eq!(entries.at_start(b"@x.test", true), Some(false), "it refused then");
+        assert_eq!(entries.at_start(b"b@x.test", true), None);
+        // Version 0.1.0 knew no entries.
+        for (value, wanted) in [(json!(true), Some(Entries(None))), (json!(false), None), (json!(null), None)] {
+            assert_eq!(Entries::parse(&value), Some(wanted));
+        }
+        assert_eq!(Entries::parse(&json!("0")), Some(Some(Entries(None))));
+        assert_eq!(Entries::parse(&json!("no digits")), None);
     }
 }

@@ -287,23 +287,90 @@ fn additions_do_not_lift_a_hold_and_what_is_let_go_is_what_was_held() {
             assert!(answer.code == 111 && answer.stderr.contains("a.test 100 of "), "{answer:?}");
         }
         assert_eq!(host.answers(&["user1@a.test", "other1@a.test"]), ["accept", "accept"]);
-        // The service waits; what is lost meanwhile is waited for from its own beginning, and does not go with the rest.
+        // The service waits. What came since the hold began and goes again is not kept.
         let mut service = Service::start(host, &["--no-watch", "--hold", &seconds.to_string(), "--sweep", "1"]);
-        // A sweep a second.
-        service.wait_for("status: rebuild 4 done");
-        let more = Instant::now();
-        mailboxes(&service.host, "a.test", (0..400).map(|number| format!("other{number}")));
         let held = Holding { service: &service, address: "user1@a.test", since, hold };
-        if !held.waits_for("a.test 200 of 600 recipients") {
+        mailboxes(&service.host, "a.test", (0..400).map(|number| format!("other{number}")));
+        service.wait_for_answer("other450@a.test", "refuse");
+        if !held.is_held() {
             return false;
         }
         service.wait_for_answer("user1@a.test", "refuse");
-        assert!(more.elapsed() >= hold, "{:?}", more.elapsed());
+        // It is counted in whole seconds.
+        assert!(since.elapsed() + Duration::from_secs(1) >= hold, "{:?}", since.elapsed());
         assert_eq!(service.host.answers(&["other1@a.test", "other450@a.test"]), ["accept", "refuse"]);
         assert_eq!(service.end(), 0);
         assert_eq!(service.host.run(&["rebuild"]).code, 0);
         true
     });
+}
+
+/// How many names a wrong file has: what the documents promise, or fewer.
+fn many_names() -> usize {
+    if std::env::var_os("QMAIL_UPDATER_SOAK").is_some() { 20_000 } else { 500 }
+}
+
+#[test]
+fn a_hold_keeps_what_was_published_when_it_began_and_nothing_that_came_and_went_since() {
+    let host = host_of(&[("a.test", 100), ("b.test", 60)]);
+    host.write(&format!("{}/.qmail-list", home("a.test")), "&x@y.test\n");
+    host.rebuild();
+    let names = |round: usize| (0..many_names()).map(move |number| format!("other{round}x{number}"));
+    let records = |name: &str| {
+        let image = fs::read(host.published(name)).unwrap();
+        qmail_updater::cdb::Reader::new(&image).unwrap().records().count()
+    };
+    let before = (records("validrcptto.cdb"), records("auth.cdb"));
+    for round in 0..12 {
+        mailboxes(&host, "a.test", names(round));
+        let answer = host.run(&["rebuild"]);
+        assert!(answer.code == 111 && answer.stderr.contains("a.test 100 of 101 recipients"), "{round}: {answer:?}");
+        let more = (records("validrcptto.cdb") - before.0, records("auth.cdb") - before.1);
+        assert_eq!(more, (many_names(), many_names()), "{round}");
+        let asked = [format!("other{round}x1@a.test"), "user7@a.test".to_owned(), "list@a.test".to_owned()];
+        let asked = asked.each_ref().map(String::as_str);
+        assert_eq!(host.answers(&asked), ["accept"; 3], "{round}");
+        assert!(host.logins().contains_key("user7@a.test") && host.logins().contains_key(asked[0]), "{round}");
+        if let Some(last) = round.checked_sub(1) {
+            assert_eq!(host.answers(&[&format!("other{last}x1@a.test")]), ["refuse"], "{round}");
+        }
+    }
+    // The right file is back.
+    mailboxes(&host, "a.test", (0..100).map(user));
+    host.rebuild();
+    assert_eq!((records("validrcptto.cdb"), records("auth.cdb")), before);
+    assert_eq!(host.run(&["status"]).stdout.lines().find(|line| line.contains("held")), None);
+}
+
+#[test]
+fn what_comes_back_and_goes_again_prolongs_no_hold_and_more_losses_do() {
+    let host = host_of(&[("a.test", 100), ("b.test", 60)]);
+    host.rebuild();
+    let file = "/run/qmail-updater/holds.json";
+    let hold = || -> serde_json::Value {
+        let holds: serde_json::Value = serde_json::from_slice(&fs::read(host.path(file)).unwrap()).unwrap();
+        holds[0].clone()
+    };
+    let lose = |lost: usize| {
+        mailboxes(&host, "a.test", (lost..100).map(user));
+        assert_eq!(host.run(&["rebuild"]).code, 111);
+        (hold()["began"].as_u64().unwrap(), hold()["since"].as_u64().unwrap())
+    };
+    let (began, since) = lose(60);
+    assert_eq!(began, since);
+    // Some time later.
+    let earlier = since - 20;
+    let text = fs::read_to_string(host.path(file)).unwrap().replace(&since.to_string(), &earlier.to_string());
+    host.write(file, text);
+    for lost in [60, 40, 60, 1, 60] {
+        assert_eq!(lose(lost), (earlier, earlier), "{lost}");
+    }
+    let (began, since) = lose(61);
+    assert_eq!(began, earlier);
+    assert!(since > earlier);
+    // Another domain's loss is another hold.
+    mailboxes(&host, "b.test", (50..60).map(user));
+    assert_eq!(lose(61), (began, since));
 }
 
 #[test]

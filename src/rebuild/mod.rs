@@ -409,11 +409,16 @@ fn guard(
     let of_recipients = change(settings, &settings.validrcptto, &old.recipients.file, &recipients)?;
     let of_logins = change(settings, &settings.auth, &old.logins.file, &logins)?;
     let policy = built.policy();
-    let mut scales = Scales::new(settings, &built.host, &policy);
+    let mut scales = Scales::new(settings, &built.host, &policy)?;
     scales.weigh(of_recipients.as_ref(), of_logins.as_ref())?;
-    let (let_go, held): (Vec<Held>, Vec<Held>) =
-        scales.held(order.patience)?.into_iter().partition(|held| order.let_go.contains(&held.domain));
+    let (let_go, mut held): (Vec<Held>, Vec<Held>) =
+        scales.held(order.patience).into_iter().partition(|held| order.let_go.contains(&held.domain));
     let notes = not_held(order.let_go, &let_go, &|domain| scales.knows(domain) || built.host.knows(domain))?;
+    scales.begin(
+        &mut held,
+        of_recipients.as_ref().map(|change| &change.published),
+        of_logins.as_ref().map(|change| &change.published),
+    )?;
     // Before anything is published: the tables do not tell what is new in them.
     if let Err(error) = hold::remember(settings, &held) {
         report::say_all(&[Note::warning(format!("{error}; the next rebuild does not know what is held"))]);
