@@ -51,11 +51,14 @@ fn with_accounts(directory: &Path, program: &Path) -> Command {
 /// Whether hubs can be had here; says why not.
 fn can_run(test: &str) -> bool {
     let missing = ["ssh", "ssh-keygen", "sshd", "rsync", "flock"].into_iter().find(|program| !has(program));
-    let shell = account().map(|user| user.shell).unwrap_or_default();
+    let account = account();
+    let has_account = is_root() || account.is_some();
+    let shell = account.map(|user| user.shell).unwrap_or_default();
     let has_shell = is_root() || !(shell.ends_with("nologin") || shell.ends_with("false"));
     let directory = tempfile::tempdir().unwrap();
     let why = match missing {
         Some(missing) => &format!("{missing} is not installed"),
+        None if !has_account => "this user has no account, so ssh does not run",
         None if !has_shell => "this account has no shell to log in to",
         None => {
             let answer: Answer = with_accounts(directory.path(), Path::new("true")).output().unwrap().into();
