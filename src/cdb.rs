@@ -144,6 +144,12 @@ impl<'a> Reader<'a> {
         let end = tables_within(self.image, self.image.len())?.start;
         let mut slots = self.slots()?;
         slots.sort_unstable();
+        self.check_records(&slots, end)?;
+        Ok(slots)
+    }
+
+    /// Makes sure that the records, which end here, are those of these slots, which are sorted.
+    fn check_records(&self, slots: &[u64], end: usize) -> Result<(), Corrupt> {
         let mut found = slots.iter();
         let mut position = HEADER;
         while position < end {
@@ -153,7 +159,7 @@ impl<'a> Reader<'a> {
             }
             position = next;
         }
-        if found.next().is_some() { Err(Corrupt::Lost) } else { Ok(slots) }
+        if found.next().is_some() { Err(Corrupt::Lost) } else { Ok(()) }
     }
 
     /// The slots in use, of tables that were checked, as [`slot`] has them.
@@ -185,26 +191,165 @@ impl<'a> Reader<'a> {
 /// # Errors
 /// A slot that no search for its hash comes to.
 fn for_each_used(table: usize, bytes: &[u8], mut used: impl FnMut(usize, u32)) -> Result<(), Corrupt> {
-    let slots = bytes.len() / 8;
-    let at = |number: usize| pair(bytes, number * 8).ok_or(Corrupt::Tables);
-    // A search ends at an empty slot: how many in a row are in use, up to the one looked at.
-    let empty = (0..slots).find(|number| at(*number).is_ok_and(|(_, record)| record == 0));
-    let (mut row, begin) = empty.map_or((slots, 0), |number| (0, number));
-    for number in (begin..slots).chain(0..begin) {
-        let (hash, record) = at(number)?;
-        if record == 0 {
-            row = 0;
-            continue;
-        }
-        row += 1;
-        let first = (hash >> 8) % slots;
-        let steps = if number < first { number + slots - first } else { number - first };
-        if hash & 0xff != table || steps >= row {
-            return Err(Corrupt::Lost);
-        }
-        used(record, hash as u32);
+    let mut slots = Slots::new(table, bytes.len() / 8);
+    slots.pass(bytes, &mut used)?;
+    slots.end(&mut used)
+}
+
+/// The slots of one table, looked at from the first to the last: each in use must be where a search for its hash comes to.
+struct Slots {
+    table: usize,
+    /// How many there are, and how many were looked at.
+    count: usize,
+    passed: usize,
+    /// How many in a row are in use, up to the one looked at: a search ends at an empty slot.
+    row: usize,
+    /// Those in front of the first empty slot, with the hash and the record: what comes to them may begin at the end.
+    first: Vec<(u32, u32)>,
+    is_any_empty: bool,
+}
+
+impl Slots {
+    fn new(table: usize, count: usize) -> Slots {
+        Slots { table, count, passed: 0, row: 0, first: Vec::new(), is_any_empty: false }
     }
-    Ok(())
+
+    /// Looks at the next ones, which are in these bytes.
+    fn pass(&mut self, bytes: &[u8], used: &mut impl FnMut(usize, u32)) -> Result<(), Corrupt> {
+        for slot in bytes.chunks_exact(8) {
+            let (hash, record) = pair(slot, 0).ok_or(Corrupt::Tables)?;
+            if record == 0 {
+                self.pass_empty(1);
+                continue;
+            }
+            if !self.is_any_empty {
+                // Cannot be cut because a cdb has 32 bits for each.
+                self.first.push((hash as u32, record as u32));
+            } else {
+                self.row += 1;
+                self.check(self.passed, hash)?;
+                used(record, hash as u32);
+            }
+            self.passed += 1;
+        }
+        Ok(())
+    }
+
+    /// Passes so many that are empty.
+    fn pass_empty(&mut self, count: usize) {
+        self.passed += count;
+        self.row = 0;
+        self.is_any_empty |= count > 0;
+    }
+
+    /// Looks at those that were put off.
+    fn end(mut self, used: &mut impl FnMut(usize, u32)) -> Result<(), Corrupt> {
+        if !self.is_any_empty {
+            self.row = self.count;
+        }
+        for (number, (hash, record)) in std::mem::take(&mut self.first).into_iter().enumerate() {
+            self.row += 1;
+            self.check(number, hash as usize)?;
+            used(record as usize, hash);
+        }
+        Ok(())
+    }
+
+    fn check(&self, number: usize, hash: usize) -> Result<(), Corrupt> {
+        let first = (hash >> 8) % self.count;
+        let steps = if number < first { number + self.count - first } else { number - first };
+        if hash & 0xff != self.table || steps >= self.row { Err(Corrupt::Lost) } else { Ok(()) }
+    }
+}
+
+/// A cdb file of somebody else, whose size says nothing about how much is in it.
+pub trait Source {
+    /// How long it is, in bytes.
+    fn length(&self) -> u64;
+    /// Fills the buffer from this position on.
+    ///
+    /// # Errors
+    /// Those of read(2).
+    fn read_at(&self, buffer: &mut [u8], position: u64) -> io::Result<()>;
+    /// Where data is next, from this position on: in front of it is nothing but NUL. `None` when there is none.
+    ///
+    /// # Errors
+    /// Those of lseek(2).
+    fn data_from(&self, position: u64) -> io::Result<Option<u64>>;
+    /// Whether so many bytes may stand in memory.
+    ///
+    /// # Errors
+    /// They may not.
+    fn may_hold(&self, bytes: u64) -> io::Result<()>;
+    /// Whether there may be so many records.
+    ///
+    /// # Errors
+    /// They may not.
+    fn may_have(&self, records: usize) -> io::Result<()>;
+}
+
+/// So many bytes of a file of somebody else are read at once.
+const READ_AT_ONCE: usize = 1 << 16;
+/// Where so many bytes in a row are NUL, the file may have a hole.
+const HOLE: usize = 1 << 12;
+
+/// Some bytes of a file of somebody else.
+struct Window<'s> {
+    source: &'s dyn Source,
+    /// How much of the file counts.
+    length: usize,
+    bytes: Vec<u8>,
+    /// Where in the file they begin.
+    start: usize,
+}
+
+impl Window<'_> {
+    /// Bytes at this position: no more than `most`, and no fewer than `least` of them.
+    fn at(&mut self, position: usize, least: usize, most: usize) -> io::Result<&[u8]> {
+        let end = self.start + self.bytes.len();
+        if position < self.start || position + least > end {
+            let more = READ_AT_ONCE.min(self.length.saturating_sub(position));
+            self.bytes.resize(more, 0);
+            self.source.read_at(&mut self.bytes, position as u64)?;
+            self.start = position;
+        }
+        let bytes = self.bytes.get(position - self.start..).unwrap_or_default();
+        let bytes = &bytes[..bytes.len().min(most)];
+        if bytes.len() < least { Err(io::Error::other(Corrupt::Tables)) } else { Ok(bytes) }
+    }
+
+    /// The slots in use, as [`slot`] has them, sorted. Of what the file has no blocks for, nothing is read.
+    fn slots(&mut self, header: &[u8]) -> io::Result<Vec<u64>> {
+        let mut found: Vec<u64> = Vec::new();
+        for table in 0..256 {
+            let (position, count) = pair(header, table * 8).ok_or_else(|| io::Error::other(Corrupt::Tables))?;
+            let mut slots = Slots::new(table, count);
+            while slots.passed < count {
+                let at = position + slots.passed * 8;
+                let bytes = self.at(at, 8, (count - slots.passed) * 8)?;
+                let bytes = &bytes[..bytes.len() / 8 * 8];
+                if bytes.len() >= HOLE && bytes.iter().all(|byte| *byte == 0) {
+                    let at = at + bytes.len();
+                    slots.pass_empty(bytes.len() / 8);
+                    let data = if slots.passed < count { self.source.data_from(at as u64)? } else { None };
+                    let gap = data.map_or(u64::MAX, |data| data.saturating_sub(at as u64)) / 8;
+                    slots.pass_empty(usize::try_from(gap).unwrap_or(usize::MAX).min(count - slots.passed));
+                    continue;
+                }
+                found.try_reserve(bytes.len() / 8).map_err(no_memory)?;
+                slots.pass(bytes, &mut |record, hash| found.push(slot(record, hash))).map_err(io::Error::other)?;
+                self.source.may_have(found.len() + slots.first.len())?;
+            }
+            found.try_reserve(slots.first.len()).map_err(no_memory)?;
+            slots.end(&mut |record, hash| found.push(slot(record, hash))).map_err(io::Error::other)?;
+        }
+        found.sort_unstable();
+        Ok(found)
+    }
+}
+
+fn no_memory(_: std::collections::TryReserveError) -> io::Error {
+    io::ErrorKind::OutOfMemory.into()
 }
 
 /// A slot as a number that sorts by where the record is.
@@ -216,6 +361,7 @@ fn slot(record: usize, hash: u32) -> u64 {
 /// long as the file is large.
 #[derive(Clone)]
 pub struct Indexed {
+    /// The file up to its tables.
     image: Vec<u8>,
     /// What the key of each record begins with, and where the record is; of equal keys the first written comes first.
     order: Vec<(u64, u32)>,
@@ -226,8 +372,44 @@ impl Indexed {
     ///
     /// # Errors
     /// The first damage.
-    pub fn new(image: Vec<u8>) -> Result<Indexed, Corrupt> {
+    pub fn new(mut image: Vec<u8>) -> Result<Indexed, Corrupt> {
         let slots = Reader::new(&image)?.check_slots()?;
+        image.truncate(tables_within(&image, image.len())?.start);
+        Ok(Indexed::of(image, slots))
+    }
+
+    /// Reads the records of a cdb into memory, checks and sorts them. Its tables are only looked at: they may be thousands
+    /// of times as large as what is in them.
+    ///
+    /// # Errors
+    /// Those of the source; [`Corrupt`] within for the first damage.
+    pub fn read(source: &dyn Source) -> io::Result<Indexed> {
+        let length = u32::try_from(source.length()).map_err(|_| io::Error::other(Corrupt::TooLong))? as usize;
+        if length < HEADER {
+            return Err(io::Error::other(Corrupt::TooShort));
+        }
+        let mut window = Window { source, length, bytes: Vec::new(), start: 0 };
+        let mut image = window.at(0, HEADER, HEADER)?.to_vec();
+        let tables = tables_within(&image, length).map_err(io::Error::other)?;
+        let end = tables.start;
+        window.length = tables.end;
+        source.may_hold(end as u64)?;
+        image.try_reserve_exact(end - HEADER).map_err(no_memory)?;
+        while image.len() < end {
+            let bytes = window.at(image.len(), 1, end - image.len())?;
+            // A hole in the file: nobody writes a record like that.
+            if bytes.len() == READ_AT_ONCE && bytes.iter().all(|byte| *byte == 0) {
+                return Err(io::Error::other(Corrupt::Data));
+            }
+            image.extend_from_slice(bytes);
+        }
+        let slots = window.slots(&image)?;
+        Reader { image: &image }.check_records(&slots, end).map_err(io::Error::other)?;
+        Ok(Indexed::of(image, slots))
+    }
+
+    /// Sorts the records in front of the tables, which have these slots.
+    fn of(image: Vec<u8>, slots: Vec<u64>) -> Indexed {
         let positions = slots.into_iter().map(|slot| (slot >> 32) as u32);
         let mut order: Vec<(u64, u32)> =
             positions.map(|position| (prefix(record(&image, position).key), position)).collect();
@@ -235,10 +417,10 @@ impl Indexed {
         for alike in order.chunk_by_mut(|(a, _), (b, _)| a == b).filter(|alike| alike.len() > 1) {
             alike.sort_unstable_by_key(|(_, position)| (record(&image, *position).key, *position));
         }
-        Ok(Indexed { image, order })
+        Indexed { image, order }
     }
 
-    /// How long the cdb is, in bytes.
+    /// How long its records are, in bytes.
     pub fn size(&self) -> usize {
         self.image.len()
     }
@@ -251,11 +433,6 @@ impl Indexed {
         };
         let (_, position) = self.order.get(self.order.partition_point(is_less))?;
         Some(record(&self.image, *position)).filter(|record| record.key == key).map(|record| record.data)
-    }
-
-    /// All records in the order in which they were written.
-    pub fn records(&self) -> impl Iterator<Item = Record<'_>> {
-        Reader { image: &self.image }.records()
     }
 
     /// All records in the order of their keys, those of equal keys in that in which they were written.
@@ -569,6 +746,12 @@ pub fn hash(key: &[u8]) -> u32 {
 
 fn hash_on(hash: u32, bytes: &[u8]) -> u32 {
     bytes.iter().fold(hash, |h, c| h.wrapping_mul(33) ^ u32::from(*c))
+}
+
+/// How often the most frequent of these hashes is among them.
+pub fn most_alike(mut hashes: Vec<u32>) -> usize {
+    hashes.sort_unstable();
+    hashes.chunk_by(|a, b| a == b).map(<[u32]>::len).max().unwrap_or(0)
 }
 
 /// Records as they stand in a cdb, before their place in it is known.

@@ -279,6 +279,22 @@ pub struct Options {
     #[arg(long, global = true, value_name = "N", env = "QMAIL_UPDATER_MAX_NAMES", default_value = "200000")]
     #[arg(value_parser = clap::value_parser!(u32).range(1..))]
     pub max_names: u32,
+    /// Read no home whose files hold more than MIB mebibytes together; what it governs is kept as published
+    #[arg(long, global = true, value_name = "MIB", env = "QMAIL_UPDATER_MAX_READ", default_value = "128")]
+    #[arg(value_parser = clap::value_parser!(u32).range(1..))]
+    pub max_read: u32,
+    /// Read no home with more than N directories, links and names to walk through; what it governs is kept as published
+    #[arg(long, global = true, value_name = "N", env = "QMAIL_UPDATER_MAX_STEPS", default_value = "1000000")]
+    #[arg(value_parser = clap::value_parser!(u32).range(1..))]
+    pub max_steps: u32,
+    /// Make no more than N entries of one home in a table; what a home with more governs is kept as published
+    #[arg(long, global = true, value_name = "N", env = "QMAIL_UPDATER_MAX_ENTRIES", default_value = "1000000")]
+    #[arg(value_parser = clap::value_parser!(u32).range(1..))]
+    pub max_entries: u32,
+    /// Make no entries of a home with more than N keys of one hash; what it governs is kept as published
+    #[arg(long, global = true, value_name = "N", env = "QMAIL_UPDATER_MAX_ALIKE", default_value = "100")]
+    #[arg(value_parser = clap::value_parser!(u32).range(1..))]
+    pub max_alike: u32,
     /// Wait SECONDS for a file system that does not answer; what it governs is kept as published
     #[arg(long, global = true, value_name = "SECONDS", env = "QMAIL_UPDATER_MAX_WAIT", default_value = "20")]
     #[arg(value_parser = clap::value_parser!(u32).range(1..))]

@@ -403,10 +403,13 @@ fn qmail_local(host: &Host, homes: &dyn Homes, assigned: &Assigned<'_>, trail: &
         HomeState::Missing(cause) => return doubted(cause.as_str().into()),
     };
     let safe_ext = spelled(&assigned.ext);
+    // Whoever reads the trail wants to see the names that are not there, too.
+    let is_kept = trail.0.is_some();
     let defaults = (0..=safe_ext.len())
         .rev()
         .filter(|end| *end == 0 || safe_ext[end - 1] == b'-')
-        .map(|end| [assigned.dash, &safe_ext[..end], DEFAULT].concat());
+        .map(|end| [assigned.dash, &safe_ext[..end], DEFAULT].concat())
+        .filter(|name| is_kept || dot_qmails.may_hold_default(name));
     for name in std::iter::once([assigned.dash, &safe_ext].concat()).chain(defaults) {
         let path = || host.layout.root.path(&[assigned.home, b"/.qmail", &name].concat());
         let here = Place { path: &path, line: None };

@@ -177,7 +177,7 @@ fn domain(
         Mailboxes::Absent | Mailboxes::Unreadable(..) | Mailboxes::Elsewhere(_) | Mailboxes::Unknown(_) => None,
     });
     let aliases = match (&home, &led) {
-        (Some(home), Some(led)) if home.path == led.home => aliases(home, led.dash, &led.ext, &address),
+        (Some(home), Some(led)) if home.path == led.home => aliases(home, (led.dash, led.who), &led.ext, &address),
         _ => None,
     };
     let catch_all = match (&led, &led_home, &last) {
@@ -248,12 +248,12 @@ fn is_nobodys(host: &Host, home: Option<&Home>, prefix: &[u8]) -> bool {
 }
 
 /// How many names of a domain have a .qmail file; `ext` is the extension of an address that nobody lists.
-fn aliases(home: &Home, dash: &[u8], ext: &[u8], address: &[u8]) -> Option<usize> {
+fn aliases(home: &Home, (dash, who): (&[u8], Who), ext: &[u8], address: &[u8]) -> Option<usize> {
     let HomeState::Listed(_, dot_qmails) = &home.state else { return None };
     let (word, _) = split_address(address)?;
     let begin = spelled(ext.strip_suffix(word)?);
-    let stems = dot_qmails.stems(dash);
-    let names = stems.iter().filter_map(|stem| stem.name.strip_prefix(&begin[..]));
+    let stems = dot_qmails.stems(dash, who);
+    let names = stems.iter().filter_map(|stem| stem.strip_prefix(&begin[..]));
     Some(names.filter(|name| !name.is_empty() && *name != DEFAULT).count())
 }
 

@@ -24,17 +24,21 @@ use rustix::fs::{CWD, FileType, RawDir, SeekFrom, StatxAttributes, StatxFlags, s
 
 use crate::error::{Nature, outside};
 
+pub mod budget;
 pub mod failures;
 mod make;
 mod mounts;
 pub mod silence;
 pub mod trust;
 
+use budget::{Budget, Spent, too_many_names, too_many_steps};
 use silence::{Silence, Silences, at, back, led_to};
 use trust::{Link, Way};
 
 /// The kernel follows this many symbolic links in one walk (path_resolution(7)).
 const MAX_LINKS: usize = 40;
+/// A walk holds so many of the last directories open, and the root.
+const MAX_HELD: usize = 16;
 /// The longest path the kernel takes, its final NUL included, in bytes (PATH_MAX).
 pub const PATH_MAX: usize = 4096;
 /// The longest name in a directory, in bytes (NAME_MAX).
@@ -53,16 +57,32 @@ const MIN_ROOM: usize = 1 << 12;
 pub struct Bounds {
     /// A file longer than this is not read, in bytes.
     pub file: u64,
-    /// A folder with more names that matter is not read, and of one home no more keys are made of names that are spelled
+    /// A home with more names that matter is not read, and of one home no more keys are made of names that are spelled
     /// in several ways.
     pub names: usize,
+    /// A home that takes more steps is not read: directories and links that are walked through, names that are looked at.
+    pub steps: usize,
+    /// A home is not read when more bytes of its files have to be.
+    pub bytes: u64,
+    /// A home that makes more entries in one table makes none.
+    pub entries: usize,
+    /// A home makes no entries when more of its keys than this have the same hash.
+    pub alike: usize,
     /// How long a call that looks at a file may take.
     pub wait: Duration,
 }
 
 impl Default for Bounds {
     fn default() -> Bounds {
-        Bounds { file: 1 << 30, names: 200_000, wait: Duration::from_secs(20) }
+        Bounds {
+            file: 1 << 30,
+            names: 200_000,
+            steps: 1_000_000,
+            bytes: 128 << 20,
+            entries: 1_000_000,
+            alike: 100,
+            wait: Duration::from_secs(20),
+        }
     }
 }
 
@@ -76,7 +96,7 @@ pub struct Who {
 }
 
 /// Mode, owner and group of a file, as stat(2) gives them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Perm {
     /// The permission bits (`07777`).
     pub mode: u32,
@@ -142,6 +162,7 @@ pub struct Found {
     /// Its path on this machine, links resolved.
     pub real: PathBuf,
     bounds: Bounds,
+    budget: Option<Budget>,
 }
 
 /// How a walk ended.
@@ -191,7 +212,8 @@ impl Walk {
 
 /// One directory of a walk.
 struct Step {
-    fd: Arc<OwnedFd>,
+    /// `None` when there are [`MAX_HELD`] behind it: a path of thousands of directories must not take all descriptors.
+    fd: Option<Arc<OwnedFd>>,
     perm: Perm,
     id: (u64, u64),
     name: OsString,
@@ -205,12 +227,33 @@ pub struct Root {
     pub bounds: Bounds,
     /// What does not answer there.
     pub silences: Arc<Silences>,
+    /// The homes that cost more than they may.
+    pub spent: Arc<Spent>,
+    /// What a home may cost, where one is read.
+    budget: Option<Budget>,
 }
 
 impl Root {
     /// The root at `prefix`, an existing directory.
     pub fn new(prefix: &Path, bounds: Bounds) -> Root {
-        Root { prefix: prefix.to_owned(), bounds, silences: Arc::new(Silences::new(prefix, bounds.wait)) }
+        let silences = Arc::new(Silences::new(prefix, bounds.wait));
+        Root { prefix: prefix.to_owned(), bounds, silences, spent: Arc::default(), budget: None }
+    }
+
+    /// The same root for who reads a home: what is walked and read is counted in this budget.
+    #[must_use]
+    pub fn spending(&self, budget: &Budget) -> Root {
+        Root { budget: Some(budget.clone()), ..self.clone() }
+    }
+
+    /// What a home may cost, where one is read.
+    pub fn budget(&self) -> Option<&Budget> {
+        self.budget.as_ref()
+    }
+
+    /// Whether the home that is read has passed a bound.
+    pub fn is_spent(&self) -> bool {
+        self.budget.as_ref().is_some_and(Budget::is_passed)
     }
 
     /// Whether this is the machine's own root.
@@ -267,7 +310,10 @@ impl Root {
                 cause @ (Errno::ENOENT | Errno::ENOTDIR | Errno::ELOOP | Errno::ENAMETOOLONG | Errno::EINVAL),
             )) => End::Missing(cause),
             Err(Stop::Errno(cause)) => {
-                failures::note(cause, || self.path(inside));
+                // A bound that was passed is no failure.
+                if !self.is_spent() {
+                    failures::note(cause, || self.path(inside));
+                }
                 End::Failed(cause)
             }
         };
@@ -292,14 +338,21 @@ impl Root {
         let top = openat(AT_FDCWD, &self.prefix, OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC, Mode::empty())?;
         let stat = fstat(&top)?;
         back();
-        let mut dirs =
-            vec![Step { fd: Arc::new(top), perm: Perm::of(&stat), id: (stat.st_dev, stat.st_ino), name: ".".into() }];
+        let mut dirs = vec![Step {
+            fd: Some(Arc::new(top)),
+            perm: Perm::of(&stat),
+            id: (stat.st_dev, stat.st_ino),
+            name: ".".into(),
+        }];
         // Names still to be walked, the next one last.
         let mut todo: Vec<OsString> = names(inside);
         let mut must_be_directory = inside.ends_with(b"/");
         // The links whose targets are being walked to, and how many names are left after each.
         let mut led: Vec<(Link, usize)> = Vec::new();
         while let Some(name) = todo.pop() {
+            if let Some(budget) = &self.budget {
+                budget.steps(1).map_err(|_| Errno::EOVERFLOW)?;
+            }
             // Cannot be empty because `..` never removes the root.
             let here = dirs.last().ok_or(Errno::ENOENT)?;
             while let Some((link, _)) = led.pop_if(|(_, left)| *left > todo.len()) {
@@ -313,13 +366,17 @@ impl Root {
             }
             if name == ".." {
                 if dirs.len() > 1 {
+                    open_above(&mut dirs)?;
                     dirs.pop();
                 }
                 continue;
             }
+            let above = here.perm.uid;
+            // Cannot be missing because the last one is always held.
+            let here = here.fd.clone().ok_or(Errno::ENOENT)?;
             self.is_silent(|| self.real(&dirs).join(&name)).map_err(Stop::Silent)?;
             let flags = OFlag::O_PATH | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
-            let fd = openat(&here.fd, name.as_os_str(), flags, Mode::empty())?;
+            let fd = openat(&here, name.as_os_str(), flags, Mode::empty())?;
             let stat = fstat(&fd)?;
             back();
             let kind = kind_of(&stat);
@@ -327,7 +384,7 @@ impl Root {
             match kind {
                 Kind::Link if !last || follow_last || must_be_directory => {
                     walk.link_owners.push(stat.st_uid);
-                    led.push((Link { owner: stat.st_uid, above: here.perm.uid, to: 0 }, todo.len()));
+                    led.push((Link { owner: stat.st_uid, above, to: 0 }, todo.len()));
                     if walk.link_owners.len() > MAX_LINKS {
                         return Err(Errno::ELOOP.into());
                     }
@@ -342,13 +399,18 @@ impl Root {
                     led_to(|| todo.iter().rev().fold(self.real(&dirs), |path, name| path.join(name)));
                 }
                 Kind::Directory => {
-                    dirs.push(Step { fd: Arc::new(fd), perm: Perm::of(&stat), id: (stat.st_dev, stat.st_ino), name })
+                    let id = (stat.st_dev, stat.st_ino);
+                    dirs.push(Step { fd: Some(Arc::new(fd)), perm: Perm::of(&stat), id, name });
+                    let far = dirs.len().saturating_sub(MAX_HELD + 1);
+                    if far > 0 {
+                        dirs[far].fd = None;
+                    }
                 }
                 _ if !last || must_be_directory => return Err(Errno::ENOTDIR.into()),
                 _ => {
                     walk.links.extend(led.into_iter().map(|(link, _)| Link { to: stat.st_uid, ..link }));
                     return Ok(Found {
-                        parent: here.fd.clone(),
+                        parent: here,
                         kind,
                         perm: Perm::of(&stat),
                         id: (stat.st_dev, stat.st_ino),
@@ -356,16 +418,21 @@ impl Root {
                         real: self.real(&dirs).join(&name),
                         name,
                         bounds: self.bounds,
+                        budget: self.budget.clone(),
                     });
                 }
             }
         }
         let real = self.real(&dirs);
+        if dirs.len() > 1 {
+            open_above(&mut dirs)?;
+        }
         let last = dirs.pop().ok_or(Errno::ENOENT)?;
         walk.links.extend(led.into_iter().map(|(link, _)| Link { to: last.perm.uid, ..link }));
         let parent = dirs.last().map_or_else(|| last.fd.clone(), |dir| dir.fd.clone());
         Ok(Found {
-            parent,
+            // Cannot be missing because it was opened again.
+            parent: parent.ok_or(Errno::ENOENT)?,
             name: last.name,
             kind: Kind::Directory,
             perm: last.perm,
@@ -373,11 +440,14 @@ impl Root {
             above: dirs.iter().map(|dir| dir.id).collect(),
             real,
             bounds: self.bounds,
+            budget: self.budget.clone(),
         })
     }
 
     fn real(&self, dirs: &[Step]) -> PathBuf {
-        dirs.iter().skip(1).fold(self.prefix.clone(), |path, dir| path.join(&dir.name))
+        let mut path = self.prefix.clone();
+        dirs.iter().skip(1).for_each(|dir| path.push(&dir.name));
+        path
     }
 
     /// What stat(2) says of the thing at `inside`, every link followed below the root.
@@ -463,7 +533,7 @@ impl Found {
         if self.kind != Kind::Regular {
             return Err(not_regular());
         }
-        at(|| self.real.clone(), || open_regular(&self.parent, &self.name, self.bounds))
+        at(|| self.real.clone(), || open_regular(&self.parent, &self.name, self.bounds, self.budget.as_ref()))
     }
 
     /// What stat(2) says of it now.
@@ -480,8 +550,26 @@ impl Found {
     /// # Errors
     /// Also when it is no directory, or is one no longer.
     pub fn open_directory(&self) -> io::Result<Directory> {
-        at(|| self.real.clone(), || open_directory(&self.parent, &self.name, self.bounds))
+        at(|| self.real.clone(), || open_directory(&self.parent, &self.name, self.bounds, self.budget.as_ref()))
     }
+}
+
+/// Opens the last directory but one again when it is not held any more. Meanwhile somebody may have moved the last one to
+/// another place: then what stands above it is not what was walked through.
+fn open_above(dirs: &mut [Step]) -> nix::Result<()> {
+    let [.., above, last] = dirs else { return Ok(()) };
+    if above.fd.is_some() {
+        return Ok(());
+    }
+    let below = last.fd.as_ref().ok_or(Errno::ENOENT)?;
+    let fd = openat(below, "..", OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC, Mode::empty())?;
+    let stat = fstat(&fd)?;
+    back();
+    if (stat.st_dev, stat.st_ino) != above.id {
+        return Err(Errno::ESTALE);
+    }
+    above.fd = Some(Arc::new(fd));
+    Ok(())
 }
 
 /// Whether something is mounted over this real path; false when that cannot be known.
@@ -550,7 +638,7 @@ impl Folders {
         let name = OsStr::from_bytes(name);
         let real = || folder.real.join(name);
         self.root.is_silent(real).ok()?;
-        let directory = at(real, || open_directory(&folder.fd, name, self.root.bounds)).ok()?;
+        let directory = at(real, || open_directory(&folder.fd, name, self.root.bounds, self.root.budget())).ok()?;
         led_to(real);
         Some((folder.way.clone(), directory))
     }
@@ -600,6 +688,7 @@ pub struct Opened {
     /// Its device and inode.
     pub id: (u64, u64),
     bounds: Bounds,
+    budget: Option<Budget>,
 }
 
 impl Opened {
@@ -607,29 +696,67 @@ impl Opened {
     ///
     /// # Errors
     /// Those of read(2); a file that is longer than the bound.
-    pub fn read_all(self) -> io::Result<Vec<u8>> {
-        self.read_all_if(0, |_| Ok(()))
-    }
-
-    /// Reads it to its end when its first `length` bytes, or what there is before its end, pass the check.
-    ///
-    /// # Errors
-    /// That of the check; those of [`Opened::read_all`].
-    pub fn read_all_if(mut self, length: usize, check: impl FnOnce(&[u8]) -> io::Result<()>) -> io::Result<Vec<u8>> {
+    pub fn read_all(mut self) -> io::Result<Vec<u8>> {
         let bound = self.bounds.file;
-        let too_long = || io::Error::other(format!("longer than the {} MiB of --max-file", bound >> 20));
-        let mut content = Vec::new();
-        let start = length.max(CHUNK);
-        self.read_on(&mut content, start)?;
-        check(&content[..content.len().min(length)])?;
         // A file that only seems long must not cost the reading either.
         if self.size > bound {
-            return Err(too_long());
+            return Err(self.too_long());
         }
-        if content.len() >= start {
-            self.read_on(&mut content, usize::try_from(bound).unwrap_or(usize::MAX).saturating_add(1))?;
+        let mut content = Vec::new();
+        self.read_on(&mut content, usize::try_from(bound).unwrap_or(usize::MAX).saturating_add(1))?;
+        if content.len() as u64 > bound { Err(self.too_long()) } else { Ok(content) }
+    }
+
+    /// Fills the buffer from this position on.
+    ///
+    /// # Errors
+    /// Those of read(2), and a file that ends before.
+    pub fn read_at(&self, buffer: &mut [u8], position: u64) -> io::Result<()> {
+        let mut filled = 0;
+        while filled < buffer.len() {
+            let end = buffer.len().min(filled + AT_ONCE);
+            let read = rustix::io::pread(&self.fd, &mut buffer[filled..end], position + filled as u64);
+            back();
+            match read {
+                Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
+                Ok(read) => filled += read,
+                Err(rustix::io::Errno::INTR) => {}
+                Err(cause) => return Err(failed(Errno::from_raw(cause.raw_os_error()), &self.name)),
+            }
         }
-        if content.len() as u64 > bound { Err(too_long()) } else { Ok(content) }
+        self.budget.as_ref().map_or(Ok(()), |budget| budget.bytes(filled as u64))
+    }
+
+    /// Where data is next, from this position on: in front of it are only bytes that the file has no blocks for. `None` when
+    /// there is none.
+    ///
+    /// # Errors
+    /// Those of lseek(2).
+    pub fn data_from(&self, position: u64) -> io::Result<Option<u64>> {
+        let found = rustix::fs::seek(&self.fd, SeekFrom::Data(position));
+        back();
+        match found {
+            Ok(data) => Ok(Some(data)),
+            Err(rustix::io::Errno::NXIO) => Ok(None),
+            // The file system does not tell.
+            Err(rustix::io::Errno::INVAL | rustix::io::Errno::OPNOTSUPP) => Ok(Some(position)),
+            Err(cause) => Err(failed(Errno::from_raw(cause.raw_os_error()), &self.name)),
+        }
+    }
+
+    /// Whether so many of its bytes may stand in memory.
+    ///
+    /// # Errors
+    /// It is longer than the bound, or the home's budget does not reach.
+    pub fn may_hold(&self, bytes: u64) -> io::Result<()> {
+        if self.size > self.bounds.file {
+            return Err(self.too_long());
+        }
+        self.budget.as_ref().map_or(Ok(()), |budget| budget.has_room_for(bytes))
+    }
+
+    fn too_long(&self) -> io::Error {
+        io::Error::other(format!("longer than the {} MiB of --max-file", self.bounds.file >> 20))
     }
 
     /// The file, for whoever reads at positions of its own.
@@ -650,13 +777,20 @@ impl Opened {
     /// Reads on, behind what was read, until there are `length` bytes.
     fn read_on(&mut self, content: &mut Vec<u8>, length: usize) -> io::Result<()> {
         let size = usize::try_from(self.size).unwrap_or(usize::MAX);
+        if let Some(budget) = &self.budget {
+            budget.has_room_for(size.min(length).saturating_sub(content.len()) as u64)?;
+        }
         while content.len() < length {
             // One byte more than it is said to hold: a read that leaves room for it has come to the end.
             let room = size.saturating_add(1).max(content.len().saturating_mul(2)).clamp(MIN_ROOM.min(length), length);
             // So that each call comes back in time, however slow the disk is.
-            content.reserve_exact((room - content.len()).min(AT_ONCE));
+            let more = (room - content.len()).min(AT_ONCE);
+            content.try_reserve_exact(more).map_err(|_| io::Error::from(io::ErrorKind::OutOfMemory))?;
             let read = rustix::io::read(&self.fd, spare_capacity(content));
             back();
+            if let (Some(budget), Ok(read)) = (&self.budget, read) {
+                budget.bytes(read as u64)?;
+            }
             match read {
                 Ok(0) => break,
                 Ok(_) if content.len() == size && content.len() < content.capacity() => break,
@@ -677,14 +811,21 @@ pub struct Directory {
     /// Its device and inode.
     pub id: (u64, u64),
     bounds: Bounds,
+    budget: Option<Budget>,
 }
 
 impl Directory {
+    /// The same, of a home whose cost is counted in this budget.
+    #[must_use]
+    pub fn spending(self, budget: &Budget) -> Directory {
+        Directory { budget: Some(budget.clone()), ..self }
+    }
+
     /// Names and kinds of its entries that `wanted` picks, in the order of their bytes; a kind that the file system
     /// does not tell is `None`.
     ///
     /// # Errors
-    /// Those of getdents(2); more names than the bound.
+    /// Those of getdents(2); more names than the bounds.
     pub fn entries(&self, wanted: impl Fn(&[u8]) -> bool) -> io::Result<Vec<(Vec<u8>, Option<Kind>)>> {
         // What may be listed but not searched is as good as closed.
         self.stat(b".")?;
@@ -693,8 +834,16 @@ impl Directory {
         let mut buffer: Vec<u8> = Vec::with_capacity(CHUNK);
         let mut listing = RawDir::new(&self.fd, buffer.spare_capacity_mut());
         let mut found = Vec::new();
+        let mut looked_at = 0;
         while let Some(entry) = listing.next() {
             back();
+            // A folder with millions of other names costs time, too.
+            looked_at += 1;
+            match &self.budget {
+                Some(budget) => budget.steps(1)?,
+                None if looked_at > self.bounds.steps => return Err(io::Error::other(too_many_steps(&self.bounds))),
+                None => {}
+            }
             let entry = match entry {
                 // As readdir(3) has it: a directory that was removed meanwhile has come to its end.
                 Err(rustix::io::Errno::NOENT) => break,
@@ -703,8 +852,9 @@ impl Directory {
             let name = entry.file_name().to_bytes();
             if name != b"." && name != b".." && wanted(name) {
                 if found.len() >= self.bounds.names {
-                    let bound = self.bounds.names;
-                    return Err(io::Error::other(format!("more names than the {bound} of --max-names")));
+                    // Those of a home count together.
+                    self.budget.as_ref().map_or(Ok(()), |budget| budget.names(found.len() + 1))?;
+                    return Err(io::Error::other(too_many_names(&self.bounds)));
                 }
                 let kind = match entry.file_type() {
                     FileType::RegularFile => Some(Kind::Regular),
@@ -736,7 +886,7 @@ impl Directory {
     /// # Errors
     /// Also when it is something else.
     pub fn open_file(&self, name: &[u8]) -> io::Result<Opened> {
-        open_regular(&self.fd, OsStr::from_bytes(name), self.bounds)
+        open_regular(&self.fd, OsStr::from_bytes(name), self.bounds, self.budget.as_ref())
     }
 
     /// Opens an entry that is a directory.
@@ -744,7 +894,7 @@ impl Directory {
     /// # Errors
     /// Also when it is something else.
     pub fn open_directory(&self, name: &[u8]) -> io::Result<Directory> {
-        open_directory(&self.fd, OsStr::from_bytes(name), self.bounds)
+        open_directory(&self.fd, OsStr::from_bytes(name), self.bounds, self.budget.as_ref())
     }
 }
 
@@ -831,7 +981,7 @@ impl Directory {
     }
 }
 
-fn open_regular(dir: impl AsFd, name: &OsStr, bounds: Bounds) -> io::Result<Opened> {
+fn open_regular(dir: impl AsFd, name: &OsStr, bounds: Bounds, budget: Option<&Budget>) -> io::Result<Opened> {
     let flags = OFlag::O_RDONLY | OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_NOCTTY | OFlag::O_CLOEXEC;
     let fd = open_in(dir, name, flags)?;
     let stat = noted(fstat(&fd), name)?;
@@ -841,15 +991,15 @@ fn open_regular(dir: impl AsFd, name: &OsStr, bounds: Bounds) -> io::Result<Open
     }
     let size = u64::try_from(stat.st_size).unwrap_or(0);
     let (links, id) = (stat.st_nlink, (stat.st_dev, stat.st_ino));
-    Ok(Opened { fd, name: name.to_owned(), perm: Perm::of(&stat), size, links, id, bounds })
+    Ok(Opened { fd, name: name.to_owned(), perm: Perm::of(&stat), size, links, id, bounds, budget: budget.cloned() })
 }
 
-fn open_directory(dir: impl AsFd, name: &OsStr, bounds: Bounds) -> io::Result<Directory> {
+fn open_directory(dir: impl AsFd, name: &OsStr, bounds: Bounds, budget: Option<&Budget>) -> io::Result<Directory> {
     let flags = OFlag::O_RDONLY | OFlag::O_NOFOLLOW | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
     let fd = open_in(dir, name, flags)?;
     let stat = noted(fstat(&fd), name)?;
     back();
-    Ok(Directory { fd, perm: Perm::of(&stat), id: (stat.st_dev, stat.st_ino), bounds })
+    Ok(Directory { fd, perm: Perm::of(&stat), id: (stat.st_dev, stat.st_ino), bounds, budget: budget.cloned() })
 }
 
 /// Opens something for reading. What its mode would have let us open, and this thread may not, lies outside the directories
@@ -999,6 +1149,9 @@ mod tests {
             let more = opened.read_all().ok();
             assert_eq!(more, (length + 4 <= bound).then(|| [&content[..], b"more"].concat()), "{length}");
         }
-        assert!(open().read_all_if(1, |_| Err(io::Error::other("wrong"))).is_err_and(|e| e.to_string() == "wrong"));
+        let mut piece = [0; 3];
+        open().read_at(&mut piece, 1).unwrap();
+        assert_eq!(piece, [1, 2, 3]);
+        assert!(open().read_at(&mut piece, 2 * bound as u64).is_err(), "it ends before");
     }
 }

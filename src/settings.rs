@@ -273,6 +273,10 @@ impl Settings {
         let bounds = Bounds {
             file: u64::from(options.max_file) << 20,
             names: options.max_names as usize,
+            steps: options.max_steps as usize,
+            bytes: u64::from(options.max_read) << 20,
+            entries: options.max_entries as usize,
+            alike: options.max_alike as usize,
             wait: Duration::from_secs(u64::from(options.max_wait)),
         };
         let root = Root::new(&options.root, bounds);

@@ -41,7 +41,7 @@ const NO_WARNERS: &[&str] = &[
     "Note::warning",
 ];
 /// Functions that make the text of an error or alert for somebody else: file and name.
-const ALSO: [(&str, &str); 15] = [
+const ALSO: [(&str, &str); 20] = [
     ("commands.rs", "run"),
     ("commands.rs", "failure_of"),
     ("follow_up.rs", "tell"),
@@ -51,6 +51,11 @@ const ALSO: [(&str, &str); 15] = [
     ("publish.rs", "find"),
     ("host/mod.rs", "has_same"),
     ("rebuild/homes.rs", "recipients_kept"),
+    ("root/budget.rs", "too_many_alike"),
+    ("root/budget.rs", "too_many_bytes"),
+    ("root/budget.rs", "too_many_entries"),
+    ("root/budget.rs", "too_many_names"),
+    ("root/budget.rs", "too_many_steps"),
     ("root/silence.rs", "beside"),
     ("root/silence.rs", "fmt"),
     ("root/silence.rs", "too_many"),

@@ -114,7 +114,7 @@ fn read_anything(file: &[u8], keys: &[&[u8]]) {
     let found = |record: Record<'_>| cdb.find(record.key).is_some_and(|data| data.as_ptr() == record.data.as_ptr());
     match &indexed {
         Ok(indexed) => {
-            assert!(indexed.records().eq(cdb.records()));
+            assert_eq!(indexed.sorted().len(), cdb.records().count());
             for record in cdb.records() {
                 let first = cdb.records().find(|other| other.key == record.key).map(|first| first.data);
                 assert_eq!(indexed.find(record.key), first);

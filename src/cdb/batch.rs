@@ -2,7 +2,9 @@
 //! domains. These are kept once and laid out for each name when they are written, so that a thousand alias domains take
 //! the memory of one.
 
-use super::{Chunk, HASH_START, hash_on};
+use std::collections::HashSet;
+
+use super::{Chunk, HASH_START, hash_on, most_alike};
 
 /// What stands around the part of a key that several names have alike.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -152,6 +154,24 @@ impl Batch {
         }
         let extents: Vec<Extent> = self.chunks.iter().map(Extent::of).collect();
         self.pieces.iter().map(|piece| extents[piece.chunk].within(piece.frame.as_ref())).sum()
+    }
+
+    /// How many of the keys have the same hash, at most. Keys in different frames are not compared.
+    pub fn most_alike(&self) -> usize {
+        let own = self.pieces.iter().filter(|piece| piece.frame.is_none());
+        let own = own.flat_map(|piece| self.chunks[piece.chunk].places.iter().map(|(hash, _)| *hash)).collect();
+        let mut counted = HashSet::new();
+        let framed = self.pieces.iter().filter_map(|Piece { chunk, frame }| {
+            let (frame, chunk) = (frame.as_ref()?, *chunk);
+            // What is added to keys of one hash makes keys of one hash: behind them always, in front of them not.
+            if frame.head.is_empty() && !counted.insert(chunk) {
+                return None;
+            }
+            let mut records = Chunk::default();
+            frame.put_into(&self.chunks[chunk], &mut records);
+            Some(most_alike(records.places.into_iter().map(|(hash, _)| hash).collect()))
+        });
+        framed.max().unwrap_or(0).max(most_alike(own))
     }
 
     /// Gives back the room that it does not need.

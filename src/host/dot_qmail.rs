@@ -3,7 +3,7 @@
 //! whether an address falls through to the next name.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
@@ -19,10 +19,11 @@ const MAX_LENGTH: usize = 1 << 20;
 const MAX_DEPTH: usize = 16;
 /// In one file at most so many paths of vdelivermail are looked at.
 const MAX_PROBES: usize = 8;
-/// At most so many bytes of dot-qmail files are read in one home.
-const MAX_HOME_BYTES: usize = 64 << 20;
 /// At most so many entries are read below one home's `.qmail-...` directories.
 const MAX_NESTED: usize = 10_000;
+
+/// What the names of files end in that answer for every extension that begins as they do.
+const DEFAULT: &[u8] = b"default";
 
 /// A byte of an extension as qmail-local spells it in the name of a file: `:` for `.` (dot-qmail(5)).
 pub fn spelled_byte(byte: u8) -> u8 {
@@ -274,8 +275,8 @@ pub enum Entry {
     Other(Perm),
     /// A symbolic link.
     Link {
-        /// The directories that must be searched to follow it.
-        searched: Vec<Perm>,
+        /// The permissions of the directories that must be searched to follow it, each once.
+        searched: Box<[Perm]>,
         /// What it leads to; `None` when it dangles or loops.
         target: Option<Box<Entry>>,
     },
@@ -302,6 +303,8 @@ pub struct DotQmails {
     entries: BTreeMap<Vec<u8>, Entry>,
     /// The marks of what stands behind a `-` in the names of the entries.
     marks: u128,
+    /// How long those names are that end in `default`, in bytes.
+    defaults: BTreeSet<usize>,
     /// What was left unread, and counts as delivered: the first few.
     pub unread: Vec<Unread>,
 }
@@ -319,15 +322,6 @@ pub struct Unread {
 
 /// How many of the unread files of one home are told of, of each kind.
 const MAX_TOLD: usize = 3;
-
-/// One name that could answer for addresses.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Stem {
-    /// What follows `.qmail`, with `/` for what lies in directories.
-    pub name: Vec<u8>,
-    /// The directories above it that the deliverer must be able to search.
-    pub searched: Vec<Perm>,
-}
 
 impl DotQmails {
     /// Opens the file `.qmail` + `name` as `who`, in a home that `who` may search. `name` may lead into directories.
@@ -394,6 +388,18 @@ impl DotQmails {
         self.marks & mark(name) != 0 && self.entries.contains_key(&[b"-", &spelled(name)[..]].concat())
     }
 
+    /// Whether there may be an entry of this name, which ends in `default`; seldom so when there is none.
+    pub fn may_hold_default(&self, name: &[u8]) -> bool {
+        self.defaults.contains(&name.len()) || name.contains(&b'/')
+    }
+
+    /// For how many names that end in `default`, and may be there, qmail-local looks at most, for an extension or a longer
+    /// local part.
+    pub fn tries(&self, local: &[u8]) -> usize {
+        let dashes = memchr::memchr_iter(b'-', local).count();
+        if local.contains(&b'/') { dashes } else { dashes.min(self.defaults.len()) }
+    }
+
     /// Whether the home holds no name that begins with `.qmail`.
     pub fn is_empty(&self) -> bool {
         self.entries.is_empty()
@@ -427,17 +433,11 @@ impl DotQmails {
     }
 
     /// Every stem (docs/rules.md, 8.2) whose name begins with `dash`, without it: entries of any kind, and what lies in
-    /// directories. Names with an upper-case letter after `dash` are left out: no address is spelled like them.
-    pub fn stems(&self, dash: &[u8]) -> Vec<Stem> {
+    /// directories that `who` may search, with `/` between their names. Names with an upper-case letter after `dash` are
+    /// left out: no address is spelled like them.
+    pub fn stems(&self, dash: &[u8], who: Who) -> Vec<Vec<u8>> {
         let mut found = Vec::new();
-        collect_stems(&self.entries, b"", &[], &mut found);
-        found.retain_mut(|stem: &mut Stem| match stem.name.strip_prefix(dash) {
-            Some(rest) if !rest.iter().any(u8::is_ascii_uppercase) => {
-                stem.name = rest.to_vec();
-                true
-            }
-            _ => false,
-        });
+        collect_stems(&self.entries, b"", dash, who, &mut found);
         found
     }
 
@@ -451,19 +451,20 @@ impl DotQmails {
             home_id: directory.id,
             programs,
             nested: 0,
-            bytes: 0,
             unread: Vec::new(),
             path: home.to_vec(),
             buffer: Vec::new(),
         };
         let listed = directory.entries(|name| name.starts_with(b".qmail"))?;
+        root.budget().map_or(Ok(()), |budget| budget.names(listed.len()))?;
         let mut entries = reader.read_entries(directory, listed, 0, &[directory.id]);
         for (name, _) in &mut entries {
             name.drain(..b".qmail".len());
         }
         let extensions = entries.iter().filter_map(|(name, _)| name.strip_prefix(b"-"));
         let marks = extensions.fold(0, |all, extension| all | mark(extension));
-        Ok(DotQmails { entries: entries.into_iter().collect(), marks, unread: reader.unread })
+        let defaults = entries.iter().filter(|(name, _)| name.ends_with(DEFAULT)).map(|(name, _)| name.len()).collect();
+        Ok(DotQmails { entries: entries.into_iter().collect(), marks, defaults, unread: reader.unread })
     }
 }
 
@@ -473,19 +474,22 @@ fn mark(extension: &[u8]) -> u128 {
     1 << ((end(extension.first()) + 5 * end(extension.last()) + 23 * extension.len()) % 128)
 }
 
-fn collect_stems(entries: &BTreeMap<Vec<u8>, Entry>, above: &[u8], searched: &[Perm], found: &mut Vec<Stem>) {
+fn collect_stems(entries: &BTreeMap<Vec<u8>, Entry>, above: &[u8], dash: &[u8], who: Who, found: &mut Vec<Vec<u8>>) {
     for (name, entry) in entries {
         let name = [above, name].concat();
-        found.push(Stem { name: name.clone(), searched: searched.to_vec() });
-        let mut searched = searched.to_vec();
+        let rest = name.strip_prefix(dash).filter(|rest| !rest.iter().any(u8::is_ascii_uppercase));
+        found.extend(rest.map(<[u8]>::to_vec));
         let mut entry = entry;
-        while let Entry::Link { searched: more, target: Some(target) } = entry {
-            searched.extend_from_slice(more);
+        let mut is_open = true;
+        while let Entry::Link { searched, target: Some(target) } = entry {
+            is_open &= searched.iter().all(|directory| directory.searchable(who));
             entry = target;
         }
-        if let Entry::Directory { perm, entries: Ok(entries) } = entry {
-            searched.push(*perm);
-            collect_stems(entries, &[&name[..], b"/"].concat(), &searched, found);
+        if let Entry::Directory { perm, entries: Ok(entries) } = entry
+            && is_open
+            && perm.searchable(who)
+        {
+            collect_stems(entries, &[&name[..], b"/"].concat(), dash, who, found);
         }
     }
 }
@@ -497,8 +501,6 @@ struct Reader<'a> {
     programs: &'a Programs<'a>,
     /// How many entries were read below directories.
     nested: usize,
-    /// How many bytes were read.
-    bytes: usize,
     unread: Vec<Unread>,
     /// The path of what is being read, as the host names it.
     path: Vec<u8>,
@@ -519,6 +521,10 @@ impl Reader<'_> {
         let length = self.path.len();
         let mut entries = Vec::with_capacity(listed.len());
         for (name, kind) in listed {
+            // Nothing of the home counts then.
+            if self.root.is_spent() {
+                break;
+            }
             self.path.push(b'/');
             self.path.extend_from_slice(&name);
             let entry = self.read_entry(directory, &name, kind, depth, above);
@@ -594,18 +600,13 @@ impl Reader<'_> {
 
     fn read_file(&mut self, mut file: Opened) -> Entry {
         let perm = file.perm;
-        if self.bytes > MAX_HOME_BYTES {
-            let cause = self.beyond(format!("more than {} MiB are in the home's .qmail files", MAX_HOME_BYTES >> 20));
-            return Entry::File { perm, content: Err(cause) };
+        let too_long = || format!("it is longer than {} MiB", MAX_LENGTH >> 20);
+        if file.size > MAX_LENGTH as u64 {
+            return Entry::File { perm, content: Err(self.beyond(too_long())) };
         }
         let content = match file.read_start(&mut self.buffer, MAX_LENGTH + 1) {
-            Ok(()) if self.buffer.len() > MAX_LENGTH => {
-                Err(self.beyond(format!("it is longer than {} MiB", MAX_LENGTH >> 20)))
-            }
-            Ok(()) => {
-                self.bytes += self.buffer.len();
-                Ok(DotQmail::parse(&self.buffer, self.programs))
-            }
+            Ok(()) if self.buffer.len() > MAX_LENGTH => Err(self.beyond(too_long())),
+            Ok(()) => Ok(DotQmail::parse(&self.buffer, self.programs)),
             Err(cause) => {
                 let cause = Trouble::from(&cause);
                 self.leave(cause.clone(), true);
@@ -640,6 +641,9 @@ impl Reader<'_> {
         if self.nested > MAX_NESTED {
             return closed(self.beyond(too_many()));
         }
+        if let Some(Err(cause)) = self.root.budget().map(|budget| budget.names(listed.len())) {
+            return closed((&cause).into());
+        }
         let above = [above, &[directory.id]].concat();
         let entries = self.read_entries(directory, listed, depth + 1, &above);
         Entry::Directory { perm, entries: Ok(entries.into_iter().collect()) }
@@ -657,7 +661,11 @@ impl Reader<'_> {
             }
             End::Silent(silence) => Some(Box::new(Entry::Unknown(silence.to_string().into()))),
         };
-        Entry::Link { searched: walk.searched, target }
+        // A way of thousands of directories has few modes and owners.
+        let mut searched = walk.searched;
+        searched.sort_unstable();
+        searched.dedup();
+        Entry::Link { searched: searched.into(), target }
     }
 
     fn read_target(&mut self, found: &Found, depth: usize, above: &[(u64, u64)]) -> Entry {

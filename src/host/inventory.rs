@@ -8,6 +8,7 @@ use super::dot_qmail::unspelled;
 use super::vpopmail::{ABSENT, Mailboxes, Vpasswd};
 use super::{HomeState, Host};
 use crate::error::{Trouble, show_cause, show_path};
+use crate::root::budget::Budget;
 use crate::root::trust::Place;
 use crate::root::{Folders, Kind, Perm};
 
@@ -40,13 +41,14 @@ impl Host {
     }
 
     fn read_inventory(&self, folders: &Folders, path: &[u8]) -> Result<Inventory, String> {
-        let root = &self.layout.root;
+        let budget = Budget::new(self.layout.root.bounds);
+        let root = &self.layout.root.spending(&budget);
         let told = |name: &[u8], cause: &dyn std::fmt::Display| {
             format!("{}: {cause}", show_path(&root.path(&[path, b"/", name].concat())))
         };
         let closed = |cause: &dyn std::fmt::Display| format!("{}: {cause}", show_path(&root.path(path)));
         let (way, directory) = match folders.open_directory(path) {
-            Some(opened) => opened,
+            Some((way, directory)) => (way, directory.spending(&budget)),
             None => {
                 let (way, opened) = super::open_home(root, path);
                 let directory = opened.map_err(|state| match state {
@@ -60,7 +62,7 @@ impl Host {
         };
         let assigned = self.assigned(path);
         let place = Place { way: &way, perm: directory.perm, assigned: &assigned };
-        let (mailboxes, doubt) = self.read_mailboxes(folders, path, &place, &directory);
+        let (mailboxes, doubt) = self.read_mailboxes(root, folders, path, &place, &directory);
         if let Some(doubt) = place.doubt().map(Trouble::from).or(doubt) {
             return Err(closed(&doubt));
         }
@@ -89,6 +91,7 @@ impl Host {
             });
             let perm = match read {
                 Ok(perm) => perm,
+                Err(cause) if budget.is_passed() => return Err(told(b".", &show_cause(&cause))),
                 // Gone, or put in its place meanwhile: the next look sees it.
                 Err(cause) if cause.kind() == io::ErrorKind::NotFound || cause.raw_os_error().is_none() => continue,
                 Err(cause) => return Err(told(&file, &show_cause(&cause))),

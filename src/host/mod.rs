@@ -19,14 +19,15 @@ pub mod vpopmail;
 use std::cell::Cell;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::error::{Error, Trouble, is_outside, show_path};
 use crate::report::Note;
+use crate::root::budget::Budget;
 use crate::root::failures::of_home;
 use crate::root::silence::{led_to, met};
 use crate::root::trust::{Link, Ownership, Place, Way, is_foreign};
-use crate::root::{Directory, End, FileOwners, Folders, Kind, Opened, Perm, Root, Who};
+use crate::root::{Directory, End, FileOwners, Folders, Kind, Opened, Perm, Root, Stamp, Who};
 use crate::text::{Shown, lower};
 use accounts::{Accounts, Sources};
 use assign::{Assignment, Assignments};
@@ -296,8 +297,42 @@ impl Host {
         home
     }
 
+    /// Reads a home as far as its budget goes. When that is not far enough, nothing in it counts.
     fn read_answering_home(&self, folders: &Folders, path: &[u8]) -> Home {
-        let root = &self.layout.root;
+        let unreadable =
+            |perm, above: &[Perm], cause| Home { above: above.to_vec(), ..Home::unreadable_at(path, perm, cause) };
+        if let Some((above, perm, cause)) = self.known_spent(folders, path) {
+            return unreadable(Some(perm), &above, cause);
+        }
+        let (budget, start) = (Budget::new(self.layout.root.bounds), Instant::now());
+        let home = self.read_home_within(folders, path, &budget);
+        match budget.passed() {
+            Some(cause) => self.spent_home(&home, cause, start.elapsed()),
+            None => home,
+        }
+    }
+
+    /// Why the home at `path` is beyond its budget, when that was seen a while ago and nothing there has changed; and the
+    /// permissions above it and its own.
+    fn known_spent(&self, folders: &Folders, path: &[u8]) -> Option<(Vec<Perm>, Perm, Trouble)> {
+        if !self.layout.root.spent.knows(path) {
+            return None;
+        }
+        let (way, directory) = folders.open_directory(path)?;
+        let cause = self.layout.root.spent.of(path, &stamps_of(&directory))?;
+        Some((way.searched, directory.perm, cause))
+    }
+
+    /// What stands in the place of a home that is beyond its budget, which took so long to find out.
+    pub fn spent_home(&self, home: &Home, cause: Trouble, took: Duration) -> Home {
+        if !home.stamps.is_empty() {
+            self.layout.root.spent.add(&home.path, home.stamps.clone(), &cause, took);
+        }
+        Home { above: home.above.clone(), ..Home::unreadable_at(&home.path, home.perm(), cause) }
+    }
+
+    fn read_home_within(&self, folders: &Folders, path: &[u8], budget: &Budget) -> Home {
+        let root = &self.layout.root.spending(budget);
         let asked = Cell::new(false);
         let exists = |file: &[u8]| {
             asked.set(true);
@@ -305,7 +340,7 @@ impl Host {
         };
         let programs = Programs { qmail: &self.layout.qmail, vpopmail: &self.layout.vpopmail, exists: &exists };
         let (way, opened) = match folders.open_directory(path) {
-            Some((way, directory)) => (way, Ok(directory)),
+            Some((way, directory)) => (way, Ok(directory.spending(budget))),
             None => open_home(root, path),
         };
         let mut home = Home {
@@ -318,11 +353,13 @@ impl Host {
             look: None,
             asked_elsewhere: false,
             is_certain: false,
+            stamps: Vec::new(),
         };
         let directory = match opened {
             Ok(directory) => directory,
             Err(state) => return Home { state, ..home },
         };
+        home.stamps = stamps_of(&directory);
         let assigned = self.assigned(path);
         let place = Place { way: &way, perm: directory.perm, assigned: &assigned };
         // What is another's, and may not be listed by the uid that qmail takes, is not read.
@@ -335,7 +372,7 @@ impl Host {
             Err(cause) => HomeState::Unreadable(Some(directory.perm), (&cause).into()),
         };
         home.asked_elsewhere = asked.get();
-        self.read_domain(folders, &place, &directory, &mut home);
+        self.read_domain(root, folders, &place, &directory, &mut home);
         // An empty mount point, or a domain that is being deleted: qmail would bounce all of it, which nobody wants.
         let is_empty = match &home.mailboxes {
             Mailboxes::Absent => Some("neither mailboxes nor .qmail files are there"),
@@ -429,6 +466,7 @@ impl Host {
     /// where they may be another's.
     fn read_mailboxes(
         &self,
+        root: &Root,
         folders: &Folders,
         path: &[u8],
         place: &Place<'_>,
@@ -447,7 +485,7 @@ impl Host {
             },
             ownership => ownership,
         };
-        Mailboxes::read(&self.layout.root, path, directory, &judge)
+        Mailboxes::read(root, path, directory, &judge, self.domains_of(path).count())
     }
 
     /// Another home directory whose file of mailboxes is this one, by another name of it: one of the same owner, into which
@@ -476,15 +514,15 @@ impl Host {
         owners.get(&file)?.iter().find(|(other, _)| *other != directory.id).map(|(_, home)| home.clone())
     }
 
-    fn read_domain(&self, folders: &Folders, place: &Place<'_>, directory: &Directory, home: &mut Home) {
+    fn read_domain(&self, root: &Root, folders: &Folders, place: &Place<'_>, directory: &Directory, home: &mut Home) {
         if place.assigned.is_empty() {
             return;
         }
         let doubt;
-        (home.mailboxes, doubt) = self.read_mailboxes(folders, &home.path, place, directory);
+        (home.mailboxes, doubt) = self.read_mailboxes(root, folders, &home.path, place, directory);
         home.logins = doubt.map_or(Ok(()), Err);
         if matches!(home.mailboxes, Mailboxes::Known(_) | Mailboxes::Unreadable(..)) {
-            home.limits = vpopmail::read_limits(&self.layout.root, &home.path, directory)
+            home.limits = vpopmail::read_limits(root, &home.path, directory)
                 .map_err(|cause| cause.of_file(vpopmail::LIMITS))
                 .and_then(|limits| limits.map_or_else(|| self.default_limits.clone(), Ok));
         }
@@ -500,6 +538,13 @@ impl Host {
         let lines = self.domains_of(path).filter_map(|domain| self.assignments.vpopmail_domain(domain));
         lines.map(|line| line.who).collect()
     }
+}
+
+/// What stat(2) says of the open home and of the files of its mailboxes; nothing when it cannot be told.
+fn stamps_of(directory: &Directory) -> Vec<Option<Stamp>> {
+    let own = directory.stamp().map(Some);
+    let files = [vpopmail::COMPILED, vpopmail::TEXT].map(|name| directory.stamp_of(name.as_bytes()));
+    std::iter::once(own).chain(files).collect::<Result<_, _>>().unwrap_or_default()
 }
 
 /// Why no login is taken from a file, in words.
@@ -563,21 +608,29 @@ pub struct Home {
     pub asked_elsewhere: bool,
     /// Whether another reading would find the same: no call failed, and the system refused none.
     pub is_certain: bool,
+    /// What stat(2) said of it, and of the files of its mailboxes, before it was read; empty when that is unknown.
+    pub stamps: Vec<Option<Stamp>>,
 }
 
 impl Home {
     /// One that could not be read.
     pub fn unreadable(path: &[u8], cause: Trouble) -> Home {
+        Home::unreadable_at(path, None, cause)
+    }
+
+    /// The same, with its own mode, owner and group where they are known.
+    pub fn unreadable_at(path: &[u8], perm: Option<Perm>, cause: Trouble) -> Home {
         Home {
             path: path.to_vec(),
             above: Vec::new(),
-            state: HomeState::Unreadable(None, cause),
+            state: HomeState::Unreadable(perm, cause),
             mailboxes: Mailboxes::Absent,
             limits: Ok(0),
             logins: Ok(()),
             look: None,
             asked_elsewhere: false,
             is_certain: false,
+            stamps: Vec::new(),
         }
     }
 

@@ -318,17 +318,30 @@ pub type Judge<'a> = &'a dyn Fn(&Opened, &[Link]) -> Ownership;
 impl Mailboxes {
     /// Reads vpasswd.cdb, or, when there is none, the text vpasswd that vpopmail would make it from. `home` is the path
     /// of the open `directory`. What is not its owner's decides about mail, as far as the domain's uid can read it; the
-    /// second value then says why no login is taken from it.
-    pub fn read(root: &Root, home: &[u8], directory: &Directory, judge: Judge<'_>) -> (Mailboxes, Option<Trouble>) {
+    /// second value then says why no login is taken from it. So many domains have their mailboxes there.
+    pub fn read(
+        root: &Root,
+        home: &[u8],
+        directory: &Directory,
+        judge: Judge<'_>,
+        domains: usize,
+    ) -> (Mailboxes, Option<Trouble>) {
         let mut doubt = None;
-        let compiled = read_judged(root, home, directory, COMPILED, judge, &mut doubt, read_compiled);
+        // Each mailbox is an entry of each domain.
+        let most = root.bounds.entries / domains.max(1);
+        let is_few = |records: usize| match root.budget() {
+            Some(budget) if records > most => budget.entries(records.saturating_mul(domains.max(1))),
+            _ => Ok(()),
+        };
+        let compiled =
+            read_judged(root, home, directory, COMPILED, judge, &mut doubt, |file| read_compiled(file, &is_few));
         match compiled {
             Ok(Some(cdb)) => return (Mailboxes::Known(Vpasswd::Compiled(cdb)), doubt),
             Ok(None) => {}
             Err(cause) => return (Mailboxes::Unreadable(COMPILED, cause), None),
         }
-        let lines = match read_judged(root, home, directory, TEXT, judge, &mut doubt, Opened::read_all) {
-            Ok(Some(text)) => parse_text(&text),
+        let lines = match read_judged(root, home, directory, TEXT, judge, &mut doubt, |file| read_text(file, &is_few)) {
+            Ok(Some(lines)) => lines,
             Ok(None) => return (Mailboxes::Absent, None),
             Err(cause) => return (Mailboxes::Unreadable(TEXT, cause), None),
         };
@@ -390,14 +403,45 @@ fn read_judged<T>(
     read(file).map(Some).map_err(|cause| (&cause).into())
 }
 
-/// Reads a vpasswd.cdb, and makes sure that it is whole before much of it is in memory.
-fn read_compiled(file: Opened) -> io::Result<cdb::Indexed> {
-    let length = usize::try_from(file.size).unwrap_or(usize::MAX);
-    let image = file.read_all_if(cdb::HEADER, |header| match u32::try_from(length) {
-        Ok(_) => cdb::tables_within(header, length).map(drop).map_err(io::Error::other),
-        Err(_) => Err(io::Error::other(cdb::Corrupt::TooLong)),
-    })?;
-    cdb::Indexed::new(image).map_err(io::Error::other)
+/// Reads a vpasswd.cdb, and makes sure that it is whole before much of it is in memory. `is_few` is asked how many records
+/// there may be.
+fn read_compiled(file: Opened, is_few: &dyn Fn(usize) -> io::Result<()>) -> io::Result<cdb::Indexed> {
+    cdb::Indexed::read(&Compiled { file, is_few })
+}
+
+/// An open vpasswd.cdb.
+struct Compiled<'a> {
+    file: Opened,
+    is_few: &'a dyn Fn(usize) -> io::Result<()>,
+}
+
+impl cdb::Source for Compiled<'_> {
+    fn length(&self) -> u64 {
+        self.file.size
+    }
+
+    fn read_at(&self, buffer: &mut [u8], position: u64) -> io::Result<()> {
+        self.file.read_at(buffer, position)
+    }
+
+    fn data_from(&self, position: u64) -> io::Result<Option<u64>> {
+        self.file.data_from(position)
+    }
+
+    fn may_hold(&self, bytes: u64) -> io::Result<()> {
+        self.file.may_hold(bytes)
+    }
+
+    fn may_have(&self, records: usize) -> io::Result<()> {
+        (self.is_few)(records)
+    }
+}
+
+/// Reads a text vpasswd. A line without a colon takes no memory.
+fn read_text(file: Opened, is_few: &dyn Fn(usize) -> io::Result<()>) -> io::Result<Lines> {
+    let text = file.read_all()?;
+    is_few(crate::text::lines(&text).filter(|(_, line)| line.contains(&b':')).count())?;
+    Ok(parse_text(&text))
 }
 
 /// Opens a file of the directory, and tells of the links that led to it; `None` when it is not there.

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::hash::RandomState;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
-use std::time::SystemTime;
+use std::time::{Duration, Instant, SystemTime};
 
 use nix::errno::Errno;
 
@@ -58,9 +58,16 @@ impl Asked {
 
 /// Reads one home and asks everything of it.
 pub fn ask(plan: &Plan, policy: &Policy<'_>, unit: &Unit, homes: &HomeReader, common: &Common) -> Asked {
-    let own = unit.home.as_ref().map(|path| homes.home(path));
-    let followed = Followed { homes, own: own.clone(), others: RefCell::default() };
-    let answers = plan.ask(unit, &followed, common);
+    let start = Instant::now();
+    let mut own = unit.home.as_ref().map(|path| homes.home(path));
+    let mut followed = Followed { homes, own: own.clone(), others: RefCell::default() };
+    let mut answers = plan.ask(unit, &followed, common);
+    // A home that makes too much makes nothing: it is as good as unread.
+    if let (Some(words), Some(home)) = (&answers.too_many, &own) {
+        own = Some(homes.give_up(home, words.as_str().into(), start.elapsed()));
+        followed.own = own.clone();
+        answers = plan.ask(unit, &followed, common);
+    }
     let mut asked = Asked {
         answers,
         logins: Batch::default(),
@@ -339,6 +346,8 @@ struct Reader {
     /// Those that could not be read, all of them: one that can be read again a moment later is still in doubt, so that
     /// its published entries are kept and not only half of them.
     troubled: Mutex<HashMap<Vec<u8>, Arc<Home>>>,
+    /// Those that make too much. What another home asks of them is answered all the same, whichever is asked first.
+    given_up: Mutex<HashMap<Vec<u8>, Arc<Home>>>,
     /// The domains that have published logins; read when the first one without mailboxes is met.
     published_domains: OnceLock<HashSet<Vec<u8>>>,
     /// auth.cdb.
@@ -377,6 +386,7 @@ impl HomeReader {
             recent: Mutex::default(),
             remembered,
             troubled: Mutex::default(),
+            given_up: Mutex::default(),
             published_domains: OnceLock::new(),
             published: before.file.clone(),
             kept_from,
@@ -396,6 +406,18 @@ impl HomeReader {
     pub fn looks_like(&self, path: &[u8], look: &Look) -> bool {
         let Reader { host, folders, seed, .. } = &*self.0;
         seed.as_ref().is_some_and(|seed| host.looks_like(folders, path, look, seed))
+    }
+
+    /// The home in the place of one that is beyond its budget, as was seen after so long.
+    fn give_up(&self, home: &Home, cause: Trouble, took: Duration) -> Arc<Home> {
+        let home = Arc::new(self.0.host.spent_home(home, cause, took));
+        self.0.given_up.lock().unwrap_or_else(PoisonError::into_inner).insert(home.path.clone(), home.clone());
+        home
+    }
+
+    /// The homes as they are when all units were asked: without those that are beyond their budgets.
+    pub fn at_last(&self) -> impl Homes + '_ {
+        AtLast(self)
     }
 
     /// What makes the looks.
@@ -508,6 +530,20 @@ impl Homes for HomeReader {
 
     fn kept_names(&self, domain: &[u8]) -> Vec<&[u8]> {
         self.0.kept().map_or_else(Vec::new, |kept| kept.recipients.of(domain))
+    }
+}
+
+/// See [`HomeReader::at_last`].
+struct AtLast<'a>(&'a HomeReader);
+
+impl Homes for AtLast<'_> {
+    fn home(&self, path: &[u8]) -> Arc<Home> {
+        let given_up = self.0.0.given_up.lock().unwrap_or_else(PoisonError::into_inner).get(path).cloned();
+        given_up.unwrap_or_else(|| self.0.home(path))
+    }
+
+    fn kept_names(&self, domain: &[u8]) -> Vec<&[u8]> {
+        self.0.kept_names(domain)
     }
 }
 

@@ -640,7 +640,7 @@ fn build_and_remember(
             None
         };
         let cdb = image.as_deref().and_then(|image| cdb::Reader::new(image).ok());
-        let outcome = tables.finish(&homes, cdb, &mut |records| sink.recipients(records))?;
+        let outcome = tables.finish(&homes.at_last(), cdb, &mut |records| sink.recipients(records))?;
         let mut logins = Chunk::default();
         if !unread.domains.is_empty() {
             denied.extend(published.logins.closed.clone());

@@ -5,13 +5,16 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 
+use crate::cdb;
 use crate::delivery::{Delivery, Step, Trail, Verdict, deliver};
 use crate::host::control::Unusable;
-use crate::host::dot_qmail::{Stem, spelled, spelled_byte};
+use crate::host::dot_qmail::{spelled, spelled_byte};
 use crate::host::vpopmail::{Mail, Mailboxes, Vpasswd, is_found};
 use crate::host::{Home, HomeState, Homes, Host};
-use crate::smtpd::DEFAULT;
-use crate::text::{Shown, lower, split_address, without_word};
+use crate::root::Who;
+use crate::root::budget::{too_many_alike, too_many_entries, too_many_steps};
+use crate::smtpd::{DEFAULT, default_key};
+use crate::text::{Shown, join_address, lower, split_address, without_word};
 
 use super::{
     Answer, Answers, Common, Domain, Fact, Judged, Kind, MAX_SPELLED_COLONS, Part, Plan, Point, Rule, Twin, Unit,
@@ -28,7 +31,7 @@ impl Plan {
         if shares.len() > 0 {
             let asked = Asking { plan: self, unit, homes, common, shares }.ask();
             // What could not be read, for one, is kept from what is published, which is another thing for each name.
-            if !asked.is_unlike {
+            if !asked.is_unlike || asked.too_many.is_some() {
                 return asked;
             }
         }
@@ -137,28 +140,40 @@ impl Plan {
     }
 
     /// The points that a domain's mailboxes make: one for every rule that can lead to vdelivermail with their name.
-    fn mailbox_points(&self, domain: usize, uid: u32, names: &[&[u8]]) -> Vec<Point> {
-        let Some(prefix) = self.domains[domain].prefix.as_ref().filter(|_| !names.is_empty()) else {
-            return Vec::new();
-        };
-        let mut points = Vec::new();
-        for rule in self.rules_before(prefix).chain(self.rules_below(prefix)).map(|rule| &self.rules[rule]) {
-            // vdelivermail opens the mailboxes only when it runs as their uid.
-            let listed = rule.who.uid == uid;
-            for name in names {
-                let Some(rest) = strip_pre(name, &rule.pre) else { continue };
-                let whole = [&rule.loc[..], rest].concat();
-                let Some(local) = whole.strip_prefix(&prefix[..]) else { continue };
-                // The empty name is none, but with qmail-ext what begins with its `-` is some.
-                if !local.is_empty() {
-                    points.push(Point { local: local.to_vec(), kind: Kind::Name { listed } });
-                }
-                if self.host.layout.qmail_ext && !rest.contains(&b'-') {
-                    points.push(Point { local: [local, b"-"].concat(), kind: Kind::Pattern });
-                }
-            }
-        }
-        points
+    fn mailbox_points<'n>(&'n self, domain: usize, uid: u32, names: &'n [&[u8]]) -> impl Iterator<Item = Point> + 'n {
+        let prefix = self.domains[domain].prefix.as_ref().filter(|_| !names.is_empty());
+        prefix.into_iter().flat_map(move |prefix| {
+            let rules = self.rules_before(prefix).chain(self.rules_below(prefix)).map(|rule| &self.rules[rule]);
+            rules.flat_map(move |rule| {
+                // vdelivermail opens the mailboxes only when it runs as their uid.
+                let listed = rule.who.uid == uid;
+                names.iter().flat_map(move |name| {
+                    let rest = strip_pre(name, &rule.pre);
+                    let whole = rest.map(|rest| [&rule.loc[..], rest].concat());
+                    let local = whole.as_ref().and_then(|whole| whole.strip_prefix(&prefix[..]));
+                    // The empty name is none, but with qmail-ext what begins with its `-` is some.
+                    let name = local.filter(|local| !local.is_empty());
+                    let name = name.map(|local| Point { local: local.to_vec(), kind: Kind::Name { listed } });
+                    let is_base = self.host.layout.qmail_ext && rest.is_some_and(|rest| !rest.contains(&b'-'));
+                    let extended = local.filter(|_| is_base);
+                    let extended = extended.map(|local| Point { local: [local, b"-"].concat(), kind: Kind::Pattern });
+                    name.into_iter().chain(extended)
+                })
+            })
+        })
+    }
+
+    /// Whether more keys than the bound have the same hash: whoever looks one of them up reads them all.
+    fn are_too_many_alike(&self, found: &Answers) -> bool {
+        let bound = self.host.layout.root.bounds.alike;
+        let keys = found.rest.iter().map(|Answer { domain, point, .. }| {
+            let name = &self.domains[*domain].name;
+            cdb::hash(&match point.kind {
+                Kind::Pattern if !point.local.is_empty() => default_key(&point.local, name),
+                Kind::Pattern | Kind::Name { .. } => join_address(&point.local, name),
+            })
+        });
+        found.records.most_alike() > bound || cdb::most_alike(keys.collect()) > bound
     }
 
     /// The points that the published names of a domain make whose mailboxes are not read: those that lead there.
@@ -299,20 +314,29 @@ impl Asking<'_> {
         let Asking { plan, unit, homes, .. } = *self;
         let is_asked = |(domain, _): &&(usize, Point)| !self.shares.has(*domain, None);
         let mut points: Vec<(usize, Point)> = unit.own.iter().filter(is_asked).cloned().collect();
-        let mut spare = plan.host.layout.root.bounds.names;
+        let bounds = &plan.host.layout.root.bounds;
+        let mut spare = bounds.names;
         for point in &unit.placed {
             self.place(point, self.shares.rules.get(&point.local[..]).copied(), &mut points);
         }
         let home = unit.home.as_ref().map(|path| homes.home(path));
         let mut alike: BTreeMap<usize, Judged<'_>> = BTreeMap::new();
+        // Those behind are what the home's own files make.
+        let first = points.len();
+        let most = first.saturating_add(bounds.entries);
         if let Some(home) = &home {
             if let HomeState::Listed(_, dot_qmails) = &home.state {
-                let mut stems: HashMap<&[u8], Vec<Stem>> = HashMap::new();
+                let mut stems: HashMap<(&[u8], Who), Vec<Vec<u8>>> = HashMap::new();
                 for number in unit.rules.iter().copied().filter(|rule| self.is_any_asked(*rule)) {
                     let rule = &plan.rules[number];
-                    let stems = stems.entry(&rule.dash).or_insert_with(|| dot_qmails.stems(&rule.dash));
-                    let found = stem_points(rule, stems, &mut spare);
-                    found.iter().for_each(|point| self.place(point, Some(number), &mut points));
+                    let stems =
+                        stems.entry((&rule.dash, rule.who)).or_insert_with(|| dot_qmails.stems(&rule.dash, rule.who));
+                    for point in stem_points(rule, stems, &mut spare) {
+                        self.place(&point, Some(number), &mut points);
+                        if points.len() > most {
+                            return Answers::of_too_many(too_many_entries(bounds.entries));
+                        }
+                    }
                 }
             }
             if let (HomeState::Listed(..), Mailboxes::Elsewhere(_)) = (&home.state, &home.mailboxes) {
@@ -327,10 +351,22 @@ impl Asking<'_> {
                         continue;
                     };
                     let (its, others) = plan.alike(index, *uid, unit, home, mailboxes, homes);
-                    let others = plan.mailbox_points(index, *uid, &others);
-                    points.extend(others.into_iter().map(|point| (index, point)));
+                    points.extend(
+                        plan.mailbox_points(index, *uid, &others)
+                            .take(most.saturating_sub(points.len()) + 1)
+                            .map(|point| (index, point)),
+                    );
                     alike.insert(index, its);
+                    if points.len() > most {
+                        return Answers::of_too_many(too_many_entries(bounds.entries));
+                    }
                 }
+            }
+        }
+        if let Some(HomeState::Listed(_, dot_qmails)) = home.as_ref().map(|home| &home.state) {
+            let tries = points[first..].iter().map(|(_, point)| dot_qmails.tries(&point.local));
+            if tries.sum::<usize>() > bounds.steps {
+                return Answers::of_too_many(too_many_steps(bounds));
             }
         }
         // Every pattern is a name too: what it begins with may have an answer of its own.
@@ -342,8 +378,11 @@ impl Asking<'_> {
         let mut found = Answers { cut: spare == 0, ..Answers::default() };
         // Each rule has as many spellings; when they are too many, it counts which ones come first.
         let spelled = plan.host.layout.root.bounds.names - spare;
-        found.is_unlike = spelled.saturating_mul(unit.rules.len()) >= plan.host.layout.root.bounds.names;
+        found.is_unlike = spelled.saturating_mul(unit.rules.len()) >= bounds.names;
         plan.lay_out_parts(unit, answers, alike, self.common, (&self.shares, homes), &mut found);
+        if plan.are_too_many_alike(&found) {
+            return Answers::of_too_many(too_many_alike(bounds));
+        }
         found
     }
 
@@ -409,12 +448,12 @@ fn strip_pre<'n>(name: &'n [u8], pre: &[u8]) -> Option<&'n [u8]> {
 
 /// The points that the stems of a home make for one rule; `spare` is how many more spellings may be made of names that
 /// have several.
-fn stem_points(rule: &Rule, stems: &[Stem], spare: &mut usize) -> Vec<Point> {
+fn stem_points(rule: &Rule, stems: &[Vec<u8>], spare: &mut usize) -> Vec<Point> {
     let pre = spelled(&rule.pre);
     let mut points = Vec::new();
-    for stem in stems.iter().filter(|stem| stem.searched.iter().all(|perm| perm.searchable(rule.who))) {
-        let prefix = stem.name.strip_suffix(DEFAULT).filter(|prefix| prefix.last().is_none_or(|last| *last == b'-'));
-        if let Some(rest) = stem.name.strip_prefix(&pre[..]) {
+    for stem in stems {
+        let prefix = stem.strip_suffix(DEFAULT).filter(|prefix| prefix.last().is_none_or(|last| *last == b'-'));
+        if let Some(rest) = stem.strip_prefix(&pre[..]) {
             // A file whose name holds a `.` answers for nobody.
             let kind = Kind::Name { listed: prefix.is_none() && !rest.contains(&b'.') };
             points.extend(

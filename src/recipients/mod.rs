@@ -176,6 +176,8 @@ pub struct Answers {
     pub cut: bool,
     /// Whether a group could not be laid out as one, so that each of its parts has to be asked.
     is_unlike: bool,
+    /// What there is more of than one home may make, in words; then there is nothing else here.
+    pub too_many: Option<String>,
 }
 
 /// What the names of a part that nobody listed come to.
@@ -186,6 +188,11 @@ struct Top {
 }
 
 impl Answers {
+    /// None, because a home would make more than it may.
+    fn of_too_many(words: String) -> Answers {
+        Answers { too_many: Some(words), ..Answers::default() }
+    }
+
     /// Notes that a part is laid out, and what its names come to that nobody listed.
     fn add_part(&mut self, part: &Part, top: Option<bool>) {
         self.laid_out.push(part.clone());

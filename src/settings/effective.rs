@@ -44,6 +44,10 @@ const ALL: &[Setting] = &[
     decides("max-loss", |its| its.max_loss.into()),
     decides("max-file", |its| (its.layout.root.bounds.file >> 20).into()),
     decides("max-names", |its| its.layout.root.bounds.names.into()),
+    decides("max-read", |its| (its.layout.root.bounds.bytes >> 20).into()),
+    decides("max-steps", |its| its.layout.root.bounds.steps.into()),
+    decides("max-entries", |its| its.layout.root.bounds.entries.into()),
+    decides("max-alike", |its| its.layout.root.bounds.alike.into()),
     other("max-wait", |its| its.layout.root.bounds.wait.as_secs().into()),
     // A command that finds the state of the service has its root, by this name or another.
     other("root", |its| path(its.layout.root.top())),
