@@ -760,6 +760,75 @@ fn no_deletion_of_a_domain_is_told_while_the_guard_holds_it() {
     service.wait_for("any: told of del_domain:example.net");
 }
 
+/// Waits for some rebuilds, of which the second would tell of many deletions.
+fn rebuild_some(service: &Service, words: &str) {
+    for _ in 0..4 {
+        service.trigger(&[]);
+        service.wait_for(words);
+    }
+}
+
+#[test]
+fn no_deletion_of_a_mailbox_an_alias_or_an_alias_domain_is_told_while_the_guard_holds_it() {
+    let host = host();
+    noting(&host, "any");
+    let many = |from: usize| (from..60).map(|number| format!("user{number}")).collect::<Vec<_>>();
+    let write = |host: &MailHost, from: usize| {
+        let names = many(from);
+        mailboxes(host, COM, &names.iter().map(String::as_str).collect::<Vec<_>>());
+    };
+    write(&host, 0);
+    host.write(&format!("{COM}/.qmail-list"), "&x@y.test\n");
+    let aliases = [("a1.test", "example.com"), ("a2.test", "example.com"), ("a3.test", "example.com")];
+    assign(&host, &["example.com", "example.net"], &aliases);
+    give_all(&host.path(COM));
+    let service = start(host, &[]);
+    // Mailboxes and an alias.
+    write(&service.host, 50);
+    service.host.remove(&format!("{COM}/.qmail-list"));
+    rebuild_some(&service, " held=");
+    assert_eq!(noted(&service.host, "any"), [""; 0]);
+    write(&service.host, 0);
+    service.host.write(&format!("{COM}/.qmail-list"), "&x@y.test\n");
+    give_all(&service.host.path(COM));
+    last_of_all(&service, "one");
+    // Alias domains.
+    assign(&service.host, &["example.com", "example.net"], &[]);
+    rebuild_some(&service, " held=3");
+    let told = noted(&service.host, "any");
+    assert_eq!(told, ["add_user|one@example.net|-|after"], "{told:?}");
+    let answer = service.host.run(&["rebuild", "--no-commands", "--force"]);
+    assert_eq!(answer.code, 0, "{}", answer.stderr);
+    service.trigger(&[]);
+    service.wait_for("any: told of del_domain:a3.test");
+}
+
+#[test]
+fn no_deletion_is_told_while_users_assign_and_users_cdb_are_both_missing() {
+    let host = host();
+    noting(&host, "any");
+    // The guard holds nothing.
+    let mut service = start(host, &["--max-loss", "100"]);
+    let file = service.host.path("/var/qmail/users/assign");
+    let away = service.host.path("/var/qmail/users/away");
+    fs::rename(&file, &away).unwrap();
+    let _ = fs::remove_file(service.host.path("/var/qmail/users/cdb"));
+    mailboxes(&service.host, COM, &["postmaster"]);
+    rebuild_some(&service, " done: ");
+    assert_eq!(noted(&service.host, "any"), [""; 0]);
+    // Nor after a new start.
+    assert_eq!(service.end(), 0);
+    restart(&mut service, &["--max-loss", "100"]);
+    rebuild_some(&service, " done: ");
+    assert_eq!(noted(&service.host, "any"), [""; 0]);
+    // What went meanwhile is told when it is back, and nothing else.
+    fs::rename(&away, &file).unwrap();
+    last_of_all(&service, "one");
+    let mut told = noted(&service.host, "any");
+    told.sort();
+    assert_eq!(told, ["add_user|one@example.net|-|after", "del_user|ann@example.com|-|after"]);
+}
+
 #[test]
 fn a_domain_that_becomes_an_alias_or_its_own_went_and_came() {
     let host = host();

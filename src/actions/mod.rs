@@ -12,7 +12,7 @@ pub mod skel;
 
 use std::collections::{BTreeSet, HashMap};
 use std::hash::RandomState;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -23,6 +23,7 @@ use crate::host::look::Look;
 use crate::host::{Host, Layout};
 use crate::rebuild::memory::Scope;
 use crate::report::{self, Level, Note};
+use crate::root::failures::{Mark, of_home};
 use crate::root::silence::met;
 use crate::root::{End, Folders};
 use crate::settings::Settings;
@@ -95,6 +96,8 @@ struct Known {
     unwritten: HashMap<Vec<u8>, Picture>,
     /// What could not be read in this round.
     unread: Mutex<Vec<Note>>,
+    /// Whether a call failed in this round that may succeed in the next one.
+    is_failed: AtomicBool,
 }
 
 /// Whether there is anything to do: a folder of actions, a skeleton, or something remembered that is to be forgotten.
@@ -157,6 +160,10 @@ impl Actions {
                 return round;
             }
         }
+        // No deletion is told of what nobody knows, and nothing is remembered of it.
+        if occasion.host.assignments.are_missing {
+            return round;
+        }
         let programs = match Programs::find(settings) {
             Ok((programs, notes)) => {
                 report::say_all(&notes);
@@ -191,7 +198,8 @@ impl Actions {
                 }
             },
         };
-        round.is_cut_off = stopped.is_err() || !runner.put_off.is_empty();
+        let is_failed = self.known.as_mut().is_some_and(|known| std::mem::take(known.is_failed.get_mut()));
+        round.is_cut_off = stopped.is_err() || !runner.put_off.is_empty() || is_failed;
         let unread = self.known.as_mut().map(|known| known.unread.get_mut().unwrap_or_else(PoisonError::into_inner));
         round.notes = unread.map(std::mem::take).unwrap_or_default();
         round.began = Some(occasion.began);
@@ -213,7 +221,8 @@ fn take_stock(
 ) -> Result<(Inventory, Option<Look>), Option<String>> {
     let (host, root, home) = (occasion.host.clone(), settings.layout.root.clone(), home.to_vec());
     let (seed, now) = (seed.clone(), occasion.now);
-    let work = move || -> Result<_, Option<String>> {
+    let place = root.path(&home);
+    let inventory = move || -> Result<_, Option<String>> {
         let (folder, silence) = met(|| confine::folder(&root, &home));
         let folder = folder.ok_or_else(|| silence.map(|silence| silence.to_string()))?;
         confine::this_thread(&root, &[folder]);
@@ -221,6 +230,7 @@ fn take_stock(
         let look = host.look(&folders, &home, &seed, now);
         Ok((host.inventory(&folders, &home).map_err(Some)?, look))
     };
+    let work = move || of_home(&place, &inventory).0;
     let silences = &settings.layout.root.silences;
     silences.attempt_apart(work).map_err(|cause| Some(Error::undone(&cause).to_string()))?
 }
@@ -244,6 +254,7 @@ impl Known {
             missing: HashMap::new(),
             unwritten: HashMap::new(),
             unread: Mutex::default(),
+            is_failed: AtomicBool::default(),
         }
     }
 
@@ -285,9 +296,11 @@ impl Known {
 
     /// Takes stock of a home, confined to it; `None` when that cannot be done now, which is no change.
     fn read(&self, settings: &Settings, occasion: &Occasion, home: &[u8]) -> Option<(Inventory, Option<Look>)> {
+        let mark = Mark::now();
         match take_stock(settings, occasion, home, &self.seed) {
             Ok(read) => Some(read),
             Err(why) => {
+                self.is_failed.fetch_or(mark.storage_failed() || mark.system().is_err(), Ordering::Relaxed);
                 let why = why.map(|why| format!("{why}; no action runs for what is there until it can be read"));
                 self.unread.lock().unwrap_or_else(PoisonError::into_inner).extend(why.map(Note::warning));
                 None

@@ -55,6 +55,8 @@ pub struct Assignments {
     pub unread: Option<Unread>,
     /// Whether they came from the compiled file because there is no users/assign.
     pub compiled_only: bool,
+    /// Whether neither users/assign nor the compiled file is there: nobody knows what was assigned.
+    pub are_missing: bool,
     /// The lengths of the wildcards' locs, longest last.
     lengths: BTreeSet<usize>,
 }
@@ -139,7 +141,7 @@ impl Assignments {
                     show_path(path),
                     show_path(compiled_path)
                 )));
-                Ok(Assignments::default())
+                Ok(Assignments { are_missing: true, ..Assignments::default() })
             }
         }
     }

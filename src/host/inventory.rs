@@ -93,7 +93,7 @@ impl Host {
                 Ok(perm) => perm,
                 Err(cause) if budget.is_passed() => return Err(told(b".", &show_cause(&cause))),
                 // Gone, or put in its place meanwhile: the next look sees it.
-                Err(cause) if cause.kind() == io::ErrorKind::NotFound || cause.raw_os_error().is_none() => continue,
+                Err(cause) if matches!(cause.kind(), io::ErrorKind::NotFound | io::ErrorKind::Other) => continue,
                 Err(cause) => return Err(told(&file, &show_cause(&cause))),
             };
             bytes += content.len();
