@@ -12,7 +12,7 @@ use std::process::{Command, Stdio};
 use nix::fcntl::{OFlag, open, openat};
 use nix::sys::stat::{Mode, mkdirat};
 use qmail_updater::cdb::{Chunk, HEADER, Writer, hash};
-use support::service::COM as HIS;
+use support::service::{COM as HIS, Service};
 use support::{Answer, MailHost};
 
 /// The attacker's mailbox and his new file, a new file of another user, and another domain.
@@ -268,4 +268,14 @@ fn a_table_of_keys_of_one_hash_takes_no_longer_to_write_than_another() {
     let (alike, others) = (took(&alike("", count)), took(&others));
     // The square would be thousands of times as long.
     assert!(alike < others * 20 + std::time::Duration::from_millis(200), "{alike:?} {others:?}");
+}
+
+#[test]
+fn a_service_keeps_few_messages_of_one_home() {
+    let service = Service::sample();
+    let lines: Vec<String> = (0..300).map(|number| format!("m{number}-default:x:1:0:M:/d:NOQUOTA")).collect();
+    service.host.mailboxes(HIS, &lines.iter().map(String::as_str).collect::<Vec<_>>());
+    service.trigger(&["example.com"]);
+    let said = service.wait_for(" more notes like these");
+    assert!(said.contains(&format!("{HIS}: ")), "{said}");
 }

@@ -68,6 +68,9 @@ pub fn ask(plan: &Plan, policy: &Policy<'_>, unit: &Unit, homes: &HomeReader, co
         followed.own = own.clone();
         answers = plan.ask(unit, &followed, common);
     }
+    if let (Some(path), true) = (&unit.home, homes.seed().is_some()) {
+        answers.bound_notes(&homes.0.host.layout.root.path(path));
+    }
     let mut asked = Asked {
         answers,
         logins: Batch::default(),

@@ -26,7 +26,7 @@ use crate::host::compilers::{Compiler, Due};
 use crate::lock;
 use crate::logins::{Policy, PublishedLogins};
 use crate::publish::{Before, Look, Published, Ready, Staged, Target};
-use crate::recipients::{Common, Plan, Tables};
+use crate::recipients::{self, Common, Plan, Tables};
 use crate::report::{self, Level, Note, Progress};
 use crate::root::Stamp;
 use crate::root::failures::Mark;
@@ -37,6 +37,9 @@ use again::Again;
 use homes::{Asked, HomeReader, KeptHome, Unread, ask};
 use memory::{Known, Laid, Memory, Scope, Stretch};
 use workers::Workers;
+
+/// A service remembers so many notes about what was widened in the tables to which several homes contribute.
+const MAX_NOTES: usize = 500;
 
 /// Where the records of the two tables go.
 pub trait Sink {
@@ -663,7 +666,8 @@ fn build_and_remember(
     denied.extend(denied_in_homes);
     let is_usable = host.control.unusable().next().is_none() && variables.unusable().is_none();
     let is_whole = unread.is_empty() && outcome.unread.is_empty() && !is_default_unknown && is_usable && !is_again_soon;
-    let remembered_notes = outcome.notes.clone();
+    let mut remembered_notes = outcome.notes.clone();
+    recipients::bound_notes(&mut remembered_notes, MAX_NOTES, "");
     notes.extend(unconfined);
     let mut kept = unread.kept_homes(&host, &outcome);
     kept.extend(unread.kept_files(&host, &variables, &outcome, policy.unknown()));

@@ -15,15 +15,30 @@ use std::sync::Arc;
 
 use crate::cdb;
 use crate::delivery::Doubt;
+use crate::error::show_path;
 use crate::host::Host;
 use crate::report::Note;
 use crate::root::Who;
+use crate::text::count;
 
 pub use ask::relay_step;
 pub use tables::{Kept, Outcome, Tables};
 
 /// A stem with more colons than this is given two spellings only, all `.` and all `:`.
 pub const MAX_SPELLED_COLONS: usize = 6;
+
+/// A service keeps so many notes of one home about what was widened.
+const MAX_NOTES: usize = 50;
+
+/// Keeps so many of the notes, and says how many there are more; `place` stands in front of that.
+pub fn bound_notes(notes: &mut Vec<Note>, most: usize, place: &str) {
+    if notes.len() > most {
+        let more = count(notes.len() - most, "more note");
+        notes.truncate(most);
+        notes.push(Note::warning(format!("{place}{more} like these; qmail-updater check shows them all")));
+        notes.shrink_to_fit();
+    }
+}
 
 /// A point at which the answer can change: below a domain, or, before the domain is known, a whole local part as
 /// qmail-lspawn sees it.
@@ -208,6 +223,11 @@ impl Answers {
     /// What the format cannot say and was widened.
     pub fn notes(&self) -> &[Note] {
         &self.notes
+    }
+
+    /// Keeps the first of them, and says how many there are more: a customer can make as many as he has names.
+    pub fn bound_notes(&mut self, path: &std::path::Path) {
+        bound_notes(&mut self.notes, MAX_NOTES, &format!("{}: ", show_path(path)));
     }
 
     /// The same, taken out.
