@@ -473,6 +473,72 @@ fn what_hangs_for_one_domain_runs_for_the_others_and_what_was_skipped_is_owed() 
     service.wait_for("any: told of add_user:two@example.com");
 }
 
+/// Writes the mailboxes of a domain whose directory belongs to this uid.
+fn mailboxes_of(host: &MailHost, domain: &str, uid: u32, names: &[String]) {
+    let home = format!("/home/vpopmail/domains/{domain}");
+    mailboxes(host, &home, &names.iter().map(String::as_str).collect::<Vec<_>>());
+    let give_one = |path: &Path| give(path, uid, uid);
+    fs::read_dir(host.path(&home)).unwrap().for_each(|entry| give_one(&entry.unwrap().path()));
+    give_one(&host.path(&home));
+}
+
+#[test]
+fn an_owner_who_stops_his_actions_or_imports_thousands_of_mailboxes_keeps_no_other_waiting() {
+    if !support::is_root() {
+        return skip("shares of actions", "only root runs actions of several owners");
+    }
+    // The sizes of the promise take minutes.
+    let is_long = std::env::var_os("QMAIL_UPDATER_SOAK").is_some();
+    let (limit, pause, stopped, imported) = if is_long { ("60", "40", 200, 20_000) } else { ("6", "0.8", 40, 300) };
+    let host = host();
+    let owners = [("evil.test", 4301), ("import.test", 4302), ("third.test", 4303)];
+    let lines = owners.map(|(name, uid)| format!("+{name}-:{name}:{uid}:{uid}:/home/vpopmail/domains/{name}:-::\n"));
+    host.write("/var/qmail/users/assign", lines.concat() + ".\n");
+    let names = owners.map(|(name, _)| format!("{name}:{name}\n")).concat();
+    host.write("/var/qmail/control/virtualdomains", &names);
+    host.write("/var/qmail/control/rcpthosts", owners.map(|(name, _)| format!("{name}\n")).concat());
+    let first = || vec!["postmaster".to_owned()];
+    for (name, uid) in owners {
+        let default = format!("/home/vpopmail/domains/{name}/.qmail-default");
+        host.write(&default, "|/home/vpopmail/bin/vdelivermail '' bounce-no-mailbox\n");
+        mailboxes_of(&host, name, uid, &first());
+    }
+    let log = host.path("/log").display().to_string();
+    host.write("/log/any", "").mode("/log/any", 0o666);
+    // As if its owner stopped it and continued it.
+    let stop = format!("case $2 in *@evil.test) (sleep {pause}; kill -CONT $$) & kill -STOP $$;; esac");
+    script(&host, &format!("{ACTIONS}/any"), &format!("{NOTE} {log}/any; {stop}"));
+    let service = start(host, &["--action-limit", limit]);
+    let many = |count: usize| -> Vec<String> { (0..count).map(|n| format!("user{n:05}")).chain(first()).collect() };
+    mailboxes_of(&service.host, "evil.test", 4301, &many(stopped));
+    mailboxes_of(&service.host, "import.test", 4302, &many(imported));
+    service.trigger(&[]);
+    let begun = Instant::now();
+    while !noted(&service.host, "any").iter().any(|line| line.contains("@evil.test")) {
+        assert!(begun.elapsed() < PATIENCE, "no action of the attacker began");
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    }
+    let before = noted(&service.host, "any");
+    let start = Instant::now();
+    mailboxes_of(&service.host, "third.test", 4303, &["new".to_owned(), "postmaster".to_owned()]);
+    service.trigger(&[]);
+    while !noted(&service.host, "any").iter().any(|line| line.contains("new@third.test")) {
+        assert!(start.elapsed().as_secs() < 90, "{} lines", noted(&service.host, "any").len());
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    }
+    let _ = writeln!(std::io::stderr(), "a third action ran after {:.1} s", start.elapsed().as_secs_f64());
+    let count = |lines: &[String], domain: &str| lines.iter().filter(|line| line.contains(domain)).count();
+    let since = count(&noted(&service.host, "any"), "@evil.test") - count(&before, "@evil.test");
+    assert!(since <= 4, "{since} actions of the attacker ran first");
+    // What waited is told after that, without another change.
+    if !is_long {
+        service.wait_for(&format!("any: told of add_user:user{:05}@import.test", imported - 1));
+        let told = noted(&service.host, "any");
+        let names: BTreeSet<&String> = told.iter().filter(|line| line.contains("@import.test")).collect();
+        assert_eq!((names.len(), count(&told, "@import.test")), (imported, imported), "each once");
+    }
+}
+
 /// Processes that end with the test, however it ends.
 struct Sleepers(Vec<std::process::Child>);
 

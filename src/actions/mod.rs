@@ -8,6 +8,7 @@ mod event;
 mod programs;
 mod runner;
 pub mod seen;
+mod shares;
 pub mod skel;
 
 use std::collections::{BTreeSet, HashMap};
@@ -33,6 +34,7 @@ use programs::Programs;
 pub use programs::findings;
 use runner::{Runner, Stopped, is_put_off};
 use seen::{Domain, Domains, Files, Key, Picture, Unread, difference};
+use shares::Shares;
 
 /// A domain that would lose so many names at once is looked at again after another rebuild: the guard goes first.
 const MANY: usize = 10;
@@ -77,6 +79,8 @@ pub struct Round {
 #[derive(Default)]
 pub struct Actions {
     known: Option<Known>,
+    /// Who took how much time.
+    shares: Shares,
     /// When it was first seen that there is nothing to do any more.
     off_since: Option<Instant>,
 }
@@ -174,7 +178,7 @@ impl Actions {
                 return round;
             }
         };
-        let mut runner = Runner::new(settings, &occasion.host.layout, programs, stop);
+        let mut runner = Runner::new(settings, &occasion.host.layout, programs, stop, &mut self.shares);
         let stopped = match &mut self.known {
             Some(known) => known.round(&mut runner, occasion, false, &mut round),
             None => match files(settings).read_domains() {
@@ -200,10 +204,17 @@ impl Actions {
         };
         let is_failed = self.known.as_mut().is_some_and(|known| std::mem::take(known.is_failed.get_mut()));
         round.is_cut_off = stopped.is_err() || !runner.put_off.is_empty() || is_failed;
+        for (name, home) in &runner.waiting {
+            // What is waiting may be the domain itself.
+            let is_known = self.known.as_ref().is_some_and(|known| known.domains.contains_key(name));
+            let is_there = occasion.host.assignments.vpopmail_domain(name).is_some();
+            round.again.add(if is_known && is_there { Scope::home(home.clone()) } else { Scope::All });
+        }
+        let is_waiting = !runner.waiting.is_empty();
         let unread = self.known.as_mut().map(|known| known.unread.get_mut().unwrap_or_else(PoisonError::into_inner));
         round.notes = unread.map(std::mem::take).unwrap_or_default();
         round.began = Some(occasion.began);
-        round.is_whole = occasion.scope == Scope::All && !round.is_cut_off;
+        round.is_whole = occasion.scope == Scope::All && !round.is_cut_off && !is_waiting;
         (round.failed, round.last_failure) = (runner.failed, runner.last_failure);
         round
     }
@@ -376,8 +387,10 @@ impl Known {
             stopped?;
             wanted = self.reals().map(<[u8]>::to_vec).collect();
         }
-        wanted.retain(|name| !self.is_held(occasion, name) && !runner.put_off.contains(name));
-        for name in self.changed(settings, occasion, wanted) {
+        wanted.retain(|name| !self.is_held(occasion, name) && !runner.has_stopped(name));
+        let mut changed: Vec<Vec<u8>> = self.changed(settings, occasion, wanted).into_iter().collect();
+        changed.sort_by_key(|name| runner.shares.order(self.domains[name].who.uid, name));
+        for name in changed {
             is_put_off(self.domain_round(runner, occasion, &name, round))?;
         }
         Ok(())

@@ -1,6 +1,6 @@
 //! Runs what one round has to run: each program as the domain's owner, or as root, and the skeleton's copy.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
@@ -19,6 +19,7 @@ use crate::text::Shown;
 
 use super::event::Event;
 use super::programs::{AS_ROOT, Programs};
+use super::shares::Shares;
 use super::skel;
 
 /// Why something was not run, which is owed now.
@@ -49,6 +50,10 @@ pub(super) struct Runner<'a> {
     hung: BTreeSet<(PathBuf, Vec<u8>)>,
     /// Domains for which nothing more is run in this round.
     pub(super) put_off: BTreeSet<Vec<u8>>,
+    /// Domains whose time in this round is used up, with their homes: the next round goes on with them.
+    pub(super) waiting: BTreeMap<Vec<u8>, Vec<u8>>,
+    /// Who took how much time.
+    pub(super) shares: &'a mut Shares,
     /// When what was done was written last.
     pub(super) saved: Instant,
     pub(super) failed: usize,
@@ -62,13 +67,49 @@ impl<'a> Runner<'a> {
         layout: &'a Layout,
         programs: Programs,
         stop: &'a AtomicBool,
+        shares: &'a mut Shares,
     ) -> Runner<'a> {
-        let (hung, put_off, saved) = (BTreeSet::new(), BTreeSet::new(), Instant::now());
-        Runner { settings, layout, programs, stop, hung, put_off, saved, failed: 0, last_failure: None }
+        let (hung, put_off, waiting, saved) = (BTreeSet::new(), BTreeSet::new(), BTreeMap::new(), Instant::now());
+        shares.begin(saved);
+        let (failed, last_failure) = (0, None);
+        Runner { settings, layout, programs, stop, hung, put_off, waiting, shares, saved, failed, last_failure }
+    }
+
+    /// Whether nothing more is run for the domain in this round.
+    pub(super) fn has_stopped(&self, domain: &[u8]) -> bool {
+        self.put_off.contains(domain) || self.waiting.contains_key(domain)
     }
 
     /// Runs everything that this event asks for.
     pub(super) fn run(&mut self, event: &Event<'_>) -> Result<(), Stopped> {
+        let owner = event.of.who.uid;
+        if !self.shares.may_begin(owner, event.domain, self.settings.action_limit, Instant::now()) {
+            // What hung is told of as put off, and tried again less and less often.
+            if let Some((program, _)) = self.hung.iter().find(|(_, domain)| domain == event.domain) {
+                let name = show_path(program).to_string();
+                return Err(self.put_off(event, &format!("{name}: has hung in this round")));
+            }
+            return Err(self.wait(event));
+        }
+        let began = Instant::now();
+        let run = self.run_programs(event);
+        self.shares.took(owner, event.domain, began.elapsed());
+        run
+    }
+
+    /// Leaves what becomes of a domain, from this on, to the next round, which follows at once.
+    fn wait(&mut self, event: &Event<'_>) -> Stopped {
+        if self.waiting.insert(event.domain.to_vec(), event.of.home.clone()).is_none() {
+            let text = format!(
+                "the time of {} in this round of actions is used up; the next one goes on",
+                Shown(event.domain)
+            );
+            report::say(Level::Status, &text);
+        }
+        Stopped::PutOff
+    }
+
+    fn run_programs(&mut self, event: &Event<'_>) -> Result<(), Stopped> {
         if let Some(directory) = &event.directory {
             self.copy_skeleton(event, directory)?;
         }
