@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use nix::errno::Errno;
 use support::fuse::{self, Mounted};
 use support::service::Service;
-use support::{MailHost, filled, script, skip};
+use support::{MailHost, filled, is_root, script, skip};
 
 /// How many domains there are.
 const DOMAINS: usize = 12;
@@ -188,6 +188,9 @@ fn a_home_that_fails_is_kept_alone_told_once_and_read_again_soon_without_a_trigg
 
 #[test]
 fn a_system_without_descriptors_fails_a_rebuild_and_no_home() {
+    if !is_root() {
+        return skip("a system without descriptors fails a rebuild and no home", "only root gives files away");
+    }
     let service = Service::start(host(), &["--no-watch"]);
     let pid = service.child.id().to_string();
     let limit = |limit: usize| {
@@ -235,6 +238,9 @@ fn lease(file: &std::path::Path) -> Child {
 
 #[test]
 fn a_lease_on_a_file_keeps_its_home_and_stops_no_rebuild() {
+    if !is_root() {
+        return skip("a lease on a file keeps its home and stops no rebuild", "only root gives files away");
+    }
     let service = Service::start(host(), &["--no-watch"]);
     let mut holder = lease(&service.host.path(&format!("{}/.qmail-default", home(4))));
     for number in [4, 7] {
@@ -253,6 +259,12 @@ fn a_lease_on_a_file_keeps_its_home_and_stops_no_rebuild() {
 
 #[test]
 fn the_limit_of_descriptors_is_raised_for_the_service_and_not_for_what_it_runs() {
+    if !is_root() {
+        return skip(
+            "the limit of descriptors is raised for the service and not for what it runs",
+            "only root gives files away",
+        );
+    }
     let host = host();
     host.folder("/tmp").mode("/tmp", 0o1777);
     script(&host, "/etc/after", "ulimit -Sn");
