@@ -283,7 +283,7 @@ pub struct Options {
     #[arg(long, global = true, value_name = "MIB", env = "QMAIL_UPDATER_MAX_READ", default_value = "128")]
     #[arg(value_parser = clap::value_parser!(u32).range(1..))]
     pub max_read: u32,
-    /// Read no home with more than N directories, links and names to walk through; what it governs is kept as published
+    /// Read no home with more than N steps: one a name, four a directory or link; what it governs is kept as published
     #[arg(long, global = true, value_name = "N", env = "QMAIL_UPDATER_MAX_STEPS", default_value = "1000000")]
     #[arg(value_parser = clap::value_parser!(u32).range(1..))]
     pub max_steps: u32,

@@ -37,6 +37,8 @@ use trust::{Link, Way};
 
 /// The kernel follows this many symbolic links in one walk (path_resolution(7)).
 const MAX_LINKS: usize = 40;
+/// To walk through a directory or link takes as long as to list so many names.
+const WALKED: usize = 4;
 /// A walk holds so many of the last directories open, and the root.
 const MAX_HELD: usize = 16;
 /// The longest path the kernel takes, its final NUL included, in bytes (PATH_MAX).
@@ -351,7 +353,7 @@ impl Root {
         let mut led: Vec<(Link, usize)> = Vec::new();
         while let Some(name) = todo.pop() {
             if let Some(budget) = &self.budget {
-                budget.steps(1).map_err(|_| Errno::EOVERFLOW)?;
+                budget.steps(WALKED).map_err(|_| Errno::EOVERFLOW)?;
             }
             // Cannot be empty because `..` never removes the root.
             let here = dirs.last().ok_or(Errno::ENOENT)?;
