@@ -62,7 +62,8 @@ fn host_with(away: &[&str], believed: u64) -> (MailHost, Vec<Mounted>) {
     for domain in &domains {
         host.folder(&home(domain)).own(&home(domain), 89, 89);
         if !away.contains(&&domain[..]) {
-            host.write(&format!("{}/vpasswd", home(domain)), vpasswd(&["ann"]));
+            let file = format!("{}/vpasswd", home(domain));
+            host.write(&file, vpasswd(&["ann"])).own(&file, 89, 89);
             host.write(&format!("{}/.qmail-default", home(domain)), DEFAULT);
         }
     }
