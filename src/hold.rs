@@ -153,7 +153,7 @@ const MOST_TIMES: u32 = 3;
 pub enum Patience {
     /// Nothing is held.
     Force,
-    /// Until they have lost no more entries for so long, and at most [`MOST_TIMES`] as long.
+    /// Until they have lost no more entries for so long, and at most 3 times as long.
     Until(Duration),
     /// For ever.
     Ever,
