@@ -109,7 +109,7 @@ const TRICKS: &[Trick] = &[
     ("renamed: another owner's directory below the attacker's", "away; mv of-victim $D", Mail::Theirs),
     ("renamed: root's link below the attacker's", "away; mv link-of-root $D", Mail::Theirs),
     ("renamed: root's link to another domain", "away; mv link-to-victim $D", Mail::Theirs),
-    ("renamed: a file of root below the attacker's", "no_cdb; mv file-of-root $D/vpasswd.cdb", Mail::Any),
+    ("renamed: a file of root below the attacker's", "no_cdb; mv file-of-root $D/vpasswd.cdb", Mail::Kept),
     ("mode: closed to its own uid", "chmod 0 $D", Mail::Kept),
     ("mode: its own uid may not enter", "chmod 600 $D", Mail::Kept),
     (".qmail-default: link to another domain's", "ln -sf ../$V/.qmail-default $D/.qmail-default", Mail::Own),
@@ -211,6 +211,8 @@ fn host() -> MailHost {
     fill(&host, &format!("{EVIL_HOME}/of-victim"), &["ann", "dora"], SECRET, VICTIM);
     fs::copy(host.path(&format!("{BACKUP}/open/vpasswd.cdb")), host.path(&format!("{EVIL_HOME}/file-of-root")))
         .unwrap();
+    // What he can read he could copy.
+    host.mode(&format!("{EVIL_HOME}/file-of-root"), 0o600);
     for (name, target) in
         [("link-of-root", format!("{BACKUP}/open")), ("link-to-victim", format!("{DOMAINS}/victim.test"))]
     {

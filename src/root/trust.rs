@@ -111,9 +111,12 @@ impl Place<'_> {
     /// Whose a file in it is, to which these links led from its name.
     pub fn ownership(&self, file: &Opened, links: &[Link]) -> Ownership {
         let Some(why) = self.doubt().or_else(|| self.doubt_of_file(file, links)) else { return Ownership::Own };
-        // What root may read in any case, qmail's programs may not.
-        let may_read = |who: &Who| who.uid == 0 || file.perm.readable(*who);
-        if self.assigned.iter().all(may_read) { Ownership::Readable(why) } else { Ownership::Closed(why) }
+        if self.can_read(file) { Ownership::Readable(why) } else { Ownership::Closed(why) }
+    }
+
+    /// Whether the uids of the domain can read a file: root may in any case, qmail's programs may not.
+    fn can_read(&self, file: &Opened) -> bool {
+        self.assigned.iter().all(|who| who.uid == 0 || file.perm.readable(*who))
     }
 
     fn doubt_of_file(&self, file: &Opened, links: &[Link]) -> Option<String> {
@@ -124,7 +127,10 @@ impl Place<'_> {
         // In a directory that only root writes, below such ones, root put every file.
         let is_roots = !is_foreign(own) && !self.is_open() && self.mover().is_none() && links.is_empty();
         let is_the_domains = !is_foreign(own) && self.is_assigned(its);
-        if its != own && !is_roots && !is_the_domains {
+        // Root edits the files of vpopmail's directories. One with a second name may be a hard link to another file of root.
+        // One that the domain's uid cannot read may have been moved here; what it can read, it could copy as well.
+        let is_roots_alone = !is_foreign(its) && file.links == 1 && links.is_empty() && self.can_read(file);
+        if its != own && !is_roots && !is_the_domains && !is_roots_alone {
             return Some(format!("a file of uid {its} in a directory of uid {own}"));
         }
         if let Some(uid) = self.mover().filter(|_| !is_foreign(own) && !self.is_assigned(its)) {
