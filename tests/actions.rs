@@ -488,7 +488,7 @@ fn an_owner_who_stops_his_actions_or_imports_thousands_of_mailboxes_keeps_no_oth
         return skip("shares of actions", "only root runs actions of several owners");
     }
     // The sizes of the promise take minutes.
-    let is_long = std::env::var_os("QMAIL_UPDATER_SOAK").is_some();
+    let is_long = std::env::var_os("QMAIL_UPDATER_LARGE").is_some();
     let (limit, pause, stopped, imported) = if is_long { ("60", "40", 200, 20_000) } else { ("6", "0.8", 40, 300) };
     let host = host();
     let owners = [("evil.test", 4301), ("import.test", 4302), ("third.test", 4303)];
@@ -508,7 +508,7 @@ fn an_owner_who_stops_his_actions_or_imports_thousands_of_mailboxes_keeps_no_oth
     // As if its owner stopped it and continued it.
     let stop = format!("case $2 in *@evil.test) (sleep {pause}; kill -CONT $$) & kill -STOP $$;; esac");
     script(&host, &format!("{ACTIONS}/any"), &format!("{NOTE} {log}/any; {stop}"));
-    let service = start(host, &["--action-limit", limit]);
+    let mut service = start(host, &["--action-limit", limit]);
     let many = |count: usize| -> Vec<String> { (0..count).map(|n| format!("user{n:05}")).chain(first()).collect() };
     mailboxes_of(&service.host, "evil.test", 4301, &many(stopped));
     mailboxes_of(&service.host, "import.test", 4302, &many(imported));
@@ -537,6 +537,8 @@ fn an_owner_who_stops_his_actions_or_imports_thousands_of_mailboxes_keeps_no_oth
         let names: BTreeSet<&String> = told.iter().filter(|line| line.contains("@import.test")).collect();
         assert_eq!((names.len(), count(&told, "@import.test")), (imported, imported), "each once");
     }
+    // A program that still runs ends with it.
+    assert_eq!(service.end(), 0);
 }
 
 /// Processes that end with the test, however it ends.

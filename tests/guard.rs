@@ -307,7 +307,7 @@ fn additions_do_not_lift_a_hold_and_what_is_let_go_is_what_was_held() {
 
 /// How many names a wrong file has: what the documents promise, or fewer.
 fn many_names() -> usize {
-    if std::env::var_os("QMAIL_UPDATER_SOAK").is_some() { 20_000 } else { 500 }
+    if std::env::var_os("QMAIL_UPDATER_LARGE").is_some() { 20_000 } else { 500 }
 }
 
 #[test]
