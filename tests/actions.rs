@@ -251,7 +251,8 @@ fn a_state_that_is_a_link_survives_a_reboot() {
 fn an_action_that_was_cut_off_runs_again() {
     let host = host();
     let log = host.path("/log").display().to_string();
-    script(&host, &format!("{ACTIONS}/any"), &format!("{NOTE} {log}/any; test -e {log}/go || sleep 1000"));
+    let wait = format!("test -e {log}/go || {{ echo $$ >>{log}/pids; exec sleep 1000; }}");
+    script(&host, &format!("{ACTIONS}/any"), &format!("{NOTE} {log}/any; {wait}"));
     let mut service = start(host, &[]);
     let wait_for = |service: &Service, count: usize| {
         while noted(&service.host, "any").len() < count {
@@ -271,6 +272,8 @@ fn an_action_that_was_cut_off_runs_again() {
     service.wait_for("any: told of add_user:two@example.com");
     let one = "add_user|one@example.com|-|after";
     assert_eq!(noted(&service.host, "any"), [one, one, one, "add_user|two@example.com|-|after"]);
+    // A killed service leaves it running.
+    end_all(&fs::read_to_string(service.host.path("/log/pids")).unwrap());
 }
 
 #[test]
