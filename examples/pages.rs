@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use clap::{Arg, Command, CommandFactory};
 use clap_complete::aot::{Bash, Zsh, generate};
-use qmail_updater::cli::Cli;
+use qmail_updater::args::Cli;
 use roff::{Inline, Roff, bold, italic, roman};
 
 const NAME: &str = "qmail-updater";

@@ -12,18 +12,21 @@ use std::time::Duration;
 use nix::errno::Errno;
 use nix::sys::prctl::set_dumpable;
 use nix::sys::resource::{Resource, setrlimit};
-use qmail_updater::cli::{Cli, Command};
+use qmail_updater::args::{Cli, Command};
+use qmail_updater::commands::answers;
 use qmail_updater::error::{Error, show_path};
-use qmail_updater::hold::{self, Patience};
-use qmail_updater::hooks::Caller;
+use qmail_updater::front::Caller;
+use qmail_updater::fs::silence::Back;
+use qmail_updater::os::spawn;
+use qmail_updater::pipe::notice::to_line;
+use qmail_updater::pipe::write::{Poked, poke};
+use qmail_updater::protect::hold::{self, Patience};
 use qmail_updater::rebuild::Order;
 use qmail_updater::report::Level;
-use qmail_updater::root::silence::Back;
+use qmail_updater::service::{follow_ups, status};
 use qmail_updater::settings::{self, Refusal, Settings};
 use qmail_updater::text::{count, lower};
-use qmail_updater::trigger::notice::to_line;
-use qmail_updater::trigger::poke::{Poked, poke};
-use qmail_updater::{actions, answers, commands, follow_up, publish, rebuild, report, service, status};
+use qmail_updater::{actions, publish, rebuild, report, service};
 use signal_hook::consts::{SIGABRT, SIGXFSZ};
 
 fn main() -> ExitCode {
@@ -104,7 +107,7 @@ fn rebuild(settings: &Settings, commands: bool, force: Option<&[OsString]>) -> R
     let done = rebuild::rebuild(settings, &order)?;
     if !commands {
         report::say_all(&rebuild::behind(&done.host, &hold::names(&done.held)));
-    } else if let failed @ 1.. = follow_up::run_all(settings, &done.changed(), &done.behind, &stop).len() {
+    } else if let failed @ 1.. = follow_ups::run_all(settings, &done.changed(), &done.behind, &stop).len() {
         let failed = count(failed, "command");
         return Err(Error::Temporary(format!("{failed} failed; both files are right, and stay published")));
     }
@@ -167,7 +170,7 @@ fn end_in_time(settings: &Settings) -> Back {
 
 /// Runs the command; false is a negative answer.
 fn run(cli: &Cli, settings: Settings) -> Result<bool, Error> {
-    commands::raise_descriptors();
+    spawn::raise_descriptors();
     if !matches!(cli.command, Command::Check { .. }) {
         report::say_all(&settings.notes);
     }

@@ -11,16 +11,16 @@ use std::time::Duration;
 use nix::errno::Errno;
 use nix::unistd::{Group, User, getegid, geteuid};
 
-use crate::cli::{self, ACTIONS, Backend, CatchallDelete, Cli, Command, Defaults};
-use crate::envdir::Envdir;
+use crate::args::envdir::Envdir;
+use crate::args::{self, ACTIONS, Backend, CatchallDelete, Cli, Command, Defaults};
 use crate::error::{Error, show_path};
+use crate::fs::{Bounds, Root};
 use crate::host::accounts::id;
 use crate::host::assign::COMPILED;
 use crate::host::user_database::{Kind, Sign};
 use crate::host::{Layout, VPOPMAIL, accounts, vpopmail_of, without_slash};
 use crate::publish::{Look, Owner, Target};
 use crate::report::Note;
-use crate::root::{Bounds, Root};
 use crate::text::{Shown, lines};
 
 mod effective;
@@ -95,9 +95,9 @@ impl From<Error> for Refusal {
 /// # Errors
 /// Help or version were asked for, or something cannot be used.
 pub fn read() -> Result<(Cli, Settings), Refusal> {
-    let typed = cli::typed();
+    let typed = args::typed();
     let cli = Cli::read(&typed, &Defaults::new()).map_err(|error| {
-        if error.use_stderr() { Refusal::Error(Error::Usage(cli::misuse(&error))) } else { Refusal::Help(error) }
+        if error.use_stderr() { Refusal::Error(Error::Usage(args::misuse(&error))) } else { Refusal::Help(error) }
     })?;
     let Some(mut directory) = read_directory(&cli)? else {
         let settings = Settings::new(&cli)?;
@@ -112,7 +112,7 @@ pub fn read() -> Result<(Cli, Settings), Refusal> {
     let mut defaults = directory.variables.clone();
     defaults.retain(|name, _| !is_misplaced(name));
     if let Command::Hook(_) = cli.command {
-        cli::prefer_smtpd(&mut defaults);
+        args::prefer_smtpd(&mut defaults);
     }
     let first = if defaults.is_empty() { Settings::new(&cli).map(|new| (cli, new)) } else { usable(&typed, &defaults) };
     let (cli, mut settings) = match (first, must_answer) {
@@ -147,7 +147,7 @@ pub fn read() -> Result<(Cli, Settings), Refusal> {
 
 /// What was typed, with these defaults, made usable.
 fn usable(typed: &[OsString], defaults: &Defaults) -> Result<(Cli, Settings), Error> {
-    let cli = Cli::read(typed, defaults).map_err(|error| Error::Usage(cli::one_line(&error)))?;
+    let cli = Cli::read(typed, defaults).map_err(|error| Error::Usage(args::one_line(&error)))?;
     let settings = Settings::new(&cli)?;
     Ok((cli, settings))
 }
@@ -178,7 +178,7 @@ fn read_directory(cli: &Cli) -> Result<Option<Envdir>, Error> {
     let wait = Duration::from_secs(u64::from(cli.options.max_wait));
     let root = Root::new(&cli.options.root, Bounds { wait, ..Bounds::default() });
     match needed.map_or_else(|| read_in_time(&root, &inside), |needed| read_needed(&root, &inside, needed)) {
-        None if needed.is_none() && named != cli::SETTINGS => {
+        None if needed.is_none() && named != args::SETTINGS => {
             let path = root.path(&inside);
             Err(Error::Usage(format!("--settings {}: no such directory; --settings '' is none", show_path(&path))))
         }
@@ -245,7 +245,7 @@ fn misplaced(directory: &Envdir) -> impl Iterator<Item = Note> {
 
 /// Whether a variable says where the directory is, and so cannot stand in it.
 fn is_misplaced(name: &OsStr) -> bool {
-    name == cli::ROOT_VARIABLE || name == cli::SETTINGS_VARIABLE
+    name == args::ROOT_VARIABLE || name == args::SETTINGS_VARIABLE
 }
 
 impl Settings {

@@ -9,14 +9,14 @@ use std::fs;
 use std::sync::Arc;
 
 use clap::Parser;
+use qmail_updater::args::Cli;
 use qmail_updater::cdb::Reader;
-use qmail_updater::cli::Cli;
 use qmail_updater::host::{Home, Homes};
 use qmail_updater::publish::Before;
 use qmail_updater::rebuild::homes::HomeReader;
 use qmail_updater::rebuild::read_host;
-use qmail_updater::recipients::{Common, Plan};
 use qmail_updater::settings::Settings;
+use qmail_updater::tables::recipients::{Common, Plan};
 use support::service::Service;
 use support::{MailHost, filled, give, is_root, me};
 

@@ -8,8 +8,8 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::PathBuf;
 
 use clap::Parser;
+use qmail_updater::args::Cli;
 use qmail_updater::cdb::Chunk;
-use qmail_updater::cli::Cli;
 use qmail_updater::error::Error;
 use qmail_updater::rebuild::{Sink, build};
 use qmail_updater::settings::Settings;

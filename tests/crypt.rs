@@ -2,7 +2,7 @@
 
 mod support;
 
-use qmail_updater::hooks::crypt::{Verdict, compare};
+use qmail_updater::front::crypt::{Verdict, compare};
 use qmail_updater::host::crypt::{Fault, judge};
 use support::{has, hex, skip, system_crypt};
 

@@ -242,7 +242,7 @@ fn each_alert_of_the_example_fires_for_what_it_is_for_and_for_metrics_that_there
     let test = "each_alert_of_the_example_fires_for_what_it_is_for_and_for_metrics_that_there_are";
     let rules = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/alerts.yml");
     let text = fs::read_to_string(&rules).unwrap();
-    let source = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("src/metrics.rs")).unwrap();
+    let source = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("src/service/metrics.rs")).unwrap();
     let words = text.split(|c: char| !(c.is_ascii_lowercase() || c == '_'));
     for name in words.filter(|word| word.starts_with("qmail_updater_")) {
         assert!(source.contains(&format!("\"{name}\"")), "{name}");

@@ -38,7 +38,7 @@ fn the_page_of_onchange_names_every_notice_that_the_program_knows() {
     let told = page.split_once("\n.SH WHAT IT IS TOLD\n").unwrap().1.split_once("\n.SH ").unwrap().0;
     let told: Vec<&str> = told.split(|c: char| !(c.is_ascii_lowercase() || c == '_')).collect();
     // The table of notices, `("as it is sent", "as it is documented"),` a line.
-    let code = fs::read_to_string(folder.join("src/trigger/notice.rs")).unwrap();
+    let code = fs::read_to_string(folder.join("src/pipe/notice.rs")).unwrap();
     let lines = code.lines().filter_map(|line| line.strip_prefix("    (\"")?.strip_suffix("\"),"));
     let notices: Vec<&str> = lines.map(|line| line.split_once("\", \"").unwrap().0).collect();
     assert!(notices.len() > 10, "{notices:?}");

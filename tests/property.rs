@@ -12,17 +12,17 @@ use clap::Parser;
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
+use qmail_updater::args::Cli;
 use qmail_updater::cdb::Chunk;
-use qmail_updater::cli::Cli;
-use qmail_updater::delivery::{Delivery, Trail, Verdict, deliver};
+use qmail_updater::decide::{Delivery, Trail, Verdict, deliver};
 use qmail_updater::error::Error;
 use qmail_updater::host::Host;
 use qmail_updater::publish::Before;
 use qmail_updater::rebuild::homes::HomeReader;
 use qmail_updater::rebuild::{Sink, build, read_host};
-use qmail_updater::recipients::relay_step;
 use qmail_updater::settings::Settings;
-use qmail_updater::smtpd;
+use qmail_updater::tables::recipients::relay_step;
+use qmail_updater::tables::smtpd;
 use qmail_updater::text::Shown;
 use support::{MailHost, is_root, me};
 
@@ -440,7 +440,7 @@ fn is_wider(
     local: &str,
     domain: &str,
     notes: &[qmail_updater::report::Note],
-    steps: &[qmail_updater::delivery::Step],
+    steps: &[qmail_updater::decide::Step],
     accepts: &dyn Fn(&[u8]) -> bool,
 ) -> bool {
     let local = local.to_lowercase();

@@ -4,8 +4,8 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use qmail_updater::trigger::fifo::Unended;
-use qmail_updater::trigger::notice::{Expected, MAX_LINE, Notice, to_line};
+use qmail_updater::pipe::fifo::Unended;
+use qmail_updater::pipe::notice::{Expected, MAX_LINE, Notice, to_line};
 use qmail_updater_fuzz::{assert_printable, sections};
 
 fuzz_target!(|input: &[u8]| {

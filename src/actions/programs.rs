@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use crate::error::{Trouble, show_path};
+use crate::fs::trust::is_foreign;
+use crate::fs::{End, Found, Kind, Perm, Root};
 use crate::report::Note;
-use crate::root::trust::is_foreign;
-use crate::root::{End, Found, Kind, Perm, Root};
 use crate::settings::Settings;
 
 /// What is seen, as files of the folder are named.

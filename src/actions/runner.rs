@@ -9,11 +9,11 @@ use std::time::Instant;
 
 use nix::unistd::{getegid, geteuid};
 
-use crate::commands::{self, Outcome, Task};
 use crate::error::show_path;
+use crate::fs::{End, Who};
 use crate::host::Layout;
+use crate::os::spawn::{self, Outcome, Task};
 use crate::report::{self, Level, Note};
-use crate::root::{End, Who};
 use crate::settings::Settings;
 use crate::text::Shown;
 
@@ -126,7 +126,7 @@ impl<'a> Runner<'a> {
                 root.path(&event.of.home).into_os_string(),
                 event.of.who.uid.to_string().into(),
             ];
-            let environment = commands::OF_DOMAIN.into_iter().zip(values).collect();
+            let environment = spawn::OF_DOMAIN.into_iter().zip(values).collect();
             let arguments = vec![event.name.into(), argument(&event.object), argument(&event.second), "after".into()];
             let task = Task { arguments, environment, ..Task::new(&program, Path::new("/"), self.stop) };
             self.run_as(event, who, as_root, task)?;
@@ -185,7 +185,7 @@ impl<'a> Runner<'a> {
             return Err(self.put_off(event, &format!("{name}: has hung in this round")));
         }
         let task = Task { user, limit: self.settings.action_limit, ..task };
-        let outcome = commands::run(&task);
+        let outcome = spawn::run(&task);
         match outcome {
             Outcome::Done => {
                 let uid = who.uid;

@@ -9,10 +9,10 @@ use std::io::{self, Read};
 use siphasher::sip::SipHasher24;
 
 use crate::error::{Error, show_cause, show_path};
+use crate::fs::{End, Root, Who};
 use crate::host::Host;
 use crate::host::inventory::Inventory;
 use crate::publish;
-use crate::root::{End, Root, Who};
 use crate::text::lower;
 
 /// How the files begin; other ones are as good as none.
@@ -364,7 +364,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::root::Bounds;
+    use crate::fs::Bounds;
 
     fn pictures() -> impl Strategy<Value = Picture> {
         let what = prop_oneof![Just(What::Mailbox), Just(What::Alias)];

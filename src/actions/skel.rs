@@ -7,11 +7,11 @@ use std::io;
 use nix::sys::stat::{Mode, umask};
 use nix::unistd::geteuid;
 
-use crate::confine;
 use crate::error::{Error, show_cause, show_path};
+use crate::fs::{Directory, End, Kind, Root};
 use crate::host::Layout;
+use crate::os::confine;
 use crate::report::{self, Note};
-use crate::root::{Directory, End, Kind, Root};
 use crate::settings::Settings;
 use crate::text::Shown;
 

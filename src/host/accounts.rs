@@ -3,9 +3,9 @@
 use std::collections::{BTreeMap, HashMap};
 
 use crate::error::{Error, Trouble, show_path};
+use crate::fs::failures::of_home;
+use crate::fs::{End, Root, Who};
 use crate::report::Note;
-use crate::root::failures::of_home;
-use crate::root::{End, Root, Who};
 use crate::text::{Shown, leading_number, lines, lower, signed};
 
 /// qmail-getpw asks only for names shorter than this, in bytes (GETPW_USERLEN).

@@ -7,9 +7,9 @@ use std::path::Path;
 use super::compilers::Behind;
 use crate::cdb;
 use crate::error::{Error, show_cause, show_path};
+use crate::fs::{Root, Stamp, Who};
 use crate::host::Layout;
 use crate::report::Note;
-use crate::root::{Root, Stamp, Who};
 use crate::text::{leading_number, lines, lower};
 
 /// What one line assigns.

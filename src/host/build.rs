@@ -6,9 +6,9 @@ use std::io::{self, Read};
 use super::Layout;
 use super::user_database::{self, CONFIG, Seen, Sign, UserDatabase};
 use crate::error::show_path;
+use crate::fs::Root;
+use crate::fs::failures::note_error;
 use crate::report::Note;
-use crate::root::Root;
-use crate::root::failures::note_error;
 use crate::text::lines;
 
 /// How much of a file is looked at in one piece, in bytes.
@@ -124,7 +124,7 @@ mod tests {
     use std::fs;
 
     use super::*;
-    use crate::root::Bounds;
+    use crate::fs::Bounds;
 
     fn host(files: &[(&str, &[u8])]) -> (tempfile::TempDir, Layout) {
         let folder = tempfile::tempdir().unwrap();

@@ -7,7 +7,7 @@ use super::assign::{self, Assignments};
 use super::control::Control;
 use super::{Host, Layout};
 use crate::error::{Error, show_path};
-use crate::root::Stamp;
+use crate::fs::Stamp;
 use crate::text::Shown;
 
 /// One of them.

@@ -8,8 +8,8 @@ use std::path::Path;
 use super::compilers::Behind;
 use crate::cdb;
 use crate::error::{Error, Trouble, show_cause, show_path};
+use crate::fs::{End, Root};
 use crate::report::Note;
-use crate::root::{End, Root};
 use crate::text::{Shown, lines, lower, our_lines, split_address, trim, trim_end};
 
 /// A list of names, each with the line it stands on (the first one; `None`: not from a text file).

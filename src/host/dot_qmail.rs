@@ -9,8 +9,8 @@ use std::io;
 use std::os::unix::ffi::OsStrExt;
 
 use crate::error::Trouble;
-use crate::root::silence::at;
-use crate::root::{Directory, End, Found, Kind, NAME_MAX, Opened, PATH_MAX, Perm, Root, Who};
+use crate::fs::silence::at;
+use crate::fs::{Directory, End, Found, Kind, NAME_MAX, Opened, PATH_MAX, Perm, Root, Who};
 use crate::text::{Shown, bytes_among, lines, trim_end};
 
 /// A dot-qmail file longer than this is not read to its end, in bytes.

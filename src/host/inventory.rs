@@ -8,9 +8,9 @@ use super::dot_qmail::unspelled;
 use super::vpopmail::{ABSENT, Mailboxes, Vpasswd};
 use super::{HomeState, Host};
 use crate::error::{Trouble, show_cause, show_path};
-use crate::root::budget::Budget;
-use crate::root::trust::Place;
-use crate::root::{Folders, Kind, Perm};
+use crate::fs::budget::Budget;
+use crate::fs::trust::Place;
+use crate::fs::{Folders, Kind, Perm};
 
 /// Of all aliases of a domain at most so many bytes are read.
 const ALL_MAX: usize = 64 << 20;
@@ -111,9 +111,9 @@ mod tests {
     use std::fs;
 
     use super::*;
+    use crate::fs::{Bounds, Root};
     use crate::host::Layout;
     use crate::host::accounts::Sources;
-    use crate::root::{Bounds, Root};
 
     #[test]
     fn what_cannot_be_taken_stock_of_is_told_as_it_was_seen() {

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use super::Host;
 use super::vpopmail::{COMPILED, LIMITS, TEXT};
-use crate::root::failures::during;
-use crate::root::{End, Folders, Kind, Stamp};
+use crate::fs::failures::during;
+use crate::fs::{End, Folders, Kind, Stamp};
 
 /// A file that changes twice within so long may have the same times both times.
 const TICK: Duration = Duration::from_millis(100);
@@ -113,9 +113,9 @@ mod tests {
     use std::time::{SystemTime, UNIX_EPOCH};
 
     use super::*;
+    use crate::fs::{Bounds, Root};
     use crate::host::Layout;
     use crate::host::accounts::Sources;
-    use crate::root::{Bounds, Root};
 
     fn host(root: &Path) -> Host {
         let layout = Layout {

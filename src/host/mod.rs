@@ -22,12 +22,12 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use crate::error::{Error, Trouble, is_outside, show_path};
+use crate::fs::budget::Budget;
+use crate::fs::failures::of_home;
+use crate::fs::silence::{led_to, met};
+use crate::fs::trust::{Link, Ownership, Place, Way, is_foreign};
+use crate::fs::{Directory, End, FileOwners, Folders, Kind, Opened, Perm, Root, Stamp, Who};
 use crate::report::Note;
-use crate::root::budget::Budget;
-use crate::root::failures::of_home;
-use crate::root::silence::{led_to, met};
-use crate::root::trust::{Link, Ownership, Place, Way, is_foreign};
-use crate::root::{Directory, End, FileOwners, Folders, Kind, Opened, Perm, Root, Stamp, Who};
 use crate::text::{Shown, lower};
 use accounts::{Accounts, Sources};
 use assign::{Assignment, Assignments};

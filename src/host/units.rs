@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::root::{End, Root};
+use crate::fs::{End, Root};
 use crate::text::{lines, trim};
 
 /// Where units are, the first one that has a name counts; and drop-ins, of which all count, those named last over others.

@@ -10,8 +10,8 @@ use nix::errno::Errno;
 use super::Layout;
 use super::build::{find_in, read_config};
 use crate::error::{Nature, Trouble, show_path};
+use crate::fs::{End, Kind as FileKind};
 use crate::report::Note;
-use crate::root::{End, Kind as FileKind};
 
 /// How much of etc/lib_deps is looked at, in bytes.
 const MAX_LIBRARIES: usize = 1 << 16;

@@ -6,8 +6,8 @@ use std::io;
 
 use crate::cdb;
 use crate::error::Trouble;
-use crate::root::trust::{Link, Ownership};
-use crate::root::{Directory, End, Opened, PATH_MAX, Root};
+use crate::fs::trust::{Link, Ownership};
+use crate::fs::{Directory, End, Opened, PATH_MAX, Root};
 use crate::text::{atoi, bytes_among};
 
 /// A mailbox's mail bounces (vmoduser -b).
@@ -312,7 +312,7 @@ pub fn directory_of(record: &[u8]) -> &[u8] {
     if directory.len() < PATH_MAX && !directory.contains(&0) { directory } else { b"" }
 }
 
-/// Tells whose a file of a home directory is, to which these links led from its name (see [`trust`](crate::root::trust)).
+/// Tells whose a file of a home directory is, to which these links led from its name (see [`trust`](crate::fs::trust)).
 pub type Judge<'a> = &'a dyn Fn(&Opened, &[Link]) -> Ownership;
 
 impl Mailboxes {

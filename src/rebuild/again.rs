@@ -8,20 +8,20 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::cdb::diff::Difference;
 use crate::cdb::{Batch, Chunk, Edit, Extent, Piece, Record};
-use crate::confine;
-use crate::difference::Difference;
 use crate::error::{Denied, Error};
-use crate::guard;
-use crate::hold::{self, Patience};
+use crate::fs::failures::Mark;
 use crate::host::Host;
 use crate::host::accounts::read_shadow;
 use crate::host::compilers::Compiler;
-use crate::logins::Policy;
+use crate::os::confine;
+use crate::protect::guard;
+use crate::protect::hold::{self, Patience};
 use crate::publish::{Before, Look, Published, Ready, Staged, Target};
 use crate::report::Note;
-use crate::root::failures::Mark;
 use crate::settings::Settings;
+use crate::tables::logins::Policy;
 
 use super::homes::{Asked, HomeReader, ask};
 use super::memory::{Known, Laid, Memory, Scope, Stretch};

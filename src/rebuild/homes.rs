@@ -11,18 +11,18 @@ use nix::errno::Errno;
 
 use crate::cdb::{self, Batch, Chunk, Frame};
 use crate::error::{Denied, Trouble, show_path};
+use crate::fs::Folders;
+use crate::fs::failures::note_error;
 use crate::host::authvars::AuthVars;
 use crate::host::control::Unusable;
 use crate::host::look::Look;
 use crate::host::vpopmail::{ABSENT, Mailboxes};
 use crate::host::{Home, HomeState, Homes, Host};
-use crate::logins::{Login, Policy, Unknown};
 use crate::publish::{Before, Published};
-use crate::recipients::{self, Answers, Common, Kept, Plan, Unit};
 use crate::report::Note;
-use crate::root::Folders;
-use crate::root::failures::note_error;
-use crate::smtpd::{self, DEFAULT};
+use crate::tables::logins::{Login, Policy, Unknown};
+use crate::tables::recipients::{self, Answers, Common, Kept, Plan, Unit};
+use crate::tables::smtpd::{self, DEFAULT};
 use crate::text::{Shown, count, join_address, split_address};
 
 /// What came of one unit.

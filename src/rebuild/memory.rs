@@ -8,13 +8,13 @@ use std::sync::Arc;
 
 use super::homes::Asked;
 use crate::cdb::{Batch, Chunk, Extent, Places};
+use crate::fs::Stamp;
 use crate::host::Host;
 use crate::host::authvars::AuthVars;
 use crate::host::look::Look;
 use crate::publish::{Published, Target};
-use crate::recipients::{Common, Plan};
 use crate::report::Note;
-use crate::root::Stamp;
+use crate::tables::recipients::{Common, Plan};
 
 /// Which homes a rebuild has to look at.
 #[derive(Clone, Debug, PartialEq, Eq)]

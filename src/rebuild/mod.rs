@@ -15,22 +15,22 @@ use std::thread::Builder;
 use std::time::{Duration, Instant, SystemTime};
 
 use crate::cdb::{self, Chunk};
-use crate::commands;
-use crate::confine;
 use crate::error::{Denied, Error, Nature, show_cause, show_path};
-use crate::hold::{self, Change, Held, Patience, Scales, published_default};
+use crate::fs::Stamp;
+use crate::fs::failures::Mark;
 use crate::host::Host;
 use crate::host::accounts::{Accounts, Sources, read_shadow};
 use crate::host::authvars::AuthVars;
 use crate::host::compilers::{Compiler, Due};
-use crate::lock;
-use crate::logins::{Policy, PublishedLogins};
+use crate::os::confine;
+use crate::os::lock;
+use crate::os::spawn;
+use crate::protect::hold::{self, Change, Held, Patience, Scales, published_default};
 use crate::publish::{Before, Look, Published, Ready, Staged, Target};
-use crate::recipients::{self, Common, Plan, Tables};
 use crate::report::{self, Level, Note, Progress};
-use crate::root::Stamp;
-use crate::root::failures::Mark;
 use crate::settings::Settings;
+use crate::tables::logins::{Policy, PublishedLogins};
+use crate::tables::recipients::{self, Common, Plan, Tables};
 use crate::text::{Shown, count};
 
 use again::Again;
@@ -150,7 +150,7 @@ pub struct Order<'a> {
     pub stop: &'a AtomicBool,
 }
 
-/// Rebuilds and publishes both tables, and says so. What follows a rebuild is [`crate::follow_up`]'s.
+/// Rebuilds and publishes both tables, and says so. What follows a rebuild is [`crate::service::follow_ups`]'s.
 ///
 /// # Errors
 /// Whatever keeps the tables from being right; the published files are then the old ones, unless it says otherwise.
@@ -530,7 +530,7 @@ pub fn read_host(settings: &Settings, notes: &mut Vec<Note>) -> Result<Host, Err
         let (layout, mut notes) = (layout.clone(), Vec::new());
         let sources = Accounts::sources(&layout.root)?;
         let enumerated = match sources == Sources::More && layout.root.is_machine() {
-            true => commands::getent_passwd()
+            true => spawn::getent_passwd()
                 .map_err(|cause| Error::Temporary(format!("unable to run getent: {}", show_cause(&cause))))?,
             false => None,
         };

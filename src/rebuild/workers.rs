@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use nix::sys::resource::{UsageWho, getrusage};
 
 use crate::error::Error;
-use crate::root::silence::{Silences, Vigil, is_given_up, is_spare};
+use crate::fs::silence::{Silences, Vigil, is_given_up, is_spare};
 use crate::settings::Settings;
 
 /// So many threads keep a disk busy; each of them has its own arena of memory, and a home in it.
@@ -210,7 +210,7 @@ mod tests {
 
     use super::*;
 
-    use crate::root::silence::at;
+    use crate::fs::silence::at;
     use std::path::Path;
 
     /// So many, which wait so long for what does not answer.

@@ -12,10 +12,10 @@ use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use crate::cdb::HEADER;
+use crate::fs::Stamp;
 use crate::rebuild::Stamps;
-use crate::root::Stamp;
+use crate::service::watch::Watch;
 use crate::settings::Settings;
-use crate::trigger::watch::Watch;
 
 /// How often the tables are looked at without watches.
 const LOOK_EVERY: Duration = Duration::from_secs(1);

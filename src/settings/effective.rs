@@ -108,7 +108,7 @@ mod tests {
     use clap::CommandFactory;
 
     use super::*;
-    use crate::cli::Cli;
+    use crate::args::Cli;
 
     #[test]
     fn every_option_that_can_be_set_has_its_line() {

@@ -1,0 +1,538 @@
+//! What can be typed. Each option is also an environment variable, so that an envdir holds the settings.
+
+pub mod envdir;
+
+use std::collections::BTreeMap;
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+use clap::builder::BoolishValueParser;
+use clap::error::{ContextKind, ContextValue, ErrorKind};
+use clap::{ArgAction, Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
+
+use crate::args::envdir::PREFIX;
+
+/// What the program is called.
+const NAME: &str = "qmail-updater";
+
+/// Rebuilds validrcptto.cdb and auth.cdb, the recipient and login tables of a qmail and vpopmail host.
+#[derive(Debug, Parser)]
+#[command(name = NAME, version, about, max_term_width = 100, disable_help_subcommand = true)]
+#[command(after_help = TOP_HELP)]
+pub struct Cli {
+    /// Settings of the host.
+    #[command(flatten)]
+    pub options: Options,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What stands below everything else.
+const TOP_HELP: &str = "\
+qmail-updater COMMAND --help says more of one command. Begin with check, which changes nothing.
+Exit status: 0 done; 1 a negative answer; 100 usage or a malformed file; 111 try again later.";
+
+/// Values of options by the variable of each, for what neither the arguments nor the environment say.
+pub type Defaults = BTreeMap<OsString, OsString>;
+
+impl Cli {
+    /// Reads the arguments, the environment, and then these.
+    ///
+    /// # Errors
+    /// Help or version were asked for, or something cannot be used.
+    pub fn read(typed: &[OsString], defaults: &Defaults) -> Result<Cli, clap::Error> {
+        let mut cli = match Cli::parse_with_one_command(typed, defaults) {
+            Some(cli) => cli,
+            None => {
+                let command = with_defaults(Cli::command(), defaults);
+                let command = command.mut_subcommands(|command| with_defaults(command, defaults));
+                Cli::from_arg_matches_mut(&mut command.try_get_matches_from(typed)?)?
+            }
+        };
+        if let Command::Hook(_) = cli.command {
+            let options = &mut cli.options;
+            for (option, (_, theirs)) in [&mut options.validrcptto, &mut options.auth].into_iter().zip(OF_SMTPD) {
+                *option = option.take().or_else(|| of_smtpd(theirs));
+            }
+        }
+        Ok(cli)
+    }
+
+    /// The variables of the settings that it needs, when it has to answer, or to end, whatever the others are like.
+    pub fn needs_only(&self) -> Option<&'static [&'static str]> {
+        match &self.command {
+            Command::Trigger { .. } => Some(&["QMAIL_UPDATER_FIFO"]),
+            Command::Hook(Hook::Checkpassword { .. }) => Some(&["QMAIL_UPDATER_AUTH", "QMAIL_UPDATER_QMAIL"]),
+            Command::Hook(_) => Some(&["QMAIL_UPDATER_VALIDRCPTTO", "QMAIL_UPDATER_QMAIL", "QMAIL_UPDATER_BREAK"]),
+            _ => None,
+        }
+    }
+
+    /// Reads the arguments as if there were no command but the one that they name: each command has a copy of every
+    /// option, and to make them all takes as long as everything else that `trigger` does. `None` for whatever has to be
+    /// answered by a parser that knows all of them.
+    fn parse_with_one_command(typed: &[OsString], defaults: &Defaults) -> Option<Cli> {
+        let options = Options::augment_args(clap::Command::new(NAME));
+        let name = command_meant(&options, typed)?;
+        let command = Command::augment_subcommands(clap::Command::new(NAME)).find_subcommand(name)?.clone();
+        let options = with_defaults(options, defaults).disable_help_subcommand(true);
+        let mut found = options.subcommand(with_defaults(command, defaults)).try_get_matches_from(typed).ok()?;
+        Cli::from_arg_matches_mut(&mut found).ok()
+    }
+}
+
+/// What the patched qmail-smtpd goes by, beside the variable of ours that a hook prefers: one environment serves both.
+const OF_SMTPD: [(&str, &str); 2] =
+    [("QMAIL_UPDATER_VALIDRCPTTO", "VALIDRCPTTO_CDB"), ("QMAIL_UPDATER_AUTH", "AUTH_CDB")];
+
+fn of_smtpd(name: &str) -> Option<OsString> {
+    variable(name).filter(|value| !value.is_empty())
+}
+
+/// Takes out the defaults that a hook does not need because qmail-smtpd's own variable says it.
+pub fn prefer_smtpd(defaults: &mut Defaults) {
+    OF_SMTPD.iter().filter(|(_, theirs)| of_smtpd(theirs).is_some()).for_each(|(ours, _)| {
+        defaults.remove(OsStr::new(ours));
+    });
+}
+
+/// The command with these values as the defaults of its options.
+fn with_defaults(command: clap::Command, defaults: &Defaults) -> clap::Command {
+    command.mut_args(|option| match option.get_env().and_then(|name| defaults.get(name)) {
+        // It lives as long as the process, as the program's own defaults do.
+        Some(value) => option.default_value(&*Box::leak(value.clone().into_boxed_os_str())),
+        None => option,
+    })
+}
+
+/// The arguments; a hook's name in the place of the program's is the sub-command of that name.
+pub fn typed() -> Vec<OsString> {
+    let mut arguments: Vec<OsString> = std::env::args_os().collect();
+    if let Some(name) = arguments.first().and_then(|program| Path::new(program).file_name()?.to_str()).and_then(hook) {
+        // Behind `--` nothing is taken for an option of ours, not even --help, which exits 0.
+        arguments.splice(..1, [NAME, name, "--"].map(OsString::from));
+    }
+    arguments
+}
+
+/// What runs for a qmail-smtpd.
+pub const RCPTCHECK: &str = "rcptcheck";
+/// See [`Hook::QmailSppRcpt`].
+pub const QMAIL_SPP_RCPT: &str = "qmail-spp-rcpt";
+/// See [`Hook::Checkpassword`].
+pub const CHECKPASSWORD: &str = "checkpassword";
+
+fn hook(name: &str) -> Option<&'static str> {
+    [RCPTCHECK, QMAIL_SPP_RCPT, CHECKPASSWORD].into_iter().find(|hook| *hook == name)
+}
+
+/// The hook that is meant, found out before anything can go wrong: even a misuse must be answered in its own way.
+pub fn hook_meant() -> Option<&'static str> {
+    let typed = typed();
+    // Whoever names none is not kept waiting for the options.
+    typed.iter().find_map(|argument| hook(argument.to_str()?))?;
+    hook(command_meant(&Options::augment_args(clap::Command::new(NAME)), &typed)?)
+}
+
+/// The first argument that is neither one of these options nor the value of one.
+fn command_meant<'t>(options: &clap::Command, typed: &'t [OsString]) -> Option<&'t str> {
+    let takes_value = |name: &str| {
+        options.get_arguments().any(|known| known.get_long() == Some(name) && known.get_action().takes_values())
+    };
+    let mut arguments = typed.iter().skip(1);
+    while let Some(argument) = arguments.next() {
+        let text = argument.to_string_lossy();
+        match text.strip_prefix("--") {
+            Some(name) if takes_value(name) => drop(arguments.next()),
+            None if !text.starts_with('-') => return argument.to_str(),
+            _ => {}
+        }
+    }
+    None
+}
+
+/// Variables of the environment that are called as if they were options, and are none.
+pub fn unknown_variables() -> Vec<OsString> {
+    let all = std::env::vars_os().map(|(name, _)| name).filter(|name| name.as_bytes().starts_with(PREFIX.as_bytes()));
+    all.filter(|name| !is_variable(name)).collect()
+}
+
+/// Whether a variable of this name is an option.
+pub fn is_variable(name: &OsStr) -> bool {
+    let cli = Cli::command();
+    let mut commands = std::iter::once(&cli).chain(cli.get_subcommands());
+    commands.any(|command| command.get_arguments().any(|known| known.get_env() == Some(name)))
+}
+
+/// What qmail-smtpd tells its hooks.
+pub fn variable(name: &str) -> Option<OsString> {
+    std::env::var_os(name)
+}
+
+/// What clap says about a misuse, in one line, with the environment variable that may be meant.
+pub fn misuse(error: &clap::Error) -> String {
+    if matches!(error.kind(), ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand | ErrorKind::MissingSubcommand) {
+        return "no command; --help lists them".to_owned();
+    }
+    let mut said = one_line(error);
+    if error.kind() != ErrorKind::UnknownArgument
+        && let Some(ContextValue::String(argument)) = error.get(ContextKind::InvalidArg)
+        && let Some(option) = argument.strip_prefix("--")
+    {
+        let option = option.split(' ').next().unwrap_or_default();
+        let variable = format!("{PREFIX}{}", option.to_uppercase().replace('-', "_"));
+        if is_variable(OsStr::new(&variable)) {
+            said.push_str(&format!("; {variable} may hold it"));
+        }
+    }
+    said + "; --help says more"
+}
+
+/// What clap says, in one line.
+pub fn one_line(error: &clap::Error) -> String {
+    let text = error.render().to_string();
+    let said: Vec<&str> = text.lines().map(str::trim).take_while(|line| !line.starts_with("Usage:")).collect();
+    let said = said.into_iter().filter(|line| !line.is_empty() && !line.starts_with("For more information"));
+    let said = said.collect::<Vec<_>>().join("; ").replace(":; ", ": ").replace("; [", " [");
+    said.strip_prefix("error: ").unwrap_or(&said).to_owned()
+}
+
+/// Where a Debian package has the folder of actions; nobody misses it there.
+pub const ACTIONS: &str = "/etc/qmail-updater/actions.d";
+
+/// Where the settings are that no option and no variable of the environment gives.
+pub const SETTINGS: &str = "/etc/qmail-updater/env";
+/// What says where everything is cannot stand in the directory of settings.
+pub const ROOT_VARIABLE: &str = "QMAIL_UPDATER_ROOT";
+/// See [`ROOT_VARIABLE`].
+pub const SETTINGS_VARIABLE: &str = "QMAIL_UPDATER_SETTINGS";
+
+/// Settings of the host, as they are typed.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Options for every command")]
+pub struct Options {
+    /// Take every absolute path below DIR, as after chroot
+    #[arg(long, global = true, value_name = "DIR", env = ROOT_VARIABLE, default_value = "/")]
+    pub root: PathBuf,
+    /// The directory of settings, one file a variable; an empty DIR is none
+    #[arg(long, global = true, value_name = "DIR", env = SETTINGS_VARIABLE, default_value = SETTINGS)]
+    pub settings: OsString,
+    /// qmail's directory [default: /var/qmail]
+    #[arg(long, global = true, value_name = "DIR", env = "QMAIL_UPDATER_QMAIL")]
+    pub qmail: Option<OsString>,
+    /// vpopmail's directory [default: the home of the user vpopmail in etc/passwd, else /home/vpopmail]
+    #[arg(long, global = true, value_name = "DIR", env = "QMAIL_UPDATER_VPOPMAIL")]
+    pub vpopmail: Option<OsString>,
+    /// The file in QMAIL/users that qmail-newu writes [default: cdb, or s/qmail's assign.cdb, as qmail-newu does]
+    #[arg(long, global = true, value_name = "NAME", env = "QMAIL_UPDATER_USERS_CDB")]
+    pub users_cdb: Option<OsString>,
+    /// The recipients' table [default: QMAIL/control/validrcptto.cdb]
+    #[arg(long, global = true, value_name = "FILE", env = "QMAIL_UPDATER_VALIDRCPTTO")]
+    pub validrcptto: Option<OsString>,
+    /// The logins' table [default: QMAIL/control/auth.cdb]
+    #[arg(long, global = true, value_name = "FILE", env = "QMAIL_UPDATER_AUTH")]
+    pub auth: Option<OsString>,
+    /// A named pipe where triggers arrive; may be given again [default: /tmp/update-qmail]
+    #[arg(long, global = true, value_name = "FILE", env = "QMAIL_UPDATER_FIFO")]
+    pub fifo: Vec<OsString>,
+    /// Locks and the status file
+    #[arg(long, global = true, value_name = "DIR", env = "QMAIL_UPDATER_STATE", default_value = "/run/qmail-updater")]
+    pub state: OsString,
+    /// Where vpopmail keeps its users; only the vpasswd files of cdb are read [auto: as its programs and files show]
+    #[arg(long, global = true, value_name = "DATABASE", env = "QMAIL_UPDATER_BACKEND", default_value = "auto")]
+    pub backend: Backend,
+    /// qmail's conf-break
+    #[arg(long = "break", global = true, value_name = "CHAR", env = "QMAIL_UPDATER_BREAK", default_value = "-")]
+    #[arg(allow_hyphen_values = true)]
+    pub break_char: OsString,
+    /// vpopmail was built with --enable-qmail-ext
+    #[arg(long, global = true, env = "QMAIL_UPDATER_VPOPMAIL_EXT")]
+    #[arg(action = ArgAction::SetTrue, value_parser = BoolishValueParser::new())]
+    pub vpopmail_ext: bool,
+    /// What a catch-all of `delete` means
+    #[arg(long, global = true, value_name = "ANSWER", env = "QMAIL_UPDATER_CATCHALL_DELETE", default_value = "refuse")]
+    pub catchall_delete: CatchallDelete,
+    /// Owner of the logins' table [default: as it is; root:root]
+    #[arg(long, global = true, value_name = "USER:GROUP", env = "QMAIL_UPDATER_AUTH_OWNER")]
+    pub auth_owner: Option<OsString>,
+    /// System accounts log in too
+    #[arg(long, global = true, env = "QMAIL_UPDATER_AUTH_SYSTEM_USERS")]
+    #[arg(action = ArgAction::SetTrue, value_parser = BoolishValueParser::new())]
+    pub auth_system_users: bool,
+    /// Run FILE after a rebuild that changed a table; may be given again
+    #[arg(long, global = true, value_name = "FILE", env = "QMAIL_UPDATER_AFTER")]
+    pub after: Vec<OsString>,
+    /// The programs that the service runs for what it saw change
+    #[arg(long, global = true, value_name = "DIR", env = "QMAIL_UPDATER_ACTIONS")]
+    #[arg(default_value = ACTIONS)]
+    pub actions: OsString,
+    /// Keep the entries of a domain that would lose more than PERCENT of them while all domains together would, and those
+    /// of all domains that leave at once when they are more than PERCENT
+    #[arg(long, global = true, value_name = "PERCENT", env = "QMAIL_UPDATER_MAX_LOSS", default_value = "20")]
+    #[arg(value_parser = clap::value_parser!(u32).range(0..=100))]
+    pub max_loss: u32,
+    /// Read no file longer than MIB mebibytes; what it governs is kept as published
+    #[arg(long, global = true, value_name = "MIB", env = "QMAIL_UPDATER_MAX_FILE", default_value = "1024")]
+    #[arg(value_parser = clap::value_parser!(u32).range(1..))]
+    pub max_file: u32,
+    /// Read no home with more than N .qmail files; what it governs is kept as published
+    #[arg(long, global = true, value_name = "N", env = "QMAIL_UPDATER_MAX_NAMES", default_value = "200000")]
+    #[arg(value_parser = clap::value_parser!(u32).range(1..))]
+    pub max_names: u32,
+    /// Read no home whose files hold more than MIB mebibytes together; what it governs is kept as published
+    #[arg(long, global = true, value_name = "MIB", env = "QMAIL_UPDATER_MAX_READ", default_value = "128")]
+    #[arg(value_parser = clap::value_parser!(u32).range(1..))]
+    pub max_read: u32,
+    /// Read no home with more than N steps: one a name, four a directory or link; what it governs is kept as published
+    #[arg(long, global = true, value_name = "N", env = "QMAIL_UPDATER_MAX_STEPS", default_value = "1000000")]
+    #[arg(value_parser = clap::value_parser!(u32).range(1..))]
+    pub max_steps: u32,
+    /// Make no more than N entries of one home in a table; what a home with more governs is kept as published
+    #[arg(long, global = true, value_name = "N", env = "QMAIL_UPDATER_MAX_ENTRIES", default_value = "1000000")]
+    #[arg(value_parser = clap::value_parser!(u32).range(1..))]
+    pub max_entries: u32,
+    /// Make no entries of a home with more than N keys of one hash; what it governs is kept as published
+    #[arg(long, global = true, value_name = "N", env = "QMAIL_UPDATER_MAX_ALIKE", default_value = "100")]
+    #[arg(value_parser = clap::value_parser!(u32).range(1..))]
+    pub max_alike: u32,
+    /// Wait SECONDS for a file system that does not answer; what it governs is kept as published
+    #[arg(long, global = true, value_name = "SECONDS", env = "QMAIL_UPDATER_MAX_WAIT", default_value = "20")]
+    #[arg(value_parser = clap::value_parser!(u32).range(1..))]
+    pub max_wait: u32,
+    /// Threads that read the homes [default: as useful]
+    #[arg(long, global = true, value_name = "N", env = "QMAIL_UPDATER_THREADS")]
+    #[arg(value_parser = clap::value_parser!(u16).range(1..=256))]
+    pub threads: Option<u16>,
+}
+
+/// Where vpopmail keeps its users.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Backend {
+    /// As bin/vdelivermail, include/config.h and the files in etc show
+    Auto,
+    /// In vpasswd.cdb and vpasswd
+    Cdb,
+    /// In MySQL or MariaDB
+    Mysql,
+    /// In PostgreSQL
+    Pgsql,
+    /// In SQLite
+    Sqlite,
+}
+
+/// What a catch-all of `delete` means for a recipient that nothing else takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum CatchallDelete {
+    /// The recipient is refused at the door
+    Refuse,
+    /// The message is accepted, and qmail swallows it
+    Accept,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Read the host and publish both tables
+    Rebuild {
+        /// Publish nothing; print what would change, one line a change
+        #[arg(long)]
+        dry_run: bool,
+        /// Run none of the commands that follow a rebuild
+        #[arg(long)]
+        no_commands: bool,
+        /// Publish all that is lost, past the guard of --max-loss; with DOMAINs only what these lose
+        #[arg(long, value_name = "DOMAIN", num_args = 0.., conflicts_with = "dry_run")]
+        force: Option<Vec<OsString>>,
+        /// Publish under other settings than the running service
+        #[arg(long)]
+        own_settings: bool,
+    },
+    /// Print what a rebuild would write, sorted
+    List {
+        /// Which table
+        #[arg(value_name = "recipients|logins")]
+        what: Table,
+        /// How
+        #[arg(long, value_name = "FORMAT", default_value = "text")]
+        format: Format,
+    },
+    /// Ask the published recipients' table as qmail-smtpd does; exit 1 if any address is refused
+    Lookup {
+        /// The addresses; without any, one a line from standard input
+        addresses: Vec<OsString>,
+    },
+    /// Serve: rebuild at every trigger, and each sweep
+    Run {
+        /// A full look every SECONDS, whatever was heard
+        #[arg(long, value_name = "SECONDS", env = "QMAIL_UPDATER_SWEEP", default_value = "900")]
+        #[arg(value_parser = clap::value_parser!(u32).range(1..=86_400))]
+        sweep: u32,
+        /// A domain that --max-loss holds is published as it is after SECONDS in which it loses nothing more, at most 3 times
+        /// SECONDS after the hold began
+        #[arg(long, value_name = "SECONDS", env = "QMAIL_UPDATER_HOLD", default_value = "1800")]
+        hold: u32,
+        /// Keep counters and gauges for Prometheus's textfile collector in FILE, whose name ends in .prom
+        #[arg(long, value_name = "FILE", env = "QMAIL_UPDATER_METRICS")]
+        metrics: Option<OsString>,
+        /// Do not watch the host's files for changes that nobody announces
+        #[arg(long, env = "QMAIL_UPDATER_NO_WATCH")]
+        #[arg(action = ArgAction::SetTrue, value_parser = BoolishValueParser::new())]
+        no_watch: bool,
+        /// Hold each rebuild that took something from the published tables against one that reads everything
+        #[arg(long, env = "QMAIL_UPDATER_VERIFY", hide = true)]
+        #[arg(action = ArgAction::SetTrue, value_parser = BoolishValueParser::new())]
+        verify: bool,
+        /// How long an action may take
+        #[arg(long, value_name = "SECONDS", env = "QMAIL_UPDATER_ACTION_LIMIT", default_value = "60", hide = true)]
+        #[arg(value_parser = clap::value_parser!(u32).range(1..=86_400))]
+        action_limit: u32,
+    },
+    /// Say what is wrong or risky on this host, one line a finding, worst first; exit 1 if something needs attention
+    Check {
+        /// Print the findings as JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Say what the service did last, what cannot be read, and whether the tables are as the host says; exit 1 if something
+    /// needs attention, or it is not running
+    Status {
+        /// Print the status file as it is
+        #[arg(long)]
+        json: bool,
+    },
+    /// Poke the service, and never wait; exit 0 whether or not it listens
+    Trigger {
+        /// Say on standard error what became of it
+        #[arg(short, long)]
+        verbose: bool,
+        /// What vpopmail tells its onchange script: the command, its two arguments, and when
+        #[arg(value_name = "NOTICE", num_args = 0.., allow_hyphen_values = true)]
+        notice: Vec<OsString>,
+    },
+    /// Copy VPOPMAIL/skel into the DIRECTORY of a mailbox, which lies in HOME; what the service starts as the domain's owner
+    #[command(hide = true)]
+    Skel {
+        /// The domain's home
+        home: OsString,
+        /// The mailbox's directory
+        directory: OsString,
+    },
+    /// Say step by step what qmail would do with an address, and why
+    Explain {
+        /// The addresses
+        #[arg(required = true)]
+        addresses: Vec<OsString>,
+    },
+    /// List the domains of this host, one a line; exit 1 if one that was named is none
+    #[command(after_help = DOMAINS_HELP)]
+    Domains {
+        /// Only these
+        domains: Vec<OsString>,
+        /// Print them as JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Show mailboxes, with their flags and what the domain's limits make of them; exit 1 if there is no such mailbox
+    #[command(after_help = USER_HELP)]
+    User {
+        /// USER@DOMAIN, or @DOMAIN for all of them; an alias domain will do
+        #[arg(required = true)]
+        addresses: Vec<OsString>,
+        /// Print them as JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// What a qmail-smtpd runs.
+    #[command(flatten)]
+    Hook(Hook),
+}
+
+/// What a qmail-smtpd runs; each also by a link of its name.
+#[derive(Debug, Subcommand)]
+pub enum Hook {
+    /// Be qmail-smtpd's RCPTCHECK: exit 0 accepts RECIPIENT, 100 refuses it, 111 says to try again later
+    Rcptcheck,
+    /// Be a plugin of qmail-spp for RCPT: print what refuses SMTPRCPTTO, or nothing
+    QmailSppRcpt,
+    /// Check login and password of descriptor 3, and run a program; exit 1 refused, 2 misuse, 111 try again later
+    Checkpassword {
+        /// The program and its arguments
+        #[arg(value_name = "PROGRAM", trailing_var_arg = true, allow_hyphen_values = true)]
+        program: Vec<OsString>,
+    },
+}
+
+/// The columns of `domains`.
+const DOMAINS_HELP: &str = "\
+Columns, separated by tabs, - where there is nothing to say:
+  domain      an alias domain as \"alias (alias of real)\"; .name for its subdomains, * for all others
+  kind        vpopmail; local; virtual: to a user; nobody: virtual, but nobody owns what it leads to;
+              relay: rcpthosts accepts it for another host; remote: another host's, not accepted
+  folder      where its mail goes
+  owner       uid:gid of users/assign or passwd
+  mailboxes   how many that vpopmail finds
+  aliases     how many names have a .qmail file
+  others      accept or refuse: what a name gets at the door that nobody listed; unknown: only root may look
+  catch-all   what answers for such a name: bounce-no-mailbox, delete, an address, a folder, ...
+  notes       what else there is to know, or to mend
+
+JSON: an array of objects with domain, alias_of, kind, folder, uid, gid, mailboxes, aliases,
+others_accepted, catch_all, notes; null where the list has a -.";
+
+/// What `user` says.
+const USER_HELP: &str = "\
+Flags have the names that vpopmaild gives them. Effective flags are the mailbox's and those of the
+domain's limits, unless it has override_domain_limits. Nothing of a password or hash is shown.
+
+JSON: an array of objects, one a line, with address, alias_of, uid, gid, comment, folder, quota,
+password (how it is hashed), flags, effective_flags, mail (deliver, defer, bounce or
+unknown), mail_by, accepted (by rcpthosts), logins (null when they cannot be known), login_refused,
+login_unknown, published (whether auth.cdb agrees).";
+
+/// One of the two tables.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Table {
+    /// validrcptto.cdb
+    Recipients,
+    /// auth.cdb
+    Logins,
+}
+
+/// How a table is printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// One key a line, unprintable bytes as \xHH; never a hash
+    Text,
+    /// As cdbmake reads it, raw; of logins this shows the hashes
+    Cdbmake,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_parser_of_one_command_says_what_that_of_all_says_or_nothing() {
+        let typed =
+            |line: &str| -> Vec<OsString> { [NAME].into_iter().chain(line.split(' ')).map(Into::into).collect() };
+        for line in [
+            "trigger",
+            "trigger -v add_user joe@a.test -- --root",
+            "--root /a --fifo /b --fifo=/c trigger --state /d",
+            "rebuild --dry-run --threads 3 --vpopmail-ext",
+            "--break - list recipients --format cdbmake",
+            "run --sweep 7 --no-watch",
+            "rcptcheck --",
+            "checkpassword -- /bin/true --help",
+            "--root trigger check",
+        ] {
+            let one = Cli::parse_with_one_command(&typed(line), &Defaults::new()).unwrap();
+            assert_eq!(format!("{one:?}"), format!("{:?}", Cli::try_parse_from(typed(line)).unwrap()), "{line}");
+        }
+        for line in ["", "--help", "--version", "help", "trigger --help", "--root", "trigge", "list", "run --sweep x"] {
+            assert!(Cli::parse_with_one_command(&typed(line), &Defaults::new()).is_none(), "{line}");
+        }
+    }
+}

@@ -1,0 +1,662 @@
+//! The commands that only look: list, what a rebuild would change, lookup, explain, status, domains, user. They print answers to standard
+//! output, and hold no rule of their own.
+
+use std::cell::{Cell, OnceCell};
+use std::collections::BTreeSet;
+use std::io::{self, BufRead, Write};
+use std::os::unix::ffi::OsStrExt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::args::{Format, Table};
+use crate::cdb;
+use crate::commands::check;
+use crate::commands::compare::{Compared, Sorted, compare, word};
+use crate::commands::overview::{self, Absence, Agreement, Answer, Domain, User, Users};
+use crate::decide::{Delivery, Trail, Verdict, deliver};
+use crate::error::{Denied, Error, show_path};
+use crate::host::Host;
+use crate::os::confine;
+use crate::os::lock;
+use crate::protect::hold;
+use crate::rebuild::homes::{HomeReader, KeptHome};
+use crate::rebuild::{behind, build, now, read_host};
+use crate::report::{self, Level, Note};
+use crate::service::follow_ups;
+use crate::service::status;
+use crate::settings::Settings;
+use crate::tables::logins::{Policy, PublishedLogins};
+use crate::tables::recipients::relay_step;
+use crate::tables::smtpd;
+use crate::text::{Shown, count, join_address, lower, split_address};
+
+/// How a failure to write an answer ends the command: a closed standard output is no failure, nobody reads on.
+fn written(result: io::Result<()>) -> Result<(), Error> {
+    match result {
+        Err(cause) if cause.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        Err(cause) => Err(Error::Io { doing: "write to", path: "standard output".into(), cause }),
+        Ok(()) => Ok(()),
+    }
+}
+
+/// Prints what a rebuild would write.
+///
+/// # Errors
+/// What stops a rebuild; a standard output that is full.
+pub fn list(settings: &Settings, what: Table, format: Format) -> Result<(), Error> {
+    let mut sorted = Sorted::default();
+    let mut built = build(settings, &mut sorted)?;
+    built.notes.retain(|note| !note.denied);
+    report::say_all(&built.notes);
+    report::say_all(&behind(&built.host, &hold::held_before(settings)?));
+    built.denied.nothing_closed("what a rebuild writes is unknown")?;
+    let mut out = io::BufWriter::new(io::stdout().lock());
+    let mut print = || -> io::Result<()> {
+        let recipients = sorted.recipients.iter().map(|(key, data)| (&key[..], *data));
+        let logins = sorted.logins.iter().map(|(key, data)| (&key[..], &data[..]));
+        match (what, format) {
+            (Table::Recipients, Format::Text) => {
+                for (key, data) in recipients {
+                    writeln!(out, "{}\t{}", word(smtpd::accepts(data)), Shown(key))?;
+                }
+            }
+            (Table::Logins, Format::Text) => {
+                for (key, _) in logins {
+                    writeln!(out, "{}", Shown(key))?;
+                }
+            }
+            (Table::Recipients, Format::Cdbmake) => print_cdbmake(&mut out, recipients)?,
+            (Table::Logins, Format::Cdbmake) => print_cdbmake(&mut out, logins)?,
+        }
+        out.flush()
+    };
+    written(print())
+}
+
+/// The text form of a cdb: `+klen,dlen:key->data` a line, then an empty line.
+fn print_cdbmake<'r>(out: &mut impl Write, records: impl Iterator<Item = (&'r [u8], &'r [u8])>) -> io::Result<()> {
+    for (key, data) in records {
+        write!(out, "+{},{}:", key.len(), data.len())?;
+        out.write_all(key)?;
+        out.write_all(b"->")?;
+        out.write_all(data)?;
+        out.write_all(b"\n")?;
+    }
+    out.write_all(b"\n")
+}
+
+/// Prints what a rebuild would change, one line a change.
+///
+/// # Errors
+/// What stops a rebuild; a standard output that is full.
+pub fn dry_run(settings: &Settings, commands: bool) -> Result<(), Error> {
+    let Compared { changes, built, held, denied, .. } = compare(settings)?;
+    report::say_all(&built.notes);
+    report::say_all(&if commands {
+        follow_ups::would_run(settings, &built.host, &held)
+    } else {
+        behind(&built.host, &held)
+    });
+    let mut out = io::BufWriter::new(io::stdout().lock());
+    written(changes.iter().try_for_each(|change| writeln!(out, "{change}")).and_then(|()| out.flush()))?;
+    denied.nothing_closed("further changes are unknown")
+}
+
+/// How long `status` asks network file systems whether they answer.
+const ASKED_FOR: Duration = Duration::from_millis(500);
+
+/// Prints what the service did last, and whether the published files say what the host says. Whether all is well is the
+/// answer: the service is alive, neither its last rebuild failed nor a command that follows one, all could be read, and the
+/// files are current.
+///
+/// # Errors
+/// A status file that cannot be read, when it is asked for; a standard output that is full.
+pub fn status(settings: &Settings, json: bool) -> Result<bool, Error> {
+    let state = match status::read(settings) {
+        Err(error) if error.is_denied() => {
+            return Err(error.then("only who may read it can tell how the service is"));
+        }
+        Err(error) if json => return Err(error),
+        Err(error) => {
+            report::say(Level::Warning, &error.to_string());
+            None
+        }
+        Ok(state) => state,
+    };
+    let is_read = |fifo| lock::is_fifo_read(&settings.layout.root, &settings.state, fifo);
+    let read: Vec<Option<bool>> = settings.fifos.iter().map(|fifo| is_read(fifo)).collect();
+    let alive = read.iter().all(|read| *read == Some(true));
+    let is_service_known = alive || read.contains(&Some(false));
+    let rebuilding = lock::is_rebuild_running(&settings.layout.root, &settings.state) == Some(true);
+    let stale = alive.then(|| status::staleness(settings, state.as_deref(), rebuilding)).flatten();
+    let anything_held = hold::is_anything_held(settings)?;
+    let seen = status::Seen { alive, writes: stale.is_none(), rebuilding, anything_held };
+    let differences = status::differences(settings);
+    if let Some(differences) = differences.as_ref().filter(|_| json) {
+        report::say(Level::Warning, differences);
+    }
+    let mut out = io::stdout().lock();
+    let mut print = || -> io::Result<()> {
+        if json {
+            return out.write_all(state.as_deref().unwrap_or(b"null\n"));
+        }
+        writeln!(
+            out,
+            "service: {}",
+            if !is_service_known {
+                "unknown"
+            } else if alive {
+                "alive"
+            } else {
+                "not running"
+            }
+        )?;
+        if let Some(why) = &stale {
+            writeln!(out, "{why}")?;
+        }
+        match state.as_deref().and_then(|state| status::describe(state, &seen)) {
+            Some(lines) => out.write_all(lines.as_bytes()),
+            None => writeln!(out, "nothing is known of a rebuild by the service"),
+        }
+    };
+    // Before the host is looked at, which may take its time.
+    written(print().and_then(|()| out.flush()))?;
+    let silences = &settings.layout.root.silences;
+    // What the service waits for is not waited for again.
+    let known = state.as_deref().filter(|_| alive).map(status::silences).unwrap_or_default();
+    known.into_iter().for_each(|silence| silences.believe(silence));
+    silences.probe_every(ASKED_FOR);
+    let compared = compare(settings);
+    let mut denied = Denied::default();
+    let state_folder = settings.layout.root.path(&settings.state);
+    if !is_service_known && silences.of(&state_folder).is_none() {
+        denied.add(state_folder);
+    }
+    denied.extend(compared.iter().flat_map(|compared| compared.denied.clone()));
+    let kept = |compared: &Compared| -> Vec<KeptHome> {
+        compared.built.kept.iter().filter(|home| !home.alert.denied).cloned().collect()
+    };
+    // Of a user database that is not read, not even the tables that are current say everything.
+    let unread = compared.as_ref().ok().and_then(|compared| compared.built.host.build.users.elsewhere().cloned());
+    let compared = compared.map(|compared| (compared.changes.len(), kept(&compared), compared.denied.is_empty()));
+    let mut print = || -> io::Result<()> {
+        if json {
+            return Ok(());
+        }
+        if let Some(differences) = &differences {
+            writeln!(out, "settings: {differences}; what follows is said by those of this command")?;
+        }
+        if let Ok((_, kept, _)) = &compared
+            && !kept.is_empty()
+        {
+            writeln!(
+                out,
+                "{} (the home of a domain or of an account, or a file of our own in control) cannot be used; fix what each line \
+                 names, and the next rebuild uses it:",
+                count(kept.len(), "source")
+            )?;
+            kept.iter().take(status::MAX_NAMED).try_for_each(|home| writeln!(out, "  {}", home.alert.text))?;
+            if let more @ 1.. = kept.len().saturating_sub(status::MAX_NAMED) {
+                writeln!(out, "  and {more} more; qmail-updater check names all")?;
+            }
+        }
+        if let Some(cause) = &unread {
+            writeln!(out, "users: {cause}; their names are accepted, and their published logins kept")?;
+        }
+        match &compared {
+            Ok((_, _, false)) => writeln!(out, "tables: unknown: {}", denied.words()),
+            Ok((0, kept, _)) if kept.is_empty() && unread.is_none() => writeln!(out, "tables: as the host says"),
+            Ok((0, ..)) => writeln!(out, "tables: as the host says, where it can be read"),
+            Ok((number, ..)) => {
+                let changes = count(*number, "change");
+                writeln!(out, "tables: not what the host says: {changes}; qmail-updater rebuild --dry-run shows them")
+            }
+            Err(error) => writeln!(out, "tables: they cannot be compared with the host: {error}"),
+        }
+    };
+    written(print())?;
+    let compared = match compared {
+        Err(error) if error.is_denied() => return Err(error),
+        compared => compared,
+    };
+    denied.nothing_closed("whether all is well is unknown")?;
+    let failing = state.as_deref().is_some_and(status::is_anything_failing);
+    Ok(alive
+        && stale.is_none()
+        && !failing
+        && differences.is_none()
+        && unread.is_none()
+        && compared.is_ok_and(|(changes, kept, _)| changes == 0 && kept.is_empty()))
+}
+
+/// Prints what is wrong or risky on this host, one line a finding, worst first. Whether nothing needs attention is the
+/// answer.
+///
+/// # Errors
+/// A standard output that is full.
+pub fn check(settings: &Settings, json: bool) -> Result<bool, Error> {
+    let (findings, unknown) = check::check(settings);
+    let mut out = io::BufWriter::new(io::stdout().lock());
+    let mut print = || -> io::Result<()> {
+        if json {
+            let finding = |note: &Note| serde_json::json!({ "level": note.level.to_string(), "text": note.text });
+            let findings: Vec<_> = findings.iter().map(finding).collect();
+            writeln!(out, "{:#}", serde_json::Value::from(findings))?;
+        } else {
+            findings.iter().try_for_each(|note| writeln!(out, "{}: {}", note.level, note.text))?;
+        }
+        out.flush()
+    };
+    written(print())?;
+    unknown?;
+    Ok(findings.iter().all(|note| note.level < Level::Warning))
+}
+
+/// Asks the published recipients' table as qmail-smtpd does. Whether all were accepted is the answer.
+///
+/// # Errors
+/// A table that is not there; a standard output that is full.
+pub fn lookup(settings: &Settings, addresses: &[std::ffi::OsString]) -> Result<bool, Error> {
+    let published = Published::open(settings)?;
+    let mut all = true;
+    let mut out = io::stdout().lock();
+    let mut answer = |address: &[u8]| -> io::Result<()> {
+        let answer = published.lookup(address);
+        all &= answer.accepted;
+        let key = answer.key.unwrap_or_else(|| b"-".to_vec());
+        writeln!(out, "{}\t{}\t{}", word(answer.accepted), Shown(address), Shown(&key))
+    };
+    let result = if addresses.is_empty() {
+        read_addresses(&mut answer)?
+    } else {
+        addresses.iter().try_for_each(|address| answer(address.as_bytes()))
+    };
+    written(result)?;
+    Ok(all)
+}
+
+/// Reads one address a line from standard input.
+fn read_addresses(answer: &mut dyn FnMut(&[u8]) -> io::Result<()>) -> Result<io::Result<()>, Error> {
+    for line in io::stdin().lock().split(b'\n') {
+        let line = line.map_err(|cause| Error::Io { doing: "read", path: "standard input".into(), cause })?;
+        if !line.is_empty()
+            && let Err(cause) = answer(&line)
+        {
+            return Ok(Err(cause));
+        }
+    }
+    Ok(Ok(()))
+}
+
+/// The published recipients' table.
+struct Published {
+    image: Vec<u8>,
+    break_byte: u8,
+}
+
+impl Published {
+    fn open(settings: &Settings) -> Result<Published, Error> {
+        let target = settings.recipients_target()?.0;
+        let image = target.open().and_then(|published| published.read()).map_err(|cause| {
+            let is_missing = cause.kind() == io::ErrorKind::NotFound;
+            let error = Error::io("read", &target.name, cause);
+            if is_missing { error.then("qmail-smtpd answers 421 to every client") } else { error }
+        })?;
+        if let Some(damage) = check::damage(&target.name, &image) {
+            report::say(damage.level, &damage.text);
+        }
+        Ok(Published { image, break_byte: settings.layout.break_byte })
+    }
+
+    fn lookup(&self, address: &[u8]) -> smtpd::Answer {
+        let cdb = cdb::Reader::new(&self.image).ok();
+        smtpd::lookup(address, self.break_byte, |key| cdb?.find(key))
+    }
+
+    /// What it answers, and whether that is what is wanted.
+    fn compared(&self, address: &[u8], wanted: bool, delivery: &Delivery) -> String {
+        let answer = self.lookup(address);
+        let by = match &answer.key {
+            Some(key) => format!("by its key {}", Shown(key)),
+            None => "no key matches".to_owned(),
+        };
+        let answered = if answer.accepted { "accepted" } else { "refused" };
+        let agrees = match (answer.accepted, wanted) {
+            _ if delivery.verdict == Verdict::Unknown => "whether that is right is unknown",
+            _ if delivery.doubt.is_some() => "the published answer is kept while the source above cannot be read",
+            (true, false) => "but should be refused; rebuild --dry-run shows whether a rebuild changes it",
+            (false, true) => "but should be accepted; rebuild --dry-run shows whether a rebuild changes it",
+            _ => "as it should be",
+        };
+        format!("{answered}, {by}: {agrees}")
+    }
+}
+
+/// Prints what qmail would do with each address, step by step.
+///
+/// # Errors
+/// What stops a rebuild; a standard output that is full.
+pub fn explain(settings: &Settings, addresses: &[std::ffi::OsString]) -> Result<(), Error> {
+    let mut notes = Vec::new();
+    let host = Arc::new(read_host(settings, &mut notes)?);
+    say_seen(notes);
+    let before = settings.logins_target()?.0.before();
+    let homes = HomeReader::new(&host, &before, settings.threads(), None);
+    let published = Published::open(settings);
+    let mut is_unknown = published.as_ref().is_err_and(Error::is_denied);
+    let mut print = |number: usize, address: &[u8]| -> io::Result<()> {
+        let mut out = io::stdout().lock();
+        if number > 0 {
+            writeln!(out)?;
+        }
+        writeln!(out, "{}", Shown(address))?;
+        let mut trail = Trail::kept();
+        let delivery = deliver(&host, &homes, address, &mut trail);
+        for step in trail.steps() {
+            writeln!(out, "  {step}")?;
+        }
+        let mut wanted = delivery.accepted();
+        if let Some((accepted, step)) = relay_step(&host, address, &delivery) {
+            writeln!(out, "  {step}")?;
+            wanted = accepted;
+        }
+        let domain = split_address(address).map(|(_, domain)| lower(domain));
+        if let Some(domain) = domain.filter(|domain| !host.control.accepts(domain)) {
+            let path = host.control_path("rcpthosts");
+            let path = show_path(&path);
+            writeln!(out, "  {path}: {} is not listed: qmail-smtpd refuses strangers' mail for it", Shown(&domain))?;
+        } else {
+            let path = settings.layout.root.path(&settings.validrcptto);
+            let path = show_path(&path);
+            match &published {
+                Ok(published) => writeln!(out, "  {path}: {}", published.compared(address, wanted, &delivery))?,
+                Err(error) if error.is_missing() => writeln!(out, "  {path}: not published yet")?,
+                Err(error) => writeln!(out, "  {error}")?,
+            }
+        }
+        is_unknown |= delivery.verdict == Verdict::Unknown;
+        writeln!(out, "{}", delivery.verdict)
+    };
+    let print_all = || addresses.iter().enumerate().try_for_each(|(number, address)| print(number, address.as_bytes()));
+    let (result, unconfined) = confine::within(&host.layout.root, &confine::folders(&host)?, print_all)?;
+    report::say_all(unconfined.as_slice());
+    written(result)?;
+    let mut denied = if is_unknown { homes.denied() } else { Denied::default() };
+    let lists = host.control.unusable().filter(|list| is_unknown && list.cause.denied);
+    denied.extend(lists.map(|list| host.layout.root.path(&list.path)));
+    denied.extend(
+        published.is_err_and(|error| error.is_denied()).then(|| settings.layout.root.path(&settings.validrcptto)),
+    );
+    denied.nothing_closed("what depends on it is unknown")
+}
+
+/// Prints the domains of the host, or those that are named, one a line. Whether each that was named is one is the answer.
+///
+/// # Errors
+/// What stops a rebuild; a standard output that is full.
+pub fn domains(settings: &Settings, names: &[std::ffi::OsString], json: bool) -> Result<bool, Error> {
+    let host = read_host_only(settings)?;
+    let before = settings.logins_target()?.0.before();
+    let wanted: BTreeSet<Vec<u8>> =
+        names.iter().map(|name| if name == "*" { Vec::new() } else { lower(name.as_bytes()) }).collect();
+    let homes = HomeReader::new(&host, &before, settings.threads(), None);
+    let (own, names) = (host.clone(), wanted.clone());
+    let recipients = settings.recipients_target()?.0.before();
+    let break_byte = settings.layout.break_byte;
+    let find = move || {
+        let (table, is_closed) = (OnceCell::new(), Cell::new(false));
+        let read = || recipients.file.as_ref()?.read().ok().filter(|image| is_whole(image));
+        let published = |address: &[u8]| {
+            if recipients.closed.is_some() {
+                is_closed.set(true);
+                return Answer::Closed;
+            }
+            let Some(cdb) = table.get_or_init(read).as_deref().and_then(|image| cdb::Reader::new(image).ok()) else {
+                return Answer::NoTable;
+            };
+            Answer::Accepts(smtpd::lookup(address, break_byte, |key| cdb.find(key)).accepted)
+        };
+        let found = overview::domains(&own, &homes, &names, &published);
+        let mut denied = homes.denied();
+        denied.extend(recipients.closed.clone().filter(|_| is_closed.get()));
+        (found, denied)
+    };
+    let ((found, mut denied), unconfined) = confine::attempt(&host.layout.root, confine::folders(&host)?, find)?;
+    report::say_all(unconfined.as_slice());
+    for domain in &found {
+        if let (Some(cause), Some((folder, _))) = (&domain.trouble, &domain.folder) {
+            let path = host.layout.root.path(folder);
+            let text = format!("{}: {cause}; the mailboxes of {} are unknown", show_path(&path), Shown(&domain.name));
+            report::say(Level::Alert, &text);
+        }
+    }
+    let mut out = io::BufWriter::new(io::stdout().lock());
+    let mut print = || -> io::Result<()> {
+        if json {
+            let domains: Vec<_> = found.iter().map(domain_as_json).collect();
+            writeln!(out, "{:#}", serde_json::Value::from(domains))?;
+        } else {
+            found.iter().try_for_each(|domain| writeln!(out, "{}", domain_as_line(domain)))?;
+        }
+        out.flush()
+    };
+    written(print())?;
+    let none = wanted.iter().filter(|name| !found.iter().any(|domain| domain.name == **name));
+    let none =
+        none.inspect(|name| report::say(Level::Warning, &format!("{}: no domain of this host", domain_name(name))));
+    let is_none = none.count() == 0;
+    denied.extend(host.denied());
+    denied.nothing_closed("what depends on it is unknown")?;
+    Ok(is_none)
+}
+
+/// Whether a published table is not damaged.
+fn is_whole(image: &[u8]) -> bool {
+    cdb::Reader::new(image).is_ok_and(|cdb| cdb.check().is_ok())
+}
+
+/// Reads the host without its homes, and says what there is to say about it.
+fn read_host_only(settings: &Settings) -> Result<Arc<Host>, Error> {
+    let mut notes = Vec::new();
+    let host = read_host(settings, &mut notes)?;
+    say_seen(notes);
+    report::say_all(&behind(&host, &hold::held_before(settings)?));
+    Ok(Arc::new(host))
+}
+
+/// Says what was seen of the host. What this process may not read is told at the end, where it matters: nothing is kept
+/// for it here.
+fn say_seen(mut notes: Vec<Note>) {
+    notes.retain(|note| !note.denied);
+    report::say_all(&notes);
+}
+
+/// The name of a domain; the empty key of virtualdomains stands for all others.
+fn domain_name(name: &[u8]) -> String {
+    if name.is_empty() { "*".to_owned() } else { Shown(name).to_string() }
+}
+
+fn domain_as_line(domain: &Domain) -> String {
+    let or_none = |value: Option<String>| value.unwrap_or_else(|| "-".to_owned());
+    let number = |number: Option<usize>| or_none(number.map(|number| number.to_string()));
+    let alias = domain.alias_of.as_ref().map(|real| format!(" (alias of {})", Shown(real)));
+    [
+        domain_name(&domain.name) + &alias.unwrap_or_default(),
+        domain.kind.word().to_owned(),
+        or_none(domain.folder.as_ref().map(|(folder, _)| Shown(folder).to_string())),
+        or_none(domain.folder.as_ref().map(|(_, who)| format!("{}:{}", who.uid, who.gid))),
+        number(domain.mailboxes),
+        number(domain.aliases),
+        domain.others_accepted.map_or("unknown", word).to_owned(),
+        or_none(domain.catch_all.clone()),
+        or_none(Some(domain.notes.join("; ")).filter(|notes| !notes.is_empty())),
+    ]
+    .join("\t")
+}
+
+fn domain_as_json(domain: &Domain) -> serde_json::Value {
+    serde_json::json!({
+        "domain": domain_name(&domain.name),
+        "alias_of": domain.alias_of.as_ref().map(|real| Shown(real).to_string()),
+        "kind": domain.kind.word(),
+        "folder": domain.folder.as_ref().map(|(folder, _)| Shown(folder).to_string()),
+        "uid": domain.folder.as_ref().map(|(_, who)| who.uid),
+        "gid": domain.folder.as_ref().map(|(_, who)| who.gid),
+        "mailboxes": domain.mailboxes,
+        "aliases": domain.aliases,
+        "others_accepted": domain.others_accepted,
+        "catch_all": domain.catch_all,
+        "notes": domain.notes,
+    })
+}
+
+/// Prints mailboxes: one, or all of a domain. Whether each address is one is the answer.
+///
+/// # Errors
+/// What stops a rebuild; a mailbox file that cannot be read; a standard output that is full.
+pub fn user(settings: &Settings, addresses: &[std::ffi::OsString], json: bool) -> Result<bool, Error> {
+    let host = read_host_only(settings)?;
+    let variables = host.read_authvars();
+    let before = settings.logins_target()?.0.before();
+    let kept = before.file.as_ref().map(|logins| &**logins as &dyn PublishedLogins);
+    let policy = Policy::new(&host, &variables, now()).keeping(kept);
+    let mut is_concerned = false;
+    let find = || -> io::Result<(Vec<Absence>, Denied)> {
+        let homes = HomeReader::new(&host, &before, settings.threads(), None);
+        let (published, published_at) = (before.cdb(), before.changed());
+        let users = Users { host: &host, homes: &homes, policy: &policy, published, published_at };
+        let mut out = io::BufWriter::new(io::stdout().lock());
+        let mut number = 0;
+        let mut print = |user: &User<'_>| -> io::Result<()> {
+            number += 1;
+            is_concerned |= variables.is_concerned(&join_address(user.name, user.domain));
+            match (json, number) {
+                (true, 1) => write!(out, "[\n{}", user_as_json(user)),
+                (true, _) => write!(out, ",\n{}", user_as_json(user)),
+                (false, 1) => out.write_all(user_as_text(user).as_bytes()),
+                (false, _) => write!(out, "\n{}", user_as_text(user)),
+            }
+        };
+        let mut absent = Vec::new();
+        for address in addresses {
+            absent.extend(users.find(address.as_bytes(), &mut print)?.err());
+        }
+        if json {
+            out.write_all(if number == 0 { b"[]\n" } else { b"\n]\n" })?;
+        }
+        out.flush().map(|()| (absent, homes.denied()))
+    };
+    let (result, unconfined) = confine::within(&host.layout.root, &confine::folders(&host)?, find)?;
+    report::say_all(unconfined.as_slice());
+    if let Some(file) = variables.unusable().filter(|file| is_concerned && !file.cause.denied) {
+        let path = host.layout.root.path(&file.path);
+        let text =
+            format!("{}: {}; logins that depend on it keep their published variables", show_path(&path), file.cause);
+        report::say(Level::Alert, &text);
+    }
+    let (absent, mut denied) = match result {
+        Ok(found) => found,
+        Err(cause) => return written(Err(cause)).map(|()| true),
+    };
+    let mut unread = None;
+    for absence in &absent {
+        match absence {
+            Absence::None(why) => report::say(Level::Warning, why),
+            // Told of at the end.
+            Absence::Unread(why) if why.denied => {}
+            Absence::Unread(why) if unread.is_none() => unread = Some(Error::Temporary(why.text.clone())),
+            Absence::Unread(why) => report::say(Level::Alert, &why.text),
+        }
+    }
+    denied.extend(before.closed);
+    denied.extend(host.denied());
+    let closed = variables.unusable().filter(|file| is_concerned && file.cause.denied);
+    denied.extend(closed.map(|file| host.layout.root.path(&file.path)));
+    match (unread, denied.nothing_closed("what depends on it is unknown")) {
+        (Some(error), Ok(())) => Err(error),
+        (unread, denied) => {
+            report::say_all(&unread.map(|error| Note::alert(error.to_string())).into_iter().collect::<Vec<_>>());
+            denied.map(|()| absent.is_empty())
+        }
+    }
+}
+
+/// The address of a mailbox, of an alias domain with the real one.
+fn user_address(user: &User<'_>) -> String {
+    format!("{}@{}", Shown(user.name), Shown(user.domain))
+}
+
+fn user_as_text(user: &User<'_>) -> String {
+    let words = |words: &[String]| if words.is_empty() { "none".to_owned() } else { words.join(", ") };
+    let alias = user.alias_of.map(|real| format!(" (alias of {})", Shown(real)));
+    let mut text = format!("{}{}\n", user_address(user), alias.unwrap_or_default());
+    let mut line = |name: &str, value: String| text.push_str(&format!("  {name}: {value}\n"));
+    line("owner", format!("{}:{}", user.who.uid, user.who.gid));
+    match &user.particulars {
+        Some(particulars) => {
+            line("comment", Shown(particulars.gecos).to_string());
+            line("folder", Shown(particulars.folder).to_string());
+            line("quota", Shown(particulars.quota).to_string());
+        }
+        None => line("record", "not as vpopmail writes it: neither comment nor folder nor quota are shown".to_owned()),
+    }
+    line("password", user.scheme.clone());
+    line("flags", words(&user.flags));
+    line("effective flags", user.effective.as_ref().map_or_else(|why| format!("unknown: {why}"), |flags| words(flags)));
+    let refused =
+        if user.accepted { "" } else { "; but rcpthosts does not list the domain: strangers' mail is refused" };
+    line(
+        "mail",
+        match &user.mail {
+            None => "none: vpopmail never finds that name".to_owned(),
+            Some((delivery, None)) => format!("{}{refused}", delivery.verdict),
+            Some((delivery, Some(step))) => format!("{}: {step}{refused}", delivery.verdict),
+        },
+    );
+    let published = match &user.published {
+        Ok(None | Some(Agreement::Same)) => String::new(),
+        Ok(Some(Agreement::Changed)) => "; auth.cdb says otherwise: the host has changed since".to_owned(),
+        Ok(Some(Agreement::Other)) => "; auth.cdb says otherwise".to_owned(),
+        Err(cause) => format!("; auth.cdb: {cause}"),
+    };
+    line(
+        "smtp login",
+        match &user.login {
+            Err(why) => format!("unknown: {why}"),
+            Ok(Ok(_)) if user.never.is_some() => format!("never: {}{published}", user.never.unwrap_or_default()),
+            Ok(Ok(logins)) => {
+                let logins: Vec<String> = logins.iter().map(|login| Shown(login).to_string()).collect();
+                format!("yes, as {}{published}", logins.join(" and "))
+            }
+            Ok(Err(why)) => format!("no: {why}{published}"),
+        },
+    );
+    text
+}
+
+fn user_as_json(user: &User<'_>) -> serde_json::Value {
+    let shown = |bytes: &[u8]| Shown(bytes).to_string();
+    let particulars = user.particulars.as_ref();
+    serde_json::json!({
+        "address": user_address(user),
+        "alias_of": user.alias_of.map(shown),
+        "uid": user.who.uid,
+        "gid": user.who.gid,
+        "comment": particulars.map(|particulars| shown(particulars.gecos)),
+        "folder": particulars.map(|particulars| shown(particulars.folder)),
+        "quota": particulars.map(|particulars| shown(particulars.quota)),
+        "password": user.scheme,
+        "flags": user.flags,
+        "effective_flags": user.effective.as_ref().ok(),
+        "mail": user.mail.as_ref().map(|(delivery, _)| delivery.verdict.to_string()),
+        "mail_by": user.mail.as_ref().and_then(|(_, step)| step.as_ref()).map(ToString::to_string),
+        "accepted": user.accepted,
+        "logins": user.login.as_ref().ok().map(|may| {
+            let logins = may.iter().flatten().map(|login| shown(login));
+            logins.collect::<Vec<_>>()
+        }),
+        "login_refused": user.login.as_ref().ok().and_then(|may| may.as_ref().err().map(String::as_str)).or(user.never),
+        "login_unknown": user.login.as_ref().err().map(ToString::to_string),
+        "published": user.published.as_ref().ok().and_then(Option::as_ref).map(|is| *is == Agreement::Same),
+    })
+}

@@ -1,0 +1,481 @@
+//! What is wrong or risky on a host: the findings of `check`. What other rooms note about the host is told as they note
+//! it; here is only what nobody else looks at.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsString;
+use std::io::ErrorKind;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+
+use crate::actions;
+use crate::args;
+use crate::cdb;
+use crate::commands::compare::{Compared, compare};
+use crate::os::confine;
+use crate::os::spawn;
+use nix::unistd::geteuid;
+
+use crate::commands::overview::{self, Answer, Kind};
+use crate::decide::{Trail, Verdict, deliver};
+use crate::error::{Denied, Error, is_denied_to_us, show_cause, show_path};
+use crate::host::crypt::Fault;
+use crate::host::dot_qmail::spelled;
+use crate::host::units::with_private_tmp;
+use crate::host::vpopmail::{Mailbox, Mailboxes, Shape, TEXT, TextBeside, Vpasswd, is_legal_name};
+use crate::host::{Home, HomeState, Host};
+use crate::os::lock;
+use crate::pipe::fifo;
+use crate::protect::guard::{NOBODY, stands_for};
+use crate::publish::{Before, Look, Target};
+use crate::rebuild;
+use crate::rebuild::homes::HomeReader;
+use crate::report::{Level, Note};
+use crate::service::status;
+use crate::settings::Settings;
+use crate::tables::logins::{Weakness, has_scheme, hash_damage, weakness};
+use crate::text::{Shown, count, join_address, lower, split_address, without_word};
+
+/// How many names a finding about many names.
+const MAX_NAMED: usize = 3;
+
+/// Looks at everything. The worst findings come first; what is of level status needs no attention.
+/// Beside them is the error that ends the command when this process, which is not root, may not look at everything.
+pub fn check(settings: &Settings) -> (Vec<Note>, Result<(), Error>) {
+    let mut denied = Denied::default();
+    let mut findings = published(settings, &mut denied);
+    findings.extend(settings.notes.iter().cloned());
+    findings.extend(unknown_variables(settings));
+    findings.extend(
+        status::differences(settings).map(|differences| {
+            Note::warning(format!("{differences}; all that is found goes by those of this command"))
+        }),
+    );
+    findings.extend(pipes(settings, &mut denied));
+    findings.extend(after(settings, &mut denied));
+    let (closed, of_actions): (Vec<Note>, Vec<Note>) =
+        actions::findings(settings).into_iter().partition(|note| note.denied);
+    if !closed.is_empty() {
+        denied.add(settings.layout.root.path(&settings.actions));
+    }
+    findings.extend(of_actions);
+    let mut unknown = Ok(());
+    match compare(settings) {
+        Err(error) if error.is_denied() => unknown = Err(error),
+        Err(error) => findings.push(Note::alert(format!("{error}; nothing can be rebuilt until that is mended"))),
+        Ok(compared) => {
+            denied.extend(compared.denied.clone());
+            of_host(settings, compared, &mut findings);
+        }
+    }
+    findings.sort_by(|a, b| b.level.cmp(&a.level).then_with(|| a.text.cmp(&b.text)));
+    findings.dedup();
+    (findings, unknown.and_then(|()| denied.nothing_closed("further findings are unknown")))
+}
+
+fn note(text: String) -> Note {
+    Note::new(Level::Status, text)
+}
+
+/// Names in the environment and in the directory of settings that look like settings, and are none: somebody mistyped one.
+pub fn unknown_variables(settings: &Settings) -> Vec<Note> {
+    let note = |name: &[u8]| Note::warning(format!("{}: no setting has that name; it does nothing", Shown(name)));
+    let is_told = |name: &OsString| *name == spawn::CHANGED || spawn::OF_DOMAIN.iter().any(|told| name == told);
+    let of_environment = args::unknown_variables().into_iter().filter(|name| !is_told(name));
+    let of_directory = settings.directory.iter().flat_map(|directory| {
+        let unknown = directory.variables.keys().filter(|name| !args::is_variable(name));
+        unknown.map(|name| directory.file(name).into_os_string())
+    });
+    of_environment.chain(of_directory).map(|name| note(name.as_bytes())).collect()
+}
+
+/// What is wrong with a published table, called `name`, that is not whole; `None` for a whole one.
+pub fn damage(name: &Path, image: &[u8]) -> Option<Note> {
+    let corrupt = cdb::Reader::new(image).and_then(|cdb| cdb.check()).err()?;
+    let text = format!("{}: {corrupt}; qmail-smtpd refuses what it does not find in it", show_path(name));
+    Some(Note::alert(text))
+}
+
+/// The published files: there, whole, and with the mode and owner that they must have.
+fn published(settings: &Settings, denied: &mut Denied) -> Vec<Note> {
+    let files = [
+        (settings.recipients_target(), "qmail-smtpd answers 421 to every client"),
+        (settings.logins_target(), "nobody can log in"),
+    ];
+    let damaged = files.iter().filter_map(|(target, _)| {
+        let target = &target.as_ref().ok()?.0;
+        match target.open().and_then(|published| published.read()) {
+            Ok(image) => damage(&target.name, &image),
+            // Told of below.
+            Err(cause) if cause.kind() == ErrorKind::NotFound => None,
+            Err(cause) if is_denied_to_us(&cause) => {
+                denied.add(target.name.clone());
+                None
+            }
+            Err(cause) => Some(Note::alert(Error::io("read", &target.name, cause).to_string())),
+        }
+    });
+    let mut findings: Vec<Note> = damaged.collect();
+    let is_closed = |target: &Target| {
+        settings.auth_owner != Some((0, 0))
+            && target.look().is_some_and(|(mode, owner)| owner == (0, 0) && mode & 0o004 == 0)
+    };
+    let closed = files[1].0.as_ref().ok().filter(|(target, _)| is_closed(target));
+    findings.extend(closed.map(|(target, _)| {
+        Note::warning(format!(
+            "{}: only root can read it: nobody logs in where qmail-smtpd runs under another group; rebuild with --auth-owner \
+             root:GROUP",
+            show_path(&target.name)
+        ))
+    }));
+    let finding = |(target, follows): (Result<(Target, Look), Error>, &str)| -> Option<Note> {
+        let (target, wanted) = match target {
+            Ok(target) => target,
+            // The comparison ends with the same.
+            Err(error) if error.is_denied() => return None,
+            Err(error) => return Some(Note::alert(format!("{error}; nothing can be published there"))),
+        };
+        let name = show_path(&target.name).to_string();
+        let (mode, owner) = match target.seen() {
+            Ok(Some(seen)) => seen,
+            Ok(None) => {
+                return Some(Note::alert(format!("{name}: not there; {follows}; qmail-updater rebuild makes it")));
+            }
+            Err(cause) if is_denied_to_us(&cause) => {
+                denied.add(target.name.clone());
+                return None;
+            }
+            Err(cause) => return Some(Note::alert(Error::io("read", &target.name, cause).to_string())),
+        };
+        // Whoever owns a table can change its mode and what it says.
+        let own = (if owner.0 == geteuid().as_raw() { owner.0 } else { 0 }, owner.1);
+        let wanted_owner = match wanted.owner {
+            Some(wanted) if settings.auth_owner.is_some() => wanted,
+            _ if owner.0 == 0 => owner,
+            _ => own,
+        };
+        if (mode, owner) == (wanted.mode, wanted_owner) {
+            return None;
+        }
+        let mends = if owner == wanted_owner {
+            "the next rebuild mends it".to_owned()
+        } else {
+            format!("chown {}:{} mends it, or rebuild with --auth-owner", wanted_owner.0, wanted_owner.1)
+        };
+        let text = format!(
+            "{name}: mode {mode:04o}, owner {}:{}; it should be {:04o}, {}:{}; {mends}",
+            owner.0, owner.1, wanted.mode, wanted_owner.0, wanted_owner.1
+        );
+        Some(if mode & !wanted.mode != 0 { Note::alert(text) } else { Note::warning(text) })
+    };
+    findings.extend(files.into_iter().filter_map(finding));
+    findings
+}
+
+/// The pipes, who reads them, and who does not see them.
+fn pipes(settings: &Settings, denied: &mut Denied) -> Vec<Note> {
+    let root = &settings.layout.root;
+    let mut findings = Vec::new();
+    for path in &settings.fifos {
+        let is_read = lock::is_fifo_read(root, &settings.state, path);
+        if is_read.is_none() {
+            denied.add(root.path(&settings.state));
+        }
+        match fifo::look(path, is_read) {
+            Ok(notes) => findings.extend(notes),
+            Err(closed) => denied.add(closed),
+        }
+    }
+    let inside = |path: &std::path::Path| {
+        path.strip_prefix(root.top()).is_ok_and(|inside| inside.starts_with("tmp") || inside.starts_with("var/tmp"))
+    };
+    if let Some(path) = settings.fifos.iter().find(|path| inside(path)) {
+        findings.extend(with_private_tmp(root).into_iter().map(|(unit, by)| {
+            Note::warning(format!(
+                "{}: PrivateTmp gives {} a /tmp of its own; what it runs cannot trigger through {}, and its changes wait for \
+                 the watches or the sweep; a drop-in with PrivateTmp=no, or --fifo elsewhere, mends it",
+                show_path(&root.path(&by)),
+                Shown(&unit),
+                show_path(path)
+            ))
+        }));
+    }
+    findings
+}
+
+/// The commands of --after that nobody can run.
+fn after(settings: &Settings, denied: &mut Denied) -> Vec<Note> {
+    let finding = |command: &Vec<u8>| {
+        let path = settings.layout.root.path(command);
+        let what = match path.metadata() {
+            Ok(meta) if meta.is_file() && meta.mode() & 0o111 != 0 => return None,
+            Ok(_) => "no executable file".to_owned(),
+            Err(cause) if cause.kind() == ErrorKind::NotFound => "not there".to_owned(),
+            Err(cause) if is_denied_to_us(&cause) => {
+                denied.add(path);
+                return None;
+            }
+            Err(cause) => show_cause(&cause),
+        };
+        Some(Note::alert(format!(
+            "{}: {what}; no change of the tables is told by this command of --after",
+            show_path(&path)
+        )))
+    };
+    settings.after.iter().filter_map(finding).collect()
+}
+
+/// What the host says.
+fn of_host(settings: &Settings, compared: Compared, findings: &mut Vec<Note>) {
+    let Compared { new, changes, built, held, .. } = compared;
+    findings.extend(rebuild::behind(&built.host, &held));
+    let host = &built.host;
+    if !changes.is_empty() {
+        let changes = count(changes.len(), "change");
+        let text =
+            format!("the tables are not what the host says: {changes}, which qmail-updater rebuild --dry-run shows");
+        findings.push(Note::warning(text));
+    }
+    findings.extend(relayed(host));
+    findings.extend(misread_assignments(host));
+    let mut seen: BTreeMap<Vec<u8>, &[u8]> = BTreeMap::new();
+    for login in new.logins.keys() {
+        if let Some(other) = seen.insert(lower(login), login) {
+            let text = format!("logins {} and {} differ only in case", Shown(other), Shown(login));
+            findings.push(Note::warning(text));
+        }
+    }
+    let accepted = new.recipients.iter().filter(|(_, data)| crate::tables::smtpd::accepts(data));
+    let accepted: Vec<Vec<u8>> = accepted.map(|(key, _)| key.clone()).collect();
+    let (own, reader) = (host.clone(), HomeReader::new(host, &Before::default(), settings.threads(), None));
+    let look = move || {
+        let host = &own;
+        let mut found = deferred(host, &reader, accepted.iter().map(Vec::as_slice).collect());
+        found.extend(nobodys(host, &reader));
+        for path in host.homes() {
+            of_home(host, &host.read_home(path), &mut found);
+        }
+        found
+    };
+    match confine::folders(host).and_then(|folders| confine::attempt(&host.layout.root, folders, look)) {
+        Ok((found, unconfined)) => findings.extend(found.into_iter().chain(unconfined)),
+        Err(error) => findings.push(Note::alert(error.to_string())),
+    }
+    findings.extend(built.notes);
+}
+
+/// Lines of users/assign that qmail-newu reads in another way than they look.
+fn misread_assignments(host: &Host) -> Vec<Note> {
+    let path = host.layout.root.path(&[&host.layout.qmail[..], b"/users/assign"].concat());
+    let path = show_path(&path);
+    let unread = host.assignments.unread.iter().map(|unread| {
+        Note::warning(format!(
+            "{path}: line {}: line {} begins with a dot and ends the file; qmail-newu does not read the {} after it",
+            unread.first,
+            unread.end,
+            count(unread.count, "line")
+        ))
+    });
+    let no_comments = host.assignments.no_comments.iter().map(|(line, local)| {
+        Note::warning(format!(
+            "{path}: line {line}: # begins no comment here; qmail-newu reads the line as ={}:..., which assigns that one \
+             address",
+            Shown(local)
+        ))
+    });
+    unread.chain(no_comments).collect()
+}
+
+/// Domains that are let through and are nobody's here.
+fn relayed(host: &Host) -> Vec<Note> {
+    let at = |file: &str, line: Option<usize>| {
+        let line = line.map_or(String::new(), |line| format!("line {line}: "));
+        format!("{}: {line}", show_path(&host.control_path(file)))
+    };
+    let to_all = host.control.relayed_to_all().into_iter().map(|(name, file, line)| {
+        Note::warning(format!(
+            "{}{}: neither control/locals nor control/virtualdomains names it, so mail to any name there is accepted, to be \
+             sent on to another host; a file control/validrcptto.d/{} can list the names that it has",
+            at(file, line),
+            Shown(name),
+            Shown(name)
+        ))
+    });
+    let suffixes = host.control.suffixes().into_iter().map(|(name, file, line)| {
+        note(format!(
+            "{}{} lets subdomains through that the table cannot say; those that are not listed by name are refused",
+            at(file, line),
+            Shown(name)
+        ))
+    });
+    to_all.chain(suffixes).collect()
+}
+
+/// Lines of virtualdomains that lead domains to nobody.
+fn nobodys(host: &Host, homes: &HomeReader) -> Vec<Note> {
+    let mut by_line: BTreeMap<usize, String> = BTreeMap::new();
+    let domains = overview::domains(host, homes, &BTreeSet::new(), &|_| Answer::NoTable);
+    for domain in domains.into_iter().filter(|domain| domain.kind == Kind::Nobody) {
+        let address = stands_for(&join_address(b"", &domain.name), host.layout.break_byte);
+        let Some((key, found)) = host.control.virtual_domain(&address) else { continue };
+        by_line.entry(found.line).or_insert_with(|| {
+            format!(
+                "{}: line {}: \"{}\" leads to {}-..., which nobody owns: no line of users/assign, no account, no .qmail file \
+                 of alias; no mail arrives there",
+                show_path(&host.control_path("virtualdomains")),
+                found.line,
+                Shown(key),
+                Shown(&found.prepend)
+            )
+        });
+    }
+    by_line.into_values().map(Note::warning).collect()
+}
+
+/// Accepted addresses whose mail qmail would keep and try again, by the file and line that make it so.
+fn deferred(host: &Host, homes: &HomeReader, mut accepted: Vec<&[u8]>) -> Vec<Note> {
+    // Domain by domain, so that each home is read once.
+    accepted.sort_by_key(|key| split_address(key).map_or((true, *key, *key), |(local, domain)| (false, domain, local)));
+    let mut by_cause: BTreeMap<String, (usize, Vec<u8>)> = BTreeMap::new();
+    for key in accepted {
+        let address = stands_for(key, host.layout.break_byte);
+        let delivery = deliver(host, homes, &address, &mut Trail::unkept());
+        // What cannot be known is told of by the rebuild.
+        if delivery.verdict != Verdict::Defer || !delivery.known {
+            continue;
+        }
+        let mut trail = Trail::kept();
+        deliver(host, homes, &address, &mut trail);
+        let Some(last) = trail.steps().pop() else { continue };
+        let cause = without_word(&last.to_string(), &NOBODY);
+        by_cause.entry(cause).or_insert_with(|| (0, key.to_vec())).0 += 1;
+    }
+    let finding = |(cause, (number, first)): (String, (usize, Vec<u8>))| {
+        let more = if number > 1 { format!(" and {}", count(number - 1, "other key")) } else { String::new() };
+        Note::warning(format!("{cause}: mail to {}{more} is accepted and deferred", Shown(&first)))
+    };
+    by_cause.into_iter().map(finding).collect()
+}
+
+/// One home: its .qmail files, and its mailboxes.
+fn of_home(host: &Host, home: &Home, findings: &mut Vec<Note>) {
+    let path = host.layout.root.path(&home.path);
+    let shown = show_path(&path).to_string();
+    if let HomeState::Listed(_, dot_qmails) = &home.state {
+        let mut many_ways = Vec::new();
+        for name in dot_qmails.extensions() {
+            if name.iter().any(|b| b.is_ascii_uppercase() || *b == b'.') {
+                let asked = spelled(&lower(name));
+                findings.push(Note::warning(format!(
+                    "{shown}/.qmail{}: no mail comes to it: qmail looks for .qmail{}, in lower case and with a : for each dot \
+                     of an address",
+                    Shown(name),
+                    Shown(&asked)
+                )));
+            } else if name.iter().filter(|b| **b == b':').count() > crate::tables::recipients::MAX_SPELLED_COLONS {
+                many_ways.push(name);
+            }
+        }
+        for (name, cause) in dot_qmails.closed_folders().filter(|(_, cause)| !cause.denied) {
+            findings.push(note(format!(
+                "{shown}/.qmail{}: a folder that is not read: {cause}; names with a / below it are not listed",
+                Shown(name)
+            )));
+        }
+        if !many_ways.is_empty() {
+            findings.push(note(format!(
+                "{shown}: {}: so many colons that only the spelling with dots and the one with colons are accepted",
+                some(&many_ways)
+            )));
+        }
+    }
+    if let Mailboxes::Known(vpasswd) = &home.mailboxes {
+        of_mailboxes(host, &home.path, vpasswd, findings);
+    }
+}
+
+/// The mailboxes of a domain directory.
+fn of_mailboxes(host: &Host, home: &[u8], vpasswd: &Vpasswd, findings: &mut Vec<Note>) {
+    let file = format!("{}/{}", show_path(&host.layout.root.path(home)), vpasswd.file());
+    let mut beside = TextBeside::new(&host.layout.root, home);
+    let mut line_of = |name: &[u8], mailbox: &Mailbox<'_>| match mailbox.line {
+        Some(line) => format!("line {line}: "),
+        None => beside.line_of(name, vpasswd).map_or(String::new(), |line| format!("line {line} of {TEXT}: ")),
+    };
+    let mut weak: BTreeMap<Weakness, Vec<&[u8]>> = BTreeMap::new();
+    let (mut lost, mut broken, mut short, mut with_scheme) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    let mut damaged: BTreeMap<Fault, Vec<String>> = BTreeMap::new();
+    let mut names = BTreeSet::new();
+    let mut same = Vec::new();
+    let mut all = vpasswd.all();
+    all.dedup_by_key(|(name, _)| *name);
+    for (name, mailbox) in all {
+        if !names.insert(lower(name)) {
+            same.push(name);
+        }
+        if mailbox.shape == Shape::Short {
+            short.push(name);
+        }
+        if name.is_empty() {
+            let line = line_of(name, &mailbox);
+            findings.push(Note::warning(format!("{file}: {line}a record without a name, which is no mailbox")));
+        } else if !is_legal_name(name) {
+            lost.push(name);
+        } else if mailbox.shape == Shape::Broken {
+            broken.push(name);
+        } else if host.build.keeps_scheme.is_some() && has_scheme(mailbox.crypt) {
+            with_scheme.push(name);
+        } else if let Some(fault) = hash_damage(mailbox.crypt) {
+            damaged.entry(fault).or_default().push(format!("{}{}", line_of(name, &mailbox), Shown(name)));
+        } else if let Some(weakness) = weakness(mailbox.crypt) {
+            weak.entry(weakness).or_default().push(name);
+        }
+    }
+    if let Some(line) = vpasswd.unended() {
+        let text = format!("{file}: line {line}: no newline ends it, so vpopmail does not read it");
+        findings.push(Note::warning(text));
+    }
+    for (fault, places) in damaged {
+        let (many, places) = (count(places.len(), "mailbox"), first_few(places));
+        let mut text =
+            format!("{file}: {many} with a hash that no password has, so nobody logs in: {places} ({fault})");
+        if fault.is_of_old_vpopmaild() {
+            text.push_str("; vpopmaild of a vpopmail before 5.6.7 cuts hashes so");
+        }
+        findings.push(Note::warning(text));
+    }
+    let mut say = |names: &[&[u8]], level: Level, what: &str| {
+        if !names.is_empty() {
+            let many = count(names.len(), "mailbox");
+            findings.push(Note::new(level, format!("{file}: {many} {what}: {}", some(names))));
+        }
+    };
+    say(&lost, Level::Warning, "that vpopmail never finds, because of a byte in the name");
+    say(&same, Level::Warning, "whose names differ from another's only in case");
+    say(&broken, Level::Warning, "with fewer than three fields, on which vdelivermail crashes");
+    say(&short, Level::Warning, "with three or four fields, whose mail vdelivermail bounces");
+    if let Some(why) = &host.build.keeps_scheme {
+        let what = format!("with a {{SCHEME}} before the hash, which vpopmail compares too: nobody logs in ({why})");
+        say(&with_scheme, Level::Warning, &what);
+    }
+    for (weakness, names) in weak {
+        let level = if weakness == Weakness::Locked { Level::Status } else { Level::Warning };
+        say(&names, level, weakness.words());
+    }
+}
+
+/// The first few names, and how many there are beside.
+fn some(names: &[&[u8]]) -> String {
+    first_few(names.iter().map(|name| Shown(name).to_string()).collect())
+}
+
+/// The first few of these, and how many there are beside.
+fn first_few(mut places: Vec<String>) -> String {
+    match places.len().saturating_sub(MAX_NAMED) {
+        0 => places.join(", "),
+        more => {
+            places.truncate(MAX_NAMED);
+            format!("{}, and {}", places.join(", "), count(more, "other"))
+        }
+    }
+}

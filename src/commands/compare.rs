@@ -1,0 +1,132 @@
+//! Both tables in memory, and how they differ from the published ones.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use crate::cdb;
+use crate::error::{Denied, Error};
+use crate::protect::hold::{self, Patience, Scales};
+use crate::publish::Published;
+use crate::rebuild::{Built, Sink, build};
+use crate::settings::Settings;
+use crate::tables::smtpd;
+use crate::text::Shown;
+
+/// Both tables, sorted.
+#[derive(Default)]
+pub struct Sorted {
+    /// validrcptto.cdb.
+    pub recipients: BTreeMap<Vec<u8>, &'static [u8]>,
+    /// auth.cdb.
+    pub logins: BTreeMap<Vec<u8>, Vec<u8>>,
+}
+
+impl Sink for Sorted {
+    fn recipients(&mut self, records: &cdb::Chunk) -> Result<(), Error> {
+        let data = |record: cdb::Record<'_>| smtpd::data_of(smtpd::accepts(record.data));
+        self.recipients.extend(records.records().map(|record| (record.key.to_vec(), data(record))));
+        Ok(())
+    }
+
+    fn logins(&mut self, records: &cdb::Chunk) -> Result<(), Error> {
+        self.logins.extend(records.records().map(|record| (record.key.to_vec(), record.data.to_vec())));
+        Ok(())
+    }
+}
+
+/// What a rebuild would do.
+pub struct Compared {
+    /// What it would write.
+    pub new: Sorted,
+    /// What it would change, one line a change, in the order of the keys; of a table of which that cannot be known,
+    /// nothing.
+    pub changes: Vec<String>,
+    /// What came of building beside the records; what the guard would hold is among its notes.
+    pub built: Built,
+    /// The names of the domains that the guard would hold.
+    pub held: BTreeSet<Vec<u8>>,
+    /// What this process may not read, which is not root, and a rebuild by root would.
+    pub denied: Denied,
+}
+
+/// Builds both tables and compares them with the published ones.
+///
+/// # Errors
+/// What stops a rebuild.
+pub fn compare(settings: &Settings) -> Result<Compared, Error> {
+    let (of_recipients, of_logins) = (settings.recipients_target()?.0.before(), settings.logins_target()?.0.before());
+    let published = (of_recipients.file, of_logins.file);
+    let read = |published: &Option<Arc<Published>>| published.as_ref()?.read().ok();
+    let (recipients, logins) = (read(&published.0), read(&published.1));
+    let mut new = Sorted::default();
+    let mut built = build(settings, &mut new)?;
+    // What is built says nothing about what root would build.
+    let is_known = built.denied.is_empty();
+    let are_known = [&of_recipients.closed, &of_logins.closed].map(|closed| is_known && closed.is_none());
+    let mut denied = built.denied.clone();
+    denied.extend(of_recipients.closed.into_iter().chain(of_logins.closed));
+    built.notes.retain(|note| !note.denied);
+    let mut changes = Vec::new();
+    let (alerts, held) = if is_known {
+        let policy = built.policy();
+        let mut scales = Scales::new(settings, &built.host, &policy)?;
+        if let Some(published) = file(&published.0, recipients.as_deref()) {
+            scales.weigh_recipients(&published, &new.recipients, &|_| true)?;
+        }
+        if let Some(published) = file(&published.1, logins.as_deref()) {
+            scales.weigh_logins(&published, &|key| !new.logins.contains_key(key))?;
+        }
+        let held = scales.held(Patience::Ever);
+        let alerts = scales.alerts(&held, "only with --force does a rebuild make all of these changes");
+        (alerts, hold::names(&held))
+    } else {
+        (Vec::new(), hold::held_before(settings)?)
+    };
+    built.notes.extend(alerts);
+    let old = records(recipients.as_deref());
+    let keys = || -> BTreeSet<&[u8]> { old.keys().copied().chain(new.recipients.keys().map(Vec::as_slice)).collect() };
+    for key in if are_known[0] { keys() } else { BTreeSet::new() } {
+        let answer = |data: Option<&[u8]>| data.map(smtpd::accepts);
+        let (before, after) = (answer(old.get(key).copied()), answer(new.recipients.get(key).copied()));
+        let signs = [('-', before), ('+', after)].into_iter().filter(|_| before != after);
+        let line = |(sign, answer): (char, Option<bool>)| Some(format!("{sign}\t{}\t{}", word(answer?), Shown(key)));
+        changes.extend(signs.filter_map(line));
+    }
+    let old = records(logins.as_deref());
+    let keys = || -> BTreeSet<&[u8]> { old.keys().copied().chain(new.logins.keys().map(Vec::as_slice)).collect() };
+    for key in if are_known[1] { keys() } else { BTreeSet::new() } {
+        let sign = match (old.get(key), new.logins.get(key)) {
+            (None, _) => '+',
+            (_, None) => '-',
+            (Some(old), Some(new)) if *old == &new[..] => continue,
+            _ => '~',
+        };
+        changes.push(format!("{sign}\tlogin\t{}", Shown(key)));
+    }
+    Ok(Compared { new, changes, built, held, denied })
+}
+
+/// `accept` or `refuse`.
+pub fn word(accepted: bool) -> &'static str {
+    if accepted { "accept" } else { "refuse" }
+}
+
+/// The records of a published file, of equal keys the first; none of what is missing or damaged.
+fn records(image: Option<&[u8]>) -> BTreeMap<&[u8], &[u8]> {
+    let mut found = BTreeMap::new();
+    for record in whole(image).into_iter().flat_map(|cdb| cdb.records()) {
+        found.entry(record.key).or_insert(record.data);
+    }
+    found
+}
+
+/// A published file where it lies, unless its content is missing or damaged.
+fn file<'p>(published: &'p Option<Arc<Published>>, image: Option<&[u8]>) -> Option<cdb::FileReader<'p>> {
+    whole(image)?;
+    published.as_ref()?.cdb().ok()
+}
+
+/// A published file, unless it is missing or damaged.
+fn whole(image: Option<&[u8]>) -> Option<cdb::Reader<'_>> {
+    cdb::Reader::new(image?).ok().filter(|cdb| cdb.check().is_ok())
+}

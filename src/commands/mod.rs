@@ -1,0 +1,6 @@
+//! The commands that an administrator types: each asks, and prints its answer.
+
+pub mod answers;
+pub mod check;
+pub mod compare;
+pub mod overview;

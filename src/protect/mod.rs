@@ -1,0 +1,4 @@
+//! Why an entry stays although the host does not say it any more.
+
+pub mod guard;
+pub mod hold;

@@ -1,0 +1,5 @@
+//! What the two tables hold, and how qmail-smtpd reads them.
+
+pub mod logins;
+pub mod recipients;
+pub mod smtpd;
