@@ -12,7 +12,7 @@ use std::time::Duration;
 use nix::errno::Errno;
 use nix::sys::prctl::set_dumpable;
 use nix::sys::resource::{Resource, setrlimit};
-use qmail_updater::args::{Cli, Command};
+use qmail_updater::args::{self, Cli, Command};
 use qmail_updater::commands::answers;
 use qmail_updater::error::{Error, show_path};
 use qmail_updater::front::Caller;
@@ -30,6 +30,9 @@ use qmail_updater::{actions, publish, rebuild, report, service};
 use signal_hook::consts::{SIGABRT, SIGXFSZ};
 
 fn main() -> ExitCode {
+    if let Some(code) = spawn::begin_session(&args::typed()) {
+        return ExitCode::from(code);
+    }
     let caller = Caller::find();
     if caller.is_some() {
         report::write_in_background();

@@ -276,6 +276,75 @@ fn an_action_that_was_cut_off_runs_again() {
     end_all(&fs::read_to_string(service.host.path("/log/pids")).unwrap());
 }
 
+/// Session, process group and terminal of a process, as proc_pid_stat(5) numbers them.
+fn session_of(stat: &str) -> [i32; 3] {
+    let fields: Vec<&str> = stat.rsplit_once(") ").unwrap().1.split(' ').collect();
+    [3, 2, 4].map(|at| fields[at].trim().parse().unwrap())
+}
+
+#[test]
+fn an_action_has_a_session_of_its_own_and_no_terminal_where_the_service_has_one() {
+    let host = host();
+    let log = host.path("/log").display().to_string();
+    let tell =
+        "echo $$; cat /proc/$$/stat; ls -m /proc/$$/fd; readlink /proc/$$/fd/0; (: </dev/tty) && echo a terminal || :";
+    script(&host, &format!("{ACTIONS}/any"), &format!("exec >{log}/any 2>/dev/null; {tell}"));
+    let terminal = nix::pty::openpty(None, None).unwrap();
+    let run = host.command(&["run", "--no-watch"]);
+    let mut command = std::process::Command::new("setsid");
+    command.env_clear().env("PATH", std::env::var_os("PATH").unwrap());
+    command.arg("--ctty").arg(run.get_program()).args(run.get_args()).stdin(terminal.slave);
+    let service = Service::spawn(host, command);
+    service.wait_for("domains remembered");
+    let pid = i32::try_from(service.child.id()).unwrap();
+    let [session, _, has_terminal] = session_of(&fs::read_to_string(format!("/proc/{pid}/stat")).unwrap());
+    assert!(session == pid && has_terminal != 0, "the service has a terminal");
+    mailboxes(&service.host, COM, &["ann", "new", "postmaster"]);
+    service.trigger(&[]);
+    service.wait_for("any: told of add_user:new@example.com");
+    let told = fs::read_to_string(service.host.path("/log/any")).unwrap();
+    let [own, stat, descriptors, input] = told.lines().collect::<Vec<_>>()[..] else { panic!("{told}") };
+    let own: i32 = own.parse().unwrap();
+    assert_eq!(session_of(stat), [own, own, 0], "it leads its session and its group, and has no terminal");
+    // The shell itself has the script open.
+    let descriptors: BTreeSet<&str> = descriptors.split(", ").filter(|fd| !["10", "255"].contains(fd)).collect();
+    assert_eq!(descriptors, BTreeSet::from(["0", "1", "2"]));
+    assert_eq!(input, "/dev/null");
+    // It is open until here: a service whose terminal goes gets HUP.
+    drop(service);
+    drop(terminal.master);
+}
+
+#[test]
+fn an_owner_who_stops_all_that_begins_as_him_stops_no_action_of_others() {
+    if !support::is_root() {
+        return skip("an owner who stops what begins as him", "only root runs actions of several owners");
+    }
+    let host = host();
+    let owners = [("evil.test", 4304), ("third.test", 4305)];
+    assign_owned(&host, &owners);
+    let first = || vec!["postmaster".to_owned()];
+    owners.iter().for_each(|(name, uid)| mailboxes_of(&host, name, *uid, &first()));
+    let log = host.path("/log").display().to_string();
+    host.write("/log/any", "").mode("/log/any", 0o666);
+    script(&host, &format!("{ACTIONS}/any"), &format!("{NOTE} {log}/any"));
+    let service = start(host, &["--action-limit", "1"]);
+    // Again and again, from before a program is his to run.
+    let mut stopper = std::process::Command::new("sh");
+    stopper.args(["-c", "while :; do kill -STOP -1; done"]).stderr(std::process::Stdio::null()).uid(4304).gid(4304);
+    let stopper = Sleepers(vec![stopper.spawn().unwrap()]);
+    let many: Vec<String> = (0..20).map(|number| format!("user{number:02}")).chain(first()).collect();
+    mailboxes_of(&service.host, "evil.test", 4304, &many);
+    service.trigger(&[]);
+    service.wait_for("did not end within 1 s");
+    for number in 0..10 {
+        mailboxes_of(&service.host, "third.test", 4305, &[format!("new{number}"), "postmaster".to_owned()]);
+        service.trigger(&[]);
+        service.wait_for(&format!("any: told of add_user:new{number}@third.test"));
+    }
+    drop(stopper);
+}
+
 #[test]
 fn an_action_that_cannot_be_started_now_is_tried_again() {
     let host = host();
@@ -485,6 +554,21 @@ fn mailboxes_of(host: &MailHost, domain: &str, uid: u32, names: &[String]) {
     give_one(&host.path(&home));
 }
 
+/// Domains with the uids that own them, in the place of all others.
+fn assign_owned(host: &MailHost, owners: &[(&str, u32)]) {
+    let each =
+        |line: &dyn Fn(&str, u32) -> String| owners.iter().map(|(name, uid)| line(name, *uid)).collect::<String>();
+    let home = |name: &str| format!("/home/vpopmail/domains/{name}");
+    let lines = each(&|name, uid| format!("+{name}-:{name}:{uid}:{uid}:{}:-::\n", home(name)));
+    host.write("/var/qmail/users/assign", lines + ".\n");
+    host.write("/var/qmail/control/virtualdomains", each(&|name, _| format!("{name}:{name}\n")));
+    host.write("/var/qmail/control/rcpthosts", each(&|name, _| format!("{name}\n")));
+    for (name, _) in owners {
+        let default = format!("{}/.qmail-default", home(name));
+        host.write(&default, "|/home/vpopmail/bin/vdelivermail '' bounce-no-mailbox\n");
+    }
+}
+
 #[test]
 fn an_owner_who_stops_his_actions_or_imports_thousands_of_mailboxes_keeps_no_other_waiting() {
     if !support::is_root() {
@@ -495,17 +579,9 @@ fn an_owner_who_stops_his_actions_or_imports_thousands_of_mailboxes_keeps_no_oth
     let (limit, pause, stopped, imported) = if is_long { ("60", "40", 200, 20_000) } else { ("6", "0.8", 40, 300) };
     let host = host();
     let owners = [("evil.test", 4301), ("import.test", 4302), ("third.test", 4303)];
-    let lines = owners.map(|(name, uid)| format!("+{name}-:{name}:{uid}:{uid}:/home/vpopmail/domains/{name}:-::\n"));
-    host.write("/var/qmail/users/assign", lines.concat() + ".\n");
-    let names = owners.map(|(name, _)| format!("{name}:{name}\n")).concat();
-    host.write("/var/qmail/control/virtualdomains", &names);
-    host.write("/var/qmail/control/rcpthosts", owners.map(|(name, _)| format!("{name}\n")).concat());
+    assign_owned(&host, &owners);
     let first = || vec!["postmaster".to_owned()];
-    for (name, uid) in owners {
-        let default = format!("/home/vpopmail/domains/{name}/.qmail-default");
-        host.write(&default, "|/home/vpopmail/bin/vdelivermail '' bounce-no-mailbox\n");
-        mailboxes_of(&host, name, uid, &first());
-    }
+    owners.iter().for_each(|(name, uid)| mailboxes_of(&host, name, *uid, &first()));
     let log = host.path("/log").display().to_string();
     host.write("/log/any", "").mode("/log/any", 0o666);
     // As if its owner stopped it and continued it.

@@ -156,7 +156,7 @@ impl<'a> Runner<'a> {
             argument(directory),
         ];
         // Ourselves, whatever became of the file meanwhile.
-        let program = Path::new("/proc/self/exe");
+        let program = Path::new(spawn::OURSELVES);
         let task = Task { arguments, label: Some("skel"), ..Task::new(program, Path::new("/"), self.stop) };
         self.run_as(event, event.of.who, false, task)
     }
@@ -165,16 +165,16 @@ impl<'a> Runner<'a> {
         let name = task.label.map_or_else(|| show_path(task.program).to_string(), str::to_owned);
         let alert = |text: String| report::say_all(&[Note::alert(text)]);
         let own = (geteuid().as_raw(), getegid().as_raw());
-        let user = match (who.uid, who.gid) {
+        let owner = match (who.uid, who.gid) {
             (uid, gid) if !as_root && (uid == 0 || gid == 0) => {
                 alert(format!("{name}: not run: {} is root's, as whom only {AS_ROOT} files run", Shown(event.domain)));
                 return Ok(());
             }
-            user if own.0 != 0 && user != own => {
+            owner if own.0 != 0 && owner != own => {
                 alert(format!("{name}: not run: only root can run it as uid {}", who.uid));
                 return Ok(());
             }
-            user => (own.0 == 0).then_some(user),
+            owner => Some(owner),
         };
         if self.stop.load(Ordering::Relaxed) {
             return Err(Stopped::Ends);
@@ -184,7 +184,7 @@ impl<'a> Runner<'a> {
         if self.hung.contains(&key) {
             return Err(self.put_off(event, &format!("{name}: has hung in this round")));
         }
-        let task = Task { user, limit: self.settings.action_limit, ..task };
+        let task = Task { owner, limit: self.settings.action_limit, ..task };
         let outcome = spawn::run(&task);
         match outcome {
             Outcome::Done => {

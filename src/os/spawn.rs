@@ -3,7 +3,7 @@
 
 use std::collections::VecDeque;
 use std::ffi::{OsStr, OsString};
-use std::io::{BufRead, BufReader, PipeReader, Read};
+use std::io::{BufRead, BufReader, PipeReader, PipeWriter, Read, Write};
 use std::os::fd::AsFd;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -18,7 +18,7 @@ use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::resource::{Resource, getrlimit, rlim_t, setrlimit};
 use nix::sys::signal::{Signal, kill, killpg};
-use nix::unistd::Pid;
+use nix::unistd::{Pid, setsid};
 
 use crate::error::{Nature, show_cause, show_path};
 use crate::report::{self, Level, Note};
@@ -41,6 +41,11 @@ const STOP_LOOK: Duration = Duration::from_millis(200);
 /// What commands find on their way.
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
+/// This program, also when another file has its name by now.
+pub const OURSELVES: &str = "/proc/self/exe";
+/// What this program is called when it begins a session and becomes another program.
+const SESSION: &str = "qmail-updater-session";
+
 /// The variable that tells a command of `--after` which files changed.
 pub const CHANGED: &str = "QMAIL_UPDATER_CHANGED";
 /// The variables that tell an action of which domain it is told, which one that is an alias of, its folder and its owner.
@@ -58,8 +63,9 @@ pub struct Task<'a> {
     pub folder: &'a Path,
     /// What it is told, beside PATH.
     pub environment: Vec<(&'static str, OsString)>,
-    /// Uid and gid that it runs as, without any other group when we are root; `None`: as we do.
-    pub user: Option<(u32, u32)>,
+    /// Uid and gid that it runs as, in a session of its own and, when we are root, without any other group. `None`: as we do,
+    /// in a process group of its own.
+    pub owner: Option<(u32, u32)>,
     /// How long it may take, its children included.
     pub limit: Duration,
     /// What its lines in the log begin with, when it is this program; `None`: another program's name.
@@ -72,7 +78,7 @@ impl<'a> Task<'a> {
     /// Without arguments, as we are, for a minute.
     pub fn new(program: &'a Path, folder: &'a Path, stop: &'a AtomicBool) -> Task<'a> {
         let (arguments, environment) = (Vec::new(), Vec::new());
-        Task { program, arguments, folder, environment, user: None, limit: TIME_LIMIT, label: None, stop }
+        Task { program, arguments, folder, environment, owner: None, limit: TIME_LIMIT, label: None, stop }
     }
 }
 
@@ -122,6 +128,67 @@ fn is_temporary(cause: &std::io::Error) -> bool {
     Nature::of_error(cause) == Nature::System || cause.raw_os_error() == Some(Errno::ETXTBSY as i32)
 }
 
+/// A relative --root names a program from where we are, and it runs elsewhere.
+fn absolute(program: &Path) -> PathBuf {
+    std::path::absolute(program).unwrap_or_else(|_| program.to_owned())
+}
+
+/// Starts a command. With an owner, what could not be done before it began comes through the pipe.
+fn start(task: &Task<'_>, output: PipeWriter, errors: PipeWriter) -> std::io::Result<(Child, Option<PipeReader>)> {
+    let program = absolute(task.program);
+    let (mut command, failure) = match task.owner {
+        None => {
+            let mut command = Command::new(program);
+            command.stdin(Stdio::null()).process_group(0);
+            (command, None)
+        }
+        // A child is its owner's from setuid(2) on. If it did that here, its owner could stop it before execve(2), and we
+        // would wait for him without an end. Therefore a copy of this program is started as we are, and does the rest.
+        Some((uid, gid)) => {
+            let (failure, report) = std::io::pipe()?;
+            let mut command = Command::new(OURSELVES);
+            command.arg0(SESSION).args([uid.to_string(), gid.to_string()]).arg(program).stdin(report);
+            (command, Some(failure))
+        }
+    };
+    command.env_clear().env("PATH", PATH).envs(task.environment.iter().map(|(name, value)| (*name, value)));
+    command.args(&task.arguments).current_dir(task.folder).stdout(output).stderr(errors);
+    // Dropped at the end: it holds the write ends of the pipes, which must close when the command's own copies do.
+    Ok((spawn(&mut command)?, failure))
+}
+
+/// When this program was started to begin a session: does that and becomes the program that `typed` names, as the owner that
+/// it names. Comes back only when it was not, or with the exit status when that failed.
+pub fn begin_session(typed: &[OsString]) -> Option<u8> {
+    let [own, uid, gid, program, arguments @ ..] = typed else { return None };
+    let id = |typed: &OsString| typed.to_str()?.parse::<u32>().ok();
+    let (uid, gid) = (id(uid)?, id(gid)?);
+    if own != SESSION {
+        return None;
+    }
+    // The program does not get it.
+    let report = std::io::stdin().as_fd().try_clone_to_owned();
+    let cause = match setsid() {
+        // As root this also leaves every supplementary group.
+        Ok(_) => Command::new(program).args(arguments).uid(uid).gid(gid).stdin(Stdio::null()).exec(),
+        Err(cause) => cause.into(),
+    };
+    let code = cause.raw_os_error().unwrap_or(Errno::EIO as i32);
+    if let Ok(report) = report {
+        let _ = PipeWriter::from(report).write_all(&code.to_ne_bytes());
+    }
+    Some(111)
+}
+
+/// Why a session did not become its program, once it has ended; `None` when it did, or was killed before.
+fn failure_to_begin(mut failure: PipeReader) -> Option<std::io::Error> {
+    // What it wrote is there by now.
+    let is_there = poll(&mut [PollFd::new(failure.as_fd(), PollFlags::POLLIN)], PollTimeout::ZERO) == Ok(1);
+    let mut code = [0; 4];
+    let read = is_there && failure.read_exact(&mut code).is_ok();
+    read.then(|| std::io::Error::from_raw_os_error(i32::from_ne_bytes(code)))
+}
+
 /// Runs a command to its end and logs what it prints.
 pub fn run(task: &Task<'_>) -> Outcome {
     let limit = task.limit;
@@ -154,27 +221,17 @@ pub fn run(task: &Task<'_>) -> Outcome {
     if let Err(cause) = threads {
         return failed(&cause);
     }
-    // A relative --root names it from where we are, and it runs elsewhere.
-    let program = std::path::absolute(task.program);
-    let mut command = Command::new(program.as_deref().unwrap_or(task.program));
-    command.env_clear().env("PATH", PATH).envs(task.environment.iter().map(|(name, value)| (*name, value)));
-    command.args(&task.arguments).current_dir(task.folder).stdin(Stdio::null()).process_group(0);
-    // As root this also leaves every supplementary group.
-    if let Some((uid, gid)) = task.user {
-        command.uid(uid).gid(gid);
-    }
-    let spawned = match writer.try_clone() {
-        Ok(second) => spawn(command.stdout(writer).stderr(second)),
-        Err(cause) => Err(cause),
+    let not_begun = |cause: &std::io::Error| match cause.kind() {
+        std::io::ErrorKind::NotFound if !task.program.exists() => Outcome::Missing,
+        _ => failed(cause),
     };
-    // Holds the pipe's write end, which must close when the command's own copies do.
-    drop(command);
-    let child = match spawned {
-        Ok(child) => child,
-        Err(cause) if cause.kind() == std::io::ErrorKind::NotFound && !task.program.exists() => {
-            return Outcome::Missing;
+    let (child, failure) = match writer.try_clone().and_then(|second| start(task, writer, second)) {
+        Ok(begun) => begun,
+        // Without /proc, which may come.
+        Err(cause) if task.owner.is_some() && cause.kind() == std::io::ErrorKind::NotFound => {
+            return Outcome::Later(format!("unable to run {OURSELVES}: {}", show_cause(&cause)));
         }
-        Err(cause) => return failed(&cause),
+        Err(cause) => return not_begun(&cause),
     };
     let group = i32::try_from(child.id()).map(Pid::from_raw);
     let _ = started.send(child);
@@ -193,6 +250,9 @@ pub fn run(task: &Task<'_>) -> Outcome {
         if status.is_err() {
             let _ = kill(group, Signal::SIGKILL);
         }
+    }
+    if let Some(cause) = failure.filter(|_| status.is_ok()).and_then(failure_to_begin) {
+        return not_begun(&cause);
     }
     let how = match status {
         Ok(Ok(status)) => failure_of(status),
