@@ -42,31 +42,35 @@ const NO_WARNERS: &[&str] = &[
 ];
 /// Functions that make the text of an error or alert for somebody else: file and name.
 const ALSO: [(&str, &str); 20] = [
-    ("commands.rs", "run"),
-    ("commands.rs", "failure_of"),
-    ("follow_up.rs", "tell"),
-    ("follow_up.rs", "compile"),
+    ("os/spawn.rs", "run"),
+    ("os/spawn.rs", "failure_of"),
+    ("service/follow_ups.rs", "tell"),
+    ("service/follow_ups.rs", "compile"),
     ("host/assign.rs", "read_from"),
     ("host/authvars.rs", "add"),
-    ("publish.rs", "find"),
+    ("publish/mod.rs", "find"),
     ("host/mod.rs", "has_same"),
     ("rebuild/homes.rs", "recipients_kept"),
-    ("root/budget.rs", "too_many_alike"),
-    ("root/budget.rs", "too_many_bytes"),
-    ("root/budget.rs", "too_many_entries"),
-    ("root/budget.rs", "too_many_names"),
-    ("root/budget.rs", "too_many_steps"),
-    ("root/silence.rs", "beside"),
-    ("root/silence.rs", "fmt"),
-    ("root/silence.rs", "too_many"),
-    ("root/trust.rs", "doubt"),
-    ("root/trust.rs", "doubt_of_file"),
-    ("trigger/fifo.rs", "why_no_instance"),
+    ("fs/budget.rs", "too_many_alike"),
+    ("fs/budget.rs", "too_many_bytes"),
+    ("fs/budget.rs", "too_many_entries"),
+    ("fs/budget.rs", "too_many_names"),
+    ("fs/budget.rs", "too_many_steps"),
+    ("fs/silence.rs", "beside"),
+    ("fs/silence.rs", "fmt"),
+    ("fs/silence.rs", "too_many"),
+    ("fs/trust.rs", "doubt"),
+    ("fs/trust.rs", "doubt_of_file"),
+    ("pipe/fifo.rs", "why_no_instance"),
 ];
 
 /// Functions that make the text of a warning for somebody else.
-const ALSO_FOUND: [(&str, &str); 4] =
-    [("logins.rs", "words"), ("report.rs", "write_all"), ("status.rs", "differences"), ("status.rs", "staleness")];
+const ALSO_FOUND: [(&str, &str); 4] = [
+    ("tables/logins.rs", "words"),
+    ("report.rs", "write_all"),
+    ("service/status.rs", "differences"),
+    ("service/status.rs", "staleness"),
+];
 
 fn repository() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -246,7 +250,7 @@ fn warnings_of_source() -> BTreeMap<String, String> {
     for (name, function, body) in of_files() {
         let mut here = BTreeSet::new();
         let open = messages(body.clone(), (WARNERS, NO_WARNERS), &mut here);
-        if name == "check.rs" || ALSO_FOUND.contains(&(&name, &function)) {
+        if name == "commands/check.rs" || ALSO_FOUND.contains(&(&name, &function)) {
             literals(body, &[], &mut here);
         } else if open {
             literals(body, NO_WARNERS, &mut here);
