@@ -326,6 +326,7 @@ impl Settings {
             is_vpopmail_given: options.vpopmail.is_some(),
             users_cdb,
             user_database: user_database(options.backend),
+            snapshot: None,
             break_byte,
             qmail_ext: options.vpopmail_ext,
             refuse_delete: options.catchall_delete == CatchallDelete::Refuse,

@@ -5,42 +5,11 @@ mod support;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
-use base64::Engine;
 use qmail_updater::cdb;
 use serde_json::Value;
-use support::{MailHost, give, is_root, skip};
-
-/// Makes the host that the JSON describes.
-fn build_host(description: &Value) -> MailHost {
-    let host = MailHost::empty();
-    let number = |file: &Value, name: &str| u32::try_from(file[name].as_u64().unwrap()).unwrap();
-    let (folders, others): (Vec<_>, Vec<_>) =
-        description["files"].as_array().unwrap().iter().partition(|file| file["dir"] == true);
-    for file in folders.iter().chain(&others) {
-        let inside = file["path"].as_str().unwrap();
-        let path = host.path(inside);
-        if file["dir"] == true {
-            fs::create_dir_all(&path).unwrap();
-        } else if file["fifo"] == true {
-            nix::unistd::mkfifo(&path, nix::sys::stat::Mode::S_IRUSR).unwrap();
-        } else if let Some(target) = file["symlink"].as_str() {
-            host.link(inside, target);
-            continue;
-        } else if let Some(text) = file["text"].as_str() {
-            fs::write(&path, text).unwrap();
-        } else {
-            let content = base64::prelude::BASE64_STANDARD.decode(file["base64"].as_str().unwrap()).unwrap();
-            fs::write(&path, content).unwrap();
-        }
-        give(&path, number(file, "uid"), number(file, "gid"));
-        let mode = u32::from_str_radix(file["mode"].as_str().unwrap(), 8).unwrap();
-        fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
-    }
-    host
-}
+use support::{conformance_host, is_root, skip};
 
 #[test]
 fn every_verdict_and_every_login_of_the_conformance_hosts() {
@@ -56,7 +25,7 @@ fn every_verdict_and_every_login_of_the_conformance_hosts() {
         }
         let description: Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
         let name = description["name"].as_str().unwrap();
-        let host = build_host(&description);
+        let host = conformance_host(&description);
         host.rebuild();
 
         let verdicts = description["smtpd"].as_object().unwrap();

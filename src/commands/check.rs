@@ -389,8 +389,10 @@ fn of_home(host: &Host, home: &Home, findings: &mut Vec<Note>) {
             )));
         }
     }
-    if let Mailboxes::Known(vpasswd) = &home.mailboxes {
-        of_mailboxes(host, &home.path, vpasswd, findings);
+    for users in &home.users {
+        if let Mailboxes::Known(vpasswd) = &users.mailboxes {
+            of_mailboxes(host, &home.path, vpasswd, findings);
+        }
     }
 }
 

@@ -12,8 +12,8 @@ use crate::decide::{Delivery, Route, Step, Trail, Verdict, deliver, route};
 use crate::error::{Trouble, show_path};
 use crate::fs::Who;
 use crate::host::dot_qmail::{Opening, spelled};
-use crate::host::user_database::UserDatabase;
-use crate::host::vpopmail::{Mailbox, Mailboxes, Particulars, Vpasswd, flag_names, is_found};
+use crate::host::mailboxes::Source;
+use crate::host::vpopmail::{ABSENT, Mailbox, Mailboxes, Particulars, Vpasswd, flag_names, is_found};
 use crate::host::{Home, HomeState, Homes, Host};
 use crate::protect::guard::{NOBODY, stands_for};
 use crate::tables::logins::{Policy, Refusal, Weakness, scheme, weakness};
@@ -129,12 +129,13 @@ fn domain(
 ) -> Option<Domain> {
     let control = &host.control;
     let line = host.assignments.vpopmail_domain(name);
-    let vpopmail_home = line.map(|line| homes.home(&line.home)).filter(|home| match &home.mailboxes {
-        Mailboxes::Absent => host.is_vpopmail_like(name) && home.trouble().is_some(),
-        // A line of an account looks the same.
-        Mailboxes::Elsewhere(_) | Mailboxes::Unknown(_) => host.is_vpopmail_like(name) || name.contains(&b'.'),
-        Mailboxes::Known(_) | Mailboxes::Unreadable(..) => true,
-    });
+    let vpopmail_home =
+        line.map(|line| homes.home(&line.home)).filter(|home| match home.mailboxes_of(host.user_domain(name)) {
+            Mailboxes::Absent => host.is_vpopmail_like(name) && home.trouble().is_some(),
+            // A line of an account looks the same.
+            Mailboxes::Elsewhere(_) | Mailboxes::Unknown(_) => host.is_vpopmail_like(name) || name.contains(&b'.'),
+            Mailboxes::Known(_) | Mailboxes::Unreadable(..) => true,
+        });
     let accepted = control.accepts(name);
     let prefix = control.prefix(name);
     let is_covered = || prefix.is_some() || (control.rcpthosts.is_some() && accepted);
@@ -168,7 +169,7 @@ fn domain(
     };
     let home = vpopmail_home.clone().or_else(|| led_home.clone().filter(|_| kind == Kind::Virtual));
     let trouble = home.as_ref().and_then(|home| home.trouble());
-    let counted = vpopmail_home.as_ref().and_then(|home| match &home.mailboxes {
+    let counted = vpopmail_home.as_ref().and_then(|home| match home.mailboxes_of(host.user_domain(name)) {
         Mailboxes::Known(vpasswd) => {
             let all = distinct(vpasswd);
             let found = all.iter().filter(|(name, _)| is_found(name)).count();
@@ -210,7 +211,7 @@ fn domain(
     if let Some((_, lost @ 1..)) = counted {
         domain.notes.push(format!("{} that vpopmail never finds beside these", count(lost, "mailbox")));
     }
-    let unread = vpopmail_home.as_ref().and_then(|home| match &home.mailboxes {
+    let unread = vpopmail_home.as_ref().and_then(|home| match home.mailboxes_of(host.user_domain(name)) {
         Mailboxes::Elsewhere(cause) => Some(cause),
         _ => None,
     });
@@ -301,8 +302,10 @@ fn notes(host: &Host, domain: &Domain, prefix: Option<&[u8]>, accepted: bool, el
     } else if name.is_empty() {
         notes.push("every domain that no other line names".to_owned());
     }
-    let has_users =
-        domain.mailboxes.is_some() || (domain.kind == Kind::Vpopmail && host.build.users != UserDatabase::Files);
+    let has_users = domain.mailboxes.is_some()
+        || (domain.kind == Kind::Vpopmail
+            && host.build.users != Source::Files
+            && host.build.users.snapshot().is_none());
     if has_users && host.default_domain.as_ref().is_ok_and(|default| default.as_deref() == Some(name)) {
         notes.push("the default domain: its users log in by their bare names".to_owned());
     }
@@ -403,7 +406,7 @@ impl Users<'_> {
             let text = format!("unable to read {}: {cause}", show_path(&path));
             Ok(Err(Absence::Unread(Trouble { text, ..cause })))
         };
-        let vpasswd = match (&home.state, &home.mailboxes) {
+        let vpasswd = match (&home.state, home.mailboxes_of(&line.user)) {
             (_, Mailboxes::Known(vpasswd)) => vpasswd,
             (HomeState::Listed(..), Mailboxes::Absent) => {
                 return none(format!("no vpopmail domain: {} holds no vpasswd", show_path(&folder)));
@@ -439,11 +442,14 @@ impl Users<'_> {
             (deliver(self.host, self.homes, &address, &mut trail), trail.steps().pop())
         });
         let mut logins = Vec::new();
-        let login = match home.logins.as_ref().and(home.limits.as_ref()) {
-            Err(cause) => Err(cause.clone()),
+        let users = home.users_of(self.host.user_domain(domain));
+        let absent = || Trouble::from(ABSENT);
+        let limits = users.map_or_else(|| Err(absent()), |users| users.limits.clone());
+        let login = match users.map_or_else(|| Err(absent()), |users| users.logins.clone()).and(limits.clone()) {
+            Err(cause) => Err(cause),
             Ok(limits) => {
                 let mut add = |key: &[&[u8]], data: &[&[u8]]| logins.push((key.concat(), data.concat()));
-                let may = self.policy.mailbox(name, domain, mailbox, *limits, &mut add);
+                let may = self.policy.mailbox(name, domain, mailbox, limits, &mut add);
                 // What this process may not read says nothing of the login.
                 let closed = self.policy.closed_variables(&address);
                 match (may, closed) {
@@ -470,7 +476,7 @@ impl Users<'_> {
             particulars: mailbox.particulars(),
             scheme: scheme(mailbox.crypt),
             flags: flag_names(mailbox.flags),
-            effective: home.limits.clone().map(|limits| flag_names(mailbox.effective_flags(limits))),
+            effective: limits.map(|limits| flag_names(mailbox.effective_flags(limits))),
             mail,
             accepted: self.host.control.accepts(domain),
             login: login.map(|may| may.map(|()| logins.into_iter().map(|(key, _)| key).collect())),

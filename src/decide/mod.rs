@@ -10,7 +10,7 @@ use crate::error::{Trouble, show_path};
 use crate::fs::Who;
 use crate::host::assign::{Assignment, Match};
 use crate::host::dot_qmail::{Catchall, DotQmail, Instruction, Opening, Program, spelled};
-use crate::host::user_database::UserDatabase;
+use crate::host::mailboxes::Source;
 use crate::host::vpopmail::{ADDRESS_MAX, COMPILED, Mail, Mailbox, TEXT, is_legal_host, is_legal_name};
 use crate::host::{Home, HomeState, Homes, Host};
 use crate::tables::smtpd::DEFAULT;
@@ -545,10 +545,10 @@ fn vdelivermail(
         return Some(here.decide(trail, Bounce, || format!("vdelivermail: {why}: bounced")));
     }
     let not_read = match &host.build.users {
-        UserDatabase::Files => None,
+        Source::Files | Source::Snapshot(_) => None,
         // No refusal is kept: it may come from files that vpopmail does not look at.
-        UserDatabase::Elsewhere(cause) => Some((cause, unread(cause))),
-        UserDatabase::Unknown(_, cause) => Some((cause, assigned.doubted(&home.path, cause.clone()))),
+        Source::Elsewhere(cause) => Some((cause, unread(cause))),
+        Source::Unknown(_, cause) => Some((cause, assigned.doubted(&home.path, cause.clone()))),
     };
     if let Some((cause, delivery)) = not_read {
         here.note(trail, || {
@@ -561,7 +561,7 @@ fn vdelivermail(
     match line {
         Some(line) if line.who.uid == assigned.who.uid => {
             let its_home = if line.home == home.path { home.clone() } else { homes.home(&line.home) };
-            match find_mailbox(host, &its_home, name) {
+            match find_mailbox(host, &its_home, &line.user, name) {
                 Err(cause) => {
                     let path = host.layout.root.path(&line.home);
                     here.note(trail, || {
@@ -601,8 +601,13 @@ fn vdelivermail(
 }
 
 /// The mailbox that takes the name, or, with qmail-ext, the name up to its first `-`; an error when nobody can know.
-fn find_mailbox<'a>(host: &Host, home: &'a Home, name: &'a [u8]) -> Result<Option<(&'a [u8], Mailbox<'a>)>, Trouble> {
-    let mailboxes = home.known_mailboxes()?;
+fn find_mailbox<'a>(
+    host: &Host,
+    home: &'a Home,
+    domain: &[u8],
+    name: &'a [u8],
+) -> Result<Option<(&'a [u8], Mailbox<'a>)>, Trouble> {
+    let mailboxes = home.known_mailboxes(domain)?;
     let find = |name: &'a [u8]| Some((name, mailboxes.find(name).filter(|_| name.len() <= ADDRESS_MAX)?));
     let base = || name.iter().position(|b| *b == b'-').filter(|_| host.layout.qmail_ext).map(|dash| &name[..dash]);
     Ok(find(name).or_else(|| find(base()?)))

@@ -4,7 +4,8 @@
 use std::io::{self, Read};
 
 use super::Layout;
-use super::user_database::{self, CONFIG, Seen, Sign, UserDatabase};
+use super::mailboxes::Source;
+use super::user_database::{self, CONFIG, Seen, Sign};
 use crate::error::show_path;
 use crate::fs::Root;
 use crate::fs::failures::note_error;
@@ -25,7 +26,7 @@ pub struct Build {
     /// `None` when it cuts that off, as vpopmail 5.6 does, or nothing tells.
     pub keeps_scheme: Option<String>,
     /// Where it keeps its users.
-    pub users: UserDatabase,
+    pub users: Source,
     /// The file that shows it; `None` when none does, and when the administrator says it.
     pub sign: Option<Sign>,
 }
@@ -140,6 +141,7 @@ mod tests {
             is_vpopmail_given: true,
             users_cdb: None,
             user_database: None,
+            snapshot: None,
             break_byte: b'-',
             qmail_ext: false,
             refuse_delete: true,

@@ -62,7 +62,10 @@ impl Host {
         };
         let assigned = self.assigned(path);
         let place = Place { way: &way, perm: directory.perm, assigned: &assigned };
-        let (mailboxes, doubt) = self.read_mailboxes(root, folders, path, &place, &directory);
+        let (mailboxes, doubt) = match self.read_users(path).into_iter().next() {
+            Some(users) => (users.mailboxes, None),
+            None => self.read_mailboxes(root, folders, path, &place, &directory),
+        };
         if let Some(doubt) = place.doubt().map(Trouble::from).or(doubt) {
             return Err(closed(&doubt));
         }
@@ -127,6 +130,7 @@ mod tests {
             qmail: b"/var/qmail".to_vec(),
             users_cdb: None,
             user_database: None,
+            snapshot: None,
             vpopmail: b"/home/vpopmail".to_vec(),
             is_vpopmail_given: false,
             break_byte: b'-',

@@ -121,6 +121,7 @@ mod tests {
         let layout = Layout {
             users_cdb: None,
             user_database: None,
+            snapshot: None,
             is_vpopmail_given: false,
             root: Root::new(root, Bounds::default()),
             qmail: b"/var/qmail".to_vec(),

@@ -12,6 +12,7 @@ pub mod crypt;
 pub mod dot_qmail;
 pub mod inventory;
 pub mod look;
+pub mod mailboxes;
 pub mod units;
 pub mod user_database;
 pub mod vpopmail;
@@ -19,6 +20,7 @@ pub mod vpopmail;
 use std::cell::Cell;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::error::{Error, Trouble, is_outside, show_path};
@@ -35,7 +37,9 @@ use authvars::AuthVars;
 use build::Build;
 use control::Control;
 use dot_qmail::{DotQmails, Programs};
-use user_database::{Sign, UserDatabase};
+use mailboxes::snapshot::Snapshot;
+use mailboxes::{Source, Users};
+use user_database::Sign;
 use vpopmail::{COMPILED, Mailboxes, TEXT, Vpasswd};
 
 /// Where qmail and vpopmail are, and how they were built.
@@ -53,6 +57,8 @@ pub struct Layout {
     pub users_cdb: Option<Vec<u8>>,
     /// Where vpopmail keeps its users, when the administrator says it; `None`: it is found.
     pub user_database: Option<user_database::Kind>,
+    /// What the user database said, where it was asked already; nothing on the host then tells where the users are.
+    pub snapshot: Option<Arc<Snapshot>>,
     /// qmail's conf-break.
     pub break_byte: u8,
     /// Whether vpopmail was built with qmail-ext.
@@ -184,7 +190,7 @@ impl Host {
     /// that, it is unknown while VPOPMAIL is missing or empty and vpopmail has domains.
     pub fn find_users_without_signs(&mut self, earlier: Option<&Sign>, notes: &mut Vec<Note>) {
         let is_told = self.layout.user_database.is_some() || self.build.sign.is_some();
-        if is_told || self.build.users != UserDatabase::Files {
+        if is_told || self.build.users != Source::Files {
             return;
         }
         let of_vpopmail = |(domain, line): (&[u8], &Assignment)| {
@@ -268,6 +274,11 @@ impl Host {
         self.control.domains().any(|name| name == domain) || self.assignments.vpopmail_domain(domain).is_some()
     }
 
+    /// The domain under which the user database has the users of a domain: that of its line in users/assign.
+    pub fn user_domain<'d>(&'d self, domain: &'d [u8]) -> &'d [u8] {
+        self.assignments.vpopmail_domain(domain).map_or(domain, |line| &line.user)
+    }
+
     /// The domains whose `+domain-` line names this home.
     pub fn domains_of(&self, home: &[u8]) -> impl Iterator<Item = &[u8]> {
         let first = self.mailbox_homes.partition_point(|(of, _)| &of[..] < home);
@@ -347,9 +358,7 @@ impl Host {
             path: path.to_vec(),
             above: way.searched.clone(),
             state: HomeState::Missing(String::new()),
-            mailboxes: Mailboxes::Absent,
-            limits: Ok(0),
-            logins: Ok(()),
+            users: self.read_users(path),
             look: None,
             asked_elsewhere: false,
             is_certain: false,
@@ -374,10 +383,10 @@ impl Host {
         home.asked_elsewhere = asked.get();
         self.read_domain(root, folders, &place, &directory, &mut home);
         // An empty mount point, or a domain that is being deleted: qmail would bounce all of it, which nobody wants.
-        let is_empty = match &home.mailboxes {
-            Mailboxes::Absent => Some("neither mailboxes nor .qmail files are there"),
-            Mailboxes::Elsewhere(_) => Some("no .qmail file is there"),
-            Mailboxes::Known(_) | Mailboxes::Unreadable(..) | Mailboxes::Unknown(_) => None,
+        let is_empty = match home.users.first().map(|users| (&users.mailboxes, &users.of)) {
+            None | Some((Mailboxes::Absent, _)) => Some("neither mailboxes nor .qmail files are there"),
+            Some((Mailboxes::Elsewhere(_), _) | (_, Some(_))) => Some("no .qmail file is there"),
+            Some((Mailboxes::Known(_) | Mailboxes::Unreadable(..) | Mailboxes::Unknown(_), None)) => None,
         };
         if let (HomeState::Listed(perm, dot_qmails), Some(why)) = (&home.state, is_empty)
             && dot_qmails.is_empty()
@@ -413,19 +422,21 @@ impl Host {
             }
             HomeState::Unreadable(..) | HomeState::Missing(_) => {}
         }
-        if let Mailboxes::Unreadable(file, cause) = &home.mailboxes
-            && cause.denied
-        {
-            denied.push(inside(file));
-        }
-        if let Mailboxes::Unknown(_) = &home.mailboxes {
-            denied.extend(self.build.users.closed().cloned());
-        }
-        if home.limits.as_ref().is_err_and(|cause| cause.denied) {
-            denied.push(match &self.default_limits {
-                Ok(_) => inside(vpopmail::LIMITS),
-                Err(_) => root.path(&[&self.layout.vpopmail[..], b"/etc/vlimits.default"].concat()),
-            });
+        for users in &home.users {
+            if let Mailboxes::Unreadable(file, cause) = &users.mailboxes
+                && cause.denied
+            {
+                denied.push(inside(file));
+            }
+            if let Mailboxes::Unknown(_) = &users.mailboxes {
+                denied.extend(self.build.users.closed().cloned());
+            }
+            if users.limits.as_ref().is_err_and(|cause| cause.denied) {
+                denied.push(match &self.default_limits {
+                    Ok(_) => inside(vpopmail::LIMITS),
+                    Err(_) => root.path(&[&self.layout.vpopmail[..], b"/etc/vlimits.default"].concat()),
+                });
+            }
         }
         denied
     }
@@ -473,9 +484,11 @@ impl Host {
         directory: &Directory,
     ) -> (Mailboxes, Option<Trouble>) {
         match &self.build.users {
-            UserDatabase::Files => {}
-            UserDatabase::Elsewhere(cause) => return (Mailboxes::Elsewhere(cause.clone()), None),
-            UserDatabase::Unknown(_, cause) => return (Mailboxes::Unknown(cause.clone()), None),
+            Source::Files => {}
+            // Never asked for: they are in no directory.
+            Source::Snapshot(_) => return (Mailboxes::Absent, None),
+            Source::Elsewhere(cause) => return (Mailboxes::Elsewhere(cause.clone()), None),
+            Source::Unknown(_, cause) => return (Mailboxes::Unknown(cause.clone()), None),
         }
         let judge = |file: &Opened, links: &[Link]| match place.ownership(file, links) {
             Ownership::Own if file.links > 1 => match self.shares_file(folders, directory, file.id) {
@@ -514,23 +527,39 @@ impl Host {
         owners.get(&file)?.iter().find(|(other, _)| *other != directory.id).map(|(_, home)| home.clone())
     }
 
+    /// What the user database says of the domains of the home at `path`; nothing when the files of directories hold it.
+    fn read_users(&self, path: &[u8]) -> Vec<Users> {
+        let Some(snapshot) = self.build.users.snapshot() else { return Vec::new() };
+        let lines = self.domains_of(path).filter_map(|domain| self.assignments.vpopmail_domain(domain));
+        let of: BTreeSet<&Vec<u8>> = lines.map(|line| &line.user).collect();
+        let read = |of: &Vec<u8>| {
+            let mailboxes = match snapshot.mailboxes(of) {
+                Ok(rows) => Mailboxes::Known(Vpasswd::Rows(rows)),
+                Err(cause) => Mailboxes::Unknown(cause),
+            };
+            let limits = snapshot.limits(of).map_or_else(|| self.default_limits.clone(), Ok);
+            Users { of: Some(of.clone()), limits, ..Users::of_files(mailboxes) }
+        };
+        of.into_iter().map(read).collect()
+    }
+
     fn read_domain(&self, root: &Root, folders: &Folders, place: &Place<'_>, directory: &Directory, home: &mut Home) {
-        if place.assigned.is_empty() {
+        if place.assigned.is_empty() || self.build.users.snapshot().is_some() {
             return;
         }
-        let doubt;
-        (home.mailboxes, doubt) = self.read_mailboxes(root, folders, &home.path, place, directory);
-        home.logins = doubt.map_or(Ok(()), Err);
-        if matches!(home.mailboxes, Mailboxes::Known(_) | Mailboxes::Unreadable(..)) {
-            home.limits = vpopmail::read_limits(root, &home.path, directory)
+        let (mailboxes, doubt) = self.read_mailboxes(root, folders, &home.path, place, directory);
+        let mut users = Users { logins: doubt.map_or(Ok(()), Err), ..Users::of_files(mailboxes) };
+        if matches!(users.mailboxes, Mailboxes::Known(_) | Mailboxes::Unreadable(..)) {
+            users.limits = vpopmail::read_limits(root, &home.path, directory)
                 .map_err(|cause| cause.of_file(vpopmail::LIMITS))
                 .and_then(|limits| limits.map_or_else(|| self.default_limits.clone(), Ok));
         }
-        if matches!(home.mailboxes, Mailboxes::Known(_)) && home.logins.is_ok() {
+        if matches!(users.mailboxes, Mailboxes::Known(_)) && users.logins.is_ok() {
             // Its own uid has to be able to enter it; root always is.
             let refusal = place.assigned.iter().filter(|who| who.uid != 0).find_map(|who| home.refusal(*who));
-            home.logins = refusal.map_or(Ok(()), |why| Err(why.into()));
+            users.logins = refusal.map_or(Ok(()), |why| Err(why.into()));
         }
+        home.users = vec![users];
     }
 
     /// The uids and gids that users/assign gives the domains of the home at `path`.
@@ -596,12 +625,9 @@ pub struct Home {
     pub above: Vec<Perm>,
     /// What it is like.
     pub state: HomeState,
-    /// Its mailboxes, when a `+domain-` line names it.
-    pub mailboxes: Mailboxes,
-    /// The domain's limits as flags, or why they could not be read.
-    pub limits: Result<u64, Trouble>,
-    /// Why no login is taken from its mailboxes, though they decide about mail: they may be another's.
-    pub logins: Result<(), Trouble>,
+    /// Its mailboxes and what goes with them, when a `+domain-` line names it: one for each domain under which the user
+    /// database has users of the lines, or one where the files of the directory hold them.
+    pub users: Vec<Users>,
     /// What it looked like before it was read, where somebody wants to know.
     pub look: Option<look::Look>,
     /// Whether one of its dot-qmail files means something else when another file, elsewhere, is there.
@@ -624,9 +650,7 @@ impl Home {
             path: path.to_vec(),
             above: Vec::new(),
             state: HomeState::Unreadable(perm, cause),
-            mailboxes: Mailboxes::Absent,
-            limits: Ok(0),
-            logins: Ok(()),
+            users: Vec::new(),
             look: None,
             asked_elsewhere: false,
             is_certain: false,
@@ -658,21 +682,34 @@ impl Home {
 
     /// Why the home, or what it holds, could not be read; `None` when nothing is wrong with it.
     pub fn trouble(&self) -> Option<Trouble> {
-        match (&self.state, &self.mailboxes) {
-            (HomeState::Missing(cause), _) => Some(cause.as_str().into()),
-            (HomeState::Unreadable(_, cause), _) => Some(cause.clone()),
-            (_, Mailboxes::Unreadable(file, cause)) => Some(cause.clone().of_file(file)),
-            (_, Mailboxes::Unknown(cause)) => Some(cause.clone()),
-            (HomeState::Listed(..), _) => self.logins.as_ref().err().or(self.limits.as_ref().err()).cloned(),
+        let of_users = |users: &Users| match &users.mailboxes {
+            Mailboxes::Unreadable(file, cause) => Some(cause.clone().of_file(file)),
+            Mailboxes::Unknown(cause) => Some(cause.clone()),
+            _ => users.logins.as_ref().err().or(users.limits.as_ref().err()).cloned(),
+        };
+        match &self.state {
+            HomeState::Missing(cause) => Some(cause.as_str().into()),
+            HomeState::Unreadable(_, cause) => Some(cause.clone()),
+            HomeState::Listed(..) => self.users.iter().find_map(of_users),
         }
     }
 
-    /// Why its mailboxes cannot be known, when they cannot.
+    /// What the source says of the domain that it has under this name; `None` when nothing could be read.
+    pub fn users_of(&self, domain: &[u8]) -> Option<&Users> {
+        self.users.iter().find(|users| users.of.as_ref().is_none_or(|of| of == domain))
+    }
+
+    /// The mailboxes of the domain that the source has under this name.
+    pub fn mailboxes_of(&self, domain: &[u8]) -> &Mailboxes {
+        self.users_of(domain).map_or(&Mailboxes::Absent, |users| &users.mailboxes)
+    }
+
+    /// The mailboxes of the domain that the source has under this name, when they can be known.
     ///
     /// # Errors
-    /// That.
-    pub fn known_mailboxes(&self) -> Result<&Vpasswd, Trouble> {
-        match (&self.state, &self.mailboxes) {
+    /// Why they cannot.
+    pub fn known_mailboxes(&self, domain: &[u8]) -> Result<&Vpasswd, Trouble> {
+        match (&self.state, self.mailboxes_of(domain)) {
             (_, Mailboxes::Known(mailboxes)) => Ok(mailboxes),
             (_, Mailboxes::Unreadable(file, cause)) => Err(cause.clone().of_file(file)),
             (_, Mailboxes::Elsewhere(cause) | Mailboxes::Unknown(cause)) => Err(cause.clone()),

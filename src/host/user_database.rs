@@ -9,6 +9,7 @@ use nix::errno::Errno;
 
 use super::Layout;
 use super::build::{find_in, read_config};
+use super::mailboxes::Source;
 use crate::error::{Nature, Trouble, show_path};
 use crate::fs::{End, Kind as FileKind};
 use crate::report::Note;
@@ -127,44 +128,6 @@ pub fn files() -> impl Iterator<Item = &'static str> {
     [PROGRAM, CONFIG, LIBRARIES].into_iter().chain(settings)
 }
 
-/// Where vpopmail keeps its users.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub enum UserDatabase {
-    /// In the files of each domain directory.
-    #[default]
-    Files,
-    /// Elsewhere, where this program does not read: what showed that.
-    Elsewhere(Trouble),
-    /// The file that would tell cannot be read, or VPOPMAIL is missing or empty, and nothing else tells: which, and why.
-    Unknown(PathBuf, Trouble),
-}
-
-impl UserDatabase {
-    /// Where the users are that are not read.
-    pub fn elsewhere(&self) -> Option<&Trouble> {
-        match self {
-            UserDatabase::Elsewhere(cause) => Some(cause),
-            UserDatabase::Files | UserDatabase::Unknown(..) => None,
-        }
-    }
-
-    /// Why it is unknown, and the alert that says so, when it is.
-    pub fn unknown(&self) -> Option<(&Trouble, Note)> {
-        let UserDatabase::Unknown(_, cause) = self else { return None };
-        let follows = "what is published of them is kept; --backend can say it";
-        let text = format!("{cause}; where vpopmail keeps its users is unknown; {follows}");
-        Some((cause, Note::alert(text).but_denied(cause.denied)))
-    }
-
-    /// The file that would tell, and may not be read by this process, which is not root.
-    pub fn closed(&self) -> Option<&PathBuf> {
-        match self {
-            UserDatabase::Unknown(file, cause) if cause.denied => Some(file),
-            UserDatabase::Files | UserDatabase::Elsewhere(_) | UserDatabase::Unknown(..) => None,
-        }
-    }
-}
-
 /// What one place says.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Sign {
@@ -178,7 +141,7 @@ pub struct Sign {
 #[derive(Debug, Default)]
 pub struct Seen {
     /// Where vpopmail keeps its users.
-    pub users: UserDatabase,
+    pub users: Source,
     /// The sign on the host that counts; `None` when there is none, and when the administrator says it.
     pub sign: Option<Sign>,
     /// What there is to say of it.
@@ -187,6 +150,9 @@ pub struct Seen {
 
 /// Looks at the host, unless the administrator says which user database it is.
 pub fn see(layout: &Layout) -> Seen {
+    if let Some(snapshot) = &layout.snapshot {
+        return Seen { users: Source::Snapshot(snapshot.clone()), ..Seen::default() };
+    }
     if let Some(kind) = layout.user_database {
         return Seen { sign: None, ..told(Some(given(kind)), None, Vec::new()) };
     }
@@ -251,7 +217,7 @@ pub fn without_signs(layout: &Layout) -> Option<Seen> {
 
 /// What follows when this file, or directory, does not tell it, and nothing else does.
 fn unknown(path: PathBuf, cause: Trouble) -> Seen {
-    let users = UserDatabase::Unknown(path, cause);
+    let users = Source::Unknown(path, cause);
     let notes = users.unknown().map(|(_, alert)| alert).into_iter().collect();
     Seen { users, sign: None, notes }
 }
@@ -270,14 +236,14 @@ fn told(first: Option<Sign>, other: Option<Sign>, mut notes: Vec<Note>) -> Seen 
         )));
     }
     if first.kind == Cdb {
-        return Seen { users: UserDatabase::Files, sign: Some(first), notes };
+        return Seen { users: Source::Files, sign: Some(first), notes };
     }
     let cause = format!("vpopmail keeps its users in {} ({}), which is not read", first.kind.name(), first.seen);
     notes.push(Note::alert(format!(
         "{cause}; no vpasswd file is read either; every address that vdelivermail would look up is accepted, the published \
          logins are kept, and no login is added; --backend cdb, if the users are in vpasswd files"
     )));
-    Seen { users: UserDatabase::Elsewhere(cause.into()), sign: Some(first), notes }
+    Seen { users: Source::Elsewhere(cause.into()), sign: Some(first), notes }
 }
 
 /// What the administrator says.

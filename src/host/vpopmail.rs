@@ -1,9 +1,11 @@
-//! One vpopmail domain directory: mailboxes, flags, limits (docs/rules.md, 4.2 and 4.3). The seam where a domain's
-//! mailboxes come from: a SQL backend fills the same [`Mailboxes`].
+//! One vpopmail domain directory: mailboxes, flags, limits (docs/rules.md, 4.2 and 4.3). Where a domain's mailboxes come
+//! from besides: [`mailboxes`](super::mailboxes).
 
 use std::collections::BTreeMap;
 use std::io;
 
+use super::mailboxes::rows::Rows;
+use super::mailboxes::snapshot;
 use crate::cdb;
 use crate::error::Trouble;
 use crate::fs::trust::{Link, Ownership};
@@ -138,6 +140,11 @@ impl<'a> Mailbox<'a> {
         Mailbox { crypt, flags: gid.map_or(0, |gid| u64::from(atoi(gid).cast_unsigned())), shape, line, rest }
     }
 
+    /// The row of a user database, which has no other shape.
+    pub fn of_row(crypt: &'a [u8], flags: u32) -> Mailbox<'a> {
+        Mailbox { crypt, flags: flags.into(), shape: Shape::Whole, line: None, rest: b"" }
+    }
+
     /// What becomes of mail to it.
     pub fn mail(&self) -> Mail {
         match self.shape {
@@ -200,6 +207,8 @@ pub enum Vpasswd {
     Compiled(cdb::Indexed),
     /// The text.
     Text(Lines),
+    /// The rows of a user database.
+    Rows(Rows),
 }
 
 /// What a text vpasswd says.
@@ -216,6 +225,7 @@ impl std::fmt::Debug for Vpasswd {
         f.write_str(match self {
             Vpasswd::Compiled(_) => "Compiled",
             Vpasswd::Text(_) => "Text",
+            Vpasswd::Rows(_) => "Rows",
         })
     }
 }
@@ -226,6 +236,7 @@ impl Vpasswd {
         match self {
             Vpasswd::Compiled(cdb) => Some(Mailbox::parse(cdb.find(name)?, None)),
             Vpasswd::Text(lines) => lines.records.get(name).map(|(line, record)| Mailbox::parse(record, Some(*line))),
+            Vpasswd::Rows(rows) => rows.of(name).next().map(snapshot::mailbox),
         }
     }
 
@@ -234,13 +245,14 @@ impl Vpasswd {
         match self {
             Vpasswd::Compiled(_) => COMPILED,
             Vpasswd::Text(_) => TEXT,
+            Vpasswd::Rows(_) => "the user database",
         }
     }
 
     /// The last line of the text when no newline ends it: vpopmail does not read it.
     pub fn unended(&self) -> Option<usize> {
         match self {
-            Vpasswd::Compiled(_) => None,
+            Vpasswd::Compiled(_) | Vpasswd::Rows(_) => None,
             Vpasswd::Text(lines) => lines.unended,
         }
     }
@@ -252,30 +264,42 @@ impl Vpasswd {
             Vpasswd::Text(Lines { records, .. }) => {
                 (records.len(), records.iter().map(|(name, (_, record))| name.len() + record.len()).sum())
             }
+            Vpasswd::Rows(rows) => (rows.len(), rows.size()),
         }
     }
 
-    /// The record of this name, as it is written.
+    /// The record of this name in a file, as it is written.
     pub fn record(&self, name: &[u8]) -> Option<&[u8]> {
         match self {
             Vpasswd::Compiled(cdb) => cdb.find(name),
             Vpasswd::Text(lines) => lines.records.get(name).map(|(_, record)| &record[..]),
+            Vpasswd::Rows(_) => None,
         }
     }
 
     /// Every record with its name, as they are written, in the order of the names; the line of the text where there is one.
     fn records(&self) -> impl Iterator<Item = (&[u8], &[u8], Option<usize>)> {
-        let (mut compiled, mut text) = match self {
-            Vpasswd::Compiled(cdb) => (Some(cdb.sorted()), None),
-            Vpasswd::Text(lines) => (None, Some(lines.records.iter())),
+        let (mut compiled, mut text, mut rows) = match self {
+            Vpasswd::Compiled(cdb) => (Some(cdb.sorted()), None, None),
+            Vpasswd::Text(lines) => (None, Some(lines.records.iter()), None),
+            Vpasswd::Rows(rows) => (None, None, Some(rows.iter())),
         };
-        std::iter::from_fn(move || match (&mut compiled, &mut text) {
-            (Some(records), _) => records.next().map(|record| (record.key, record.data, None)),
-            (None, lines) => {
-                let (name, (line, record)) = lines.as_mut()?.next()?;
+        std::iter::from_fn(move || match (&mut compiled, &mut text, &mut rows) {
+            (Some(records), ..) => records.next().map(|record| (record.key, record.data, None)),
+            (_, Some(lines), _) => {
+                let (name, (line, record)) = lines.next()?;
                 Some((&name[..], &record[..], Some(*line)))
             }
+            (.., rows) => rows.as_mut()?.next().map(|(name, value)| (name, value, None)),
         })
+    }
+
+    /// The mailbox that a record is.
+    fn mailbox<'r>(&self, record: &'r [u8], line: Option<usize>) -> Mailbox<'r> {
+        match self {
+            Vpasswd::Rows(_) => snapshot::mailbox(record),
+            Vpasswd::Compiled(_) | Vpasswd::Text(_) => Mailbox::parse(record, line),
+        }
     }
 
     /// The records whose names vpopmail or an address may use, each once.
@@ -286,7 +310,7 @@ impl Vpasswd {
 
     /// Every mailbox with its name, in the order of the names.
     pub fn all(&self) -> Vec<(&[u8], Mailbox<'_>)> {
-        self.records().map(|(name, record, line)| (name, Mailbox::parse(record, line))).collect()
+        self.records().map(|(name, record, line)| (name, self.mailbox(record, line))).collect()
     }
 
     /// The records of the mailboxes that vpopmail can find, as they are written.
@@ -298,7 +322,7 @@ impl Vpasswd {
     /// The mailboxes whose names vpopmail or an address may use, sorted by name, each once: no upper-case letter, no longer
     /// than an address.
     pub fn usable(&self) -> impl Iterator<Item = (&[u8], Mailbox<'_>)> {
-        self.usable_ones().map(|(name, record, line)| (name, Mailbox::parse(record, line)))
+        self.usable_ones().map(|(name, record, line)| (name, self.mailbox(record, line)))
     }
 }
 
@@ -316,6 +340,14 @@ pub fn directory_of(record: &[u8]) -> &[u8] {
 pub type Judge<'a> = &'a dyn Fn(&Opened, &[Link]) -> Ownership;
 
 impl Mailboxes {
+    /// All of them, when they are known.
+    pub fn known(&self) -> Option<&Vpasswd> {
+        match self {
+            Mailboxes::Known(mailboxes) => Some(mailboxes),
+            Mailboxes::Absent | Mailboxes::Unreadable(..) | Mailboxes::Elsewhere(_) | Mailboxes::Unknown(_) => None,
+        }
+    }
+
     /// Reads vpasswd.cdb, or, when there is none, the text vpasswd that vpopmail would make it from. `home` is the path
     /// of the open `directory`. What is not its owner's decides about mail, as far as the domain's uid can read it; the
     /// second value then says why no login is taken from it. So many domains have their mailboxes there.

@@ -16,6 +16,7 @@ use crate::fs::failures::note_error;
 use crate::host::authvars::AuthVars;
 use crate::host::control::Unusable;
 use crate::host::look::Look;
+use crate::host::mailboxes::Users;
 use crate::host::vpopmail::{ABSENT, Mailboxes};
 use crate::host::{Home, HomeState, Homes, Host};
 use crate::publish::{Before, Published};
@@ -99,19 +100,21 @@ pub fn ask(plan: &Plan, policy: &Policy<'_>, unit: &Unit, homes: &HomeReader, co
         }
     }
     asked.trouble = home.trouble().filter(|_| unit.matters).map(|cause| (path.to_vec(), cause));
-    let (records, bytes) = match &home.mailboxes {
+    let size = |domain: &[u8]| match home.mailboxes_of(homes.0.host.user_domain(domain)) {
         Mailboxes::Known(mailboxes) => mailboxes.size(),
         _ => (0, 0),
     };
     let is_plain = |domain: &[u8]| policy.is_plain(domain);
     let is_elsewhere = homes.0.host.build.users.elsewhere().is_some();
     let may_share = !is_elsewhere && unit.vpopmail_domains.iter().filter(|(domain, _)| is_plain(domain)).count() > 1;
-    // The number of the logins that the plain ones have alike, and whether they are known.
-    let mut alike: Option<(usize, bool)> = None;
+    // The number of the logins that the plain ones have alike, and whether they are known: of those whose users are the same.
+    let mut alike: BTreeMap<&[u8], (usize, bool)> = BTreeMap::new();
     for (domain, _) in &unit.vpopmail_domains {
+        let (records, bytes) = size(domain);
         let is_known = if may_share && is_plain(domain) {
             let frame = Frame { head: Vec::new(), domain: domain.clone() };
-            let (number, is_known) = *alike.get_or_insert_with(|| {
+            let of = if home.users.len() > 1 { homes.0.host.user_domain(domain) } else { b"" };
+            let (number, is_known) = *alike.entry(of).or_insert_with(|| {
                 let mut logins = Chunk::default();
                 logins.reserve(records, bytes);
                 let found = policy.domain(domain, &home, &mut |key, data| {
@@ -478,7 +481,9 @@ impl Reader {
         let mut home = self.host.read_home_in(&self.folders, path);
         // What lies elsewhere is in no look.
         home.look = look.filter(|_| home.is_certain && !home.asked_elsewhere);
-        if let (HomeState::Listed(perm, dot_qmails), Mailboxes::Absent) = (&home.state, &home.mailboxes)
+        let is_absent = |users: &Users| matches!(users.mailboxes, Mailboxes::Absent);
+        if let HomeState::Listed(perm, dot_qmails) = &home.state
+            && home.users.first().is_none_or(is_absent)
             && !dot_qmails.default_serves_otherwise()
         {
             let mut domains = self.host.domains_of(path);

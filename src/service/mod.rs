@@ -982,15 +982,18 @@ fn is_seen(host: &Host, change: &Expected, homes: &mut BTreeMap<Vec<u8>, Arc<Hom
         Some(homes.entry(line.home.clone()).or_insert_with(|| Arc::new(host.read_home(&line.home))).clone())
     };
     match change {
-        Expected::MailboxGone(name, domain) => home(domain).is_none_or(|home| match (&home.state, &home.mailboxes) {
-            (HomeState::Listed(..), Mailboxes::Known(mailboxes)) => mailboxes.find(name).is_none(),
-            // It shows nothing, however long it is looked at.
-            (HomeState::Listed(..), Mailboxes::Elsewhere(_)) => true,
-            _ => false,
-        }),
+        Expected::MailboxGone(name, domain) => {
+            home(domain).is_none_or(|home| match (&home.state, home.mailboxes_of(host.user_domain(domain))) {
+                (HomeState::Listed(..), Mailboxes::Known(mailboxes)) => mailboxes.find(name).is_none(),
+                // It shows nothing, however long it is looked at.
+                (HomeState::Listed(..), Mailboxes::Elsewhere(_)) => true,
+                _ => false,
+            })
+        }
         Expected::DomainGone(domain) => host.assignments.vpopmail_domain(domain).is_none(),
         Expected::DomainFilled(domain) => {
-            home(domain).is_some_and(|home| matches!(home.mailboxes, Mailboxes::Known(_) | Mailboxes::Elsewhere(_)))
+            let is_filled = |mailboxes: &Mailboxes| matches!(mailboxes, Mailboxes::Known(_) | Mailboxes::Elsewhere(_));
+            home(domain).is_some_and(|home| is_filled(home.mailboxes_of(host.user_domain(domain))))
         }
         Expected::AliasChange(_) => false,
     }

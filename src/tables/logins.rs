@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use crate::error::{Trouble, show_path};
 use crate::host::authvars::{AuthVars, Variables, expires, parse_groups};
 use crate::host::crypt::{Fault, Scheme, judge};
-use crate::host::vpopmail::{Mailbox, NO_SMTP, Shape, is_found};
+use crate::host::vpopmail::{ABSENT, Mailbox, NO_SMTP, Shape, is_found};
 use crate::host::{Home, Host};
 
 /// One record of auth.cdb.
@@ -114,9 +114,11 @@ impl<'a> Policy<'a> {
     /// # Errors
     /// Why they cannot be known: the home, its mailboxes or its limits could not be read.
     pub fn domain(&self, domain: &[u8], home: &Home, found: &mut Taker<'_>) -> Result<(), Trouble> {
-        let mailboxes = home.known_mailboxes()?;
-        home.logins.clone()?;
-        let limits = home.limits.as_ref().map_err(Clone::clone)?;
+        let of = self.host.user_domain(domain);
+        let mailboxes = home.known_mailboxes(of)?;
+        let users = home.users_of(of).ok_or_else(|| Trouble::from(ABSENT))?;
+        users.logins.clone()?;
+        let limits = users.limits.as_ref().map_err(Clone::clone)?;
         for (name, mailbox) in mailboxes.usable() {
             // A refused login has no record.
             let _ = self.mailbox(name, domain, mailbox, *limits, found);

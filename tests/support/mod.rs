@@ -11,6 +11,7 @@ use std::os::unix::fs::{PermissionsExt, chown, symlink};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
+use base64::Engine;
 use tempfile::TempDir;
 
 /// Whether the tests run as root; those that need it say so when they do not.
@@ -24,6 +25,35 @@ pub const NOT_DUMPABLE: &str = "only root may look into a process that holds has
 /// Says why a test is left out.
 pub fn skip(test: &str, why: &str) {
     let _ = writeln!(std::io::stderr(), "skipped: {test}: {why}");
+}
+
+/// Makes the host that one of tests/conformance describes.
+pub fn conformance_host(description: &serde_json::Value) -> MailHost {
+    let host = MailHost::empty();
+    let number = |file: &serde_json::Value, name: &str| u32::try_from(file[name].as_u64().unwrap()).unwrap();
+    let (folders, others): (Vec<_>, Vec<_>) =
+        description["files"].as_array().unwrap().iter().partition(|file| file["dir"] == true);
+    for file in folders.iter().chain(&others) {
+        let inside = file["path"].as_str().unwrap();
+        let path = host.path(inside);
+        if file["dir"] == true {
+            fs::create_dir_all(&path).unwrap();
+        } else if file["fifo"] == true {
+            nix::unistd::mkfifo(&path, nix::sys::stat::Mode::S_IRUSR).unwrap();
+        } else if let Some(target) = file["symlink"].as_str() {
+            host.link(inside, target);
+            continue;
+        } else if let Some(text) = file["text"].as_str() {
+            fs::write(&path, text).unwrap();
+        } else {
+            let content = base64::prelude::BASE64_STANDARD.decode(file["base64"].as_str().unwrap()).unwrap();
+            fs::write(&path, content).unwrap();
+        }
+        give(&path, number(file, "uid"), number(file, "gid"));
+        let mode = u32::from_str_radix(file["mode"].as_str().unwrap(), 8).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+    }
+    host
 }
 
 /// The current uid and gid, as passwd and users/assign write them.

@@ -45,7 +45,8 @@ impl Plan {
         }
         let mut named: HashSet<usize> = HashSet::new();
         let home = unit.home.as_ref().map(|path| homes.home(path));
-        if let Some(Mailboxes::Known(mailboxes)) = home.as_ref().map(|home| &home.mailboxes) {
+        let users = home.iter().flat_map(|home| &home.users).map(|users| &users.mailboxes);
+        for mailboxes in users.filter_map(Mailboxes::known) {
             // A mailbox whose name begins like the prefix of a domain is one there by a rule that begins like all names.
             for rule in self.rules_at(b"").map(|rule| &self.rules[rule]) {
                 let rests = mailboxes.usable().filter_map(|(name, _)| strip_pre(name, &rule.pre));
@@ -339,17 +340,13 @@ impl Asking<'_> {
                     }
                 }
             }
-            if let (HomeState::Listed(..), Mailboxes::Elsewhere(_)) = (&home.state, &home.mailboxes) {
-                for (domain, _) in &unit.vpopmail_domains {
-                    let Some(index) = plan.domain(domain) else { continue };
+            for (domain, uid) in &unit.vpopmail_domains {
+                let Some(index) = plan.domain(domain) else { continue };
+                let mailboxes = home.mailboxes_of(plan.host.user_domain(domain));
+                if let (HomeState::Listed(..), Mailboxes::Elsewhere(_)) = (&home.state, mailboxes) {
                     points.extend(plan.kept_points(index, homes).into_iter().map(|point| (index, point)));
                 }
-            }
-            if let Mailboxes::Known(mailboxes) = &home.mailboxes {
-                for (domain, uid) in &unit.vpopmail_domains {
-                    let Some(index) = plan.domain(domain).filter(|index| !self.shares.has(*index, None)) else {
-                        continue;
-                    };
+                if let (Some(mailboxes), false) = (mailboxes.known(), self.shares.has(index, None)) {
                     let (its, others) = plan.alike(index, *uid, unit, home, mailboxes, homes);
                     points.extend(
                         plan.mailbox_points(index, *uid, &others)

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::cdb::prefix;
 use crate::decide::{Route, Trail, route};
 use crate::host::Host;
-use crate::host::user_database::UserDatabase;
+use crate::host::mailboxes::Source;
 use crate::host::vpopmail::{ADDRESS_MAX, is_legal_host};
 use crate::text::{lower, split_address};
 
@@ -249,7 +249,7 @@ impl Plan {
     fn groups_of(&self, unit: &Unit) -> Vec<Vec<Twin>> {
         let Some(home) = unit.home.as_ref().filter(|_| unit.parts.len() > 1) else { return Vec::new() };
         // Where its users are not read, the published names of each domain are asked.
-        if !matches!(self.host.build.users, UserDatabase::Files) {
+        if !matches!(self.host.build.users, Source::Files) {
             return Vec::new();
         }
         let mut groups: BTreeMap<(Question, Rule), Vec<Twin>> = BTreeMap::new();

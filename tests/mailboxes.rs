@@ -1,0 +1,115 @@
+//! The seam where mailboxes come from (docs/rules.md, 10): the tables are the same, whichever source says the same.
+
+mod support;
+
+use std::fs;
+use std::path::Path;
+use std::sync::Arc;
+
+use clap::Parser;
+use qmail_updater::cdb::Chunk;
+use qmail_updater::args::Cli;
+use qmail_updater::error::Error;
+use qmail_updater::host::mailboxes::snapshot::Snapshot;
+use qmail_updater::host::vpopmail::{BOUNCE_MAIL, Shape};
+use qmail_updater::rebuild::{self, Sink, read_host};
+use qmail_updater::settings::Settings;
+use serde_json::Value;
+use support::{conformance_host, is_root, skip};
+
+/// The records of both tables, in their order.
+#[derive(Default, PartialEq)]
+struct Records {
+    recipients: Vec<(Vec<u8>, Vec<u8>)>,
+    logins: Vec<(Vec<u8>, Vec<u8>)>,
+}
+
+fn add(records: &mut Vec<(Vec<u8>, Vec<u8>)>, chunk: &Chunk) {
+    records.extend(chunk.records().map(|record| (record.key.to_vec(), record.data.to_vec())));
+}
+
+impl Sink for Records {
+    fn recipients(&mut self, records: &Chunk) -> Result<(), Error> {
+        add(&mut self.recipients, records);
+        Ok(())
+    }
+
+    fn logins(&mut self, records: &Chunk) -> Result<(), Error> {
+        add(&mut self.logins, records);
+        Ok(())
+    }
+}
+
+fn built(settings: &Settings) -> Records {
+    let mut records = Records::default();
+    rebuild::build(settings, &mut records).unwrap();
+    records
+}
+
+/// What a user database would say of the mailboxes that the files of a host hold.
+fn snapshot_of_files(settings: &Settings) -> Snapshot {
+    let host = read_host(settings, &mut Vec::new()).unwrap();
+    let mut snapshot = Snapshot::default();
+    let mut lines: Vec<_> = host.assignments.domains().map(|(_, line)| line).collect();
+    lines.sort_by_key(|line| &line.user);
+    lines.dedup_by_key(|line| &line.user);
+    for line in lines {
+        let home = host.read_home(&line.home);
+        let Some(users) = home.users_of(&line.user) else { continue };
+        for (name, mailbox) in users.mailboxes.known().into_iter().flat_map(|mailboxes| mailboxes.all()) {
+            // A row has no fields that are missing: what has none bounces, or is left out.
+            let flags = match mailbox.shape {
+                Shape::Whole => mailbox.flags,
+                Shape::Short => mailbox.flags | BOUNCE_MAIL,
+                Shape::Broken => continue,
+            };
+            snapshot.add_mailbox(&line.user, name, mailbox.crypt, u32::try_from(flags).unwrap());
+        }
+        if let Ok(limits) = users.limits {
+            snapshot.add_limits(&line.user, limits);
+        }
+    }
+    snapshot
+}
+
+#[test]
+fn a_snapshot_of_the_mailboxes_of_files_gives_the_tables_of_the_files() {
+    if !is_root() {
+        return skip("a snapshot of the mailboxes of files", "their files belong to several users, which needs root");
+    }
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/conformance");
+    let paths = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    let (mut names, mut logins, mut empty) = (0, 0, 0);
+    for path in paths.filter(|path| path.extension().is_some_and(|extension| extension == "json")) {
+        let description: Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+        let name = description["name"].as_str().unwrap();
+        let host = conformance_host(&description);
+        let root = host.root().to_str().unwrap();
+        let mut settings = Settings::new(&Cli::parse_from(["qmail-updater", "--root", root, "rebuild"])).unwrap();
+        let of_files = built(&settings);
+        settings.layout.snapshot = Some(Arc::new(snapshot_of_files(&settings)));
+        let of_snapshot = built(&settings);
+        for (files, snapshot) in
+            [(&of_files.recipients, &of_snapshot.recipients), (&of_files.logins, &of_snapshot.logins)]
+        {
+            let shown = |(key, data): &(Vec<u8>, Vec<u8>)| {
+                format!("{} {}", String::from_utf8_lossy(key), String::from_utf8_lossy(data))
+            };
+            let only = |these: &[(Vec<u8>, Vec<u8>)], others: &[(Vec<u8>, Vec<u8>)]| {
+                these.iter().filter(|record| !others.contains(record)).map(shown).collect::<Vec<_>>()
+            };
+            assert!(
+                files == snapshot,
+                "{name}: only by the files: {:#?}; only by the snapshot: {:#?}",
+                only(files, snapshot),
+                only(snapshot, files)
+            );
+        }
+        settings.layout.snapshot = Some(Arc::default());
+        empty += built(&settings).logins.len();
+        names += of_files.recipients.len();
+        logins += of_files.logins.len();
+    }
+    assert!(names > 1_000 && logins == 90, "{names} {logins}: the hosts are not all there");
+    assert_eq!(empty, 0, "no file of mailboxes is read beside a snapshot");
+}
