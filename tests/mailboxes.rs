@@ -7,8 +7,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use clap::Parser;
-use qmail_updater::cdb::Chunk;
 use qmail_updater::args::Cli;
+use qmail_updater::cdb::Chunk;
 use qmail_updater::error::Error;
 use qmail_updater::host::mailboxes::snapshot::Snapshot;
 use qmail_updater::host::vpopmail::{BOUNCE_MAIL, Shape};
