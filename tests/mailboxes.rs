@@ -3,6 +3,7 @@
 mod support;
 
 use std::fs;
+use std::hash::RandomState;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -10,8 +11,11 @@ use clap::Parser;
 use qmail_updater::args::Cli;
 use qmail_updater::cdb::Chunk;
 use qmail_updater::error::Error;
-use qmail_updater::host::mailboxes::snapshot::Snapshot;
-use qmail_updater::host::vpopmail::{BOUNCE_MAIL, Shape};
+use qmail_updater::host::mailboxes::collation::Collation;
+use qmail_updater::host::mailboxes::snapshot::{self, Snapshot};
+use qmail_updater::host::mailboxes::stream::{About, Row, Writer};
+use qmail_updater::host::user_database::Kind;
+use qmail_updater::host::vpopmail::{BOUNCE_MAIL, NO_SMTP, Shape};
 use qmail_updater::rebuild::{self, Sink, read_host};
 use qmail_updater::settings::Settings;
 use serde_json::Value;
@@ -46,13 +50,35 @@ fn built(settings: &Settings) -> Records {
     records
 }
 
-/// What a user database would say of the mailboxes that the files of a host hold.
-fn snapshot_of_files(settings: &Settings) -> Snapshot {
+/// MySQL as most hosts have it.
+fn mysql() -> About {
+    let ci = || Collation { folds: true, pads: true, ..Collation::default() };
+    About {
+        kind: Kind::Mysql,
+        name: b"mysql vpopmail".to_vec(),
+        has_aliases: true,
+        has_limits: true,
+        has_table_each: false,
+        of_mailbox: Collation::default(),
+        of_domain: ci(),
+        of_alias: ci(),
+        of_alias_domain: ci(),
+        of_limits: ci(),
+    }
+}
+
+fn snapshot(stream: &[u8]) -> Arc<Snapshot> {
+    Arc::new(snapshot::read(stream, &mut tempfile::tempfile, &RandomState::new()).unwrap())
+}
+
+/// What a user database would say of the mailboxes that the files of a host hold, in an order of its own.
+fn stream_of_files(settings: &Settings) -> Vec<u8> {
     let host = read_host(settings, &mut Vec::new()).unwrap();
-    let mut snapshot = Snapshot::default();
+    let mut stream = Writer::new(Vec::new(), &mysql()).unwrap();
     let mut lines: Vec<_> = host.assignments.domains().map(|(_, line)| line).collect();
     lines.sort_by_key(|line| &line.user);
     lines.dedup_by_key(|line| &line.user);
+    let mut rows = Vec::new();
     for line in lines {
         let home = host.read_home(&line.home);
         let Some(users) = home.users_of(&line.user) else { continue };
@@ -63,13 +89,17 @@ fn snapshot_of_files(settings: &Settings) -> Snapshot {
                 Shape::Short => mailbox.flags | BOUNCE_MAIL,
                 Shape::Broken => continue,
             };
-            snapshot.add_mailbox(&line.user, name, mailbox.crypt, u32::try_from(flags).unwrap());
+            rows.push((name.to_vec(), line.user.clone(), mailbox.crypt.to_vec(), u32::try_from(flags).unwrap()));
         }
-        if let Ok(limits) = users.limits {
-            snapshot.add_limits(&line.user, limits);
-        }
+        let no_smtp = users.limits.as_ref().is_ok_and(|limits| limits & NO_SMTP != 0);
+        stream.row(Row::Limits(&line.user, no_smtp)).unwrap();
     }
-    snapshot
+    // By name, and not by domain; of equal names in the order of the file.
+    rows.sort_by(|(a, ..), (b, ..)| a.cmp(b));
+    for (name, domain, crypt, flags) in &rows {
+        stream.row(Row::Mailbox(domain, name, crypt, *flags)).unwrap();
+    }
+    stream.end().unwrap()
 }
 
 #[test]
@@ -87,7 +117,7 @@ fn a_snapshot_of_the_mailboxes_of_files_gives_the_tables_of_the_files() {
         let root = host.root().to_str().unwrap();
         let mut settings = Settings::new(&Cli::parse_from(["qmail-updater", "--root", root, "rebuild"])).unwrap();
         let of_files = built(&settings);
-        settings.layout.snapshot = Some(Arc::new(snapshot_of_files(&settings)));
+        settings.layout.snapshot = Some(snapshot(&stream_of_files(&settings)));
         let of_snapshot = built(&settings);
         for (files, snapshot) in
             [(&of_files.recipients, &of_snapshot.recipients), (&of_files.logins, &of_snapshot.logins)]
@@ -105,7 +135,7 @@ fn a_snapshot_of_the_mailboxes_of_files_gives_the_tables_of_the_files() {
                 only(snapshot, files)
             );
         }
-        settings.layout.snapshot = Some(Arc::default());
+        settings.layout.snapshot = Some(snapshot(&Writer::new(Vec::new(), &mysql()).unwrap().end().unwrap()));
         empty += built(&settings).logins.len();
         names += of_files.recipients.len();
         logins += of_files.logins.len();

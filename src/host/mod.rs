@@ -537,7 +537,10 @@ impl Host {
                 Ok(rows) => Mailboxes::Known(Vpasswd::Rows(rows)),
                 Err(cause) => Mailboxes::Unknown(cause),
             };
-            let limits = snapshot.limits(of).map_or_else(|| self.default_limits.clone(), Ok);
+            let limits = match snapshot.limits(of) {
+                Some(no_smtp) => Ok(if no_smtp { vpopmail::NO_SMTP } else { 0 }),
+                None => self.default_limits.clone(),
+            };
             Users { of: Some(of.clone()), limits, ..Users::of_files(mailboxes) }
         };
         of.into_iter().map(read).collect()

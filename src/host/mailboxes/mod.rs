@@ -1,8 +1,10 @@
 //! The seam: where a domain's mailboxes, aliases, limits and logins come from. [`Source`] tells it for the whole host, and
 //! [`Users`] is what it says of one domain. Only the reading of a home directory asks which source it is.
 
+pub mod collation;
 pub mod rows;
 pub mod snapshot;
+pub mod stream;
 
 use std::path::PathBuf;
 use std::sync::Arc;

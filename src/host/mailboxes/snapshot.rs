@@ -1,37 +1,78 @@
-//! What a user database said when it was asked, as a whole: the rows of each domain.
+//! What a user database said when it was asked, as a whole. The rows come in the order of the server; they are grouped by
+//! domain in files without a name, and in memory stands where each domain's rows are. So a million mailboxes take no
+//! memory, and what reads homes needs nothing but the open file.
 
 use std::collections::HashMap;
+use std::fs::File;
+use std::hash::{BuildHasher, RandomState};
+use std::io::{self, Read};
+use std::os::unix::fs::FileExt;
 
 use super::rows::{self, Rows};
+use super::stream::{About, Reader, Row};
 use crate::error::Trouble;
-use crate::host::vpopmail::Mailbox;
+use crate::host::user_database::Kind;
+use crate::host::vpopmail::{ADDRESS_MAX, Mailbox};
 
-/// What a user database said at one moment.
-#[derive(Debug, Default)]
-pub struct Snapshot {
-    mailboxes: HashMap<Vec<u8>, Vec<u8>>,
-    limits: HashMap<Vec<u8>, u64>,
+/// The rows of so many groups of domains are collected beside each other.
+const GROUPS: usize = 64;
+/// So many bytes of a group stand in memory.
+const GROUP: usize = 1 << 16;
+/// More domains than this no host has: a server that names more is not believed.
+const MAX_DOMAINS: usize = 1 << 22;
+/// More bytes than this no user database has.
+const MAX_BYTES: u64 = 1 << 35;
+
+/// Which rows of a domain.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum What {
+    Mailboxes = b'M' as isize,
+    Aliases = b'A' as isize,
 }
 
-/// The contents of two may differ: which domains do is told by what each domain's rows are.
+/// Where the rows of one domain stand.
+#[derive(Clone, Copy, Debug, Default)]
+struct Place {
+    start: u64,
+    length: u64,
+    /// What they are, as a number.
+    print: u64,
+}
+
+/// What a user database said at one moment.
+#[derive(Debug)]
+pub struct Snapshot {
+    about: About,
+    /// By what they are, and the key of the domain.
+    places: HashMap<Box<[u8]>, Place>,
+    file: File,
+    /// The domains that have limits, by key: whether their users may not log in for SMTP.
+    limits: HashMap<Box<[u8]>, bool>,
+}
+
+/// The rows of two may differ: which domains' do is told by [`Snapshot::print`].
 impl PartialEq for Snapshot {
-    fn eq(&self, _: &Snapshot) -> bool {
-        true
+    fn eq(&self, other: &Snapshot) -> bool {
+        self.about == other.about
     }
 }
 
 impl Eq for Snapshot {}
 
-impl Snapshot {
-    /// Adds the row of a mailbox.
-    pub fn add_mailbox(&mut self, domain: &[u8], name: &[u8], crypt: &[u8], flags: u32) {
-        let rows = self.mailboxes.entry(domain.to_vec()).or_default();
-        rows::add(rows, name, &[&flags.to_le_bytes()[..], crypt].concat());
-    }
+/// The table that vpopmail has for the mailboxes of a domain, where each has one.
+pub fn table_of(domain: &[u8], kind: Kind) -> Vec<u8> {
+    let munged = domain.iter().map(|b| if matches!(b, b'.' | b'-') { b'_' } else { *b });
+    munged.map(|b| if kind == Kind::Pgsql { b.to_ascii_lowercase() } else { b }).collect()
+}
 
-    /// Adds the limits of a domain, as flags.
-    pub fn add_limits(&mut self, domain: &[u8], flags: u64) {
-        self.limits.insert(domain.to_vec(), flags);
+fn place_of(what: What, key: &[u8]) -> Box<[u8]> {
+    std::iter::once(what as u8).chain(key.iter().copied()).collect()
+}
+
+impl Snapshot {
+    /// What is known of the user database beside its rows.
+    pub fn about(&self) -> &About {
+        &self.about
     }
 
     /// The mailboxes that it has under this domain.
@@ -39,18 +80,325 @@ impl Snapshot {
     /// # Errors
     /// The rows cannot be read back.
     pub fn mailboxes(&self, domain: &[u8]) -> Result<Rows, Trouble> {
-        let rows = self.mailboxes.get(domain).cloned().unwrap_or_default();
-        Rows::parse(rows).ok_or_else(|| "rows that are none".into())
+        let key = self.mailbox_key(domain);
+        Ok(self.rows(What::Mailboxes, &key)?.alike(&self.about.of_mailbox))
     }
 
-    /// The limits of a domain; `None` when the user database holds none of it.
-    pub fn limits(&self, domain: &[u8]) -> Option<u64> {
-        self.limits.get(domain).copied()
+    /// The aliases that it has under this domain: a row for each line.
+    ///
+    /// # Errors
+    /// The rows cannot be read back.
+    pub fn aliases(&self, domain: &[u8]) -> Result<Rows, Trouble> {
+        let key = self.about.of_alias_domain.key(domain);
+        Ok(self.rows(What::Aliases, &key)?.alike(&self.about.of_alias))
     }
+
+    /// Whether the users of this domain may not log in for SMTP; `None` when the user database holds no limits of it.
+    pub fn limits(&self, domain: &[u8]) -> Option<bool> {
+        self.limits.get(&*self.about.of_limits.key(domain)).copied()
+    }
+
+    /// Whether it has any rows under this domain.
+    pub fn knows(&self, domain: &[u8]) -> bool {
+        let places = [
+            place_of(What::Mailboxes, &self.mailbox_key(domain)),
+            place_of(What::Aliases, &self.about.of_alias_domain.key(domain)),
+        ];
+        places.iter().any(|place| self.places.contains_key(place))
+    }
+
+    /// What it has under this domain, as a number: as long as that stays, so do the rows. Numbers of two snapshots compare
+    /// when both were made with the same [`RandomState`].
+    pub fn print(&self, domain: &[u8]) -> (u64, u64, Option<bool>) {
+        let print = |what, key: &[u8]| self.places.get(&place_of(what, key)).map_or(0, |place| place.print);
+        let of_aliases = print(What::Aliases, &self.about.of_alias_domain.key(domain));
+        (print(What::Mailboxes, &self.mailbox_key(domain)), of_aliases, self.limits(domain))
+    }
+
+    fn mailbox_key(&self, domain: &[u8]) -> Vec<u8> {
+        match self.about.has_table_each {
+            true => table_of(domain, self.about.kind),
+            false => self.about.of_domain.key(domain).into_owned(),
+        }
+    }
+
+    fn rows(&self, what: What, key: &[u8]) -> Result<Rows, Trouble> {
+        let Some(place) = self.places.get(&place_of(what, key)) else { return Ok(Rows::default()) };
+        let mut bytes = Vec::new();
+        let length = usize::try_from(place.length).map_err(|_| no_memory())?;
+        bytes.try_reserve_exact(length).map_err(|_| no_memory())?;
+        bytes.resize(length, 0);
+        self.file.read_exact_at(&mut bytes, place.start).map_err(|cause| Trouble::from(&cause))?;
+        Rows::parse(bytes).ok_or_else(|| "the copy of its rows is damaged".into())
+    }
+}
+
+fn no_memory() -> Trouble {
+    nix::errno::Errno::ENOMEM.into()
 }
 
 /// The mailbox that a row is.
 pub fn mailbox(value: &[u8]) -> Mailbox<'_> {
     let (flags, crypt) = value.split_first_chunk().unwrap_or((&[0; 4], b""));
     Mailbox::of_row(crypt, u32::from_le_bytes(*flags))
+}
+
+/// The line of an alias that a row is; `None` when the row has none, on which vdelivermail crashes.
+pub fn line(value: &[u8]) -> Option<&[u8]> {
+    value.split_first().filter(|(has_line, _)| **has_line != 0).map(|(_, line)| line)
+}
+
+/// Groups rows by domain.
+struct Grouping<'s> {
+    seed: &'s RandomState,
+    /// The domains' numbers, by what their rows are and the key.
+    numbers: HashMap<Box<[u8]>, u32>,
+    /// By number.
+    places: Vec<Place>,
+    /// The rows that are in no file yet, with their domains' numbers, in the group of the number.
+    waiting: Vec<Vec<u8>>,
+    /// The rows before them.
+    spool: File,
+    spooled: u64,
+    /// Where in the spool those of each group are.
+    pieces: Vec<Vec<(u64, usize)>>,
+    row: Vec<u8>,
+}
+
+impl Grouping<'_> {
+    fn add(&mut self, (what, key): (What, &[u8]), name: &[u8], value: &[u8]) -> Result<(), Trouble> {
+        let place = place_of(what, key);
+        let number = match self.numbers.get(&place) {
+            Some(number) => *number,
+            None if self.places.len() < MAX_DOMAINS => {
+                let number = self.places.len() as u32;
+                self.numbers.insert(place, number);
+                self.places.push(Place::default());
+                number
+            }
+            None => return Err(format!("it has rows of more than {MAX_DOMAINS} domains").into()),
+        };
+        self.row.clear();
+        rows::add(&mut self.row, name, value);
+        let Place { length, print, .. } = &mut self.places[number as usize];
+        *length += self.row.len() as u64;
+        *print = self.seed.hash_one((*print, &self.row[..]));
+        let group = number as usize % GROUPS;
+        self.waiting[group].extend_from_slice(&number.to_le_bytes());
+        self.waiting[group].extend_from_slice(&self.row);
+        if self.waiting[group].len() >= GROUP {
+            let waiting = &mut self.waiting[group];
+            self.spool.write_all_at(waiting, self.spooled).map_err(|cause| Trouble::from(&cause))?;
+            self.pieces[group].push((self.spooled, waiting.len()));
+            self.spooled += waiting.len() as u64;
+            if self.spooled > MAX_BYTES {
+                return Err("it has more rows than this program reads".into());
+            }
+            waiting.clear();
+        }
+        Ok(())
+    }
+
+    /// Writes each domain's rows beside each other, in the order in which they came.
+    fn write(mut self, file: &File) -> io::Result<HashMap<Box<[u8]>, Place>> {
+        let mut start = 0;
+        for place in &mut self.places {
+            place.start = start;
+            start += place.length;
+        }
+        // Where each domain's next rows go.
+        let mut next: Vec<u64> = self.places.iter().map(|place| place.start).collect();
+        let mut piece = Vec::new();
+        for (pieces, waiting) in self.pieces.iter().zip(&self.waiting) {
+            let mut of_group: HashMap<u32, Vec<u8>> = HashMap::new();
+            let mut sort = |rows: &[u8]| -> io::Result<()> {
+                for (number, row) in rows::numbered(rows) {
+                    let rows = of_group.entry(number).or_default();
+                    rows.extend_from_slice(row);
+                    if rows.len() >= GROUP {
+                        file.write_all_at(rows, next[number as usize])?;
+                        next[number as usize] += rows.len() as u64;
+                        rows.clear();
+                    }
+                }
+                Ok(())
+            };
+            for (start, length) in pieces {
+                piece.resize(*length, 0);
+                self.spool.read_exact_at(&mut piece, *start)?;
+                sort(&piece)?;
+            }
+            sort(waiting)?;
+            for (number, rows) in of_group {
+                file.write_all_at(&rows, next[number as usize])?;
+            }
+        }
+        let place = |(key, number): (Box<[u8]>, u32)| (key, self.places[number as usize]);
+        let mut places: HashMap<Box<[u8]>, Place> = self.numbers.into_iter().map(place).collect();
+        places.shrink_to_fit();
+        Ok(places)
+    }
+}
+
+/// Reads what a user database says. `file` makes a file without a name; the numbers of [`Snapshot::print`] are made with
+/// `seed`.
+///
+/// # Errors
+/// Why it is not whole: in the words of the server, when these tell.
+pub fn read(
+    stream: impl Read,
+    file: &mut dyn FnMut() -> io::Result<File>,
+    seed: &RandomState,
+) -> Result<Snapshot, Trouble> {
+    let mut new_file = || file().map_err(|cause| Trouble::from(&cause).of_file("the copy of its rows"));
+    let (mut reader, about) = Reader::new(stream)?;
+    let mut limits = HashMap::new();
+    let mut grouping = Grouping {
+        seed,
+        numbers: HashMap::new(),
+        places: Vec::new(),
+        waiting: vec![Vec::new(); GROUPS],
+        spool: new_file()?,
+        spooled: 0,
+        pieces: vec![Vec::new(); GROUPS],
+        row: Vec::new(),
+    };
+    // The statements of vpopmail for the others hold such a name so that no row is found.
+    let is_found = |name: &[u8]| name.len() <= ADDRESS_MAX && (about.kind == Kind::Mysql || !name.contains(&b'\''));
+    while let Some(row) = reader.next_row()? {
+        match row {
+            Row::Mailbox(domain, name, crypt, flags) => {
+                let (name, value) = (about.of_mailbox.key(name), [&flags.to_le_bytes()[..], crypt].concat());
+                let key = if about.has_table_each { domain.into() } else { about.of_domain.key(domain) };
+                if is_found(&name) && is_domain(&key) {
+                    grouping.add((What::Mailboxes, &key), &name, &value)?;
+                }
+            }
+            Row::Alias(domain, name, line) => {
+                let (name, key) = (about.of_alias.key(name), about.of_alias_domain.key(domain));
+                if about.has_aliases && is_found(&name) && is_domain(&key) {
+                    let value = [&[u8::from(line.is_some())], line.unwrap_or_default()].concat();
+                    grouping.add((What::Aliases, &key), &name, &value)?;
+                }
+            }
+            Row::Limits(domain, no_smtp) => {
+                let key = about.of_limits.key(domain);
+                if about.has_limits && is_domain(&key) {
+                    // Of equal domains the first row counts.
+                    limits.entry(key.as_ref().into()).or_insert(no_smtp);
+                    if limits.len() > MAX_DOMAINS {
+                        return Err(format!("it has limits of more than {MAX_DOMAINS} domains").into());
+                    }
+                }
+            }
+        }
+    }
+    let file = new_file()?;
+    let written = grouping.write(&file).map_err(|cause| Trouble::from(&cause).of_file("the copy of its rows"));
+    Ok(Snapshot { about, places: written?, file, limits })
+}
+
+/// Whether a text may be a domain, or the name of a table.
+fn is_domain(text: &[u8]) -> bool {
+    text.len() <= ADDRESS_MAX
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::stream::{Writer, fail, tests::mysql};
+    use super::*;
+
+    fn snapshot(about: &About, rows: &[Row<'_>], seed: &RandomState) -> Snapshot {
+        let mut writer = Writer::new(Vec::new(), about).unwrap();
+        rows.iter().for_each(|row| writer.row(*row).unwrap());
+        read(&writer.end().unwrap()[..], &mut tempfile::tempfile, seed).unwrap()
+    }
+
+    fn shown(rows: &Rows) -> Vec<String> {
+        rows.iter().map(|(name, value)| format!("{} {}", String::from_utf8_lossy(name), value.len())).collect()
+    }
+
+    #[test]
+    fn rows_in_any_order_are_grouped_by_domain_however_many_there_are() {
+        let seed = RandomState::new();
+        // More than stands in memory.
+        let value = vec![b'x'; 1 << 12];
+        let domains: Vec<String> = (0..70).map(|number| format!("d{number}.test")).collect();
+        let names: Vec<String> = (0..40).map(|number| format!("n{number:02}")).collect();
+        let mut rows = Vec::new();
+        for name in &names {
+            for domain in &domains {
+                rows.push(Row::Mailbox(domain.as_bytes(), name.as_bytes(), &value, 16));
+                rows.push(Row::Alias(domain.as_bytes(), name.as_bytes(), None));
+            }
+        }
+        rows.push(Row::Limits(b"D3.Test ", true));
+        let all = snapshot(&mysql(), &rows, &seed);
+        for domain in &domains {
+            let rows = all.mailboxes(domain.as_bytes()).unwrap();
+            let expected: Vec<String> = names.iter().map(|name| format!("{name} {}", 4 + value.len())).collect();
+            assert_eq!(shown(&rows), expected, "{domain}");
+            assert_eq!(mailbox(rows.of(b"n07").next().unwrap()).flags, 16);
+            assert_eq!(line(all.aliases(domain.as_bytes()).unwrap().of(b"n07").next().unwrap()), None);
+            assert!(all.knows(domain.as_bytes()));
+        }
+        assert_eq!((all.limits(b"d3.test"), all.limits(b"d4.test"), all.knows(b"e.test")), (Some(true), None, false));
+        assert!(all.mailboxes(b"e.test").unwrap().is_empty());
+        // One row that is another one changes what its domain is, and no other.
+        rows[0] = Row::Mailbox(domains[0].as_bytes(), names[0].as_bytes(), &value, 0);
+        let other = snapshot(&mysql(), &rows, &seed);
+        let changed = domains.iter().filter(|domain| all.print(domain.as_bytes()) != other.print(domain.as_bytes()));
+        assert_eq!(changed.collect::<Vec<_>>(), [&domains[0]]);
+    }
+
+    #[test]
+    fn rows_are_found_as_the_columns_compare() {
+        let seed = RandomState::new();
+        let rows = [
+            Row::Mailbox(b"A.Test ", b"Joe", b"1", 0),
+            Row::Mailbox(b"a.test", b"o'brien", b"2", 0),
+            Row::Alias(b"a.test", b"Sales ", Some(b"x")),
+        ];
+        let names = |about: &About| {
+            let snapshot = snapshot(about, &rows, &seed);
+            let (mailboxes, aliases) = (snapshot.mailboxes(b"a.test").unwrap(), snapshot.aliases(b"a.test").unwrap());
+            let names = mailboxes.names().chain(aliases.names()).map(String::from_utf8_lossy);
+            names.map(|name| name.into_owned()).collect::<Vec<_>>().join(" ")
+        };
+        assert_eq!(names(&mysql()), "joe o'brien sales");
+        let plain = || super::super::collation::Collation::default();
+        let pgsql = About {
+            kind: Kind::Pgsql,
+            of_mailbox: plain(),
+            of_domain: plain(),
+            of_alias: plain(),
+            of_alias_domain: plain(),
+            ..mysql()
+        };
+        assert_eq!(names(&pgsql), "Sales ");
+        let without_aliases = About { has_aliases: false, ..mysql() };
+        assert_eq!(names(&without_aliases), "joe o'brien");
+    }
+
+    #[test]
+    fn domains_share_the_table_that_both_are_munged_to() {
+        let about = About { has_table_each: true, ..mysql() };
+        let snapshot = snapshot(&about, &[Row::Mailbox(b"b_c_test", b"joe", b"", 0)], &RandomState::new());
+        for (domain, found) in [("b-c.test", 1), ("b.c.test", 1), ("b_c_test", 1), ("bc.test", 0)] {
+            assert_eq!(snapshot.mailboxes(domain.as_bytes()).unwrap().len(), found, "{domain}");
+        }
+    }
+
+    #[test]
+    fn a_stream_that_fails_in_the_middle_is_no_snapshot() {
+        let mut writer = Writer::new(Vec::new(), &mysql()).unwrap();
+        writer.row(Row::Limits(b"a.test", true)).unwrap();
+        let mut bytes = writer.end().unwrap();
+        bytes.truncate(bytes.len() - 5 - 4 - 24);
+        let seed = RandomState::new();
+        let why = |bytes: &[u8]| read(bytes, &mut tempfile::tempfile, &seed).unwrap_err().text;
+        assert_eq!(why(&bytes), "the rows of the user database broke off");
+        fail(&mut bytes, "server has gone away").unwrap();
+        assert_eq!(why(&bytes), "server has gone away");
+    }
 }
