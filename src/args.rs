@@ -282,15 +282,15 @@ pub struct Options {
     #[arg(value_parser = clap::value_parser!(u32).range(1..))]
     pub max_names: u32,
     /// Read no home whose files hold more than MIB mebibytes together; what it governs is kept as published
-    #[arg(long, global = true, value_name = "MIB", env = "QMAIL_UPDATER_MAX_READ", default_value = "128")]
+    #[arg(long, global = true, value_name = "MIB", env = "QMAIL_UPDATER_MAX_READ", default_value = "64")]
     #[arg(value_parser = clap::value_parser!(u32).range(1..))]
     pub max_read: u32,
-    /// Read no home with more than N steps: one a name, four a directory or link; what it governs is kept as published
-    #[arg(long, global = true, value_name = "N", env = "QMAIL_UPDATER_MAX_STEPS", default_value = "1000000")]
+    /// Read no home with more than N steps: 1 a name, 4 a directory or link on the way, 14 an address, 20 a file; what it governs is kept as published
+    #[arg(long, global = true, value_name = "N", env = "QMAIL_UPDATER_MAX_STEPS", default_value = "2000000")]
     #[arg(value_parser = clap::value_parser!(u32).range(1..))]
     pub max_steps: u32,
     /// Make no more than N entries of one home in a table; what a home with more governs is kept as published
-    #[arg(long, global = true, value_name = "N", env = "QMAIL_UPDATER_MAX_ENTRIES", default_value = "1000000")]
+    #[arg(long, global = true, value_name = "N", env = "QMAIL_UPDATER_MAX_ENTRIES", default_value = "500000")]
     #[arg(value_parser = clap::value_parser!(u32).range(1..))]
     pub max_entries: u32,
     /// Make no entries of a home with more than N keys of one hash; what it governs is kept as published

@@ -12,6 +12,7 @@ use std::process::{Command, Stdio};
 use nix::fcntl::{OFlag, open, openat};
 use nix::sys::stat::{Mode, mkdirat};
 use qmail_updater::cdb::{Chunk, HEADER, Writer, hash};
+use support::attacked::alike;
 use support::service::{COM as HIS, Service};
 use support::{Answer, MailHost};
 
@@ -64,7 +65,11 @@ fn links_that_lead_through_links_are_followed_as_far_as_the_steps_go() {
         host.link(&format!("{HIS}/.qmail-l{number}"), "c0");
     }
     let answer = host.run(&["rebuild", "--max-steps", "50000"]);
-    assert_kept(&host, &answer, "its directories, links and names take more than the 50000 steps of --max-steps");
+    assert_kept(
+        &host,
+        &answer,
+        "its directories, links, files and names take more than the 50000 steps of --max-steps",
+    );
     // Who allows more gets all of it.
     let answer = host.run(&["rebuild"]);
     assert_eq!((answer.code, answer.stderr.contains("alert")), (0, false), "{}", answer.stderr);
@@ -78,7 +83,24 @@ fn a_directory_with_very_many_other_names_is_not_listed_to_its_end() {
         host.write(&format!("{HIS}/f{number}"), "");
     }
     let answer = host.run(&["rebuild", "--max-steps", "1000"]);
-    assert_kept(&host, &answer, "its directories, links and names take more than the 1000 steps of --max-steps");
+    assert_kept(&host, &answer, "its directories, links, files and names take more than the 1000 steps of --max-steps");
+}
+
+#[test]
+fn files_that_are_read_and_addresses_that_are_asked_count_as_steps() {
+    let host = published();
+    host.write("/var/qmail/control/locals", "mail.example.org\nsecond.test\nthird.test\n");
+    for number in 0..60 {
+        host.write(&format!("/home/carol/.qmail-n{number}"), "");
+    }
+    // To read them takes 21 steps each; to ask for them in each domain, 42 more.
+    for (steps, is_enough) in [("1000", false), ("3000", false), ("6000", true)] {
+        let answer = host.run(&["rebuild", "--max-steps", steps]);
+        let words = format!("names take more than the {steps} steps of --max-steps");
+        assert_eq!(answer.stderr.contains(&words), !is_enough, "{}", answer.stderr);
+        let expected = if is_enough { "accept" } else { "refuse" };
+        assert_eq!(host.answers(&["carol-n7@mail.example.org", "dora@example.net"]), [expected, "accept"], "{steps}");
+    }
 }
 
 #[test]
@@ -133,7 +155,7 @@ fn a_file_that_only_seems_long_is_not_read() {
         }
         File::create(host.path(&format!("{HIS}/{name}"))).unwrap().set_len(200 << 20).unwrap();
         let answer = limited(&host, 400_000, 1024, &["rebuild"]);
-        assert_kept(&host, &answer, "its files hold more than the 128 MiB of --max-read");
+        assert_kept(&host, &answer, "its files hold more than the 64 MiB of --max-read");
     }
 }
 
@@ -204,28 +226,6 @@ fn names_count_once_for_each_domain_that_has_them() {
     let answer = host.run(&["rebuild", "--max-entries", "1000", "--max-names", "700"]);
     assert!(answer.stderr.contains("the 1000 entries of --max-entries"), "{}", answer.stderr);
     assert_eq!(host.answers(&["carol-n7@mail.example.org", "dora@example.net"]), ["accept", "accept"]);
-}
-
-/// So many names that begin like this and go on with letters and digits, each with the same hash.
-fn alike(begin: &str, count: usize) -> Vec<String> {
-    let mut names = vec![begin.to_owned()];
-    while names.len() < count {
-        // Two or more words that lead from one hash to another one.
-        let start = names[0].clone();
-        let letters = || (b'a'..=b'z').chain(b'0'..=b'9').map(char::from);
-        let mut ways: std::collections::HashMap<u32, Vec<String>> = std::collections::HashMap::new();
-        for word in
-            letters().flat_map(|a| letters().flat_map(move |b| letters().map(move |c| String::from_iter([a, b, c]))))
-        {
-            ways.entry(hash(format!("{start}{word}").as_bytes())).or_default().push(word);
-        }
-        let words = ways.into_values().max_by_key(|words| (words.len(), words[0].clone())).unwrap();
-        assert!(words.len() > 1, "no two ways lead on");
-        names = names.iter().flat_map(|name| words.iter().map(move |word| format!("{name}{word}"))).collect();
-    }
-    names.truncate(count);
-    assert!(names.iter().all(|name| hash(name.as_bytes()) == hash(names[0].as_bytes())));
-    names
 }
 
 #[test]

@@ -51,6 +51,11 @@ impl Budget {
         self.count(count, steps as u64, bounds.steps as u64, || too_many_steps(bounds))
     }
 
+    /// How many steps were counted.
+    pub fn steps_taken(&self) -> u64 {
+        self.0.steps.load(Ordering::Relaxed)
+    }
+
     /// Counts names that were listed.
     ///
     /// # Errors
@@ -102,9 +107,12 @@ impl Budget {
     }
 }
 
+/// To ask for an address takes as long as to list so many names.
+pub const ASKED: usize = 14;
+
 /// That more is walked through than the bound allows, in words.
 pub fn too_many_steps(bounds: &Bounds) -> String {
-    format!("its directories, links and names take more than the {} steps of --max-steps", bounds.steps)
+    format!("its directories, links, files and names take more than the {} steps of --max-steps", bounds.steps)
 }
 
 fn too_many_bytes(bounds: &Bounds) -> String {

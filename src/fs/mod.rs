@@ -39,6 +39,8 @@ use trust::{Link, Way};
 const MAX_LINKS: usize = 40;
 /// To walk through a directory or link takes as long as to list so many names.
 const WALKED: usize = 4;
+/// To open a file or directory and to read it takes as long as to list so many names.
+const OPENED: usize = 20;
 /// A walk holds so many of the last directories open, and the root.
 const MAX_HELD: usize = 16;
 /// The longest path the kernel takes, its final NUL included, in bytes (PATH_MAX).
@@ -62,7 +64,8 @@ pub struct Bounds {
     /// A home with more names that matter is not read, and of one home no more keys are made of names that are spelled
     /// in several ways.
     pub names: usize,
-    /// A home that takes more steps is not read: directories and links that are walked through, names that are looked at.
+    /// A home that takes more steps is not read: directories and links that are walked through, names that are looked at,
+    /// files that are read, addresses that are asked. Two million of them take less than a second.
     pub steps: usize,
     /// A home is not read when more bytes of its files have to be.
     pub bytes: u64,
@@ -79,9 +82,9 @@ impl Default for Bounds {
         Bounds {
             file: 1 << 30,
             names: 200_000,
-            steps: 1_000_000,
-            bytes: 128 << 20,
-            entries: 1_000_000,
+            steps: 2_000_000,
+            bytes: 64 << 20,
+            entries: 500_000,
             alike: 100,
             wait: Duration::from_secs(20),
         }
@@ -984,6 +987,7 @@ impl Directory {
 }
 
 fn open_regular(dir: impl AsFd, name: &OsStr, bounds: Bounds, budget: Option<&Budget>) -> io::Result<Opened> {
+    budget.map_or(Ok(()), |budget| budget.steps(OPENED))?;
     let flags = OFlag::O_RDONLY | OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_NOCTTY | OFlag::O_CLOEXEC;
     let fd = open_in(dir, name, flags)?;
     let stat = noted(fstat(&fd), name)?;
@@ -997,6 +1001,7 @@ fn open_regular(dir: impl AsFd, name: &OsStr, bounds: Bounds, budget: Option<&Bu
 }
 
 fn open_directory(dir: impl AsFd, name: &OsStr, bounds: Bounds, budget: Option<&Budget>) -> io::Result<Directory> {
+    budget.map_or(Ok(()), |budget| budget.steps(OPENED))?;
     let flags = OFlag::O_RDONLY | OFlag::O_NOFOLLOW | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
     let fd = open_in(dir, name, flags)?;
     let stat = noted(fstat(&fd), name)?;

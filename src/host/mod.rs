@@ -319,7 +319,7 @@ impl Host {
         let home = self.read_home_within(folders, path, &budget);
         match budget.passed() {
             Some(cause) => self.spent_home(&home, cause, start.elapsed()),
-            None => home,
+            None => Home { steps: usize::try_from(budget.steps_taken()).unwrap_or(usize::MAX), ..home },
         }
     }
 
@@ -363,6 +363,7 @@ impl Host {
             asked_elsewhere: false,
             is_certain: false,
             stamps: Vec::new(),
+            steps: 0,
         };
         let directory = match opened {
             Ok(directory) => directory,
@@ -639,6 +640,8 @@ pub struct Home {
     pub is_certain: bool,
     /// What stat(2) said of it, and of the files of its mailboxes, before it was read; empty when that is unknown.
     pub stamps: Vec<Option<Stamp>>,
+    /// How many steps its budget counted while it was read.
+    pub steps: usize,
 }
 
 impl Home {
@@ -658,6 +661,7 @@ impl Home {
             asked_elsewhere: false,
             is_certain: false,
             stamps: Vec::new(),
+            steps: 0,
         }
     }
 

@@ -1,6 +1,7 @@
 //! A mail host in a folder of its own, and the real binary run on it.
 #![allow(dead_code, reason = "each test uses some of it")]
 
+pub mod attacked;
 pub mod fuse;
 pub mod service;
 
@@ -90,7 +91,12 @@ impl From<Output> for Answer {
 impl MailHost {
     /// An empty host.
     pub fn empty() -> MailHost {
-        let folder = tempfile::Builder::new().prefix("qmail-updater-test.").tempdir().unwrap();
+        MailHost::below(&std::env::temp_dir())
+    }
+
+    /// An empty host below this directory.
+    pub fn below(place: &Path) -> MailHost {
+        let folder = tempfile::Builder::new().prefix("qmail-updater-test.").tempdir_in(place).unwrap();
         // Others must be able to search it, as they can search /.
         fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
         MailHost { folder }

@@ -8,7 +8,7 @@ use std::os::unix::ffi::OsStrExt;
 use crate::cdb;
 use crate::decide::{Delivery, Step, Trail, Verdict, deliver};
 use crate::fs::Who;
-use crate::fs::budget::{too_many_alike, too_many_entries, too_many_steps};
+use crate::fs::budget::{ASKED, too_many_alike, too_many_entries, too_many_steps};
 use crate::host::control::Unusable;
 use crate::host::dot_qmail::{spelled, spelled_byte};
 use crate::host::vpopmail::{Mail, Mailboxes, Vpasswd, is_found};
@@ -343,9 +343,6 @@ impl Asking<'_> {
             for (domain, uid) in &unit.vpopmail_domains {
                 let Some(index) = plan.domain(domain) else { continue };
                 let mailboxes = home.mailboxes_of(plan.host.user_domain(domain));
-                if let (HomeState::Listed(..), Mailboxes::Elsewhere(_)) = (&home.state, mailboxes) {
-                    points.extend(plan.kept_points(index, homes).into_iter().map(|point| (index, point)));
-                }
                 if let (Some(mailboxes), false) = (mailboxes.known(), self.shares.has(index, None)) {
                     let (its, others) = plan.alike(index, *uid, unit, home, mailboxes, homes);
                     points.extend(
@@ -360,10 +357,22 @@ impl Asking<'_> {
                 }
             }
         }
-        if let Some(HomeState::Listed(_, dot_qmails)) = home.as_ref().map(|home| &home.state) {
-            let tries = points[first..].iter().map(|(_, point)| dot_qmails.tries(&point.local));
-            if tries.sum::<usize>() > bounds.steps {
+        if let Some(home) = &home
+            && let HomeState::Listed(_, dot_qmails) = &home.state
+        {
+            // A pattern is asked as a name too.
+            let times = |point: &Point| if point.kind == Kind::Pattern { 2 } else { 1 };
+            let asked =
+                points[first..].iter().map(|(_, point)| times(point) * (ASKED + dot_qmails.tries(&point.local)));
+            if home.steps.saturating_add(asked.sum()) > bounds.steps {
                 return Answers::of_too_many(too_many_steps(bounds));
+            }
+            // What is published says these: no budget of the home's counts them.
+            for (domain, _) in &unit.vpopmail_domains {
+                let Some(index) = plan.domain(domain) else { continue };
+                if let Mailboxes::Elsewhere(_) = home.mailboxes_of(plan.host.user_domain(domain)) {
+                    points.extend(plan.kept_points(index, homes).into_iter().map(|point| (index, point)));
+                }
             }
         }
         // Every pattern is a name too: what it begins with may have an answer of its own.
