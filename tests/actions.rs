@@ -1015,6 +1015,61 @@ fn a_domain_that_becomes_an_alias_or_its_own_went_and_came() {
 }
 
 #[test]
+fn one_domain_makes_the_state_grow_by_a_bounded_number_of_bytes_and_no_deletion_is_told_wrongly() {
+    let host = host();
+    noting(&host, "any");
+    // 32 bytes for each entry: names of 100 bytes pass that long before the domain has as many entries.
+    let arguments = ["--max-entries", "100"];
+    let mut service = start(host, &arguments);
+    let bytes = |service: &Service| -> u64 {
+        let files = below(&service.host.path("/run/qmail-updater/actions"));
+        files.values().filter(|(mode, _)| mode & 0o170_000 == 0o100_000).map(|(_, content)| content.len() as u64).sum()
+    };
+    let before = bytes(&service);
+    let alias = |number: usize| format!("{COM}/.qmail-{}{number:02}", "x".repeat(98));
+    for number in 0..60 {
+        service.host.write(&alias(number), "&x@y.test\n");
+    }
+    mailboxes(&service.host, COM, &["postmaster"]);
+    service.trigger(&[]);
+    let line = service.wait_for("bytes of STATE");
+    for words in [" alert: ", "take more than the 3200 bytes", "--max-entries", "no action runs for example.com until"]
+    {
+        assert!(line.contains(words), "{words}: {line}");
+    }
+    // The others go on, after a new start too, and it is told once.
+    let untold = |service: &Service, name: &str| {
+        mailboxes(&service.host, NET, &["dora", name]);
+        service.trigger(&[]);
+        let told = format!("any: told of add_user:{name}@example.net");
+        let lines = std::iter::from_fn(|| service.log.recv_timeout(PATIENCE).ok().filter(|line| !line.contains(&told)));
+        assert_eq!(lines.filter(|line| line.contains("bytes of STATE")).count(), 0, "told once");
+    };
+    untold(&service, "one");
+    assert_eq!(service.end(), 0);
+    restart(&mut service, &arguments);
+    untold(&service, "two");
+    assert!(bytes(&service) < before + 3200, "{before} {}", bytes(&service));
+    assert!(!noted(&service.host, "any").iter().any(|line| line.contains("@example.com")));
+    // With fewer names, what changed since it was remembered is told: what went and came meanwhile is not.
+    for number in 10..60 {
+        service.host.remove(&alias(number));
+    }
+    service.trigger(&[]);
+    last_of_all(&service, "three");
+    let told = noted(&service.host, "any");
+    let told: Vec<String> = told
+        .iter()
+        .filter(|line| line.contains("@example.com"))
+        .map(|line| line.replace(&"x".repeat(98), "x"))
+        .collect();
+    let added = (0..10).map(|number| format!("insert_alias|x{number:02}@example.com|&x@y.test|after"));
+    let all: Vec<String> = std::iter::once("del_user|ann@example.com|-|after".to_owned()).chain(added).collect();
+    assert_eq!(told, all);
+    assert!(bytes(&service) < before + 3200, "{before} {}", bytes(&service));
+}
+
+#[test]
 fn what_was_seen_and_cannot_be_read_is_told_of() {
     let host = host();
     noting(&host, "any");

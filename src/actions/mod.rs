@@ -17,7 +17,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::error::Error;
+use crate::error::{Error, show_path};
 use crate::fs::failures::{Mark, of_home};
 use crate::fs::silence::met;
 use crate::fs::{End, Folders};
@@ -33,8 +33,8 @@ use event::Event;
 use programs::Programs;
 pub use programs::findings;
 use runner::{Runner, Stopped, is_put_off};
-use seen::{Domain, Domains, Files, Key, Picture, Unread, difference};
-use shares::Shares;
+use seen::{Domain, Domains, FOR_AN_ENTRY, Files, Key, Picture, Unread, difference};
+use shares::{Shares, Turns};
 
 /// A domain that would lose so many names at once is looked at again after another rebuild: the guard goes first.
 const MANY: usize = 10;
@@ -102,6 +102,15 @@ struct Known {
     unread: Mutex<Vec<Note>>,
     /// Whether a call failed in this round that may succeed in the next one.
     is_failed: AtomicBool,
+}
+
+/// What a look at one domain found.
+struct Seen {
+    inventory: Inventory,
+    look: Option<Look>,
+    /// `None` when it was not remembered.
+    before: Option<Picture>,
+    after: Picture,
 }
 
 /// Whether there is anything to do: a folder of actions, a skeleton, or something remembered that is to be forgotten.
@@ -280,8 +289,9 @@ impl Known {
         let reals = self.reals().filter(|name| !self.is_held(occasion, name));
         for name in reals.map(<[u8]>::to_vec).collect::<Vec<_>>() {
             let home = self.domains[&name].home.clone();
-            if let Some((inventory, look)) = self.read(settings, occasion, &home) {
-                self.remember(&files(settings), &name, self.key.picture(&name, &inventory, &Picture::new()), look);
+            let Some((inventory, look)) = self.read(settings, occasion, &home) else { continue };
+            if let Some(picture) = self.picture_of(settings, &name, &inventory, &Picture::new()) {
+                self.remember(&files(settings), &name, picture, look);
             }
         }
         self.write_domains(&files(settings));
@@ -317,6 +327,23 @@ impl Known {
                 None
             }
         }
+    }
+
+    /// What a domain holds; `None` when that is more than it may make us remember, which is no change.
+    fn picture_of(&self, settings: &Settings, name: &[u8], inventory: &Inventory, before: &Picture) -> Option<Picture> {
+        let bound = settings.layout.root.bounds.entries.saturating_mul(FOR_AN_ENTRY);
+        let picture = self.key.picture(name, inventory, before, bound);
+        if picture.is_none() {
+            let home = show_path(&settings.layout.root.path(&self.domains[name].home)).to_string();
+            let text = format!(
+                "{home}: the names of its mailboxes and aliases take more than the {bound} bytes of STATE that \
+                 --max-entries allows, {FOR_AN_ENTRY} an entry; no action runs for {} until they take fewer, and what was \
+                 remembered of it stays",
+                Shown(name)
+            );
+            self.unread.lock().unwrap_or_else(PoisonError::into_inner).push(Note::alert(text));
+        }
+        picture
     }
 
     /// Whether a home can be read; what virtualdomains does not name may be an account's, and nobody's trouble.
@@ -388,9 +415,9 @@ impl Known {
             wanted = self.reals().map(<[u8]>::to_vec).collect();
         }
         wanted.retain(|name| !self.is_held(occasion, name) && !runner.has_stopped(name));
-        let mut changed: Vec<Vec<u8>> = self.changed(settings, occasion, wanted).into_iter().collect();
-        changed.sort_by_key(|name| runner.shares.order(self.domains[name].who.uid, name));
-        for name in changed {
+        let changed = self.changed(settings, occasion, wanted).into_iter();
+        let mut turns = Turns::new(runner.shares, changed.map(|name| (self.domains[&name].who.uid, name)));
+        while let Some(name) = turns.next(runner.shares) {
             is_put_off(self.domain_round(runner, occasion, &name, round))?;
         }
         Ok(())
@@ -502,6 +529,15 @@ impl Known {
         }
     }
 
+    /// What one domain holds, and what it held; `None` when that is not known now.
+    fn look_at(&self, settings: &Settings, occasion: &Occasion, name: &[u8], domain: &Domain) -> Option<Seen> {
+        let (inventory, look) = self.read(settings, occasion, &domain.home)?;
+        let before = self.picture(&files(settings), name).ok()?;
+        let nothing = Picture::new();
+        let after = self.picture_of(settings, name, &inventory, before.as_ref().unwrap_or(&nothing))?;
+        Some(Seen { inventory, look, before, after })
+    }
+
     /// What became of what one domain holds.
     fn domain_round(
         &mut self,
@@ -511,10 +547,10 @@ impl Known {
         round: &mut Round,
     ) -> Result<(), Stopped> {
         let files = files(runner.settings);
-        let domain = self.domains[name].clone();
-        let Some((inventory, look)) = self.read(runner.settings, occasion, &domain.home) else { return Ok(()) };
-        let Ok(before) = self.picture(&files, name) else { return Ok(()) };
-        let after = self.key.picture(name, &inventory, before.as_ref().unwrap_or(&Picture::new()));
+        let (domain, began) = (self.domains[name].clone(), Instant::now());
+        let seen = self.look_at(runner.settings, occasion, name, &domain);
+        runner.shares.looked(domain.who.uid, name, began.elapsed());
+        let Some(Seen { inventory, look, before, after }) = seen else { return Ok(()) };
         let Some(before) = before else {
             self.remember(&files, name, after, look);
             return Ok(());

@@ -19,6 +19,12 @@ use crate::text::lower;
 const DOMAINS: &[u8] = b"qmail-updater domains 1\n";
 const PICTURE: &[u8] = b"qmail-updater picture 1\n";
 
+/// How many bytes of STATE one domain may take for each entry that a home may have in a table (`--max-entries`). A name of
+/// 19 bytes takes so many, and a shorter one counts as one of 19: so the names are no more than the entries either.
+pub const FOR_AN_ENTRY: usize = 32;
+/// What a name takes beside its bytes: what it is, its length, and its number.
+const BESIDE_A_NAME: usize = 1 + 4 + 8;
+
 /// What a domain holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum What {
@@ -109,8 +115,9 @@ impl Key {
         hasher.finish()
     }
 
-    /// What a domain holds. What it held `before` says of mailboxes that are not read stays.
-    pub fn picture(self, domain: &[u8], inventory: &Inventory, before: &Picture) -> Picture {
+    /// What a domain holds. What it held `before` says of mailboxes that are not read stays. `None` when it takes more than
+    /// so many bytes to remember, each name counting [`FOR_AN_ENTRY`] at least.
+    pub fn picture(self, domain: &[u8], inventory: &Inventory, before: &Picture, most: usize) -> Option<Picture> {
         let unread = before.iter().filter(|((what, _), _)| *what == What::Mailbox && inventory.mailboxes.is_none());
         let unread = unread.map(|(key, number)| (key.clone(), *number));
         let mailboxes = inventory.mailboxes.iter().flat_map(|mailboxes| mailboxes.usable_records());
@@ -119,7 +126,12 @@ impl Key {
         let number = |(what, name, content): (What, &[u8], &[u8])| {
             ((what, name.to_vec()), self.number(&[b"entry", domain, &[what as u8], name, content]))
         };
-        mailboxes.chain(aliases).map(number).chain(unread).collect()
+        let mut left = most;
+        let within = |entry: ((What, Vec<u8>), u64)| {
+            left = left.checked_sub((BESIDE_A_NAME + entry.0.1.len()).max(FOR_AN_ENTRY))?;
+            Some(entry)
+        };
+        mailboxes.chain(aliases).map(number).chain(unread).map(within).collect()
     }
 
     /// The whole picture as a number.
