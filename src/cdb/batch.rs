@@ -156,6 +156,11 @@ impl Batch {
         self.pieces.iter().map(|piece| extents[piece.chunk].within(piece.frame.as_ref())).sum()
     }
 
+    /// How many records are written.
+    pub fn records(&self) -> usize {
+        self.pieces.iter().map(|piece| self.chunks[piece.chunk].len()).sum()
+    }
+
     /// How many of the keys have the same hash, at most. Keys in different frames are not compared.
     pub fn most_alike(&self) -> usize {
         let own = self.pieces.iter().filter(|piece| piece.frame.is_none());

@@ -164,6 +164,17 @@ impl Plan {
         })
     }
 
+    /// How many entries come of this: a name of a local domain is one without its domain, too.
+    fn entries(&self, found: &Answers) -> usize {
+        let entries = |Answer { domain, point, fact }: &Answer| match point.kind {
+            Kind::Name { listed: true } if fact.accepted && self.domains[*domain].bare => 2,
+            Kind::Name { listed: true } if fact.accepted => 1,
+            Kind::Pattern => 1,
+            Kind::Name { .. } => 0,
+        };
+        found.records.records() + found.rest.iter().map(entries).sum::<usize>()
+    }
+
     /// Whether more keys than the bound have the same hash: whoever looks one of them up reads them all.
     fn are_too_many_alike(&self, found: &Answers) -> bool {
         let bound = self.host.layout.root.bounds.alike;
@@ -386,6 +397,9 @@ impl Asking<'_> {
         let spelled = plan.host.layout.root.bounds.names - spare;
         found.is_unlike = spelled.saturating_mul(unit.rules.len()) >= bounds.names;
         plan.lay_out_parts(unit, answers, alike, self.common, (&self.shares, homes), &mut found);
+        if plan.entries(&found) > most {
+            return Answers::of_too_many(too_many_entries(bounds.entries));
+        }
         if plan.are_too_many_alike(&found) {
             return Answers::of_too_many(too_many_alike(bounds));
         }
