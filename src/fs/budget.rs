@@ -25,6 +25,17 @@ struct Counts {
     passed: OnceLock<String>,
 }
 
+/// What was spent of a budget.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Counted {
+    /// Directories and links that were walked through, and other names that were looked at.
+    pub steps: u64,
+    /// Names that were listed.
+    pub names: u64,
+    /// Bytes that were read.
+    pub bytes: u64,
+}
+
 impl Budget {
     /// A new one, of which nothing is spent.
     pub fn new(bounds: Bounds) -> Budget {
@@ -35,6 +46,13 @@ impl Budget {
     /// Why nothing more is read; `None` while there is something left.
     pub fn passed(&self) -> Option<Trouble> {
         self.0.passed.get().map(|words| words.as_str().into())
+    }
+
+    /// What was spent by now.
+    pub fn spent(&self) -> Counted {
+        let Counts { steps, names, bytes, .. } = &*self.0;
+        let [steps, names, bytes] = [steps, names, bytes].map(|count| count.load(Ordering::Relaxed));
+        Counted { steps, names, bytes }
     }
 
     /// Whether a bound was passed.

@@ -342,7 +342,8 @@ impl Host {
         Home { above: home.above.clone(), ..Home::unreadable_at(&home.path, home.perm(), cause) }
     }
 
-    fn read_home_within(&self, folders: &Folders, path: &[u8], budget: &Budget) -> Home {
+    /// Reads the home at `path`, counted in this budget, whatever that says.
+    pub fn read_home_within(&self, folders: &Folders, path: &[u8], budget: &Budget) -> Home {
         let root = &self.layout.root.spending(budget);
         let asked = Cell::new(false);
         let exists = |file: &[u8]| {
