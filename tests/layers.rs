@@ -101,3 +101,17 @@ fn few_rooms_touch_the_disk_one_spawns_and_one_prints_to_standard_error() {
         }
     }
 }
+
+#[test]
+fn the_witnesses_of_the_tests_are_named_by_no_code_of_the_program() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let manifest = fs::read_to_string(folder.join("Cargo.toml")).unwrap();
+    let (program, tests) = manifest.split_once("[dev-dependencies]").unwrap();
+    for name in ["witness_cdb ", "witness_cdb2 "] {
+        assert!(tests.contains(name) && !program.contains(name.trim()), "{name}");
+    }
+    for (_, path, _) in sources() {
+        // Its tests too.
+        assert!(!fs::read_to_string(&path).unwrap().contains("witness_"), "{}", path.display());
+    }
+}

@@ -13,7 +13,7 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 use qmail_updater::args::Cli;
-use qmail_updater::cdb::Chunk;
+use qmail_updater::cdb::{Chunk, image};
 use qmail_updater::decide::{Delivery, Trail, Verdict, deliver};
 use qmail_updater::error::Error;
 use qmail_updater::host::Host;
@@ -24,7 +24,7 @@ use qmail_updater::settings::Settings;
 use qmail_updater::tables::recipients::relay_step;
 use qmail_updater::tables::smtpd;
 use qmail_updater::text::Shown;
-use support::{MailHost, is_root, me};
+use support::{MailHost, is_root, me, witness};
 
 const DOMAINS: &[&str] =
     &["loc.test", "v0.test", "v1.test", "al.test", "pre.test", "sub.wild.test", "relay.test", "u_s.test"];
@@ -389,6 +389,8 @@ fn check(spec: &Spec) -> Result<usize, TestCaseError> {
     let settings = Settings::new(&Cli::parse_from(arguments)).unwrap();
     let mut table = Table::default();
     let notes = build(&settings, &mut table).map_err(|error| TestCaseError::fail(error.to_string()))?.notes;
+    mail_host.write("/table.cdb", image(table.0.iter().map(|(key, data)| (&key[..], *data))).unwrap());
+    assert_eq!(witness::agrees(&mail_host.path("/table.cdb")), table.0.len());
     let host = Arc::new(read_host(&settings, &mut Vec::new()).unwrap());
     let homes = HomeReader::new(&host, &Before::default(), 1, None);
     let break_byte = settings.layout.break_byte;

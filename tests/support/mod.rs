@@ -4,6 +4,7 @@
 pub mod attacked;
 pub mod fuse;
 pub mod service;
+pub mod witness;
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -228,10 +229,15 @@ impl MailHost {
         })
     }
 
-    /// Rebuilds, and insists that it succeeds.
+    /// Rebuilds, and insists that it succeeds, and that other readers of the format find in both tables what ours finds.
     pub fn rebuild(&self) -> Answer {
         let answer = self.run(&["rebuild"]);
         assert_eq!(answer.code, 0, "{}", answer.stderr);
+        for table in
+            ["validrcptto.cdb", "auth.cdb"].map(|name| self.published(name)).iter().filter(|table| table.is_file())
+        {
+            witness::agrees(table);
+        }
         answer
     }
 
