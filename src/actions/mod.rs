@@ -213,13 +213,14 @@ impl Actions {
         };
         let is_failed = self.known.as_mut().is_some_and(|known| std::mem::take(known.is_failed.get_mut()));
         round.is_cut_off = stopped.is_err() || !runner.put_off.is_empty() || is_failed;
-        for (name, home) in &runner.waiting {
-            // What is waiting may be the domain itself.
-            let is_known = self.known.as_ref().is_some_and(|known| known.domains.contains_key(name));
-            let is_there = occasion.host.assignments.vpopmail_domain(name).is_some();
-            round.again.add(if is_known && is_there { Scope::home(home.clone()) } else { Scope::All });
-        }
         let is_waiting = !runner.waiting.is_empty();
+        let now = if is_waiting { seen::domains(&occasion.host) } else { Domains::new() };
+        for (name, home) in &runner.waiting {
+            // What is waiting may be the domain itself, which only a look at all of them finds.
+            let known = self.known.as_ref().and_then(|known| known.domains.get(name));
+            let is_same = known.is_some() && known == now.get(name);
+            round.again.add(if is_same { Scope::home(home.clone()) } else { Scope::All });
+        }
         let unread = self.known.as_mut().map(|known| known.unread.get_mut().unwrap_or_else(PoisonError::into_inner));
         round.notes = unread.map(std::mem::take).unwrap_or_default();
         round.began = Some(occasion.began);
@@ -479,8 +480,16 @@ impl Known {
                 Some(_) => Ok(None),
             };
             let Ok(before) = before else { continue };
-            let run = self.run_all(runner, &name, &domain, before.unwrap_or_default(), &Picture::new(), None);
-            if is_put_off(run.and_then(|()| runner.run(&Event::deleted(&name, &domain))))? {
+            let nothing = Picture::new();
+            if is_put_off(self.run_all(runner, &name, &domain, before.unwrap_or_default(), &nothing, None))? {
+                continue;
+            }
+            let run = runner.run(&Event::deleted(&name, &domain));
+            if run.is_err() && domain.real.is_none() {
+                // What it held is told as gone, and is not told again.
+                self.remember(&files, &name, nothing, None);
+            }
+            if is_put_off(run)? {
                 continue;
             }
             self.forget(&files, &name);
