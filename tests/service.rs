@@ -344,9 +344,7 @@ fn bytes_that_are_no_line_do_not_swallow_the_next_notice_and_a_flood_costs_littl
     shell(&format!("yes '' | head -c 60000000 >{fifo}"));
     service.trigger(&["setdefault", "after-the-flood"]);
     service.wait_for("after-the-flood");
-    let status = fs::read_to_string(format!("/proc/{}/status", service.child.id())).unwrap();
-    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
-    let peak: u64 = peak.trim().trim_end_matches(" kB").parse().unwrap();
+    let peak = memory(&service, "VmHWM");
     assert!(peak < 64 * 1024, "{peak} KiB");
 }
 
@@ -1084,4 +1082,41 @@ fn a_trigger_that_reaches_nobody_tells_what_it_found() {
         host.mode("/tmp/update-qmail", 0o000);
     }
     assert_eq!(told(&mut command), "nothing is written to it: Permission denied");
+}
+
+/// The memory of a service in KiB, by the name that proc_pid_status(5) has for it.
+fn memory(service: &Service, what: &str) -> u64 {
+    let status = fs::read_to_string(format!("/proc/{}/status", service.child.id())).unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix(what)).unwrap();
+    line.trim_start_matches(':').trim().trim_end_matches(" kB").parse().unwrap()
+}
+
+#[test]
+fn messages_about_names_that_change_again_and_again_take_no_memory_without_end() {
+    // The sizes of the promise take minutes.
+    let is_long = std::env::var_os("QMAIL_UPDATER_LARGE").is_some();
+    // How many names, and how many MiB from before the first change, and from the third one on. Kept messages would take
+    // 1.4 KiB a name, each time.
+    let (count, most, most_later) = if is_long { (20_000, 32, 32) } else { (1_000, 24, 6) };
+    let host = MailHost::sample();
+    fs::remove_file(host.path(&format!("{COM}/vpasswd"))).unwrap();
+    // Without logins.
+    let mailbox = |name: &str| format!("{name}:$1$a$b:1:2048:N:/d:Q");
+    host.mailboxes(COM, &[&mailbox("ann")]);
+    // What the guard holds takes longer to publish.
+    let more: &[&str] = if is_long { &["--no-watch"] } else { &["--no-watch", "--max-loss", "100"] };
+    let service = Service::start(host, more);
+    let mut seen = vec![memory(&service, "VmHWM")];
+    for change in 0..12 {
+        // Each makes a warning, because the table cannot say it.
+        let lines: Vec<String> = (0..count).map(|n| mailbox(&format!("change{change}-{n:05}-default"))).collect();
+        service.host.mailboxes(COM, &lines.iter().map(String::as_str).collect::<Vec<_>>());
+        let name = format!("change{change}@example.com");
+        service.trigger(&["add_user", &name]);
+        let line = service.wait_for(&format!("cause=add_user:{name}"));
+        seen.push(memory(&service, "VmHWM"));
+        let _ = writeln!(std::io::stderr(), "{} KiB after {line}", seen[change + 1]);
+    }
+    assert!(seen[12] < seen[0] + (most << 10), "{seen:?} KiB");
+    assert!(seen[12] < seen[3] + (most_later << 10), "{seen:?} KiB");
 }
