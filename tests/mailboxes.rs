@@ -117,7 +117,7 @@ fn a_snapshot_of_the_mailboxes_of_files_gives_the_tables_of_the_files() {
         let root = host.root().to_str().unwrap();
         let mut settings = Settings::new(&Cli::parse_from(["qmail-updater", "--root", root, "rebuild"])).unwrap();
         let of_files = built(&settings);
-        settings.layout.snapshot = Some(snapshot(&stream_of_files(&settings)));
+        settings.layout.snapshot = Some(Ok(snapshot(&stream_of_files(&settings))));
         let of_snapshot = built(&settings);
         for (files, snapshot) in
             [(&of_files.recipients, &of_snapshot.recipients), (&of_files.logins, &of_snapshot.logins)]
@@ -135,7 +135,7 @@ fn a_snapshot_of_the_mailboxes_of_files_gives_the_tables_of_the_files() {
                 only(snapshot, files)
             );
         }
-        settings.layout.snapshot = Some(snapshot(&Writer::new(Vec::new(), &mysql()).unwrap().end().unwrap()));
+        settings.layout.snapshot = Some(Ok(snapshot(&Writer::new(Vec::new(), &mysql()).unwrap().end().unwrap())));
         empty += built(&settings).logins.len();
         names += of_files.recipients.len();
         logins += of_files.logins.len();

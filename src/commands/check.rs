@@ -391,17 +391,22 @@ fn of_home(host: &Host, home: &Home, findings: &mut Vec<Note>) {
     }
     for users in &home.users {
         if let Mailboxes::Known(vpasswd) = &users.mailboxes {
-            of_mailboxes(host, &home.path, vpasswd, findings);
+            let file = match users.of {
+                Some(_) => users.tables.0.clone(),
+                None => host.layout.root.path(&[&home.path[..], b"/", vpasswd.file().as_bytes()].concat()),
+            };
+            of_mailboxes(host, &home.path, &file, vpasswd, findings);
         }
     }
 }
 
-/// The mailboxes of a domain directory.
-fn of_mailboxes(host: &Host, home: &[u8], vpasswd: &Vpasswd, findings: &mut Vec<Note>) {
-    let file = format!("{}/{}", show_path(&host.layout.root.path(home)), vpasswd.file());
+/// The mailboxes of a domain directory, which this file or table has.
+fn of_mailboxes(host: &Host, home: &[u8], file: &Path, vpasswd: &Vpasswd, findings: &mut Vec<Note>) {
+    let file = show_path(file);
     let mut beside = TextBeside::new(&host.layout.root, home);
     let mut line_of = |name: &[u8], mailbox: &Mailbox<'_>| match mailbox.line {
         Some(line) => format!("line {line}: "),
+        None if matches!(vpasswd, Vpasswd::Rows(_)) => String::new(),
         None => beside.line_of(name, vpasswd).map_or(String::new(), |line| format!("line {line} of {TEXT}: ")),
     };
     let mut weak: BTreeMap<Weakness, Vec<&[u8]>> = BTreeMap::new();

@@ -12,7 +12,7 @@ use crate::decide::{Delivery, Route, Step, Trail, Verdict, deliver, route};
 use crate::error::{Trouble, show_path};
 use crate::fs::Who;
 use crate::host::dot_qmail::{Opening, spelled};
-use crate::host::mailboxes::Source;
+use crate::host::mailboxes::{self, Source};
 use crate::host::vpopmail::{ABSENT, Mailbox, Mailboxes, Particulars, Vpasswd, flag_names, is_found};
 use crate::host::{Home, HomeState, Homes, Host};
 use crate::protect::guard::{NOBODY, stands_for};
@@ -442,11 +442,19 @@ impl Users<'_> {
             (deliver(self.host, self.homes, &address, &mut trail), trail.steps().pop())
         });
         let mut logins = Vec::new();
-        let users = home.users_of(self.host.user_domain(domain));
+        let of = self.host.login_domain(domain);
+        let users = home.users_of(of);
+        let is_unknown =
+            |users: &mailboxes::Users| users.mailboxes.known().is_some_and(|known| known.find(name).is_none());
         let absent = || Trouble::from(ABSENT);
         let limits = users.map_or_else(|| Err(absent()), |users| users.limits.clone());
         let login = match users.map_or_else(|| Err(absent()), |users| users.logins.clone()).and(limits.clone()) {
             Err(cause) => Err(cause),
+            // PostgreSQL's vpopmail looks for the users of an alias domain under its own name.
+            Ok(_) if users.is_some_and(is_unknown) => Ok(Err(format!(
+                "the user database has no {address} for logins",
+                address = Shown(&join_address(name, of))
+            ))),
             Ok(limits) => {
                 let mut add = |key: &[&[u8]], data: &[&[u8]]| logins.push((key.concat(), data.concat()));
                 let may = self.policy.mailbox(name, domain, mailbox, limits, &mut add);

@@ -10,8 +10,11 @@ use crate::error::{Trouble, show_path};
 use crate::fs::Who;
 use crate::host::assign::{Assignment, Match};
 use crate::host::dot_qmail::{Catchall, DotQmail, Instruction, Opening, Program, spelled};
-use crate::host::mailboxes::Source;
-use crate::host::vpopmail::{ADDRESS_MAX, COMPILED, Mail, Mailbox, TEXT, is_legal_host, is_legal_name};
+use crate::host::mailboxes::alias::{self, Effect};
+use crate::host::mailboxes::{Source, Users};
+use crate::host::vpopmail::{
+    ABSENT, ADDRESS_MAX, COMPILED, Mail, Mailbox, Mailboxes, TEXT, Vpasswd, is_legal_host, is_legal_name,
+};
 use crate::host::{Home, HomeState, Homes, Host};
 use crate::tables::smtpd::DEFAULT;
 use crate::text::{Shown, join_address, lower, split_address};
@@ -500,8 +503,9 @@ fn follow(
             }
             Program::Vdelivermail(catchall) => {
                 match vdelivermail(host, homes, home, assigned, catchall, &here, trail) {
-                    Some(delivery) => return delivery,
-                    None => deleted = Some(here),
+                    Taken::Decided(delivery) => return delivery,
+                    Taken::Deleted => deleted = Some(here),
+                    Taken::Passed => {}
                 }
             }
         }
@@ -519,8 +523,17 @@ fn follow(
     }
 }
 
-/// vdelivermail '' CATCHALL: the extension is the mailbox, the address's domain the vpopmail domain. `None`: the
-/// catch-all `delete` took the message, and qmail-local reads the next line.
+/// What vdelivermail does with a message.
+enum Taken {
+    /// This becomes of it.
+    Decided(Delivery),
+    /// The catch-all `delete` took it, and qmail-local reads the next line.
+    Deleted,
+    /// An alias took it that does nothing, and qmail-local reads the next line.
+    Passed,
+}
+
+/// vdelivermail '' CATCHALL: the extension is the mailbox, the address's domain the vpopmail domain.
 fn vdelivermail(
     host: &Host,
     homes: &dyn Homes,
@@ -529,7 +542,7 @@ fn vdelivermail(
     catchall: &Catchall,
     here: &Place<'_>,
     trail: &mut Trail,
-) -> Option<Delivery> {
+) -> Taken {
     use Verdict::{Bounce, Deliver};
     let (name, domain) = (&assigned.ext[..], &assigned.domain[..]);
     let unfit = if name == assigned.local {
@@ -542,75 +555,144 @@ fn vdelivermail(
         None
     };
     if let Some(why) = unfit {
-        return Some(here.decide(trail, Bounce, || format!("vdelivermail: {why}: bounced")));
+        return Taken::Decided(here.decide(trail, Bounce, || format!("vdelivermail: {why}: bounced")));
     }
     let not_read = match &host.build.users {
         Source::Files | Source::Snapshot(_) => None,
         // No refusal is kept: it may come from files that vpopmail does not look at.
         Source::Elsewhere(cause) => Some((cause, unread(cause))),
-        Source::Unknown(_, cause) => Some((cause, assigned.doubted(&home.path, cause.clone()))),
+        Source::Failed(cause) | Source::Unknown(_, cause) => Some((cause, assigned.doubted(&home.path, cause.clone()))),
     };
     if let Some((cause, delivery)) = not_read {
         here.note(trail, || {
             let taken = if cause.denied { "unknown" } else { "taken as deferred" };
             format!("vdelivermail looks for {} in {}: {cause}: {taken}", Shown(name), Shown(domain))
         });
-        return Some(delivery);
+        return Taken::Decided(delivery);
     }
     let line = host.assignments.vpopmail_domain(domain);
-    match line {
-        Some(line) if line.who.uid == assigned.who.uid => {
+    let asked = match line {
+        Some(line) => {
             let its_home = if line.home == home.path { home.clone() } else { homes.home(&line.home) };
-            match find_mailbox(host, &its_home, &line.user, name) {
-                Err(cause) => {
-                    let path = host.layout.root.path(&line.home);
-                    here.note(trail, || {
-                        let taken = if cause.denied { "unknown" } else { "taken as deferred" };
-                        format!("vdelivermail: {}: {cause}: {taken}", show_path(&path))
-                    });
-                    return Some(assigned.doubted(&line.home, cause));
+            let is_own = line.who.uid == assigned.who.uid;
+            let users = its_home.users_of(&line.user);
+            let found = users.and_then(|users| ask_aliases(host, users, name, trail));
+            found.or_else(|| {
+                if is_own || users.is_some_and(|users| users.for_any_uid) {
+                    let mailboxes = its_home.known_mailboxes(&line.user);
+                    let database = users.filter(|users| users.of.is_some());
+                    let asked = Asked { home: &line.home, database, mailboxes };
+                    return ask_mailboxes(host, assigned, &asked, here, trail);
                 }
-                Ok(Some((name, mailbox))) => {
-                    let line = mailbox.line;
-                    let file = if line.is_some() { TEXT } else { COMPILED };
-                    here.note(trail, || format!("vdelivermail looks for {} in {}", Shown(name), Shown(domain)));
-                    let path = || host.layout.root.path(&[&its_home.path[..], b"/", file.as_bytes()].concat());
-                    let (verdict, why) = judge_mailbox(mailbox);
-                    let found = || format!("mailbox {}: {why}", Shown(name));
-                    return Some(Place { path: &path, line }.decide(trail, verdict, found));
-                }
-                Ok(None) => {
-                    here.note(trail, || format!("vdelivermail finds no mailbox {} in {}", Shown(name), Shown(domain)));
-                }
-            }
+                here.note(trail, || {
+                    format!("vdelivermail: users/assign gives {} another uid, so it has no mailbox", Shown(domain))
+                });
+                None
+            })
         }
-        Some(_) => here.note(trail, || {
-            format!("vdelivermail: users/assign gives {} another uid, so it has no mailbox", Shown(domain))
-        }),
-        None => here
-            .note(trail, || format!("vdelivermail: no line +{}- in users/assign, so it has no mailbox", Shown(domain))),
+        None => {
+            let users = homes.unassigned(domain);
+            let found = users.as_ref().and_then(|users| ask_aliases(host, users, name, trail));
+            found.or_else(|| {
+                if let Some(users) = users.as_deref().filter(|users| users.for_any_uid) {
+                    let mailboxes = match &users.mailboxes {
+                        Mailboxes::Unknown(cause) => Err(cause.clone()),
+                        mailboxes => mailboxes.known().ok_or_else(|| ABSENT.into()),
+                    };
+                    let asked = Asked { home: &home.path, database: Some(users), mailboxes };
+                    return ask_mailboxes(host, assigned, &asked, here, trail);
+                }
+                here.note(trail, || {
+                    format!("vdelivermail: no line +{}- in users/assign, so it has no mailbox", Shown(domain))
+                });
+                None
+            })
+        }
+    };
+    if let Some(taken) = asked {
+        return taken;
     }
-    match catchall {
-        Catchall::Bounce => Some(here.decide(trail, Bounce, || "catch-all bounce-no-mailbox: bounced".to_owned())),
-        Catchall::Deliver(_) => Some(here.decide(trail, Deliver, || "the catch-all takes it: delivered".to_owned())),
+    Taken::Decided(match catchall {
+        Catchall::Bounce => here.decide(trail, Bounce, || "catch-all bounce-no-mailbox: bounced".to_owned()),
+        Catchall::Deliver(_) => here.decide(trail, Deliver, || "the catch-all takes it: delivered".to_owned()),
         Catchall::Delete => {
             here.note(trail, || "catch-all delete: the next line is read".to_owned());
+            return Taken::Deleted;
+        }
+    })
+}
+
+/// What the aliases of a user database make of a name; `None` when none answers for it.
+fn ask_aliases(host: &Host, users: &Users, name: &[u8], trail: &mut Trail) -> Option<Taken> {
+    let (alias, rows) = alias::find(users, name, host.layout.qmail_ext)?;
+    let (effect, number, words) = alias::decide(&rows, &host.layout);
+    let of = users.of.as_deref().unwrap_or_default();
+    let table = Place { path: &|| users.tables.1.clone(), line: None };
+    table.note(trail, || format!("{}, row {number}: {words}", Shown(&join_address(&alias, of))));
+    Some(match effect {
+        Effect::Passes => Taken::Passed,
+        Effect::Delivers => Taken::Decided(Verdict::Deliver.into()),
+        Effect::Defers => Taken::Decided(Verdict::Defer.into()),
+        Effect::Bounces => Taken::Decided(Verdict::Bounce.into()),
+    })
+}
+
+/// Mailboxes that are asked for.
+struct Asked<'a> {
+    /// Where their domain's home directory is.
+    home: &'a [u8],
+    /// What the user database says, when it is one.
+    database: Option<&'a Users>,
+    mailboxes: Result<&'a Vpasswd, Trouble>,
+}
+
+/// What the mailboxes make of a name; `None` when none is found.
+fn ask_mailboxes(
+    host: &Host,
+    assigned: &Assigned<'_>,
+    asked: &Asked<'_>,
+    here: &Place<'_>,
+    trail: &mut Trail,
+) -> Option<Taken> {
+    let (name, domain) = (&assigned.ext[..], &assigned.domain[..]);
+    let home = asked.home;
+    let found = asked.mailboxes.as_ref().map(|mailboxes| find_mailbox(host, mailboxes, name));
+    match found {
+        Err(cause) => {
+            let path = host.layout.root.path(home);
+            here.note(trail, || {
+                let taken = if cause.denied { "unknown" } else { "taken as deferred" };
+                format!("vdelivermail: {}: {cause}: {taken}", show_path(&path))
+            });
+            Some(Taken::Decided(assigned.doubted(home, cause.clone())))
+        }
+        Ok(Some((name, mailbox))) => {
+            here.note(trail, || format!("vdelivermail looks for {} in {}", Shown(name), Shown(domain)));
+            let (verdict, why) = judge_mailbox(mailbox);
+            if let Some(users) = asked.database {
+                let table = Place { path: &|| users.tables.0.clone(), line: None };
+                let address = join_address(name, users.of.as_deref().unwrap_or_default());
+                let found = || format!("{}: mailbox: {why}", Shown(&address));
+                return Some(Taken::Decided(table.decide(trail, verdict, found)));
+            }
+            let line = mailbox.line;
+            let file = if line.is_some() { TEXT } else { COMPILED };
+            let path = || host.layout.root.path(&[home, b"/", file.as_bytes()].concat());
+            let found = || format!("mailbox {}: {why}", Shown(name));
+            Some(Taken::Decided(Place { path: &path, line }.decide(trail, verdict, found)))
+        }
+        Ok(None) => {
+            here.note(trail, || format!("vdelivermail finds no mailbox {} in {}", Shown(name), Shown(domain)));
             None
         }
     }
 }
 
-/// The mailbox that takes the name, or, with qmail-ext, the name up to its first `-`; an error when nobody can know.
-fn find_mailbox<'a>(
-    host: &Host,
-    home: &'a Home,
-    domain: &[u8],
-    name: &'a [u8],
-) -> Result<Option<(&'a [u8], Mailbox<'a>)>, Trouble> {
-    let mailboxes = home.known_mailboxes(domain)?;
+/// The mailbox that takes the name, or, with qmail-ext, the name up to its first `-`.
+fn find_mailbox<'a>(host: &Host, mailboxes: &'a Vpasswd, name: &'a [u8]) -> Option<(&'a [u8], Mailbox<'a>)> {
     let find = |name: &'a [u8]| Some((name, mailboxes.find(name).filter(|_| name.len() <= ADDRESS_MAX)?));
     let base = || name.iter().position(|b| *b == b'-').filter(|_| host.layout.qmail_ext).map(|dash| &name[..dash]);
-    Ok(find(name).or_else(|| find(base()?)))
+    find(name).or_else(|| find(base()?))
 }
 
 fn judge_mailbox(mailbox: Mailbox<'_>) -> (Verdict, &'static str) {

@@ -171,6 +171,11 @@ impl fmt::Display for DotQmail {
 /// Whether a byte means more to the shell than itself: then nothing is known about the command.
 const SPECIAL: [bool; 256] = bytes_among(b"\r\0;|&<>`$(){}[]*?~#!\\");
 
+/// What is known about a command that vdelivermail hands to `sh -c`, of a host with these directories.
+pub fn program_of(command: &[u8], qmail: &[u8], vpopmail: &[u8]) -> Program {
+    parse_program(command, &Programs { qmail, vpopmail, exists: &|_| false }, &mut 0)
+}
+
 /// What is known about the command behind a `|`, which qmail-local hands to `sh -c`.
 fn parse_program(command: &[u8], programs: &Programs<'_>, probes: &mut usize) -> Program {
     if command.iter().any(|b| SPECIAL[usize::from(*b)]) {

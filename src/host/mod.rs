@@ -57,8 +57,9 @@ pub struct Layout {
     pub users_cdb: Option<Vec<u8>>,
     /// Where vpopmail keeps its users, when the administrator says it; `None`: it is found.
     pub user_database: Option<user_database::Kind>,
-    /// What the user database said, where it was asked already; nothing on the host then tells where the users are.
-    pub snapshot: Option<Arc<Snapshot>>,
+    /// What the user database said, or why it said nothing, where it was asked already; nothing on the host then tells where
+    /// the users are.
+    pub snapshot: Option<Result<Arc<Snapshot>, Trouble>>,
     /// qmail's conf-break.
     pub break_byte: u8,
     /// Whether vpopmail was built with qmail-ext.
@@ -279,6 +280,12 @@ impl Host {
         self.assignments.vpopmail_domain(domain).map_or(domain, |line| &line.user)
     }
 
+    /// The domain under which the user database has those who log in by this domain.
+    pub fn login_domain<'d>(&'d self, domain: &'d [u8]) -> &'d [u8] {
+        let is_by_name = self.build.users.snapshot().is_some_and(|snapshot| !snapshot.about().has_alias_logins());
+        if is_by_name { domain } else { self.user_domain(domain) }
+    }
+
     /// The domains whose `+domain-` line names this home.
     pub fn domains_of(&self, home: &[u8]) -> impl Iterator<Item = &[u8]> {
         let first = self.mailbox_homes.partition_point(|(of, _)| &of[..] < home);
@@ -490,7 +497,7 @@ impl Host {
             // Never asked for: they are in no directory.
             Source::Snapshot(_) => return (Mailboxes::Absent, None),
             Source::Elsewhere(cause) => return (Mailboxes::Elsewhere(cause.clone()), None),
-            Source::Unknown(_, cause) => return (Mailboxes::Unknown(cause.clone()), None),
+            Source::Failed(cause) | Source::Unknown(_, cause) => return (Mailboxes::Unknown(cause.clone()), None),
         }
         let judge = |file: &Opened, links: &[Link]| match place.ownership(file, links) {
             Ownership::Own if file.links > 1 => match self.shares_file(folders, directory, file.id) {
@@ -532,32 +539,45 @@ impl Host {
     /// What the user database says of the domains of the home at `path`; nothing when the files of directories hold it.
     fn read_users(&self, path: &[u8]) -> Vec<Users> {
         let Some(snapshot) = self.build.users.snapshot() else { return Vec::new() };
-        let lines = self.domains_of(path).filter_map(|domain| self.assignments.vpopmail_domain(domain));
-        let of: BTreeSet<&Vec<u8>> = lines.map(|line| &line.user).collect();
-        let read = |of: &Vec<u8>| {
-            let mailboxes = match snapshot.mailboxes(of) {
-                Ok(rows) => Mailboxes::Known(Vpasswd::Rows(rows)),
-                Err(cause) => Mailboxes::Unknown(cause),
-            };
-            let limits = match snapshot.limits(of) {
-                Some(no_smtp) => Ok(if no_smtp { vpopmail::NO_SMTP } else { 0 }),
-                None => self.default_limits.clone(),
-            };
-            Users { of: Some(of.clone()), limits, ..Users::of_files(mailboxes) }
+        let domains = self.domains_of(path);
+        let of: BTreeSet<&[u8]> =
+            domains.flat_map(|domain| [self.user_domain(domain), self.login_domain(domain)]).collect();
+        let limits = match snapshot.about().has_limits {
+            true => self.default_limits.clone(),
+            false => Err("its directory could not be read".into()),
         };
-        of.into_iter().map(read).collect()
+        of.into_iter().map(|of| Users::of_database(snapshot, of, limits.clone())).collect()
+    }
+
+    /// What the user database says of a domain that has no line in users/assign; `None` when it says nothing of it.
+    pub fn unassigned_users(&self, domain: &[u8]) -> Option<Users> {
+        let snapshot = self.build.users.snapshot().filter(|snapshot| snapshot.knows(domain))?;
+        let is_unassigned = self.assignments.vpopmail_domain(domain).is_none();
+        is_unassigned.then(|| Users::of_database(snapshot, domain, Ok(0)))
+    }
+
+    /// The limits that the files of a domain directory set.
+    fn read_file_limits(&self, root: &Root, home: &[u8], directory: &Directory) -> Result<u64, Trouble> {
+        vpopmail::read_limits(root, home, directory)
+            .map_err(|cause| cause.of_file(vpopmail::LIMITS))
+            .and_then(|limits| limits.map_or_else(|| self.default_limits.clone(), Ok))
     }
 
     fn read_domain(&self, root: &Root, folders: &Folders, place: &Place<'_>, directory: &Directory, home: &mut Home) {
-        if place.assigned.is_empty() || self.build.users.snapshot().is_some() {
+        if place.assigned.is_empty() {
+            return;
+        }
+        if let Some(snapshot) = self.build.users.snapshot() {
+            if !snapshot.about().has_limits {
+                let limits = self.read_file_limits(root, &home.path, directory);
+                home.users.iter_mut().for_each(|users| users.limits = limits.clone());
+            }
             return;
         }
         let (mailboxes, doubt) = self.read_mailboxes(root, folders, &home.path, place, directory);
         let mut users = Users { logins: doubt.map_or(Ok(()), Err), ..Users::of_files(mailboxes) };
         if matches!(users.mailboxes, Mailboxes::Known(_) | Mailboxes::Unreadable(..)) {
-            users.limits = vpopmail::read_limits(root, &home.path, directory)
-                .map_err(|cause| cause.of_file(vpopmail::LIMITS))
-                .and_then(|limits| limits.map_or_else(|| self.default_limits.clone(), Ok));
+            users.limits = self.read_file_limits(root, &home.path, directory);
         }
         if matches!(users.mailboxes, Mailboxes::Known(_)) && users.logins.is_ok() {
             // Its own uid has to be able to enter it; root always is.
@@ -732,6 +752,11 @@ impl Home {
 pub trait Homes {
     /// The home at this path.
     fn home(&self, path: &[u8]) -> std::sync::Arc<Home>;
+
+    /// What the user database says of a domain that has no line in users/assign; `None` when it says nothing of it.
+    fn unassigned(&self, _domain: &[u8]) -> Option<std::sync::Arc<Users>> {
+        None
+    }
 
     /// The names of a domain that the published recipient table accepts, where they are kept because vpopmail's user
     /// database is not read; else none.

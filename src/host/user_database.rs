@@ -151,7 +151,12 @@ pub struct Seen {
 /// Looks at the host, unless the administrator says which user database it is.
 pub fn see(layout: &Layout) -> Seen {
     if let Some(snapshot) = &layout.snapshot {
-        return Seen { users: Source::Snapshot(snapshot.clone()), ..Seen::default() };
+        let users = match snapshot {
+            Ok(snapshot) => Source::Snapshot(snapshot.clone()),
+            Err(cause) => Source::Failed(cause.clone()),
+        };
+        let notes = users.unknown().map(|(_, alert)| alert).into_iter().collect();
+        return Seen { users, notes, sign: None };
     }
     if let Some(kind) = layout.user_database {
         return Seen { sign: None, ..told(Some(given(kind)), None, Vec::new()) };

@@ -71,7 +71,9 @@ pub(super) fn rebuild(
     mut memory: Memory,
     found: &dyn Fn(&Host, bool),
 ) -> Result<Again, Error> {
-    if order.patience == Patience::Force || hold::is_anything_held(settings).map_err(stays)? {
+    // What a user database says is in no look of a home.
+    let is_in_database = memory.host.build.users.snapshot().is_some();
+    if is_in_database || order.patience == Patience::Force || hold::is_anything_held(settings).map_err(stays)? {
         return Ok(Again::Anew);
     }
     let mark = Mark::now();

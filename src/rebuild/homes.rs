@@ -100,7 +100,7 @@ pub fn ask(plan: &Plan, policy: &Policy<'_>, unit: &Unit, homes: &HomeReader, co
         }
     }
     asked.trouble = home.trouble().filter(|_| unit.matters).map(|cause| (path.to_vec(), cause));
-    let size = |domain: &[u8]| match home.mailboxes_of(homes.0.host.user_domain(domain)) {
+    let size = |domain: &[u8]| match home.mailboxes_of(homes.0.host.login_domain(domain)) {
         Mailboxes::Known(mailboxes) => mailboxes.size(),
         _ => (0, 0),
     };
@@ -113,7 +113,7 @@ pub fn ask(plan: &Plan, policy: &Policy<'_>, unit: &Unit, homes: &HomeReader, co
         let (records, bytes) = size(domain);
         let is_known = if may_share && is_plain(domain) {
             let frame = Frame { head: Vec::new(), domain: domain.clone() };
-            let of = if home.users.len() > 1 { homes.0.host.user_domain(domain) } else { b"" };
+            let of = if home.users.len() > 1 { homes.0.host.login_domain(domain) } else { b"" };
             let (number, is_known) = *alike.entry(of).or_insert_with(|| {
                 let mut logins = Chunk::default();
                 logins.reserve(records, bytes);
@@ -172,6 +172,10 @@ impl Homes for Followed<'_> {
         }
         self.others.borrow_mut().insert(path.to_vec());
         self.homes.home(path)
+    }
+
+    fn unassigned(&self, domain: &[u8]) -> Option<Arc<Users>> {
+        self.homes.unassigned(domain)
     }
 
     fn kept_names(&self, domain: &[u8]) -> Vec<&[u8]> {
@@ -343,6 +347,9 @@ pub type KeptFrom = (Option<Arc<Published>>, Option<Arc<Published>>);
 #[derive(Clone)]
 pub struct HomeReader(Arc<Reader>);
 
+/// A domain without a line in users/assign, and what a user database says of it.
+type Unassigned = (Vec<u8>, Option<Arc<Users>>);
+
 struct Reader {
     host: Arc<Host>,
     /// Where they stand, as this rebuild found it.
@@ -352,6 +359,8 @@ struct Reader {
     /// Those that could not be read, all of them: one that can be read again a moment later is still in doubt, so that
     /// its published entries are kept and not only half of them.
     troubled: Mutex<HashMap<Vec<u8>, Arc<Home>>>,
+    /// What a user database says of the last few domains without a line in users/assign.
+    unassigned: Mutex<Vec<Unassigned>>,
     /// Those that make too much. What another home asks of them is answered all the same, whichever is asked first.
     given_up: Mutex<HashMap<Vec<u8>, Arc<Home>>>,
     /// The domains that have published logins; read when the first one without mailboxes is met.
@@ -393,6 +402,7 @@ impl HomeReader {
             remembered,
             troubled: Mutex::default(),
             given_up: Mutex::default(),
+            unassigned: Mutex::default(),
             published_domains: OnceLock::new(),
             published: before.file.clone(),
             kept_from,
@@ -536,6 +546,18 @@ impl Homes for HomeReader {
         home
     }
 
+    fn unassigned(&self, domain: &[u8]) -> Option<Arc<Users>> {
+        self.0.host.build.users.snapshot()?;
+        let mut unassigned = self.0.unassigned.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, users)) = unassigned.iter().find(|(name, _)| name == domain) {
+            return users.clone();
+        }
+        let users = self.0.host.unassigned_users(domain).map(Arc::new);
+        unassigned.insert(0, (domain.to_vec(), users.clone()));
+        unassigned.truncate(self.0.remembered);
+        users
+    }
+
     fn kept_names(&self, domain: &[u8]) -> Vec<&[u8]> {
         self.0.kept().map_or_else(Vec::new, |kept| kept.recipients.of(domain))
     }
@@ -548,6 +570,10 @@ impl Homes for AtLast<'_> {
     fn home(&self, path: &[u8]) -> Arc<Home> {
         let given_up = self.0.0.given_up.lock().unwrap_or_else(PoisonError::into_inner).get(path).cloned();
         given_up.unwrap_or_else(|| self.0.home(path))
+    }
+
+    fn unassigned(&self, domain: &[u8]) -> Option<Arc<Users>> {
+        self.0.unassigned(domain)
     }
 
     fn kept_names(&self, domain: &[u8]) -> Vec<&[u8]> {

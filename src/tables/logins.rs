@@ -114,7 +114,7 @@ impl<'a> Policy<'a> {
     /// # Errors
     /// Why they cannot be known: the home, its mailboxes or its limits could not be read.
     pub fn domain(&self, domain: &[u8], home: &Home, found: &mut Taker<'_>) -> Result<(), Trouble> {
-        let of = self.host.user_domain(domain);
+        let of = self.host.login_domain(domain);
         let mailboxes = home.known_mailboxes(of)?;
         let users = home.users_of(of).ok_or_else(|| Trouble::from(ABSENT))?;
         users.logins.clone()?;

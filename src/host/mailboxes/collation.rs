@@ -18,6 +18,8 @@ pub struct Collation {
 
 /// More pairs than this no collation has.
 const MAX_ALIKE: usize = 8;
+/// Of one name at most so many spellings count.
+const MAX_SPELLINGS: usize = 1 << 12;
 
 impl Collation {
     /// What rows of this text are found by.
@@ -34,6 +36,22 @@ impl Collation {
             self.alike.iter().find(|(_, second)| *second == folded).map_or(folded, |(first, _)| *first)
         };
         Cow::Owned(text.iter().map(key).collect())
+    }
+
+    /// Every text that is equal to this key, which is the first of them; of very many, so many.
+    pub fn spellings(&self, key: &[u8]) -> Vec<Vec<u8>> {
+        let mut spellings = vec![key.to_vec()];
+        for at in (0..key.len()).filter(|_| !self.alike.is_empty()) {
+            for (_, second) in self.alike.iter().filter(|(first, _)| *first == key[at]) {
+                let spelled = spellings.clone().into_iter().map(|mut text| {
+                    text[at] = *second;
+                    text
+                });
+                let room = MAX_SPELLINGS.saturating_sub(spellings.len());
+                spellings.extend(spelled.take(room));
+            }
+        }
+        spellings
     }
 
     /// As a field of the stream.
@@ -85,6 +103,13 @@ mod tests {
             assert_eq!(collation.key(key.as_bytes()), key.as_bytes(), "{key:?} {collation:?}");
             assert_eq!(Collation::of_field(&collation.to_field()).as_ref(), Some(collation));
         }
+        let spelled = |collation: &Collation, key: &str| {
+            let spellings = collation.spellings(key.as_bytes());
+            spellings.iter().map(|text| String::from_utf8_lossy(text)).collect::<Vec<_>>().join(" ")
+        };
+        assert_eq!(spelled(&ci, "joe"), "joe");
+        assert_eq!(spelled(&lithuanian, "ivi"), "ivi yvi ivy yvy");
+        assert_eq!(lithuanian.spellings(&[b'i'; 40]).len(), MAX_SPELLINGS);
         for field in [&b""[..], b"\x08", b"\0i", b"\0ii", b"\0ijjk", b"\0abcdefghijklmnopqrst"] {
             assert_eq!(Collation::of_field(field), None, "{field:?}");
         }

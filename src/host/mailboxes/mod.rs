@@ -1,6 +1,7 @@
 //! The seam: where a domain's mailboxes, aliases, limits and logins come from. [`Source`] tells it for the whole host, and
 //! [`Users`] is what it says of one domain. Only the reading of a home directory asks which source it is.
 
+pub mod alias;
 pub mod collation;
 pub mod rows;
 pub mod snapshot;
@@ -9,7 +10,7 @@ pub mod stream;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use super::vpopmail::Mailboxes;
+use super::vpopmail::{Mailboxes, NO_SMTP, Vpasswd};
 use crate::error::Trouble;
 use crate::report::Note;
 use rows::Rows;
@@ -23,6 +24,8 @@ pub enum Source {
     Files,
     /// In a user database, of which this snapshot was taken.
     Snapshot(Arc<Snapshot>),
+    /// In a user database that could not be read: which, and why.
+    Failed(Trouble),
     /// Elsewhere, where this program does not read: what showed that.
     Elsewhere(Trouble),
     /// The file that would tell cannot be read, or VPOPMAIL is missing or empty, and nothing else tells: which, and why.
@@ -34,23 +37,32 @@ impl Source {
     pub fn elsewhere(&self) -> Option<&Trouble> {
         match self {
             Source::Elsewhere(cause) => Some(cause),
-            Source::Files | Source::Snapshot(_) | Source::Unknown(..) => None,
+            Source::Files | Source::Snapshot(_) | Source::Failed(_) | Source::Unknown(..) => None,
         }
     }
 
-    /// Why it is unknown, and the alert that says so, when it is.
+    /// Why nothing is known of the users for now, and the alert that says so, when it is so.
     pub fn unknown(&self) -> Option<(&Trouble, Note)> {
-        let Source::Unknown(_, cause) = self else { return None };
-        let follows = "what is published of them is kept; --backend can say it";
-        let text = format!("{cause}; where vpopmail keeps its users is unknown; {follows}");
-        Some((cause, Note::alert(text).but_denied(cause.denied)))
+        match self {
+            Source::Unknown(_, cause) => {
+                let follows = "what is published of them is kept; --backend can say it";
+                let text = format!("{cause}; where vpopmail keeps its users is unknown; {follows}");
+                Some((cause, Note::alert(text).but_denied(cause.denied)))
+            }
+            Source::Failed(cause) => {
+                let text =
+                    format!("{cause}; the user database could not be read; what is published of its users is kept");
+                Some((cause, Note::alert(text).but_denied(cause.denied)))
+            }
+            Source::Files | Source::Snapshot(_) | Source::Elsewhere(_) => None,
+        }
     }
 
     /// The file that would tell, and may not be read by this process, which is not root.
     pub fn closed(&self) -> Option<&PathBuf> {
         match self {
             Source::Unknown(file, cause) if cause.denied => Some(file),
-            Source::Files | Source::Snapshot(_) | Source::Elsewhere(_) | Source::Unknown(..) => None,
+            _ => None,
         }
     }
 
@@ -58,7 +70,7 @@ impl Source {
     pub fn snapshot(&self) -> Option<&Snapshot> {
         match self {
             Source::Snapshot(snapshot) => Some(snapshot),
-            Source::Files | Source::Elsewhere(_) | Source::Unknown(..) => None,
+            Source::Files | Source::Failed(_) | Source::Elsewhere(_) | Source::Unknown(..) => None,
         }
     }
 }
@@ -77,11 +89,34 @@ pub struct Users {
     pub limits: Result<u64, Trouble>,
     /// Why no login is taken from its mailboxes, though they decide about mail: they may be another's.
     pub logins: Result<(), Trouble>,
+    /// Whether its mailboxes are found whatever uid asks; else only by the uid of the domain's line in users/assign.
+    pub for_any_uid: bool,
+    /// The tables of its mailboxes and of its aliases, as people call them; empty when files hold them.
+    pub tables: (PathBuf, PathBuf),
 }
 
 impl Users {
     /// Those of the files of a home directory.
     pub fn of_files(mailboxes: Mailboxes) -> Users {
-        Users { of: None, mailboxes, aliases: Rows::default(), limits: Ok(0), logins: Ok(()) }
+        let (of, aliases, tables) = (None, Rows::default(), Default::default());
+        Users { of, mailboxes, aliases, limits: Ok(0), logins: Ok(()), for_any_uid: false, tables }
+    }
+
+    /// Those that a user database has under this domain; `others` are the limits where it holds none of the domain.
+    pub fn of_database(snapshot: &Snapshot, domain: &[u8], others: Result<u64, Trouble>) -> Users {
+        let rows = snapshot.mailboxes(domain).and_then(|mailboxes| Ok((mailboxes, snapshot.aliases(domain)?)));
+        let (mailboxes, aliases) = match rows {
+            Ok((mailboxes, aliases)) => (Mailboxes::Known(Vpasswd::Rows(mailboxes)), aliases),
+            Err(cause) => (Mailboxes::Unknown(cause), Rows::default()),
+        };
+        Users {
+            of: Some(domain.to_vec()),
+            mailboxes,
+            aliases,
+            limits: snapshot.limits(domain).map_or(others, |no_smtp| Ok(if no_smtp { NO_SMTP } else { 0 })),
+            logins: Ok(()),
+            for_any_uid: !snapshot.about().asks_uid(),
+            tables: (snapshot.mailbox_table(domain), snapshot.alias_table()),
+        }
     }
 }

@@ -1,9 +1,5 @@
 //! The rows that a user database has of one domain: a name and a value each.
 
-use std::borrow::Cow;
-
-use super::collation::Collation;
-
 /// Names with their values, in the order of the names; those of one name in the order in which they came.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Rows {
@@ -11,8 +7,6 @@ pub struct Rows {
     bytes: Vec<u8>,
     /// Where each begins, in the order of the names.
     order: Vec<u32>,
-    /// Different letters that are equal where a name is looked up.
-    collation: Option<Box<Collation>>,
 }
 
 impl std::fmt::Debug for Rows {
@@ -67,17 +61,10 @@ impl Rows {
             at = row(&bytes, at)?.1;
         }
         order.shrink_to_fit();
-        let mut rows = Rows { bytes, order: Vec::new(), collation: None };
+        let mut rows = Rows { bytes, order: Vec::new() };
         order.sort_by(|a, b| rows.name(*a).cmp(rows.name(*b)));
         rows.order = order;
         Some(rows)
-    }
-
-    /// The same rows, whose names are keys of this collation.
-    #[must_use]
-    pub fn alike(self, collation: &Collation) -> Rows {
-        let collation = (!collation.alike.is_empty()).then(|| Box::new(collation.clone()));
-        Rows { collation, ..self }
     }
 
     fn at(&self, start: u32) -> Row<'_> {
@@ -96,7 +83,6 @@ impl Rows {
 
     /// The values of this name, in the order in which they came.
     pub fn of(&self, name: &[u8]) -> impl Iterator<Item = &[u8]> + use<'_> {
-        let name = &*self.collation.as_ref().map_or(Cow::Borrowed(name), |collation| collation.key(name));
         let first = self.order.partition_point(|start| self.name(*start) < name);
         let after = self.order[first..].partition_point(|start| self.name(*start) <= name);
         self.order[first..first + after].iter().map(|start| self.at(*start).1)

@@ -3,10 +3,13 @@
 //! memory, and what reads homes needs nothing but the open file.
 
 use std::collections::HashMap;
+use std::ffi::OsStr;
 use std::fs::File;
 use std::hash::{BuildHasher, RandomState};
 use std::io::{self, Read};
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::FileExt;
+use std::path::PathBuf;
 
 use super::rows::{self, Rows};
 use super::stream::{About, Reader, Row};
@@ -80,8 +83,7 @@ impl Snapshot {
     /// # Errors
     /// The rows cannot be read back.
     pub fn mailboxes(&self, domain: &[u8]) -> Result<Rows, Trouble> {
-        let key = self.mailbox_key(domain);
-        Ok(self.rows(What::Mailboxes, &key)?.alike(&self.about.of_mailbox))
+        self.rows(What::Mailboxes, &self.mailbox_key(domain))
     }
 
     /// The aliases that it has under this domain: a row for each line.
@@ -89,13 +91,29 @@ impl Snapshot {
     /// # Errors
     /// The rows cannot be read back.
     pub fn aliases(&self, domain: &[u8]) -> Result<Rows, Trouble> {
-        let key = self.about.of_alias_domain.key(domain);
-        Ok(self.rows(What::Aliases, &key)?.alike(&self.about.of_alias))
+        self.rows(What::Aliases, &self.about.of_alias_domain.key(domain))
     }
 
     /// Whether the users of this domain may not log in for SMTP; `None` when the user database holds no limits of it.
     pub fn limits(&self, domain: &[u8]) -> Option<bool> {
         self.limits.get(&*self.about.of_limits.key(domain)).copied()
+    }
+
+    /// The table that has the mailboxes of this domain, as people call it.
+    pub fn mailbox_table(&self, domain: &[u8]) -> PathBuf {
+        match self.about.has_table_each {
+            true => self.table(&table_of(domain, self.about.kind)),
+            false => self.table(b"vpopmail"),
+        }
+    }
+
+    /// The table that has the aliases, as people call it.
+    pub fn alias_table(&self) -> PathBuf {
+        self.table(b"valias")
+    }
+
+    fn table(&self, name: &[u8]) -> PathBuf {
+        PathBuf::from(OsStr::from_bytes(&[&self.about.name[..], b".", name].concat()))
     }
 
     /// Whether it has any rows under this domain.
@@ -271,14 +289,18 @@ pub fn read(
                 let (name, value) = (about.of_mailbox.key(name), [&flags.to_le_bytes()[..], crypt].concat());
                 let key = if about.has_table_each { domain.into() } else { about.of_domain.key(domain) };
                 if is_found(&name) && is_domain(&key) {
-                    grouping.add((What::Mailboxes, &key), &name, &value)?;
+                    for name in about.of_mailbox.spellings(&name) {
+                        grouping.add((What::Mailboxes, &key), &name, &value)?;
+                    }
                 }
             }
             Row::Alias(domain, name, line) => {
                 let (name, key) = (about.of_alias.key(name), about.of_alias_domain.key(domain));
                 if about.has_aliases && is_found(&name) && is_domain(&key) {
                     let value = [&[u8::from(line.is_some())], line.unwrap_or_default()].concat();
-                    grouping.add((What::Aliases, &key), &name, &value)?;
+                    for name in about.of_alias.spellings(&name) {
+                        grouping.add((What::Aliases, &key), &name, &value)?;
+                    }
                 }
             }
             Row::Limits(domain, no_smtp) => {

@@ -54,6 +54,18 @@ pub struct About {
     pub of_limits: Collation,
 }
 
+impl About {
+    /// Whether mailboxes are found only by the uid of the domain's line in users/assign.
+    pub fn asks_uid(&self) -> bool {
+        self.kind != Kind::Pgsql
+    }
+
+    /// Whether the users of a domain log in by each of its alias domains.
+    pub fn has_alias_logins(&self) -> bool {
+        self.kind != Kind::Pgsql
+    }
+}
+
 /// One row of a user database.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Row<'r> {

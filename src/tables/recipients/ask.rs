@@ -11,7 +11,9 @@ use crate::fs::Who;
 use crate::fs::budget::{ASKED, too_many_alike, too_many_entries, too_many_steps};
 use crate::host::control::Unusable;
 use crate::host::dot_qmail::{spelled, spelled_byte};
-use crate::host::vpopmail::{Mail, Mailboxes, Vpasswd, is_found};
+use crate::host::mailboxes::alias;
+use crate::host::mailboxes::rows::Rows;
+use crate::host::vpopmail::{Mail, Mailboxes, Vpasswd, is_found, is_legal_name};
 use crate::host::{Home, HomeState, Homes, Host};
 use crate::tables::smtpd::{DEFAULT, default_key};
 use crate::text::{Shown, join_address, lower, split_address, without_word};
@@ -45,6 +47,10 @@ impl Plan {
         }
         let mut named: HashSet<usize> = HashSet::new();
         let home = unit.home.as_ref().map(|path| homes.home(path));
+        let has_aliases = home.iter().flat_map(|home| &home.users).any(|users| !users.aliases.is_empty());
+        if has_aliases && self.rules_at(b"").next().is_some() {
+            return Vec::new();
+        }
         let users = home.iter().flat_map(|home| &home.users).map(|users| &users.mailboxes);
         for mailboxes in users.filter_map(Mailboxes::known) {
             // A mailbox whose name begins like the prefix of a domain is one there by a rule that begins like all names.
@@ -76,7 +82,7 @@ impl Plan {
         uid: u32,
         unit: &Unit,
         home: &Home,
-        mailboxes: &'n Vpasswd,
+        (mailboxes, aliases): (&'n Vpasswd, &Rows),
         homes: &dyn Homes,
     ) -> (Judged<'n>, Vec<&'n [u8]>) {
         let one_way = self.takes_one_way(domain, uid, unit);
@@ -89,6 +95,7 @@ impl Plan {
                 && is_found(name)
                 && !name.iter().any(|b| matches!(b, b'-' | b'/') || *b == self.host.layout.break_byte)
                 && !dot_qmails.answers_for(name)
+                && !alias::has(aliases, name)
         };
         let (mut alike, mut others) = (Vec::with_capacity(mailboxes.size().0), Vec::new());
         let mut known: Vec<(Mail, Option<bool>)> = Vec::new();
@@ -140,14 +147,20 @@ impl Plan {
             && !self.has_exact_lines.contains(prefix)
     }
 
-    /// The points that a domain's mailboxes make: one for every rule that can lead to vdelivermail with their name.
-    fn mailbox_points<'n>(&'n self, domain: usize, uid: u32, names: &'n [&[u8]]) -> impl Iterator<Item = Point> + 'n {
+    /// The points that a domain's mailboxes make: one for every rule that can lead to vdelivermail with their name. `uid` is
+    /// the only one that finds them, if any is.
+    fn mailbox_points<'n>(
+        &'n self,
+        domain: usize,
+        uid: Option<u32>,
+        names: &'n [&[u8]],
+    ) -> impl Iterator<Item = Point> + 'n {
         let prefix = self.domains[domain].prefix.as_ref().filter(|_| !names.is_empty());
         prefix.into_iter().flat_map(move |prefix| {
             let rules = self.rules_before(prefix).chain(self.rules_below(prefix)).map(|rule| &self.rules[rule]);
             rules.flat_map(move |rule| {
                 // vdelivermail opens the mailboxes only when it runs as their uid.
-                let listed = rule.who.uid == uid;
+                let listed = uid.is_none_or(|uid| rule.who.uid == uid);
                 names.iter().flat_map(move |name| {
                     let rest = strip_pre(name, &rule.pre);
                     let whole = rest.map(|rest| [&rule.loc[..], rest].concat());
@@ -173,6 +186,31 @@ impl Plan {
             Kind::Name { .. } => 0,
         };
         found.records.records() + found.rest.iter().map(entries).sum::<usize>()
+    }
+
+    /// The points that the aliases make which a user database has of a domain: one for every rule that can lead to
+    /// vdelivermail with their name, and one for the names that an alias `X-default` answers for.
+    fn alias_points<'n>(&'n self, domain: usize, aliases: &'n Rows) -> impl Iterator<Item = Point> + 'n {
+        let prefix = self.domains[domain].prefix.as_ref().filter(|_| !aliases.is_empty());
+        prefix.into_iter().flat_map(move |prefix| {
+            let rules = self.rules_before(prefix).chain(self.rules_below(prefix)).map(|rule| &self.rules[rule]);
+            rules.flat_map(move |rule| {
+                aliases.names().filter(|name| is_legal_name(name)).flat_map(move |alias| {
+                    let local_of = move |name: &[u8]| {
+                        let whole = [&rule.loc[..], strip_pre(name, &rule.pre)?].concat();
+                        whole.strip_prefix(&prefix[..]).map(<[u8]>::to_vec)
+                    };
+                    let name = local_of(alias).filter(|local| !local.is_empty());
+                    let name = name.map(|local| Point { local, kind: Kind::Name { listed: true } });
+                    let wildcard = alias.strip_suffix(alias::DEFAULT).filter(|rest| rest.last() == Some(&b'-'));
+                    let is_base = self.host.layout.qmail_ext && !alias.contains(&b'-');
+                    let base = is_base.then(|| [alias, b"-"].concat());
+                    let patterns = wildcard.map(<[u8]>::to_vec).into_iter().chain(base);
+                    let patterns = patterns.filter_map(move |pattern| local_of(&pattern));
+                    name.into_iter().chain(patterns.map(|local| Point { local, kind: Kind::Pattern }))
+                })
+            })
+        })
     }
 
     /// Whether more keys than the bound have the same hash: whoever looks one of them up reads them all.
@@ -355,9 +393,15 @@ impl Asking<'_> {
                 let Some(index) = plan.domain(domain) else { continue };
                 let mailboxes = home.mailboxes_of(plan.host.user_domain(domain));
                 if let (Some(mailboxes), false) = (mailboxes.known(), self.shares.has(index, None)) {
-                    let (its, others) = plan.alike(index, *uid, unit, home, mailboxes, homes);
+                    let no_aliases = Rows::default();
+                    let users = home.users_of(plan.host.user_domain(domain));
+                    let aliases = users.map_or(&no_aliases, |users| &users.aliases);
+                    let only = users.is_none_or(|users| !users.for_any_uid).then_some(*uid);
+                    let room = most.saturating_sub(points.len()) + 1;
+                    points.extend(plan.alias_points(index, aliases).take(room).map(|point| (index, point)));
+                    let (its, others) = plan.alike(index, *uid, unit, home, (mailboxes, aliases), homes);
                     points.extend(
-                        plan.mailbox_points(index, *uid, &others)
+                        plan.mailbox_points(index, only, &others)
                             .take(most.saturating_sub(points.len()) + 1)
                             .map(|point| (index, point)),
                     );
@@ -366,6 +410,19 @@ impl Asking<'_> {
                         return Answers::of_too_many(too_many_entries(bounds.entries));
                     }
                 }
+            }
+        }
+        for index in unit.unassigned.iter().copied() {
+            let Some(users) = homes.unassigned(&plan.domains[index].name) else { continue };
+            let room = most.saturating_sub(points.len()) + 1;
+            points.extend(plan.alias_points(index, &users.aliases).take(room).map(|point| (index, point)));
+            if let Some(mailboxes) = users.mailboxes.known().filter(|_| users.for_any_uid) {
+                let names: Vec<&[u8]> = mailboxes.usable().map(|(name, _)| name).collect();
+                let room = most.saturating_sub(points.len()) + 1;
+                points.extend(plan.mailbox_points(index, None, &names).take(room).map(|point| (index, point)));
+            }
+            if points.len() > most {
+                return Answers::of_too_many(too_many_entries(bounds.entries));
             }
         }
         if let Some(home) = &home

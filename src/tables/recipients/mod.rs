@@ -93,6 +93,8 @@ pub struct Unit {
     pub home: Option<Vec<u8>>,
     /// The domains whose `+domain-` line names this home, with the line's uid; published or not.
     pub vpopmail_domains: Vec<(Vec<u8>, u32)>,
+    /// The domains without a `+domain-` line of which a user database has users, by number.
+    unassigned: Vec<usize>,
     /// Whether mail or logins depend on the home; else only its names are of interest.
     pub matters: bool,
     rules: Vec<usize>,

@@ -172,7 +172,11 @@ impl Plan {
                 Route::Unlisted | Route::Decided(_) => None,
                 Route::Local(assigned) => Some(assigned.home),
             };
-            unit(home, &mut |unit| add_few(&mut unit.own, [(index, point.clone())]));
+            let is_unassigned = point.kind == Kind::Pattern && self.has_unassigned_users(index);
+            unit(home, &mut |unit| {
+                add_few(&mut unit.own, [(index, point.clone())]);
+                unit.unassigned.extend(is_unassigned.then_some(index));
+            });
         }
         self.rules.shrink_to_fit();
         self.by_loc = sorted_by(&self.rules, |rule| Some(&rule.loc));
@@ -189,6 +193,13 @@ impl Plan {
             |(number, unit)| if number < self.shared { Vec::new() } else { self.contributions_of(unit) };
         self.contributions = self.units.iter().enumerate().map(contributions).collect();
         self.collect_parts();
+    }
+
+    /// Whether a user database has users of a domain that has no line in users/assign.
+    fn has_unassigned_users(&self, domain: usize) -> bool {
+        let name = &self.domains[domain].name;
+        self.host.build.users.snapshot().is_some_and(|snapshot| snapshot.knows(name))
+            && self.host.assignments.vpopmail_domain(name).is_none()
     }
 
     /// Gives each unit the parts of the tables that no other one contributes to, the shared ones aside.
@@ -225,7 +236,10 @@ impl Plan {
                 && others.into_iter().all(|(local, claimed)| *claimed == unit && (*local == loc || !has_rules(local)))
         };
         // Mailboxes of a local domain answer under every rule.
-        let is_plain = |domain: &usize| self.host.assignments.vpopmail_domain(&self.domains[*domain].name).is_none();
+        let is_plain = |domain: &usize| {
+            let has_line = self.host.assignments.vpopmail_domain(&self.domains[*domain].name).is_some();
+            !has_line && !self.has_unassigned_users(*domain)
+        };
         let local: Vec<usize> = self.domains_at(b"").filter(is_plain).collect();
         let mut parts = Vec::new();
         for (number, unit) in self.units.iter().enumerate().skip(self.shared) {
@@ -249,7 +263,7 @@ impl Plan {
     fn groups_of(&self, unit: &Unit) -> Vec<Vec<Twin>> {
         let Some(home) = unit.home.as_ref().filter(|_| unit.parts.len() > 1) else { return Vec::new() };
         // Where its users are not read, the published names of each domain are asked.
-        if !matches!(self.host.build.users, Source::Files) {
+        if !matches!(self.host.build.users, Source::Files | Source::Snapshot(_)) {
             return Vec::new();
         }
         let mut groups: BTreeMap<(Question, Rule), Vec<Twin>> = BTreeMap::new();
@@ -303,8 +317,12 @@ impl Plan {
         let line = self.host.assignments.vpopmail_domain(name);
         // Another home has its mailboxes.
         let is_elsewhere = line.is_some_and(|line| line.home != home);
-        (*accepted && !bare && !is_elsewhere)
-            .then(|| OfDomain::Each { uid: line.map(|line| line.who.uid), is_legal: is_legal_host(name) })
+        let of = self.host.build.users.snapshot().and(line).map(|line| line.user.clone());
+        (*accepted && !bare && !is_elsewhere && !self.has_unassigned_users(part.domain)).then(|| OfDomain::Each {
+            uid: line.map(|line| line.who.uid),
+            of,
+            is_legal: is_legal_host(name),
+        })
     }
 
     fn add_rule(&mut self, rule: Rule) -> usize {
@@ -393,6 +411,8 @@ enum OfDomain {
     Each {
         /// The uid of its line in users/assign, if any.
         uid: Option<u32>,
+        /// The domain under which a user database has its users.
+        of: Option<Vec<u8>>,
         /// Whether vpopmail takes its bytes.
         is_legal: bool,
     },
