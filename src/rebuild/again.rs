@@ -23,10 +23,12 @@ use crate::report::Note;
 use crate::settings::Settings;
 use crate::tables::logins::Policy;
 
-use super::homes::{Asked, HomeReader, ask};
-use super::memory::{Known, Laid, Memory, Scope, Stretch};
+use super::homes::{Asked, HomeReader, Unread, ask};
+use super::memory::{Because, Known, Laid, Memory, Scope, Stretch};
 use super::workers::Workers;
-use super::{Done, Order, Targets, add_system_users, now, read_host, stays};
+use super::{
+    Done, HomesRead, Order, Targets, add_system_users, as_kept, default_unknown, now, read_host, retained, stays,
+};
 
 /// What is edited stands in memory: of more than this, in bytes, everything is laid out again.
 const MOST_EDITED: usize = 16 << 20;
@@ -37,8 +39,8 @@ const HOMES_A_LOOK: usize = 16;
 pub enum Again {
     /// Both files are right.
     Done(Box<Done>, Box<Memory>),
-    /// Everything has to be read anew.
-    Anew,
+    /// Everything has to be read again.
+    Anew(Because),
 }
 
 /// One of the two files.
@@ -68,13 +70,16 @@ pub(super) fn rebuild(
     order: &Order<'_>,
     scope: &Scope,
     targets: &Targets,
-    mut memory: Memory,
+    mut memory: Box<Memory>,
     found: &dyn Fn(&Host, bool),
 ) -> Result<Again, Error> {
     // What a user database says is in no look of a home.
     let is_in_database = memory.host.build.users.snapshot().is_some();
-    if is_in_database || order.patience == Patience::Force || hold::is_anything_held(settings).map_err(stays)? {
-        return Ok(Again::Anew);
+    if is_in_database {
+        return Ok(Again::Anew(Because::Database));
+    }
+    if order.patience == Patience::Force || hold::is_anything_held(settings).map_err(stays)? {
+        return Ok(Again::Anew(Because::Held));
     }
     let mark = Mark::now();
     let (mut notes, mut scope) = (Vec::new(), scope);
@@ -86,6 +91,11 @@ pub(super) fn rebuild(
     let mut behind = Vec::new();
     if *scope == Scope::All {
         let mut host = read_host(settings, &mut notes).map_err(stays)?;
+        if let (Err(cause), true) = (&host.default_domain, memory.is_default_unknown) {
+            let stays = memory.host.default_domain.clone();
+            notes.extend(default_unknown(cause, stays.as_ref().ok().and_then(Option::as_deref)));
+            host.default_domain = stays;
+        }
         // Nothing is held here.
         behind = Compiler::due_of(&host, &BTreeSet::new());
         let is_the_same = host.says_the_same(&memory.host);
@@ -94,7 +104,7 @@ pub(super) fn rebuild(
             || host.read_authvars() != *memory.variables
             || confine::folders(&host).map_err(stays)? != memory.folders
         {
-            return Ok(Again::Anew);
+            return Ok(Again::Anew(Because::Host));
         }
         found(&host, false);
     }
@@ -107,7 +117,7 @@ pub(super) fn rebuild(
     let (Some(mut recipients), Some(mut logins)) =
         (open(memory.recipients.take(), &targets.recipients), open(memory.logins.take(), &targets.logins))
     else {
-        return Ok(Again::Anew);
+        return Ok(Again::Anew(Because::Tables));
     };
     let now = now();
     let hashes = settings
@@ -117,32 +127,37 @@ pub(super) fn rebuild(
         .map_err(stays)?;
     // A clock that was set back: what had expired has not yet.
     if now < std::mem::replace(&mut memory.now, now) {
-        return Ok(Again::Anew);
+        return Ok(Again::Anew(Because::Clock));
     }
-    let (asked, unconfined, returned) = changed(settings, memory, scope, (&recipients.old, &logins.old), now)?;
+    let (asked, unconfined, returned) = changed(settings, *memory, scope, (&recipients.old, &logins.old), now)?;
     notes.extend(unconfined);
     mark.system().map_err(stays)?;
     // Everything has to be read again, because nobody knows what could not be read.
     if mark.storage_failed() {
-        return Ok(Again::Anew);
+        return Ok(Again::Anew(Because::Storage));
     }
     // What waits for what does not answer may still look at it.
-    let (Some(asked), Some(returned)) = (asked, returned) else { return Ok(Again::Anew) };
-    memory = returned;
-    let policy = Policy::new(&memory.host, &memory.variables, now);
+    let Some(returned) = returned else { return Ok(Again::Anew(Because::Silence)) };
+    let asked = match asked {
+        Ok(asked) => asked,
+        Err(because) => return Ok(Again::Anew(because)),
+    };
+    *memory = returned;
+    let kept_logins = memory.variables.unusable().map(|_| logins.old.clone());
+    let policy = Policy::new(&memory.host, &memory.variables, now).keeping(as_kept(kept_logins.as_ref()));
     let mut fresh: HashMap<usize, Known> = HashMap::new();
     for (number, asked) in asked {
         let before = &memory.units[number];
         let after = Known::new(&asked, before.recipients.start.into(), before.logins.start.into(), &memory.seed);
-        if after.shared != before.shared || !asked.is_whole() || asked.answers.is_doubtful() {
-            return Ok(Again::Anew);
+        if after.shared != before.shared || asked.answers.is_doubtful() {
+            return Ok(Again::Anew(Because::Shared));
         }
         let of_recipients = (&before.recipients, &after.recipients, &asked.answers.records);
         let of_logins = (&before.logins, &after.logins, &asked.logins);
         if !recipients.replace(number, of_recipients).map_err(unread(&targets.recipients))?
             || !logins.replace(number, of_logins).map_err(unread(&targets.logins))?
         {
-            return Ok(Again::Anew);
+            return Ok(Again::Anew(Because::Large));
         }
         fresh.insert(number, after);
     }
@@ -156,18 +171,31 @@ pub(super) fn rebuild(
     let last_after = Stretch::new(memory.last_logins.start.into(), &last, &memory.seed);
     let of_last = (&memory.last_logins, &last_after, &last);
     if !logins.replace(memory.units.len(), of_last).map_err(unread(&targets.logins))? {
-        return Ok(Again::Anew);
+        return Ok(Again::Anew(Because::Large));
     }
     all().for_each(|known| policy.expires(known.expiry));
     let next_expiry = policy.next_expiry();
-    if *scope == Scope::All {
-        notes.extend(all().flat_map(|known| &known.notes).chain(&memory.notes).cloned());
-    } else {
-        notes.extend(fresh.values().flat_map(|known| &known.notes).cloned());
-    }
+    let kept = |known: &mut dyn Iterator<Item = &Known>| {
+        let mut unread = Unread::default();
+        known.filter_map(|known| known.unread.as_ref()).for_each(|of_home| unread.add(of_home));
+        unread.kept(&memory.host, &memory.variables, memory.unknown)
+    };
+    let (all_kept, told) = match scope {
+        Scope::All => {
+            notes.extend(all().flat_map(|known| &known.notes).chain(&memory.notes).cloned());
+            let kept = kept(&mut all());
+            (kept.clone(), kept)
+        }
+        Scope::Some { .. } => {
+            notes.extend(fresh.values().flat_map(|known| &known.notes).cloned());
+            (kept(&mut all()), kept(&mut fresh.values()))
+        }
+    };
+    notes
+        .extend(told.into_iter().filter(|kept| kept.unusable.is_none() || *scope == Scope::All).map(|kept| kept.alert));
     // What the guard may hold, it has to weigh.
     if recipients.went + logins.gone >= guard::LEAST_TOGETHER {
-        return Ok(Again::Anew);
+        return Ok(Again::Anew(Because::Loss));
     }
     (order.note)(&notes);
     let moved = [&mut recipients, &mut logins].map(|change| std::mem::take(&mut change.moves));
@@ -191,16 +219,16 @@ pub(super) fn rebuild(
         next_expiry,
         duration: Duration::ZERO,
         held: Vec::new(),
-        kept: Vec::new(),
+        kept: all_kept,
         denied: Denied::default(),
         behind,
         host: memory.host.clone(),
         host_read: *scope == Scope::All,
-        homes: Some((read, memory.units.len())),
+        homes: Some(HomesRead { read, all: memory.units.len(), because: None }),
         stamps: [&memory.recipients, &memory.logins].map(|laid| laid.as_ref().map(|laid| laid.stamp.clone())).into(),
         is_again_soon: false,
     };
-    Ok(Again::Done(Box::new(done), Box::new(memory)))
+    Ok(Again::Done(Box::new(done), memory))
 }
 
 /// The units that have to be looked at: those of the scope, and those of which a login has expired.
@@ -218,10 +246,9 @@ fn wanted(memory: &Memory, scope: &Scope, policy: &Policy<'_>) -> Vec<usize> {
 }
 
 /// What came of looking at the units, whether that was confined, and the memory again.
-type Looked = (Option<Vec<(usize, Asked)>>, Option<Note>, Option<Memory>);
+type Looked = (Result<Vec<(usize, Asked)>, Because>, Option<Note>, Option<Memory>);
 
-/// Looks at the units of the scope, and asks those that changed; no answer when these are so many, or of such a kind, that
-/// everything has to be asked.
+/// Looks at the units of the scope, and asks those that changed; or says why everything has to be asked.
 fn changed(
     settings: &Settings,
     memory: Memory,
@@ -232,7 +259,9 @@ fn changed(
     let (workers, folders) = (Workers::new(settings), memory.folders.clone());
     let wanted = wanted(&memory, scope, &Policy::new(&memory.host, &memory.variables, now));
     let before = Before { file: Some(logins.clone()), ..Before::default() };
-    let kept_from = (Some(recipients.clone()), Some(logins.clone()));
+    let of_recipients = Before { file: Some(recipients.clone()), ..Before::default() };
+    let kept_from =
+        (retained(settings, &memory.host, (&of_recipients, &before)), (Some(recipients.clone()), Some(logins.clone())));
     let homes = HomeReader::keeping(&memory.host, &before, kept_from, settings.threads(), Some(memory.seed.clone()));
     // Accounts that qmail-getpw passes over depend on another home, that of alias.
     let entangled = wanted.iter().any(|number| !memory.units[*number].others.is_empty());
@@ -240,7 +269,7 @@ fn changed(
         .filter(|_| entangled)
         .filter_map(|number| Some((memory.plan.units[number].home.clone()?, number)))
         .collect();
-    let looking = Arc::new(Looking { memory, wanted, by_home, homes, now });
+    let looking = Arc::new(Looking { memory, wanted, by_home, homes, logins: Some(logins.clone()), now });
     let own = looking.clone();
     let (asked, unconfined) =
         confine::attempt(&settings.layout.root, folders, move || Looking::changed(&own, &workers))?;
@@ -253,22 +282,28 @@ struct Looking {
     wanted: Vec<usize>,
     by_home: HashMap<Vec<u8>, usize>,
     homes: HomeReader,
+    /// The published logins.
+    logins: Option<Arc<Published>>,
     now: u64,
 }
 
 impl Looking {
-    fn changed(looking: &Arc<Looking>, workers: &Workers) -> Result<Option<Vec<(usize, Asked)>>, Error> {
+    fn changed(looking: &Arc<Looking>, workers: &Workers) -> Result<Result<Vec<(usize, Asked)>, Because>, Error> {
         let memory = &looking.memory;
         let chunks = looking.wanted.len().div_ceil(HOMES_A_LOOK);
         let own = looking.clone();
         let looked = move |chunk: usize| own.changed_of(own.wanted.chunks(HOMES_A_LOOK).nth(chunk).unwrap_or_default());
         let numbers: Vec<usize> = workers.map(0..chunks, looked)?.concat();
-        let shared = numbers.iter().any(|number| *number < memory.plan.shared);
-        if shared || numbers.len() > 64.max(memory.units.len() / 4) {
-            return Ok(None);
+        if numbers.iter().any(|number| *number < memory.plan.shared) {
+            return Ok(Err(Because::Shared));
+        }
+        if numbers.len() > 64.max(memory.units.len() / 4) {
+            return Ok(Err(Because::Many));
         }
         let own = looking.clone();
-        workers.map(0..numbers.len(), move |at| (numbers[at], own.ask(numbers[at]))).map(Some)
+        let asked = workers.map(0..numbers.len(), move |at| (numbers[at], own.ask(numbers[at])))?;
+        looking.homes.all_retained()?;
+        Ok(Ok(asked))
     }
 
     /// Those of the numbers whose units changed.
@@ -291,7 +326,8 @@ impl Looking {
 
     fn ask(&self, number: usize) -> Asked {
         let Looking { memory, homes, .. } = self;
-        let policy = Policy::new(&memory.host, &memory.variables, self.now);
+        let kept_logins = memory.variables.unusable().and(self.logins.as_ref());
+        let policy = Policy::new(&memory.host, &memory.variables, self.now).keeping(as_kept(kept_logins));
         ask(&memory.plan, &policy, &memory.plan.units[number], homes, &memory.common)
     }
 }

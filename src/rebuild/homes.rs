@@ -9,8 +9,8 @@ use std::time::{Duration, Instant, SystemTime};
 
 use nix::errno::Errno;
 
-use crate::cdb::{self, Batch, Chunk, Frame};
-use crate::error::{Denied, Trouble, show_path};
+use crate::cdb::{Batch, Chunk, Frame};
+use crate::error::{Denied, Error, Trouble, show_path};
 use crate::fs::Folders;
 use crate::fs::failures::note_error;
 use crate::host::authvars::AuthVars;
@@ -19,10 +19,11 @@ use crate::host::look::Look;
 use crate::host::mailboxes::Users;
 use crate::host::vpopmail::{ABSENT, Mailboxes};
 use crate::host::{Home, HomeState, Homes, Host};
+use crate::protect::retain::Retained;
 use crate::publish::{Before, Published};
 use crate::report::Note;
 use crate::tables::logins::{Login, Policy, Unknown};
-use crate::tables::recipients::{self, Answers, Common, Kept, Plan, Unit};
+use crate::tables::recipients::{Answers, Common, Kept, Plan, Unit};
 use crate::tables::smtpd::{self, DEFAULT};
 use crate::text::{Shown, count, join_address, split_address};
 
@@ -42,19 +43,10 @@ pub struct Asked {
     pub look: Option<Look>,
     /// The other homes that its answers depend on.
     pub others: BTreeSet<Vec<u8>>,
-    /// The home and why it, or its mailboxes, could not be read.
-    trouble: Option<(Vec<u8>, Trouble)>,
-    /// The domains whose logins could not be read, with their home.
-    unread_domains: Vec<(Vec<u8>, Vec<u8>)>,
+    /// What of it could not be read, and what is kept because of that.
+    pub unread: Unread,
     /// What was left unread in the home, or not listed.
     pub notes: Vec<Note>,
-}
-
-impl Asked {
-    /// Whether nothing is wrong with its home.
-    pub fn is_whole(&self) -> bool {
-        self.trouble.is_none() && self.unread_domains.is_empty()
-    }
 }
 
 /// Reads one home and asks everything of it.
@@ -69,6 +61,11 @@ pub fn ask(plan: &Plan, policy: &Policy<'_>, unit: &Unit, homes: &HomeReader, co
         followed.own = own.clone();
         answers = plan.ask(unit, &followed, common);
     }
+    let mut unread = Unread::default();
+    if answers.is_doubtful() {
+        let published = homes.retained_recipients();
+        unread.recipients = plan.retain(unit, &mut answers, &followed, (Some(published), common));
+    }
     if let (Some(path), true) = (&unit.home, homes.seed().is_some()) {
         answers.bound_notes(&homes.0.host.layout.root.path(path));
     }
@@ -80,8 +77,7 @@ pub fn ask(plan: &Plan, policy: &Policy<'_>, unit: &Unit, homes: &HomeReader, co
         unknown: Unknown::default(),
         look: None,
         others: followed.others.into_inner(),
-        trouble: None,
-        unread_domains: Vec::new(),
+        unread,
         notes: Vec::new(),
     };
     let (Some(path), Some(home)) = (&unit.home, own) else { return asked };
@@ -99,7 +95,7 @@ pub fn ask(plan: &Plan, policy: &Policy<'_>, unit: &Unit, homes: &HomeReader, co
             )));
         }
     }
-    asked.trouble = home.trouble().filter(|_| unit.matters).map(|cause| (path.to_vec(), cause));
+    asked.unread.causes.extend(home.trouble().filter(|_| unit.matters).map(|cause| (path.to_vec(), cause)));
     let size = |domain: &[u8]| match home.mailboxes_of(homes.0.host.login_domain(domain)) {
         Mailboxes::Known(mailboxes) => mailboxes.size(),
         _ => (0, 0),
@@ -147,8 +143,8 @@ pub fn ask(plan: &Plan, policy: &Policy<'_>, unit: &Unit, homes: &HomeReader, co
             policy.domain(domain, &home, &mut add).is_ok()
         };
         // A home without mailboxes may just be no vpopmail domain.
-        if !is_known && asked.trouble.is_some() {
-            asked.unread_domains.push((domain.to_vec(), path.to_vec()));
+        if !is_known && !asked.unread.causes.is_empty() {
+            asked.keep_logins(domain, path, &policy, homes.retained_logins());
         }
     }
     // It waits in memory to be added.
@@ -156,6 +152,30 @@ pub fn ask(plan: &Plan, policy: &Policy<'_>, unit: &Unit, homes: &HomeReader, co
     asked.expiry = policy.next_expiry();
     asked.unknown = policy.unknown();
     asked
+}
+
+impl Asked {
+    /// Adds the published logins of a domain whose home could not be read, as they would be published now.
+    fn keep_logins(&mut self, domain: &[u8], home: &[u8], policy: &Policy<'_>, published: &Retained) {
+        let records = published.records_of(domain);
+        // A bare login may be anybody's: those of the default domain are made again.
+        let of_domain = records.records().filter_map(|record| Some((split_address(record.key)?.0, record.data)));
+        let mut added = HashSet::new();
+        for (name, data) in of_domain {
+            let logins = policy.kept(name, domain, data);
+            if !logins.is_empty() {
+                *self.unread.kept.entry(home.to_vec()).or_default() += 1;
+            }
+            for Login { key, data } in logins {
+                if !added.contains(&key) {
+                    self.logins.own().add(&[&key], &[&data]);
+                    self.bare.extend(Some(key.clone()).filter(|key| !key.contains(&b'@')));
+                    added.insert(key);
+                }
+            }
+        }
+        self.unread.domains.insert(domain.to_vec(), home.to_vec());
+    }
 }
 
 /// Holds a unit's own home, so that all that is asked of it is asked of one reading, and notes which others are asked for.
@@ -194,65 +214,61 @@ pub struct KeptHome {
     pub unusable: Option<Unusable>,
 }
 
-/// What could not be read.
-#[derive(Default)]
+/// What could not be read, and what is kept because of that.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Unread {
     /// Why, by home.
     causes: BTreeMap<Vec<u8>, Trouble>,
     /// The homes of the domains whose logins are unknown.
-    pub domains: BTreeMap<Vec<u8>, Vec<u8>>,
+    domains: BTreeMap<Vec<u8>, Vec<u8>>,
     /// How many published logins are kept, by home.
     kept: BTreeMap<Vec<u8>, usize>,
-    /// What was left unread in homes, or not listed.
-    pub notes: Vec<Note>,
+    /// What became of the recipients, by home.
+    recipients: BTreeMap<Vec<u8>, Kept>,
 }
 
 impl Unread {
     /// Whether everything could be read.
     pub fn is_empty(&self) -> bool {
-        self.causes.is_empty() && self.domains.is_empty()
+        self.causes.is_empty() && self.domains.is_empty() && self.recipients.is_empty()
     }
 
-    /// Notes what could not be read of one unit.
-    pub fn add(&mut self, asked: &mut Asked) {
-        self.causes.extend(asked.trouble.take());
-        self.domains.append(&mut asked.unread_domains.drain(..).collect());
-        self.notes.append(&mut asked.notes);
-        self.notes.append(&mut asked.answers.take_notes());
-    }
-
-    /// The published logins of the domains that could not be read; `published` is auth.cdb.
-    pub fn keep_logins(&mut self, published: Option<&[u8]>, policy: &Policy<'_>) -> Vec<Login> {
-        let mut kept = BTreeMap::new();
-        let published = published.into_iter().flat_map(cdb::Reader::new);
-        // A bare login may be anybody's: those of the default domain are made anew.
-        for record in published.flat_map(|cdb| cdb.records()) {
-            if let Some((name, domain)) = split_address(record.key)
-                && let Some(home) = self.domains.get(domain)
-            {
-                let logins = policy.kept(name, domain, record.data);
-                if !logins.is_empty() {
-                    *self.kept.entry(home.clone()).or_default() += 1;
-                }
-                for login in logins {
-                    kept.entry(login.key.clone()).or_insert(login);
-                }
-            }
+    /// Adds what could not be read of one unit.
+    pub fn add(&mut self, other: &Unread) {
+        self.causes.extend(other.causes.clone());
+        self.domains.extend(other.domains.clone());
+        for (home, logins) in &other.kept {
+            *self.kept.entry(home.clone()).or_default() += logins;
         }
-        kept.into_values().collect()
+        self.add_recipients(&other.recipients);
+    }
+
+    /// Adds what became of recipients whose homes could not be read.
+    pub fn add_recipients(&mut self, recipients: &BTreeMap<Vec<u8>, Kept>) {
+        for (home, kept) in recipients {
+            self.recipients.entry(home.clone()).or_default().add(kept);
+        }
+    }
+
+    /// The homes and the files of our own that could not be read, each with what follows; `unknown` tells of the logins whose
+    /// variables control/authvars cannot tell.
+    pub fn kept(&self, host: &Host, variables: &AuthVars, unknown: Unknown) -> Vec<KeptHome> {
+        let mut kept = self.kept_homes(host);
+        kept.extend(self.kept_files(host, variables, unknown));
+        kept
     }
 
     /// Each home that could not be read: why, and what follows for recipients and logins.
-    pub fn kept_homes(&self, host: &Host, outcome: &recipients::Outcome) -> Vec<KeptHome> {
-        let homes: BTreeSet<&Vec<u8>> = self.causes.keys().chain(outcome.unread.keys()).collect();
+    fn kept_homes(&self, host: &Host) -> Vec<KeptHome> {
+        let homes: BTreeSet<&Vec<u8>> = self.causes.keys().chain(self.recipients.keys()).collect();
         let is_file = |path: &Vec<u8>| host.control.unusable().any(|unusable| unusable.path == *path);
         let alert = |home: &Vec<u8>| {
-            let of_recipients = outcome.unread.get(home).into_iter().flat_map(|kept| &kept.causes);
+            let of_recipients = self.recipients.get(home).into_iter().flat_map(|kept| &kept.causes);
             let causes: BTreeSet<&Trouble> = self.causes.get(home).into_iter().chain(of_recipients).collect();
             let cause = causes.iter().map(|cause| &cause.text[..]).collect::<Vec<_>>().join("; ");
             let denied = causes.iter().any(|cause| cause.denied);
             let mut follows = Vec::new();
-            if let Some(kept) = outcome.unread.get(home) {
+            if let Some(kept) = self.recipients.get(home) {
                 follows.extend(recipients_kept(kept));
             }
             if let Some(count) = self.kept.get(home) {
@@ -268,7 +284,7 @@ impl Unread {
         // Where vpopmail keeps its users is unknown for all homes at once: one alert says so.
         let unknown = host.build.users.unknown();
         let is_for_all = |home: &Vec<u8>| {
-            let of_recipients = outcome.unread.get(home).into_iter().flat_map(|kept| &kept.causes);
+            let of_recipients = self.recipients.get(home).into_iter().flat_map(|kept| &kept.causes);
             let mut causes = self.causes.get(home).into_iter().chain(of_recipients);
             unknown.as_ref().is_some_and(|(unknown, _)| causes.all(|cause| cause == *unknown))
         };
@@ -283,13 +299,7 @@ impl Unread {
     }
 
     /// Each file of our own that cannot be used: why, and what follows for recipients and logins.
-    pub fn kept_files(
-        &self,
-        host: &Host,
-        variables: &AuthVars,
-        outcome: &recipients::Outcome,
-        unknown: Unknown,
-    ) -> Vec<KeptHome> {
+    fn kept_files(&self, host: &Host, variables: &AuthVars, unknown: Unknown) -> Vec<KeptHome> {
         let mut found = Vec::new();
         let mut add = |file: &Unusable, follows: &[String]| {
             let path = host.layout.root.path(&file.path);
@@ -298,7 +308,7 @@ impl Unread {
             found.push(KeptHome { home: file.path.clone(), alert, unusable: Some(file.clone()) });
         };
         for list in host.control.unusable() {
-            let mut follows = outcome.unread.get(&list.path).map(recipients_kept).unwrap_or_default();
+            let mut follows = self.recipients.get(&list.path).map(recipients_kept).unwrap_or_default();
             if follows.is_empty() {
                 follows.push("no relayed domain depends on it".to_owned());
             }
@@ -365,6 +375,8 @@ struct Reader {
     given_up: Mutex<HashMap<Vec<u8>, Arc<Home>>>,
     /// The domains that have published logins; read when the first one without mailboxes is met.
     published_domains: OnceLock<HashSet<Vec<u8>>>,
+    /// validrcptto.cdb and auth.cdb, from which is kept what cannot be read.
+    retained: (Retained, Retained),
     /// auth.cdb.
     published: Option<Arc<Published>>,
     /// Both tables, where entries are kept because vpopmail's user database is not read.
@@ -382,14 +394,16 @@ struct Reader {
 impl HomeReader {
     /// Remembers a few homes for each thread. `before` is auth.cdb; with a seed, the look of each home is taken.
     pub fn new(host: &Arc<Host>, before: &Before, threads: usize, seed: Option<RandomState>) -> HomeReader {
-        HomeReader::keeping(host, before, (None, None), threads, seed)
+        let none = || Retained::new(&Before::default(), PathBuf::new(), b"");
+        HomeReader::keeping(host, before, ((none(), none()), (None, None)), threads, seed)
     }
 
-    /// The same, which keeps entries of these tables where vpopmail's user database is not read.
+    /// The same, which keeps entries of these tables of what cannot be read; of the second two where vpopmail's user database
+    /// is not read.
     pub fn keeping(
         host: &Arc<Host>,
         before: &Before,
-        tables: KeptFrom,
+        (retained, tables): ((Retained, Retained), KeptFrom),
         threads: usize,
         seed: Option<RandomState>,
     ) -> HomeReader {
@@ -404,6 +418,7 @@ impl HomeReader {
             given_up: Mutex::default(),
             unassigned: Mutex::default(),
             published_domains: OnceLock::new(),
+            retained,
             published: before.file.clone(),
             kept_from,
             kept: OnceLock::new(),
@@ -416,6 +431,24 @@ impl HomeReader {
     /// What was asked for so far and may not be read by this process, which is not root.
     pub fn denied(&self) -> Denied {
         self.0.denied.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// validrcptto.cdb, to keep entries from.
+    pub fn retained_recipients(&self) -> &Retained {
+        self.0.of_retained(&self.0.retained.0)
+    }
+
+    fn retained_logins(&self) -> &Retained {
+        self.0.of_retained(&self.0.retained.1)
+    }
+
+    /// Fails when a published table could not be read from which something had to be kept.
+    ///
+    /// # Errors
+    /// Why.
+    pub fn all_retained(&self) -> Result<(), Error> {
+        self.0.retained.0.all_read()?;
+        self.0.retained.1.all_read()
     }
 
     /// Whether the home at `path` looks like that.
@@ -443,6 +476,12 @@ impl HomeReader {
 }
 
 impl Reader {
+    /// Notes that it is asked for, and may not be read by this process, which is not root.
+    fn of_retained<'r>(&self, retained: &'r Retained) -> &'r Retained {
+        self.deny(retained.closed.iter().cloned());
+        retained
+    }
+
     fn kept(&self) -> Option<&KeptNames> {
         let (recipients, logins) = self.kept_from.as_ref()?;
         Some(self.kept.get_or_init(|| KeptNames::read(&self.host, recipients.as_deref(), logins.as_deref())))

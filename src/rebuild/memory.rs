@@ -6,7 +6,7 @@ use std::hash::{BuildHasher, RandomState};
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use super::homes::Asked;
+use super::homes::{Asked, Unread};
 use crate::cdb::{Batch, Chunk, Extent, Places};
 use crate::fs::Stamp;
 use crate::host::Host;
@@ -14,6 +14,7 @@ use crate::host::authvars::AuthVars;
 use crate::host::look::Look;
 use crate::publish::{Published, Target};
 use crate::report::Note;
+use crate::tables::logins::Unknown;
 use crate::tables::recipients::{Common, Plan};
 
 /// Which homes a rebuild has to look at.
@@ -122,6 +123,8 @@ pub struct Known {
     pub bare: Vec<Vec<u8>>,
     /// What somebody should know of it.
     pub notes: Vec<Note>,
+    /// What of it could not be read, and what is kept because of that.
+    pub unread: Option<Box<Unread>>,
 }
 
 impl Known {
@@ -136,6 +139,7 @@ impl Known {
             expiry: asked.expiry,
             bare: asked.bare.clone(),
             notes: [&asked.notes[..], asked.answers.notes()].concat(),
+            unread: (!asked.unread.is_empty()).then(|| Box::new(asked.unread.clone())),
         }
     }
 }
@@ -148,6 +152,67 @@ pub struct Laid {
     /// Where its records are.
     pub places: Places,
 }
+
+/// Why a rebuild reads every home.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Because {
+    /// It is the first one of this service.
+    Start,
+    /// The service was asked to forget what it knows.
+    Hup,
+    /// The last rebuild failed.
+    Failed,
+    /// A call failed at the storage of a home: what could not be read is not known.
+    Storage,
+    /// What cannot be read decides in tables that several homes share, or vpopmail keeps its users elsewhere.
+    Unread,
+    /// What the host says besides its homes is new: control files, assignments, accounts.
+    Host,
+    /// Another program replaced a table, or its mode or owner has to change.
+    Tables,
+    /// The clock was set back.
+    Clock,
+    /// Something that several homes share changed.
+    Shared,
+    /// Very many homes changed.
+    Many,
+    /// A change is so large, or of such a kind, that the tables have to be laid out again.
+    Large,
+    /// So many entries go that the guard has to weigh them.
+    Loss,
+    /// A file system does not answer.
+    Silence,
+    /// Domains are held, or have to be let go.
+    Held,
+    /// A user database says what mailboxes there are.
+    Database,
+}
+
+impl Because {
+    /// The word in the log.
+    pub fn word(self) -> &'static str {
+        match self {
+            Because::Start => "start",
+            Because::Hup => "hup",
+            Because::Failed => "failure",
+            Because::Storage => "storage",
+            Because::Unread => "unread",
+            Because::Host => "host",
+            Because::Tables => "tables",
+            Because::Clock => "clock",
+            Because::Shared => "shared",
+            Because::Many => "many",
+            Because::Large => "large",
+            Because::Loss => "loss",
+            Because::Silence => "silence",
+            Because::Held => "held",
+            Because::Database => "database",
+        }
+    }
+}
+
+/// What is remembered, or why the next rebuild reads every home.
+pub type Remembered = Result<Box<Memory>, Because>;
 
 /// All of it.
 pub struct Memory {
@@ -167,6 +232,10 @@ pub struct Memory {
     pub last_logins: Stretch,
     /// What somebody should know of the tables together.
     pub notes: Vec<Note>,
+    /// Whether nobody knows the default domain, and the one in `host` is that of the published logins.
+    pub is_default_unknown: bool,
+    /// The logins whose variables control/authvars cannot tell.
+    pub unknown: Unknown,
     /// validrcptto.cdb; `None` until it is published.
     pub recipients: Option<Laid>,
     /// auth.cdb; `None` until it is published.

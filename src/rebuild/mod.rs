@@ -15,7 +15,7 @@ use std::thread::Builder;
 use std::time::{Duration, Instant, SystemTime};
 
 use crate::cdb::{self, Chunk};
-use crate::error::{Denied, Error, Nature, show_cause, show_path};
+use crate::error::{Denied, Error, Nature, Trouble, show_cause, show_path};
 use crate::fs::Stamp;
 use crate::fs::failures::Mark;
 use crate::host::Host;
@@ -26,16 +26,17 @@ use crate::os::confine;
 use crate::os::lock;
 use crate::os::spawn;
 use crate::protect::hold::{self, Change, Held, Patience, Scales, published_default};
+use crate::protect::retain::{self, Retained};
 use crate::publish::{Before, Look, Published, Ready, Staged, Target};
 use crate::report::{self, Level, Note, Progress};
 use crate::settings::Settings;
 use crate::tables::logins::{Policy, PublishedLogins};
-use crate::tables::recipients::{self, Common, Plan, Tables};
+use crate::tables::recipients::{self, Common, Plan, PublishedKeys, Tables};
 use crate::text::{Shown, count};
 
 use again::Again;
 use homes::{Asked, HomeReader, KeptHome, Unread, ask};
-use memory::{Known, Laid, Memory, Scope, Stretch};
+use memory::{Because, Known, Laid, Memory, Remembered, Scope, Stretch};
 use workers::Workers;
 
 /// A service remembers so many notes about what was widened in the tables to which several homes contribute.
@@ -78,12 +79,23 @@ pub struct Done {
     pub host: Arc<Host>,
     /// Whether it was read for this; else nobody touched it.
     pub host_read: bool,
-    /// How many homes were read, and how many there are, where a service counts that.
-    pub homes: Option<(usize, usize)>,
+    /// How many homes were read, where a service counts that.
+    pub homes: Option<HomesRead>,
     /// The published files.
     pub stamps: Stamps,
     /// Whether something could not be read that another reading may find: it has to be read again soon.
     pub is_again_soon: bool,
+}
+
+/// How many homes a rebuild read.
+#[derive(Clone, Copy, Debug)]
+pub struct HomesRead {
+    /// Of how many.
+    pub all: usize,
+    /// So many.
+    pub read: usize,
+    /// Why these are all.
+    pub because: Option<Because>,
 }
 
 /// What became of one table.
@@ -127,7 +139,10 @@ impl Done {
         };
         let (recipients, logins) = (table(&self.recipients, "recipients"), table(&self.logins, "logins"));
         let held = if self.held.is_empty() { String::new() } else { format!(" held={}", self.held.len()) };
-        let homes = self.homes.map_or(String::new(), |(read, all)| format!(" read={read}/{all}"));
+        let because = |because: Because| format!(" because={}", because.word());
+        let homes = self.homes.map_or(String::new(), |HomesRead { read, all, because: why }| {
+            format!(" read={read}/{all}{}", why.map_or(String::new(), because))
+        });
         format!("{head}: {recipients} {logins}{held}{homes}{middle} ms={}", self.duration.as_millis())
     }
 }
@@ -172,24 +187,28 @@ pub fn rebuild_again(
     settings: &Settings,
     order: &Order<'_>,
     scope: &Scope,
-    remembered: Option<Memory>,
+    remembered: Remembered,
     found: &dyn Fn(&Host, bool),
-) -> Result<(Done, Option<Memory>), Error> {
+) -> Result<(Done, Remembered), Error> {
     let start = Instant::now();
     settings.layout.root.silences.begin();
     let targets = Targets::take(settings)?;
     let again = match remembered {
-        Some(memory) => again::rebuild(settings, order, scope, &targets, memory, found)?,
-        None => Again::Anew,
+        Ok(memory) => again::rebuild(settings, order, scope, &targets, memory, found)?,
+        Err(because) => Again::Anew(because),
     };
-    if let Again::Done(done, memory) = again {
-        if settings.verify {
-            verify(settings, &targets)?;
+    match again {
+        Again::Done(done, memory) => {
+            if settings.verify {
+                verify(settings, &targets)?;
+            }
+            Ok((done.told(order, start), Ok(memory)))
         }
-        return Ok((done.told(order, start), Some(*memory)));
+        Again::Anew(because) => {
+            let (done, memory) = publish(settings, order, &targets, found, Some((RandomState::new(), because)))?;
+            Ok((done.told(order, start), memory))
+        }
     }
-    let (done, memory) = publish(settings, order, &targets, found, Some(RandomState::new()))?;
-    Ok((done.told(order, start), memory))
 }
 
 /// Holds the published files against those of a rebuild that reads everything.
@@ -318,11 +337,12 @@ fn publish(
     order: &Order<'_>,
     targets: &Targets,
     found: &dyn Fn(&Host, bool),
-    seed: Option<RandomState>,
-) -> Result<(Done, Option<Memory>), Error> {
+    service: Option<(RandomState, Because)>,
+) -> Result<(Done, Remembered), Error> {
+    let (seed, because) = service.unzip();
     let build = || -> Result<_, Error> {
         let mut new = New::stage(targets, order.stop)?;
-        let mut built = build_and_remember(settings, &mut new, found, seed)?;
+        let mut built = build_and_remember(settings, &mut new, found, seed.clone())?;
         if let Err(error) = users_seen::remember(settings, &built.host) {
             report::say_all(&[Note::warning(format!(
                 "{error}; another rebuild does not know it when the files are gone that tell where vpopmail keeps its users"
@@ -340,14 +360,17 @@ fn publish(
             Ok((create(&targets.recipients)?, create(&targets.logins)?))
         })?;
         // What is held is not what the host says.
-        let memory = built.memory.take().filter(|_| guarded.held.is_empty());
-        Ok((guarded, built, memory.map(|memory| (memory, places))))
+        let memory = std::mem::replace(&mut built.memory, Err(Because::Held)).and_then(|memory| {
+            let is_held = !guarded.held.is_empty();
+            if is_held { Err(Because::Held) } else { Ok((memory, places)) }
+        });
+        Ok((guarded, built, memory))
     };
     let (new, built, memory) = build().map_err(stays)?;
     (order.note)(&built.notes);
     let behind = Compiler::due_of(&built.host, &hold::names(&new.held));
     let ((recipients, logins), stamps) = targets.publish(new.recipients, new.logins)?;
-    let homes = memory.as_ref().map(|(memory, _)| (memory.units.len(), memory.units.len()));
+    let homes = because.map(|_| HomesRead { read: built.homes, all: built.homes, because });
     let memory = memory.map(|(mut memory, places)| {
         memory.recipients = Laid::of(stamps.0.clone(), places.0);
         memory.logins = Laid::of(stamps.1.clone(), places.1);
@@ -591,11 +614,7 @@ fn build_and_remember(
             None | Some(Ok(None)) => None,
             Some(found) => whole(settings, &settings.auth, &published.logins.file)?.and(found.ok().flatten()),
         };
-        let name = known.as_ref().map(|domain| Shown(domain).to_string());
-        notes.extend(name.map(|name| {
-            Note::alert(format!("{cause}; bare names log in for {name}, of which they are published, as before"))
-                .but_denied(cause.denied)
-        }));
+        notes.extend(default_unknown(cause, known.as_deref()));
         host.default_domain = Ok(known);
     }
     let mut to_keep = (None, None);
@@ -623,7 +642,8 @@ fn build_and_remember(
     let folders = confine::folders(&host)?;
     let mut sink = Counting { sink, recipients: cdb::HEADER as u64, logins: cdb::HEADER as u64 };
     let confined = || -> Result<_, Error> {
-        let homes = HomeReader::keeping(&host, &published.logins, to_keep.clone(), settings.threads(), seed.clone());
+        let kept_from = (published.retained(settings, &host), to_keep.clone());
+        let homes = HomeReader::keeping(&host, &published.logins, kept_from, settings.threads(), seed.clone());
         let mut tables = Tables::new(&plan);
         let asker = Asker {
             host: host.clone(),
@@ -633,63 +653,80 @@ fn build_and_remember(
             plan: plan.clone(),
             homes: homes.clone(),
         };
-        let AllAsked { mut unread, mut bare, known, common } =
+        let AllAsked { mut unread, notes, bare, known, common } =
             ask_all(settings, &asker, &policy, &mut tables, (&mut sink, mark))?;
-        let mut denied = Denied::default();
-        let image = if tables.is_doubtful() {
-            denied.extend(published.recipients.closed.clone());
-            read_whole(settings, &settings.validrcptto, &published.recipients.file)?
-        } else {
-            None
-        };
-        let cdb = image.as_deref().and_then(|image| cdb::Reader::new(image).ok());
-        let outcome = tables.finish(&homes.at_last(), cdb, &mut |records| sink.recipients(records))?;
+        let is_left_doubtful = tables.is_doubtful();
+        let keys = is_left_doubtful.then(|| homes.retained_recipients() as &dyn PublishedKeys);
+        let outcome = tables.finish(&homes.at_last(), keys, &mut |records| sink.recipients(records))?;
+        homes.all_retained()?;
+        unread.add_recipients(&outcome.unread);
         let mut logins = Chunk::default();
-        if !unread.domains.is_empty() {
-            denied.extend(published.logins.closed.clone());
-            let image = read_whole(settings, &settings.auth, &published.logins.file)?;
-            for login in unread.keep_logins(image.as_deref(), &policy) {
-                logins.add(&[&login.key], &[&login.data]);
-                bare.insert(login.key);
-            }
-        }
         add_system_users(&mut logins, &policy, &host, hashes.as_ref(), &|name| bare.contains(name));
         let last = sink.logins;
         sink.logins(&logins)?;
-        denied.extend(homes.denied());
-        Ok((unread, outcome, known, common, (last, logins), denied))
+        let of_homes = OfHomes { unread, notes, known, common, is_left_doubtful, denied: homes.denied() };
+        Ok((of_homes, outcome.notes, (last, logins)))
     };
     let (result, unconfined) = confine::within(&host.layout.root, &folders, confined)?;
-    let (unread, outcome, known, common, (last, logins), denied_in_homes) = result?;
+    let (of_homes, notes_of_tables, (last, logins)) = result?;
+    let OfHomes { unread, notes: notes_of_homes, known, common, is_left_doubtful, denied: denied_in_homes } = of_homes;
     mark.system()?;
     let is_again_soon = mark.storage_failed();
     denied.extend(denied_in_homes);
-    let is_usable = host.control.unusable().next().is_none() && variables.unusable().is_none();
-    let is_whole = unread.is_empty() && outcome.unread.is_empty() && !is_default_unknown && is_usable && !is_again_soon;
-    let mut remembered_notes = outcome.notes.clone();
+    // What several homes have a part in, and what lies elsewhere, is not remembered as published.
+    let is_elsewhere = host.build.users.elsewhere().is_some();
+    let forgets = match () {
+        () if is_again_soon => Some(Because::Storage),
+        () if is_left_doubtful || (is_elsewhere && !unread.is_empty()) => Some(Because::Unread),
+        () => None,
+    };
+    let mut remembered_notes = notes_of_tables.clone();
     recipients::bound_notes(&mut remembered_notes, MAX_NOTES, "");
     notes.extend(unconfined);
-    let mut kept = unread.kept_homes(&host, &outcome);
-    kept.extend(unread.kept_files(&host, &variables, &outcome, policy.unknown()));
+    let kept = unread.kept(&host, &variables, policy.unknown());
     notes.extend(kept.iter().map(|home| home.alert.clone()));
-    notes.extend(unread.notes);
-    notes.extend(outcome.notes);
+    notes.extend(notes_of_homes);
+    notes.extend(notes_of_tables);
     let next_expiry = policy.next_expiry();
-    let memory = seed.filter(|_| is_whole).map(|seed| Memory {
-        host: host.clone(),
-        variables: variables.clone(),
-        plan,
-        common,
-        folders,
-        units: known,
-        last_logins: Stretch::new(last, &logins.into(), &seed),
-        notes: remembered_notes,
-        recipients: None,
-        logins: None,
-        now,
-        seed,
+    let homes = plan.units.len();
+    let memory = forgets.map_or(Ok(()), Err).and_then(|()| {
+        let seed = seed.ok_or(Because::Start)?;
+        Ok(Box::new(Memory {
+            host: host.clone(),
+            variables: variables.clone(),
+            plan,
+            common,
+            folders,
+            units: known,
+            last_logins: Stretch::new(last, &logins.into(), &seed),
+            notes: remembered_notes,
+            is_default_unknown,
+            unknown: policy.unknown(),
+            recipients: None,
+            logins: None,
+            now,
+            seed,
+        }))
     });
-    Ok(Built { notes, kept, denied, next_expiry, host, variables, now, published, memory, is_again_soon })
+    Ok(Built { notes, kept, denied, next_expiry, host, variables, now, published, homes, memory, is_again_soon })
+}
+
+/// What came of reading all homes, beside the records.
+struct OfHomes {
+    unread: Unread,
+    notes: Vec<Note>,
+    known: Vec<Known>,
+    common: Arc<Common>,
+    /// Whether something could not be read in which several homes have a part.
+    is_left_doubtful: bool,
+    denied: Denied,
+}
+
+/// What is said when nobody knows the default domain, and this one stays that of the bare logins.
+fn default_unknown(cause: &Trouble, stays: Option<&[u8]>) -> Option<Note> {
+    let name = Shown(stays?);
+    let text = format!("{cause}; bare names log in for {name}, of which they are published, as before");
+    Some(Note::alert(text).but_denied(cause.denied))
 }
 
 /// Adds the logins of system accounts whose names no mailbox has taken.
@@ -717,13 +754,15 @@ fn ask_all(
 ) -> Result<AllAsked, Error> {
     let Asker { plan, homes, .. } = asker;
     let progress = Progress::new(plan.units.len());
-    let mut unread = Unread::default();
+    let (mut unread, mut notes) = (Unread::default(), Vec::new());
     let mut bare = HashSet::new();
     let mut known = Vec::new();
     let mut add = |tables: &mut Tables<'_>, number: usize, mut asked: Asked| -> Result<(), Error> {
         mark.system()?;
         known.extend(homes.seed().map(|seed| Known::new(&asked, sink.recipients, sink.logins, seed)));
-        unread.add(&mut asked);
+        unread.add(&asked.unread);
+        notes.append(&mut asked.notes);
+        notes.append(&mut asked.answers.take_notes());
         policy.expires(asked.expiry);
         policy.add_unknown(asked.unknown);
         tables.add(number, asked.answers, &mut |records| sink.recipients(records))?;
@@ -739,7 +778,7 @@ fn ask_all(
         progress.advance(1);
         add(tables, number, asked)
     })?;
-    Ok(AllAsked { unread, bare, known, common })
+    Ok(AllAsked { unread, notes, bare, known, common })
 }
 
 /// What a thread needs that asks units, which may outlive the rebuild.
@@ -768,6 +807,8 @@ impl Asker {
 /// What came of asking all.
 struct AllAsked {
     unread: Unread,
+    /// What was left unread in homes, not listed, or widened.
+    notes: Vec<Note>,
     /// The logins without a domain, where system accounts log in too.
     bare: HashSet<Vec<u8>>,
     /// What is remembered of each home, where that is wanted.
@@ -816,6 +857,19 @@ impl Old {
         };
         Ok(Old { recipients: open(settings.recipients_target()?)?, logins: open(settings.logins_target()?)? })
     }
+
+    /// Both, to keep entries from.
+    fn retained(&self, settings: &Settings, host: &Host) -> (Retained, Retained) {
+        retained(settings, host, (&self.recipients, &self.logins))
+    }
+}
+
+/// Both published tables, to keep entries from.
+fn retained(settings: &Settings, host: &Host, (recipients, logins): (&Before, &Before)) -> (Retained, Retained) {
+    let path = |inside: &[u8]| settings.layout.root.path(inside);
+    let recipients = Retained::new(recipients, path(&settings.validrcptto), &host.control.envnoathost);
+    // A bare login may be anybody's.
+    (recipients, Retained::new(logins, path(&settings.auth), b""))
 }
 
 /// The published logins, for those whose variables control/authvars cannot tell.
@@ -845,8 +899,10 @@ pub struct Built {
     /// When it was said, in seconds since 1970-01-01 UTC.
     now: u64,
     published: Old,
-    /// What a service remembers of it, when all could be read.
-    memory: Option<Memory>,
+    /// How many homes there are.
+    homes: usize,
+    /// What a service remembers of it.
+    memory: Remembered,
     /// Whether something could not be read that another reading may find.
     is_again_soon: bool,
 }
@@ -871,36 +927,16 @@ pub fn behind(host: &Host, held: &BTreeSet<Vec<u8>>) -> Vec<Note> {
     Compiler::ALL.into_iter().filter_map(note).collect()
 }
 
-/// The content of a published file to keep entries from; a damaged one has lost who knows what, and nothing is kept from
-/// it. `inside` is its path on the host.
+/// The content of a published file to keep entries from. `inside` is its path on the host.
 ///
 /// # Errors
-/// It cannot be read now.
+/// Those of [`retain::read_whole`].
 fn read_whole(
     settings: &Settings,
     inside: &[u8],
     published: &Option<Arc<Published>>,
 ) -> Result<Option<Vec<u8>>, Error> {
-    let Some(published) = published else { return Ok(None) };
-    let read = match published.read() {
-        Err(cause) if Nature::of_error(&cause) != Nature::Host => {
-            let path = settings.layout.root.path(inside);
-            return Err(Error::io("read", &path, cause).then("if that stays so, move the file away"));
-        }
-        read => read.map_err(|cause| show_cause(&cause)),
-    };
-    let whole = read.and_then(|image| {
-        let checked = cdb::Reader::new(&image).and_then(|cdb| cdb.check());
-        checked.map(|()| image).map_err(|corrupt| corrupt.to_string())
-    });
-    let whole = whole
-        .map_err(|cause| {
-            let path = settings.layout.root.path(inside);
-            let text = format!("{}: {cause}; nothing can be kept from it", show_path(&path));
-            report::say_all(&[Note::alert(text)]);
-        })
-        .ok();
-    Ok(whole)
+    retain::read_whole(published.as_deref(), &settings.layout.root.path(inside))
 }
 
 /// A published file to compare with, where it lies; none when it is missing or damaged, as [`read_whole`] says.

@@ -39,7 +39,7 @@ use crate::pipe::notice::{Expected, Notice};
 use crate::protect::hold::Patience;
 use crate::publish;
 use crate::rebuild::homes::KeptHome;
-use crate::rebuild::memory::{Memory, Scope};
+use crate::rebuild::memory::{Because, Remembered, Scope};
 use crate::rebuild::{self, Done, Order};
 use crate::report::{self, Level, Note};
 use crate::service::metrics::Metrics;
@@ -308,7 +308,7 @@ struct Service {
     /// What the next rebuild has to look at beside that.
     scope: Scope,
     /// What the last rebuild left for the next one.
-    memory: Arc<Mutex<Option<Memory>>>,
+    memory: Arc<Mutex<Remembered>>,
     /// What the running rebuild looks at.
     looking: Scope,
     /// What the actions have not looked at yet.
@@ -374,7 +374,7 @@ impl Service {
             watch,
             touched,
             scope: Scope::default(),
-            memory: Arc::default(),
+            memory: forgotten(Because::Start),
             looking: Scope::default(),
             occasion: None,
             actions: Arc::default(),
@@ -447,9 +447,9 @@ impl Service {
                 Ok(Event::Tampered(change)) => self.tampered(change),
                 Ok(Event::Signal(SIGHUP)) => {
                     self.metrics.triggered("signal", 1);
-                    // Everything is read anew.
+                    // Everything is read again.
                     self.scope = Scope::All;
-                    self.memory = Arc::default();
+                    self.memory = forgotten(Because::Hup);
                     self.actions = Arc::default();
                     self.follow_ups.hurry(Instant::now());
                     self.trigger();
@@ -637,8 +637,10 @@ impl Service {
             let notes = RefCell::new(Vec::new());
             let note = |found: &[Note]| notes.borrow_mut().extend_from_slice(found);
             let rebuild = || {
-                // Lost when the rebuild fails: the next one begins anew.
-                let remembered = memory.lock().unwrap_or_else(PoisonError::into_inner).take();
+                // Lost when the rebuild fails.
+                let mut slot = memory.lock().unwrap_or_else(PoisonError::into_inner);
+                let remembered = std::mem::replace(&mut *slot, Err(Because::Failed));
+                drop(slot);
                 let set = |host: Option<&Host>| {
                     let set = |watch: &Arc<Watch>| watch.set(&settings.layout.root, watched(&settings, host));
                     report::say_all(watch.as_ref().and_then(set).as_slice());
@@ -648,7 +650,7 @@ impl Service {
                     set(None);
                 }
                 // What is seen now, the rebuild sees too.
-                let known = remembered.as_ref().map(|memory| memory.host.clone()).filter(|_| scope != Scope::All);
+                let known = remembered.as_ref().ok().map(|memory| memory.host.clone()).filter(|_| scope != Scope::All);
                 let seen = if expected.is_empty() { Vec::new() } else { seen(&settings, known, expected) };
                 let then = format!(
                     "rebuild --force publishes them as the host is, the service does after {} s in which they lose nothing \
@@ -974,6 +976,11 @@ fn seen(settings: &Settings, known: Option<Arc<Host>>, expected: Vec<Expected>) 
     };
     let looked = confine::folders(&host).and_then(|folders| confine::attempt(&host.layout.root, folders, look));
     looked.map_or_else(|_| Vec::new(), |(seen, _)| seen)
+}
+
+/// A service that remembers nothing, for this reason.
+fn forgotten(because: Because) -> Arc<Mutex<Remembered>> {
+    Arc::new(Mutex::new(Err(because)))
 }
 
 fn is_seen(host: &Host, change: &Expected, homes: &mut BTreeMap<Vec<u8>, Arc<Home>>) -> bool {

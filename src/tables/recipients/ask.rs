@@ -18,6 +18,7 @@ use crate::host::{Home, HomeState, Homes, Host};
 use crate::tables::smtpd::{DEFAULT, default_key};
 use crate::text::{Shown, join_address, lower, split_address, without_word};
 
+use super::tables::of_alike;
 use super::{
     Answer, Answers, Common, Domain, Fact, Judged, Kind, MAX_SPELLED_COLONS, Part, Plan, Point, Rule, Twin, Unit,
 };
@@ -453,7 +454,14 @@ impl Asking<'_> {
         // Each rule has as many spellings; when they are too many, it counts which ones come first.
         let spelled = plan.host.layout.root.bounds.names - spare;
         found.is_unlike = spelled.saturating_mul(unit.rules.len()) >= bounds.names;
-        plan.lay_out_parts(unit, answers, alike, self.common, (&self.shares, homes), &mut found);
+        if answers.iter().any(|answer| answer.fact.doubt.is_some()) {
+            // Published answers come in the place of those that nobody knows, first: see `retain`.
+            found.is_unlike |= self.shares.len() > 0;
+            found.rest = answers;
+            found.rest.extend(of_alike(alike));
+        } else {
+            plan.lay_out_parts(unit, answers, alike, self.common, (&self.shares, homes), &mut found);
+        }
         if plan.entries(&found) > most {
             return Answers::of_too_many(too_many_entries(bounds.entries));
         }

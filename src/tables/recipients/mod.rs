@@ -22,7 +22,7 @@ use crate::report::Note;
 use crate::text::count;
 
 pub use ask::relay_step;
-pub use tables::{Kept, Outcome, Tables};
+pub use tables::{Kept, Outcome, PublishedKeys, Tables};
 
 /// A stem with more colons than this is given two spellings only, all `.` and all `:`.
 pub const MAX_SPELLED_COLONS: usize = 6;
@@ -187,6 +187,10 @@ pub struct Answers {
     tops: Vec<Top>,
     /// The answers for all other parts.
     rest: Vec<Answer>,
+    /// The parts that are laid out with published answers in the place of those that nobody knows, and the assignments of
+    /// which anything is kept.
+    retained: Vec<Part>,
+    kept: BTreeSet<Vec<u8>>,
     /// What the format cannot say and was widened.
     notes: Vec<Note>,
     /// Whether some names are listed in two spellings only, because there are too many.
@@ -240,6 +244,13 @@ impl Answers {
     /// Whether something could not be read.
     pub fn is_doubtful(&self) -> bool {
         self.rest.iter().any(|answer| answer.fact.doubt.is_some())
+    }
+}
+
+impl Part {
+    /// Whether a local part of a domain is in it.
+    fn has(&self, domain: usize, local: &[u8]) -> bool {
+        domain == self.domain && local.starts_with(&self.prefix)
     }
 }
 

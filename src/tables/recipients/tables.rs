@@ -84,10 +84,9 @@ impl Plan {
                 // What could not be read has to wait; and a listed name that has the key of all the others, for the whole
                 // domain.
                 let waits = |answer: &Answer| {
-                    let has_its_key = self.default_prefix(&answer.point.local) == Some(&part.prefix);
-                    answer.fact.doubt.is_some() || (has_its_key && answer.fact.listed)
+                    (is_its(answer) && answer.fact.doubt.is_some()) || self.decides_outside(answer, part)
                 };
-                if common.touches(part) || of_domain.iter().any(|answer| is_its(answer) && waits(answer)) {
+                if common.touches(part) || of_domain.iter().any(waits) {
                     continue;
                 }
                 let (its, others) = match part.prefix.is_empty() {
@@ -124,16 +123,7 @@ impl Plan {
             found.rest.extend(of_domain);
         }
         found.is_unlike |= groups_done.len() < shares.len();
-        for (domain, (name, accepted)) in
-            alike.into_iter().flat_map(|(domain, its)| its.into_iter().map(move |its| (domain, its)))
-        {
-            let fact = Fact { accepted, doubt: None, origin: None, listed: true, unknown: false };
-            found.rest.push(Answer {
-                domain,
-                point: Point { local: name.to_vec(), kind: Kind::Name { listed: true } },
-                fact,
-            });
-        }
+        found.rest.extend(of_alike(alike));
     }
 
     /// Lays out another part of a group.
@@ -275,6 +265,18 @@ impl Plan {
     }
 }
 
+/// The answers for names that have them alike, by domain.
+pub(super) fn of_alike(alike: BTreeMap<usize, Judged<'_>>) -> impl Iterator<Item = Answer> {
+    let of_domain = |(domain, names): (usize, Judged<'_>)| {
+        let answer = |(name, accepted): (&[u8], bool)| {
+            let fact = Fact { accepted, doubt: None, origin: None, listed: true, unknown: false };
+            Answer { domain, point: Point { local: name.to_vec(), kind: Kind::Name { listed: true } }, fact }
+        };
+        names.into_iter().map(answer).collect::<Vec<_>>()
+    };
+    alike.into_iter().flat_map(of_domain)
+}
+
 /// A local part of one part of a group, as another part has it.
 fn moved(local: &[u8], from: &Part, to: &Part) -> Vec<u8> {
     [&to.prefix[..], local.strip_prefix(&from.prefix[..]).unwrap_or(local)].concat()
@@ -300,6 +302,14 @@ fn add_sorted<'n>(
     records.for_each(|(key, accepted)| chunk.add(&[&key], &[smtpd::data_of(accepted)]));
 }
 
+/// A published table to keep keys from: what cannot be read stays as it is published.
+pub trait PublishedKeys {
+    /// The keys of a domain, in the order of the table; those without a domain belong to control/envnoathost.
+    fn of_domain(&self, domain: &[u8]) -> Vec<Vec<u8>>;
+    /// The data of a key.
+    fn find(&self, key: &[u8]) -> Option<Vec<u8>>;
+}
+
 /// Lays the answers out as tables, one a domain.
 pub struct Tables<'a> {
     plan: &'a Plan,
@@ -310,6 +320,15 @@ pub struct Tables<'a> {
     written: Vec<bool>,
     notes: Vec<Note>,
     tops: Vec<Top>,
+    /// The parts that units laid out with published answers, and the assignments of which they kept anything.
+    retained: Vec<Part>,
+    kept: BTreeSet<Vec<u8>>,
+}
+
+/// Puts published answers in the place of those that nobody knows.
+struct Keeper<'a> {
+    plan: &'a Plan,
+    published: Option<&'a dyn PublishedKeys>,
     unread: BTreeMap<Vec<u8>, Kept>,
     /// The assignments of which anything published is kept.
     kept: BTreeSet<Vec<u8>>,
@@ -346,6 +365,13 @@ pub struct Kept {
 const MAX_CAUSES: usize = 3;
 
 impl Kept {
+    /// Adds what became of more recipients of the same home.
+    pub fn add(&mut self, other: &Kept) {
+        self.keys += other.keys;
+        self.accepted.extend(other.accepted.iter().cloned());
+        other.causes.iter().for_each(|cause| self.add_cause(cause));
+    }
+
     fn add_cause(&mut self, cause: &Trouble) {
         if self.causes.len() < MAX_CAUSES && !self.causes.contains(cause) {
             self.causes.insert(cause.clone());
@@ -365,7 +391,7 @@ impl<'a> Tables<'a> {
             written: vec![false; plan.domains.len()],
             notes: Vec::new(),
             tops: Vec::new(),
-            unread: BTreeMap::new(),
+            retained: Vec::new(),
             kept: BTreeSet::new(),
         }
     }
@@ -383,6 +409,8 @@ impl<'a> Tables<'a> {
     ) -> Result<(), E> {
         self.notes.extend(answers.notes);
         self.tops.extend(answers.tops);
+        self.retained.extend(answers.retained);
+        self.kept.extend(answers.kept);
         for Answer { domain, point, fact } in answers.rest {
             self.tables.entry(domain).or_default().add(point, fact);
         }
@@ -424,52 +452,143 @@ impl<'a> Tables<'a> {
     pub fn finish<E>(
         mut self,
         homes: &dyn Homes,
-        published: Option<cdb::Reader<'_>>,
+        published: Option<&dyn PublishedKeys>,
         sink: &mut dyn FnMut(&cdb::Chunk) -> Result<(), E>,
     ) -> Result<Outcome, E> {
         let left: Vec<usize> = (0..self.written.len()).filter(|domain| !self.written[*domain]).collect();
-        let known = self.add_published(published, homes);
+        let mut keeper = Keeper::new(self.plan, published);
+        keeper.kept = std::mem::take(&mut self.kept);
+        let whole = |domain: usize| Part { domain, prefix: Vec::new() };
+        let mut known = BTreeSet::new();
+        for domain in &left {
+            let elsewhere = |point: &Point| self.retained.iter().any(|part| part.has(*domain, &point.local));
+            let table = self.tables.entry(*domain).or_default();
+            known.extend(keeper.add_published(&whole(*domain), table, homes, &elsewhere).then_some(*domain));
+        }
         for domain in left {
             let mut table = self.tables.remove(&domain).unwrap_or_default();
-            self.keep(domain, &mut table, published.filter(|_| known.contains(&domain)));
+            keeper.keep(domain, &mut table, known.contains(&domain));
             self.write(domain, table, sink)?;
         }
-        Ok(Outcome { notes: self.notes, unread: self.unread })
+        Ok(Outcome { notes: self.notes, unread: keeper.unread })
     }
 
-    /// Adds the points that published keys stand for to the tables in which something could not be read, where they
-    /// concern what could not be read, and finds the domains of which anything is published.
-    fn add_published(&mut self, published: Option<cdb::Reader<'_>>, homes: &dyn Homes) -> BTreeSet<usize> {
-        let plan = self.plan;
-        let doubtful = self.tables.iter().filter(|(_, table)| table.is_doubtful());
-        let doubtful: HashSet<usize> = doubtful.map(|(domain, _)| *domain).collect();
-        let mut known = BTreeSet::new();
-        if doubtful.is_empty() {
-            return known;
+    /// Hands the records of one domain to the sink, in the order of their keys.
+    fn write<E>(
+        &mut self,
+        domain: usize,
+        mut table: Table,
+        sink: &mut dyn FnMut(&cdb::Chunk) -> Result<(), E>,
+    ) -> Result<(), E> {
+        self.written[domain] = true;
+        let tops: Vec<Top> = self.tops.extract_if(.., |top| top.part.domain == domain).collect();
+        let whole = Part { domain, prefix: Vec::new() };
+        let LaidOut { records, widened } = self.plan.lay_out(&whole, &mut table, &tops);
+        let name = &self.plan.domains[domain].name;
+        self.notes.extend(widened.iter().map(|widened| widened.note(name)));
+        let mut chunk = cdb::Chunk::default();
+        for (key, accepted) in records {
+            chunk.add(&[&key], &[smtpd::data_of(accepted)]);
+            // A domain may be as large as the host.
+            if chunk.size() > MAX_CHUNK {
+                sink(&std::mem::take(&mut chunk))?;
+            }
         }
-        for record in published.iter().flat_map(|published| published.records()) {
-            let Some((domain, point)) = plan.point_of_key(record.key).filter(|(domain, _)| doubtful.contains(domain))
-            else {
+        if chunk.is_empty() { Ok(()) } else { sink(&chunk) }
+    }
+}
+
+impl Plan {
+    /// Lays out those parts of this unit alone in which something could not be read, with what is published of them in the
+    /// place of that: so they stand where they would stand if it could be read. Gives what was kept, by home.
+    pub fn retain(
+        &self,
+        unit: &Unit,
+        answers: &mut Answers,
+        homes: &dyn Homes,
+        (published, common): (Option<&dyn PublishedKeys>, &Common),
+    ) -> BTreeMap<Vec<u8>, Kept> {
+        let mut keeper = Keeper::new(self, published);
+        let mut rest: BTreeMap<usize, Vec<Answer>> = BTreeMap::new();
+        std::mem::take(&mut answers.rest)
+            .into_iter()
+            .for_each(|answer| rest.entry(answer.domain).or_default().push(answer));
+        let mut tables: Vec<(&Part, Table, bool)> = Vec::new();
+        for part in unit.parts.iter().filter(|part| !common.touches(part)) {
+            let Some(of_domain) = rest.get_mut(&part.domain) else { continue };
+            let is_its = |answer: &Answer| part.has(answer.domain, &answer.point.local);
+            let is_doubtful = |answer: &Answer| is_its(answer) && answer.fact.doubt.is_some();
+            if !of_domain.iter().any(is_doubtful) || of_domain.iter().any(|answer| self.decides_outside(answer, part)) {
+                continue;
+            }
+            let (its, others) = std::mem::take(of_domain).into_iter().partition(is_its);
+            *of_domain = others;
+            let mut table = Table::from_answers(its);
+            let is_published = keeper.add_published(part, &mut table, homes, &|_| false);
+            tables.push((part, table, is_published));
+        }
+        for (part, mut table, is_published) in tables {
+            keeper.keep(part.domain, &mut table, is_published);
+            rest.entry(part.domain).or_default().extend(table.into_answers(part.domain));
+            answers.retained.push(part.clone());
+        }
+        let rest = rest.into_values().flatten().collect();
+        self.lay_out_parts(unit, rest, BTreeMap::new(), common, (&Shares::default(), homes), answers);
+        answers.kept = keeper.kept;
+        keeper.unread
+    }
+
+    /// Whether this answer is a listed name of the part that has the key of all others in it: the whole domain decides.
+    fn decides_outside(&self, answer: &Answer, part: &Part) -> bool {
+        part.has(answer.domain, &answer.point.local)
+            && self.default_prefix(&answer.point.local) == Some(&part.prefix)
+            && answer.fact.listed
+    }
+}
+
+impl<'a> Keeper<'a> {
+    fn new(plan: &'a Plan, published: Option<&'a dyn PublishedKeys>) -> Keeper<'a> {
+        Keeper { plan, published, unread: BTreeMap::new(), kept: BTreeSet::new() }
+    }
+
+    /// Adds the points that published keys of a part stand for to its table, if something could not be read there, where they
+    /// concern what could not be read, and are not `elsewhere`. Says whether anything of the domain is published.
+    fn add_published(
+        &mut self,
+        part: &Part,
+        table: &mut Table,
+        homes: &dyn Homes,
+        elsewhere: &dyn Fn(&Point) -> bool,
+    ) -> bool {
+        let plan = self.plan;
+        let Some(published) = self.published.filter(|_| table.is_doubtful()) else { return false };
+        let mut is_published = false;
+        for key in published.of_domain(&plan.domains[part.domain].name) {
+            let Some((_, point)) = plan.point_of_key(&key).filter(|(domain, _)| *domain == part.domain) else {
                 continue;
             };
-            known.insert(domain);
-            let mut answer = plan.answer(domain, point, homes);
+            is_published = true;
+            if !point.local.starts_with(&part.prefix) || elsewhere(&point) {
+                continue;
+            }
+            let mut answer = plan.answer(part.domain, point, homes);
             plan.add_origins(std::slice::from_mut(&mut answer), homes);
             if let Some(doubt) = &answer.fact.doubt {
                 let kept = self.unread.entry(doubt.home.clone()).or_default();
                 kept.keys += 1;
                 kept.add_cause(&doubt.cause);
                 self.kept.insert(doubt.assignment.clone());
-                self.tables.entry(domain).or_default().add(answer.point, answer.fact);
+                table.add(answer.point, answer.fact);
             }
         }
-        known
+        is_published
     }
 
-    /// Puts the published file's answers in the place of those that only say "we cannot know": of a domain that it knows
-    /// and an assignment of which it holds anything.
-    fn keep(&mut self, domain: usize, table: &mut Table, published: Option<cdb::Reader<'_>>) {
+    /// Puts the published file's answers in the place of those that only say "we cannot know": of a domain of which anything
+    /// is published and an assignment of which it holds anything.
+    fn keep(&mut self, domain: usize, table: &mut Table, is_published: bool) {
         let plan = self.plan;
+        let published = self.published.filter(|_| is_published);
         let mut accepted: BTreeMap<Vec<u8>, Kept> = BTreeMap::new();
         let names = table.names.iter_mut().map(|(local, fact)| (local, Kind::Name { listed: true }, fact));
         let patterns = table.patterns.iter_mut().map(|(local, fact)| (local, Kind::Pattern, fact));
@@ -500,30 +619,6 @@ impl<'a> Tables<'a> {
             causes.iter().for_each(|cause| kept.add_cause(cause));
         }
     }
-
-    /// Hands the records of one domain to the sink, in the order of their keys.
-    fn write<E>(
-        &mut self,
-        domain: usize,
-        mut table: Table,
-        sink: &mut dyn FnMut(&cdb::Chunk) -> Result<(), E>,
-    ) -> Result<(), E> {
-        self.written[domain] = true;
-        let tops: Vec<Top> = self.tops.extract_if(.., |top| top.part.domain == domain).collect();
-        let whole = Part { domain, prefix: Vec::new() };
-        let LaidOut { records, widened } = self.plan.lay_out(&whole, &mut table, &tops);
-        let name = &self.plan.domains[domain].name;
-        self.notes.extend(widened.iter().map(|widened| widened.note(name)));
-        let mut chunk = cdb::Chunk::default();
-        for (key, accepted) in records {
-            chunk.add(&[&key], &[smtpd::data_of(accepted)]);
-            // A domain may be as large as the host.
-            if chunk.size() > MAX_CHUNK {
-                sink(&std::mem::take(&mut chunk))?;
-            }
-        }
-        if chunk.is_empty() { Ok(()) } else { sink(&chunk) }
-    }
 }
 
 impl Table {
@@ -531,6 +626,12 @@ impl Table {
         let mut table = Table::default();
         answers.into_iter().for_each(|answer| table.add(answer.point, answer.fact));
         table
+    }
+
+    fn into_answers(self, domain: usize) -> impl Iterator<Item = Answer> {
+        let names = self.names.into_iter().map(|(local, fact)| (Kind::Name { listed: fact.listed }, local, fact));
+        let patterns = self.patterns.into_iter().map(|(local, fact)| (Kind::Pattern, local, fact));
+        names.chain(patterns).map(move |(kind, local, fact)| Answer { domain, point: Point { local, kind }, fact })
     }
 
     fn add(&mut self, point: Point, fact: Fact) {
