@@ -255,8 +255,188 @@ fn hup_reads_everything_anew() {
     settle(&service);
     let pid = nix::unistd::Pid::from_raw(i32::try_from(service.child.id()).unwrap());
     nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGHUP).unwrap();
-    let (read, all) = read(&service.wait_for(" done: "));
+    let line = service.wait_for(" done: ");
+    let (read, all) = read(&line);
     assert_eq!(read, all);
+    assert!(line.contains(" because=hup "), "{line}");
+}
+
+/// A host of domains with two mailboxes each, whose own domain is local and leads into every home; one has an alias domain.
+fn of_many_domains(domains: usize) -> MailHost {
+    let host = MailHost::empty();
+    let lines = |line: &dyn Fn(usize) -> String| (0..domains).map(line).collect::<String>();
+    host.write("/etc/passwd", "root:x:0:0::/root:/bin/sh\n").folder("/home/vpopmail/etc");
+    host.write("/var/qmail/control/me", "mail.test\n").write("/var/qmail/control/locals", "mail.test\n");
+    host.write("/var/qmail/control/rcpthosts", lines(&|d| format!("d{d}.test\n")) + "mail.test\nalias.test\n");
+    let virtualdomains = lines(&|d| format!("d{d}.test:d{d}.test\n")) + "alias.test:alias.test\n";
+    host.write("/var/qmail/control/virtualdomains", virtualdomains);
+    let assigned = |name: &str, d: usize| format!("+{name}-:d{d}.test:89:89:{}:-::\n", home(d));
+    let assign = lines(&|d| assigned(&format!("d{d}.test"), d)) + &assigned("alias.test", 3) + ".\n";
+    host.write("/var/qmail/users/assign", assign);
+    for d in 0..domains {
+        host.folder(&home(d)).own(&home(d), 89, 89).mailboxes(&home(d), &[&mailbox("ann"), &mailbox("bob")]);
+        host.write(&format!("{}/.qmail-default", home(d)), "| /home/vpopmail/bin/vdelivermail '' bounce-no-mailbox\n");
+        host.write(&format!("{}/.qmail-sales", home(d)), "&ann@d0.test\n");
+    }
+    host
+}
+
+fn home(domain: usize) -> String {
+    format!("/home/vpopmail/domains/d{domain}.test")
+}
+
+fn mailbox(name: &str) -> String {
+    format!("{name}:$6$s$of{name}:1:0:{name}:/d/{name}:NOQUOTA")
+}
+
+/// What a rebuild says that reads everything and knows the published files.
+fn rebuild_says(host: &MailHost) -> String {
+    let answer = host.run(&["rebuild", "--no-commands"]);
+    answer
+        .stderr
+        .lines()
+        .find(|line| line.contains("rebuild done: "))
+        .unwrap_or_else(|| panic!("{answer:?}"))
+        .to_owned()
+}
+
+/// Adds a mailbox to a domain, tells the service so, and gives its line about that.
+fn add_mailbox(service: &Service, domain: usize, name: &str) -> String {
+    let names = ["ann", "bob", name].map(mailbox);
+    service.host.mailboxes(&home(domain), &names.iter().map(String::as_str).collect::<Vec<_>>());
+    service.trigger(&["add_user", &format!("{name}@d{domain}.test")]);
+    let line = service.wait_for("validrcptto.cdb published");
+    assert_eq!(service.host.answers(&[&format!("{name}@d{domain}.test")]), ["accept"], "{line}");
+    line
+}
+
+#[test]
+fn a_home_that_cannot_be_read_makes_no_notice_read_more_and_publishes_nothing_when_it_breaks_and_when_it_is_fixed() {
+    let host = of_many_domains(30);
+    let (whole, cut) = (fs::read, &b"no cdb"[..]);
+    let service = Service::start(host, &[]);
+    settle(&service);
+    // One with an alias domain, one without, one whose directory is away.
+    for number in [3, 4, 5] {
+        let (cdb, directory) = (format!("{}/vpasswd.cdb", home(number)), home(number));
+        let content = whole(service.host.path(&cdb)).unwrap();
+        let away = service.host.path("/away");
+        if number == 5 {
+            fs::rename(service.host.path(&directory), &away).unwrap();
+        } else {
+            service.host.write(&cdb, cut);
+        }
+        service.trigger(&[]);
+        let alert = service.wait_for(" kept as published");
+        assert!(alert.contains(&directory), "{alert}");
+        let before = published(&service.host);
+        let line = add_mailbox(&service, 7 + number, &format!("new{number}"));
+        assert!(read(&line).0 <= 1 && line.contains(" (+1 -0) ") && !line.contains(" because="), "{number}: {line}");
+        let asked = [format!("bob@d{number}.test"), format!("sales@d{number}.test"), format!("nobody@d{number}.test")];
+        let asked = asked.each_ref().map(String::as_str);
+        assert_eq!(service.host.answers(&asked), ["accept", "accept", "refuse"], "{number}");
+        assert!(published(&service.host) != before);
+        let line = rebuild_says(&service.host);
+        assert!(line.matches(" unchanged ").count() == 2, "{number}: a rebuild that reads everything: {line}");
+        let before = published(&service.host);
+        if number == 5 {
+            fs::rename(&away, service.host.path(&directory)).unwrap();
+        } else {
+            service.host.write(&cdb, &content);
+        }
+        service.trigger(&[]);
+        service.wait_for("can be read again");
+        wait_until_right(&service, "it can be read again");
+        assert!(published(&service.host) == before, "{number}: nothing came and nothing went");
+        // The next notice reads little whatever was read for this one.
+        service.trigger(&["mod_user", "ann@d9.test"]);
+        service.wait_for(" done: ");
+    }
+}
+
+#[test]
+fn what_is_new_in_a_home_that_cannot_be_read_is_published() {
+    let service = Service::start(of_many_domains(10), &[]);
+    settle(&service);
+    service.host.write(&format!("{}/vpasswd.cdb", home(4)), "no cdb");
+    service.trigger(&[]);
+    service.wait_for(" kept as published");
+    service.host.write(&format!("{}/.qmail-news", home(4)), "&ann@d0.test\n");
+    service.trigger(&[]);
+    service.wait_for_answer("news@d4.test", "accept");
+    assert_eq!(service.host.answers(&["ann@d4.test", "nobody@d4.test"]), ["accept", "refuse"]);
+}
+
+#[test]
+fn a_held_domain_makes_no_notice_of_another_one_read_more() {
+    let service = Service::start(of_many_domains(30), &["--hold", "3600"]);
+    settle(&service);
+    let names: Vec<String> = (0..200).map(|number| mailbox(&format!("m{number}"))).collect();
+    service.host.mailboxes(&home(4), &names.iter().map(String::as_str).collect::<Vec<_>>());
+    service.trigger(&[]);
+    service.wait_for_answer("m199@d4.test", "accept");
+    service.host.mailboxes(&home(4), &[&mailbox("m0")]);
+    service.trigger(&[]);
+    service.wait_for("held, because");
+    for (number, domain) in [7, 2, 9].into_iter().enumerate() {
+        let line = add_mailbox(&service, domain, &format!("new{number}"));
+        // The first one may be the rebuild that began the hold.
+        let is_small = read(&line).0 <= 2 && !line.contains(" because=");
+        assert!(is_small && line.contains(" held=1 ") && line.contains(" (+1 -0) "), "{line}");
+        assert_eq!(
+            service.host.answers(&["m39@d4.test", "m0@d4.test", "nobody@d4.test"]),
+            ["accept", "accept", "refuse"]
+        );
+        assert!(service.host.logins().contains_key("m39@d4.test"));
+        let line = rebuild_says(&service.host);
+        assert!(line.matches(" unchanged ").count() == 2, "a rebuild that reads everything: {line}");
+    }
+    // What comes to the held domain is published, and when it is whole again it is held no longer.
+    service.host.mailboxes(&home(4), &[&mailbox("m0"), &mailbox("late")]);
+    service.trigger(&["add_user", "late@d4.test"]);
+    service.wait_for_answer("late@d4.test", "accept");
+    assert_eq!(service.host.answers(&["m39@d4.test"]), ["accept"]);
+    service.host.mailboxes(&home(4), &names.iter().map(String::as_str).collect::<Vec<_>>());
+    service.trigger(&[]);
+    wait_until_right(&service, "it is whole again");
+    service.trigger(&["mod_user", "ann@d9.test"]);
+    let line = service.wait_for("mod_user:ann@d9.test");
+    assert!(!line.contains(" held=") && !line.contains(" because="), "{line}");
+}
+
+#[test]
+fn what_is_missing_on_the_host_for_a_while_makes_no_notice_read_everything() {
+    let service = Service::start(of_many_domains(20), &[]);
+    settle(&service);
+    let away = service.host.path("/etc-away");
+    let bad = "dora@d1.test RELAYCLIENT\n";
+    for (what, breaks, mends) in [
+        (
+            "VPOPMAIL/etc",
+            &(|| fs::rename(service.host.path("/home/vpopmail/etc"), &away).unwrap()) as &dyn Fn(),
+            &(|| {
+                fs::rename(&away, service.host.path("/home/vpopmail/etc")).unwrap();
+            }) as &dyn Fn(),
+        ),
+        ("authvars", &|| drop(service.host.write("/var/qmail/control/authvars", bad)), &|| {
+            drop(service.host.remove("/var/qmail/control/authvars"));
+        }),
+        ("validrcptto.d", &|| drop(service.host.write("/var/qmail/control/validrcptto.d/d2.test", "a b c\n")), &|| {
+            drop(service.host.remove("/var/qmail/control/validrcptto.d/d2.test"));
+        }),
+    ] {
+        breaks();
+        // Whatever has to be read because of that is read now.
+        service.trigger(&[]);
+        service.wait_for(" done: ");
+        add_mailbox(&service, 8, &format!("after{}", what.len()));
+        let line = add_mailbox(&service, 5, &format!("by{}", what.len()));
+        assert!(read(&line).0 <= 2 && !line.contains(" because="), "{what}: {line}");
+        mends();
+        service.trigger(&[]);
+        service.wait_for(" done: ");
+    }
+    wait_until_right(&service, "all is there again");
 }
 
 #[test]

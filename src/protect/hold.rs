@@ -148,6 +148,22 @@ impl Entries {
 /// again and again keeps those of others for ever.
 const MOST_TIMES: u32 = 3;
 
+/// Where a table with kept entries is longer or shorter than the new one, by how much, in the order of the places in that:
+/// all in bytes.
+#[derive(Debug, Default)]
+pub struct Moves(Vec<(u64, i64)>);
+
+impl Moves {
+    fn add(&mut self, start: u64, longer: i64) {
+        self.0.push((start, longer));
+    }
+
+    /// Each place, and by how much the table is longer there.
+    pub fn iter(&self) -> impl Iterator<Item = (u64, i64)> + '_ {
+        self.0.iter().copied()
+    }
+}
+
 /// How long domains are held.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Patience {
@@ -712,7 +728,8 @@ impl<'a> Scales<'a> {
         (*number, format!("{all} {what}"), much.is_some())
     }
 
-    /// Hands the new table to `add`, in which the held domains keep what was published of them.
+    /// Hands the new table to `add`, in which the held domains keep what was published of them, each at the place of its new
+    /// entries. Gives where that makes the table longer or shorter.
     ///
     /// # Errors
     /// Those of `add`; a table cannot be read.
@@ -721,7 +738,7 @@ impl<'a> Scales<'a> {
         held: &[Held],
         change: &Change<'_>,
         add: &mut dyn FnMut(&cdb::Chunk) -> Result<(), Error>,
-    ) -> Result<(), Error> {
+    ) -> Result<Moves, Error> {
         let held = held.iter().filter_map(|held| Some((&held.domain[..], held.hold.recipients.as_ref()?)));
         let held: BTreeMap<&[u8], &Entries> = held.collect();
         let is_held = |key: &[u8]| held.get(self.domain_of_recipient(key)).copied();
@@ -731,10 +748,9 @@ impl<'a> Scales<'a> {
             table.entry(key.to_vec()).or_insert(smtpd::data_of(accepts));
         };
         visit(&change.new, &mut |record| {
-            if is_held(record.key).is_none() {
-                return add(&chunk(record.key, record.data));
+            if is_held(record.key).is_some() {
+                note(&mut new, record.key, smtpd::accepts(record.data));
             }
-            note(&mut new, record.key, smtpd::accepts(record.data));
             Ok(())
         })?;
         visit(&change.published, &mut |record| {
@@ -745,8 +761,24 @@ impl<'a> Scales<'a> {
             Ok(())
         })?;
         let keys = published.keys().chain(new.keys()).map(Vec::as_slice);
-        let both = keep_both(&published, &new, keys, self.settings.layout.break_byte);
-        both.into_iter().try_for_each(|(key, data)| add(&chunk(&key, data)))
+        let mut both: BTreeMap<Vec<u8>, cdb::Chunk> = BTreeMap::new();
+        for (key, data) in keep_both(&published, &new, keys, self.settings.layout.break_byte) {
+            both.entry(self.domain_of_recipient(&key).to_vec()).or_default().add(&[&key], &[data]);
+        }
+        let (mut moves, mut position) = (Moves::default(), cdb::HEADER as u64);
+        visit(&change.new, &mut |record| {
+            let record_is = chunk(record.key, record.data);
+            let start = position;
+            position += record_is.size() as u64;
+            if is_held(record.key).is_none() {
+                return add(&record_is);
+            }
+            let kept = both.remove(self.domain_of_recipient(record.key)).unwrap_or_default();
+            moves.add(start, kept.size() as i64 - record_is.size() as i64);
+            if kept.is_empty() { Ok(()) } else { add(&kept) }
+        })?;
+        both.into_values().try_for_each(|kept| add(&kept))?;
+        Ok(moves)
     }
 
     /// Hands the new table of logins to `add`, and the published logins of the held domains that it lacks.

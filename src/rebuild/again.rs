@@ -17,9 +17,9 @@ use crate::host::accounts::read_shadow;
 use crate::host::compilers::Compiler;
 use crate::os::confine;
 use crate::protect::guard;
-use crate::protect::hold::{self, Patience};
+use crate::protect::hold::{self, Held, Patience};
 use crate::publish::{Before, Look, Published, Ready, Staged, Target};
-use crate::report::Note;
+use crate::report::{self, Note};
 use crate::settings::Settings;
 use crate::tables::logins::Policy;
 
@@ -78,7 +78,15 @@ pub(super) fn rebuild(
     if is_in_database {
         return Ok(Again::Anew(Because::Database));
     }
-    if order.patience == Patience::Force || hold::is_anything_held(settings).map_err(stays)? {
+    let is_over = |held: &Held| matches!(order.patience, Patience::Until(time) if held.let_go_in(time).is_zero());
+    // What is held was read a moment ago; another process that changes it changes the tables too.
+    let is_held_otherwise = (memory.held.is_empty() || *scope == Scope::All)
+        && hold::held_before(settings).map_err(stays)? != hold::names(&memory.held);
+    if order.patience == Patience::Force
+        || !order.let_go.is_empty()
+        || memory.held.iter().any(is_over)
+        || is_held_otherwise
+    {
         return Ok(Again::Anew(Because::Held));
     }
     let mark = Mark::now();
@@ -96,8 +104,7 @@ pub(super) fn rebuild(
             notes.extend(default_unknown(cause, stays.as_ref().ok().and_then(Option::as_deref)));
             host.default_domain = stays;
         }
-        // Nothing is held here.
-        behind = Compiler::due_of(&host, &BTreeSet::new());
+        behind = Compiler::due_of(&host, &hold::names(&memory.held));
         let is_the_same = host.says_the_same(&memory.host);
         let host = Arc::new(host);
         if !is_the_same
@@ -148,7 +155,20 @@ pub(super) fn rebuild(
     let mut fresh: HashMap<usize, Known> = HashMap::new();
     for (number, asked) in asked {
         let before = &memory.units[number];
-        let after = Known::new(&asked, before.recipients.start.into(), before.logins.start.into(), &memory.seed);
+        let mut after = Known::new(&asked, before.recipients.start.into(), before.logins.start.into(), &memory.seed);
+        if memory.is_held(number) {
+            let unheld = before.unheld.as_deref().unwrap_or(&before.recipients);
+            if !unheld.says_the_same(&after.recipients)
+                || before.logins != after.logins
+                || before.shared != after.shared
+            {
+                return Ok(Again::Anew(Because::Held));
+            }
+            after.recipients.clone_from(&before.recipients);
+            after.unheld.clone_from(&before.unheld);
+            fresh.insert(number, after);
+            continue;
+        }
         if after.shared != before.shared || asked.answers.is_doubtful() {
             return Ok(Again::Anew(Because::Shared));
         }
@@ -169,6 +189,9 @@ pub(super) fn rebuild(
     add_system_users(&mut last, &policy, &memory.host, hashes.as_ref(), &|name| bare.contains(name));
     let last = last.into();
     let last_after = Stretch::new(memory.last_logins.start.into(), &last, &memory.seed);
+    if !memory.held.is_empty() && last_after != memory.last_logins {
+        return Ok(Again::Anew(Because::Held));
+    }
     let of_last = (&memory.last_logins, &last_after, &last);
     if !logins.replace(memory.units.len(), of_last).map_err(unread(&targets.logins))? {
         return Ok(Again::Anew(Because::Large));
@@ -197,6 +220,9 @@ pub(super) fn rebuild(
     if recipients.went + logins.gone >= guard::LEAST_TOGETHER {
         return Ok(Again::Anew(Because::Loss));
     }
+    if *scope == Scope::All {
+        report::say_all(&memory.held_alerts);
+    }
     (order.note)(&notes);
     let moved = [&mut recipients, &mut logins].map(|change| std::mem::take(&mut change.moves));
     let (mut recipients, recipients_laid) = recipients.write(&targets.recipients).map_err(stays)?;
@@ -218,7 +244,7 @@ pub(super) fn rebuild(
         logins,
         next_expiry,
         duration: Duration::ZERO,
-        held: Vec::new(),
+        held: memory.held.clone(),
         kept: all_kept,
         denied: Denied::default(),
         behind,

@@ -6,12 +6,14 @@ use std::hash::{BuildHasher, RandomState};
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use super::Guarded;
 use super::homes::{Asked, Unread};
 use crate::cdb::{Batch, Chunk, Extent, Places};
 use crate::fs::Stamp;
 use crate::host::Host;
 use crate::host::authvars::AuthVars;
 use crate::host::look::Look;
+use crate::protect::hold::Held;
 use crate::publish::{Published, Target};
 use crate::report::Note;
 use crate::tables::logins::Unknown;
@@ -93,6 +95,11 @@ impl Stretch {
         Stretch { start, length, print: seed.hash_one(bytes), pieces: seed.hash_one(records.pieces()), extents }
     }
 
+    /// Whether these are the same records, wherever they stand.
+    pub fn says_the_same(&self, other: &Stretch) -> bool {
+        Stretch { start: other.start, ..self.clone() } == *other
+    }
+
     /// Whether its records stand in the same pieces as those of the other.
     pub fn has_the_pieces_of(&self, other: &Stretch) -> bool {
         self.pieces == other.pieces
@@ -125,6 +132,8 @@ pub struct Known {
     pub notes: Vec<Note>,
     /// What of it could not be read, and what is kept because of that.
     pub unread: Option<Box<Unread>>,
+    /// Its own recipients as the host says them, where the published ones hold what a hold keeps.
+    pub unheld: Option<Box<Stretch>>,
 }
 
 impl Known {
@@ -140,6 +149,7 @@ impl Known {
             bare: asked.bare.clone(),
             notes: [&asked.notes[..], asked.answers.notes()].concat(),
             unread: (!asked.unread.is_empty()).then(|| Box::new(asked.unread.clone())),
+            unheld: None,
         }
     }
 }
@@ -236,6 +246,10 @@ pub struct Memory {
     pub is_default_unknown: bool,
     /// The logins whose variables control/authvars cannot tell.
     pub unknown: Unknown,
+    /// The domains that keep their published entries, and what an administrator has to know about them.
+    pub held: Vec<Held>,
+    /// See `held`.
+    pub held_alerts: Vec<Note>,
     /// validrcptto.cdb; `None` until it is published.
     pub recipients: Option<Laid>,
     /// auth.cdb; `None` until it is published.
@@ -244,6 +258,40 @@ pub struct Memory {
     pub now: u64,
     /// What makes the numbers.
     pub seed: RandomState,
+}
+
+impl Memory {
+    /// Notes what is held, and where the records stand because of that: those of the recipients at their places among the
+    /// others, the logins behind all others.
+    pub(super) fn hold(&mut self, guarded: &Guarded) {
+        self.held.clone_from(&guarded.held);
+        self.held_alerts.clone_from(&guarded.alerts);
+        let (mut moved, mut moves) = (0, guarded.moves.iter().peekable());
+        for known in &mut self.units {
+            let (start, length) = (u64::from(known.recipients.start), u64::from(known.recipients.length));
+            while let Some((_, longer)) = moves.next_if(|(place, _)| *place < start) {
+                moved += longer;
+            }
+            let (mut inside, mut is_held) = (0, false);
+            while let Some((_, longer)) = moves.next_if(|(place, _)| *place < start + length) {
+                inside += longer;
+                is_held = true;
+            }
+            let unheld = known.recipients.clone();
+            // Cannot be cut, because the writer refuses what is longer.
+            known.recipients.start = (i64::from(unheld.start) + moved) as u32;
+            known.recipients.length = (i64::from(unheld.length) + inside) as u32;
+            known.unheld = is_held.then(|| Box::new(unheld));
+            moved += inside;
+        }
+    }
+
+    /// Whether anything that is held is of this unit.
+    pub fn is_held(&self, number: usize) -> bool {
+        let is_held = |domain: &Vec<u8>| self.held.iter().any(|held| held.domain == *domain);
+        self.units[number].unheld.is_some()
+            || self.plan.units[number].vpopmail_domains.iter().any(|(domain, _)| is_held(domain))
+    }
 }
 
 impl Laid {

@@ -25,7 +25,7 @@ use crate::host::compilers::{Compiler, Due};
 use crate::os::confine;
 use crate::os::lock;
 use crate::os::spawn;
-use crate::protect::hold::{self, Change, Held, Patience, Scales, published_default};
+use crate::protect::hold::{self, Change, Held, Moves, Patience, Scales, published_default};
 use crate::protect::retain::{self, Retained};
 use crate::publish::{Before, Look, Published, Ready, Staged, Target};
 use crate::report::{self, Level, Note, Progress};
@@ -199,7 +199,8 @@ pub fn rebuild_again(
     };
     match again {
         Again::Done(done, memory) => {
-            if settings.verify {
+            // What is held is not what the host says.
+            if settings.verify && done.held.is_empty() {
                 verify(settings, &targets)?;
             }
             Ok((done.told(order, start), Ok(memory)))
@@ -353,16 +354,14 @@ fn publish(
         if let Some(path) = published.recipients.closed.as_ref().or(published.logins.closed.as_ref()) {
             return Err(Error::io("read", path, nix::errno::Errno::EACCES));
         }
-        let mut new = new.finish()?;
-        let places = (new.0.take_places(), new.1.take_places());
-        let guarded = guard(settings, order, &built, new, &mut || {
+        let mut guarded = guard(settings, order, &built, new.finish()?, &mut || {
             let create = |(target, look): &(Target, Look)| Staged::create(target, *look);
             Ok((create(&targets.recipients)?, create(&targets.logins)?))
         })?;
-        // What is held is not what the host says.
-        let memory = std::mem::replace(&mut built.memory, Err(Because::Held)).and_then(|memory| {
-            let is_held = !guarded.held.is_empty();
-            if is_held { Err(Because::Held) } else { Ok((memory, places)) }
+        let places = (guarded.recipients.take_places(), guarded.logins.take_places());
+        let memory = std::mem::replace(&mut built.memory, Err(Because::Start)).map(|mut memory| {
+            memory.hold(&guarded);
+            (memory, places)
         });
         Ok((guarded, built, memory))
     };
@@ -411,8 +410,19 @@ struct Guarded {
     recipients: Ready,
     logins: Ready,
     held: Vec<Held>,
+    /// Where the recipients of held domains make the table longer or shorter than what the host says.
+    moves: Moves,
+    /// What an administrator has to know about the held domains.
+    alerts: Vec<Note>,
     /// When the next login expires, in seconds since 1970-01-01 UTC.
     next_expiry: Option<u64>,
+}
+
+impl Guarded {
+    /// Nothing is held.
+    fn whole((recipients, logins): (Ready, Ready), next_expiry: Option<u64>) -> Guarded {
+        Guarded { recipients, logins, held: Vec::new(), moves: Moves::default(), alerts: Vec::new(), next_expiry }
+    }
 }
 
 /// The new tables; those of the domains that the guard holds hold what was published too.
@@ -429,7 +439,7 @@ fn guard(
     }
     let weighs = !order.let_go.is_empty() || hold::may_hold(settings, &recipients, &logins)?;
     if order.patience == Patience::Force || !weighs {
-        return Ok(Guarded { recipients, logins, held: Vec::new(), next_expiry: built.next_expiry });
+        return Ok(Guarded::whole((recipients, logins), built.next_expiry));
     }
     let old = &built.published;
     let of_recipients = change(settings, &settings.validrcptto, &old.recipients.file, &recipients)?;
@@ -450,13 +460,15 @@ fn guard(
         report::say_all(&[Note::warning(format!("{error}; the next rebuild does not know what is held"))]);
     }
     notes.iter().for_each(|text| report::say(Level::Status, text));
-    report::say_all(&scales.alerts(&held, order.then));
+    let alerts = scales.alerts(&held, order.then);
+    report::say_all(&alerts);
     if held.is_empty() {
-        return Ok(Guarded { recipients, logins, held, next_expiry: built.next_expiry });
+        return Ok(Guarded::whole((recipients, logins), built.next_expiry));
     }
+    let mut moves = Moves::default();
     let (mut kept_recipients, mut kept_logins) = stage()?;
     if let Some(change) = of_recipients {
-        scales.keep_recipients(&held, &change, &mut |records| kept_recipients.add(records))?;
+        moves = scales.keep_recipients(&held, &change, &mut |records| kept_recipients.add(records))?;
         recipients = kept_recipients.finish()?;
     }
     if let Some(change) = of_logins {
@@ -464,7 +476,7 @@ fn guard(
         logins = kept_logins.finish()?;
     }
     let next_expiry = [built.next_expiry, policy.next_expiry()].into_iter().flatten().min();
-    Ok(Guarded { recipients, logins, held, next_expiry })
+    Ok(Guarded { recipients, logins, held, moves, alerts, next_expiry })
 }
 
 /// What is said of the domains that are to be let go, and that are not held.
@@ -702,6 +714,8 @@ fn build_and_remember(
             notes: remembered_notes,
             is_default_unknown,
             unknown: policy.unknown(),
+            held: Vec::new(),
+            held_alerts: Vec::new(),
             recipients: None,
             logins: None,
             now,
