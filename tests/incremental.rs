@@ -418,11 +418,11 @@ fn what_is_missing_on_the_host_for_a_while_makes_no_notice_read_everything() {
                 fs::rename(&away, service.host.path("/home/vpopmail/etc")).unwrap();
             }) as &dyn Fn(),
         ),
-        ("authvars", &|| drop(service.host.write("/var/qmail/control/authvars", bad)), &|| {
-            drop(service.host.remove("/var/qmail/control/authvars"));
+        ("authvars", &|| _ = service.host.write("/var/qmail/control/authvars", bad), &|| {
+            _ = service.host.remove("/var/qmail/control/authvars")
         }),
-        ("validrcptto.d", &|| drop(service.host.write("/var/qmail/control/validrcptto.d/d2.test", "a b c\n")), &|| {
-            drop(service.host.remove("/var/qmail/control/validrcptto.d/d2.test"));
+        ("validrcptto.d", &|| _ = service.host.write("/var/qmail/control/validrcptto.d/d2.test", "a b c\n"), &|| {
+            _ = service.host.remove("/var/qmail/control/validrcptto.d/d2.test")
         }),
     ] {
         breaks();
