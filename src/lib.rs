@@ -58,20 +58,20 @@
 //! settings -> host -> decide -> tables -> protect -> publish
 //! ```
 //!
-//! Who may use whom (a test holds the code against this table):
+//! Who may use whom: each only those below it (a test holds the code against this table).
 //!
 //! | directory | what it owns | uses |
 //! |---|---|---|
 //! | [`front`] | what a qmail-smtpd runs: rcptcheck, qmail-spp-rcpt, checkpassword | args cdb error fs host os report settings tables text |
 //! | [`commands`] | what people type: list, lookup, explain, status, check, domains, user: the only printers to standard output | actions args cdb decide error fs host os pipe protect publish rebuild report service settings tables text |
-//! | [`service`] | the threads and the loop, what they wait for, and what others may see of them | actions cdb commands error fs host os pipe protect publish rebuild report settings text |
+//! | [`service`] | the threads and the loop, what they wait for, and what others may see of them | actions cdb error fs host os pipe protect publish rebuild report settings text |
 //! | [`actions`] | what runs for what the service saw change, and the skeleton of a new mailbox | error fs host os publish rebuild report settings text |
 //! | [`rebuild`] | the story of one rebuild | cdb error fs host os protect publish report settings tables text |
 //! | [`protect`] | why an entry stays: which domains a sudden loss holds, and what is published of them | cdb error host publish report settings tables text |
 //! | [`tables`] | pure: which keys and logins, each decided by `decide`, and how qmail-smtpd looks a recipient up | cdb decide error fs host report text |
-//! | [`decide`] | pure: what qmail would do with one address, and why | error fs host tables text |
+//! | [`decide`] | pure: what qmail would do with one address, and why | error fs host text |
+//! | [`settings`] | what was typed, made usable: paths below the root, policies | args error fs host os publish report text |
 //! | [`os`] | what only the system does: the only spawner, locks, Landlock, and the only unsafe code | error fs host report text |
-//! | [`settings`] | what was typed, made usable: paths below the root, policies | args error fs host publish report text |
 //! | [`args`] | what can be typed, and a directory of settings with one file a variable | error fs text |
 //! | [`publish`] | atomic replacement: the only writer of published files | cdb error fs |
 //! | [`pipe`] | the named pipe, both ends | error report text |

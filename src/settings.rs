@@ -19,6 +19,7 @@ use crate::host::accounts::id;
 use crate::host::assign::COMPILED;
 use crate::host::user_database::{Kind, Sign};
 use crate::host::{Layout, VPOPMAIL, accounts, vpopmail_of, without_slash};
+use crate::os::spawn;
 use crate::publish::{Look, Owner, Target};
 use crate::report::Note;
 use crate::text::{Shown, lines};
@@ -249,6 +250,18 @@ fn is_misplaced(name: &OsStr) -> bool {
 }
 
 impl Settings {
+    /// Names in the environment and in the directory of settings that look like settings, and are none: somebody mistyped one.
+    pub fn unknown_variables(&self) -> Vec<Note> {
+        let note = |name: &[u8]| Note::warning(format!("{}: no setting has that name; it does nothing", Shown(name)));
+        let is_told = |name: &OsString| *name == spawn::CHANGED || spawn::OF_DOMAIN.iter().any(|told| name == told);
+        let of_environment = args::unknown_variables().into_iter().filter(|name| !is_told(name));
+        let of_directory = self.directory.iter().flat_map(|directory| {
+            let unknown = directory.variables.keys().filter(|name| !args::is_variable(name));
+            unknown.map(|name| directory.file(name).into_os_string())
+        });
+        of_environment.chain(of_directory).map(|name| note(name.as_bytes())).collect()
+    }
+
     /// How many threads read homes while these are in memory.
     pub fn threads(&self) -> usize {
         // To ask the system takes longer than all that `trigger` does.

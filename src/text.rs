@@ -4,6 +4,10 @@
 
 use std::fmt;
 
+/// What stands behind the last break character of a name that answers for every name that begins like it: in the name of a
+/// `.qmail` file and in a key of validrcptto.cdb.
+pub const DEFAULT: &[u8] = b"default";
+
 /// Shows bytes with everything outside printable ASCII as `\xHH`, and what has the shape of a hash of crypt(5) as its
 /// scheme alone.
 ///

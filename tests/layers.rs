@@ -63,6 +63,21 @@ fn each_room_uses_whom_lib_rs_says_and_nobody_else() {
 }
 
 #[test]
+fn each_directory_uses_only_those_below_it_in_the_table() {
+    let text = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("src/lib.rs")).unwrap();
+    let names = text.lines().filter_map(|line| line.strip_prefix("//! | [`")?.split_once("`]")).map(|(name, _)| name);
+    let order: Vec<&str> = names.collect();
+    assert_eq!(order.len(), rules().len());
+    for (directory, uses) in rules() {
+        let place =
+            |name: &str| order.iter().position(|other| *other == name).unwrap_or_else(|| panic!("no row {name}"));
+        for used in uses {
+            assert!(place(&used) > place(&directory), "{directory} uses {used}, which stands above it");
+        }
+    }
+}
+
+#[test]
 fn few_rooms_touch_the_disk_one_spawns_and_one_prints_to_standard_error() {
     // What gives it away, and the directories and files that may hold it.
     let rules: [(&str, &[&str]); 12] = [

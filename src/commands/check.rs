@@ -2,18 +2,14 @@
 //! it; here is only what nobody else looks at.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::ffi::OsString;
 use std::io::ErrorKind;
-use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use crate::actions;
-use crate::args;
 use crate::cdb;
 use crate::commands::compare::{Compared, compare};
 use crate::os::confine;
-use crate::os::spawn;
 use nix::unistd::geteuid;
 
 use crate::commands::overview::{self, Answer, Kind};
@@ -45,7 +41,7 @@ pub fn check(settings: &Settings) -> (Vec<Note>, Result<(), Error>) {
     let mut denied = Denied::default();
     let mut findings = published(settings, &mut denied);
     findings.extend(settings.notes.iter().cloned());
-    findings.extend(unknown_variables(settings));
+    findings.extend(settings.unknown_variables());
     findings.extend(
         status::differences(settings).map(|differences| {
             Note::warning(format!("{differences}; all that is found goes by those of this command"))
@@ -75,18 +71,6 @@ pub fn check(settings: &Settings) -> (Vec<Note>, Result<(), Error>) {
 
 fn note(text: String) -> Note {
     Note::new(Level::Status, text)
-}
-
-/// Names in the environment and in the directory of settings that look like settings, and are none: somebody mistyped one.
-pub fn unknown_variables(settings: &Settings) -> Vec<Note> {
-    let note = |name: &[u8]| Note::warning(format!("{}: no setting has that name; it does nothing", Shown(name)));
-    let is_told = |name: &OsString| *name == spawn::CHANGED || spawn::OF_DOMAIN.iter().any(|told| name == told);
-    let of_environment = args::unknown_variables().into_iter().filter(|name| !is_told(name));
-    let of_directory = settings.directory.iter().flat_map(|directory| {
-        let unknown = directory.variables.keys().filter(|name| !args::is_variable(name));
-        unknown.map(|name| directory.file(name).into_os_string())
-    });
-    of_environment.chain(of_directory).map(|name| note(name.as_bytes())).collect()
 }
 
 /// What is wrong with a published table, called `name`, that is not whole; `None` for a whole one.

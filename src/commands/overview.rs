@@ -18,8 +18,7 @@ use crate::host::{Home, HomeState, Homes, Host};
 use crate::protect::guard::{NOBODY, stands_for};
 use crate::tables::logins::{Policy, Refusal, Weakness, scheme, weakness};
 use crate::tables::recipients::relay_step;
-use crate::tables::smtpd::DEFAULT;
-use crate::text::{Shown, count, join_address, lower, split_address, without_word};
+use crate::text::{DEFAULT, Shown, count, join_address, lower, split_address, without_word};
 
 /// Whose a domain is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

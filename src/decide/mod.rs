@@ -16,8 +16,7 @@ use crate::host::vpopmail::{
     ABSENT, ADDRESS_MAX, COMPILED, Mail, Mailbox, Mailboxes, TEXT, Vpasswd, is_legal_host, is_legal_name,
 };
 use crate::host::{Home, HomeState, Homes, Host};
-use crate::tables::smtpd::DEFAULT;
-use crate::text::{Shown, join_address, lower, split_address};
+use crate::text::{DEFAULT, Shown, join_address, lower, split_address};
 
 /// What becomes of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -6,8 +6,8 @@ use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::cdb;
-use crate::tables::smtpd::{self, DEFAULT, lookup};
-use crate::text::{join_address, split_address};
+use crate::tables::smtpd::{self, lookup};
+use crate::text::{DEFAULT, join_address, split_address};
 
 /// A domain that loses fewer entries is never held.
 const LEAST: u64 = 10;

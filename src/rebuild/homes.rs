@@ -24,8 +24,8 @@ use crate::publish::{Before, Published};
 use crate::report::Note;
 use crate::tables::logins::{Login, Policy, Unknown};
 use crate::tables::recipients::{Answers, Common, Kept, Plan, Unit};
-use crate::tables::smtpd::{self, DEFAULT};
-use crate::text::{Shown, count, join_address, split_address};
+use crate::tables::smtpd;
+use crate::text::{DEFAULT, Shown, count, join_address, split_address};
 
 /// What came of one unit.
 pub struct Asked {

@@ -26,7 +26,6 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
 use crate::actions::{self, Actions, Occasion, Round};
-use crate::commands::check;
 use crate::error::{Error, show_path};
 use crate::fs::End;
 use crate::fs::silence::{Silence, Vigil};
@@ -132,7 +131,7 @@ pub fn run(settings: &Arc<Settings>) -> Result<(), Error> {
     if !shown.is_empty() {
         report::say(Level::Status, &format!("listening on {}", shown.join(", ")));
     }
-    report::say_all(&check::unknown_variables(settings));
+    report::say_all(&settings.unknown_variables());
     report::say_all(&actions::findings(settings));
     let mut service = Service::new(settings.clone(), events, watch, touched, tables, locks);
     // Whoever took the pipe from us reads it, and keeps its status.

@@ -1,15 +1,12 @@
 //! How the patched qmail-smtpd looks a recipient up (docs/rules.md, 2.1). The other half of the contract with it is the
 //! form of the data: what begins with `-` refuses, anything else accepts.
 
-use crate::text::{join_address, lower, split_address};
+use crate::text::{DEFAULT, join_address, lower, split_address};
 
 /// The data of a key that refuses.
 pub const REFUSE: &[u8] = b"-";
 /// The data of a key that accepts.
 pub const ACCEPT: &[u8] = b"";
-
-/// What stands behind the last break character of a key that answers for every name that begins like it.
-pub const DEFAULT: &[u8] = b"default";
 
 /// The data of a key that accepts or refuses.
 pub fn data_of(accepted: bool) -> &'static [u8] {

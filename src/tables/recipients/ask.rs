@@ -15,8 +15,8 @@ use crate::host::mailboxes::alias;
 use crate::host::mailboxes::rows::Rows;
 use crate::host::vpopmail::{Mail, Mailboxes, Vpasswd, is_found, is_legal_name};
 use crate::host::{Home, HomeState, Homes, Host};
-use crate::tables::smtpd::{DEFAULT, default_key};
-use crate::text::{Shown, join_address, lower, split_address, without_word};
+use crate::tables::smtpd::default_key;
+use crate::text::{DEFAULT, Shown, join_address, lower, split_address, without_word};
 
 use super::tables::of_alike;
 use super::{

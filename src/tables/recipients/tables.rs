@@ -6,8 +6,8 @@ use crate::cdb;
 use crate::error::Trouble;
 use crate::host::Homes;
 use crate::report::Note;
-use crate::tables::smtpd::{self, DEFAULT, default_key, lookup};
-use crate::text::{Shown, join_address, split_address};
+use crate::tables::smtpd::{self, default_key, lookup};
+use crate::text::{DEFAULT, Shown, join_address, split_address};
 
 use super::ask::Shares;
 use super::{Answer, Answers, Common, Fact, Judged, Kind, Part, Plan, Point, Top, Twin, Unit};
