@@ -52,7 +52,7 @@
 //!
 //! # The house
 //!
-//! Data flows one way; docs/inside.md has the pictures.
+//! Data flows one way; ARCHITECTURE.md has the pictures.
 //!
 //! ```text
 //! settings -> host -> decide -> tables -> protect -> publish
