@@ -3,6 +3,7 @@
 
 pub mod alias;
 pub mod collation;
+pub mod connection;
 pub mod rows;
 pub mod snapshot;
 pub mod stream;
