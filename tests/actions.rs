@@ -532,6 +532,19 @@ fn what_an_action_leaves_running_takes_nothing_from_the_service() {
 }
 
 #[test]
+fn an_action_that_prints_without_an_end_is_ended() {
+    let host = host();
+    script(&host, &format!("{ACTIONS}/any"), "case $2 in *@example.com) exec yes;; esac");
+    let service = start(host, &[]);
+    mailboxes(&service.host, COM, &["ann", "new", "postmaster"]);
+    service.trigger(&[]);
+    service.wait_for("warning: any: prints more than 64 MiB, which is read no more");
+    let line = service.wait_for("told of add_user:new@example.com");
+    assert!(line.contains(" alert: ") && line.contains("any: was killed by signal 13; "), "{line}");
+    last_of_all(&service, "last");
+}
+
+#[test]
 fn what_hangs_for_one_domain_runs_for_the_others_and_what_was_skipped_is_owed() {
     let host = host();
     let log = host.path("/log").display().to_string();

@@ -18,6 +18,7 @@ use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::resource::{Resource, getrlimit, rlim_t, setrlimit};
 use nix::sys::signal::{Signal, kill, killpg};
+use nix::sys::wait::{Id, WaitPidFlag, waitid};
 use nix::unistd::{Pid, setsid};
 
 use crate::error::{Nature, show_cause, show_path};
@@ -33,6 +34,8 @@ const GETENT_LIMIT: Duration = Duration::from_secs(20);
 const MAX_LINES: usize = 20;
 /// How much of one line is logged, in bytes.
 const MAX_LINE: usize = 500;
+/// How much of what an action prints is read: its owner can make it print without an end, and reading it is our time.
+const MAX_OUTPUT: u64 = 64 << 20;
 /// How long a command's output is waited for once it has ended: a child of its own may hold it open, and nobody waits
 /// for that one.
 const OUTPUT_GRACE: Duration = Duration::from_secs(1);
@@ -207,14 +210,21 @@ pub fn run(task: &Task<'_>) -> Outcome {
     let (said_all, wait_said_all) = mpsc::channel();
     let (started, wait_started) = mpsc::channel::<Child>();
     let (ended, wait_ended) = mpsc::channel();
+    let (killed, wait_killed) = mpsc::channel::<()>();
+    let (reaped, wait_reaped) = mpsc::channel();
+    let most = if task.owner.is_some() { MAX_OUTPUT } else { u64::MAX };
     // Before the command, which nobody would wait for when there is no thread for it.
     let threads = Builder::new().spawn(move || {
-        let _ = said_all.send(log_output(&name, is_ours, reader));
+        let _ = said_all.send(log_output(&name, is_ours, reader, most));
     });
     let threads = threads.and_then(|_| {
         Builder::new().spawn(move || {
             for mut child in wait_started {
-                let _ = ended.send(child.wait());
+                while wait_unreaped(&child) == Err(Errno::EINTR) {}
+                let _ = ended.send(());
+                // Until its group was killed, no other process can have its number.
+                let _ = wait_killed.recv();
+                let _ = reaped.send(child.wait());
             }
         })
     });
@@ -237,20 +247,22 @@ pub fn run(task: &Task<'_>) -> Outcome {
     let _ = started.send(child);
     drop(started);
     let start = Instant::now();
-    let status = loop {
+    let in_time = loop {
         match wait_ended.recv_timeout(limit.saturating_sub(start.elapsed()).min(STOP_LOOK)) {
             Err(RecvTimeoutError::Timeout) if start.elapsed() < limit && !task.stop.load(Ordering::Relaxed) => {}
-            status => break status,
+            in_time => break in_time,
         }
     };
     // Whatever it left running goes with it.
     if let Ok(group) = group {
         let _ = killpg(group, Signal::SIGKILL);
         // It may have joined another group.
-        if status.is_err() {
+        if in_time.is_err() {
             let _ = kill(group, Signal::SIGKILL);
         }
     }
+    drop(killed);
+    let status = in_time.and_then(|()| wait_reaped.recv().map_err(|_| RecvTimeoutError::Disconnected));
     if let Some(cause) = failure.filter(|_| status.is_ok()).and_then(failure_to_begin) {
         return not_begun(&cause);
     }
@@ -290,6 +302,12 @@ impl Read for UntilEnd {
     }
 }
 
+/// Waits until a child has ended, and leaves it to be waited for again.
+fn wait_unreaped(child: &Child) -> nix::Result<()> {
+    let pid = Pid::from_raw(i32::try_from(child.id()).map_err(|_| Errno::ECHILD)?);
+    waitid(Id::Pid(pid), WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT).map(drop)
+}
+
 fn failure_of(status: ExitStatus) -> Option<String> {
     use std::os::unix::process::ExitStatusExt;
     match (status.code(), status.signal()) {
@@ -300,12 +318,12 @@ fn failure_of(status: ExitStatus) -> Option<String> {
 }
 
 /// Logs what a command prints, as warnings what this program warns of; reads on to its end so that it never waits for
-/// us, and gives its last lines.
-fn log_output(name: &OsStr, is_ours: bool, output: UntilEnd) -> VecDeque<String> {
+/// us, and gives its last lines. Of more bytes than `most` the rest is not read, and the command can print no more.
+fn log_output(name: &OsStr, is_ours: bool, output: UntilEnd, most: u64) -> VecDeque<String> {
     let name = show_path(Path::new(name)).to_string();
     let mut left_out = 0usize;
     let mut last = VecDeque::new();
-    let mut output = BufReader::new(output);
+    let mut output = BufReader::new(output.take(most));
     let mut line = Vec::new();
     for number in 0.. {
         line.clear();
@@ -323,6 +341,9 @@ fn log_output(name: &OsStr, is_ours: bool, output: UntilEnd) -> VecDeque<String>
         if last.len() > MAX_LINES {
             last.pop_front();
         }
+    }
+    if output.get_ref().limit() == 0 {
+        report::say(Level::Warning, &format!("{name}: prints more than {} MiB, which is read no more", most >> 20));
     }
     if left_out > 0 {
         report::say(Level::Status, &format!("{name}: {} left out", count(left_out, "more line")));
