@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::Guarded;
-use super::homes::{Asked, Unread};
+use super::homes::{Asked, KeptHome, Unread};
 use crate::cdb::{Batch, Chunk, Extent, Places};
 use crate::fs::Stamp;
 use crate::host::Host;
@@ -284,6 +284,13 @@ impl Memory {
             known.unheld = is_held.then(|| Box::new(unheld));
             moved += inside;
         }
+    }
+
+    /// What could not be read of these homes, and of files of our own.
+    pub(super) fn kept(&self, homes: &mut dyn Iterator<Item = &Known>) -> Vec<KeptHome> {
+        let mut unread = Unread::default();
+        homes.filter_map(|known| known.unread.as_ref()).for_each(|of_home| unread.add(of_home));
+        unread.kept(&self.host, &self.variables, self.unknown)
     }
 
     /// Whether anything that is held is of this unit.

@@ -1,7 +1,8 @@
 //! The story of one rebuild, on one page: lock, read the host, build the tables home by home, publish, report.
 
-pub mod again;
+mod edits;
 pub mod homes;
+mod incremental;
 pub mod memory;
 pub mod users_seen;
 pub mod workers;
@@ -34,8 +35,8 @@ use crate::tables::logins::{Policy, PublishedLogins};
 use crate::tables::recipients::{self, Common, Plan, PublishedKeys, Tables};
 use crate::text::{Shown, count};
 
-use again::Again;
 use homes::{Asked, HomeReader, KeptHome, Unread, ask};
+use incremental::Halt;
 use memory::{Because, Known, Laid, Memory, Remembered, Scope, Stretch};
 use workers::Workers;
 
@@ -193,22 +194,20 @@ pub fn rebuild_again(
     let start = Instant::now();
     settings.layout.root.silences.begin();
     let targets = Targets::take(settings)?;
-    let again = match remembered {
-        Ok(memory) => again::rebuild(settings, order, scope, &targets, memory, found)?,
-        Err(because) => Again::Anew(because),
-    };
-    match again {
-        Again::Done(done, memory) => {
+    let go_on = |memory| incremental::rebuild(settings, order, scope, &targets, memory, found);
+    match remembered.map_err(Halt::Anew).and_then(go_on) {
+        Ok((done, memory)) => {
             // What is held is not what the host says.
             if settings.verify && done.held.is_empty() {
                 verify(settings, &targets)?;
             }
             Ok((done.told(order, start), Ok(memory)))
         }
-        Again::Anew(because) => {
+        Err(Halt::Anew(because)) => {
             let (done, memory) = publish(settings, order, &targets, found, Some((RandomState::new(), because)))?;
             Ok((done.told(order, start), memory))
         }
+        Err(Halt::Failed(error)) => Err(error),
     }
 }
 

@@ -1,0 +1,272 @@
+//! A rebuild by what is remembered: what did not change is taken from the published files. Its result is what a rebuild of
+//! everything would publish, byte for byte.
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::cdb::Chunk;
+use crate::error::{Denied, Error};
+use crate::fs::failures::Mark;
+use crate::host::Host;
+use crate::host::accounts::read_shadow;
+use crate::host::compilers::{Compiler, Due};
+use crate::os::confine;
+use crate::protect::hold::{self, Held, Patience};
+use crate::publish::{Before, Published};
+use crate::report::{self, Note};
+use crate::settings::Settings;
+use crate::tables::logins::Policy;
+
+use super::edits::Edits;
+use super::homes::{Asked, HomeReader, ask};
+use super::memory::{Because, Known, Memory, Scope};
+use super::workers::Workers;
+use super::{
+    Done, HomesRead, Order, Targets, add_system_users, as_kept, default_unknown, now, read_host, retained, stays,
+};
+
+/// A thread looks at so many homes before it takes the next ones.
+const HOMES_A_LOOK: usize = 16;
+
+/// Why a rebuild does not end by what is remembered.
+pub enum Halt {
+    /// Every home has to be read.
+    Anew(Because),
+    /// Nothing can be published.
+    Failed(Error),
+}
+
+/// A failure before anything is published.
+impl From<Error> for Halt {
+    fn from(error: Error) -> Halt {
+        Halt::Failed(stays(error))
+    }
+}
+
+/// Rebuilds by what is remembered.
+///
+/// # Errors
+/// Why it cannot, or those of [`crate::rebuild::rebuild`].
+pub(super) fn rebuild(
+    settings: &Settings,
+    order: &Order<'_>,
+    scope: &Scope,
+    targets: &Targets,
+    mut memory: Box<Memory>,
+    found: &dyn Fn(&Host, bool),
+) -> Result<(Done, Box<Memory>), Halt> {
+    may_go_on(settings, order, scope, &memory)?;
+    let (mark, mut notes) = (Mark::now(), Vec::new());
+    let scope = if names_a_new_domain(scope, &memory.host) { &Scope::All } else { scope };
+    let host_read = *scope == Scope::All;
+    let behind = if host_read { look_at_host(settings, &memory, &mut notes, found)? } else { Vec::new() };
+    let mut edits = Edits::open(&mut memory, targets)?;
+    let now = now();
+    let hashes = settings.auth_system_users.then(|| read_shadow(&settings.layout.root, now / 86_400)).transpose()?;
+    // A clock that was set back: what had expired has not yet.
+    if now < std::mem::replace(&mut memory.now, now) {
+        return Err(Halt::Anew(Because::Clock));
+    }
+    let old = (&edits.recipients.old, &edits.logins.old);
+    let (asked, unconfined, returned) = changed(settings, *memory, scope, old, now)?;
+    notes.extend(unconfined);
+    mark.system()?;
+    // Nobody knows what could not be read.
+    if mark.storage_failed() {
+        return Err(Halt::Anew(Because::Storage));
+    }
+    // What waits for what does not answer may still look at it.
+    let mut memory = Box::new(returned.ok_or(Halt::Anew(Because::Silence))?);
+    let mut fresh: HashMap<usize, Known> = HashMap::new();
+    for (number, asked) in asked.map_err(Halt::Anew)? {
+        fresh.insert(number, edits.put(number, &asked, &memory, targets)?);
+    }
+    let read = fresh.len();
+    let all = || (0..memory.units.len()).map(|number| fresh.get(&number).unwrap_or(&memory.units[number]));
+    let kept_logins = memory.variables.unusable().map(|_| edits.logins.old.clone());
+    let policy = Policy::new(&memory.host, &memory.variables, now).keeping(as_kept(kept_logins.as_ref()));
+    let bare: BTreeSet<&Vec<u8>> = all().flat_map(|known| &known.bare).collect();
+    let mut last = Chunk::default();
+    add_system_users(&mut last, &policy, &memory.host, hashes.as_ref(), &|name| bare.contains(name));
+    let last_logins = edits.put_last_logins(last, &memory, targets)?;
+    all().for_each(|known| policy.expires(known.expiry));
+    let next_expiry = policy.next_expiry();
+    edits.are_small()?;
+    let kept = memory.kept(&mut all());
+    if host_read {
+        notes.extend(all().flat_map(|known| &known.notes).chain(&memory.notes).cloned());
+        notes.extend(kept.iter().map(|kept| kept.alert.clone()));
+        report::say_all(&memory.held_alerts);
+    } else {
+        notes.extend(fresh.values().flat_map(|known| &known.notes).cloned());
+        let homes = memory.kept(&mut fresh.values()).into_iter().filter(|kept| kept.unusable.is_none());
+        notes.extend(homes.map(|kept| kept.alert));
+    }
+    (order.note)(&notes);
+    let ((recipients, logins), stamps) = edits.publish(&mut memory, (fresh, last_logins), targets)?;
+    let done = Done {
+        recipients,
+        logins,
+        next_expiry,
+        duration: Duration::ZERO,
+        held: memory.held.clone(),
+        kept,
+        denied: Denied::default(),
+        behind,
+        host: memory.host.clone(),
+        host_read,
+        homes: Some(HomesRead { read, all: memory.units.len(), because: None }),
+        stamps,
+        is_again_soon: false,
+    };
+    Ok((done, memory))
+}
+
+/// Whether what is remembered is enough for such a rebuild, before anything is looked at.
+fn may_go_on(settings: &Settings, order: &Order<'_>, scope: &Scope, memory: &Memory) -> Result<(), Halt> {
+    // What a user database says is in no look of a home.
+    if memory.host.build.users.snapshot().is_some() {
+        return Err(Halt::Anew(Because::Database));
+    }
+    let is_over = |held: &Held| matches!(order.patience, Patience::Until(time) if held.let_go_in(time).is_zero());
+    if order.patience == Patience::Force || !order.let_go.is_empty() || memory.held.iter().any(is_over) {
+        return Err(Halt::Anew(Because::Held));
+    }
+    // What is held was read a moment ago; another process that changes it changes the tables too.
+    let is_asked = memory.held.is_empty() || *scope == Scope::All;
+    if is_asked && hold::held_before(settings)? != hold::names(&memory.held) {
+        return Err(Halt::Anew(Because::Held));
+    }
+    Ok(())
+}
+
+/// Whether a domain is announced that the host did not have.
+fn names_a_new_domain(scope: &Scope, host: &Host) -> bool {
+    let is_new = |domain: &Vec<u8>| host.assignments.vpopmail_domain(domain).is_none();
+    matches!(scope, Scope::Some { domains, .. } if domains.iter().any(is_new))
+}
+
+/// Reads everything but the homes, which must say what is remembered, and gives the compilers whose files are behind.
+fn look_at_host(
+    settings: &Settings,
+    memory: &Memory,
+    notes: &mut Vec<Note>,
+    found: &dyn Fn(&Host, bool),
+) -> Result<Vec<Due>, Halt> {
+    let mut host = read_host(settings, notes)?;
+    if let (Err(cause), true) = (&host.default_domain, memory.is_default_unknown) {
+        let stays = memory.host.default_domain.clone();
+        notes.extend(default_unknown(cause, stays.as_ref().ok().and_then(Option::as_deref)));
+        host.default_domain = stays;
+    }
+    let behind = Compiler::due_of(&host, &hold::names(&memory.held));
+    let is_the_same = host.says_the_same(&memory.host) && host.read_authvars() == *memory.variables;
+    let host = Arc::new(host);
+    if !is_the_same || confine::folders(&host)? != memory.folders {
+        return Err(Halt::Anew(Because::Host));
+    }
+    found(&host, false);
+    Ok(behind)
+}
+
+/// The units that have to be looked at: those of the scope, and those of which a login has expired.
+fn wanted(memory: &Memory, scope: &Scope, policy: &Policy<'_>) -> Vec<usize> {
+    let Scope::Some { homes, domains } = scope else { return (0..memory.units.len()).collect() };
+    let mut homes: BTreeSet<&[u8]> = homes.iter().map(Vec::as_slice).collect();
+    let lines = domains.iter().filter_map(|domain| memory.host.assignments.vpopmail_domain(domain));
+    homes.extend(lines.map(|line| &line.home[..]));
+    let touched = |number: &usize| {
+        let (unit, known) = (&memory.plan.units[*number], &memory.units[*number]);
+        unit.home.iter().chain(&known.others).any(|home| homes.contains(&home[..]))
+            || known.expiry.is_some_and(|expiry| policy.is_over(expiry))
+    };
+    (0..memory.units.len()).filter(touched).collect()
+}
+
+/// What came of looking at the units, whether that was confined, and the memory again.
+type Looked = (Result<Vec<(usize, Asked)>, Because>, Option<Note>, Option<Memory>);
+
+/// Looks at the units of the scope, and asks those that changed; or says why everything has to be asked.
+fn changed(
+    settings: &Settings,
+    memory: Memory,
+    scope: &Scope,
+    (recipients, logins): (&Arc<Published>, &Arc<Published>),
+    now: u64,
+) -> Result<Looked, Error> {
+    let (workers, folders) = (Workers::new(settings), memory.folders.clone());
+    let wanted = wanted(&memory, scope, &Policy::new(&memory.host, &memory.variables, now));
+    let before = Before { file: Some(logins.clone()), ..Before::default() };
+    let of_recipients = Before { file: Some(recipients.clone()), ..Before::default() };
+    let kept_from =
+        (retained(settings, &memory.host, (&of_recipients, &before)), (Some(recipients.clone()), Some(logins.clone())));
+    let homes = HomeReader::keeping(&memory.host, &before, kept_from, settings.threads(), Some(memory.seed.clone()));
+    // Accounts that qmail-getpw passes over depend on another home, that of alias.
+    let entangled = wanted.iter().any(|number| !memory.units[*number].others.is_empty());
+    let by_home: HashMap<Vec<u8>, usize> = (0..memory.units.len())
+        .filter(|_| entangled)
+        .filter_map(|number| Some((memory.plan.units[number].home.clone()?, number)))
+        .collect();
+    let looking = Arc::new(Looking { memory, wanted, by_home, homes, logins: Some(logins.clone()), now });
+    let own = looking.clone();
+    let (asked, unconfined) =
+        confine::attempt(&settings.layout.root, folders, move || Looking::changed(&own, &workers))?;
+    Ok((asked?, unconfined, Arc::into_inner(looking).map(|looking| looking.memory)))
+}
+
+/// What a thread needs that looks at the units.
+struct Looking {
+    memory: Memory,
+    wanted: Vec<usize>,
+    by_home: HashMap<Vec<u8>, usize>,
+    homes: HomeReader,
+    /// The published logins.
+    logins: Option<Arc<Published>>,
+    now: u64,
+}
+
+impl Looking {
+    fn changed(looking: &Arc<Looking>, workers: &Workers) -> Result<Result<Vec<(usize, Asked)>, Because>, Error> {
+        let memory = &looking.memory;
+        let chunks = looking.wanted.len().div_ceil(HOMES_A_LOOK);
+        let own = looking.clone();
+        let looked = move |chunk: usize| own.changed_of(own.wanted.chunks(HOMES_A_LOOK).nth(chunk).unwrap_or_default());
+        let numbers: Vec<usize> = workers.map(0..chunks, looked)?.concat();
+        if numbers.iter().any(|number| *number < memory.plan.shared) {
+            return Ok(Err(Because::Shared));
+        }
+        if numbers.len() > 64.max(memory.units.len() / 4) {
+            return Ok(Err(Because::Many));
+        }
+        let own = looking.clone();
+        let asked = workers.map(0..numbers.len(), move |at| (numbers[at], own.ask(numbers[at])))?;
+        looking.homes.all_retained()?;
+        Ok(Ok(asked))
+    }
+
+    /// Those of the numbers whose units changed.
+    fn changed_of(&self, numbers: &[usize]) -> Vec<usize> {
+        let policy = Policy::new(&self.memory.host, &self.memory.variables, self.now);
+        let is_due = |number: usize| self.memory.units[number].expiry.is_some_and(|expiry| policy.is_over(expiry));
+        numbers.iter().copied().filter(|number| is_due(*number) || self.is_changed(*number)).collect()
+    }
+
+    fn is_changed(&self, number: usize) -> bool {
+        let is_same = |home: &Vec<u8>| self.by_home.get(home).is_some_and(|number| self.looks_the_same(*number));
+        self.memory.plan.units[number].home.is_some()
+            && !(self.looks_the_same(number) && self.memory.units[number].others.iter().all(is_same))
+    }
+
+    fn looks_the_same(&self, number: usize) -> bool {
+        let look = self.memory.units[number].look.as_ref().zip(self.memory.plan.units[number].home.as_ref());
+        look.is_some_and(|(look, home)| self.homes.looks_like(home, look))
+    }
+
+    fn ask(&self, number: usize) -> Asked {
+        let Looking { memory, homes, .. } = self;
+        let kept_logins = memory.variables.unusable().and(self.logins.as_ref());
+        let policy = Policy::new(&memory.host, &memory.variables, self.now).keeping(as_kept(kept_logins));
+        ask(&memory.plan, &policy, &memory.plan.units[number], homes, &memory.common)
+    }
+}
