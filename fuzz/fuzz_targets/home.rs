@@ -49,9 +49,9 @@ use qmail_updater::settings::Settings;
 use qmail_updater_fuzz::{assert_printable, compile};
 use tempfile::TempDir;
 
-/// What is spent in one step at most: a directory or link that is walked through, and bytes that one call reads. One list
-/// of names may have as many as all may have.
-const ONE_STEP: u64 = 4;
+/// What is spent at once at most: a file that is opened, in steps, and bytes that one call reads. One list of names may have
+/// as many as all may have.
+const ONE_STEP: u64 = 20;
 const ONE_READ: u64 = 1 << 15;
 /// So much memory is there for all that a rebuild does, in bytes.
 const MEMORY: u64 = 384 << 20;
@@ -283,7 +283,7 @@ fn bounds(line: &[u8]) -> Option<Bounds> {
     let least = |number: u64, bound: usize| usize::try_from(number.max(1)).map_or(bound, |number| number.min(bound));
     Some(Bounds {
         // Everybody else's home has to be below them.
-        steps: least(steps.max(60), BOUNDS.steps),
+        steps: least(steps.max(220), BOUNDS.steps),
         names: least(names.max(3), BOUNDS.names),
         bytes: bytes.clamp(5_000, BOUNDS.bytes),
         entries: least(entries.max(6), BOUNDS.entries),
