@@ -119,7 +119,7 @@ fn nothing_is_installed_removed_started_or_stopped_and_what_is_missing_is_unpack
         match words[..] {
             ["apt-get", "-s", "install", ..] => simulated += 1,
             ["apt-get", "update" | "download", ..] | ["apt-config", "dump"] | ["dpkg-deb", "--fsys-tarfile", _] => {}
-            ["cargo", "test", "--no-fail-fast", "--test", "publish"] => {}
+            ["cargo", "test", "--no-fail-fast", "--config", .., "--test", "publish"] => {}
             _ => panic!("{call}"),
         }
         assert!(!call.contains("libc6"), "{call}");
@@ -271,6 +271,44 @@ the log: {}
     assert!(answer.stdout.ends_with(&end), "{}", answer.stdout);
     assert!(answer.stdout.contains("\ntests/hooks.rs: ended before its last test\n"), "{}", answer.stdout);
     assert!(fs::read_to_string(log).unwrap().contains("signal: 6"));
+}
+
+#[test]
+fn a_test_that_hangs_is_killed_and_named() {
+    let hanging = "     Running tests/guard.rs (target/debug/deps/guard-0123456789abcdef)
+
+running 3 tests
+test one has been running for over 60 seconds
+test two ... ok
+test three has been running for over 60 seconds
+test one ... ok
+killed after 600 seconds
+error: test failed, to rerun pass `--test guard`
+     Running tests/hooks.rs (target/debug/deps/hooks-0123456789abcdef)
+
+running 1 test
+test four ... ok
+
+test result: ok. 1 passed; 0 failed; 0 ignored; 0 measured; 0 filtered out; finished in 0.01s
+";
+    let checkout = Checkout::new(false, hanging, 101);
+    let answer = checkout.run(&[]);
+    let named = "tests/guard.rs: ended before its last test; running for over 60 seconds: three\n";
+    assert!(answer.code == 1 && answer.stdout.contains(&format!("failed:\n  {named}")), "{answer:?}");
+    // What cargo runs each binary by, with all that the binary started.
+    let run = |limit: &str, script: &str| -> Answer {
+        let mut command = Command::new("sh");
+        command.arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/limited")).args(["sh", "-c", script]);
+        command.env("QMAIL_UPDATER_LIMIT", limit).output().unwrap().into()
+    };
+    let answer = run("1", "sleep 100 & echo $!; wait");
+    assert_eq!(answer.code, 124, "{answer:?}");
+    let (sleeping, rest) = answer.stdout.split_once('\n').unwrap();
+    assert_eq!(rest, "killed after 1 seconds\n");
+    // Dead, or a zombie that nobody waits for.
+    let state = fs::read_to_string(format!("/proc/{sleeping}/stat")).unwrap_or_default();
+    assert!(state.is_empty() || state.contains(") Z "), "{state}");
+    assert_eq!((run("100", "echo done; exit 3").code, run("100", "echo done").code), (3, 0));
 }
 
 #[test]
