@@ -256,7 +256,7 @@ fn an_action_that_was_cut_off_runs_again() {
     let mut service = start(host, &[]);
     let wait_for = |service: &Service, count: usize| {
         while noted(&service.host, "any").len() < count {
-            std::thread::yield_now();
+            support::service::pause();
         }
     };
     mailboxes(&service.host, COM, &["ann", "one", "postmaster", "two"]);
@@ -413,6 +413,7 @@ fn a_program_that_hangs_or_fails_is_told_of_and_the_rest_goes_on() {
     // What did not end is put off for the others of its domain.
     while !metrics().split_once(failed).is_some_and(|(_, rest)| rest.starts_with(['2', '3'])) {
         assert!(start.elapsed() < PATIENCE, "{}", metrics());
+        support::service::pause();
     }
     let said = service.host.run(&["status"]).stdout;
     let line = said.lines().find(|line| line.starts_with("actions that failed since the service started: "));
@@ -714,7 +715,7 @@ fn no_command_waits_for_an_action() {
     mailboxes(&service.host, COM, &["ann", "new", "postmaster"]);
     service.trigger(&[]);
     while noted(&service.host, "any").is_empty() {
-        std::thread::yield_now();
+        support::service::pause();
     }
     let before = (noted(&service.host, "newu").len(), noted(&service.host, "after").len());
     assign(
@@ -724,7 +725,7 @@ fn no_command_waits_for_an_action() {
     );
     service.trigger(&[]);
     while noted(&service.host, "newu").len() == before.0 || noted(&service.host, "after").len() == before.1 {
-        std::thread::yield_now();
+        support::service::pause();
     }
     assert_eq!(noted(&service.host, "any").len(), 1, "the first action runs still");
     service.host.write("/log/go", "");
@@ -1487,7 +1488,7 @@ fn without_a_folder_of_actions_and_a_skeleton_nothing_is_remembered() {
     service.trigger(&[]);
     service.wait_for("rebuild ");
     while remembered.exists() {
-        std::thread::yield_now();
+        support::service::pause();
     }
     // What changed meanwhile is not told.
     fs::rename(&away, service.host.path(ACTIONS)).unwrap();

@@ -279,5 +279,6 @@ fn the_limit_of_descriptors_is_raised_for_the_service_and_not_for_what_it_runs()
     let start = Instant::now();
     while !limits().lines().any(is_raised) {
         assert!(start.elapsed() < SOON, "{}", limits());
+        support::service::pause();
     }
 }

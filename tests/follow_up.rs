@@ -180,6 +180,7 @@ fn a_command_of_after_that_cannot_be_run_is_owed_and_named_by_status_and_check()
     let start = Instant::now();
     while status_of(&service.host)["commands_error"].is_null() {
         assert!(start.elapsed() < PATIENCE, "{}", status_of(&service.host));
+        support::service::pause();
     }
     let answer = service.host.run(&["status"]);
     assert!(answer.stdout.contains("etc/psuh: not there") && answer.stdout.contains("not been told"), "{answer:?}");
@@ -194,6 +195,7 @@ fn a_command_of_after_that_cannot_be_run_is_owed_and_named_by_status_and_check()
     let start = Instant::now();
     while !status_of(&service.host)["commands_error"].is_null() {
         assert!(start.elapsed() < PATIENCE, "{}", status_of(&service.host));
+        support::service::pause();
     }
     let told = fs::read_to_string(service.host.path("/var/qmail/told")).unwrap();
     assert!(told.contains("validrcptto.cdb") && told.contains("auth.cdb"), "{told}");

@@ -282,7 +282,7 @@ fn a_descriptor_is_taken_as_it_was_given() {
     // A socket on 4.
     let mut command = hook(&host, "rcptcheck");
     command.env("USE_FD4", "1").env("RECIPIENT", "nobody@example.com");
-    let script = r#"$^F = 255; socketpair(A, B, AF_UNIX, SOCK_STREAM, 0) or die; if (!fork) { dup2(fileno B, 4); exec @ARGV }
+    let script = r#"$^F = 255; socketpair(A, B, AF_UNIX, SOCK_STREAM, 0) or die; if (!fork) { dup2(fileno B, 4); exec @ARGV or POSIX::_exit(127) }
                     wait; close B; print scalar <A>; exit $? >> 8"#;
     let answer = by_perl(&command, script);
     assert_eq!((answer.code, answer.stdout), (100, format!("{REPLY}\n")), "{}", answer.stderr);
@@ -304,7 +304,7 @@ fn a_descriptor_is_taken_as_it_was_given() {
     let mut command = hook(&host, "rcptcheck");
     command.env("USE_FD4", "1").env("RECIPIENT", "nobody@example.com").env("COPY", copy);
     let script = r#"$^F = 255; pipe(R, W); if (!fork) { dup2(fileno W, 4); $( = $) = "65534 65534"; $< = $> = 65534;
-                    exec { $ENV{COPY} } "rcptcheck" } wait; close W; print scalar <R>; exit $? >> 8"#;
+                    exec { $ENV{COPY} } "rcptcheck" or POSIX::_exit(127) } wait; close W; print scalar <R>; exit $? >> 8"#;
     let answer = by_perl(&command, script);
     assert_eq!((answer.code, answer.stdout), (100, format!("{REPLY}\n")), "{}", answer.stderr);
 }
@@ -549,7 +549,7 @@ fn known_and_unknown_logins_cost_the_same() {
     );
     // The processor time of its children, in clock ticks, as times(2) has it: what else the machine does does not count.
     let cost = |login: &str, password: &str| -> f64 {
-        let script = r#"$^F = 255; for (1..5) { pipe(R, W); if (!fork) { close W; dup2(fileno R, 3); exec @ARGV, "true" } close R;
+        let script = r#"$^F = 255; for (1..5) { pipe(R, W); if (!fork) { close W; dup2(fileno R, 3); exec @ARGV, "true" or POSIX::_exit(127) } close R;
                         print W "$ENV{LOGIN}\0$ENV{WORD}\0\0"; close W; wait } my (undef, undef, $user, $system) = times; print $user + $system"#;
         let mut command = Command::new("perl");
         command

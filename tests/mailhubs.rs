@@ -144,6 +144,7 @@ impl Hub {
         for name in ["validrcptto.cdb", "auth.cdb"] {
             while fs::read(self.table(name)).ok() != fs::read(host.published(name)).ok() {
                 assert!(start.elapsed() < PATIENCE, "{} never gets {name}", self.line());
+                support::service::pause();
             }
         }
     }
@@ -219,6 +220,7 @@ fn a_hub_that_was_down_is_named_by_status_and_gets_what_it_missed() {
         let start = Instant::now();
         while status_of(host)["commands_error"].is_null() {
             assert!(start.elapsed() < PATIENCE, "{}", status_of(host));
+            support::service::pause();
         }
         let status = host.run(&["status"]);
         assert_eq!(status.code, 1, "{status:?}");
@@ -244,6 +246,7 @@ fn a_hub_that_was_down_is_named_by_status_and_gets_what_it_missed() {
     let start = Instant::now();
     while !status_of(&service.host)["commands_error"].is_null() {
         assert!(start.elapsed() < PATIENCE, "{}", status_of(&service.host));
+        support::service::pause();
     }
     let status = service.host.run(&["status"]);
     assert_eq!(status.code, 0, "{status:?}");
@@ -323,6 +326,7 @@ fn a_reader_at_the_hub_sees_whole_tables_only_also_when_a_push_is_killed() {
     let start = Instant::now();
     while fs::read_dir(to.parent().unwrap()).unwrap().count() > 1 {
         assert!(start.elapsed() < PATIENCE, "what a killed push began lies about");
+        support::service::pause();
     }
 }
 
@@ -431,6 +435,7 @@ fn a_silent_hub_keeps_no_other_waiting_and_is_named_in_time() {
     let start = Instant::now();
     while fs::read(hub.table("auth.cdb")).ok() != fs::read(&changed).ok() {
         assert!(start.elapsed() < PATIENCE);
+        support::service::pause();
     }
     assert!(child.try_wait().unwrap().is_none(), "the silent one is still waited for");
     let early: Answer = child.wait_with_output().unwrap().into();

@@ -39,7 +39,7 @@ fn wait_until(host: &MailHost, sample: &str, is_right: impl Fn(f64) -> bool) -> 
             return value;
         }
         assert!(start.elapsed() < PATIENCE, "{sample}: {:?}", value(host, sample));
-        std::thread::yield_now();
+        support::service::pause();
     }
 }
 

@@ -343,6 +343,7 @@ fn a_rebuild_waits_for_the_lock() {
     let path = host.path("/run/qmail-updater/lock");
     while !fs::read_dir(&files).unwrap().any(|fd| fs::read_link(fd.unwrap().path()).is_ok_and(|to| to == path)) {
         assert!(child.try_wait().unwrap().is_none(), "it did not wait");
+        support::service::pause();
     }
     assert!(child.try_wait().unwrap().is_none() && !host.published("validrcptto.cdb").exists());
     drop(lock);

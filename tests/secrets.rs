@@ -101,6 +101,7 @@ fn neither_the_log_nor_the_status_file_nor_a_core_dump_tells_a_hash() {
     let start = Instant::now();
     while status_of(&service.host)["last_rebuild"]["number"] == 1 {
         assert!(start.elapsed() < PATIENCE);
+        support::service::pause();
     }
     assert!(service.host.logins()["ann@example.com"].contains("HashOfAMailbox"));
     assert_nothing_leaked("status.json", &status_of(&service.host).to_string());

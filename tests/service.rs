@@ -264,6 +264,7 @@ fn status_says_what_the_service_did_and_whether_the_tables_are_current() {
     // The file follows the line in the log.
     while !status(&[]).stdout.contains("cause add_user:new@example.com") {
         assert!(start.elapsed() < PATIENCE, "{}", status(&[]).stdout);
+        support::service::pause();
     }
     let answer = status(&[]);
     assert_eq!(answer.code, 0, "{}{}", answer.stdout, answer.stderr);
@@ -362,6 +363,7 @@ fn a_command_that_failed_is_run_again_and_told_the_same() {
     let start = Instant::now();
     while fs::read_to_string(&told).unwrap_or_default().lines().count() < 3 {
         assert!(start.elapsed() < PATIENCE);
+        support::service::pause();
     }
     let told = fs::read_to_string(&told).unwrap();
     let first = told.lines().next().unwrap();
@@ -380,6 +382,7 @@ fn term_ends_a_hanging_command_too() {
     let start = Instant::now();
     while !fs::read_to_string(&hanging).is_ok_and(|pid| pid.ends_with('\n')) {
         assert!(start.elapsed() < PATIENCE);
+        support::service::pause();
     }
     let pid = fs::read_to_string(&hanging).unwrap();
     let start = Instant::now();
@@ -552,6 +555,7 @@ fn a_lock_that_somebody_removed_is_taken_again_and_of_two_services_one_ends() {
         let start = Instant::now();
         while status_of(&service.host)["state"] != "idle" {
             assert!(start.elapsed() < PATIENCE);
+            support::service::pause();
         }
     };
     idle();
@@ -585,6 +589,7 @@ fn status_tells_of_a_running_rebuild_and_a_garbled_file_is_not_printed() {
     let wait_for_status = |what: &dyn Fn(&serde_json::Value) -> bool| {
         while !what(&status_of(host)) {
             assert!(start.elapsed() < PATIENCE, "{}", status_of(host));
+            support::service::pause();
         }
     };
     wait_for_status(&|status| status["state"] == "rebuilding");
@@ -624,6 +629,7 @@ fn what_a_command_was_not_told_survives_the_service() {
         let start = Instant::now();
         while status_of(host)["state"] != "idle" || status_of(host)["pid"] != child.id() {
             assert!(start.elapsed() < PATIENCE, "{}", status_of(host));
+            support::service::pause();
         }
         let pid = nix::unistd::Pid::from_raw(i32::try_from(child.id()).unwrap());
         let signal = if kill { nix::sys::signal::Signal::SIGKILL } else { nix::sys::signal::Signal::SIGTERM };
@@ -815,6 +821,7 @@ fn whenever_term_comes_no_pipe_is_left() {
         let start = Instant::now();
         while !fifo.exists() {
             assert!(start.elapsed() < PATIENCE);
+            support::service::pause();
         }
         let pid = nix::unistd::Pid::from_raw(i32::try_from(child.id()).unwrap());
         nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGTERM).unwrap();
@@ -842,6 +849,7 @@ fn an_idle_service_costs_next_to_nothing() {
     let start = Instant::now();
     while status_of(&service.host)["state"] != "idle" {
         assert!(start.elapsed() < PATIENCE);
+        support::service::pause();
     }
     // Only root may read how much another one's service writes, because its memory is not to be read either.
     let written = || if support::is_root() { field("io", "wchar:") } else { 0 };
@@ -877,6 +885,7 @@ fn what_cannot_be_read_is_named_by_status_and_no_success() {
     let start = Instant::now();
     while status_of(&service.host)["kept"] != 7 {
         assert!(start.elapsed() < PATIENCE, "{:#}", status_of(&service.host));
+        support::service::pause();
     }
     let status = status_of(&service.host);
     assert_eq!(status["kept_in_words"].as_array().unwrap().len(), 5, "{status:#}");
@@ -898,6 +907,7 @@ fn what_cannot_be_read_is_named_by_status_and_no_success() {
     let start = Instant::now();
     while service.host.run(&["status"]).code != 0 {
         assert!(start.elapsed() < PATIENCE, "{}", service.host.run(&["status"]).stdout);
+        support::service::pause();
     }
     assert_eq!(status_of(&service.host)["kept"], 0);
 }
@@ -939,6 +949,7 @@ fn a_rebuild_that_failed_is_no_success_for_status_though_the_tables_are_right() 
     let start = Instant::now();
     while status_of(&service.host)["last_error"].is_null() {
         assert!(start.elapsed() < PATIENCE);
+        support::service::pause();
     }
     let answer = service.host.run(&["status"]);
     for words in ["service: alive", "last error: rebuild ", "tables: as the host says"] {
@@ -971,6 +982,7 @@ fn who_may_not_read_the_state_is_not_told_that_all_is_lost() {
     let start = Instant::now();
     while status_of(&service.host)["state"] != "idle" {
         assert!(start.elapsed() < PATIENCE);
+        support::service::pause();
     }
     service.host.mode("/run/qmail-updater/status.json", 0o000);
     let answer = service.host.run(&["status"]);
@@ -1001,6 +1013,7 @@ fn what_a_command_does_to_a_table_brings_no_rebuild_without_end() {
     let start = Instant::now();
     while told() < 1 || status_of(&service.host)["state"] != "idle" {
         assert!(start.elapsed() < PATIENCE);
+        support::service::pause();
     }
     // Nothing can be awaited: that nothing happens is what is tested.
     std::thread::sleep(Duration::from_secs(3));
@@ -1009,6 +1022,7 @@ fn what_a_command_does_to_a_table_brings_no_rebuild_without_end() {
     service.trigger(&[]);
     while told() < 2 {
         assert!(start.elapsed() < PATIENCE);
+        support::service::pause();
     }
 }
 
@@ -1023,6 +1037,7 @@ fn what_left_the_host_is_not_called_readable_and_a_link_is_watched_where_it_lead
     let start = Instant::now();
     while !table.exists() {
         assert!(start.elapsed() < PATIENCE);
+        support::service::pause();
     }
     fs::rename(host.path("/home/vpopmail/domains/example.net"), host.path("/away")).unwrap();
     service.wait_for("recipients are kept as published");

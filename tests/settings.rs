@@ -704,6 +704,7 @@ fn a_service_whose_vpopmail_vanishes_keeps_what_it_decides_and_rebuilds_the_rest
     let start = std::time::Instant::now();
     while !logins(host).contains(&"dora@example.net".to_owned()) {
         assert!(start.elapsed() < support::service::PATIENCE, "{:?}", logins(host));
+        support::service::pause();
     }
 }
 
@@ -719,10 +720,12 @@ fn a_service_follows_the_user_vpopmail_to_another_home() {
     let start = std::time::Instant::now();
     while !host.logins().contains_key("dora") {
         assert!(start.elapsed() < support::service::PATIENCE, "{:?}", host.logins());
+        support::service::pause();
     }
     let vpopmail = || status_of(host)["settings"]["vpopmail"].clone();
     while vpopmail() != "/var/vp" {
         assert!(start.elapsed() < support::service::PATIENCE, "{}", vpopmail());
+        support::service::pause();
     }
     let answer = host.run(&["rebuild"]);
     assert!(answer.code == 0 && !answer.stderr.contains("other settings"), "{}", answer.stderr);
@@ -730,5 +733,6 @@ fn a_service_follows_the_user_vpopmail_to_another_home() {
     host.write("/var/vp/etc/defaultdomain", "example.com\n");
     while !host.logins().contains_key("ann") {
         assert!(start.elapsed() < support::service::PATIENCE, "{:?}", host.logins());
+        support::service::pause();
     }
 }

@@ -336,6 +336,7 @@ fn a_command_of_after_that_changes_a_table_is_not_run_without_end() {
     let start = Instant::now();
     while told() < 2 || status_of(&service.host)["state"] != "idle" {
         assert!(start.elapsed() < PATIENCE);
+        support::service::pause();
     }
     std::thread::sleep(Duration::from_secs(2));
     assert_eq!(told(), 2);

@@ -537,6 +537,7 @@ fn a_service_reads_no_stale_files_while_vpopmail_is_not_mounted() {
     let start = std::time::Instant::now();
     while !host.run(&["status"]).stdout.contains("no file tells it now; an earlier rebuild saw") {
         assert!(start.elapsed() < support::service::PATIENCE, "status does not tell it");
+        support::service::pause();
     }
     assert!(tables(host) == published);
     // The program of cdb is installed.
@@ -546,6 +547,7 @@ fn a_service_reads_no_stale_files_while_vpopmail_is_not_mounted() {
     let start = std::time::Instant::now();
     while !host.logins().contains_key("mallory@example.net") {
         assert!(start.elapsed() < support::service::PATIENCE, "its login is not published");
+        support::service::pause();
     }
 }
 
