@@ -112,6 +112,8 @@ impl Budget {
     }
 
     fn count(&self, count: &AtomicU64, more: u64, bound: u64, words: impl FnOnce() -> String) -> io::Result<()> {
+        // What is not done any more costs nothing.
+        self.goes_on()?;
         let before = count.fetch_add(more, Ordering::Relaxed);
         if before.saturating_add(more) > bound { self.pass(words()) } else { self.goes_on() }
     }
