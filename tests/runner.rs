@@ -305,9 +305,13 @@ test result: ok. 1 passed; 0 failed; 0 ignored; 0 measured; 0 filtered out; fini
     assert_eq!(answer.code, 124, "{answer:?}");
     let (sleeping, rest) = answer.stdout.split_once('\n').unwrap();
     assert_eq!(rest, "killed after 1 seconds\n");
-    // Dead, or a zombie that nobody waits for.
-    let state = fs::read_to_string(format!("/proc/{sleeping}/stat")).unwrap_or_default();
-    assert!(state.is_empty() || state.contains(") Z "), "{state}");
+    // Soon it is gone, or a zombie that nothing waits for.
+    let state = || fs::read_to_string(format!("/proc/{sleeping}/stat")).unwrap_or_default();
+    let start = std::time::Instant::now();
+    while !state().is_empty() && !state().contains(") Z ") {
+        assert!(start.elapsed() < support::service::PATIENCE, "{}", state());
+        support::service::pause();
+    }
     assert_eq!((run("100", "echo done; exit 3").code, run("100", "echo done").code), (3, 0));
 }
 
