@@ -552,11 +552,11 @@ fn what_hangs_for_one_domain_runs_for_the_others_and_what_was_skipped_is_owed() 
     // As if its owner stopped it.
     let hang = "case $2 in *@example.com) test -e $0.go || kill -STOP $$;; esac";
     script(&host, &format!("{ACTIONS}/any"), &format!("{NOTE} {log}/any; {}", hang.replace("$0", &format!("{log}/"))));
-    let service = start(host, &["--action-limit", "1"]);
+    let service = start(host, &["--action-limit", "3"]);
     mailboxes(&service.host, COM, &["ann", "one", "postmaster", "two"]);
     mailboxes(&service.host, NET, &["dora", "three"]);
     service.trigger(&[]);
-    let line = service.wait_for("did not end within 1 s");
+    let line = service.wait_for("did not end within 3 s");
     assert!(line.contains("told of add_user:one@example.com"), "{line}");
     let line = service.wait_for("is put off");
     assert!(line.contains(" alert: ") && line.contains("add_user:two@example.com"), "{line}");
