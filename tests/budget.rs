@@ -104,6 +104,30 @@ fn files_that_are_read_and_addresses_that_are_asked_count_as_steps() {
 }
 
 #[test]
+fn a_home_beyond_its_budget_makes_no_rebuild_read_more_and_is_read_again_by_itself() {
+    let service = Service::start(published(), &["--max-names", "50"]);
+    for number in 0..60 {
+        service.add_alias(&format!("many{number}"));
+    }
+    service.wait_for("more names than the 50 of --max-names");
+    // The homes that nobody touched are not read, and what is kept stays.
+    service.host.write("/home/carol/.qmail-later", "&x@y.test\n");
+    let line = std::iter::repeat_with(|| service.wait_for(" done: "))
+        .find(|line| line.contains("validrcptto.cdb published"))
+        .unwrap();
+    assert_eq!(service.host.answers(&["carol-later@mail.example.org"]), ["accept"]);
+    let (read, all) = line.split(" read=").nth(1).and_then(|rest| rest.split(' ').next()?.split_once('/')).unwrap();
+    assert!(read.parse::<usize>().unwrap() < all.parse::<usize>().unwrap(), "{line}");
+    let asked = ["ann@example.com", "new@example.com", "many7@example.com", "carol-gone@mail.example.org"];
+    assert_eq!(service.host.answers(&asked), ["accept", "accept", "refuse", "refuse"]);
+    assert!(service.host.logins().contains_key("ann@example.com"));
+    for number in 0..60 {
+        fs::remove_file(service.host.path(&format!("{HIS}/.qmail-many{number}"))).unwrap();
+    }
+    service.wait_for("can be read again");
+}
+
+#[test]
 fn a_path_of_thousands_of_directories_takes_few_descriptors() {
     let host = published();
     // Longer than any path that the kernel takes: made step by step, and links lead on where a path ends.

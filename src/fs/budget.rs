@@ -8,6 +8,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
+use nix::time::{ClockId, clock_gettime};
+
 use super::{Bounds, Stamp};
 use crate::error::Trouble;
 
@@ -154,55 +156,205 @@ pub fn too_many_alike(bounds: &Bounds) -> String {
     format!("more of its keys in a table have the same hash than the {} of --max-alike", bounds.alike)
 }
 
-/// What was spent on a home that is beyond its budget is at most this part of the time.
+/// What is spent on a home that is beyond its budget and does not change is at most this part of the time.
 const SHARE: u32 = 100;
-/// A home that is beyond its budget is read again after so long at the latest, when a rebuild comes to it.
+/// Such a home is read again after so long at the latest.
 const LONGEST: Duration = Duration::from_secs(300);
+/// The same for one that changes.
+const SHARE_OF_CHANGED: u32 = 20;
+/// See [`SHARE_OF_CHANGED`].
+const LONGEST_OF_CHANGED: Duration = Duration::from_secs(60);
+/// The same for one that is inside its budget and takes long.
+const SHARE_OF_LARGE: u32 = 10;
+/// A home takes long that takes so much time.
+const LONG: Duration = Duration::from_millis(100);
+/// See [`SHARE_OF_LARGE`].
+const LONGEST_OF_LARGE: Duration = Duration::from_secs(10);
 /// So many homes are remembered.
 const MAX_HOMES: usize = 10_000;
 
-/// The homes that are beyond their budgets. To find that out again costs the whole budget, so it is not tried with every
-/// rebuild: only when the home has changed, or when the last time is long enough ago.
+/// The time of a processor that this thread has had: how long something takes must not depend on what else the machine does.
+pub fn time_of_thread() -> Duration {
+    clock_gettime(ClockId::CLOCK_THREAD_CPUTIME_ID).map_or(Duration::ZERO, Duration::from)
+}
+
+/// The homes that take long to read, and those that are beyond their budgets. Whoever makes them so, and changes them again
+/// and again, must not take the time of others: they are read again only when they have not been read for many times as long
+/// as that took.
 #[derive(Debug, Default)]
-pub struct Spent(Mutex<HashMap<Vec<u8>, Seen>>);
+pub struct Resting(Mutex<HashMap<Vec<u8>, Seen>>);
 
 #[derive(Debug)]
 struct Seen {
-    stamps: Vec<Option<Stamp>>,
-    cause: Trouble,
+    /// What stat(2) said of it, and why it is beyond its budget; `None` for a home inside it.
+    beyond: Option<(Vec<Option<Stamp>>, Trouble)>,
+    /// The domains that it has.
+    domains: Vec<Vec<u8>>,
+    /// It is not read before, whatever changes.
+    rests_until: Instant,
+    /// It is not read before, when nothing changes.
     until: Instant,
+    /// Whether it seems to have changed meanwhile.
+    has_changed: bool,
+    /// Whether somebody has to look at it when its time has come.
+    is_wanted: bool,
 }
 
-impl Spent {
+impl Seen {
+    fn due(&self) -> Option<Instant> {
+        self.is_wanted.then_some(if self.has_changed { self.rests_until } else { self.until })
+    }
+}
+
+impl Resting {
     fn homes(&self) -> std::sync::MutexGuard<'_, HashMap<Vec<u8>, Seen>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether anything is remembered of this home.
-    pub fn knows(&self, path: &[u8]) -> bool {
-        self.homes().contains_key(path)
+    /// Whether this home was beyond its budget when it was read last.
+    pub fn is_beyond(&self, path: &[u8]) -> bool {
+        self.homes().get(path).is_some_and(|seen| seen.beyond.is_some())
     }
 
-    /// Why this home is beyond its budget, when it still looks like that.
+    /// Why this home is beyond its budget, when it was seen lately, or still looks like that.
     pub fn of(&self, path: &[u8], stamps: &[Option<Stamp>]) -> Option<Trouble> {
         let mut homes = self.homes();
-        let seen = homes.get(path)?;
-        if !stamps.is_empty() && seen.stamps == stamps && Instant::now() < seen.until {
-            return Some(seen.cause.clone());
+        let seen = homes.get_mut(path)?;
+        let (before, cause) = seen.beyond.as_ref()?;
+        let (now, is_same) = (Instant::now(), !stamps.is_empty() && *before == stamps);
+        if now < seen.rests_until || (is_same && now < seen.until) {
+            let cause = cause.clone();
+            seen.has_changed |= !is_same;
+            return Some(cause);
         }
         homes.remove(path);
         None
     }
 
-    /// Remembers it, and that it took so long to find out.
-    pub fn add(&self, path: &[u8], stamps: Vec<Option<Stamp>>, cause: &Trouble, took: Duration) {
-        let until = Instant::now() + took.saturating_mul(SHARE).min(LONGEST);
+    /// Whether a home rests that is inside its budget and has changed. It is due later.
+    pub fn rests(&self, path: &[u8]) -> bool {
+        let mut homes = self.homes();
+        homes.get_mut(path).filter(|seen| seen.beyond.is_none()).is_some_and(Seen::is_put_off)
+    }
+
+    /// Whether nothing has to be done about a change in this home now, because it rests. It is due later.
+    pub fn puts_off(&self, path: &[u8]) -> bool {
+        self.homes().get_mut(path).is_some_and(Seen::is_put_off)
+    }
+
+    /// The same for a change in the home of this domain.
+    pub fn puts_off_domain(&self, domain: &[u8]) -> bool {
+        let mut homes = self.homes();
+        let of_domain = |seen: &&mut Seen| seen.domains.iter().any(|its| its == domain);
+        homes.values_mut().find(of_domain).is_some_and(Seen::is_put_off)
+    }
+
+    /// Whether a home rests that is inside its budget and was seen to change, so that the published tables are behind.
+    pub fn is_any_behind(&self) -> bool {
+        self.homes().values().any(|seen| seen.is_wanted && seen.beyond.is_none())
+    }
+
+    /// When the first of them is due.
+    pub fn due(&self) -> Option<Instant> {
+        self.homes().values().filter_map(Seen::due).min()
+    }
+
+    /// Those that are due, each once.
+    pub fn take_due(&self) -> Vec<Vec<u8>> {
+        let (mut homes, now) = (self.homes(), Instant::now());
+        let due = homes.iter_mut().filter(|(_, seen)| seen.due().is_some_and(|due| due <= now));
+        due.map(|(path, seen)| {
+            seen.is_wanted = false;
+            path.clone()
+        })
+        .collect()
+    }
+
+    /// Remembers a home that is beyond its budget, and that it took so long to find out.
+    pub fn add(&self, path: &[u8], domains: Vec<Vec<u8>>, stamps: Vec<Option<Stamp>>, cause: &Trouble, took: Duration) {
+        let now = Instant::now();
+        let rests_until = now + took.saturating_mul(SHARE_OF_CHANGED).min(LONGEST_OF_CHANGED);
+        let until = now + took.saturating_mul(SHARE).min(LONGEST);
+        let beyond = Some((stamps, cause.clone()));
+        self.insert(path, Seen { beyond, domains, rests_until, until, has_changed: false, is_wanted: true });
+    }
+
+    /// Remembers that it took so long to read a home that is inside its budget, and to ask for all its addresses.
+    pub fn took(&self, path: &[u8], domains: Vec<Vec<u8>>, took: Duration) {
+        if took < LONG {
+            self.homes().remove(path);
+            return;
+        }
+        let until = Instant::now() + took.saturating_mul(SHARE_OF_LARGE).min(LONGEST_OF_LARGE);
+        self.insert(
+            path,
+            Seen { beyond: None, domains, rests_until: until, until, has_changed: false, is_wanted: false },
+        );
+    }
+
+    /// Forgets all: everything is read again.
+    pub fn forget(&self) {
+        self.homes().clear();
+    }
+
+    fn insert(&self, path: &[u8], seen: Seen) {
         let mut homes = self.homes();
         if homes.len() >= MAX_HOMES {
             homes.retain(|_, seen| Instant::now() < seen.until);
         }
         if homes.len() < MAX_HOMES {
-            homes.insert(path.to_vec(), Seen { stamps, cause: cause.clone(), until });
+            homes.insert(path.to_vec(), seen);
         }
+    }
+}
+
+impl Seen {
+    fn is_put_off(&mut self) -> bool {
+        if Instant::now() >= self.rests_until {
+            return false;
+        }
+        (self.has_changed, self.is_wanted) = (true, true);
+        true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_home_that_takes_long_rests_and_is_due_after_it_changed() {
+        let resting = Resting::default();
+        let domains = || vec![b"a.test".to_vec()];
+        resting.took(b"/short", Vec::new(), LONG / 2);
+        assert!(!resting.puts_off(b"/short"));
+        resting.took(b"/long", domains(), LONG);
+        assert!(resting.due().is_none() && !resting.is_any_behind());
+        assert!(resting.puts_off_domain(b"a.test") && !resting.puts_off_domain(b"b.test"));
+        assert!(resting.rests(b"/long") && resting.is_any_behind());
+        let due = resting.due().unwrap();
+        assert!(due > Instant::now() && due <= Instant::now() + LONG * SHARE_OF_LARGE);
+        assert!(resting.take_due().is_empty());
+    }
+
+    #[test]
+    fn a_home_beyond_its_budget_is_not_read_again_at_each_change_and_is_due_by_itself() {
+        let resting = Resting::default();
+        let cause = Trouble::from("too much");
+        let took = Duration::from_millis(2);
+        resting.add(b"/spent", Vec::new(), Vec::new(), &cause, took);
+        let is_until = |most: Duration| resting.due().unwrap() <= Instant::now() + most;
+        assert!(is_until(took * SHARE) && !is_until(took * SHARE_OF_CHANGED));
+        // It looks different now.
+        assert_eq!(resting.of(b"/spent", &[None]), Some(cause));
+        assert!(is_until(took * SHARE_OF_CHANGED) && !resting.is_any_behind());
+        while resting.due().unwrap() > Instant::now() {
+            std::thread::yield_now();
+        }
+        assert_eq!(resting.take_due(), [b"/spent".to_vec()]);
+        assert!(resting.due().is_none() && resting.take_due().is_empty());
+        assert!(resting.is_beyond(b"/spent"));
+        assert_eq!(resting.of(b"/spent", &[None]), None);
+        assert!(!resting.is_beyond(b"/spent"));
     }
 }

@@ -31,7 +31,7 @@ mod mounts;
 pub mod silence;
 pub mod trust;
 
-use budget::{Budget, Spent, too_many_names, too_many_steps};
+use budget::{Budget, Resting, too_many_names, too_many_steps};
 use silence::{Silence, Silences, at, back, led_to};
 use trust::{Link, Way};
 
@@ -233,7 +233,7 @@ pub struct Root {
     /// What does not answer there.
     pub silences: Arc<Silences>,
     /// The homes that cost more than they may.
-    pub spent: Arc<Spent>,
+    pub resting: Arc<Resting>,
     /// What a home may cost, where one is read.
     budget: Option<Budget>,
 }
@@ -242,7 +242,7 @@ impl Root {
     /// The root at `prefix`, an existing directory.
     pub fn new(prefix: &Path, bounds: Bounds) -> Root {
         let silences = Arc::new(Silences::new(prefix, bounds.wait));
-        Root { prefix: prefix.to_owned(), bounds, silences, spent: Arc::default(), budget: None }
+        Root { prefix: prefix.to_owned(), bounds, silences, resting: Arc::default(), budget: None }
     }
 
     /// The same root for who reads a home: what is walked and read is counted in this budget.

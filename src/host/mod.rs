@@ -21,10 +21,10 @@ use std::cell::Cell;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crate::error::{Error, Trouble, is_outside, show_path};
-use crate::fs::budget::Budget;
+use crate::fs::budget::{Budget, time_of_thread};
 use crate::fs::failures::of_home;
 use crate::fs::silence::{led_to, met};
 use crate::fs::trust::{Link, Ownership, Place, Way, is_foreign};
@@ -293,6 +293,12 @@ impl Host {
         its.map(|(_, domain)| domain.as_slice())
     }
 
+    /// The first of them, for who remembers them for each home.
+    pub fn some_domains_of(&self, home: &[u8]) -> Vec<Vec<u8>> {
+        const SOME: usize = 100;
+        self.domains_of(home).take(SOME).map(<[u8]>::to_vec).collect()
+    }
+
     /// Reads the home at `path`, as users/assign or passwd names it.
     pub fn read_home(&self, path: &[u8]) -> Home {
         self.read_home_in(&Folders::new(&self.layout.root), path)
@@ -322,29 +328,35 @@ impl Host {
         if let Some((above, perm, cause)) = self.known_spent(folders, path) {
             return unreadable(Some(perm), &above, cause);
         }
-        let (budget, start) = (Budget::new(self.layout.root.bounds), Instant::now());
+        let (budget, start) = (Budget::new(self.layout.root.bounds), time_of_thread());
         let home = self.read_home_within(folders, path, &budget);
         match budget.passed() {
-            Some(cause) => self.spent_home(&home, cause, start.elapsed()),
+            Some(cause) => self.spent_home(&home, cause, time_of_thread().saturating_sub(start)),
             None => Home { steps: usize::try_from(budget.steps_taken()).unwrap_or(usize::MAX), ..home },
         }
     }
 
-    /// Why the home at `path` is beyond its budget, when that was seen a while ago and nothing there has changed; and the
-    /// permissions above it and its own.
+    /// Why the home at `path` is beyond its budget, when that was seen lately, or a while ago and nothing there has changed;
+    /// and the permissions above it and its own.
     fn known_spent(&self, folders: &Folders, path: &[u8]) -> Option<(Vec<Perm>, Perm, Trouble)> {
-        if !self.layout.root.spent.knows(path) {
+        if !self.layout.root.resting.is_beyond(path) {
             return None;
         }
         let (way, directory) = folders.open_directory(path)?;
-        let cause = self.layout.root.spent.of(path, &stamps_of(&directory))?;
+        let cause = self.layout.root.resting.of(path, &stamps_of(&directory))?;
         Some((way.searched, directory.perm, cause))
     }
 
     /// What stands in the place of a home that is beyond its budget, which took so long to find out.
     pub fn spent_home(&self, home: &Home, cause: Trouble, took: Duration) -> Home {
         if !home.stamps.is_empty() {
-            self.layout.root.spent.add(&home.path, home.stamps.clone(), &cause, took);
+            self.layout.root.resting.add(
+                &home.path,
+                self.some_domains_of(&home.path),
+                home.stamps.clone(),
+                &cause,
+                took,
+            );
         }
         Home { above: home.above.clone(), ..Home::unreadable_at(&home.path, home.perm(), cause) }
     }

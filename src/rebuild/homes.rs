@@ -5,13 +5,14 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::hash::RandomState;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, SystemTime};
 
 use nix::errno::Errno;
 
 use crate::cdb::{Batch, Chunk, Frame};
 use crate::error::{Denied, Error, Trouble, show_path};
 use crate::fs::Folders;
+use crate::fs::budget::time_of_thread;
 use crate::fs::failures::note_error;
 use crate::host::authvars::AuthVars;
 use crate::host::control::Unusable;
@@ -51,15 +52,20 @@ pub struct Asked {
 
 /// Reads one home and asks everything of it.
 pub fn ask(plan: &Plan, policy: &Policy<'_>, unit: &Unit, homes: &HomeReader, common: &Common) -> Asked {
-    let start = Instant::now();
+    let start = time_of_thread();
+    let took = || time_of_thread().saturating_sub(start);
     let mut own = unit.home.as_ref().map(|path| homes.home(path));
     let mut followed = Followed { homes, own: own.clone(), others: RefCell::default() };
     let mut answers = plan.ask(unit, &followed, common);
     // A home that makes too much makes nothing: it is as good as unread.
     if let (Some(words), Some(home)) = (&answers.too_many, &own) {
-        own = Some(homes.give_up(home, words.as_str().into(), start.elapsed()));
+        own = Some(homes.give_up(home, words.as_str().into(), took()));
         followed.own = own.clone();
         answers = plan.ask(unit, &followed, common);
+    }
+    let resting = &homes.0.host.layout.root.resting;
+    if let Some(home) = own.as_ref().filter(|home| homes.seed().is_some() && !resting.is_beyond(&home.path)) {
+        resting.took(&home.path, homes.0.host.some_domains_of(&home.path), took());
     }
     let mut unread = Unread::default();
     if answers.is_doubtful() {
@@ -526,7 +532,9 @@ impl Reader {
     fn read(&self, path: &[u8]) -> Home {
         // Before it is read: what changes meanwhile is seen next time.
         let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-        let look = self.seed.as_ref().and_then(|seed| self.host.look(&self.folders, path, seed, now));
+        // The look of a home that is beyond its budget may cost as much as reading it.
+        let seed = self.seed.as_ref().filter(|_| !self.host.layout.root.resting.is_beyond(path));
+        let look = seed.and_then(|seed| self.host.look(&self.folders, path, seed, now));
         let mut home = self.host.read_home_in(&self.folders, path);
         // What lies elsewhere is in no look.
         home.look = look.filter(|_| home.is_certain && !home.asked_elsewhere);

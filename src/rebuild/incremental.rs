@@ -254,8 +254,10 @@ impl Looking {
 
     fn is_changed(&self, number: usize) -> bool {
         let is_same = |home: &Vec<u8>| self.by_home.get(home).is_some_and(|number| self.looks_the_same(*number));
-        self.memory.plan.units[number].home.is_some()
-            && !(self.looks_the_same(number) && self.memory.units[number].others.iter().all(is_same))
+        let Some(home) = &self.memory.plan.units[number].home else { return false };
+        let looks_the_same = self.looks_the_same(number) && self.memory.units[number].others.iter().all(is_same);
+        // One that rests is read later.
+        !looks_the_same && !self.memory.host.layout.root.resting.rests(home)
     }
 
     fn looks_the_same(&self, number: usize) -> bool {

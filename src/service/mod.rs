@@ -28,6 +28,7 @@ use signal_hook::iterator::Signals;
 use crate::actions::{self, Actions, Occasion, Round};
 use crate::error::{Error, show_path};
 use crate::fs::End;
+use crate::fs::budget::Resting;
 use crate::fs::silence::{Silence, Vigil};
 use crate::host::vpopmail::Mailboxes;
 use crate::host::{Home, HomeState, Host};
@@ -126,8 +127,11 @@ pub fn run(settings: &Arc<Settings>) -> Result<(), Error> {
     tell_when_back(settings, events.clone(), touched.clone());
     let tables = Arc::new(Tables::new(settings.clone()));
     let looker = start_looking(tables.clone(), watch.clone(), events.clone())?;
-    let watcher =
-        watch.clone().map(|watch| start_watch(watch, events.clone(), touched.clone(), tables.clone())).transpose()?;
+    let resting = settings.layout.root.resting.clone();
+    let watcher = watch
+        .clone()
+        .map(|watch| start_watch(watch, events.clone(), touched.clone(), tables.clone(), resting.clone()))
+        .transpose()?;
     if !shown.is_empty() {
         report::say(Level::Status, &format!("listening on {}", shown.join(", ")));
     }
@@ -203,6 +207,7 @@ fn start_watch(
     events: SyncSender<Event>,
     touched: Touched,
     tables: Arc<Tables>,
+    resting: Arc<Resting>,
 ) -> Result<OwnedFd, Error> {
     let (stopped, stop) =
         std::io::pipe().map_err(|cause| Error::io("make a pipe for", &PathBuf::from("a thread"), cause))?;
@@ -215,6 +220,8 @@ fn start_watch(
                 let _ = events.try_send(Event::Tampered(change));
             }
             let of_host = |changed| match changed {
+                // One that rests is read when it is due.
+                Changed::Home(path) if resting.puts_off(&path) => None,
                 Changed::Home(path) => Some(Scope::home(path)),
                 Changed::Published => None,
                 Changed::Anything => Some(Scope::All),
@@ -450,6 +457,7 @@ impl Service {
                     self.scope = Scope::All;
                     self.memory = forgotten(Because::Hup);
                     self.actions = Arc::default();
+                    self.settings.layout.root.resting.forget();
                     self.follow_ups.hurry(Instant::now());
                     self.trigger();
                 }
@@ -581,10 +589,20 @@ impl Service {
             }
             Heard::Trouble(note) => return report::say(note.level, &note.text),
             Heard::Notices(notices, more) => {
+                let is_put_off = |notice: &Notice| {
+                    let resting = &self.settings.layout.root.resting;
+                    notice.expected().is_none() && notice.domain().is_some_and(|domain| resting.puts_off_domain(domain))
+                };
+                // What else they could announce, the watches see.
+                let are_watched = self.watch.as_ref().is_some_and(|watch| watch.is_complete());
+                let are_put_off = are_watched && more == 0 && notices.iter().all(is_put_off);
                 let room = MAX_LOGGED.saturating_sub(self.heard);
                 notices.iter().take(room).for_each(|notice| report::say(Level::Status, &format!("heard {notice}")));
                 self.heard += notices.len() + more;
                 self.metrics.triggered("notice", notices.len() + more);
+                if are_put_off {
+                    return self.schedule.wake_at(self.wake());
+                }
                 if more > 0 {
                     self.scope.add(Scope::All);
                 }
@@ -687,9 +705,11 @@ impl Service {
     /// What a rebuild for this reason has to look at.
     fn scope_of(&mut self, cause: Cause) -> Scope {
         let mut scope = std::mem::take(&mut self.scope);
+        // Whatever the reason, they are looked at once.
+        self.settings.layout.root.resting.take_due().into_iter().for_each(|home| scope.add(Scope::home(home)));
         scope.add(std::mem::take(&mut *self.touched.lock().unwrap_or_else(PoisonError::into_inner)));
         match cause {
-            Cause::Trigger | Cause::Expiry => {}
+            Cause::Trigger | Cause::Expiry | Cause::Rested => {}
             Cause::FollowUp => {
                 for expected in self.schedule.expected() {
                     scope.add(match expected {
@@ -812,6 +832,7 @@ impl Service {
             expiry.map(|at| (at, Cause::Expiry)),
             lifted.map(|at| (at, Cause::Hold)),
             recheck.map(|at| (at, Cause::Recheck)),
+            self.settings.layout.root.resting.due().map(|at| (at, Cause::Rested)),
         ];
         wake.into_iter().flatten().min()
     }

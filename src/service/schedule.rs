@@ -45,6 +45,8 @@ pub enum Cause {
     Hold,
     /// What was found wrong may have passed.
     Recheck,
+    /// A home directory that takes long to read, or is beyond its budget, may be read again.
+    Rested,
 }
 
 /// The state machine.
