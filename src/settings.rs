@@ -290,6 +290,7 @@ impl Settings {
             bytes: u64::from(options.max_read) << 20,
             entries: options.max_entries as usize,
             alike: options.max_alike as usize,
+            table: Bounds::default().table,
             wait: Duration::from_secs(u64::from(options.max_wait)),
         };
         let root = Root::new(&options.root, bounds);

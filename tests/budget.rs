@@ -9,9 +9,15 @@ use std::os::fd::OwnedFd;
 use std::os::unix::fs::FileExt;
 use std::process::{Command, Stdio};
 
+use clap::Parser;
 use nix::fcntl::{OFlag, open, openat};
 use nix::sys::stat::{Mode, mkdirat};
+use qmail_updater::args::Cli;
 use qmail_updater::cdb::{Chunk, HEADER, Writer, hash};
+use qmail_updater::protect::hold::Patience;
+use qmail_updater::rebuild::{Order, rebuild};
+use qmail_updater::report::{Level, Note};
+use qmail_updater::settings::Settings;
 use support::attacked::alike;
 use support::service::{COM as HIS, Service};
 use support::{Answer, MailHost};
@@ -317,4 +323,64 @@ fn a_service_keeps_few_messages_of_one_home() {
     service.trigger(&["example.com"]);
     let said = service.wait_for(" more notes like these");
     assert!(said.contains(&format!("{HIS}: ")), "{said}");
+}
+
+/// Rebuilds with tables that may be so many bytes long, and gives the alerts.
+fn rebuild_within(host: &MailHost, length: u64) -> (Result<(), String>, Vec<String>) {
+    let root = host.root().to_str().unwrap();
+    let cli = Cli::parse_from(["qmail-updater", "--root", root, "rebuild"]);
+    let mut settings = Settings::new(&cli).unwrap();
+    settings.layout.root.bounds.table = length;
+    let alerts = std::cell::RefCell::new(Vec::new());
+    let note = |notes: &[Note]| {
+        let new = notes.iter().filter(|note| note.level == Level::Alert).map(|note| note.text.clone());
+        alerts.borrow_mut().extend(new);
+    };
+    let stop = std::sync::atomic::AtomicBool::new(false);
+    let order = Order {
+        head: "rebuild done",
+        middle: "",
+        patience: Patience::Ever,
+        let_go: &[],
+        then: "",
+        note: &note,
+        stop: &stop,
+    };
+    let done = rebuild(&settings, &order).map(drop).map_err(|error| error.to_string());
+    (done, alerts.into_inner())
+}
+
+#[test]
+fn a_table_that_would_be_too_long_keeps_the_largest_home_as_published_and_is_published() {
+    let host = published();
+    let longest = |name: &str| fs::metadata(host.published(name)).unwrap().len();
+    let most = longest("validrcptto.cdb").max(longest("auth.cdb"));
+    let lines: Vec<String> = (0..300).map(|number| format!("m{number}:$1$a$b:1:0:M:/d:NOQUOTA")).collect();
+    let mut lines: Vec<&str> = lines.iter().map(String::as_str).collect();
+    lines.push("ann:$1$a$b:1:0:M:/d:NOQUOTA");
+    host.mailboxes(HIS, &lines);
+    // The second largest has room.
+    for number in 0..5 {
+        host.write(&format!("/home/carol/.qmail-{number}"), "");
+    }
+    let asked = ["ann@example.com", "m7@example.com", "carol-new@mail.example.org", "carol-3@mail.example.org"];
+    for _ in 0..2 {
+        let (done, alerts) = rebuild_within(&host, most + 4_000);
+        assert_eq!(done, Ok(()), "{alerts:?}");
+        let [alert] = &alerts[..] else { panic!("not one alert: {alerts:?}") };
+        for words in [HIS, "would be longer than the 4 GiB of a cdb", "recipients are kept as published"] {
+            assert!(alert.contains(words), "{words:?} is missing: {alert}");
+        }
+        assert_eq!(host.answers(&asked), ["accept", "refuse", "accept", "accept"]);
+        assert!(host.logins().contains_key("ann@example.com"));
+    }
+    // Where nothing can be left out, the old tables stay.
+    let (done, _) = rebuild_within(&host, 2_500);
+    let error = done.unwrap_err();
+    assert!(error.contains("file too large; nothing is published"), "{error}");
+    assert_eq!(host.answers(&asked), ["accept", "refuse", "accept", "accept"]);
+    let (done, alerts) = rebuild_within(&host, u32::MAX.into());
+    assert_eq!((done, alerts.len()), (Ok(()), 0), "{alerts:?}");
+    assert_eq!(host.answers(&asked), ["accept"; 4]);
+    assert!(host.logins().contains_key("m7@example.com"));
 }

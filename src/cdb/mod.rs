@@ -931,6 +931,11 @@ impl Places {
         self.tables[hash as usize & 0xff].push((hash, position));
     }
 
+    /// Where the records end, in bytes.
+    pub fn end(&self) -> u32 {
+        self.end
+    }
+
     /// How many records there are.
     pub fn records(&self) -> u64 {
         self.tables.iter().map(|table| table.length as u64).sum()

@@ -216,6 +216,11 @@ impl Resting {
         self.homes().get(path).is_some_and(|seen| seen.beyond.is_some())
     }
 
+    /// How many homes are beyond their budgets.
+    pub fn number_beyond(&self) -> usize {
+        self.homes().values().filter(|seen| seen.beyond.is_some()).count()
+    }
+
     /// Why this home is beyond its budget, when it was seen lately, or still looks like that.
     pub fn of(&self, path: &[u8], stamps: &[Option<Stamp>]) -> Option<Trouble> {
         let mut homes = self.homes();

@@ -75,6 +75,8 @@ pub struct Bounds {
     pub alike: usize,
     /// How long a call that looks at a file may take.
     pub wait: Duration,
+    /// How long a table may be, in bytes: a cdb has 32 bits for each place.
+    pub table: u64,
 }
 
 impl Default for Bounds {
@@ -87,6 +89,7 @@ impl Default for Bounds {
             entries: 500_000,
             alike: 100,
             wait: Duration::from_secs(20),
+            table: u32::MAX.into(),
         }
     }
 }

@@ -15,7 +15,7 @@ use crate::publish::{Look, Published, Ready, Staged, Target};
 use super::homes::Asked;
 use super::incremental::Halt;
 use super::memory::{Because, Known, Laid, Memory, Stretch};
-use super::{Stamps, TableDone, Targets};
+use super::{SLOTS, Stamps, TableDone, Targets};
 
 /// What is edited stands in memory: of more than this, in bytes, everything is laid out again.
 const MOST_EDITED: usize = 16 << 20;
@@ -91,8 +91,11 @@ impl Edits {
         Ok(after)
     }
 
-    /// What the guard may hold, it has to weigh.
-    pub fn are_small(&self) -> Result<(), Halt> {
+    /// What the guard may hold, it has to weigh; and a table of more than `most` bytes has to leave out a home.
+    pub fn are_small(&self, most: u64) -> Result<(), Halt> {
+        if self.recipients.is_too_long(most) || self.logins.is_too_long(most) {
+            return Err(Halt::Anew(Because::Large));
+        }
         let is_large = self.recipients.went + self.logins.gone >= guard::LEAST_TOGETHER;
         if is_large { Err(Halt::Anew(Because::Loss)) } else { Ok(()) }
     }
@@ -228,6 +231,13 @@ impl Change {
             start += length(extent);
         }
         Ok(true)
+    }
+
+    /// Whether the new file would be longer than so many bytes.
+    fn is_too_long(&self, most: u64) -> bool {
+        let moved: i64 = self.moves.iter().map(|(_, more)| *more).sum();
+        let records = (self.laid.places.records() + self.came).saturating_sub(self.went);
+        u64::from(self.laid.places.end()).saturating_add_signed(moved) + records * SLOTS > most
     }
 
     /// Writes the new file; when nothing changed, the published one is right, and where its records are stays true.

@@ -11,9 +11,9 @@ use nix::errno::Errno;
 
 use crate::cdb::{Batch, Chunk, Frame};
 use crate::error::{Denied, Error, Trouble, show_path};
-use crate::fs::Folders;
 use crate::fs::budget::time_of_thread;
 use crate::fs::failures::note_error;
+use crate::fs::{Folders, Stamp};
 use crate::host::authvars::AuthVars;
 use crate::host::control::Unusable;
 use crate::host::look::Look;
@@ -44,6 +44,8 @@ pub struct Asked {
     pub look: Option<Look>,
     /// The other homes that its answers depend on.
     pub others: BTreeSet<Vec<u8>>,
+    /// What stat(2) said of its home before it was read.
+    pub stamps: Vec<Option<Stamp>>,
     /// What of it could not be read, and what is kept because of that.
     pub unread: Unread,
     /// What was left unread in the home, or not listed.
@@ -83,11 +85,13 @@ pub fn ask(plan: &Plan, policy: &Policy<'_>, unit: &Unit, homes: &HomeReader, co
         unknown: Unknown::default(),
         look: None,
         others: followed.others.into_inner(),
+        stamps: Vec::new(),
         unread,
         notes: Vec::new(),
     };
     let (Some(path), Some(home)) = (&unit.home, own) else { return asked };
     asked.look = home.look.clone();
+    asked.stamps.clone_from(&home.stamps);
     let policy = policy.again();
     if unit.matters {
         asked.notes.extend(homes.0.host.unread_notes(&home));

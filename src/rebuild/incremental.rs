@@ -92,7 +92,7 @@ pub(super) fn rebuild(
     let last_logins = edits.put_last_logins(last, &memory, targets)?;
     all().for_each(|known| policy.expires(known.expiry));
     let next_expiry = policy.next_expiry();
-    edits.are_small()?;
+    edits.are_small(settings.layout.root.bounds.table)?;
     let kept = memory.kept(&mut all());
     if host_read {
         notes.extend(all().flat_map(|known| &known.notes).chain(&memory.notes).cloned());

@@ -43,6 +43,11 @@ use workers::Workers;
 /// A service remembers so many notes about what was widened in the tables to which several homes contribute.
 const MAX_NOTES: usize = 500;
 
+/// So many homes at most are left out of a rebuild because a table would be too long.
+const MAX_GIVEN_UP: usize = 20;
+/// A home that was left out so rests as one that takes so long to read.
+const TOO_LONG_AGAIN: Duration = Duration::from_secs(3);
+
 /// Where the records of the two tables go.
 pub trait Sink {
     /// Takes records of validrcptto.cdb.
@@ -342,8 +347,7 @@ fn publish(
 ) -> Result<(Done, Remembered), Error> {
     let (seed, because) = service.unzip();
     let build = || -> Result<_, Error> {
-        let mut new = New::stage(targets, order.stop)?;
-        let mut built = build_and_remember(settings, &mut new, found, seed.clone())?;
+        let (new, mut built) = build_short_enough(settings, order, targets, found, seed.clone())?;
         if let Err(error) = users_seen::remember(settings, &built.host) {
             report::say_all(&[Note::warning(format!(
                 "{error}; another rebuild does not know it when the files are gone that tell where vpopmail keeps its users"
@@ -652,7 +656,8 @@ fn build_and_remember(
     let policy = Policy::new(&host, &variables, now).keeping(as_kept(kept_logins.as_ref()));
     let plan = Arc::new(Plan::new(host.clone()));
     let folders = confine::folders(&host)?;
-    let mut sink = Counting { sink, recipients: cdb::HEADER as u64, logins: cdb::HEADER as u64 };
+    let most = settings.layout.root.bounds.table;
+    let mut sink = Counting { sink, recipients: Length::new(most), logins: Length::new(most) };
     let confined = || -> Result<_, Error> {
         let kept_from = (published.retained(settings, &host), to_keep.clone());
         let homes = HomeReader::keeping(&host, &published.logins, kept_from, settings.threads(), seed.clone());
@@ -674,12 +679,16 @@ fn build_and_remember(
         unread.add_recipients(&outcome.unread);
         let mut logins = Chunk::default();
         add_system_users(&mut logins, &policy, &host, hashes.as_ref(), &|name| bare.contains(name));
-        let last = sink.logins;
+        let last = sink.logins.next;
         sink.logins(&logins)?;
         let of_homes = OfHomes { unread, notes, known, common, is_left_doubtful, denied: homes.denied() };
         Ok((of_homes, outcome.notes, (last, logins)))
     };
     let (result, unconfined) = confine::within(&host.layout.root, &folders, confined)?;
+    let result = result.and_then(|found| match sink.too_long(settings) {
+        None => Ok(found),
+        Some((table, length)) => Err(give_up_largest(settings, &host, &table, length)),
+    });
     let (of_homes, notes_of_tables, (last, logins)) = result?;
     let OfHomes { unread, notes: notes_of_homes, known, common, is_left_doubtful, denied: denied_in_homes } = of_homes;
     mark.system()?;
@@ -743,6 +752,42 @@ fn default_unknown(cause: &Trouble, stays: Option<&[u8]>) -> Option<Note> {
     Some(Note::alert(text).but_denied(cause.denied))
 }
 
+/// Builds both tables. Where one would be too long for its format, the largest home stays as it is published, and then the
+/// next one.
+fn build_short_enough<'a>(
+    settings: &Settings,
+    order: &Order<'a>,
+    targets: &Targets,
+    found: &dyn Fn(&Host, bool),
+    seed: Option<RandomState>,
+) -> Result<(New<'a>, Built), Error> {
+    let resting = &settings.layout.root.resting;
+    let mut left = MAX_GIVEN_UP;
+    loop {
+        let (mut new, before) = (New::stage(targets, order.stop)?, resting.number_beyond());
+        match build_and_remember(settings, &mut new, found, seed.clone()) {
+            Ok(built) => return Ok((new, built)),
+            Err(error) if !is_too_long(&error) || left == 0 || resting.number_beyond() == before => return Err(error),
+            Err(_) => left -= 1,
+        }
+    }
+}
+
+fn is_too_long(error: &Error) -> bool {
+    matches!(error, Error::Io { cause, .. } if cause.kind() == std::io::ErrorKind::FileTooLarge)
+}
+
+/// In the place of a table that would be too long, the largest home of it stays as it is published for a while.
+fn give_up_largest(settings: &Settings, host: &Host, table: &[u8], length: &Length) -> Error {
+    let table = settings.layout.root.path(table);
+    if let Some((home, stamps, _)) = &length.largest {
+        let cause = format!("with all its entries {} would be longer than the 4 GiB of a cdb", show_path(&table));
+        let domains = host.some_domains_of(home);
+        host.layout.root.resting.add(home, domains, stamps.clone(), &cause.as_str().into(), TOO_LONG_AGAIN);
+    }
+    Error::io("write", &table, std::io::Error::new(std::io::ErrorKind::FileTooLarge, cdb::Corrupt::TooLong))
+}
+
 /// Adds the logins of system accounts whose names no mailbox has taken.
 fn add_system_users(
     logins: &mut Chunk,
@@ -773,10 +818,15 @@ fn ask_all(
     let mut known = Vec::new();
     let mut add = |tables: &mut Tables<'_>, number: usize, mut asked: Asked| -> Result<(), Error> {
         mark.system()?;
-        known.extend(homes.seed().map(|seed| Known::new(&asked, sink.recipients, sink.logins, seed)));
+        known.extend(homes.seed().map(|seed| Known::new(&asked, sink.recipients.next, sink.logins.next, seed)));
         unread.add(&asked.unread);
         notes.append(&mut asked.notes);
         notes.append(&mut asked.answers.take_notes());
+        let resting = &settings.layout.root.resting;
+        if let Some(home) = plan.units[number].home.as_ref().filter(|home| !resting.is_beyond(home)) {
+            sink.recipients.add_home(home, &asked.stamps, asked.answers.records.size());
+            sink.logins.add_home(home, &asked.stamps, asked.logins.size());
+        }
         policy.expires(asked.expiry);
         policy.add_unknown(asked.unknown);
         tables.add(number, asked.answers, &mut |records| sink.recipients(records))?;
@@ -830,22 +880,67 @@ struct AllAsked {
     common: Arc<Common>,
 }
 
-/// Where the next records go.
+/// Where the next records go. When a table is longer than it may be, nothing more is written, and it is only counted.
 struct Counting<'a> {
     sink: &'a mut (dyn Sink + Send),
-    recipients: u64,
-    logins: u64,
+    recipients: Length,
+    logins: Length,
+}
+
+/// How long a table is.
+struct Length {
+    /// The longest that it may be, in bytes.
+    most: u64,
+    /// Where the next record begins.
+    next: u64,
+    records: u64,
+    /// The home of which most of it is: the path, what stat(2) said of it, and how many bytes.
+    largest: Option<(Vec<u8>, Vec<Option<Stamp>>, u64)>,
+}
+
+/// A table has two slots of eight bytes for each record.
+const SLOTS: u64 = 16;
+
+impl Length {
+    fn new(most: u64) -> Length {
+        Length { most, next: cdb::HEADER as u64, records: 0, largest: None }
+    }
+
+    fn add(&mut self, records: &Chunk) {
+        self.next += records.size() as u64;
+        self.records += records.len() as u64;
+    }
+
+    fn is_too_long(&self) -> bool {
+        self.next + self.records * SLOTS > self.most
+    }
+
+    /// Notes what a home has in the table.
+    fn add_home(&mut self, home: &[u8], stamps: &[Option<Stamp>], bytes: u64) {
+        if bytes > self.largest.as_ref().map_or(0, |(.., most)| *most) {
+            self.largest = Some((home.to_vec(), stamps.to_vec(), bytes));
+        }
+    }
+}
+
+impl Counting<'_> {
+    /// The first table that is too long, and its length.
+    fn too_long(&self, settings: &Settings) -> Option<(Vec<u8>, &Length)> {
+        let tables = [(&settings.validrcptto, &self.recipients), (&settings.auth, &self.logins)];
+        let found = tables.into_iter().find(|(_, length)| length.is_too_long());
+        found.map(|(path, length)| (path.clone(), length))
+    }
 }
 
 impl Sink for Counting<'_> {
     fn recipients(&mut self, records: &Chunk) -> Result<(), Error> {
-        self.recipients += records.size() as u64;
-        self.sink.recipients(records)
+        self.recipients.add(records);
+        if self.recipients.is_too_long() { Ok(()) } else { self.sink.recipients(records) }
     }
 
     fn logins(&mut self, records: &Chunk) -> Result<(), Error> {
-        self.logins += records.size() as u64;
-        self.sink.logins(records)
+        self.logins.add(records);
+        if self.logins.is_too_long() { Ok(()) } else { self.sink.logins(records) }
     }
 }
 
