@@ -41,7 +41,7 @@ const NO_WARNERS: &[&str] = &[
     "Note::warning",
 ];
 /// Functions that make the text of an error or alert for somebody else: file and name.
-const ALSO: [(&str, &str); 20] = [
+const ALSO: [(&str, &str); 21] = [
     ("os/spawn.rs", "run"),
     ("os/spawn.rs", "failure_of"),
     ("service/follow_ups.rs", "tell"),
@@ -51,6 +51,7 @@ const ALSO: [(&str, &str); 20] = [
     ("publish/mod.rs", "find"),
     ("host/mod.rs", "has_same"),
     ("rebuild/homes.rs", "recipients_kept"),
+    ("fs/budget.rs", "too_long"),
     ("fs/budget.rs", "too_many_alike"),
     ("fs/budget.rs", "too_many_bytes"),
     ("fs/budget.rs", "too_many_entries"),

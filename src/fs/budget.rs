@@ -4,6 +4,7 @@
 
 use std::collections::HashMap;
 use std::io;
+use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
@@ -11,7 +12,7 @@ use std::time::{Duration, Instant};
 use nix::time::{ClockId, clock_gettime};
 
 use super::{Bounds, Stamp};
-use crate::error::Trouble;
+use crate::error::{Trouble, show_path};
 
 /// The counts of one home. A clone counts together with its original.
 #[derive(Clone, Debug)]
@@ -154,6 +155,11 @@ pub fn too_many_entries(bound: usize) -> String {
 /// That more keys have the same hash than the bound allows, in words.
 pub fn too_many_alike(bounds: &Bounds) -> String {
     format!("more of its keys in a table have the same hash than the {} of --max-alike", bounds.alike)
+}
+
+/// That a table would be too long with the entries of a home, in words.
+pub fn too_long(table: &Path) -> String {
+    format!("with all its entries {} would be longer than the 4 GiB of a cdb", show_path(table))
 }
 
 /// What is spent on a home that is beyond its budget and does not change is at most this part of the time.

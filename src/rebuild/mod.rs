@@ -18,6 +18,7 @@ use std::time::{Duration, Instant, SystemTime};
 use crate::cdb::{self, Chunk};
 use crate::error::{Denied, Error, Nature, Trouble, show_cause, show_path};
 use crate::fs::Stamp;
+use crate::fs::budget::too_long;
 use crate::fs::failures::Mark;
 use crate::host::Host;
 use crate::host::accounts::{Accounts, Sources, read_shadow};
@@ -781,7 +782,7 @@ fn is_too_long(error: &Error) -> bool {
 fn give_up_largest(settings: &Settings, host: &Host, table: &[u8], length: &Length) -> Error {
     let table = settings.layout.root.path(table);
     if let Some((home, stamps, _)) = &length.largest {
-        let cause = format!("with all its entries {} would be longer than the 4 GiB of a cdb", show_path(&table));
+        let cause = too_long(&table);
         let domains = host.some_domains_of(home);
         host.layout.root.resting.add(home, domains, stamps.clone(), &cause.as_str().into(), TOO_LONG_AGAIN);
     }
