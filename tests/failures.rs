@@ -7,6 +7,7 @@ mod support;
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
@@ -45,6 +46,9 @@ fn host() -> MailHost {
     }
     host
 }
+
+/// A mount anywhere is a trigger for each service: one test mounts at a time.
+static MOUNTS: Mutex<()> = Mutex::new(());
 
 /// The same with each home on a file system of its own.
 fn mounted_host() -> (MailHost, Vec<Mounted>) {
@@ -99,6 +103,7 @@ fn a_call_that_fails_once_leaves_both_tables_right_within_seconds() {
     if let Some(why) = fuse::missing() {
         return skip("calls in a home that fail once", why);
     }
+    let _alone = MOUNTS.lock().unwrap_or_else(PoisonError::into_inner);
     let (host, mounted) = mounted_host();
     let service = Service::start(host, &[]);
     let is_all = std::env::var("QMAIL_UPDATER_FAULTS").is_ok_and(|faults| faults == "all");
@@ -154,6 +159,7 @@ fn a_home_that_fails_is_kept_alone_told_once_and_read_again_soon_without_a_trigg
     if let Some(why) = fuse::missing() {
         return skip("a home that fails for a while", why);
     }
+    let _alone = MOUNTS.lock().unwrap_or_else(PoisonError::into_inner);
     let (host, mounted) = mounted_host();
     let service = Service::start(host, &[]);
     let failing = [(3, Errno::EIO), (5, Errno::ESTALE)];

@@ -87,7 +87,8 @@ fn what_a_customer_does_to_his_folder_costs_little_and_concerns_him_only() {
     host.write(&format!("{COM}/.qmail-new"), "&x@y.test\n");
     // Two hundred times of what it takes; a name spelled in every way would be millions of keys.
     let patience = Duration::from_secs(120);
-    let (answer, took) = run(&host, &["rebuild", "--max-names", "150000"]);
+    let budget = ["--max-names", "150000", "--max-steps", "20000000", "--max-entries", "1000000"];
+    let (answer, took) = run(&host, &[&["rebuild"][..], &budget].concat());
     assert_eq!(answer.code, 0, "{}", answer.stderr);
     assert!(took < patience, "{took:?}");
     assert!(!answer.stderr.contains(SECRET), "{}", answer.stderr);

@@ -404,6 +404,49 @@ fn a_held_domain_makes_no_notice_of_another_one_read_more() {
     assert!(!line.contains(" held=") && !line.contains(" because="), "{line}");
 }
 
+/// The keys of a published table that stand there more than once.
+fn twice(host: &MailHost, name: &str) -> Vec<String> {
+    let image = fs::read(host.published(name)).unwrap();
+    let mut seen = std::collections::HashSet::new();
+    let keys = qmail_updater::cdb::Reader::new(&image).unwrap().records();
+    keys.filter(|record| !seen.insert(record.key))
+        .map(|record| String::from_utf8_lossy(record.key).into_owned())
+        .collect()
+}
+
+#[test]
+fn the_entries_of_a_held_domain_that_come_from_another_home_are_published() {
+    let host = of_many_domains(8);
+    let account = "joe:x:1001:1001::/home/joe:/bin/sh\n";
+    host.write("/etc/passwd", format!("root:x:0:0::/root:/bin/sh\n{account}")).folder("/home/joe");
+    host.write("/var/qmail/alias/.qmail-postmaster", "&ann@d0.test\n").own("/home/joe", 1001, 1001);
+    let more = |name: &str, more: &str| {
+        let path = format!("/var/qmail/control/{name}");
+        host.write(&path, fs::read_to_string(host.path(&path)).unwrap() + more);
+    };
+    more("virtualdomains", "v.test:joe\n");
+    more("rcpthosts", "v.test\n");
+    let lists: Vec<String> = (0..200).map(|number| format!("/home/joe/.qmail-l{number}")).collect();
+    let back = |host: &MailHost| lists.iter().for_each(|list| _ = host.write(list, "&ann@d0.test\n"));
+    back(&host);
+    let service = Service::start(host, &["--hold", "3600"]);
+    settle(&service);
+    lists.iter().for_each(|list| _ = service.host.remove(list));
+    service.trigger(&[]);
+    service.wait_for("held, because");
+    assert_eq!(service.host.answers(&["l7@v.test"]), ["accept"]);
+    // An address of the held domain that none of its entries says, and then all of them again.
+    service.host.write("/home/joe/.qmail-late", "&ann@d0.test\n");
+    service.trigger(&[]);
+    service.wait_for_answer("late@v.test", "accept");
+    assert_eq!(twice(&service.host, FILES[0]), Vec::<String>::new());
+    service.host.remove("/home/joe/.qmail-late");
+    back(&service.host);
+    service.trigger(&[]);
+    wait_until_right(&service, "it is whole again");
+    assert_eq!(twice(&service.host, FILES[0]), Vec::<String>::new());
+}
+
 #[test]
 fn what_is_missing_on_the_host_for_a_while_makes_no_notice_read_everything() {
     let service = Service::start(of_many_domains(20), &[]);

@@ -740,6 +740,11 @@ fn pair(image: &[u8], position: usize) -> Option<(usize, usize)> {
 
 const HASH_START: u32 = 5381;
 
+/// The record that begins at this position of a cdb; `None` when none can.
+pub fn record_in(image: &[u8], position: u32) -> Option<Record<'_>> {
+    Reader { image }.record_at(position as usize, image.len()).ok().map(|(record, _)| record)
+}
+
 /// The hash of a key: `h = 5381`, then `h = (h * 33) xor c` for each byte.
 pub fn hash(key: &[u8]) -> u32 {
     hash_on(HASH_START, key)

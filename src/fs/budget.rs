@@ -232,10 +232,12 @@ impl Resting {
         let mut homes = self.homes();
         let seen = homes.get_mut(path)?;
         let (before, cause) = seen.beyond.as_ref()?;
-        let (now, is_same) = (Instant::now(), !stamps.is_empty() && *before == stamps);
+        // What changed inside a file is in no stamp of the directory.
+        let (now, is_same) = (Instant::now(), !stamps.is_empty() && *before == stamps && !seen.has_changed);
         if now < seen.rests_until || (is_same && now < seen.until) {
             let cause = cause.clone();
             seen.has_changed |= !is_same;
+            seen.is_wanted = true;
             return Some(cause);
         }
         homes.remove(path);
@@ -287,20 +289,26 @@ impl Resting {
         let rests_until = now + took.saturating_mul(SHARE_OF_CHANGED).min(LONGEST_OF_CHANGED);
         let until = now + took.saturating_mul(SHARE).min(LONGEST);
         let beyond = Some((stamps, cause.clone()));
-        self.insert(path, Seen { beyond, domains, rests_until, until, has_changed: false, is_wanted: true });
+        let has_changed = self.has_changed_meanwhile(path);
+        self.insert(path, Seen { beyond, domains, rests_until, until, has_changed, is_wanted: true });
     }
 
     /// Remembers that it took so long to read a home that is inside its budget, and to ask for all its addresses.
     pub fn took(&self, path: &[u8], domains: Vec<Vec<u8>>, took: Duration) {
-        if took < LONG {
+        let has_changed = self.has_changed_meanwhile(path);
+        if took < LONG && !has_changed {
             self.homes().remove(path);
             return;
         }
-        let until = Instant::now() + took.saturating_mul(SHARE_OF_LARGE).min(LONGEST_OF_LARGE);
-        self.insert(
-            path,
-            Seen { beyond: None, domains, rests_until: until, until, has_changed: false, is_wanted: false },
-        );
+        let rest = if took < LONG { Duration::ZERO } else { took.saturating_mul(SHARE_OF_LARGE).min(LONGEST_OF_LARGE) };
+        let until = Instant::now() + rest;
+        let is_wanted = has_changed;
+        self.insert(path, Seen { beyond: None, domains, rests_until: until, until, has_changed, is_wanted });
+    }
+
+    /// Whether a change was put off that nobody has looked at: it may have come while the home was read.
+    fn has_changed_meanwhile(&self, path: &[u8]) -> bool {
+        self.homes().get(path).is_some_and(|seen| seen.is_wanted && seen.has_changed)
     }
 
     /// Forgets all: everything is read again.
@@ -332,6 +340,30 @@ impl Seen {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_change_that_was_put_off_while_the_home_was_read_is_looked_at_later() {
+        let resting = Resting::default();
+        let took = |took: Duration| resting.took(b"/h", vec![b"a.test".to_vec()], took);
+        for then in [LONG * 2, LONG / 2] {
+            took(LONG * 2);
+            assert!(resting.puts_off_domain(b"a.test"), "a notice comes while another rebuild reads the home");
+            took(then);
+            assert!(resting.due().is_some(), "{then:?}");
+            resting.forget();
+        }
+    }
+
+    #[test]
+    fn a_home_beyond_its_budget_that_changed_in_no_stamp_is_read_again() {
+        let (resting, stamp) = (Resting::default(), Stamp::of_file(std::fs::File::open("/").unwrap()).ok());
+        resting.add(b"/h", vec![b"a.test".to_vec()], vec![stamp.clone()], &"too much".into(), Duration::from_millis(1));
+        assert!(resting.puts_off(b"/h"));
+        while resting.take_due().is_empty() {
+            std::thread::yield_now();
+        }
+        assert_eq!(resting.of(b"/h", &[stamp]), None);
+    }
 
     #[test]
     fn a_home_that_takes_long_rests_and_is_due_after_it_changed() {

@@ -2,6 +2,7 @@
 //! read, whole, when the first such source is met.
 
 use std::collections::HashMap;
+use std::io;
 use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
@@ -13,8 +14,17 @@ use crate::report::{self, Note};
 use crate::tables::recipients::PublishedKeys;
 use crate::text::split_address;
 
-/// Where the records of each domain stand, in bytes, in the order of the table.
-type Places = HashMap<Vec<u8>, Vec<Range<u32>>>;
+/// Where the records of each domain stand.
+type Places = HashMap<Vec<u8>, OfDomain>;
+
+/// Where the records of a domain stand, in bytes.
+#[derive(Default)]
+struct OfDomain {
+    /// In the order of the table; what stands side by side is one.
+    ranges: Vec<Range<u32>>,
+    /// Each record, in the order of the keys: of a domain whose records stand in several places, of which parts are asked for.
+    sorted: Vec<Range<u32>>,
+}
 
 /// A published table from which entries are kept.
 pub struct Retained {
@@ -41,13 +51,27 @@ impl Retained {
     pub fn records_of(&self, domain: &[u8]) -> Chunk {
         let mut found = Chunk::default();
         let Some(file) = &self.file else { return found };
-        for range in self.places().get(domain).into_iter().flatten() {
+        for range in self.places().get(domain).into_iter().flat_map(|of_domain| &of_domain.ranges) {
             match file.records(range.clone()) {
                 Ok(records) => records.records().for_each(|record| found.add(&[record.key], &[record.data])),
-                Err(cause) => self.fail(Error::io("read", &self.name, cause)),
+                Err(cause) => self.fail(cause),
             }
         }
         found
+    }
+
+    /// The key of the record that stands there.
+    fn key_at(&self, range: &Range<u32>) -> Vec<u8> {
+        let records = self.file.as_ref().map(|file| file.records(range.clone()));
+        let key = |records: Chunk| records.records().next().map(|record| record.key.to_vec());
+        match records {
+            Some(Ok(records)) => key(records).unwrap_or_default(),
+            Some(Err(cause)) => {
+                self.fail(cause);
+                Vec::new()
+            }
+            None => Vec::new(),
+        }
     }
 
     /// Fails when the table could not be read.
@@ -58,7 +82,11 @@ impl Retained {
         self.failure.lock().unwrap_or_else(PoisonError::into_inner).take().map_or(Ok(()), Err)
     }
 
-    fn fail(&self, error: Error) {
+    fn fail(&self, cause: io::Error) {
+        self.fail_as(Error::io("read", &self.name, cause));
+    }
+
+    fn fail_as(&self, error: Error) {
         self.failure.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
     }
 
@@ -66,7 +94,7 @@ impl Retained {
         self.places.get_or_init(|| match read_whole(self.file.as_deref(), &self.name) {
             Ok(image) => image.map_or_else(Places::new, |image| self.places_in(&image)),
             Err(error) => {
-                self.fail(error);
+                self.fail_as(error);
                 Places::new()
             }
         })
@@ -83,24 +111,59 @@ impl Retained {
                 Some(found) => found,
                 None => places.entry(domain.to_vec()).or_default(),
             };
-            match of_domain.last_mut() {
+            match of_domain.ranges.last_mut() {
                 Some(last) if last.end == start => last.end = end,
-                _ => of_domain.push(start..end),
+                _ => of_domain.ranges.push(start..end),
             }
             start = end;
+        }
+        for of_domain in places.values_mut().filter(|of_domain| of_domain.ranges.len() > 1) {
+            of_domain.sort(image);
         }
         places
     }
 }
 
+impl OfDomain {
+    fn sort(&mut self, image: &[u8]) {
+        let key = |range: &Range<u32>| cdb::record_in(image, range.start).map(|record| record.key);
+        for range in &self.ranges {
+            let mut start = range.start;
+            while let Some(record) = cdb::record_in(image, start).filter(|_| start < range.end) {
+                let end = start + (8 + record.key.len() + record.data.len()) as u32;
+                self.sorted.push(start..end);
+                start = end;
+            }
+        }
+        self.sorted.sort_by(|a, b| key(a).cmp(&key(b)));
+    }
+}
+
 impl PublishedKeys for Retained {
-    fn of_domain(&self, domain: &[u8]) -> Vec<Vec<u8>> {
-        self.records_of(domain).records().map(|record| record.key.to_vec()).collect()
+    fn has(&self, domain: &[u8]) -> bool {
+        self.places().contains_key(domain)
+    }
+
+    fn of_domain(&self, domain: &[u8], prefix: &[u8]) -> Vec<Vec<u8>> {
+        let sorted = self.places().get(domain).map_or(&[][..], |of_domain| &of_domain.sorted);
+        if prefix.is_empty() || sorted.is_empty() {
+            let records = self.records_of(domain);
+            let keys = records.records().map(|record| record.key).filter(|key| key.starts_with(prefix));
+            return keys.map(<[u8]>::to_vec).collect();
+        }
+        let first = sorted.partition_point(|range| &self.key_at(range)[..] < prefix);
+        let keys = sorted[first..].iter().map(|range| self.key_at(range));
+        keys.take_while(|key| key.starts_with(prefix)).collect()
     }
 
     fn find(&self, key: &[u8]) -> Option<Vec<u8>> {
         // Of a damaged table nothing is kept.
-        self.file.as_ref().filter(|_| !self.places().is_empty())?.cdb().ok()?.find(key)
+        let file = self.file.as_ref().filter(|_| !self.places().is_empty())?;
+        let found = file.cdb().and_then(|cdb| cdb.search(key));
+        found.unwrap_or_else(|cause| {
+            self.fail(cause);
+            None
+        })
     }
 }
 

@@ -1,7 +1,7 @@
 //! The two published files with the records of some homes in the place of those that stood there.
 
 use std::collections::btree_map::Entry;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::io;
 use std::ops::Range;
 use std::sync::Arc;
@@ -9,8 +9,9 @@ use std::sync::Arc;
 use crate::cdb::diff::Difference;
 use crate::cdb::{Batch, Chunk, Edit, Extent, Piece, Record};
 use crate::error::Error;
-use crate::protect::guard;
+use crate::protect::{guard, hold};
 use crate::publish::{Look, Published, Ready, Staged, Target};
+use crate::text::split_address;
 
 use super::homes::Asked;
 use super::incremental::Halt;
@@ -41,15 +42,20 @@ pub(super) struct Change {
     came: u64,
     went: u64,
     gone: u64,
+    /// The domains that keep published entries, and whether any entry of theirs comes or goes.
+    held: BTreeSet<Vec<u8>>,
+    touches_held: bool,
 }
 
 impl Edits {
     /// Nothing yet, of the files that were published last.
     pub fn open(memory: &mut Memory, targets: &Targets) -> Result<Edits, Halt> {
+        let held = hold::names(&memory.held);
         let open = |laid: Option<Laid>, (target, look): &(Target, Look)| {
             let laid = laid?;
             let old = Arc::new(laid.open(target).filter(|_| target.has(*look))?);
-            Some(Change { old, laid, edits: Vec::new(), moves: Vec::new(), edited: 0, came: 0, went: 0, gone: 0 })
+            let (edits, moves, held) = (Vec::new(), Vec::new(), held.clone());
+            Some(Change { old, laid, edits, moves, edited: 0, came: 0, went: 0, gone: 0, held, touches_held: false })
         };
         let recipients = open(memory.recipients.take(), &targets.recipients);
         let logins = open(memory.logins.take(), &targets.logins);
@@ -71,7 +77,7 @@ impl Edits {
             after.unheld.clone_from(&before.unheld);
             return Ok(after);
         }
-        if after.shared != before.shared || asked.answers.is_doubtful() {
+        if after.shared != before.shared {
             return Err(Halt::Anew(Because::Shared));
         }
         let of_recipients = (&before.recipients, &after.recipients, &asked.answers.records);
@@ -174,6 +180,10 @@ impl Change {
     ) -> Result<(), Halt> {
         let unread = |cause| Error::io("read", &target.name, cause);
         let is_done = self.try_to_replace(unit, records).map_err(unread)?;
+        // What a held domain keeps stands in one place, whichever homes its entries come from.
+        if self.touches_held {
+            return Err(Halt::Anew(Because::Held));
+        }
         if is_done { Ok(()) } else { Err(Halt::Anew(Because::Large)) }
     }
 
@@ -219,6 +229,11 @@ impl Change {
                     Some(frame) => frame.put_into(comes, &mut records),
                     None => records = std::mem::take(comes),
                 }
+                if !self.held.is_empty() {
+                    let goes = self.old.records(range.clone())?;
+                    let mut both = goes.records().chain(records.records());
+                    self.touches_held |= both.any(|record| self.is_held(record.key));
+                }
                 self.edited += records.size();
                 self.edits.push((range, records));
                 self.came += *came;
@@ -231,6 +246,11 @@ impl Change {
             start += length(extent);
         }
         Ok(true)
+    }
+
+    /// Whether a key is one of a held domain, or may be.
+    fn is_held(&self, key: &[u8]) -> bool {
+        split_address(key).is_none_or(|(_, domain)| self.held.contains(domain))
     }
 
     /// Whether the new file would be longer than so many bytes.

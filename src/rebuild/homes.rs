@@ -65,14 +65,14 @@ pub fn ask(plan: &Plan, policy: &Policy<'_>, unit: &Unit, homes: &HomeReader, co
         followed.own = own.clone();
         answers = plan.ask(unit, &followed, common);
     }
-    let resting = &homes.0.host.layout.root.resting;
-    if let Some(home) = own.as_ref().filter(|home| homes.seed().is_some() && !resting.is_beyond(&home.path)) {
-        resting.took(&home.path, homes.0.host.some_domains_of(&home.path), took());
-    }
     let mut unread = Unread::default();
     if answers.is_doubtful() {
         let published = homes.retained_recipients();
         unread.recipients = plan.retain(unit, &mut answers, &followed, (Some(published), common));
+    }
+    let resting = &homes.0.host.layout.root.resting;
+    if let Some(home) = own.as_ref().filter(|home| homes.seed().is_some() && !resting.is_beyond(&home.path)) {
+        resting.took(&home.path, homes.0.host.some_domains_of(&home.path), took());
     }
     if let (Some(path), true) = (&unit.home, homes.seed().is_some()) {
         answers.bound_notes(&homes.0.host.layout.root.path(path));

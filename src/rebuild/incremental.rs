@@ -90,7 +90,7 @@ pub(super) fn rebuild(
     let mut last = Chunk::default();
     add_system_users(&mut last, &policy, &memory.host, hashes.as_ref(), &|name| bare.contains(name));
     let last_logins = edits.put_last_logins(last, &memory, targets)?;
-    all().for_each(|known| policy.expires(known.expiry));
+    all().map(|known| known.expiry).chain([memory.held_expiry]).for_each(|expiry| policy.expires(expiry));
     let next_expiry = policy.next_expiry();
     edits.are_small(settings.layout.root.bounds.table)?;
     let kept = memory.kept(&mut all());
@@ -100,7 +100,10 @@ pub(super) fn rebuild(
         report::say_all(&memory.held_alerts);
     } else {
         notes.extend(fresh.values().flat_map(|known| &known.notes).cloned());
-        let homes = memory.kept(&mut fresh.values()).into_iter().filter(|kept| kept.unusable.is_none());
+        let homes = memory
+            .kept(&mut fresh.values().filter(|known| known.unread.is_some()))
+            .into_iter()
+            .filter(|kept| kept.unusable.is_none());
         notes.extend(homes.map(|kept| kept.alert));
     }
     (order.note)(&notes);
@@ -128,6 +131,9 @@ fn may_go_on(settings: &Settings, order: &Order<'_>, scope: &Scope, memory: &Mem
     // What a user database says is in no look of a home.
     if memory.host.build.users.snapshot().is_some() {
         return Err(Halt::Anew(Because::Database));
+    }
+    if memory.held_expiry.is_some_and(|expiry| expiry <= now()) {
+        return Err(Halt::Anew(Because::Held));
     }
     let is_over = |held: &Held| matches!(order.patience, Patience::Until(time) if held.let_go_in(time).is_zero());
     if order.patience == Patience::Force || !order.let_go.is_empty() || memory.held.iter().any(is_over) {

@@ -250,6 +250,10 @@ pub struct Memory {
     pub held: Vec<Held>,
     /// See `held`.
     pub held_alerts: Vec<Note>,
+    /// When the first of the logins that they keep expires, in seconds since 1970-01-01 UTC.
+    pub held_expiry: Option<u64>,
+    /// What could not be read where several homes have a part, and what is kept because of that.
+    pub unread: Unread,
     /// validrcptto.cdb; `None` until it is published.
     pub recipients: Option<Laid>,
     /// auth.cdb; `None` until it is published.
@@ -266,6 +270,7 @@ impl Memory {
     pub(super) fn hold(&mut self, guarded: &Guarded) {
         self.held.clone_from(&guarded.held);
         self.held_alerts.clone_from(&guarded.alerts);
+        self.held_expiry = guarded.held_expiry;
         let (mut moved, mut moves) = (0, guarded.moves.iter().peekable());
         for known in &mut self.units {
             let (start, length) = (u64::from(known.recipients.start), u64::from(known.recipients.length));
@@ -288,7 +293,7 @@ impl Memory {
 
     /// What could not be read of these homes, and of files of our own.
     pub(super) fn kept(&self, homes: &mut dyn Iterator<Item = &Known>) -> Vec<KeptHome> {
-        let mut unread = Unread::default();
+        let mut unread = self.unread.clone();
         homes.filter_map(|known| known.unread.as_ref()).for_each(|of_home| unread.add(of_home));
         unread.kept(&self.host, &self.variables, self.unknown)
     }

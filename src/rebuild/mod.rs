@@ -419,6 +419,8 @@ struct Guarded {
     moves: Moves,
     /// What an administrator has to know about the held domains.
     alerts: Vec<Note>,
+    /// When the first login expires that a hold keeps, in seconds since 1970-01-01 UTC.
+    held_expiry: Option<u64>,
     /// When the next login expires, in seconds since 1970-01-01 UTC.
     next_expiry: Option<u64>,
 }
@@ -426,7 +428,15 @@ struct Guarded {
 impl Guarded {
     /// Nothing is held.
     fn whole((recipients, logins): (Ready, Ready), next_expiry: Option<u64>) -> Guarded {
-        Guarded { recipients, logins, held: Vec::new(), moves: Moves::default(), alerts: Vec::new(), next_expiry }
+        Guarded {
+            recipients,
+            logins,
+            held: Vec::new(),
+            moves: Moves::default(),
+            alerts: Vec::new(),
+            held_expiry: None,
+            next_expiry,
+        }
     }
 }
 
@@ -480,8 +490,9 @@ fn guard(
         scales.keep_logins(&held, &change, &mut |records| kept_logins.add(records))?;
         logins = kept_logins.finish()?;
     }
-    let next_expiry = [built.next_expiry, policy.next_expiry()].into_iter().flatten().min();
-    Ok(Guarded { recipients, logins, held, moves, alerts, next_expiry })
+    let held_expiry = policy.next_expiry();
+    let next_expiry = [built.next_expiry, held_expiry].into_iter().flatten().min();
+    Ok(Guarded { recipients, logins, held, moves, alerts, held_expiry, next_expiry })
 }
 
 /// What is said of the domains that are to be let go, and that are not held.
@@ -677,12 +688,14 @@ fn build_and_remember(
         let keys = is_left_doubtful.then(|| homes.retained_recipients() as &dyn PublishedKeys);
         let outcome = tables.finish(&homes.at_last(), keys, &mut |records| sink.recipients(records))?;
         homes.all_retained()?;
-        unread.add_recipients(&outcome.unread);
+        let mut by_many = Unread::default();
+        by_many.add_recipients(&outcome.unread);
+        unread.add(&by_many);
         let mut logins = Chunk::default();
         add_system_users(&mut logins, &policy, &host, hashes.as_ref(), &|name| bare.contains(name));
         let last = sink.logins.next;
         sink.logins(&logins)?;
-        let of_homes = OfHomes { unread, notes, known, common, is_left_doubtful, denied: homes.denied() };
+        let of_homes = OfHomes { unread, by_many, notes, known, common, denied: homes.denied() };
         Ok((of_homes, outcome.notes, (last, logins)))
     };
     let (result, unconfined) = confine::within(&host.layout.root, &folders, confined)?;
@@ -691,15 +704,16 @@ fn build_and_remember(
         Some((table, length)) => Err(give_up_largest(settings, &host, &table, length)),
     });
     let (of_homes, notes_of_tables, (last, logins)) = result?;
-    let OfHomes { unread, notes: notes_of_homes, known, common, is_left_doubtful, denied: denied_in_homes } = of_homes;
+    let OfHomes { unread, by_many: unread_by_many, notes: notes_of_homes, known, common, denied: denied_in_homes } =
+        of_homes;
     mark.system()?;
     let is_again_soon = mark.storage_failed();
     denied.extend(denied_in_homes);
-    // What several homes have a part in, and what lies elsewhere, is not remembered as published.
+    // What lies elsewhere is not remembered as published.
     let is_elsewhere = host.build.users.elsewhere().is_some();
     let forgets = match () {
         () if is_again_soon => Some(Because::Storage),
-        () if is_left_doubtful || (is_elsewhere && !unread.is_empty()) => Some(Because::Unread),
+        () if is_elsewhere && !unread.is_empty() => Some(Because::Unread),
         () => None,
     };
     let mut remembered_notes = notes_of_tables.clone();
@@ -726,6 +740,8 @@ fn build_and_remember(
             unknown: policy.unknown(),
             held: Vec::new(),
             held_alerts: Vec::new(),
+            held_expiry: None,
+            unread: unread_by_many,
             recipients: None,
             logins: None,
             now,
@@ -738,11 +754,11 @@ fn build_and_remember(
 /// What came of reading all homes, beside the records.
 struct OfHomes {
     unread: Unread,
+    /// Of that, what concerns tables in which several homes have a part.
+    by_many: Unread,
     notes: Vec<Note>,
     known: Vec<Known>,
     common: Arc<Common>,
-    /// Whether something could not be read in which several homes have a part.
-    is_left_doubtful: bool,
     denied: Denied,
 }
 

@@ -639,9 +639,12 @@ impl Service {
         let expected: Vec<Expected> = self.schedule.expected().cloned().collect();
         let (settings, events, stop, number) =
             (self.settings.clone(), self.events.clone(), self.stop.clone(), self.number);
-        self.write_status(State::Rebuilding);
         let (scope, memory) = (self.scope_of(cause), self.memory.clone());
+        if scope == Scope::All {
+            self.schedule.looks_at_all(now);
+        }
         self.looking = scope.clone();
+        self.write_status(State::Rebuilding);
         let watch = self.watch.clone();
         let hold = settings.hold;
         let spot = settings.layout.root.silences.spot();

@@ -304,8 +304,10 @@ fn add_sorted<'n>(
 
 /// A published table to keep keys from: what cannot be read stays as it is published.
 pub trait PublishedKeys {
-    /// The keys of a domain, in the order of the table; those without a domain belong to control/envnoathost.
-    fn of_domain(&self, domain: &[u8]) -> Vec<Vec<u8>>;
+    /// Whether there is any key of the domain.
+    fn has(&self, domain: &[u8]) -> bool;
+    /// The keys of a domain that begin like this; those without a domain belong to control/envnoathost.
+    fn of_domain(&self, domain: &[u8], prefix: &[u8]) -> Vec<Vec<u8>>;
     /// The data of a key.
     fn find(&self, key: &[u8]) -> Option<Vec<u8>>;
 }
@@ -461,7 +463,9 @@ impl<'a> Tables<'a> {
         let whole = |domain: usize| Part { domain, prefix: Vec::new() };
         let mut known = BTreeSet::new();
         for domain in &left {
-            let elsewhere = |point: &Point| self.retained.iter().any(|part| part.has(*domain, &point.local));
+            let its = self.retained.iter().filter(|part| part.domain == *domain);
+            let prefixes: HashSet<&[u8]> = its.map(|part| &part.prefix[..]).collect();
+            let elsewhere = |point: &Point| (0..=point.local.len()).any(|end| prefixes.contains(&point.local[..end]));
             let table = self.tables.entry(*domain).or_default();
             known.extend(keeper.add_published(&whole(*domain), table, homes, &elsewhere).then_some(*domain));
         }
@@ -562,13 +566,10 @@ impl<'a> Keeper<'a> {
     ) -> bool {
         let plan = self.plan;
         let Some(published) = self.published.filter(|_| table.is_doubtful()) else { return false };
-        let mut is_published = false;
-        for key in published.of_domain(&plan.domains[part.domain].name) {
-            let Some((_, point)) = plan.point_of_key(&key).filter(|(domain, _)| *domain == part.domain) else {
-                continue;
-            };
-            is_published = true;
-            if !point.local.starts_with(&part.prefix) || elsewhere(&point) {
+        let name = &plan.domains[part.domain].name;
+        for key in published.of_domain(name, &part.prefix) {
+            let Some((domain, point)) = plan.point_of_key(&key) else { continue };
+            if !part.has(domain, &point.local) || elsewhere(&point) {
                 continue;
             }
             let mut answer = plan.answer(part.domain, point, homes);
@@ -581,7 +582,7 @@ impl<'a> Keeper<'a> {
                 table.add(answer.point, answer.fact);
             }
         }
-        is_published
+        published.has(name)
     }
 
     /// Puts the published file's answers in the place of those that only say "we cannot know": of a domain of which anything
