@@ -64,6 +64,7 @@ const BOUNDS: Bounds = Bounds {
     entries: 60,
     alike: 8,
     wait: Duration::from_secs(20),
+    table: u32::MAX as u64,
 };
 /// Longer scripts only make more of the same.
 const MAX_LINES: usize = 64;
