@@ -290,7 +290,7 @@ pub struct Options {
     #[arg(value_parser = clap::value_parser!(u32).range(1..))]
     pub max_steps: u32,
     /// Make no more than N entries of one home in a table; what a home with more governs is kept as published
-    #[arg(long, global = true, value_name = "N", env = "QMAIL_UPDATER_MAX_ENTRIES", default_value = "500000")]
+    #[arg(long, global = true, value_name = "N", env = "QMAIL_UPDATER_MAX_ENTRIES", default_value = "1000000")]
     #[arg(value_parser = clap::value_parser!(u32).range(1..))]
     pub max_entries: u32,
     /// Make no entries of a home with more than N keys of one hash; what it governs is kept as published

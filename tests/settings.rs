@@ -484,7 +484,7 @@ fn each_setting_that_decides_about_the_tables_is_compared_and_no_other() {
         ("--max-names", "7", "--max-names is 7 here and 200000 there"),
         ("--max-read", "7", "--max-read is 7 here and 64 there"),
         ("--max-steps", "7", "--max-steps is 7 here and 2000000 there"),
-        ("--max-entries", "7", "--max-entries is 7 here and 500000 there"),
+        ("--max-entries", "7", "--max-entries is 7 here and 1000000 there"),
         ("--max-alike", "7", "--max-alike is 7 here and 100 there"),
     ] {
         let answer = host.run(&[&same, &[option, value, "rebuild"][..]].concat());

@@ -86,7 +86,7 @@ impl Default for Bounds {
             names: 200_000,
             steps: 2_000_000,
             bytes: 64 << 20,
-            entries: 500_000,
+            entries: 1_000_000,
             alike: 100,
             wait: Duration::from_secs(20),
             table: u32::MAX.into(),
