@@ -184,9 +184,9 @@ pub fn time_of_thread() -> Duration {
     clock_gettime(ClockId::CLOCK_THREAD_CPUTIME_ID).map_or(Duration::ZERO, Duration::from)
 }
 
-/// The homes that take long to read, and those that are beyond their budgets. Whoever makes them so, and changes them again
-/// and again, must not take the time of others: they are read again only when they have not been read for many times as long
-/// as that took.
+/// The homes that take long to read, and those that are beyond their budgets. An owner who makes his home so, and changes it
+/// again and again, must not take the time of others: such a home is read again only when it has not been read for many times
+/// as long as that took.
 #[derive(Debug, Default)]
 pub struct Resting(Mutex<HashMap<Vec<u8>, Seen>>);
 
@@ -341,6 +341,11 @@ impl Seen {
 mod tests {
     use super::*;
 
+    /// As if the time in which a home rests whatever changes were over.
+    fn end_rest(resting: &Resting, path: &[u8]) {
+        resting.homes().get_mut(path).into_iter().for_each(|seen| seen.rests_until = Instant::now());
+    }
+
     #[test]
     fn a_change_that_was_put_off_while_the_home_was_read_is_looked_at_later() {
         let resting = Resting::default();
@@ -357,11 +362,10 @@ mod tests {
     #[test]
     fn a_home_beyond_its_budget_that_changed_in_no_stamp_is_read_again() {
         let (resting, stamp) = (Resting::default(), Stamp::of_file(std::fs::File::open("/").unwrap()).ok());
-        resting.add(b"/h", vec![b"a.test".to_vec()], vec![stamp.clone()], &"too much".into(), Duration::from_millis(1));
+        resting.add(b"/h", vec![b"a.test".to_vec()], vec![stamp.clone()], &"too much".into(), LONG);
         assert!(resting.puts_off(b"/h"));
-        while resting.take_due().is_empty() {
-            std::thread::yield_now();
-        }
+        end_rest(&resting, b"/h");
+        assert_eq!(resting.take_due(), [b"/h".to_vec()]);
         assert_eq!(resting.of(b"/h", &[stamp]), None);
     }
 
@@ -384,16 +388,14 @@ mod tests {
     fn a_home_beyond_its_budget_is_not_read_again_at_each_change_and_is_due_by_itself() {
         let resting = Resting::default();
         let cause = Trouble::from("too much");
-        let took = Duration::from_millis(2);
+        let took = LONG;
         resting.add(b"/spent", Vec::new(), Vec::new(), &cause, took);
         let is_until = |most: Duration| resting.due().unwrap() <= Instant::now() + most;
         assert!(is_until(took * SHARE) && !is_until(took * SHARE_OF_CHANGED));
         // It looks different now.
         assert_eq!(resting.of(b"/spent", &[None]), Some(cause));
         assert!(is_until(took * SHARE_OF_CHANGED) && !resting.is_any_behind());
-        while resting.due().unwrap() > Instant::now() {
-            std::thread::yield_now();
-        }
+        end_rest(&resting, b"/spent");
         assert_eq!(resting.take_due(), [b"/spent".to_vec()]);
         assert!(resting.due().is_none() && resting.take_due().is_empty());
         assert!(resting.is_beyond(b"/spent"));

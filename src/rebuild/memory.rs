@@ -174,7 +174,7 @@ pub enum Because {
     Failed,
     /// A call failed at the storage of a home: what could not be read is not known.
     Storage,
-    /// What cannot be read decides in tables that several homes share, or vpopmail keeps its users elsewhere.
+    /// Something cannot be read, and vpopmail keeps its users elsewhere.
     Unread,
     /// What the host says besides its homes is new: control files, assignments, accounts.
     Host,

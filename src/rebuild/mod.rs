@@ -684,8 +684,7 @@ fn build_and_remember(
         };
         let AllAsked { mut unread, notes, bare, known, common } =
             ask_all(settings, &asker, &policy, &mut tables, (&mut sink, mark))?;
-        let is_left_doubtful = tables.is_doubtful();
-        let keys = is_left_doubtful.then(|| homes.retained_recipients() as &dyn PublishedKeys);
+        let keys = tables.is_doubtful().then(|| homes.retained_recipients() as &dyn PublishedKeys);
         let outcome = tables.finish(&homes.at_last(), keys, &mut |records| sink.recipients(records))?;
         homes.all_retained()?;
         let mut by_many = Unread::default();
