@@ -99,6 +99,7 @@ fn few_rooms_touch_the_disk_one_spawns_and_one_prints_to_standard_error() {
                 "front/",
                 // Open files without a name only.
                 "host/mailboxes/snapshot.rs",
+                "sql/mod.rs",
             ],
         ),
         ("nix::fcntl", &["fs/", "os/lock.rs", "pipe/", "publish/"]),

@@ -14,7 +14,7 @@ use crate::host::Host;
 use crate::host::accounts::Account;
 use crate::report::Note;
 use landlock::{
-    ABI, Access, AccessFs, AccessNet, PathBeneath, Ruleset, RulesetAttr, RulesetCreated, RulesetCreatedAttr,
+    ABI, Access, AccessFs, AccessNet, NetPort, PathBeneath, Ruleset, RulesetAttr, RulesetCreated, RulesetCreatedAttr,
     RulesetError, RulesetStatus, Scope, path_beneath_rules,
 };
 
@@ -105,6 +105,55 @@ pub fn copying(from: &Directory, into: &Directory) -> Option<Note> {
         Ok(rules.restrict_self()?.ruleset)
     };
     unconfined(restrict()).map(|why| Note::warning(format!("{why}; what copies the skeleton is not confined to it")))
+}
+
+/// What the process reaches that asks a user database.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Reach {
+    /// The directory of a database that is a file.
+    pub folder: Option<PathBuf>,
+    /// The TCP ports that it may connect to; none: any.
+    pub ports: Vec<u16>,
+}
+
+/// Where the C library looks names up, and what it loads for that.
+const LOOKUPS: [&str; 11] = [
+    "/etc/hosts",
+    "/etc/resolv.conf",
+    "/etc/nsswitch.conf",
+    "/etc/host.conf",
+    "/etc/gai.conf",
+    "/etc/services",
+    "/etc/ld.so.cache",
+    "/run/systemd/resolve",
+    "/lib",
+    "/lib64",
+    "/usr/lib",
+];
+
+/// From now on this thread, and those that it starts, reach what this names and nothing else: they open no other file, write
+/// none, and connect to no other port. The note says when the kernel cannot do that. Sockets that are files are left out:
+/// Landlock of today does not know them.
+pub fn client(reach: &Reach) -> Option<Note> {
+    let restrict = || -> Result<RulesetStatus, RulesetError> {
+        let handled = Ruleset::default().handle_access(AccessFs::from_all(KNOWN))?.scope(Scope::from_all(KNOWN))?;
+        // A port that nobody knows here is no bound.
+        let bounded = if reach.ports.is_empty() && reach.folder.is_none() {
+            handled.handle_access(AccessNet::BindTcp)?
+        } else {
+            handled.handle_access(AccessNet::from_all(KNOWN))?
+        };
+        let read = AccessFs::ReadFile | AccessFs::ReadDir;
+        let mut rules = bounded.create()?.add_rules(path_beneath_rules(LOOKUPS, read))?;
+        if let Some(folder) = &reach.folder {
+            rules = rules.add_rules(path_beneath_rules([folder], read))?;
+        }
+        for port in &reach.ports {
+            rules = rules.add_rule(NetPort::new(*port, AccessNet::ConnectTcp))?;
+        }
+        Ok(rules.restrict_self()?.ruleset)
+    };
+    unconfined(restrict()).map(|why| Note::warning(format!("{why}; what asks the user database is not confined to it")))
 }
 
 /// Why a thread is not confined.

@@ -1,0 +1,171 @@
+//! The process that asks vpopmail's user database. It is this program, started under the uid of vpopmail, with the file of
+//! the connection and a socket to the process that started it, and nothing else. All of it is not trusted by that process,
+//! which reads the rows as it reads a file of another user ([`crate::host::mailboxes::stream`]).
+//!
+//! [`serve`] reads the file of the connection once, connects, and answers one [`Ask`] after the other with a stream each. It
+//! ends when the socket is closed. The clients have a file each. What they send to a server is SELECT, SET and the statements
+//! of transactions; they never ask for a column with clear passwords.
+
+pub mod ask;
+#[cfg(feature = "sqlite")]
+pub mod sqlite;
+
+use std::fs::File;
+use std::io::{self, BufReader, BufWriter, Read, Write};
+use std::os::unix::net::UnixStream;
+
+use zeroize::Zeroizing;
+
+use crate::host::mailboxes::connection::{self, Fault, Mysql, Pgsql};
+use crate::host::mailboxes::stream;
+use crate::host::user_database::Kind;
+use crate::os::confine::{self, Reach};
+use ask::Ask;
+
+/// How many bytes of the rows wait before they are written.
+const BUFFER: usize = 1 << 16;
+/// How much of the file of a connection is read, in bytes: vpopmail reads no more than two lines that count.
+const MAX_CONNECTION: u64 = 1 << 16;
+
+/// Why a question has no answer.
+#[derive(Debug)]
+pub enum Failure {
+    /// What the server, or its client library, says of it. It may hold the password: [`serve`] takes that out.
+    Server(String),
+    /// The process that asked does not take the answer.
+    Output(io::Error),
+}
+
+/// What was being written could not be.
+impl From<io::Error> for Failure {
+    fn from(cause: io::Error) -> Failure {
+        Failure::Output(cause)
+    }
+}
+
+/// A connection to a user database. It is kept from one question to the next; after a [`Failure`] it is dropped, and the
+/// next question gets a new one.
+pub trait Client {
+    /// Writes everything that [`Ask`] asks for as one stream, from [`stream::Writer::new`] to [`stream::Writer::end`]. All
+    /// rows are those of one moment: one transaction. The rows are written as they come, in the order of the server.
+    ///
+    /// # Errors
+    /// Why the stream is not whole. What is written of it is then ended by [`serve`], with [`stream::fail`].
+    fn answer(&mut self, ask: &Ask, output: &mut dyn Write) -> Result<(), Failure>;
+}
+
+/// How to reach a user database.
+#[derive(Debug)]
+enum Connection {
+    Mysql(Mysql),
+    Pgsql(Pgsql),
+    /// By the path that the question names.
+    Sqlite,
+}
+
+impl Connection {
+    /// Reads it from the file of the connection; SQLite has none.
+    fn read(file: File, kind: Kind) -> Result<Connection, String> {
+        let mut text = Zeroizing::new(Vec::new());
+        if kind != Kind::Sqlite {
+            file.take(MAX_CONNECTION).read_to_end(&mut text).map_err(|cause| cause.to_string())?;
+        }
+        let fault = |fault: Fault| fault.to_string();
+        match kind {
+            Kind::Mysql => connection::parse_mysql(&text).map(Connection::Mysql).map_err(fault),
+            Kind::Pgsql => connection::parse_pgsql(&text).map(Connection::Pgsql).map_err(fault),
+            Kind::Sqlite => Ok(Connection::Sqlite),
+            Kind::Cdb | Kind::Ldap | Kind::ActiveDirectory | Kind::Oracle | Kind::Sybase => {
+                Err(format!("no client of {}", kind.name()))
+            }
+        }
+    }
+
+    /// What this process has to reach, and nothing else.
+    fn reach(&self, ask: &Ask) -> Reach {
+        match self {
+            // The client of SQLite takes locks, and may read a file of changes beside the database.
+            Connection::Sqlite => Reach { folder: ask.file.parent().map(Into::into), ports: Vec::new() },
+            Connection::Mysql(Mysql { server: connection::Server::Tcp(_, port), .. }) => {
+                Reach { folder: None, ports: vec![*port] }
+            }
+            Connection::Mysql(_) => Reach::default(),
+            Connection::Pgsql(Pgsql(conninfo)) => {
+                let ports = values(conninfo, b"port=").filter_map(|port| std::str::from_utf8(port).ok()?.parse().ok());
+                Reach { folder: None, ports: ports.collect() }
+            }
+        }
+    }
+
+    /// Connects. `ask` has the time limits.
+    fn connect(&self, ask: &Ask) -> Result<Box<dyn Client>, Failure> {
+        match self {
+            #[cfg(feature = "sqlite")]
+            Connection::Sqlite => Ok(Box::new(sqlite::Sqlite::connect(ask)?)),
+            // The clients that are built in stand here.
+            _ => Err(Failure::Server(format!("this program was built without a client of {}", ask.kind.name()))),
+        }
+    }
+
+    /// What must be in no message, and what stands in its place.
+    fn without_password(&self, words: String) -> String {
+        let passwords: Vec<&[u8]> = match self {
+            Connection::Mysql(mysql) => vec![&mysql.password],
+            Connection::Pgsql(Pgsql(conninfo)) => values(conninfo, b"password=").collect(),
+            Connection::Sqlite => Vec::new(),
+        };
+        let passwords = passwords.into_iter().filter_map(|password| std::str::from_utf8(password).ok());
+        passwords.filter(|password| !password.is_empty()).fold(words, |words, password| words.replace(password, "..."))
+    }
+}
+
+/// The values of a key of libpq's `conninfo`, up to a blank.
+fn values<'c>(conninfo: &'c [u8], key: &'c [u8]) -> impl Iterator<Item = &'c [u8]> {
+    let words = conninfo.split(u8::is_ascii_whitespace);
+    words.filter_map(move |word| Some(word.strip_prefix(key)?.trim_ascii()))
+}
+
+/// Answers until the socket is closed. `file` holds how to reach the server.
+///
+/// # Errors
+/// The socket cannot be read or written.
+pub fn serve(file: File, socket: UnixStream) -> io::Result<()> {
+    let mut asks = BufReader::new(socket.try_clone()?);
+    let mut output = BufWriter::with_capacity(BUFFER, socket);
+    let Some(mut ask) = Ask::read(&mut asks)? else { return Ok(()) };
+    let connection = Connection::read(file, ask.kind);
+    if let Ok(connection) = &connection {
+        // What cannot be confined works all the same: the process has no right that another one of vpopmail has not.
+        let _ = confine::client(&connection.reach(&ask));
+    }
+    let mut client: Option<Box<dyn Client>> = None;
+    loop {
+        let answered = match &connection {
+            Err(fault) => Err(Failure::Server(fault.clone())),
+            Ok(connection) => {
+                let connected = match client.take() {
+                    Some(client) => Ok(client),
+                    None => connection.connect(&ask),
+                };
+                let answered = connected.and_then(|mut connected| {
+                    connected.answer(&ask, &mut output)?;
+                    Ok(connected)
+                });
+                answered.map_err(|failure| match failure {
+                    Failure::Server(words) => Failure::Server(connection.without_password(words)),
+                    Failure::Output(cause) => Failure::Output(cause),
+                })
+            }
+        };
+        match answered {
+            Ok(connected) => client = Some(connected),
+            Err(Failure::Server(words)) => stream::fail(&mut output, &words)?,
+            Err(Failure::Output(cause)) => return Err(cause),
+        }
+        output.flush()?;
+        ask = match Ask::read(&mut asks)? {
+            Some(ask) => ask,
+            None => return Ok(()),
+        };
+    }
+}
