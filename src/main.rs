@@ -18,6 +18,7 @@ use qmail_updater::error::{Error, show_path};
 use qmail_updater::front::Caller;
 use qmail_updater::fs::silence::Back;
 use qmail_updater::os::spawn;
+use qmail_updater::os::stop::Stop;
 use qmail_updater::pipe::notice::to_line;
 use qmail_updater::pipe::write::{Poked, poke};
 use qmail_updater::protect::hold::{self, Patience};
@@ -98,7 +99,7 @@ fn compare_with_service(settings: &Settings, goes_on: bool) -> Result<(), Error>
 
 /// Rebuilds; `force` names the domains that the guard must not hold, and without a name it holds none.
 fn rebuild(settings: &Settings, commands: bool, force: Option<&[OsString]>) -> Result<(), Error> {
-    let stop = AtomicBool::new(false);
+    let stop = Stop::never();
     let patience = if force.is_some_and(<[_]>::is_empty) { Patience::Force } else { Patience::Ever };
     let let_go: Vec<Vec<u8>> = force.unwrap_or_default().iter().map(|name| lower(name.as_bytes())).collect();
     if let_go.iter().any(Vec::is_empty) {

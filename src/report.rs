@@ -6,9 +6,10 @@ use std::fmt;
 use std::hash::{BuildHasher, RandomState};
 use std::io::{IsTerminal, Write};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::mpsc::{Receiver, Sender, SyncSender, TrySendError, channel, sync_channel};
 use std::sync::{LazyLock, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Receiver, Sender, bounded};
 
 use crate::error::Error;
 use crate::text::{Shown, count, shorten_words};
@@ -91,7 +92,7 @@ const QUEUE: usize = 1_000;
 
 /// Lines that nobody waits for: a thread of their own writes them.
 struct Background {
-    lines: SyncSender<Line>,
+    lines: Sender<Line>,
     lost: AtomicUsize,
     /// Whether the log took nothing for [`STUCK_AFTER`]; until it takes a line again, nobody waits for it.
     stuck: AtomicBool,
@@ -102,16 +103,10 @@ const STUCK_AFTER: Duration = Duration::from_secs(1);
 
 impl Background {
     fn say(&self, line: String) {
-        let mut line = Line::Text(line);
-        let start = Instant::now();
-        while let Err(TrySendError::Full(refused) | TrySendError::Disconnected(refused)) = self.lines.try_send(line) {
-            if self.stuck.load(Ordering::Relaxed) || start.elapsed() > STUCK_AFTER {
-                self.stuck.store(true, Ordering::Relaxed);
-                self.lost.fetch_add(1, Ordering::Relaxed);
-                return;
-            }
-            line = refused;
-            std::thread::sleep(Duration::from_millis(1));
+        let patience = if self.stuck.load(Ordering::Relaxed) { Duration::ZERO } else { STUCK_AFTER };
+        if self.lines.send_timeout(Line::Text(line), patience).is_err() {
+            self.stuck.store(true, Ordering::Relaxed);
+            self.lost.fetch_add(1, Ordering::Relaxed);
         }
     }
 }
@@ -136,7 +131,7 @@ pub fn write_in_background() {
 
 fn background() -> Option<&'static Background> {
     let start = || {
-        let (lines, wait) = sync_channel(QUEUE);
+        let (lines, wait) = bounded(QUEUE);
         std::thread::Builder::new().stack_size(STACK).spawn(move || write_all(&wait)).ok()?;
         Some(Background { lines, lost: AtomicUsize::new(0), stuck: AtomicBool::new(false) })
     };
@@ -162,15 +157,11 @@ fn write_all(lines: &Receiver<Line>) {
 /// Waits until the log has taken what was said, but not for long.
 pub fn flush(patience: Duration) {
     let Some(Some(background)) = BACKGROUND.get() else { return };
-    let (done, wait) = channel();
-    let start = Instant::now();
-    while background.lines.try_send(Line::Flushed(done.clone())).is_err() {
-        if start.elapsed() > patience {
-            return;
-        }
-        std::thread::sleep(Duration::from_millis(10));
+    let (done, wait) = bounded(1);
+    let end = Instant::now() + patience;
+    if background.lines.send_deadline(Line::Flushed(done), end).is_ok() {
+        let _ = wait.recv_deadline(end);
     }
-    let _ = wait.recv_timeout(patience.saturating_sub(start.elapsed()));
 }
 
 /// What was said is not said again for this long: a service meets it at every rebuild.

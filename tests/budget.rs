@@ -336,7 +336,7 @@ fn rebuild_within(host: &MailHost, length: u64) -> (Result<(), String>, Vec<Stri
         let new = notes.iter().filter(|note| note.level == Level::Alert).map(|note| note.text.clone());
         alerts.borrow_mut().extend(new);
     };
-    let stop = std::sync::atomic::AtomicBool::new(false);
+    let stop = qmail_updater::os::stop::Stop::never();
     let order = Order {
         head: "rebuild done",
         middle: "",

@@ -25,6 +25,7 @@ use crate::host::inventory::Inventory;
 use crate::host::look::Look;
 use crate::host::{Host, Layout};
 use crate::os::confine;
+use crate::os::stop::Stop;
 use crate::rebuild::memory::Scope;
 use crate::report::{self, Level, Note};
 use crate::settings::Settings;
@@ -151,7 +152,7 @@ fn files(settings: &Settings) -> Files<'_> {
 
 impl Actions {
     /// One round.
-    pub fn round(&mut self, settings: &Settings, occasion: &Occasion, stop: &AtomicBool) -> Round {
+    pub fn round(&mut self, settings: &Settings, occasion: &Occasion, stop: &Stop) -> Round {
         let mut round = Round::default();
         match is_on(settings, &occasion.host.layout) {
             Some(true) => self.off_since = None,

@@ -4,7 +4,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use nix::unistd::{getegid, geteuid};
@@ -13,6 +12,7 @@ use crate::error::show_path;
 use crate::fs::{End, Who};
 use crate::host::Layout;
 use crate::os::spawn::{self, Outcome, Task};
+use crate::os::stop::Stop;
 use crate::report::{self, Level, Note};
 use crate::settings::Settings;
 use crate::text::Shown;
@@ -44,7 +44,7 @@ pub(super) struct Runner<'a> {
     /// Of the host as it was read.
     layout: &'a Layout,
     programs: Programs,
-    stop: &'a AtomicBool,
+    stop: &'a Stop,
     /// Programs that ran out of their time for a domain, and get no second one there in this round: what stops them may
     /// be the domain's owner, who must not stop those of others.
     hung: BTreeSet<(PathBuf, Vec<u8>)>,
@@ -66,7 +66,7 @@ impl<'a> Runner<'a> {
         settings: &'a Settings,
         layout: &'a Layout,
         programs: Programs,
-        stop: &'a AtomicBool,
+        stop: &'a Stop,
         shares: &'a mut Shares,
     ) -> Runner<'a> {
         let (hung, put_off, waiting, saved) = (BTreeSet::new(), BTreeSet::new(), BTreeMap::new(), Instant::now());
@@ -176,7 +176,7 @@ impl<'a> Runner<'a> {
             }
             owner => Some(owner),
         };
-        if self.stop.load(Ordering::Relaxed) {
+        if self.stop.is_told() {
             return Err(Stopped::Ends);
         }
         let (start, shown) = (Instant::now(), event.shown());
@@ -193,7 +193,7 @@ impl<'a> Runner<'a> {
                 report::say(Level::Status, &text);
             }
             // It is run again by the next service.
-            Outcome::Failed { .. } if self.stop.load(Ordering::Relaxed) => return Err(Stopped::Ends),
+            Outcome::Failed { .. } if self.stop.is_told() => return Err(Stopped::Ends),
             Outcome::Failed { how, .. } => {
                 if start.elapsed() >= self.settings.action_limit {
                     self.hung.insert(key);

@@ -4,3 +4,4 @@ pub mod confine;
 pub mod lock;
 pub mod raw;
 pub mod spawn;
+pub mod stop;

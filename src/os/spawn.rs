@@ -8,12 +8,12 @@ use std::os::fd::AsFd;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::sync::{Mutex, PoisonError};
 use std::thread::Builder;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use crossbeam_channel::{after, bounded, select};
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::resource::{Resource, getrlimit, rlim_t, setrlimit};
@@ -21,6 +21,7 @@ use nix::sys::signal::{Signal, kill, killpg};
 use nix::sys::wait::{Id, WaitPidFlag, waitid};
 use nix::unistd::{Pid, setsid};
 
+use super::stop::Stop;
 use crate::error::{Nature, show_cause, show_path};
 use crate::report::{self, Level, Note};
 use crate::text::{Shown, count};
@@ -39,8 +40,6 @@ const MAX_OUTPUT: u64 = 64 << 20;
 /// How long a command's output is waited for once it has ended: a child of its own may hold it open, and nobody waits
 /// for that one.
 const OUTPUT_GRACE: Duration = Duration::from_secs(1);
-/// How often a running command is looked at for having to end.
-const STOP_LOOK: Duration = Duration::from_millis(200);
 /// What commands find on their way.
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
@@ -73,13 +72,13 @@ pub struct Task<'a> {
     pub limit: Duration,
     /// What its lines in the log begin with, when it is this program; `None`: another program's name.
     pub label: Option<&'a str>,
-    /// Set when everything has to end, the command too.
-    pub stop: &'a AtomicBool,
+    /// Comes when everything has to end, the command too.
+    pub stop: &'a Stop,
 }
 
 impl<'a> Task<'a> {
     /// Without arguments, as we are, for a minute.
-    pub fn new(program: &'a Path, folder: &'a Path, stop: &'a AtomicBool) -> Task<'a> {
+    pub fn new(program: &'a Path, folder: &'a Path, stop: &'a Stop) -> Task<'a> {
         let (arguments, environment) = (Vec::new(), Vec::new());
         Task { program, arguments, folder, environment, owner: None, limit: TIME_LIMIT, label: None, stop }
     }
@@ -209,7 +208,7 @@ pub fn run(task: &Task<'_>) -> Outcome {
     let is_ours = task.label.is_some();
     let (said_all, wait_said_all) = mpsc::channel();
     let (started, wait_started) = mpsc::channel::<Child>();
-    let (ended, wait_ended) = mpsc::channel();
+    let (ended, wait_ended) = bounded(1);
     let (killed, wait_killed) = mpsc::channel::<()>();
     let (reaped, wait_reaped) = mpsc::channel();
     let most = if task.owner.is_some() { MAX_OUTPUT } else { u64::MAX };
@@ -246,12 +245,10 @@ pub fn run(task: &Task<'_>) -> Outcome {
     let group = i32::try_from(child.id()).map(Pid::from_raw);
     let _ = started.send(child);
     drop(started);
-    let start = Instant::now();
-    let in_time = loop {
-        match wait_ended.recv_timeout(limit.saturating_sub(start.elapsed()).min(STOP_LOOK)) {
-            Err(RecvTimeoutError::Timeout) if start.elapsed() < limit && !task.stop.load(Ordering::Relaxed) => {}
-            in_time => break in_time,
-        }
+    let in_time = select! {
+        recv(wait_ended) -> ended => ended.map_err(|_| Late::Time),
+        recv(task.stop.channel()) -> _ => Err(Late::Stopped),
+        recv(after(limit)) -> _ => Err(Late::Time),
     };
     // Whatever it left running goes with it.
     if let Ok(group) = group {
@@ -262,15 +259,15 @@ pub fn run(task: &Task<'_>) -> Outcome {
         }
     }
     drop(killed);
-    let status = in_time.and_then(|()| wait_reaped.recv().map_err(|_| RecvTimeoutError::Disconnected));
+    let status = in_time.and_then(|()| wait_reaped.recv().map_err(|_| Late::Time));
     if let Some(cause) = failure.filter(|_| status.is_ok()).and_then(failure_to_begin) {
         return not_begun(&cause);
     }
     let how = match status {
         Ok(Ok(status)) => failure_of(status),
         Ok(Err(cause)) => Some(unable(&cause)),
-        Err(_) if task.stop.load(Ordering::Relaxed) => Some("was killed, because the service ends".to_owned()),
-        Err(_) => Some(format!("did not end within {} s, and was killed", limit.as_secs_f64())),
+        Err(Late::Stopped) => Some("was killed, because the service ends".to_owned()),
+        Err(Late::Time) => Some(format!("did not end within {} s, and was killed", limit.as_secs_f64())),
     };
     let mut said = wait_said_all.recv_timeout(OUTPUT_GRACE);
     if said == Err(RecvTimeoutError::Timeout) {
@@ -282,6 +279,14 @@ pub fn run(task: &Task<'_>) -> Outcome {
     }
     let said = said.unwrap_or_default().into();
     how.map_or(Outcome::Done, |how| Outcome::Failed { how, said })
+}
+
+/// Why a command was not waited for any longer.
+enum Late {
+    /// Everything has to end.
+    Stopped,
+    /// Its time is over.
+    Time,
 }
 
 /// What a command prints, until nobody holds it open, or the other end of `end` is closed.
@@ -419,10 +424,12 @@ pub fn join_paths(paths: &[PathBuf]) -> OsString {
 #[cfg(test)]
 mod tests {
     use std::os::unix::fs::PermissionsExt;
+    use std::sync::LazyLock;
+    use std::time::Instant;
 
     use super::*;
 
-    static GO_ON: AtomicBool = AtomicBool::new(false);
+    static GO_ON: LazyLock<Stop> = LazyLock::new(Stop::never);
 
     fn script(folder: &Path, text: &str) -> PathBuf {
         let (draft, path) = (folder.join("draft"), folder.join("stub"));

@@ -11,7 +11,6 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use std::hash::RandomState;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::Builder;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -27,6 +26,7 @@ use crate::host::compilers::{Compiler, Due};
 use crate::os::confine;
 use crate::os::lock;
 use crate::os::spawn;
+use crate::os::stop::Stop;
 use crate::protect::hold::{self, Change, Held, Moves, Patience, Scales, published_default};
 use crate::protect::retain::{self, Retained};
 use crate::publish::{Before, Look, Published, Ready, Staged, Target};
@@ -168,8 +168,8 @@ pub struct Order<'a> {
     pub then: &'a str,
     /// Takes what was found wrong on the host.
     pub note: &'a dyn Fn(&[Note]),
-    /// Set when the rebuild has to be given up.
-    pub stop: &'a AtomicBool,
+    /// Comes when the rebuild has to be given up.
+    pub stop: &'a Stop,
 }
 
 /// Rebuilds and publishes both tables, and says so. What follows a rebuild is [`crate::service::follow_ups`]'s.
@@ -223,7 +223,7 @@ pub fn rebuild_again(
 /// # Errors
 /// They differ, which is a fault in this program.
 fn verify(settings: &Settings, targets: &Targets) -> Result<(), Error> {
-    let never = AtomicBool::new(false);
+    let never = Stop::never();
     let mut new = New::stage(targets, &never)?;
     build(settings, &mut new)?;
     for new in [new.recipients.finish()?, new.logins.finish()?] {
@@ -525,12 +525,12 @@ fn change<'a>(
 struct New<'a> {
     recipients: Staged,
     logins: Staged,
-    /// Set when the service has to end.
-    stop: &'a AtomicBool,
+    /// Comes when the service has to end.
+    stop: &'a Stop,
 }
 
 impl<'a> New<'a> {
-    fn stage(targets: &Targets, stop: &'a AtomicBool) -> Result<New<'a>, Error> {
+    fn stage(targets: &Targets, stop: &'a Stop) -> Result<New<'a>, Error> {
         let stage = |(target, look): &(Target, Look)| {
             target.remove_litter()?;
             Staged::create(target, *look)
@@ -550,7 +550,7 @@ impl<'a> New<'a> {
     }
 
     fn go_on(&self) -> Result<(), Error> {
-        if self.stop.load(Ordering::Relaxed) {
+        if self.stop.is_told() {
             return Err(Error::Temporary("the rebuild was given up, because the service ends".to_owned()));
         }
         Ok(())

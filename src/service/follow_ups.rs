@@ -4,7 +4,6 @@
 
 use std::collections::{BTreeSet, VecDeque};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
 use crate::error::show_path;
@@ -12,6 +11,7 @@ use crate::host::Host;
 use crate::host::compilers::{Behind, Compiler, Due, Stamps};
 use crate::os::lock::{self, Lock};
 use crate::os::spawn::{self, Task};
+use crate::os::stop::Stop;
 use crate::report::{self, Level, Note};
 use crate::service::owed::{Command, Failure, FollowUps, LONGEST_WAIT, Order, Outcome, Owed, Seen};
 use crate::settings::Settings;
@@ -19,12 +19,14 @@ use crate::settings::Settings;
 /// For how long a run waits for the run of another process of this program, which ends or is killed within a minute.
 const LONGEST_RUN: Duration = Duration::from_secs(90);
 
+/// How often the lock of a run of another process is tried.
+const LOCK_LOOK: Duration = Duration::from_millis(50);
 /// How often a compiler is run until its file says what it should.
 const COMPILER_TRIES: usize = 3;
 
 /// Runs everything that follows a rebuild which changed these files, one after the other, and gives what failed; each
 /// failure has been told. A compiler that has to wait is waited for at the end. The rebuild found these `behind`.
-pub fn run_all(settings: &Settings, changed: &[PathBuf], behind: &[Due], stop: &AtomicBool) -> Vec<Failure> {
+pub fn run_all(settings: &Settings, changed: &[PathBuf], behind: &[Due], stop: &Stop) -> Vec<Failure> {
     let changed: BTreeSet<PathBuf> = changed.iter().cloned().collect();
     let now = Instant::now();
     let after = settings.after.iter().map(|command| (command.clone(), changed.clone()));
@@ -44,7 +46,7 @@ pub fn run_all(settings: &Settings, changed: &[PathBuf], behind: &[Due], stop: &
         follow_ups.start(now).into_iter().flatten().map(|order| (now, order)).collect();
     let mut failed = Vec::new();
     while let Some((due, order)) = orders.pop_front() {
-        std::thread::sleep(due.saturating_duration_since(Instant::now()));
+        stop.wait(due.saturating_duration_since(Instant::now()));
         match run(settings, &order, stop) {
             Outcome::Done | Outcome::PutOff(_) => {}
             Outcome::Failed(failure) => failed.push(failure),
@@ -102,7 +104,7 @@ pub fn would_run(settings: &Settings, host: &Host, held: &BTreeSet<Vec<u8>>) -> 
 }
 
 /// Runs one command. A failure has been told.
-pub fn run(settings: &Settings, order: &Order, stop: &AtomicBool) -> Outcome {
+pub fn run(settings: &Settings, order: &Order, stop: &Stop) -> Outcome {
     match &order.command {
         Command::Compiler(compiler) => compile(settings, *compiler, order, stop),
         Command::After(command) => tell(settings, command, &order.changed, stop),
@@ -110,11 +112,11 @@ pub fn run(settings: &Settings, order: &Order, stop: &AtomicBool) -> Outcome {
 }
 
 /// Tells a command of `--after` what changed.
-fn tell(settings: &Settings, command: &[u8], changed: &BTreeSet<PathBuf>, stop: &AtomicBool) -> Outcome {
+fn tell(settings: &Settings, command: &[u8], changed: &BTreeSet<PathBuf>, stop: &Stop) -> Outcome {
     let layout = &settings.layout;
     let (program, folder) = (layout.root.path(command), layout.root.path(&layout.qmail));
     let shown = show_path(&program);
-    if stop.load(Ordering::Relaxed) {
+    if stop.is_told() {
         return alert(format!("{shown}: not run, because the service ends"), Vec::new());
     }
     let changed: Vec<PathBuf> = settings.published().into_iter().filter(|path| changed.contains(path)).collect();
@@ -130,7 +132,7 @@ fn tell(settings: &Settings, command: &[u8], changed: &BTreeSet<PathBuf>, stop: 
 /// Runs a compiler until the compiled file says what the text says. vpopmail runs it too, and both write the same temporary
 /// file: what came of a run counts, not how it ended; and a run that failed while somebody else changed one of the files
 /// is looked at again before it is told. What it would take away that no rebuild has weighed, it leaves to the next one.
-fn compile(settings: &Settings, compiler: Compiler, order: &Order, stop: &AtomicBool) -> Outcome {
+fn compile(settings: &Settings, compiler: Compiler, order: &Order, stop: &Stop) -> Outcome {
     let layout = &settings.layout;
     let (program, folder) = (program(settings, compiler), layout.root.path(&layout.qmail));
     let shown = show_path(&program);
@@ -193,7 +195,7 @@ fn compile(settings: &Settings, compiler: Compiler, order: &Order, stop: &Atomic
         // Another process of this program may have compiled it meanwhile.
         if turn.is_none() {
             turn = Some(take_turn(settings, compiler, stop));
-            if stop.load(Ordering::Relaxed) {
+            if stop.is_told() {
                 return alert(format!("{shown}: not run, because the service ends"), Vec::new());
             }
             seen = Some(looked);
@@ -215,10 +217,10 @@ fn compile(settings: &Settings, compiler: Compiler, order: &Order, stop: &Atomic
 
 /// Waits until no other process of this program runs the compiler. Without the lock, it runs all the same: what comes of
 /// two runs at once is looked at again.
-fn take_turn(settings: &Settings, compiler: Compiler, stop: &AtomicBool) -> Option<Lock> {
+fn take_turn(settings: &Settings, compiler: Compiler, stop: &Stop) -> Option<Lock> {
     let start = Instant::now();
     let mut is_told = false;
-    while start.elapsed() < LONGEST_RUN && !stop.load(Ordering::Relaxed) {
+    while start.elapsed() < LONGEST_RUN && !stop.is_told() {
         if let Some(lock) = lock::try_compiler(&settings.layout.root, &settings.state, compiler.name()).transpose() {
             return lock.ok();
         }
@@ -227,7 +229,7 @@ fn take_turn(settings: &Settings, compiler: Compiler, stop: &AtomicBool) -> Opti
             let text = format!("{}: waits, because another process of qmail-updater runs it", show_path(&shown));
             report::say(Level::Status, &text);
         }
-        std::thread::sleep(Duration::from_millis(50));
+        stop.wait(LOCK_LOOK);
     }
     None
 }

@@ -49,6 +49,13 @@ pub enum Cause {
     Rested,
 }
 
+impl Cause {
+    /// As the log and the metrics have it.
+    pub fn word(self) -> String {
+        format!("{self:?}").to_lowercase()
+    }
+}
+
 /// The state machine.
 #[derive(Debug)]
 pub struct Schedule {

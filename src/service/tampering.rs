@@ -3,17 +3,20 @@
 //! second; and seldom with them, for what none of them sees: what is written through a name in another folder, or by
 //! another host.
 
+use std::collections::BTreeMap;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use crate::cdb::HEADER;
+use crate::error::show_path;
 use crate::fs::Stamp;
 use crate::rebuild::Stamps;
+use crate::report::{self, Note};
 use crate::service::watch::Watch;
 use crate::settings::Settings;
 
@@ -22,6 +25,10 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// The same with watches on all that the service wants to watch.
 const LOOK_EVERY_WATCHED: Duration = Duration::from_secs(4);
 
+/// How often in how long the tables are recreated because another program changed them.
+const MAX_TAMPERED: usize = 5;
+/// See [`MAX_TAMPERED`].
+const TAMPERED_WITHIN: Duration = Duration::from_secs(60);
 /// How often a look that something else overtakes is taken again.
 const MAX_LOOKS: usize = 5;
 
@@ -159,6 +166,60 @@ impl Tables {
                 Ok(_) => return,
                 Err(_) => {}
             }
+        }
+    }
+}
+
+/// The tables that are recreated because another program changed them.
+pub struct Recreation {
+    tables: Arc<Tables>,
+    /// When that was asked for lately.
+    lately: Vec<Instant>,
+    /// What the other program did to them, until a rebuild has recreated them.
+    changes: BTreeMap<PathBuf, &'static str>,
+}
+
+impl Recreation {
+    /// None yet.
+    pub fn new(tables: Arc<Tables>) -> Recreation {
+        Recreation { tables, lately: Vec::new(), changes: BTreeMap::new() }
+    }
+
+    /// Another program changed a table; whether a rebuild has to recreate it, which sees that it is not the one that it
+    /// remembers. When that happens again and again, the change is left alone for a while; each look tells of it until
+    /// then.
+    pub fn hear(&mut self, now: Instant, change: Change) -> bool {
+        self.lately.retain(|at| now.duration_since(*at) < TAMPERED_WITHIN);
+        if self.lately.len() >= MAX_TAMPERED && !change.is_urgent {
+            for (path, _) in &change.tables {
+                let text = format!(
+                    "{}: another program changes it again and again; it is recreated {MAX_TAMPERED} times a minute at most",
+                    show_path(path)
+                );
+                report::say_all(&[Note::warning(text)]);
+            }
+            return false;
+        }
+        let is_news = self.tables.take(&change);
+        if is_news {
+            self.lately.push(now);
+            self.changes.extend(change.tables);
+        }
+        is_news
+    }
+
+    /// A rebuild begins, which may change the tables.
+    pub fn begin(&self) {
+        self.tables.begin();
+    }
+
+    /// It ended. One that succeeded says which files it left, and which of them it changed.
+    pub fn end(&mut self, left: Option<(&Stamps, &[PathBuf])>) {
+        self.tables.end(left.map(|(stamps, _)| stamps));
+        let Some((_, recreated)) = left else { return };
+        for (path, what) in std::mem::take(&mut self.changes).into_iter().filter(|(path, _)| recreated.contains(path)) {
+            let text = format!("{}: another program {what}; recreated", show_path(&path));
+            report::say_all(&[Note::warning(text)]);
         }
     }
 }

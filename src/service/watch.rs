@@ -16,7 +16,9 @@ use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify, InotifyEvent, WatchDe
 
 use crate::fs::silence::at;
 use crate::fs::{End, Root};
+use crate::host::Host;
 use crate::report::Note;
+use crate::settings::Settings;
 
 /// Which names in a folder matter.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -269,4 +271,39 @@ pub fn file(path: &Path) -> Option<(PathBuf, Names)> {
 /// The folder of a file that we publish.
 pub fn published(path: &Path) -> Option<(PathBuf, Names)> {
     Some((path.parent()?.to_owned(), Names::Published))
+}
+
+/// What the service has to watch; of a host that cannot be read, what has to be mended.
+pub fn wanted(settings: &Settings, host: Option<&Host>) -> Vec<(PathBuf, Names)> {
+    let layout = host.map_or(&settings.layout, |host| &host.layout);
+    let root = &layout.root;
+    let mut sources = settings.sources();
+    sources.extend([b"/etc/nsswitch.conf".to_vec()]);
+    // The accounts may say that vpopmail is elsewhere now.
+    sources.extend(layout.vpopmail_sources().filter(|source| !settings.sources().contains(source)));
+    // What qmail-newu and qmail-newmrh make is no news, unless it stands in for the text.
+    let users = [&settings.layout.qmail[..], b"/users/"].concat();
+    let counts = |file: &[u8]| {
+        file.ends_with(b"/assign")
+            || host.is_none_or(|host| host.assignments.compiled_only && host.assignments.compiled_file == file)
+    };
+    let made =
+        |source: &[u8]| source.ends_with(b"/morercpthosts.cdb") || (source.starts_with(&users) && !counts(source));
+    let unused = |source: &[u8]| source == b"/etc/group" || (source == b"/etc/shadow" && !settings.auth_system_users);
+    sources.retain(|source| !made(source) && !unused(source));
+    let mut wanted: Vec<_> = sources.iter().filter_map(|source| file(&root.path(source))).collect();
+    let lists = root.path(&[&settings.layout.qmail[..], b"/control/validrcptto.d"].concat());
+    wanted.extend(file(&lists));
+    wanted.push((lists, Names::All));
+    let homes = host.iter().flat_map(|host| host.homes());
+    wanted.extend(homes.map(|home| (root.path(home), Names::Home(home.to_vec()))));
+    // An account counts as soon as its home is there and its own.
+    let passed_over = host.iter().flat_map(|host| host.accounts.passed_over.values());
+    let homes = passed_over.filter(|account| account.home.starts_with(b"/")).map(|account| root.path(&account.home));
+    wanted.extend(homes.filter_map(|home| file(&home)));
+    wanted.extend(settings.published().iter().filter_map(|table| published(table)));
+    // Where a link leads.
+    let targets = [settings.recipients_target(), settings.logins_target()];
+    wanted.extend(targets.iter().flatten().filter_map(|(target, _)| published(target.real())));
+    wanted
 }
