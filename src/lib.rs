@@ -68,7 +68,7 @@
 //! | [`actions`] | what runs for what the service saw change, and the skeleton of a new mailbox | error fs host os publish rebuild report settings text |
 //! | [`rebuild`] | the story of one rebuild | cdb error fs host os protect publish report settings tables text |
 //! | [`protect`] | why an entry stays: which domains a sudden loss holds, and what is published of them | cdb error host publish report settings tables text |
-//! | [`sql`] | the process that asks a user database: the question, and a client of each database | host os |
+//! | [`sql`] | the process that asks a user database: the question, and a client of each database | host os text |
 //! | [`tables`] | pure: which keys and logins, each decided by `decide`, and how qmail-smtpd looks a recipient up | cdb decide error fs host report text |
 //! | [`decide`] | pure: what qmail would do with one address, and why | error fs host text |
 //! | [`settings`] | what was typed, made usable: paths below the root, policies | args error fs host os publish report text |

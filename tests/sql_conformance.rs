@@ -202,6 +202,9 @@ fn snapshot(case: &Value, build: &[&str]) -> Arc<Snapshot> {
         of_limits: usual(),
     };
     let mut stream = Writer::new(Vec::new(), &about).unwrap();
+    if each {
+        ["a_test", "b_c_test"].iter().for_each(|table| stream.row(Row::Table(table.as_bytes(), None)).unwrap());
+    }
     for statement in &statements {
         let Some((table, row)) = inserted(statement, kind) else {
             assert!(statement.starts_with("alter table vpopmail "), "{statement}");

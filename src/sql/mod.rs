@@ -7,6 +7,12 @@
 //! of transactions; they never ask for a column with clear passwords.
 
 pub mod ask;
+#[cfg(feature = "mysql")]
+pub mod mysql;
+#[cfg(feature = "pgsql")]
+pub mod pgsql;
+#[cfg(any(feature = "mysql", feature = "pgsql", feature = "sqlite"))]
+mod reading;
 #[cfg(feature = "sqlite")]
 pub mod sqlite;
 
@@ -100,9 +106,13 @@ impl Connection {
     /// Connects. `ask` has the time limits.
     fn connect(&self, ask: &Ask) -> Result<Box<dyn Client>, Failure> {
         match self {
+            #[cfg(feature = "mysql")]
+            Connection::Mysql(to) => Ok(Box::new(mysql::MysqlClient::connect(to, ask)?)),
+            #[cfg(feature = "pgsql")]
+            Connection::Pgsql(to) => Ok(Box::new(pgsql::PgsqlClient::connect(to, ask)?)),
             #[cfg(feature = "sqlite")]
-            Connection::Sqlite => Ok(Box::new(sqlite::Sqlite::connect(ask)?)),
-            // The clients that are built in stand here.
+            Connection::Sqlite => Ok(Box::new(sqlite::SqliteClient)),
+            #[cfg(not(all(feature = "mysql", feature = "pgsql", feature = "sqlite")))]
             _ => Err(Failure::Server(format!("this program was built without a client of {}", ask.kind.name()))),
         }
     }

@@ -12,7 +12,7 @@ use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 
 use super::rows::{self, Rows};
-use super::stream::{About, Reader, Row};
+use super::stream::{About, Reader, Row, shown};
 use crate::error::Trouble;
 use crate::host::user_database::Kind;
 use crate::host::vpopmail::{ADDRESS_MAX, Mailbox};
@@ -51,6 +51,8 @@ pub struct Snapshot {
     file: File,
     /// The domains that have limits, by key: whether their users may not log in for SMTP.
     limits: HashMap<Box<[u8]>, bool>,
+    /// Where each domain has a table: those that were read, and why the others could not be.
+    tables: HashMap<Box<[u8]>, Option<Trouble>>,
 }
 
 /// The rows of two may differ: which domains' do is told by [`Snapshot::print`].
@@ -81,9 +83,18 @@ impl Snapshot {
     /// The mailboxes that it has under this domain.
     ///
     /// # Errors
-    /// The rows cannot be read back.
+    /// The rows cannot be read back, or the table of the domain could not be read.
     pub fn mailboxes(&self, domain: &[u8]) -> Result<Rows, Trouble> {
-        self.rows(What::Mailboxes, &self.mailbox_key(domain))
+        let key = self.mailbox_key(domain);
+        // Each domain of vpopmail has a dot; lines of other users have tables by chance only.
+        if self.about.has_table_each && domain.contains(&b'.') {
+            match self.tables.get(&*key) {
+                Some(None) => {}
+                Some(Some(why)) => return Err(why.clone()),
+                None => return Err(no_table()),
+            }
+        }
+        self.rows(What::Mailboxes, &key)
     }
 
     /// The aliases that it has under this domain: a row for each line.
@@ -149,6 +160,11 @@ impl Snapshot {
         self.file.read_exact_at(&mut bytes, place.start).map_err(|cause| Trouble::from(&cause))?;
         Rows::parse(bytes).ok_or_else(|| "the copy of its rows is damaged".into())
     }
+}
+
+/// Where a table is not, or where the user that asks may not see it.
+fn no_table() -> Trouble {
+    "there is no such table with mailboxes, or the user that asks has no privilege for it".into()
 }
 
 fn no_memory() -> Trouble {
@@ -270,7 +286,7 @@ pub fn read(
 ) -> Result<Snapshot, Trouble> {
     let mut new_file = || file().map_err(|cause| Trouble::from(&cause).of_file("the copy of its rows"));
     let (mut reader, about) = Reader::new(stream)?;
-    let mut limits = HashMap::new();
+    let (mut limits, mut tables) = (HashMap::new(), HashMap::new());
     let mut grouping = Grouping {
         seed,
         numbers: HashMap::new(),
@@ -303,6 +319,14 @@ pub fn read(
                     }
                 }
             }
+            Row::Table(table, why) => {
+                if about.has_table_each && is_domain(table) {
+                    tables.insert(table.into(), why.map(shown));
+                    if tables.len() > MAX_DOMAINS {
+                        return Err(format!("it has tables of more than {MAX_DOMAINS} domains").into());
+                    }
+                }
+            }
             Row::Limits(domain, no_smtp) => {
                 let key = about.of_limits.key(domain);
                 if about.has_limits && is_domain(&key) {
@@ -317,7 +341,7 @@ pub fn read(
     }
     let file = new_file()?;
     let written = grouping.write(&file).map_err(|cause| Trouble::from(&cause).of_file("the copy of its rows"));
-    Ok(Snapshot { about, places: written?, file, limits })
+    Ok(Snapshot { about, places: written?, file, limits, tables })
 }
 
 /// Whether a text may be a domain, or the name of a table.
@@ -405,10 +429,21 @@ mod tests {
     #[test]
     fn domains_share_the_table_that_both_are_munged_to() {
         let about = About { has_table_each: true, ..mysql() };
-        let snapshot = snapshot(&about, &[Row::Mailbox(b"b_c_test", b"joe", b"", 0)], &RandomState::new());
+        let rows = [
+            Row::Mailbox(b"b_c_test", b"joe", b"", 0),
+            Row::Table(b"b_c_test", None),
+            Row::Table(b"bc_test", None),
+            Row::Table(b"denied_test", Some(b"1142: SELECT command denied\n")),
+        ];
+        let snapshot = snapshot(&about, &rows, &RandomState::new());
         for (domain, found) in [("b-c.test", 1), ("b.c.test", 1), ("b_c_test", 1), ("bc.test", 0)] {
             assert_eq!(snapshot.mailboxes(domain.as_bytes()).unwrap().len(), found, "{domain}");
         }
+        // A table that is not read is not an empty one.
+        let why = |domain: &[u8]| snapshot.mailboxes(domain).unwrap_err().text;
+        assert_eq!(why(b"denied.test"), "1142: SELECT command denied\\x0a");
+        assert_eq!(why(b"gone.test"), no_table().text);
+        assert!(snapshot.mailboxes(b"user").unwrap().is_empty(), "the line of a user, and no domain");
     }
 
     #[test]

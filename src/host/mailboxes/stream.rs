@@ -8,6 +8,7 @@
 //! M = domain or table, name, password, flags          a mailbox; flags in decimal digits
 //! A = domain, name, line                              one line of an alias
 //! L = domain, disable_smtp                            the limits of a domain, in decimal digits
+//! T = table, why                                      that table was read; with a why it could not be
 //! E = how many M, A and L there were                  the last frame
 //! X = why                                             the last frame of a stream that failed
 //! ```
@@ -75,6 +76,8 @@ pub enum Row<'r> {
     Alias(&'r [u8], &'r [u8], Option<&'r [u8]>),
     /// The limits of a domain: whether its users may not log in for SMTP.
     Limits(&'r [u8], bool),
+    /// A table of one domain was read; or why it could not be. What is told of no table is none.
+    Table(&'r [u8], Option<&'r [u8]>),
 }
 
 /// How many rows of each kind there are.
@@ -83,11 +86,12 @@ struct Counts([u64; 3]);
 
 impl Counts {
     fn add(&mut self, row: &Row<'_>) {
-        self.0[match row {
-            Row::Mailbox(..) => 0,
-            Row::Alias(..) => 1,
-            Row::Limits(..) => 2,
-        }] += 1;
+        match row {
+            Row::Mailbox(..) => self.0[0] += 1,
+            Row::Alias(..) => self.0[1] += 1,
+            Row::Limits(..) => self.0[2] += 1,
+            Row::Table(..) => {}
+        }
     }
 
     fn bytes(self) -> Vec<u8> {
@@ -145,6 +149,7 @@ impl<W: Write> Writer<W> {
             }
             Row::Alias(domain, name, line) => self.frame(b'A', &[Some(domain), Some(name), line]),
             Row::Limits(domain, no_smtp) => self.frame(b'L', &[Some(domain), Some(if no_smtp { b"1" } else { b"0" })]),
+            Row::Table(table, why) => self.frame(b'T', &[Some(table), why]),
         }
     }
 
@@ -178,6 +183,11 @@ pub struct Reader<R> {
 /// What is wrong with a stream.
 fn malformed() -> Trouble {
     "what came from the user database is malformed".into()
+}
+
+/// The words of a server, as many of them as are shown.
+pub(super) fn shown(words: &[u8]) -> Trouble {
+    Shown(&words[..words.len().min(MAX_WORDS)]).to_string().into()
 }
 
 /// The stream ended before its last frame.
@@ -233,7 +243,7 @@ impl<R: Read> Reader<R> {
         if tag == b'X' {
             let [words] = fields(&self.frame).ok_or_else(malformed)?;
             let words = words.unwrap_or_default();
-            return Err(Shown(&words[..words.len().min(MAX_WORDS)]).to_string().into());
+            return Err(shown(words));
         }
         Ok(tag)
     }
@@ -259,6 +269,10 @@ impl<R: Read> Reader<R> {
             b'L' => {
                 let [domain, no_smtp] = fields(&self.frame).ok_or_else(malformed)?;
                 Row::Limits(domain.unwrap_or_default(), atoi(no_smtp.unwrap_or_default()) != 0)
+            }
+            b'T' => {
+                let [table, why] = fields(&self.frame).ok_or_else(malformed)?;
+                Row::Table(table.unwrap_or_default(), why)
             }
             b'E' => {
                 let [said] = fields(&self.frame).ok_or_else(malformed)?;
@@ -333,6 +347,8 @@ pub(super) mod tests {
             Row::Alias(b"a.test", b"sales", Some(&long)),
             Row::Alias(b"a.test", b"null", None),
             Row::Limits(b"a.test", true),
+            Row::Table(b"a_test", None),
+            Row::Table(b"b_test", Some(b"1142: denied")),
         ];
         let mut writer = Writer::new(Vec::new(), &mysql()).unwrap();
         rows.iter().for_each(|row| writer.row(*row).unwrap());
