@@ -51,8 +51,13 @@ impl Cli {
                 Cli::from_arg_matches_mut(&mut command.try_get_matches_from(typed)?)?
             }
         };
-        if let Command::Hook(_) = cli.command {
+        if let Command::Hook(hook) = &cli.command {
             let options = &mut cli.options;
+            if let Hook::OpensmtpdTable { file: Some(file) } = hook
+                && !file.is_empty()
+            {
+                (options.validrcptto, options.auth) = (Some(file.clone()), Some(file.clone()));
+            }
             for (option, (_, theirs)) in [&mut options.validrcptto, &mut options.auth].into_iter().zip(OF_SMTPD) {
                 *option = option.take().or_else(|| of_smtpd(theirs));
             }
@@ -64,7 +69,12 @@ impl Cli {
     pub fn needs_only(&self) -> Option<&'static [&'static str]> {
         match &self.command {
             Command::Trigger { .. } => Some(&["QMAIL_UPDATER_FIFO"]),
-            Command::Hook(Hook::Checkpassword { .. }) => Some(&["QMAIL_UPDATER_AUTH", "QMAIL_UPDATER_QMAIL"]),
+            Command::Hook(Hook::Checkpassword { .. } | Hook::DovecotAuth | Hook::Vpopmaild) => {
+                Some(&["QMAIL_UPDATER_AUTH", "QMAIL_UPDATER_QMAIL"])
+            }
+            Command::Hook(Hook::OpensmtpdTable { .. }) => {
+                Some(&["QMAIL_UPDATER_VALIDRCPTTO", "QMAIL_UPDATER_AUTH", "QMAIL_UPDATER_QMAIL", "QMAIL_UPDATER_BREAK"])
+            }
             Command::Hook(_) => Some(&["QMAIL_UPDATER_VALIDRCPTTO", "QMAIL_UPDATER_QMAIL", "QMAIL_UPDATER_BREAK"]),
             _ => None,
         }
@@ -110,22 +120,58 @@ fn with_defaults(command: clap::Command, defaults: &Defaults) -> clap::Command {
 /// The arguments; a hook's name in the place of the program's is the sub-command of that name.
 pub fn typed() -> Vec<OsString> {
     let mut arguments: Vec<OsString> = std::env::args_os().collect();
-    if let Some(name) = arguments.first().and_then(|program| Path::new(program).file_name()?.to_str()).and_then(hook) {
+    if let Some(name) =
+        arguments.first().and_then(|program| Path::new(program).file_name()?.to_str()).and_then(hook_of_link)
+    {
         // Behind `--` nothing is taken for an option of ours, not even --help, which exits 0.
         arguments.splice(..1, [NAME, name, "--"].map(OsString::from));
     }
     arguments
 }
 
-/// What runs for a qmail-smtpd.
+/// See [`Hook::Rcptcheck`].
 pub const RCPTCHECK: &str = "rcptcheck";
 /// See [`Hook::QmailSppRcpt`].
 pub const QMAIL_SPP_RCPT: &str = "qmail-spp-rcpt";
 /// See [`Hook::Checkpassword`].
 pub const CHECKPASSWORD: &str = "checkpassword";
+/// See [`Hook::SpamdykeRcpt`].
+pub const SPAMDYKE_RCPT: &str = "spamdyke-rcpt";
+/// See [`Hook::SqmailRcpt`].
+pub const SQMAIL_RCPT: &str = "sqmail-rcpt";
+/// See [`Hook::Socketmap`].
+pub const SOCKETMAP: &str = "socketmap";
+/// See [`Hook::Deliverabled`].
+pub const DELIVERABLED: &str = "deliverabled";
+/// See [`Hook::DovecotAuth`].
+pub const DOVECOT_AUTH: &str = "dovecot-auth";
+/// See [`Hook::Vpopmaild`].
+pub const VPOPMAILD: &str = "vpopmaild";
+/// See [`Hook::OpensmtpdTable`].
+pub const OPENSMTPD_TABLE: &str = "opensmtpd-table";
+
+const HOOKS: [&str; 10] = [
+    RCPTCHECK,
+    QMAIL_SPP_RCPT,
+    CHECKPASSWORD,
+    SPAMDYKE_RCPT,
+    SQMAIL_RCPT,
+    SOCKETMAP,
+    DELIVERABLED,
+    DOVECOT_AUTH,
+    VPOPMAILD,
+    OPENSMTPD_TABLE,
+];
+/// The name that OpenSMTPD wants for `table NAME qmail-updater:FILE`.
+const TABLE_OF_OPENSMTPD: &str = "table-qmail-updater";
 
 fn hook(name: &str) -> Option<&'static str> {
-    [RCPTCHECK, QMAIL_SPP_RCPT, CHECKPASSWORD].into_iter().find(|hook| *hook == name)
+    HOOKS.into_iter().find(|hook| *hook == name)
+}
+
+/// The hook of which a link has this name.
+fn hook_of_link(name: &str) -> Option<&'static str> {
+    if name == TABLE_OF_OPENSMTPD { Some(OPENSMTPD_TABLE) } else { hook(name) }
 }
 
 /// The hook that is meant, found out before anything can go wrong: even a misuse must be answered in its own way.
@@ -444,12 +490,12 @@ pub enum Command {
         #[arg(long)]
         json: bool,
     },
-    /// What a qmail-smtpd runs.
+    /// What another mail server runs.
     #[command(flatten)]
     Hook(Hook),
 }
 
-/// What a qmail-smtpd runs; each also by a link of its name.
+/// What another mail server runs or connects to; each also by a link of its name.
 #[derive(Debug, Subcommand)]
 pub enum Hook {
     /// Be qmail-smtpd's RCPTCHECK: exit 0 accepts RECIPIENT, 100 refuses it, 111 says to try again later
@@ -461,6 +507,31 @@ pub enum Hook {
         /// The program and its arguments
         #[arg(value_name = "PROGRAM", trailing_var_arg = true, allow_hyphen_values = true)]
         program: Vec<OsString>,
+    },
+    /// Be spamdyke's recipient-validation-command: exit 1 valid, 2 invalid, 0 not decided
+    SpamdykeRcpt {
+        /// The domain
+        #[arg(value_name = "DOMAIN", allow_hyphen_values = true)]
+        domain: Option<OsString>,
+        /// The local part; a blank in it makes two words
+        #[arg(value_name = "USER", trailing_var_arg = true, allow_hyphen_values = true)]
+        user: Vec<OsString>,
+    },
+    /// Check the address on descriptor 3 for control/recipients of s/qmail: exit 0 known, 1 unknown, 111 try again later
+    SqmailRcpt,
+    /// Answer Postfix about recipients: a socketmap on standard input and output, its name is rcpt
+    Socketmap,
+    /// Answer Haraka and qpsmtpd about a recipient: the HTTP of qmail-deliverabled on standard input and output
+    Deliverabled,
+    /// Answer Postfix, Exim and others about logins: the auth protocol of Dovecot on standard input and output
+    DovecotAuth,
+    /// Answer Haraka about a login: the protocol of vpopmaild on standard input and output; it tells and changes nothing else
+    Vpopmaild,
+    /// Be a table of OpenSMTPD 7.6 or newer, for mailaddr and auth
+    OpensmtpdTable {
+        /// The published table [default: as the settings say]
+        #[arg(value_name = "FILE")]
+        file: Option<OsString>,
     },
 }
 

@@ -62,7 +62,7 @@
 //!
 //! | directory | what it owns | uses |
 //! |---|---|---|
-//! | [`front`] | what a qmail-smtpd runs: rcptcheck, qmail-spp-rcpt, checkpassword | args cdb error fs host os report settings tables text |
+//! | [`front`] | what other mail servers ask: one file a protocol, one judge of recipients and one of logins | args cdb error fs host os report settings tables text |
 //! | [`commands`] | what people type: list, lookup, explain, status, check, domains, user: the only printers to standard output | actions args cdb decide error fs host os pipe protect publish rebuild report service settings tables text |
 //! | [`service`] | the threads and the loop, what they wait for, and what others may see of them | actions cdb error fs host os pipe protect publish rebuild report settings text |
 //! | [`actions`] | what runs for what the service saw change, and the skeleton of a new mailbox | error fs host os publish rebuild report settings text |

@@ -64,7 +64,16 @@ fn main() -> ExitCode {
 
 /// What was typed, done; the exit status.
 fn command(caller: Option<&Caller>) -> Result<u8, Error> {
-    let (cli, settings) = settings::read().map_err(refused)?;
+    let (cli, settings) = match settings::read().map_err(refused) {
+        Ok(read) => read,
+        Err(error) => {
+            // A client of a connection gets an answer all the same; the log says first why it is none.
+            let connection = caller.filter(|caller| caller.serves_connection());
+            let Some(caller) = connection else { return Err(error) };
+            report::fatal(&error);
+            return Ok(caller.serve_without_settings());
+        }
+    };
     match (&cli.command, caller) {
         (Command::Hook(hook), Some(caller)) => caller.serve(&settings, hook),
         _ => run(&cli, settings).map(|positive| if positive { 0 } else { 1 }),

@@ -1,26 +1,21 @@
-//! checkpassword: who says the right password to a published login becomes the program that was asked for. An unknown
-//! login takes the same way as a known one, through the record of another one, so that the time does not tell them apart.
+//! checkpassword (<https://cr.yp.to/checkpwd/interface.html>): a login with the right password becomes the program that was
+//! asked for.
 
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io::{self, Read};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use nix::errno::Errno;
 use nix::unistd::close;
 use zeroize::Zeroizing;
 
-use crate::cdb;
-use crate::error::{Error, show_path};
-use crate::front::crypt::{self, Verdict};
-use crate::front::{damaged, with_table};
-use crate::host::authvars::{Variables, expires, parse_groups};
+use crate::error::Error;
+use crate::front::logins;
 use crate::os::spawn::become_program;
 use crate::report::{self, Level};
 use crate::settings::Settings;
-use crate::text::Shown;
 
 const REFUSED: u8 = 1;
 const MISUSE: u8 = 2;
@@ -42,22 +37,7 @@ pub fn serve(settings: &Settings, program: &[OsString], given: Option<&File>) ->
     let Some((login, password)) = fields(&input) else {
         return misuse("descriptor 3 gives no login, password and time stamp, each ended by NUL, in at most 512 bytes");
     };
-    let (known, other) = with_table(&settings.layout.root, &settings.auth, |table| {
-        let known = table.search(login)?;
-        if known.as_ref().is_some_and(|data| data.contains(&0)) {
-            return Err(damaged());
-        }
-        Ok((known, table.some(cdb::hash(login))?))
-    })?;
-    let record = Record { known: known.is_some(), data: known.or(other).unwrap_or_default() };
-    let variables = match record.judge(password, now()) {
-        Ok(Some(variables)) => variables,
-        Ok(None) => return Ok(REFUSED),
-        Err(why) => {
-            let path = settings.layout.root.path(&settings.auth);
-            return Err(Error::Temporary(format!("{}: {}: {why}", show_path(&path), Shown(login))));
-        }
-    };
+    let Some(variables) = logins::ask(settings, login, password)? else { return Ok(REFUSED) };
     let variables = variables.iter().filter(|(name, _)| may_be_set(name));
     let user = (OsStr::new("USER"), OsStr::from_bytes(login));
     let variables: Vec<_> =
@@ -93,37 +73,4 @@ fn fields(input: &[u8]) -> Option<(&[u8], &[u8])> {
     // Behind the NUL of the time stamp there is something, be it empty.
     fields.next().filter(|_| input.len() <= MAX_INPUT)?;
     Some((login, password))
-}
-
-/// Seconds since 1970-01-01 UTC. A clock that stands before it lets nobody in who may have expired.
-fn now() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(u64::MAX, |since| since.as_secs())
-}
-
-/// What a password is compared with: the record of the login, or of another one.
-struct Record {
-    known: bool,
-    /// The hash up to the first comma, then `NAME="value"` groups.
-    data: Vec<u8>,
-}
-
-impl Record {
-    /// The variables that a login with this password brings; `None` refuses it. `now` is in seconds since 1970-01-01 UTC.
-    ///
-    /// # Errors
-    /// Why nobody knows, of a known login only.
-    fn judge(&self, password: &[u8], now: u64) -> Result<Option<Variables>, String> {
-        let (hash, groups) = match self.data.iter().position(|b| *b == b',') {
-            Some(comma) => (&self.data[..comma], &self.data[comma + 1..]),
-            None => (&self.data[..], &b""[..]),
-        };
-        let groups = if hash.len() == self.data.len() { Ok(Vec::new()) } else { parse_groups(groups) };
-        let groups: Result<Variables, String> = groups.map(|groups| groups.into_iter().collect());
-        let has_expired = groups.as_ref().is_ok_and(|groups| expires(groups).is_some_and(|time| now >= time));
-        match (crypt::compare(password, hash), self.known) {
-            (Verdict::Same, true) if !has_expired => groups.map(Some),
-            (Verdict::Unable(why), true) => Err(why.to_owned()),
-            _ => Ok(None),
-        }
-    }
 }

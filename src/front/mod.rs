@@ -1,13 +1,19 @@
-//! What a qmail-smtpd without the cdb patches runs: the published files behind the standard hooks. The lookups are those
-//! of [`crate::tables::smtpd`] and [`crate::cdb`]; here is only how each hook is asked and answers. A table that is missing or
-//! damaged, settings that cannot be used, even a fault in this program are a temporary failure, never "accept".
+//! What other mail servers ask: each protocol one file over one judge of recipients ([`recipients`]) and one of logins
+//! ([`logins`]). The lookups are those of [`crate::tables::smtpd`] and [`crate::cdb`]. A table that is missing or damaged, settings that
+//! cannot be used, even a fault in this program are a temporary failure, never "accept", unless the protocol has no word for
+//! it. A table is opened again for each question, so that a new one is seen at once.
+//!
+//! Some are commands, which a server runs for each question:
 //!
 //! - `rcptcheck`: RCPTCHECK of qmail-smtpd(8) with the RCPTCHECK patch. qmail-smtpd takes every exit status but 100, 111
 //!   and 120 for "accept".
 //! - `qmail-spp-rcpt`: a `[rcpt]` plugin of qmail-spp (<http://qmail-spp.sourceforge.net/doc/>). What it prints counts,
 //!   one command a line: `E` refuses this recipient, `R` ends the session, nothing goes on with qmail's own checks. Its
 //!   exit status does not count, save 120: it could not be run.
-//! - `checkpassword`: <https://cr.yp.to/checkpwd/interface.html>.
+//! - [`checkpassword`], [`spamdyke`], [`sqmail`].
+//!
+//! Others serve one connection on standard input and standard output, which tcpserver, spawn(8) or a socket unit has accepted
+//! ([`wire`]): [`socketmap`], [`deliverabled`], [`dovecot_auth`], [`vpopmaild`]; OpenSMTPD starts [`opensmtpd_table`] itself.
 
 use std::cell::RefCell;
 use std::fs::File;
@@ -18,17 +24,31 @@ use std::os::unix::ffi::OsStringExt;
 use nix::errno::Errno;
 use nix::sys::stat::{fstat, makedev};
 
-use crate::args::{CHECKPASSWORD, Hook, QMAIL_SPP_RCPT, RCPTCHECK, hook_meant, variable};
+use crate::args::{
+    CHECKPASSWORD, DELIVERABLED, DOVECOT_AUTH, Hook, OPENSMTPD_TABLE, QMAIL_SPP_RCPT, RCPTCHECK, SOCKETMAP,
+    SPAMDYKE_RCPT, SQMAIL_RCPT, VPOPMAILD, hook_meant, variable,
+};
 use crate::cdb::{Corrupt, FileReader};
 use crate::error::{Error, show_cause};
 use crate::fs::Root;
+use crate::host::control;
 use crate::os::raw::inherited;
 use crate::report::{self, Level};
 use crate::settings::Settings;
-use crate::tables::smtpd;
+use wire::{Stdio, Wire};
 
 pub mod checkpassword;
 pub mod crypt;
+pub mod deliverabled;
+pub mod dovecot_auth;
+pub mod logins;
+pub mod opensmtpd_table;
+pub mod recipients;
+pub mod socketmap;
+pub mod spamdyke;
+pub mod sqmail;
+pub mod vpopmaild;
+pub mod wire;
 
 /// The words of the patched qmail-smtpd.
 const REFUSED: &str = "553 sorry, this recipient is not in my validrcptto list (#5.7.1)";
@@ -41,7 +61,7 @@ const TEMPORARY: u8 = 111;
 /// What qmail-spp takes for a plugin that could not be run: it answers 451 itself.
 const SPP_UNABLE: u8 = 120;
 
-/// The way back to qmail-smtpd.
+/// The way back to the server that asks.
 #[derive(Debug)]
 pub struct Caller {
     hook: &'static str,
@@ -57,7 +77,7 @@ impl Caller {
         let hook = hook_meant()?;
         let number = match hook {
             RCPTCHECK => variable("USE_FD4").map(|_| 4),
-            CHECKPASSWORD => Some(3),
+            CHECKPASSWORD | SQMAIL_RCPT => Some(3),
             _ => None,
         };
         Some(Caller { hook, given: number.map(|number| inherited(number).map(File::from)) })
@@ -70,12 +90,29 @@ impl Caller {
 
     /// The exit status when there is not even the memory to say anything.
     pub fn out_of_memory(&self) -> i32 {
-        i32::from(if self.reads_output() { SPP_UNABLE } else { TEMPORARY })
+        i32::from(match self.hook {
+            QMAIL_SPP_RCPT => SPP_UNABLE,
+            SPAMDYKE_RCPT => spamdyke::UNDECIDED,
+            _ => TEMPORARY,
+        })
     }
 
     /// Says that nobody knows now; the exit status.
     pub fn failed(&self) -> u8 {
-        self.answer(TEMPORARY)
+        match self.hook {
+            SPAMDYKE_RCPT => spamdyke::UNDECIDED,
+            _ => self.answer(TEMPORARY),
+        }
+    }
+
+    /// Whether a client waits on a connection, not a server for a command.
+    pub fn serves_connection(&self) -> bool {
+        server_of(self.hook).is_some()
+    }
+
+    /// Answers on a connection that nobody knows, because there are no settings; the exit status.
+    pub fn serve_without_settings(&self) -> u8 {
+        serve_connection(self.hook, &Tables::new(None))
     }
 
     /// Says what became of a recipient; the exit status.
@@ -120,11 +157,22 @@ impl Caller {
                     self.given.as_ref().and_then(|given| given.as_ref().ok()),
                 );
             }
+            Hook::SpamdykeRcpt { domain, user } => return spamdyke::serve(settings, domain.as_ref(), user),
+            Hook::SqmailRcpt => {
+                return sqmail::serve(settings, self.given.as_ref().and_then(|given| given.as_ref().ok()));
+            }
+            Hook::Socketmap
+            | Hook::Deliverabled
+            | Hook::DovecotAuth
+            | Hook::Vpopmaild
+            | Hook::OpensmtpdTable { .. } => {
+                return Ok(serve_connection(self.hook, &Tables::new(Some(settings))));
+            }
             Hook::Rcptcheck => "RECIPIENT",
             Hook::QmailSppRcpt => "SMTPRCPTTO",
         };
         let recipient = variable(recipient).ok_or_else(|| Error::Temporary(format!("{recipient} is not set")))?;
-        let accepted = is_not_for_us() || accepts(settings, &recipient.into_vec())?;
+        let accepted = is_not_for_us() || recipients::ask(settings, &recipient.into_vec())?.accepted;
         Ok(self.answer(if accepted { ACCEPT } else { REFUSE }))
     }
 }
@@ -144,19 +192,96 @@ fn is_not_for_us() -> bool {
         || variable("SMTPRCPTHOSTSOK").is_some_and(|ok| ok == "0")
 }
 
-/// The answer of the published recipients' table.
-fn accepts(settings: &Settings, recipient: &[u8]) -> Result<bool, Error> {
-    with_table(&settings.layout.root, &settings.validrcptto, |table| {
-        let failure = RefCell::new(None);
-        let find = |key: &[u8]| match table.search(key) {
-            // What is lost to zeros; anything else accepts or refuses, as in qmail-smtpd.
-            Ok(Some(data)) if data.first() == Some(&0) => failure.replace(Some(damaged())).and(None),
-            Ok(data) => data,
-            Err(cause) => failure.replace(Some(cause)).and(None),
-        };
-        let answer = smtpd::lookup(recipient, settings.layout.break_byte, find);
-        failure.into_inner().map_or(Ok(answer.accepted), Err)
-    })
+/// Nobody knows; the log says why.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Unknown;
+
+/// What the servers of a connection ask.
+pub trait Judge {
+    /// Whether a recipient is accepted.
+    ///
+    /// # Errors
+    /// Nobody knows.
+    fn recipient(&self, address: &[u8]) -> Result<recipients::Answer, Unknown>;
+
+    /// Whether a password is the one of a login, which is in lower case.
+    ///
+    /// # Errors
+    /// Nobody knows.
+    fn login(&self, login: &[u8], password: &[u8]) -> Result<bool, Unknown>;
+
+    /// Whether logins can be judged.
+    ///
+    /// # Errors
+    /// They cannot.
+    fn can_judge_logins(&self) -> Result<(), Unknown>;
+
+    /// Whether control/rcpthosts may let this domain (lower case) through.
+    fn is_ours(&self, domain: &[u8]) -> bool;
+}
+
+/// The published tables as the judge; without settings there are none.
+struct Tables<'s> {
+    settings: Option<&'s Settings>,
+    /// What was said last of a table: it is said again when it is something else.
+    said: RefCell<String>,
+}
+
+impl<'s> Tables<'s> {
+    fn new(settings: Option<&'s Settings>) -> Tables<'s> {
+        Tables { settings, said: RefCell::default() }
+    }
+
+    fn ask<A>(&self, ask: impl FnOnce(&Settings) -> Result<A, Error>) -> Result<A, Unknown> {
+        // Why there are none was said.
+        ask(self.settings.ok_or(Unknown)?).map_err(|error| {
+            let said = error.to_string();
+            if *self.said.borrow() != said {
+                report::say(Level::Alert, &said);
+                self.said.replace(said);
+            }
+            Unknown
+        })
+    }
+}
+
+impl Judge for Tables<'_> {
+    fn recipient(&self, address: &[u8]) -> Result<recipients::Answer, Unknown> {
+        self.ask(|settings| recipients::ask(settings, address))
+    }
+
+    fn login(&self, login: &[u8], password: &[u8]) -> Result<bool, Unknown> {
+        self.ask(|settings| logins::ask(settings, login, password)).map(|variables| variables.is_some())
+    }
+
+    fn can_judge_logins(&self) -> Result<(), Unknown> {
+        self.ask(logins::can_ask)
+    }
+
+    fn is_ours(&self, domain: &[u8]) -> bool {
+        let Some(Settings { layout, .. }) = self.settings else { return true };
+        control::lets_through(&layout.root, &layout.qmail, domain) != Some(false)
+    }
+}
+
+/// Serves the connection on standard input and output by the protocol of this name; the exit status.
+fn serve_connection(hook: &str, judge: &dyn Judge) -> u8 {
+    server_of(hook).map_or(TEMPORARY, |serve| serve(&mut Stdio, judge))
+}
+
+/// Serves one connection; the exit status.
+type Server = fn(&mut dyn Wire, &dyn Judge) -> u8;
+
+/// What serves a connection by the protocol of this name.
+pub fn server_of(hook: &str) -> Option<Server> {
+    match hook {
+        SOCKETMAP => Some(socketmap::serve),
+        DELIVERABLED => Some(deliverabled::serve),
+        DOVECOT_AUTH => Some(dovecot_auth::serve),
+        VPOPMAILD => Some(vpopmaild::serve),
+        OPENSMTPD_TABLE => Some(opensmtpd_table::serve),
+        _ => None,
+    }
 }
 
 /// Why a record is not believed.

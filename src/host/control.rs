@@ -153,6 +153,15 @@ impl RelayList {
     }
 }
 
+/// Whether rcpthosts and morercpthosts let a domain (lower case) through; `None` where that cannot be read, or there is no
+/// rcpthosts, which lets every domain through.
+pub fn lets_through(root: &Root, qmail: &[u8], domain: &[u8]) -> Option<bool> {
+    let file = |name: &str| [qmail, b"/control/", name.as_bytes()].concat();
+    let rcpthosts = Some(names(&root.read(&file("rcpthosts")).ok()??));
+    let (morercpthosts, _) = read_morercpthosts(root, &file("morercpthosts"), &mut Vec::new()).ok()?;
+    Some(Control { rcpthosts, morercpthosts, ..Control::default() }.accepts(domain))
+}
+
 impl Control {
     /// Reads the control files below `qmail` (the folder's path on the host).
     ///

@@ -1,0 +1,758 @@
+//! What other mail servers ask, told in transcripts: the real binary on pipes and sockets, as their clients speak to it.
+
+mod support;
+
+use std::fs;
+use std::io::{Read, Write};
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::symlink;
+use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
+use std::process::{Child, ChildStdin, Command, Stdio};
+use std::sync::mpsc::{Receiver, channel};
+use std::time::{Duration, Instant};
+
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+use support::{Answer, MailHost};
+
+const COM: &str = "/home/vpopmail/domains/example.com";
+/// The hash of `secret`, by `openssl passwd -1 -salt abcdefgh secret`.
+const SECRET: &str = "$1$abcdefgh$cHJi5PXp/ki/ktXzqlk6I1";
+/// A machine that has much to do may take so long for an answer.
+const LONG: Duration = Duration::from_secs(30);
+
+const OK: &str = "+OK \r\n";
+const NO: &str = "-ERR 8.207 Invalid Login\r\n";
+const UNABLE: &str = "-ERR 1.101 Can't open authentication database\r\n";
+
+/// The sample host with two mailboxes, published.
+fn published() -> MailHost {
+    let host = MailHost::sample();
+    host.mailboxes(COM, &[&format!("ann:{SECRET}:1:0:N:/d:Q"), &format!("bob:{SECRET}:1:0:N:/d:Q")]);
+    host.rebuild();
+    host
+}
+
+/// The front end by a link of its name, told where the tables are as a run script tells it.
+fn front_end(host: &MailHost, name: &str) -> Command {
+    let path: PathBuf = host.path(&format!("/{name}"));
+    if !path.exists() {
+        symlink(env!("CARGO_BIN_EXE_qmail-updater"), &path).unwrap();
+    }
+    let mut command = Command::new(path);
+    command.env_clear().env("QMAIL_UPDATER_SETTINGS", "").env("QMAIL_UPDATER_QMAIL", host.path("/var/qmail"));
+    command.env("VALIDRCPTTO_CDB", host.published("validrcptto.cdb")).env("AUTH_CDB", host.published("auth.cdb"));
+    command
+}
+
+/// All that a front end answers to these bytes, when its client closes the connection then.
+fn answer_to(host: &MailHost, name: &str, sent: impl AsRef<[u8]>) -> Answer {
+    let mut talk = Talk::start(&mut front_end(host, name));
+    talk.send(sent);
+    talk.end()
+}
+
+/// A connection with a front end, on two pipes.
+struct Talk {
+    child: Child,
+    input: Option<ChildStdin>,
+    /// What each read(2) of the answers found.
+    chunks: Receiver<Vec<u8>>,
+}
+
+impl Talk {
+    fn start(command: &mut Command) -> Talk {
+        let command = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        let mut output = child.stdout.take().unwrap();
+        let (say, chunks) = channel();
+        std::thread::spawn(move || {
+            let mut buffer = [0; 65_536];
+            while let Ok(more @ 1..) = output.read(&mut buffer) {
+                let _ = say.send(buffer[..more].to_vec());
+            }
+        });
+        Talk { input: child.stdin.take(), child, chunks }
+    }
+
+    /// A front end that has ended takes no more, which is no failure.
+    fn send(&mut self, bytes: impl AsRef<[u8]>) {
+        let _ = self.input.as_mut().unwrap().write_all(bytes.as_ref());
+    }
+
+    /// What one write gave.
+    fn chunk(&mut self) -> String {
+        String::from_utf8_lossy(&self.chunks.recv_timeout(LONG).unwrap_or_default()).into_owned()
+    }
+
+    fn ask(&mut self, bytes: impl AsRef<[u8]>) -> String {
+        self.send(bytes);
+        self.chunk()
+    }
+
+    /// What comes until it ends, its input still open.
+    fn rest(mut self) -> Answer {
+        let mut stdout = String::new();
+        while let Ok(chunk) = self.chunks.recv_timeout(LONG) {
+            stdout.push_str(&String::from_utf8_lossy(&chunk));
+        }
+        let start = Instant::now();
+        while self.child.try_wait().unwrap().is_none() && start.elapsed() < LONG {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        let _ = self.child.kill();
+        drop(self.input.take());
+        Answer { stdout, ..self.child.wait_with_output().unwrap().into() }
+    }
+
+    /// The same after the client closed its side.
+    fn end(mut self) -> Answer {
+        drop(self.input.take());
+        self.rest()
+    }
+}
+
+fn no_hash(answer: &Answer) {
+    for said in [&answer.stdout, &answer.stderr] {
+        assert!(!said.contains("$1$") && !said.contains("secret"), "{said}");
+    }
+}
+
+// vpopmaild
+
+#[test]
+fn vpopmaild_speaks_as_haraka_and_qpsmtpd_expect_it() {
+    let host = published();
+    // Haraka: LF CR, a reply in one write each, and then the end.
+    let mut talk = Talk::start(&mut front_end(&host, "vpopmaild"));
+    assert_eq!(talk.chunk(), OK);
+    assert_eq!(talk.ask("slogin ann@example.com secret\n\r"), OK);
+    assert_eq!(talk.ask("quit\n\r"), OK);
+    let answer = talk.rest();
+    assert_eq!((answer.code, &answer.stdout[..], &answer.stderr[..]), (0, "", ""));
+    // qpsmtpd: the login twice, and it closes.
+    let answer = answer_to(&host, "vpopmaild", "login ann@example.com secret\n\rlogin ann@example.com secret\n\r");
+    assert!(answer.stdout.starts_with("+OK \r\n+OK+\r\nname ann\r\n") && answer.code == 0, "{}", answer.stdout);
+    assert!(answer.stdout.ends_with("system_admin_privileges 0\r\n.\r\n-ERR 4.107 Invalid Command\r\n"));
+    no_hash(&answer);
+}
+
+#[test]
+fn vpopmaild_takes_each_spelling_of_a_line_and_the_password_as_it_is() {
+    let host = MailHost::sample();
+    let blanks = qmail_updater::cdb::image([(&b"ann@a.test"[..], hash_of("two  words ").as_bytes())]).unwrap();
+    host.write("/var/qmail/control/auth.cdb", blanks);
+    for (line, right) in [
+        ("slogin ann@a.test two  words \r\n", true),
+        ("slogin ann@a.test two  words \n\r", true),
+        ("  SLOGIN\tANN@A.test\ttwo  words \n", true),
+        ("\r\r slogin ann@a.test two  words \r\n", true),
+        ("slogin ann@a.test two words \n", false),
+        ("slogin ann@a.test  two  words \n", false),
+        ("slogin ann@a.test two  words\n", false),
+        ("slogin ann%a.test two  words \n", false),
+        ("slogin ann/a.test two  words \n", false),
+        ("slogin ann@a.test two  words \0more\n", false),
+        ("slogin ann@a.test\n", false),
+        ("slogin ann@a.test \n", false),
+        ("slogin\n", false),
+        ("slogin \u{e9}@a.test x\n", false),
+    ] {
+        let answer = answer_to(&host, "vpopmaild", line);
+        assert_eq!(answer.stdout, format!("{OK}{}", if right { OK } else { NO }), "{line:?}");
+        assert_eq!((answer.code, &answer.stderr[..]), (0, ""), "{line:?}");
+    }
+}
+
+/// A hash of this password, by the system's crypt(3).
+fn hash_of(password: &str) -> String {
+    support::system_crypt(&[(password.as_bytes().to_vec(), "$1$abcdefgh$".to_owned())]).remove(0)
+}
+
+#[test]
+fn vpopmaild_ends_at_the_fourth_failed_login_and_counts_nothing_else() {
+    let host = published();
+    let mut talk = Talk::start(&mut front_end(&host, "vpopmaild"));
+    assert_eq!(talk.chunk(), OK);
+    for _ in 0..10 {
+        assert_eq!(talk.ask("user_info ann@example.com\n"), "-ERR 4.104 Invalid Command\r\n");
+        assert!(talk.ask("help\n").starts_with("+OK+\r\n\r\nLogin\r\n"));
+        talk.send("\r\n \n");
+    }
+    for login in ["nobody@example.com x", "ann@example.com wrong", "ann@nowhere.test x"] {
+        assert_eq!(talk.ask(format!("slogin {login}\n")), NO);
+    }
+    assert_eq!(
+        talk.ask("clogin ann@example.com wrong\nslogin ann@example.com secret\n"),
+        format!("{NO}-ERR 5.105 Too many invalid login attempts\r\n")
+    );
+    let answer = talk.rest();
+    assert_eq!((answer.code, &answer.stdout[..], &answer.stderr[..]), (0, "", ""));
+    // Three failures, and then the right one.
+    let sent = "slogin ann@example.com a\n".repeat(3) + "slogin ann@example.com secret\nq\n";
+    assert_eq!(answer_to(&host, "vpopmaild", sent).stdout, format!("{OK}{NO}{NO}{NO}{OK}{OK}"));
+}
+
+#[test]
+fn vpopmaild_lists_what_the_client_may_use_and_tells_and_changes_nothing_else() {
+    let host = published();
+    let before = "+OK+\r\n\r\nLogin\r\nlogin login user@domain password - expanded bitmaps\r\n\
+        clogin login user@domain password - compact bitmapts\r\nslogin login user@domain password - silent results\r\n\
+        \r\nUtility\r\nhelp help\r\nexit quit\r\nquit quit\r\nq quit\r\n.\r\n";
+    let mut talk = Talk::start(&mut front_end(&host, "vpopmaild"));
+    assert_eq!(talk.chunk(), OK);
+    assert_eq!(talk.ask("HELP\r\n"), before);
+    assert_eq!(talk.ask("clogin Ann@Example.com secret\r\n"), "+OK+\r\nname ann\r\ngidflags 0\r\n.\r\n");
+    assert_eq!(talk.ask("help\n"), "+OK+\r\n\r\nUtility\r\nhelp help\r\nexit quit\r\nquit quit\r\nq quit\r\n.\r\n");
+    // Roundcube goes on with the new password.
+    for line in
+        ["user_info ann@example.com", "mod_user ann@example.com", "clear_text_password new-word", ".", "login x y"]
+    {
+        assert_eq!(talk.ask(format!("{line}\n")), "-ERR 4.107 Invalid Command\r\n", "{line}");
+    }
+    assert_eq!(talk.ask("exit\n"), OK);
+    let answer = talk.end();
+    assert_eq!((answer.code, &answer.stderr[..]), (0, ""));
+}
+
+#[test]
+fn vpopmaild_bounds_lines_and_takes_no_half_one() {
+    let host = published();
+    let long = |length: usize| format!("{}\n", "x".repeat(length));
+    assert_eq!(answer_to(&host, "vpopmaild", long(1023)).stdout, format!("{OK}-ERR 4.104 Invalid Command\r\n"));
+    for sent in [long(1024), long(3000), "x".repeat(1 << 20)] {
+        let sent = sent + "\nslogin ann@example.com secret\n";
+        assert_eq!(answer_to(&host, "vpopmaild", sent).stdout, format!("{OK}-ERR 4.104 Invalid Command\r\n"));
+    }
+    for half in ["slogin ann@example.com secret", "quit", "\n\r"] {
+        let answer = answer_to(&host, "vpopmaild", half);
+        assert_eq!((answer.code, &answer.stdout[..]), (0, OK), "{half:?}");
+    }
+    // As many as there are: each has its answer.
+    let answer = answer_to(&host, "vpopmaild", "help\nfoo\n".repeat(5_000));
+    assert_eq!(answer.stdout.matches("-ERR 4.104").count(), 5_000);
+}
+
+#[test]
+fn vpopmaild_without_a_table_says_that_it_has_none() {
+    let host = published();
+    fs::remove_file(host.published("auth.cdb")).unwrap();
+    let answer = answer_to(&host, "vpopmaild", "slogin ann@example.com secret\nquit\n");
+    assert_eq!((answer.code, &answer.stdout[..]), (111, UNABLE));
+    assert!(answer.stderr.contains("alert: unable to read") && answer.stderr.contains("auth.cdb"), "{}", answer.stderr);
+    no_hash(&answer);
+    // Lost later: for this question.
+    let host = published();
+    let mut talk = Talk::start(&mut front_end(&host, "vpopmaild"));
+    assert_eq!(talk.chunk(), OK);
+    fs::write(host.published("auth.cdb"), "broken").unwrap();
+    assert_eq!(talk.ask("slogin ann@example.com secret\n"), UNABLE);
+    assert_eq!(talk.rest().code, 111);
+}
+
+#[test]
+fn a_client_on_a_socket_gets_the_last_answer_whatever_it_still_sends() {
+    let host = published();
+    for (name, sent, last) in [
+        ("vpopmaild", "quit\nand more\n".to_owned(), "+OK \r\n"),
+        ("vpopmaild", "x".repeat(20_000), "-ERR 4.104 Invalid Command\r\n"),
+        ("deliverabled", format!("GET /{} HTTP/1.1\r\n\r\n", "x".repeat(50_000)), "cut off or too long"),
+    ] {
+        let (mut client, server) = UnixStream::pair().unwrap();
+        let copy: OwnedFd = server.try_clone().unwrap().into();
+        let mut command = front_end(&host, name);
+        let mut child = command.stdin(OwnedFd::from(server)).stdout(copy).spawn().unwrap();
+        drop(command);
+        let _ = client.write_all(sent.as_bytes());
+        let mut said = String::new();
+        client.set_read_timeout(Some(LONG)).unwrap();
+        client.read_to_string(&mut said).unwrap();
+        assert!(said.ends_with(last), "{name}: {said}");
+        drop(client);
+        assert_eq!(child.wait().unwrap().code(), Some(0), "{name}");
+    }
+}
+
+// qmail-deliverabled
+
+fn get(target: &str) -> String {
+    format!("GET {target} HTTP/1.1\r\nHost: localhost:8998\r\nConnection: close\r\n\r\n")
+}
+
+fn http(host: &MailHost, request: &str) -> (String, String) {
+    let answer = answer_to(host, "deliverabled", request);
+    no_hash(&answer);
+    let Some((head, body)) = answer.stdout.split_once("\r\n\r\n") else { return (answer.stdout, String::new()) };
+    if let Some(length) = head.split("Content-Length: ").nth(1) {
+        assert_eq!(length.lines().next().unwrap().parse(), Ok(body.len()), "{head}");
+    }
+    assert!(head.contains("\r\nConnection: close"), "{head}");
+    (head.split(' ').nth(1).unwrap_or_default().to_owned(), body.to_owned())
+}
+
+#[test]
+fn deliverabled_answers_in_decimal_what_the_key_says() {
+    let host = MailHost::sample();
+    let keys = [
+        ("ann@a.test", ""),
+        ("mailbox@a.test", "f2"),
+        ("valias@a.test", "f3"),
+        ("catch-default@a.test", "F4"),
+        ("program@a.test", "12"),
+        ("list@a.test", "14"),
+        ("deferred@a.test", "2f"),
+        ("zero@a.test", "00"),
+        ("elsewhere@a.test", "ff"),
+        ("odd@a.test", "xyz"),
+        ("trap@a.test", "-"),
+        ("office:desk@a.test", "f1"),
+    ];
+    let image = keys.map(|(key, data)| (key.as_bytes(), data.as_bytes()));
+    host.write("/var/qmail/control/validrcptto.cdb", qmail_updater::cdb::image(image).unwrap());
+    host.write("/var/qmail/control/rcpthosts", "a.test\n");
+    for (address, code) in [
+        ("ann@a.test", "241"),
+        ("ANN%40A.Test", "241"),
+        ("mailbox@a.test", "242"),
+        ("valias%40a.test", "243"),
+        ("catch-all@a.test", "244"),
+        ("program@a.test", "18"),
+        ("list@a.test", "241"),
+        ("deferred@a.test", "241"),
+        ("zero@a.test", "241"),
+        ("elsewhere@a.test", "241"),
+        ("odd@a.test", "241"),
+        ("trap@a.test", "0"),
+        ("nobody@a.test", "0"),
+        ("a+b@a.test", "0"),
+        ("%22office%3adesk%22%40a.test", "241"),
+        ("x@other.test", "255"),
+        ("bare", "0"),
+    ] {
+        assert_eq!(http(&host, &get(&format!("/qd1/deliverable?{address}"))), ("200".into(), code.into()), "{address}");
+    }
+    host.remove("/var/qmail/control/rcpthosts");
+    assert_eq!(http(&host, &get("/qd1/deliverable?x@other.test")).1, "0");
+}
+
+#[test]
+fn deliverabled_refuses_what_is_no_such_request() {
+    let host = published();
+    let body = "no address of printable ASCII is given";
+    for (target, status) in [
+        ("/qd1/deliverable", "400"),
+        ("/qd1/deliverable?", "400"),
+        ("/qd1/deliverable?a%zz@b", "400"),
+        ("/qd1/deliverable?a%4", "400"),
+        ("/qd1/deliverable?a%00@b", "400"),
+        ("/qd1/deliverable?a%c3%a9@b", "400"),
+        ("/qd1/qmail_local?ann@example.com", "403"),
+        ("/qd1/deliverable/?ann@example.com", "403"),
+        ("/", "403"),
+        ("http://127.0.0.1:8998/qd1/deliverable?ann@example.com", "200"),
+        ("http://127.0.0.1:8998", "403"),
+    ] {
+        let (code, said) = http(&host, &get(target));
+        assert_eq!(code, status, "{target}");
+        assert!(status != "400" || said == body, "{said}");
+    }
+    for (request, status) in [
+        ("POST /qd1/deliverable?ann@example.com HTTP/1.1\r\n\r\n", "403"),
+        ("HEAD /qd1/deliverable?ann@example.com HTTP/1.0\r\n\r\n", "403"),
+        ("GET /qd1/deliverable?ann@example.com HTTP/1.0\r\n\r\n", "200"),
+        ("GET /qd1/deliverable?ann@example.com HTTP/1.1\n\n", "200"),
+        ("GET /qd1/deliverable?ann@example.com\r\n\r\n", "400"),
+        ("GET /qd1/deliverable?a b@example.com HTTP/1.1\r\n\r\n", "400"),
+        ("GET /qd1/deliverable?ann@example.com HTTP/2.0\r\n\r\n", "400"),
+        ("\r\n\r\n", "400"),
+        ("GET /qd1/deliverable?ann@example.com HTTP/1.1\r\nHost: x\r\n", "400"),
+        ("GET /qd1/deliverable?ann", "400"),
+    ] {
+        let status = if request == "GET /qd1/deliverable?ann" { "" } else { status };
+        assert_eq!(http(&host, request).0, status, "{request}");
+    }
+    let headers = format!("GET /qd1/deliverable?a@b HTTP/1.1\r\n{}\r\n", "X: yyyyyyy\r\n".repeat(100_000));
+    assert_eq!(http(&host, &headers).0, "400");
+    let answer = answer_to(&host, "deliverabled", "");
+    assert_eq!((answer.code, &answer.stdout[..]), (0, ""), "a look at the port");
+}
+
+#[test]
+fn deliverabled_without_a_table_says_try_later() {
+    let host = published();
+    fs::write(host.published("validrcptto.cdb"), "broken").unwrap();
+    for address in ["ann@example.com", "nobody@example.com", "x@elsewhere.example"] {
+        assert_eq!(http(&host, &get(&format!("/qd1/deliverable?{address}"))).0, "503", "{address}");
+    }
+}
+
+// socketmap
+
+fn netstring(text: &str) -> String {
+    format!("{}:{text},", text.len())
+}
+
+#[test]
+fn socketmap_answers_any_number_of_requests_until_the_client_closes() {
+    let host = published();
+    let mut talk = Talk::start(&mut front_end(&host, "socketmap"));
+    for (key, answer) in [
+        ("rcpt ann@example.com", "OK OK"),
+        ("rcpt nobody@example.com", "NOTFOUND "),
+        ("rcpt ANN@EXAMPLE.COM", "OK OK"),
+        ("rcpt list-subscribe@example.edu", "OK OK"),
+        ("rcpt anybody@example.net", "OK OK"),
+        ("rcpt \"anybody\"@example.net", "OK OK"),
+        ("rcpt \"a\\\"b c\"@example.net", "OK OK"),
+        ("rcpt spamtrap@example.net", "NOTFOUND "),
+        // What Postfix asks next.
+        ("rcpt @example.net", "NOTFOUND "),
+        ("rcpt \"\"@example.net", "NOTFOUND "),
+        ("rcpt ", "NOTFOUND "),
+        ("rcpt x@elsewhere.example", "NOTFOUND "),
+        ("other ann@example.com", "PERM the only table is called rcpt"),
+        ("rcpt", "PERM no key is given"),
+        ("", "PERM no key is given"),
+    ] {
+        assert_eq!(talk.ask(netstring(key)), netstring(answer), "{key}");
+    }
+    // In pieces, and two at once.
+    for piece in ["2", "0:rcpt ann@exa", "mple.com"] {
+        talk.send(piece);
+    }
+    assert_eq!(talk.ask(",20:rcpt bob@example.com,") + &talk.chunk(), "5:OK OK,".repeat(2));
+    // A table that is replaced or lost is seen by the next question.
+    fs::remove_file(host.published("validrcptto.cdb")).unwrap();
+    assert_eq!(talk.ask(netstring("rcpt ann@example.com")), netstring("TEMP the recipient table cannot be read"));
+    assert_eq!(talk.ask(netstring("rcpt ann@example.com")), netstring("TEMP the recipient table cannot be read"));
+    host.rebuild();
+    assert_eq!(talk.ask(netstring("rcpt ann@example.com")), netstring("OK OK"));
+    let answer = talk.end();
+    assert_eq!((answer.code, &answer.stdout[..]), (0, ""));
+    assert_eq!(answer.stderr.lines().count(), 1, "said once: {}", answer.stderr);
+}
+
+#[test]
+fn socketmap_ends_at_what_is_no_netstring() {
+    let host = published();
+    let perm = netstring("PERM this is no netstring of at most 100000 bytes");
+    for sent in
+        ["x", ":", "05:rcpt ,", "3:rcpt ann@example.com,", "100001:", "9999999999999999999:", "-1:", "1 :", "\n"]
+    {
+        let answer = answer_to(&host, "socketmap", sent);
+        assert_eq!((answer.code, &answer.stdout[..]), (0, &perm[..]), "{sent}");
+    }
+    for half in ["", "2", "20:", "20:rcpt ann@example.com"] {
+        let answer = answer_to(&host, "socketmap", half);
+        assert_eq!((answer.code, &answer.stdout[..], &answer.stderr[..]), (0, "", ""), "{half}");
+    }
+    // The longest: a key of dashes would be as many look-ups.
+    let longest = format!("rcpt {}@example.com", "-".repeat(100_000 - 17));
+    let start = Instant::now();
+    assert_eq!(answer_to(&host, "socketmap", netstring(&longest)).stdout, netstring("NOTFOUND "));
+    assert!(start.elapsed() < Duration::from_secs(10), "{:?}", start.elapsed());
+}
+
+// Dovecot's auth protocol
+
+/// The greeting, up to DONE.
+fn greeting(talk: &mut Talk) {
+    let said = talk.chunk();
+    let lines: Vec<&str> = said.lines().collect();
+    assert_eq!(lines[..3], ["VERSION\t1\t1", "MECH\tPLAIN\tplaintext", "MECH\tLOGIN\tplaintext"], "{said}");
+    assert!(lines[3].starts_with("SPID\t") && lines[4].starts_with("CUID\t") && lines[6] == "DONE", "{said}");
+    let cookie = lines[5].strip_prefix("COOKIE\t").unwrap();
+    assert!(cookie.len() == 32 && cookie.bytes().all(|byte| byte.is_ascii_hexdigit()), "{said}");
+}
+
+fn plain(text: &str) -> String {
+    BASE64_STANDARD.encode(text)
+}
+
+#[test]
+fn dovecot_auth_checks_plain_and_login_for_one_client_after_the_other() {
+    let host = published();
+    let mut talk = Talk::start(&mut front_end(&host, "dovecot-auth"));
+    greeting(&mut talk);
+    talk.send("VERSION\t1\t0\nCPID\t77\n");
+    let auth =
+        |id: u32, text: &str| format!("AUTH\t{id}\tPLAIN\tservice=smtp\tnologin\tlip=::1\tresp={}\n", plain(text));
+    for (id, text, answer) in [
+        (1, "\0ann@example.com\0secret", "OK\t1\tuser=ann@example.com\n"),
+        (2, "\0ANN@Example.com\0secret", "OK\t2\tuser=ann@example.com\n"),
+        (3, "\0ann@example.com\0wrong", "FAIL\t3\tuser=ann@example.com\n"),
+        (4, "\0nobody@example.com\0secret", "FAIL\t4\tuser=nobody@example.com\n"),
+        (5, "Ann@example.com\0ann@example.com\0secret", "OK\t5\tuser=ann@example.com\n"),
+        (6, "bob@example.com\0ann@example.com\0secret", "FAIL\t6\treason=a login acts for itself only\n"),
+        (7, "\0ann@example.com", "FAIL\t7\treason=PLAIN has a name and a password\n"),
+        (8, "\0ann@example.com\0secret\0", "FAIL\t8\treason=PLAIN has a name and a password\n"),
+        (9, "\0a\tb\nc\x01\0x", "FAIL\t9\tuser=a\x01tb\x01nc\x011\n"),
+        (10, "\0\0", "FAIL\t10\tuser=\n"),
+    ] {
+        assert_eq!(talk.ask(auth(id, text)), answer, "{id}");
+    }
+    // Exim sends an empty response when it has none.
+    for (id, response) in [(20, ""), (21, "\tresp=")] {
+        assert_eq!(talk.ask(format!("AUTH\t{id}\tPLAIN\tservice=smtp{response}\n")), format!("CONT\t{id}\t\n"));
+        let answer = talk.ask(format!("CONT\t{id}\t{}\n", plain("\0ann@example.com\0secret")));
+        assert_eq!(answer, format!("OK\t{id}\tuser=ann@example.com\n"));
+        assert_eq!(
+            talk.ask(format!("AUTH\t{id}\tLOGIN\tservice=smtp{response}\n")),
+            format!("CONT\t{id}\tVXNlcm5hbWU6\n")
+        );
+        assert_eq!(
+            talk.ask(format!("CONT\t{id}\t{}\n", plain("Ann@example.com"))),
+            format!("CONT\t{id}\tUGFzc3dvcmQ6\n")
+        );
+        let answer = talk.ask(format!("CONT\t{id}\t{}\n", plain("secret")));
+        assert_eq!(answer, format!("OK\t{id}\tuser=ann@example.com\n"));
+    }
+    for (line, answer) in [
+        ("AUTH\t30\tCRAM-MD5\tservice=smtp\n", "FAIL\t30\treason=only PLAIN and LOGIN are known\n"),
+        ("CONT\t31\tYQ==\n", "FAIL\t31\treason=no such conversation is open\n"),
+        ("AUTH\t32\tPLAIN\tservice=smtp\tresp=!\n", "FAIL\t32\treason=this is no base64\n"),
+        ("AUTH\t33\tLOGIN\tservice=smtp\nCANCEL\t33\n", "CONT\t33\tVXNlcm5hbWU6\n"),
+        ("CONT\t33\tYQ==\n", "FAIL\t33\treason=no such conversation is open\n"),
+        ("NEWS\t1\n\nAUTH\tx\tPLAIN\nAUTH\t34\tfoo\n", "FAIL\t34\treason=only PLAIN and LOGIN are known\n"),
+    ] {
+        assert_eq!(talk.ask(line), answer, "{line}");
+    }
+    let answer = talk.end();
+    assert_eq!((answer.code, &answer.stderr[..]), (0, ""));
+    no_hash(&answer);
+}
+
+#[test]
+fn dovecot_auth_greets_without_a_table_and_hangs_up_on_a_login() {
+    let host = published();
+    fs::remove_file(host.published("auth.cdb")).unwrap();
+    let login = format!("AUTH\t1\tPLAIN\tservice=smtp\tresp={}\n", plain("\0ann@example.com\0secret"));
+    for settings in [None, Some(("QMAIL_UPDATER_QMAIL", "relative")), Some(("QMAIL_UPDATER_THREADS", "x"))] {
+        let mut command = front_end(&host, "dovecot-auth");
+        let mut talk = Talk::start(command.envs(settings));
+        greeting(&mut talk);
+        talk.send("VERSION\t1\t0\nCPID\t77\n");
+        talk.send(&login);
+        let answer = talk.rest();
+        assert_eq!((answer.code, &answer.stdout[..]), (111, ""), "{settings:?}");
+        assert!(!answer.stderr.is_empty(), "{settings:?}");
+        no_hash(&answer);
+    }
+}
+
+#[test]
+fn dovecot_auth_bounds_lines_and_open_conversations() {
+    let host = published();
+    let mut talk = Talk::start(&mut front_end(&host, "dovecot-auth"));
+    greeting(&mut talk);
+    for id in 0..32 {
+        assert_eq!(talk.ask(format!("AUTH\t{id}\tLOGIN\tservice=smtp\n")), format!("CONT\t{id}\tVXNlcm5hbWU6\n"));
+    }
+    assert_eq!(talk.ask("AUTH\t99\tLOGIN\tservice=smtp\n"), "FAIL\t99\treason=too many conversations are open\n");
+    let name = BASE64_STANDARD.encode("x".repeat(513));
+    assert_eq!(talk.ask(format!("CONT\t1\t{name}\n")), "FAIL\t1\treason=the name is too long\n");
+    talk.send("x".repeat(100_000));
+    let answer = talk.rest();
+    assert_eq!((answer.code, &answer.stdout[..]), (0, ""));
+    let mut talk = Talk::start(&mut front_end(&host, "dovecot-auth"));
+    greeting(&mut talk);
+    talk.send("VERSION\t2\t0\n");
+    assert_eq!(talk.rest().code, 111, "another version");
+}
+
+// Commands
+
+#[test]
+fn spamdyke_is_told_valid_invalid_or_nothing() {
+    let host = published();
+    let code = |arguments: &[&str], set: &[(&str, &str)]| {
+        let mut command = front_end(&host, "spamdyke-rcpt");
+        let answer: Answer = command.args(arguments).envs(set.iter().copied()).output().unwrap().into();
+        assert_eq!(answer.stdout, "");
+        answer.code
+    };
+    for (arguments, wanted) in [
+        (&["example.com", "ann"][..], 1),
+        (&["EXAMPLE.com", "Ann"], 1),
+        (&["example.com", "nobody"], 2),
+        (&["example.net", "any", "body"], 1),
+        (&["example.net", "spamtrap"], 2),
+        (&["example.com", "--help"], 2),
+        (&["example.com", "-"], 2),
+        (&["example.com"], 0),
+        (&[], 0),
+    ] {
+        assert_eq!(code(arguments, &[]), wanted, "{arguments:?}");
+        assert_eq!(code(arguments, &[("RELAYCLIENT", "")]), 0, "{arguments:?}");
+    }
+    assert_eq!(code(&["example.com", "nobody"], &[("QMAIL_UPDATER_BREAK", "--")]), 0);
+    fs::write(host.published("validrcptto.cdb"), "broken").unwrap();
+    assert_eq!(code(&["example.com", "nobody"], &[]), 0);
+}
+
+#[test]
+fn sqmail_is_told_known_unknown_or_later() {
+    let host = published();
+    let code = |input: &[u8], set: &[(&str, &str)]| {
+        host.write("/input", input);
+        let mut command = Command::new("sh");
+        let hook = front_end(&host, "sqmail-rcpt");
+        command.args(["-c", "exec \"$0\" 3<\"$1\""]).arg(hook.get_program()).arg(host.path("/input"));
+        command.env_clear().envs(hook.get_envs().filter_map(|(name, value)| Some((name, value?))));
+        let answer: Answer = command.envs(set.iter().copied()).output().unwrap().into();
+        assert_eq!(answer.stdout, "");
+        answer.code
+    };
+    for (input, wanted) in [
+        (&b"ann@example.com\0\0\0"[..], 0),
+        (b"ANN@example.com\0", 0),
+        (b"ann@example.com", 0),
+        (b"nobody@example.com\0\0\0", 1),
+        (b"spamtrap@example.net\0\0\0", 1),
+        (b"postmaster@localhost\0\0\0", 0),
+        (b"nobody@localhost\0\0\0", 1),
+        (b"\0\0\0", 111),
+        (b"", 111),
+    ] {
+        assert_eq!(code(input, &[]), wanted, "{}", String::from_utf8_lossy(input));
+    }
+    assert_eq!(code(&[b'x'; 5_000], &[]), 1);
+    assert_eq!(code(b"nobody@example.com\0\0\0", &[("RELAYCLIENT", "")]), 0);
+    let status = front_end(&host, "sqmail-rcpt").stderr(Stdio::null()).status().unwrap();
+    assert_eq!(status.code(), Some(111), "descriptor 3 is closed");
+    fs::remove_file(host.published("validrcptto.cdb")).unwrap();
+    assert_eq!(code(b"ann@example.com\0\0\0", &[]), 111);
+}
+
+// OpenSMTPD
+
+#[test]
+fn opensmtpd_asks_its_table_and_never_loses_it() {
+    let host = published();
+    let mut talk = Talk::start(&mut front_end(&host, "opensmtpd-table"));
+    talk.send("config|smtpd-version|7.6.0\nconfig|protocol|0.1\n");
+    assert_eq!(talk.ask("config|ready\n"), "register|mailaddr\nregister|auth\nregister|ready\n");
+    let check = |service: &str, key: &str| format!("table|0.1|1713795097.394049|rcpts|check|{service}|0a|{key}\n");
+    for (service, key, answer) in [
+        ("mailaddr", "ann@example.com", "found"),
+        ("mailaddr", "nobody@example.com", "not-found"),
+        ("mailaddr", "any|body@example.net", "found"),
+        ("mailaddr", "spamtrap@example.net", "not-found"),
+        ("mailaddr", "", "not-found"),
+        ("auth", "Ann@example.com:secret", "found"),
+        ("auth", "ann@example.com:sec:ret", "not-found"),
+        ("auth", "ann@example.com", "not-found"),
+        ("auth", "nobody@example.com:secret", "not-found"),
+        ("credentials", "ann@example.com", "error|only check of mailaddr and auth is known"),
+    ] {
+        assert_eq!(talk.ask(check(service, key)), format!("check-result|0a|{answer}\n"), "{service} {key}");
+    }
+    for (line, answer) in [
+        ("table|0.1|1.0|rcpts|update|7\n", "update-result|7|ok\n"),
+        (
+            "table|0.1|1.0|rcpts|lookup|mailaddr|8|x@y\n",
+            "lookup-result|8|error|only check of mailaddr and auth is known\n",
+        ),
+        ("table|0.1|1.0|rcpts|fetch|mailaddr|9\n", "fetch-result|9|error|only check of mailaddr and auth is known\n"),
+    ] {
+        assert_eq!(talk.ask(line), answer, "{line}");
+    }
+    // None of these has an answer, and none ends it.
+    for line in ["\n", "foo\n", "table\n", "table|0.1|1.0|rcpts\n", "config\n", &format!("{}\n", "x".repeat(100_000))] {
+        talk.send(line);
+    }
+    assert_eq!(talk.ask(check("mailaddr", "ann@example.com")), "check-result|0a|found\n");
+    fs::remove_file(host.published("validrcptto.cdb")).unwrap();
+    fs::remove_file(host.published("auth.cdb")).unwrap();
+    for (service, key) in [("mailaddr", "nobody@example.com"), ("auth", "ann@example.com:secret")] {
+        assert_eq!(talk.ask(check(service, key)), "check-result|0a|error|the published table cannot be read\n");
+    }
+    host.rebuild();
+    assert_eq!(talk.ask(check("mailaddr", "ann@example.com")), "check-result|0a|found\n");
+    let answer = talk.end();
+    assert_eq!(answer.code, 0);
+    no_hash(&answer);
+}
+
+#[test]
+fn opensmtpd_names_the_published_file_or_nothing() {
+    let host = published();
+    let check = "table|0.1|1.0|t|check|mailaddr|1|ann@example.com\n";
+    let asked = |name: &str, argument: Option<&str>| {
+        let mut command = front_end(&host, name);
+        command.env_remove("VALIDRCPTTO_CDB").args(argument);
+        let mut talk = Talk::start(&mut command);
+        talk.send(check);
+        talk.end().stdout
+    };
+    let table = host.published("validrcptto.cdb");
+    let found = "check-result|1|found\n";
+    assert_eq!(asked("opensmtpd-table", table.to_str()), found);
+    assert_eq!(asked("table-qmail-updater", table.to_str()), found);
+    assert_eq!(asked("table-qmail-updater", None), found, "its default below --qmail");
+    assert_eq!(asked("opensmtpd-table", Some("relative")), "check-result|1|error|the published table cannot be read\n");
+}
+
+// All connections
+
+#[test]
+fn settings_that_cannot_be_used_are_answered_in_the_words_of_each_protocol() {
+    let host = published();
+    for (name, sent, answer) in [
+        ("vpopmaild", "slogin ann@example.com secret\n".to_owned(), UNABLE.to_owned()),
+        ("socketmap", netstring("rcpt ann@example.com"), netstring("TEMP the recipient table cannot be read")),
+        ("deliverabled", get("/qd1/deliverable?ann@example.com"), "503".to_owned()),
+        (
+            "opensmtpd-table",
+            "table|0.1|1.0|t|check|auth|1|a:b\n".to_owned(),
+            "check-result|1|error|the published table cannot be read\n".to_owned(),
+        ),
+    ] {
+        let mut command = front_end(&host, name);
+        let mut talk = Talk::start(command.env("QMAIL_UPDATER_QMAIL", "relative"));
+        talk.send(sent);
+        let said = talk.end();
+        assert!(
+            said.stdout == answer || answer == "503" && said.stdout.starts_with("HTTP/1.1 503 "),
+            "{name}: {}",
+            said.stdout
+        );
+        assert!(
+            said.stderr.contains("fatal: --qmail \"relative\": an absolute path is needed"),
+            "{name}: {}",
+            said.stderr
+        );
+    }
+}
+
+#[test]
+fn a_client_that_reads_no_answer_is_left_and_floods_take_no_memory() {
+    let host = published();
+    for (name, request) in [
+        ("vpopmaild", "help\n".to_owned()),
+        ("socketmap", netstring("rcpt nobody@example.com")),
+        ("dovecot-auth", "AUTH\t1\tFOO\n".to_owned()),
+        ("opensmtpd-table", "table|0.1|1.0|t|update|1\n".to_owned()),
+    ] {
+        let mut command = front_end(&host, name);
+        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        // Nobody reads: what is answered fills the pipe, and what is asked fills the other one.
+        let mut input = child.stdin.take().unwrap();
+        let flood = std::thread::spawn(move || input.write_all(request.repeat(200_000).as_bytes()));
+        let start = Instant::now();
+        let resident = || {
+            let status = fs::read_to_string(format!("/proc/{}/status", child.id())).unwrap_or_default();
+            let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).map(str::trim);
+            line.and_then(|line| line.split(' ').next()?.parse::<u64>().ok())
+        };
+        while start.elapsed() < Duration::from_millis(300) {
+            assert!(resident().is_none_or(|kib| kib < 32_768), "{name}: {:?} KiB", resident());
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        // It goes away.
+        drop(child.stdout.take());
+        child.wait().unwrap();
+        assert!(flood.join().unwrap().is_err() || name == "opensmtpd-table", "{name}");
+    }
+}
