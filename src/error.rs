@@ -51,9 +51,9 @@ impl Error {
         Error::Temporary(format!("unable to start a thread: {}", show_cause(cause)))
     }
 
-    /// Work on a thread of its own that could not be done.
+    /// Work on a thread of its own that could not be done: there is no thread, or something does not answer.
     pub fn undone(cause: &io::Error) -> Error {
-        Error::Temporary(show_cause(cause))
+        if cause.raw_os_error().is_some() { Error::thread(cause) } else { Error::Temporary(show_cause(cause)) }
     }
 
     /// A malformed `line` (from 1) of the file at `path`.
