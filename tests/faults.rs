@@ -724,17 +724,18 @@ fn a_rebuild_that_gets_no_thread_is_tried_again() {
         service.add_alias(&format!("new{number}"));
         service.trigger(&["insert_alias", &format!("new{number}@example.com"), "&x@y.test", ""]);
         let mut told = String::new();
-        while !told.contains("validrcptto.cdb published") {
-            let line = service.log.recv_timeout(PATIENCE);
-            told += &line.unwrap_or_else(|_| panic!("thread {number}: {told}"));
-            // A thread that gets others counts for itself: only the first failure is made.
-            let is_over = told.contains(" failed: ") || told.contains("validrcptto.cdb published");
-            if is_over && strace.try_wait().unwrap().is_none() {
-                let pid = nix::unistd::Pid::from_raw(i32::try_from(strace.id()).unwrap());
-                nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGINT).unwrap();
-                strace.wait().unwrap();
+        let mut hear_until = |words: &[&str]| {
+            while !words.iter().any(|words| told.contains(words)) {
+                let line = service.log.recv_timeout(PATIENCE);
+                told += &line.unwrap_or_else(|_| panic!("thread {number}: {told}"));
             }
-        }
+        };
+        // A thread that gets others counts for itself: only the first failure is made.
+        hear_until(&[" failed: ", "validrcptto.cdb published"]);
+        let pid = nix::unistd::Pid::from_raw(i32::try_from(strace.id()).unwrap());
+        nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGINT).unwrap();
+        strace.wait().unwrap();
+        hear_until(&["validrcptto.cdb published"]);
         assert!(!told.contains("a fault in this program"), "thread {number}: {told}");
         assert_eq!(service.host.answers(&[&format!("new{number}@example.com")]), ["accept"]);
         failed += usize::from(told.contains("failed: unable to start a thread"));
