@@ -1,6 +1,7 @@
 //! The client of MySQL and MariaDB.
 
-use std::io::{ErrorKind, Write};
+use std::error::Error as _;
+use std::io::{self, ErrorKind, Write};
 use std::path::Path;
 use std::sync::mpsc;
 use std::thread;
@@ -109,14 +110,25 @@ fn open(options: OptsBuilder, ask: &Ask) -> Result<Conn, Option<Error>> {
     receiver.recv_timeout(ask.connect).map_err(|_| None)?.map_err(Some)
 }
 
+/// The error of a socket.
+fn of_socket(cause: &Error) -> Option<&io::Error> {
+    match cause {
+        Error::IoError(cause) => Some(cause),
+        Error::CodecError(cause) => cause.source()?.downcast_ref(),
+        _ => None,
+    }
+}
+
 /// What there is to say of an error: the words of the server where it said any.
 fn words(cause: &Error, read: Duration) -> String {
-    match cause {
-        Error::MySqlError(cause) => format!("{}: {}", cause.code, cause.message),
-        Error::IoError(cause) => match cause.kind() {
+    if let Some(cause) = of_socket(cause) {
+        return match cause.kind() {
             ErrorKind::WouldBlock | ErrorKind::TimedOut => format!("the server sent nothing for {}", seconds(read)),
             _ => format!("the connection to the server was lost: {cause}"),
-        },
+        };
+    }
+    match cause {
+        Error::MySqlError(cause) => format!("{}: {}", cause.code, cause.message),
         Error::DriverError(DriverError::CouldNotConnect(Some((address, cause, _)))) => {
             format!("unable to connect to {address}: {cause}")
         }

@@ -69,7 +69,9 @@ fn connect(config: &Config, ask: &Ask) -> Result<(Runtime, tokio_postgres::Clien
         .dangerous()
         .with_custom_certificate_verifier(verifier)
         .with_no_client_auth();
-    let connected = runtime.block_on(timeout(ask.connect, config.connect(MakeRustlsConnect::new(tls))));
+    let tls = MakeRustlsConnect::new(tls);
+    // A time limit can only be made where the runtime runs.
+    let connected = runtime.block_on(async { timeout(ask.connect, config.connect(tls)).await });
     match connected {
         Ok(Ok((client, connection))) => {
             // What becomes of it, the statements tell.

@@ -218,8 +218,8 @@ impl Found {
     }
 }
 
-/// What ASCII text each of these characters is equal to, of those that are equal to one. The letters around it keep blanks
-/// at its end from being dropped.
+/// What ASCII text each of these characters is equal to, of those that are equal to one. The digits around it keep blanks
+/// at its end from being dropped; some languages have pairs of letters that are one letter.
 fn equal_to(session: &mut dyn Session, column: &Column, characters: &[char]) -> Result<Vec<(char, String)>, Refusal> {
     let legal: Vec<String> = LEGAL.iter().map(|b| char::from(*b).to_string()).collect();
     let mut texts: Vec<String> = legal;
@@ -237,7 +237,7 @@ fn equal_to(session: &mut dyn Session, column: &Column, characters: &[char]) -> 
     let of_texts: Vec<String> =
         texts.iter().enumerate().map(|(n, _)| format!("{n}, {}", session.parameter(given.len() + n + 1))).collect();
     let (odd, ascii) = (like_column(column, &["s"], &of_given), like_column(column, &["s"], &of_texts));
-    let (one, other) = (session.joined(&["'a'", "odd.s", "'a'"]), session.joined(&["'a'", "x.s", "'a'"]));
+    let (one, other) = (session.joined(&["'0'", "odd.s", "'0'"]), session.joined(&["'0'", "x.s", "'0'"]));
     let (n, m) = (session.number("odd.n"), session.number("x.n"));
     let statement = format!("SELECT {n}, {m} FROM {odd} odd JOIN {ascii} x ON {one} = {other}");
     let mut found: BTreeMap<usize, usize> = BTreeMap::new();
