@@ -286,9 +286,15 @@ pub struct Options {
     /// Locks and the status file
     #[arg(long, global = true, value_name = "DIR", env = "QMAIL_UPDATER_STATE", default_value = "/run/qmail-updater")]
     pub state: OsString,
-    /// Where vpopmail keeps its users; only the vpasswd files of cdb are read [auto: as its programs and files show]
+    /// Where vpopmail keeps its users [auto: as its programs and files show]
     #[arg(long, global = true, value_name = "DATABASE", env = "QMAIL_UPDATER_BACKEND", default_value = "auto")]
     pub backend: Backend,
+    /// How to reach the user database, in the form of vpopmail.mysql or vpopmail.pgsql [default: that file in VPOPMAIL/etc]
+    #[arg(long, global = true, value_name = "FILE", env = "QMAIL_UPDATER_SQL")]
+    pub sql: Option<OsString>,
+    /// Whether vpopmail looks aliases up in the user database [default: as its programs and files show]
+    #[arg(long, global = true, value_name = "ANSWER", env = "QMAIL_UPDATER_VALIAS")]
+    pub valias: Option<YesNo>,
     /// qmail's conf-break
     #[arg(long = "break", global = true, value_name = "CHAR", env = "QMAIL_UPDATER_BREAK", default_value = "-")]
     #[arg(allow_hyphen_values = true)]
@@ -368,6 +374,15 @@ pub enum Backend {
     Sqlite,
 }
 
+/// An answer to a question about vpopmail.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum YesNo {
+    /// It does
+    Yes,
+    /// It does not
+    No,
+}
+
 /// What a catch-all of `delete` means for a recipient that nothing else takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum CatchallDelete {
@@ -415,6 +430,10 @@ pub enum Command {
         #[arg(long, value_name = "SECONDS", env = "QMAIL_UPDATER_SWEEP", default_value = "900")]
         #[arg(value_parser = clap::value_parser!(u32).range(1..=86_400))]
         sweep: u32,
+        /// Ask the user database every SECONDS, whose changes are in no file
+        #[arg(long, value_name = "SECONDS", env = "QMAIL_UPDATER_SQL_SWEEP", default_value = "60")]
+        #[arg(value_parser = clap::value_parser!(u32).range(1..=86_400))]
+        sql_sweep: u32,
         /// A domain that --max-loss holds is published as it is after SECONDS in which it loses nothing more, at most 3 times
         /// SECONDS after the hold began
         #[arg(long, value_name = "SECONDS", env = "QMAIL_UPDATER_HOLD", default_value = "1800")]

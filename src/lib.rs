@@ -66,7 +66,7 @@
 //! | [`commands`] | what people type: list, lookup, explain, status, check, domains, user: the only printers to standard output | actions args cdb decide error fs host os pipe protect publish rebuild report service settings tables text |
 //! | [`service`] | the threads and the loop, what they wait for, and what others may see of them | actions cdb error fs host os pipe protect publish rebuild report settings text |
 //! | [`actions`] | what runs for what the service saw change, and the skeleton of a new mailbox | error fs host os publish rebuild report settings text |
-//! | [`rebuild`] | the story of one rebuild | cdb error fs host os protect publish report settings tables text |
+//! | [`rebuild`] | the story of one rebuild | cdb error fs host os protect publish report settings sql tables text |
 //! | [`protect`] | why an entry stays: which domains a sudden loss holds, and what is published of them | cdb error host publish report settings tables text |
 //! | [`sql`] | the process that asks a user database: the question, and a client of each database | host os text |
 //! | [`tables`] | pure: which keys and logins, each decided by `decide`, and how qmail-smtpd looks a recipient up | cdb decide error fs host report text |

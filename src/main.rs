@@ -27,12 +27,16 @@ use qmail_updater::report::Level;
 use qmail_updater::service::{follow_ups, status};
 use qmail_updater::settings::{self, Refusal, Settings};
 use qmail_updater::text::{count, lower};
-use qmail_updater::{actions, publish, rebuild, report, service};
+use qmail_updater::{actions, publish, rebuild, report, service, sql};
 use signal_hook::consts::{SIGABRT, SIGXFSZ};
 
 fn main() -> ExitCode {
     if let Some(code) = spawn::begin_session(&args::typed()) {
         return ExitCode::from(code);
+    }
+    if let Some(begun) = spawn::begin_companion(&args::typed()) {
+        let served = begun.and_then(|(file, socket)| sql::serve(file.into(), socket));
+        return ExitCode::from(if served.is_ok() { 0 } else { 111 });
     }
     let caller = Caller::find();
     if caller.is_some() {
@@ -116,7 +120,8 @@ fn rebuild(settings: &Settings, commands: bool, force: Option<&[OsString]>) -> R
     }
     let then = "rebuild --force publishes them as the host is";
     let note = &report::say_all;
-    let order = Order { head: "rebuild done", middle: "", patience, let_go: &let_go, then, note, stop: &stop };
+    let order =
+        Order { head: "rebuild done", middle: "", patience, let_go: &let_go, then, note, stop: &stop, is_quiet: false };
     let done = rebuild::rebuild(settings, &order)?;
     if !commands {
         report::say_all(&rebuild::behind(&done.host, &hold::names(&done.held)));

@@ -2,24 +2,26 @@
 //! below the root, policies, owners.
 
 use std::ffi::{OsStr, OsString};
+use std::hash::RandomState;
 use std::io::ErrorKind;
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use nix::errno::Errno;
 use nix::unistd::{Group, User, getegid, geteuid};
 
 use crate::args::envdir::Envdir;
-use crate::args::{self, ACTIONS, Backend, CatchallDelete, Cli, Command, Defaults};
-use crate::error::{Error, show_path};
+use crate::args::{self, ACTIONS, Backend, CatchallDelete, Cli, Command, Defaults, YesNo};
+use crate::error::{Error, Trouble, show_path};
 use crate::fs::{Bounds, Root};
 use crate::host::accounts::id;
 use crate::host::assign::COMPILED;
+use crate::host::mailboxes::snapshot::Snapshot;
 use crate::host::user_database::{Kind, Sign};
 use crate::host::{Layout, VPOPMAIL, accounts, vpopmail_of, without_slash};
-use crate::os::spawn;
+use crate::os::spawn::{self, Companion};
 use crate::publish::{Look, Owner, Target};
 use crate::report::Note;
 use crate::text::{Shown, lines};
@@ -43,6 +45,8 @@ pub struct Settings {
     last_owner: Mutex<Option<Owner>>,
     /// Where the last rebuild that could tell saw that vpopmail keeps its users, when that is not in vpasswd files.
     pub users_seen: Mutex<Option<Sign>>,
+    /// What is known of the user database from one question to the next.
+    pub database: Mutex<Database>,
     /// Whether system accounts log in too.
     pub auth_system_users: bool,
     /// The named pipes where triggers arrive, on this machine.
@@ -61,6 +65,8 @@ pub struct Settings {
     pub verify: bool,
     /// How often the service makes a full look, whatever it heard.
     pub sweep: Duration,
+    /// How often the service asks the user database.
+    pub sql_sweep: Duration,
     /// How long the service holds a domain that loses nothing more.
     pub hold: Duration,
     /// How much of its entries, in per cent, a domain may lose at once while all domains together lose as much.
@@ -73,6 +79,21 @@ pub struct Settings {
     pub directory: Option<Envdir>,
     /// What there is to say of it.
     pub notes: Vec<Note>,
+}
+
+/// A process that asks a user database, and what it was started for: which one; the identity and the size of the file that
+/// it got; its uid and gid.
+type Asking = ((Kind, (u64, u64), u64, (u32, u32)), Companion);
+
+/// What is known of a user database from one question to the next.
+#[derive(Debug, Default)]
+pub struct Database {
+    /// The process that asks it, with its connection.
+    pub companion: Option<Asking>,
+    /// What it said in this rebuild.
+    pub answer: Option<Result<Arc<Snapshot>, Trouble>>,
+    /// What makes the numbers of all its snapshots.
+    pub seed: RandomState,
 }
 
 /// Why there is nothing to do.
@@ -340,6 +361,8 @@ impl Settings {
             is_vpopmail_given: options.vpopmail.is_some(),
             users_cdb,
             user_database: user_database(options.backend),
+            connection: options.sql.as_deref().map(|file| absolute("--sql", file)).transpose()?,
+            valias: options.valias.map(|valias| valias == YesNo::Yes),
             snapshot: None,
             break_byte,
             qmail_ext: options.vpopmail_ext,
@@ -354,6 +377,7 @@ impl Settings {
             auth_owner,
             last_owner: Mutex::default(),
             users_seen: Mutex::default(),
+            database: Mutex::default(),
             auth_system_users,
             fifos,
             after,
@@ -363,6 +387,7 @@ impl Settings {
             watch: true,
             verify: false,
             sweep: Duration::from_secs(900),
+            sql_sweep: Duration::from_secs(60),
             hold: Duration::from_secs(1800),
             max_loss: options.max_loss,
             metrics: None,
@@ -370,13 +395,14 @@ impl Settings {
             directory: None,
             notes: Vec::new(),
         };
-        if let Command::Run { sweep, hold, metrics, no_watch, verify, action_limit } = &cli.command {
+        if let Command::Run { sweep, sql_sweep, hold, metrics, no_watch, verify, action_limit } = &cli.command {
             let seconds = |seconds: &u32| Duration::from_secs(u64::from(*seconds));
             settings.action_limit = seconds(action_limit);
             metrics.iter().try_for_each(|file| settings.keep_metrics(file))?;
             settings.watch = !no_watch;
             settings.verify = *verify;
             settings.sweep = seconds(sweep);
+            settings.sql_sweep = seconds(sql_sweep);
             settings.hold = seconds(hold);
         }
         Ok(settings)

@@ -345,6 +345,7 @@ fn rebuild_within(host: &MailHost, length: u64) -> (Result<(), String>, Vec<Stri
         then: "",
         note: &note,
         stop: &stop,
+        is_quiet: false,
     };
     let done = rebuild(&settings, &order).map(drop).map_err(|error| error.to_string());
     (done, alerts.into_inner())

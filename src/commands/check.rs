@@ -9,6 +9,7 @@ use std::path::Path;
 use crate::actions;
 use crate::cdb;
 use crate::commands::compare::{Compared, compare};
+use crate::commands::database;
 use crate::os::confine;
 use nix::unistd::geteuid;
 
@@ -214,6 +215,7 @@ fn of_host(settings: &Settings, compared: Compared, findings: &mut Vec<Note>) {
     let Compared { new, changes, built, held, .. } = compared;
     findings.extend(rebuild::behind(&built.host, &held));
     let host = &built.host;
+    findings.extend(database::findings(settings, host));
     if !changes.is_empty() {
         let changes = count(changes.len(), "change");
         let text =

@@ -3,4 +3,5 @@
 pub mod answers;
 pub mod check;
 pub mod compare;
+pub mod database;
 pub mod overview;

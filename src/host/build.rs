@@ -5,7 +5,7 @@ use std::io::{self, Read};
 
 use super::Layout;
 use super::mailboxes::Source;
-use super::user_database::{self, CONFIG, Seen, Sign};
+use super::user_database::{self, CONFIG, Kind, Seen, Sign};
 use crate::error::show_path;
 use crate::fs::Root;
 use crate::fs::failures::note_error;
@@ -29,6 +29,45 @@ pub struct Build {
     pub users: Source,
     /// The file that shows it; `None` when none does, and when the administrator says it.
     pub sign: Option<Sign>,
+    /// The user database that has to be asked, where that is one.
+    pub asked: Option<Sign>,
+    /// What of it vpopmail uses, where it has to be asked.
+    pub tables: Tables,
+    /// Whether it was asked, and gave no answer.
+    pub is_unanswered: bool,
+}
+
+/// What a vpopmail uses of its user database.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Tables {
+    /// Whether it looks aliases up there.
+    pub aliases: Fact,
+    /// Whether it looks limits up there.
+    pub limits: Fact,
+    /// Whether each domain has a table of its own.
+    pub table_each: Fact,
+    /// Whether it was built with qmail-ext, where include/config.h tells.
+    pub qmail_ext: Fact,
+}
+
+/// What is known of a program, and by what; nothing when nothing tells.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Fact {
+    /// Whether it is so.
+    pub is: Option<bool>,
+    /// What shows it, in words.
+    pub seen: String,
+}
+
+impl Fact {
+    fn new(is: bool, seen: String) -> Fact {
+        Fact { is: Some(is), seen }
+    }
+
+    /// This one, or the other when nothing shows this one.
+    fn or(self, other: impl FnOnce() -> Fact) -> Fact {
+        if self.is.is_some() { self } else { other() }
+    }
 }
 
 /// The program that compares passwords.
@@ -66,9 +105,62 @@ impl Build {
                     .map(|(_, version)| format!("{} says that vpopmail is {version}", shown(&at(CONFIG))))
             }
         };
-        let Seen { users, sign, notes: of_users } = user_database::see(layout);
+        let Seen { users, sign, asked, notes: of_users } = user_database::see(layout);
         notes.extend(of_users);
-        Build { keeps_scheme, users, sign }
+        let tables = asked.as_ref().map_or_else(Tables::default, |asked| Tables::read(layout, asked.kind));
+        Build { keeps_scheme, users, sign, asked, tables, is_unanswered: false }
+    }
+}
+
+/// What bin/vdelivermail holds when it looks aliases up in SQL; when it looks limits up there; when it has one table for all
+/// domains. (docs/rules.md, 10.1)
+const IN_DELIVERY: [&[u8]; 3] = [b"select valias_line from valias", b"FROM limits", b"and pw_domain"];
+
+impl Tables {
+    /// Looks at the host. The administrator counts most, then bin/vdelivermail, then include/config.h.
+    pub fn read(layout: &Layout, kind: Kind) -> Tables {
+        let root = &layout.root;
+        let at = |name: &str| [&layout.vpopmail[..], b"/", name.as_bytes()].concat();
+        let shown = |name: &str| show_path(&root.path(&at(name))).to_string();
+        let of_kind = kind.file().unwrap_or_default().rsplit('/').next().unwrap_or_default().as_bytes();
+        let signs = [&[of_kind][..], &IN_DELIVERY].concat();
+        // Another program in its place says nothing.
+        let found = find_in(root, &at(user_database::PROGRAM), &signs).ok().flatten().filter(|found| found[0]);
+        let config = read_config(root, &at(CONFIG)).ok().flatten();
+        let is_defined = |name: &str| config.iter().flatten().any(|(defined, _)| defined == name);
+        let config = kind.define().filter(|define| is_defined(define));
+        let fact = |number: usize, define: &str, negated: bool| {
+            let of_program = || match &found {
+                Some(found) => {
+                    let (holds, string) = (found[number + 1], String::from_utf8_lossy(IN_DELIVERY[number]));
+                    let word = if holds { "holds" } else { "does not hold" };
+                    Fact::new(holds != negated, format!("{} {word} \"{string}\"", shown(user_database::PROGRAM)))
+                }
+                None => Fact::default(),
+            };
+            let of_config = || match config {
+                Some(_) => {
+                    let word = if is_defined(define) { "defines" } else { "does not define" };
+                    Fact::new(is_defined(define) != negated, format!("{} {word} {define}", shown(CONFIG)))
+                }
+                None => Fact::default(),
+            };
+            of_program().or(of_config)
+        };
+        let has = |is: bool| if is { "yes" } else { "no" };
+        let given = layout.valias.map(|is| Fact::new(is, format!("--valias is {}", has(is)))).unwrap_or_default();
+        let never = |is: bool, why: &str| if is { Fact::new(false, why.to_owned()) } else { Fact::default() };
+        Tables {
+            aliases: never(kind == Kind::Sqlite, "vdelivermail takes every alias in SQLite for an error")
+                .or(|| given)
+                .or(|| fact(0, "VALIAS", false)),
+            limits: never(kind != Kind::Mysql, "only MySQL has limits").or(|| fact(1, "ENABLE_MYSQL_LIMITS", false)),
+            table_each: fact(2, "MANY_DOMAINS", true),
+            qmail_ext: config.map_or_else(Fact::default, |_| {
+                let is = is_defined("QMAIL_EXT");
+                Fact::new(is, format!("{} {} QMAIL_EXT", shown(CONFIG), if is { "defines" } else { "does not define" }))
+            }),
+        }
     }
 }
 
@@ -141,6 +233,8 @@ mod tests {
             is_vpopmail_given: true,
             users_cdb: None,
             user_database: None,
+            connection: None,
+            valias: None,
             snapshot: None,
             break_byte: b'-',
             qmail_ext: false,

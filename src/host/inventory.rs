@@ -130,6 +130,8 @@ mod tests {
             qmail: b"/var/qmail".to_vec(),
             users_cdb: None,
             user_database: None,
+            connection: None,
+            valias: None,
             snapshot: None,
             vpopmail: b"/home/vpopmail".to_vec(),
             is_vpopmail_given: false,

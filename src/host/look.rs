@@ -121,6 +121,8 @@ mod tests {
         let layout = Layout {
             users_cdb: None,
             user_database: None,
+            connection: None,
+            valias: None,
             snapshot: None,
             is_vpopmail_given: false,
             root: Root::new(root, Bounds::default()),

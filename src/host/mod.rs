@@ -19,6 +19,7 @@ pub mod vpopmail;
 
 use std::cell::Cell;
 use std::collections::BTreeSet;
+use std::hash::{BuildHasher, RandomState};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -57,6 +58,10 @@ pub struct Layout {
     pub users_cdb: Option<Vec<u8>>,
     /// Where vpopmail keeps its users, when the administrator says it; `None`: it is found.
     pub user_database: Option<user_database::Kind>,
+    /// The file that says how to reach the user database, when it is not vpopmail's own.
+    pub connection: Option<Vec<u8>>,
+    /// Whether vpopmail looks aliases up in the user database, when the administrator says it; `None`: it is found.
+    pub valias: Option<bool>,
     /// What the user database said, or why it said nothing, where it was asked already; nothing on the host then tells where
     /// the users are.
     pub snapshot: Option<Result<Arc<Snapshot>, Trouble>>,
@@ -203,6 +208,9 @@ impl Host {
             None => None,
         };
         if let Some(seen) = seen {
+            self.build.tables =
+                seen.asked.as_ref().map_or_else(Default::default, |sign| build::Tables::read(&self.layout, sign.kind));
+            self.build.asked = seen.asked;
             self.build.users = seen.users;
             notes.extend(seen.notes);
         }
@@ -550,7 +558,7 @@ impl Host {
 
     /// What the user database says of the domains of the home at `path`; nothing when the files of directories hold it.
     fn read_users(&self, path: &[u8]) -> Vec<Users> {
-        let Some(snapshot) = self.build.users.snapshot() else { return Vec::new() };
+        let Some(snapshot) = &self.build.users.snapshot() else { return Vec::new() };
         let domains = self.domains_of(path);
         let of: BTreeSet<&[u8]> =
             domains.flat_map(|domain| [self.user_domain(domain), self.login_domain(domain)]).collect();
@@ -561,11 +569,19 @@ impl Host {
         of.into_iter().map(|of| Users::of_database(snapshot, of, limits.clone())).collect()
     }
 
+    /// What the user database has under the domains of these homes, as a number; 0 without one.
+    pub fn print_of_users(&self, homes: &mut dyn Iterator<Item = &[u8]>, seed: &RandomState) -> u64 {
+        let Some(snapshot) = self.build.users.snapshot() else { return 0 };
+        let domains = homes.flat_map(|home| self.domains_of(home));
+        let prints = domains.flat_map(|domain| [self.user_domain(domain), self.login_domain(domain)]);
+        seed.hash_one(prints.map(|domain| snapshot.print(domain)).collect::<Vec<_>>())
+    }
+
     /// What the user database says of a domain that has no line in users/assign; `None` when it says nothing of it.
     pub fn unassigned_users(&self, domain: &[u8]) -> Option<Users> {
         let snapshot = self.build.users.snapshot().filter(|snapshot| snapshot.knows(domain))?;
         let is_unassigned = self.assignments.vpopmail_domain(domain).is_none();
-        is_unassigned.then(|| Users::of_database(snapshot, domain, Ok(0)))
+        is_unassigned.then(|| Users::of_database(&snapshot, domain, Ok(0)))
     }
 
     /// The limits that the files of a domain directory set.

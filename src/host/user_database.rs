@@ -9,7 +9,7 @@ use nix::errno::Errno;
 
 use super::Layout;
 use super::build::{find_in, read_config};
-use super::mailboxes::Source;
+use super::mailboxes::{Latest, Source};
 use crate::error::{Nature, Trouble, show_path};
 use crate::fs::{End, Kind as FileKind};
 use crate::report::Note;
@@ -56,6 +56,26 @@ impl Kind {
     pub fn named(name: &str) -> Option<Kind> {
         let all = [Cdb, Mysql, Pgsql, Sqlite, Ldap, ActiveDirectory, Oracle, Sybase];
         all.into_iter().find(|kind| kind.name() == name)
+    }
+
+    /// Whether this program was built with a client of it.
+    pub fn is_read(self) -> bool {
+        match self {
+            Sqlite => cfg!(feature = "sqlite"),
+            Mysql => cfg!(feature = "mysql"),
+            Pgsql => cfg!(feature = "pgsql"),
+            Cdb | Ldap | ActiveDirectory | Oracle | Sybase => false,
+        }
+    }
+
+    /// The file below VPOPMAIL by which vpopmail reaches it: how to connect, or the database itself.
+    pub fn file(self) -> Option<&'static str> {
+        FILES.iter().find(|(_, kind)| *kind == self).map(|(file, _)| *file)
+    }
+
+    /// What include/config.h defines for it.
+    pub fn define(self) -> Option<&'static str> {
+        IN_CONFIG.iter().find(|(_, kind)| *kind == self).map(|(name, _)| *name)
     }
 
     /// What people call it.
@@ -144,6 +164,8 @@ pub struct Seen {
     pub users: Source,
     /// The sign on the host that counts; `None` when there is none, and when the administrator says it.
     pub sign: Option<Sign>,
+    /// The user database that has to be asked, where that is one.
+    pub asked: Option<Sign>,
     /// What there is to say of it.
     pub notes: Vec<Note>,
 }
@@ -152,11 +174,11 @@ pub struct Seen {
 pub fn see(layout: &Layout) -> Seen {
     if let Some(snapshot) = &layout.snapshot {
         let users = match snapshot {
-            Ok(snapshot) => Source::Snapshot(snapshot.clone()),
+            Ok(snapshot) => Source::Snapshot(Latest::new(snapshot.clone())),
             Err(cause) => Source::Failed(cause.clone()),
         };
         let notes = users.unknown().map(|(_, alert)| alert).into_iter().collect();
-        return Seen { users, notes, sign: None };
+        return Seen { users, notes, ..Seen::default() };
     }
     if let Some(kind) = layout.user_database {
         return Seen { sign: None, ..told(Some(given(kind)), None, Vec::new()) };
@@ -224,7 +246,7 @@ pub fn without_signs(layout: &Layout) -> Option<Seen> {
 fn unknown(path: PathBuf, cause: Trouble) -> Seen {
     let users = Source::Unknown(path, cause);
     let notes = users.unknown().map(|(_, alert)| alert).into_iter().collect();
-    Seen { users, sign: None, notes }
+    Seen { users, notes, ..Seen::default() }
 }
 
 /// What follows from the sign that counts, and from one that contradicts it.
@@ -241,14 +263,34 @@ fn told(first: Option<Sign>, other: Option<Sign>, mut notes: Vec<Note>) -> Seen 
         )));
     }
     if first.kind == Cdb {
-        return Seen { users: Source::Files, sign: Some(first), notes };
+        return Seen { sign: Some(first), notes, ..Seen::default() };
+    }
+    if first.kind.is_read() {
+        let users = Source::Failed("nothing has asked it yet".into());
+        return Seen { users, sign: Some(first.clone()), asked: Some(first), notes };
     }
     let cause = format!("vpopmail keeps its users in {} ({}), which is not read", first.kind.name(), first.seen);
-    notes.push(Note::alert(format!(
-        "{cause}; no vpasswd file is read either; every address that vdelivermail would look up is accepted, the published \
+    notes.push(Note::alert(format!("{cause}; no vpasswd file is read either; every address that vdelivermail would look up is accepted, the published \
          logins are kept, and no login is added; --backend cdb, if the users are in vpasswd files"
     )));
-    Seen { users: Source::Elsewhere(cause.into()), sign: Some(first), notes }
+    Seen { users: Source::Elsewhere(cause.into()), sign: Some(first), asked: None, notes }
+}
+
+/// What follows from a user database that could not be asked, and why that is. What is published of its users is kept; when
+/// nothing of them ever was, or only what vpasswd files said, every address is accepted.
+pub fn not_answered(sign: &Sign, cause: Trouble, was_read: bool) -> (Source, Note) {
+    if was_read {
+        let users = Source::Failed(cause);
+        let alert = users.unknown().map(|(_, alert)| alert);
+        return (users, alert.unwrap_or_else(|| Note::alert(String::new())));
+    }
+    let cause =
+        format!("vpopmail keeps its users in {} ({}), which could not be read: {cause}", sign.kind.name(), sign.seen);
+    let alert = Note::alert(format!(
+        "{cause}; nothing of it is published yet; every address that vdelivermail would look up is accepted, the published \
+         logins are kept, and no login is added"
+    ));
+    (Source::Elsewhere(cause.into()), alert)
 }
 
 /// What the administrator says.

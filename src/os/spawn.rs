@@ -4,7 +4,9 @@
 use std::collections::VecDeque;
 use std::ffi::{OsStr, OsString};
 use std::io::{BufRead, BufReader, PipeReader, PipeWriter, Read, Write};
-use std::os::fd::AsFd;
+use std::net::Shutdown;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -16,13 +18,15 @@ use std::time::Duration;
 use crossbeam_channel::{after, bounded, select};
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::prctl::set_dumpable;
 use nix::sys::resource::{Resource, getrlimit, rlim_t, setrlimit};
 use nix::sys::signal::{Signal, kill, killpg};
 use nix::sys::wait::{Id, WaitPidFlag, waitid};
-use nix::unistd::{Pid, setsid};
+use nix::unistd::{Pid, setgid, setgroups, setsid, setuid};
 
 use super::stop::Stop;
 use crate::error::{Nature, show_cause, show_path};
+use crate::os::raw;
 use crate::report::{self, Level, Note};
 use crate::text::{Shown, count};
 
@@ -47,6 +51,11 @@ const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 pub const OURSELVES: &str = "/proc/self/exe";
 /// What this program is called when it begins a session and becomes another program.
 const SESSION: &str = "qmail-updater-session";
+
+/// What this program is called when it asks a user database.
+const COMPANION: &str = "qmail-updater-database";
+/// How long it may take to end when the socket is closed.
+const COMPANION_GRACE: Duration = Duration::from_millis(500);
 
 /// The variable that tells a command of `--after` which files changed.
 pub const CHANGED: &str = "QMAIL_UPDATER_CHANGED";
@@ -180,6 +189,83 @@ pub fn begin_session(typed: &[OsString]) -> Option<u8> {
         let _ = PipeWriter::from(report).write_all(&code.to_ne_bytes());
     }
     Some(111)
+}
+
+/// Another process of this program, in a session of its own, that asks a user database for us. It has the uid and gid that it
+/// was started for, an empty environment, and three descriptors: a file that we opened, a socket to us, and /dev/null.
+#[derive(Debug)]
+pub struct Companion {
+    child: Option<Child>,
+    socket: UnixStream,
+}
+
+impl Companion {
+    /// Starts one. `owner`: uid and gid that it has from its beginning on; `None`: ours.
+    ///
+    /// # Errors
+    /// Those of socketpair(2), fork(2) and execve(2).
+    pub fn start(owner: Option<(u32, u32)>, input: OwnedFd) -> std::io::Result<Companion> {
+        // What this process was started with is not for it either.
+        close_fds::set_fds_cloexec_threadsafe(3, &[]);
+        let (socket, its) = UnixStream::pair()?;
+        let mut command = Command::new(OURSELVES);
+        let (uid, gid) = owner.map_or((String::new(), String::new()), |(uid, gid)| (uid.to_string(), gid.to_string()));
+        command.arg0(COMPANION).args([uid, gid]).env_clear().current_dir("/");
+        command.stdin(input).stdout(OwnedFd::from(its)).stderr(Stdio::null());
+        let child = spawn(&mut command)?;
+        Ok(Companion { child: Some(child), socket })
+    }
+
+    /// The socket to it.
+    pub fn socket(&self) -> &UnixStream {
+        &self.socket
+    }
+}
+
+/// It ends by itself when the socket is closed; when it does not, it is killed with its group.
+impl Drop for Companion {
+    fn drop(&mut self) {
+        let Some(mut child) = self.child.take() else { return };
+        let has_ended = self.socket.shutdown(Shutdown::Write).is_ok() && {
+            let _ = self.socket.set_read_timeout(Some(COMPANION_GRACE));
+            let (start, mut rest) = (Instant::now(), [0; 4096]);
+            loop {
+                match (&self.socket).read(&mut rest) {
+                    Ok(0) => break true,
+                    Ok(_) if start.elapsed() < COMPANION_GRACE => {}
+                    _ => break false,
+                }
+            }
+        };
+        // Until it was waited for, no other process can have its number.
+        if let (false, Ok(pid)) = (has_ended, i32::try_from(child.id()).map(Pid::from_raw)) {
+            let _ = killpg(pid, Signal::SIGKILL);
+            let _ = kill(pid, Signal::SIGKILL);
+        }
+        // One that waits for a disk cannot even be killed.
+        let _ = Builder::new().spawn(move || child.wait());
+    }
+}
+
+/// When this program was started as a companion: gives the file and the socket that it got, as the uid and gid that it is
+/// for. `None` when it was not.
+pub fn begin_companion(typed: &[OsString]) -> Option<std::io::Result<(OwnedFd, UnixStream)>> {
+    let [own, uid, gid] = typed else { return None };
+    (own == COMPANION).then(|| {
+        setsid()?;
+        setrlimit(Resource::RLIMIT_CORE, 0, 0)?;
+        if !uid.is_empty() {
+            let number =
+                |typed: &OsString| typed.to_str().and_then(|typed| typed.parse::<u32>().ok()).ok_or(Errno::EINVAL);
+            let (uid, gid) = (number(uid)?, number(gid)?);
+            setgroups(&[])?;
+            setgid(gid.into())?;
+            setuid(uid.into())?;
+        }
+        // Another process of that uid must not look into it. setuid(2) has set that back.
+        set_dumpable(false)?;
+        Ok((raw::inherited(0)?, UnixStream::from(raw::inherited(1)?)))
+    })
 }
 
 /// Why a session did not become its program, once it has ended; `None` when it did, or was killed before.

@@ -89,6 +89,12 @@ impl Notice {
         let (_, command) = COMMANDS.iter().find(|(name, _)| name.as_bytes() == sent)?;
         let argument = unescape(fields.next().unwrap_or_default());
         let argument = if argument == b"-" { Vec::new() } else { lower(&argument) };
+        // vpopmail 5.4 has two arguments only: the second one is a text that begins with the address.
+        let end = match *command {
+            "add_domain" | "del_domain" | "add_alias_domain" => None,
+            _ => argument.iter().position(|b| *b == b' '),
+        };
+        let argument = argument[..end.unwrap_or(argument.len())].to_vec();
         Some(Notice { command, argument })
     }
 
@@ -173,6 +179,11 @@ mod tests {
         assert_eq!(expected("valias_delete_domain\tx.test"), Some(Expected::AliasChange(b"x.test".to_vec())));
         assert_eq!(expected("add_user\tjoe@x.test"), None);
         assert_eq!(Notice::parse(b"valias_insert\ta@x.test").unwrap().command, "insert_alias");
+        // In the form of 5.4, where the line of an alias may hold another address.
+        let remove = Notice::parse(b"valias_remove\tAl@x.test - &joe@y.test").unwrap();
+        assert_eq!(remove.domain(), Some(&b"x.test"[..]));
+        assert_eq!(remove.expected(), Some(Expected::AliasChange(b"x.test".to_vec())));
+        assert_eq!(Notice::parse(b"add_alias_domain\tal.test x.test").unwrap().argument, b"al.test x.test");
         for other in [&b""[..], b"hello", b"ADD_USER\tx", b"add_user x"] {
             assert_eq!(Notice::parse(other), None);
         }

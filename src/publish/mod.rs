@@ -50,7 +50,24 @@ pub struct Target {
     folder: PathBuf,
 }
 
+/// A file without a name in the directory of temporary files, which goes when it is closed.
+///
+/// # Errors
+/// Those of open(2).
+pub fn unnamed() -> io::Result<File> {
+    tempfile::tempfile()
+}
+
 impl Target {
+    /// A file without a name on the file system of this one, or where temporary files are when this process may write none
+    /// there. It goes when it is closed.
+    ///
+    /// # Errors
+    /// Those of open(2).
+    pub fn unnamed(&self) -> io::Result<File> {
+        tempfile::tempfile_in(&self.folder).or_else(|_| unnamed())
+    }
+
     /// Finds out where the file `inside` (absolute, below the root) is to be published.
     ///
     /// # Errors

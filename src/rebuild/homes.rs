@@ -44,6 +44,8 @@ pub struct Asked {
     pub look: Option<Look>,
     /// The other homes that its answers depend on.
     pub others: BTreeSet<Vec<u8>>,
+    /// What the user database has under its domains and those of `others`, as a number; 0 without one.
+    pub users: u64,
     /// What stat(2) said of its home before it was read.
     pub stamps: Vec<Option<Stamp>>,
     /// What of it could not be read, and what is kept because of that.
@@ -85,10 +87,15 @@ pub fn ask(plan: &Plan, policy: &Policy<'_>, unit: &Unit, homes: &HomeReader, co
         unknown: Unknown::default(),
         look: None,
         others: followed.others.into_inner(),
+        users: 0,
         stamps: Vec::new(),
         unread,
         notes: Vec::new(),
     };
+    if let Some(seed) = homes.seed() {
+        let all = unit.home.iter().chain(&asked.others);
+        asked.users = homes.0.host.print_of_users(&mut all.map(Vec::as_slice), seed);
+    }
     let (Some(path), Some(home)) = (&unit.home, own) else { return asked };
     asked.look = home.look.clone();
     asked.stamps.clone_from(&home.stamps);

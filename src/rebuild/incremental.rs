@@ -11,6 +11,8 @@ use crate::fs::failures::Mark;
 use crate::host::Host;
 use crate::host::accounts::read_shadow;
 use crate::host::compilers::{Compiler, Due};
+use crate::host::mailboxes::Source;
+use crate::host::mailboxes::snapshot::Snapshot;
 use crate::os::confine;
 use crate::protect::hold::{self, Held, Patience};
 use crate::publish::{Before, Published};
@@ -18,6 +20,7 @@ use crate::report::{self, Note};
 use crate::settings::Settings;
 use crate::tables::logins::Policy;
 
+use super::database;
 use super::edits::Edits;
 use super::homes::{Asked, HomeReader, ask};
 use super::memory::{Because, Known, Memory, Scope};
@@ -60,7 +63,10 @@ pub(super) fn rebuild(
     let (mark, mut notes) = (Mark::now(), Vec::new());
     let scope = if names_a_new_domain(scope, &memory.host) { &Scope::All } else { scope };
     let host_read = *scope == Scope::All;
-    let behind = if host_read { look_at_host(settings, &memory, &mut notes, found)? } else { Vec::new() };
+    let behind = if host_read { look_at_host(settings, &mut memory, &mut notes, found)? } else { Vec::new() };
+    if !host_read {
+        ask_database(settings, &mut memory)?;
+    }
     let mut edits = Edits::open(&mut memory, targets)?;
     let now = now();
     let hashes = settings.auth_system_users.then(|| read_shadow(&settings.layout.root, now / 86_400)).transpose()?;
@@ -121,17 +127,13 @@ pub(super) fn rebuild(
         host_read,
         homes: Some(HomesRead { read, all: memory.units.len(), because: None }),
         stamps,
-        is_again_soon: false,
+        is_again_soon: memory.host.build.is_unanswered,
     };
     Ok((done, memory))
 }
 
 /// Whether what is remembered is enough for such a rebuild, before anything is looked at.
 fn may_go_on(settings: &Settings, order: &Order<'_>, scope: &Scope, memory: &Memory) -> Result<(), Halt> {
-    // What a user database says is in no look of a home.
-    if memory.host.build.users.snapshot().is_some() {
-        return Err(Halt::Anew(Because::Database));
-    }
     if memory.held_expiry.is_some_and(|expiry| expiry <= now()) {
         return Err(Halt::Anew(Because::Held));
     }
@@ -147,6 +149,31 @@ fn may_go_on(settings: &Settings, order: &Order<'_>, scope: &Scope, memory: &Mem
     Ok(())
 }
 
+/// Asks the user database again; what it says now counts. One that did not answer is asked by the next full look.
+fn ask_database(settings: &Settings, memory: &mut Memory) -> Result<(), Halt> {
+    if memory.host.build.users.snapshot().is_none() {
+        return Ok(());
+    }
+    let host = memory.host.clone();
+    let silences = &settings.layout.root.silences;
+    let question = silences.attempt(move || database::question(&host)).map_err(|cause| Error::undone(&cause))?;
+    // The full look tells of a failure.
+    let anew = |_| Halt::Anew(Because::Database);
+    question.map_or(Ok(()), |question| let_count(memory, &database::ask(settings, question).map_err(anew)?))
+}
+
+/// Lets what the user database said count from now on.
+fn let_count(memory: &mut Memory, snapshot: &Arc<Snapshot>) -> Result<(), Halt> {
+    let unassigned = database::unassigned(&memory.host, snapshot, &memory.seed);
+    let Source::Snapshot(latest) = &memory.host.build.users else { return Ok(()) };
+    // The options of the build, or the order of a column, decide about every home.
+    if *latest.get() != **snapshot || unassigned != memory.unassigned_users {
+        return Err(Halt::Anew(Because::Database));
+    }
+    latest.replace(snapshot.clone());
+    Ok(())
+}
+
 /// Whether a domain is announced that the host did not have.
 fn names_a_new_domain(scope: &Scope, host: &Host) -> bool {
     let is_new = |domain: &Vec<u8>| host.assignments.vpopmail_domain(domain).is_none();
@@ -156,7 +183,7 @@ fn names_a_new_domain(scope: &Scope, host: &Host) -> bool {
 /// Reads everything but the homes, which must say what is remembered, and gives the compilers whose files are behind.
 fn look_at_host(
     settings: &Settings,
-    memory: &Memory,
+    memory: &mut Memory,
     notes: &mut Vec<Note>,
     found: &dyn Fn(&Host, bool),
 ) -> Result<Vec<Due>, Halt> {
@@ -172,6 +199,9 @@ fn look_at_host(
     if !is_the_same || confine::folders(&host)? != memory.folders {
         return Err(Halt::Anew(Because::Host));
     }
+    if let Some(snapshot) = host.build.users.snapshot() {
+        let_count(memory, &snapshot)?;
+    }
     found(&host, false);
     Ok(behind)
 }
@@ -185,9 +215,17 @@ fn wanted(memory: &Memory, scope: &Scope, policy: &Policy<'_>) -> Vec<usize> {
     let touched = |number: &usize| {
         let (unit, known) = (&memory.plan.units[*number], &memory.units[*number]);
         unit.home.iter().chain(&known.others).any(|home| homes.contains(&home[..]))
+            || has_other_users(memory, *number)
             || known.expiry.is_some_and(|expiry| policy.is_over(expiry))
     };
     (0..memory.units.len()).filter(touched).collect()
+}
+
+/// Whether the user database says something else of a unit than when it was read.
+fn has_other_users(memory: &Memory, number: usize) -> bool {
+    let (unit, known) = (&memory.plan.units[number], &memory.units[number]);
+    let mut homes = unit.home.iter().chain(&known.others).map(Vec::as_slice);
+    memory.host.print_of_users(&mut homes, &memory.seed) != known.users
 }
 
 /// What came of looking at the units, whether that was confined, and the memory again.
@@ -261,7 +299,9 @@ impl Looking {
     fn is_changed(&self, number: usize) -> bool {
         let is_same = |home: &Vec<u8>| self.by_home.get(home).is_some_and(|number| self.looks_the_same(*number));
         let Some(home) = &self.memory.plan.units[number].home else { return false };
-        let looks_the_same = self.looks_the_same(number) && self.memory.units[number].others.iter().all(is_same);
+        let looks_the_same = self.looks_the_same(number)
+            && self.memory.units[number].others.iter().all(is_same)
+            && !has_other_users(&self.memory, number);
         // One that rests is read later.
         !looks_the_same && !self.memory.host.layout.root.resting.rests(home)
     }

@@ -122,6 +122,8 @@ pub struct Known {
     pub recipients: Stretch,
     /// Its logins.
     pub logins: Stretch,
+    /// What the user database has under its domains and those of `others`, as a number.
+    pub users: u64,
     /// What it contributes to tables that others contribute to, as a number.
     pub shared: u64,
     /// When the first of its logins expires, in seconds since 1970-01-01 UTC.
@@ -144,6 +146,7 @@ impl Known {
             others: asked.others.iter().cloned().collect(),
             recipients: Stretch::new(recipients, &asked.answers.records, seed),
             logins: Stretch::new(logins, &asked.logins, seed),
+            users: asked.users,
             shared: seed.hash_one(asked.answers.shared()),
             expiry: asked.expiry,
             bare: asked.bare.clone(),
@@ -194,7 +197,7 @@ pub enum Because {
     Silence,
     /// Domains are held, or have to be let go.
     Held,
-    /// A user database says what mailboxes there are.
+    /// The user database could not be read, or says something else of domains without a line in users/assign.
     Database,
 }
 
@@ -254,6 +257,8 @@ pub struct Memory {
     pub held_expiry: Option<u64>,
     /// What could not be read where several homes have a part, and what is kept because of that.
     pub unread: Unread,
+    /// What the user database has under domains without a line in users/assign, as a number.
+    pub unassigned_users: u64,
     /// validrcptto.cdb; `None` until it is published.
     pub recipients: Option<Laid>,
     /// auth.cdb; `None` until it is published.

@@ -1,5 +1,6 @@
 //! The story of one rebuild, on one page: lock, read the host, build the tables home by home, publish, report.
 
+pub mod database;
 mod edits;
 pub mod homes;
 mod incremental;
@@ -23,6 +24,7 @@ use crate::host::Host;
 use crate::host::accounts::{Accounts, Sources, read_shadow};
 use crate::host::authvars::AuthVars;
 use crate::host::compilers::{Compiler, Due};
+use crate::host::mailboxes::snapshot::Snapshot;
 use crate::os::confine;
 use crate::os::lock;
 use crate::os::spawn;
@@ -133,7 +135,9 @@ impl Done {
     /// The same, when the log was told of it.
     fn told(mut self, order: &Order<'_>, start: Instant) -> Done {
         self.duration = start.elapsed();
-        report::say(Level::Status, &self.story(order.head, order.middle));
+        if !order.is_quiet || !self.changed().is_empty() {
+            report::say(Level::Status, &self.story(order.head, order.middle));
+        }
         self
     }
 
@@ -170,6 +174,8 @@ pub struct Order<'a> {
     pub note: &'a dyn Fn(&[Note]),
     /// Comes when the rebuild has to be given up.
     pub stop: &'a Stop,
+    /// Whether nothing is told of it when it published nothing.
+    pub is_quiet: bool,
 }
 
 /// Rebuilds and publishes both tables, and says so. What follows a rebuild is [`crate::service::follow_ups`]'s.
@@ -179,6 +185,7 @@ pub struct Order<'a> {
 pub fn rebuild(settings: &Settings, order: &Order<'_>) -> Result<Done, Error> {
     let start = Instant::now();
     settings.layout.root.silences.begin();
+    database::begin(settings);
     let targets = Targets::take(settings)?;
     let (done, _) = publish(settings, order, &targets, &|_, _| (), None)?;
     Ok(done.told(order, start))
@@ -199,6 +206,7 @@ pub fn rebuild_again(
 ) -> Result<(Done, Remembered), Error> {
     let start = Instant::now();
     settings.layout.root.silences.begin();
+    database::begin(settings);
     let targets = Targets::take(settings)?;
     let go_on = |memory| incremental::rebuild(settings, order, scope, &targets, memory, found);
     match remembered.map_err(Halt::Anew).and_then(go_on) {
@@ -587,10 +595,12 @@ pub fn read_host(settings: &Settings, notes: &mut Vec<Note>) -> Result<Host, Err
         };
         let mut host = Host::read(layout, sources, enumerated.as_deref(), &mut notes)?;
         host.find_users_without_signs(earlier.as_ref(), &mut notes);
-        Ok((host, notes))
+        let question = database::question(&host);
+        Ok((host, notes, question))
     };
-    let (host, more) = silences.attempt(read).map_err(|cause| Error::undone(&cause))??;
+    let (mut host, more, question) = silences.attempt(read).map_err(|cause| Error::undone(&cause))??;
     notes.extend(more);
+    database::answer(settings, &mut host, question, notes);
     silences.probe_homes(&host.homes());
     Ok(host)
 }
@@ -707,6 +717,7 @@ fn build_and_remember(
         of_homes;
     mark.system()?;
     let is_again_soon = mark.storage_failed();
+    let is_unanswered = host.build.is_unanswered;
     denied.extend(denied_in_homes);
     // What lies elsewhere is not remembered as published.
     let is_elsewhere = host.build.users.elsewhere().is_some();
@@ -741,13 +752,21 @@ fn build_and_remember(
             held_alerts: Vec::new(),
             held_expiry: None,
             unread: unread_by_many,
+            unassigned_users: database_of(&host).map_or(0, |snapshot| database::unassigned(&host, &snapshot, &seed)),
             recipients: None,
             logins: None,
             now,
             seed,
         }))
     });
+    // What asks a server that has no answer now does so again soon.
+    let is_again_soon = is_again_soon || is_unanswered;
     Ok(Built { notes, kept, denied, next_expiry, host, variables, now, published, homes, memory, is_again_soon })
+}
+
+/// What the user database said, where it was asked.
+fn database_of(host: &Host) -> Option<Arc<Snapshot>> {
+    host.build.users.snapshot()
 }
 
 /// What came of reading all homes, beside the records.

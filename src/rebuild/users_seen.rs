@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use crate::error::Error;
 use crate::host::Host;
+use crate::host::mailboxes::Source;
 use crate::host::user_database::{Kind, Sign};
 use crate::publish;
 use crate::settings::Settings;
@@ -28,28 +29,49 @@ pub fn remembered(settings: &Settings) -> Result<Option<Sign>, Error> {
 
 fn read(settings: &Settings) -> Result<Option<Sign>, Error> {
     let text = publish::read_own(&settings.layout.root, &file(settings))?;
-    let parse = |text: Vec<u8>| {
-        let value: Value = serde_json::from_slice(&text).ok()?;
-        Some(Sign { kind: Kind::named(value["kind"].as_str()?)?, seen: value["seen"].as_str()?.to_owned() })
-    };
+    let parse = |text: Vec<u8>| sign_of(&serde_json::from_slice(&text).ok()?);
     Ok(text.and_then(parse))
 }
 
-/// Remembers what was seen of this host. Where nothing tells it now, what was remembered stays; `--backend cdb` forgets it.
+fn sign_of(value: &Value) -> Option<Sign> {
+    Some(Sign { kind: Kind::named(value["kind"].as_str()?)?, seen: value["seen"].as_str()?.to_owned() })
+}
+
+/// Whether the published tables hold what this user database said, as far as that is known: they do not when an earlier
+/// rebuild noted that they hold what vpasswd files or another one said.
+pub fn was_read(settings: &Settings, kind: Kind) -> bool {
+    let text = publish::read_own(&settings.layout.root, &file(settings)).ok().flatten();
+    let read = text.and_then(|text| serde_json::from_slice::<Value>(&text).ok()).map(|value| value["read"].clone());
+    !matches!(read, Some(Value::String(read)) if read != kind.name())
+}
+
+/// Remembers what was seen of this host, and which users the tables hold. Where nothing tells it now, what was remembered
+/// stays; `--backend cdb` forgets it.
 ///
 /// # Errors
 /// Those of the file system.
 pub fn remember(settings: &Settings, host: &Host) -> Result<(), Error> {
-    let seen = match (host.layout.user_database, &host.build.sign) {
-        (Some(Kind::Cdb), _) => None,
-        (None, Some(sign)) => Some(sign.clone()).filter(|sign| sign.kind != Kind::Cdb),
-        (Some(_), _) | (None, None) => return Ok(()),
+    let text = publish::read_own(&settings.layout.root, &file(settings))?;
+    let before: Value = text.and_then(|text| serde_json::from_slice(&text).ok()).unwrap_or_default();
+    let read = match &host.build.users {
+        Source::Files => Kind::Cdb.name().into(),
+        Source::Snapshot(latest) => latest.get().about().kind.name().into(),
+        Source::Failed(_) | Source::Elsewhere(_) | Source::Unknown(..) => before["read"].clone(),
     };
-    settings.users_seen.lock().unwrap_or_else(PoisonError::into_inner).clone_from(&seen);
-    if seen == read(settings)? {
+    let mut known = settings.users_seen.lock().unwrap_or_else(PoisonError::into_inner);
+    match (host.layout.user_database, &host.build.sign) {
+        (Some(Kind::Cdb), _) => *known = None,
+        (None, Some(sign)) => *known = Some(sign.clone()).filter(|sign| sign.kind != Kind::Cdb),
+        (Some(_), _) | (None, None) if known.is_none() => *known = sign_of(&before),
+        (Some(_), _) | (None, None) => {}
+    }
+    let now = match &*known {
+        Some(sign) => json!({ "kind": sign.kind.name(), "seen": sign.seen, "read": read }),
+        None => json!({ "read": read }),
+    };
+    drop(known);
+    if now == before {
         return Ok(());
     }
-    let seen = seen.map(|sign| json!({ "kind": sign.kind.name(), "seen": sign.seen }));
-    let text = format!("{:#}\n", Value::from(seen));
-    publish::replace(&settings.layout.root, &file(settings), 0o640, text.as_bytes())
+    publish::replace(&settings.layout.root, &file(settings), 0o640, format!("{now:#}\n").as_bytes())
 }

@@ -11,8 +11,10 @@ use crate::settings::Settings;
 use crate::text::{leading_number, lines};
 
 /// What brings a rebuild: what the service hears of, and the causes of its own, as the log calls them.
-const KINDS: [&str; 12] =
-    ["notice", "touch", "pipe", "watch", "signal", "start", "followup", "retry", "sweep", "expiry", "hold", "recheck"];
+const KINDS: [&str; 14] = [
+    "notice", "touch", "pipe", "watch", "signal", "start", "followup", "retry", "sweep", "expiry", "hold", "recheck",
+    "rested", "database",
+];
 /// How a rebuild ends.
 const RESULTS: [&str; 3] = ["published", "unchanged", "failed"];
 /// Up to how many milliseconds the rebuilds of each bucket took.

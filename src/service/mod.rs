@@ -147,6 +147,15 @@ struct Service {
     rounds: Rounds,
     recreation: Recreation,
     journal: Journal,
+    /// What became of asking the user database, where there is one.
+    database: Option<Asked>,
+}
+
+/// What became of asking the user database.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Asked {
+    Answered,
+    Unanswered,
 }
 
 impl Service {
@@ -164,6 +173,7 @@ impl Service {
             rounds: Rounds::start(settings.clone(), stop.clone())?,
             recreation: Recreation::new(tables),
             journal: Journal::new(settings.clone()),
+            database: None,
             settings,
         })
     }
@@ -266,6 +276,9 @@ impl Service {
         self.settings.layout.root.resting.take_due().into_iter().for_each(|home| inbox.add(Scope::home(home)));
         match cause {
             Cause::Trigger | Cause::Expiry | Cause::Rested => {}
+            // One that gave no answer is asked by a full check only.
+            Cause::Database if self.database == Some(Asked::Unanswered) => inbox.add(Scope::All),
+            Cause::Database => {}
             Cause::FollowUp => {
                 for expected in self.schedule.expected() {
                     inbox.add(match expected {
@@ -296,10 +309,16 @@ impl Service {
             self.recreation.end(Some((&done.stamps, &done.changed())));
             self.rebuilds.waits.rebuilt(now, done, &self.settings);
             self.following.rebuilt(now, done);
+            let build = &done.host.build;
+            let asked = if build.is_unanswered { Asked::Unanswered } else { Asked::Answered };
+            self.database = build.asked.as_ref().map(|_| asked);
+            self.schedule.asks_every(self.database.map(|_| self.settings.sql_sweep));
             if done.host_read {
                 self.journal.followed(current.number, false, &self.following.owed);
             }
-            let scope = if done.host_read { Scope::All } else { std::mem::take(&mut current.scope) };
+            // In which domains the user database changed is not told.
+            let is_all = done.host_read || (self.database.is_some() && !done.changed().is_empty());
+            let scope = if is_all { Scope::All } else { std::mem::take(&mut current.scope) };
             self.rounds.rebuilt(done, current.began, scope, are_actions_wanted);
         } else {
             self.recreation.end(None);
@@ -358,7 +377,13 @@ impl Service {
     /// A thread saw a change on the host.
     fn seen(&mut self, seen: Seen) {
         match seen {
-            Seen::Changed(scope) => self.inbox.add(scope),
+            Seen::Changed(scope) => {
+                self.inbox.add(scope);
+                // The directory of a mailbox is made a moment before its row.
+                if self.database.is_some() {
+                    self.schedule.look_again(Instant::now());
+                }
+            }
             Seen::Tampered(change) => {
                 if !self.recreation.hear(Instant::now(), change) {
                     return;

@@ -106,7 +106,7 @@ impl Rebuilds {
     pub fn begin(&mut self, now: Instant, cause: Cause, found: (Scope, String), expected: Vec<Expected>) {
         let (scope, story) = found;
         // Without watches nobody knows what else changed.
-        let scope = if self.is_watched() { scope } else { Scope::All };
+        let scope = if self.is_watched() || cause == Cause::Database { scope } else { Scope::All };
         let number = self.current.number + 1;
         self.current = Current { number, began: now, cause: story.clone(), scope: scope.clone() };
         self.waits.begin(now);
@@ -254,6 +254,8 @@ fn carry_out(
         then: &then,
         note: &|found: &[Note]| notes.borrow_mut().extend_from_slice(found),
         stop,
+        // It comes every minute.
+        is_quiet: job.cause == Cause::Database,
     };
     let rebuilt = rebuild::rebuild_again(settings, &order, &job.scope, remembered, &set_homes);
     let (result, remembered) = match rebuilt {

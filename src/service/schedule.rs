@@ -5,6 +5,7 @@
 //! - A notice that comes before its change brings follow-ups after 1, 5 and 30 seconds, then at doubling distances up to
 //!   the sweep's, until the change is seen.
 //! - A rebuild that failed is tried again after growing pauses, and at the next trigger.
+//! - The user database is asked by each rebuild, and by one each time that its own, shorter interval is over.
 //! - Whatever was heard, one rebuild each sweep; and one when a login expires, a held domain is let go, or what was found
 //!   wrong has to be looked at again.
 
@@ -47,6 +48,8 @@ pub enum Cause {
     Recheck,
     /// A home directory that takes long to read, or is beyond its budget, may be read again.
     Rested,
+    /// It is time to ask the user database, whose changes are in no file.
+    Database,
 }
 
 impl Cause {
@@ -67,6 +70,11 @@ pub struct Schedule {
     /// No rebuild starts before.
     rest_until: Instant,
     last_full: Instant,
+    /// How often the user database is asked, where there is one.
+    ask_every: Option<Duration>,
+    last_start: Instant,
+    /// When what is announced just before its change has happened.
+    again_at: Option<Instant>,
     retry_at: Option<Instant>,
     retry_pause: Pause,
     /// The same for the actions, which others can make fail.
@@ -106,12 +114,25 @@ impl Schedule {
             running: None,
             rest_until: now,
             last_full: now,
+            ask_every: None,
+            last_start: now,
+            again_at: None,
             retry_at: None,
             retry_pause: Pause::default(),
             actions_pause: Pause::default(),
             wake: None,
             expected: BTreeMap::new(),
         }
+    }
+
+    /// There is a user database, which is asked each time that this is over; or there is none.
+    pub fn asks_every(&mut self, interval: Option<Duration>) {
+        self.ask_every = interval;
+    }
+
+    /// What was seen now may come a moment before its change: it is looked at again after that.
+    pub fn look_again(&mut self, now: Instant) {
+        self.again_at = Some(now + FOLLOW_UPS[0]);
     }
 
     /// Something asks for a rebuild.
@@ -146,6 +167,8 @@ impl Schedule {
     /// A rebuild starts now.
     pub fn start(&mut self, now: Instant) {
         self.triggered = None;
+        self.last_start = now;
+        self.again_at = self.again_at.filter(|at| *at > now);
         self.retry_at = None;
         self.started = true;
         self.running = Some(now);
@@ -223,7 +246,8 @@ impl Schedule {
         let follow_up = self.expected.values().filter_map(|follow_up| follow_up.due(self.sweep)).min();
         [
             (self.triggered.map(|at| at + SETTLE), Cause::Trigger),
-            (follow_up, Cause::FollowUp),
+            (follow_up.into_iter().chain(self.again_at).min(), Cause::FollowUp),
+            (self.ask_every.map(|every| self.last_start + every), Cause::Database),
             (self.retry_at, Cause::Retry),
             (self.wake.map(|(at, _)| at), self.wake.map_or(Cause::Expiry, |(_, cause)| cause)),
             (Some(self.next_sweep()), Cause::Sweep),

@@ -29,6 +29,8 @@ pub enum Names {
     This(Vec<u8>),
     /// Those of this home, as users/assign or passwd names it: `.qmail...` and `vpasswd...`.
     Home(Vec<u8>),
+    /// All of this home: where mailboxes are in a user database, only their directories show that they come and go.
+    Users(Vec<u8>),
     /// All, in the folder of a published file: another name may be one of its own.
     Published,
 }
@@ -49,6 +51,7 @@ pub enum Changed {
 struct Matters {
     all: bool,
     homes: Vec<Vec<u8>>,
+    users: Vec<Vec<u8>>,
     these: HashSet<Vec<u8>>,
     published: bool,
 }
@@ -58,6 +61,7 @@ impl Matters {
         match names {
             Names::All => self.all = true,
             Names::Home(path) => self.homes.push(path),
+            Names::Users(path) => self.users.push(path),
             Names::This(name) => drop(self.these.insert(name)),
             Names::Published => self.published = true,
         }
@@ -71,8 +75,9 @@ impl Matters {
         }
         if self.all || self.these.contains(name) {
             changed.push(Changed::Anything);
-        } else if is_of_home {
-            changed.extend(self.homes.iter().cloned().map(Changed::Home));
+        } else {
+            let homes = self.homes.iter().filter(|_| is_of_home).chain(&self.users);
+            changed.extend(homes.cloned().map(Changed::Home));
         }
         changed
     }
@@ -296,7 +301,10 @@ pub fn wanted(settings: &Settings, host: Option<&Host>) -> Vec<(PathBuf, Names)>
     wanted.extend(file(&lists));
     wanted.push((lists, Names::All));
     let homes = host.iter().flat_map(|host| host.homes());
-    wanted.extend(homes.map(|home| (root.path(home), Names::Home(home.to_vec()))));
+    let is_asked =
+        |home: &[u8]| host.is_some_and(|host| host.build.asked.is_some() && host.domains_of(home).next().is_some());
+    let names = |home: &[u8]| if is_asked(home) { Names::Users(home.to_vec()) } else { Names::Home(home.to_vec()) };
+    wanted.extend(homes.map(|home| (root.path(home), names(home))));
     // An account counts as soon as its home is there and its own.
     let passed_over = host.iter().flat_map(|host| host.accounts.passed_over.values());
     let homes = passed_over.filter(|account| account.home.starts_with(b"/")).map(|account| root.path(&account.home));

@@ -38,6 +38,9 @@ const ALL: &[Setting] = &[
     decides("users-cdb", |its| its.layout.users_cdb.as_deref().map_or(Value::Null, text)),
     decides("break", |its| text(&[its.layout.break_byte])),
     decides("backend", |its| its.layout.user_database.map_or("auto", Kind::option).into()),
+    // Another user of the same database may see less.
+    decides("sql", |its| its.layout.connection.as_deref().map_or(Value::Null, text)),
+    decides("valias", |its| its.layout.valias.map_or(Value::Null, |valias| if valias { "yes" } else { "no" }.into())),
     decides("vpopmail-ext", |its| its.layout.qmail_ext.into()),
     decides("catchall-delete", |its| if its.layout.refuse_delete { "refuse" } else { "accept" }.into()),
     decides("auth-system-users", |its| its.auth_system_users.into()),
@@ -59,6 +62,7 @@ const ALL: &[Setting] = &[
     other("actions", |its| text(&its.actions)),
     other("threads", |its| its.threads.map_or(Value::Null, Value::from)),
     other("sweep", |its| its.sweep.as_secs().into()),
+    other("sql-sweep", |its| its.sql_sweep.as_secs().into()),
     other("hold", |its| its.hold.as_secs().into()),
     other("metrics", |its| its.metrics.as_deref().map_or(Value::Null, text)),
     other("no-watch", |its| (!its.watch).into()),

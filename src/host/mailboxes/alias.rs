@@ -107,6 +107,8 @@ mod tests {
             is_vpopmail_given: true,
             users_cdb: None,
             user_database: None,
+            connection: None,
+            valias: None,
             snapshot: None,
             break_byte: b'-',
             qmail_ext: false,

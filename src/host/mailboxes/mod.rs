@@ -9,13 +9,43 @@ pub mod snapshot;
 pub mod stream;
 
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use super::vpopmail::{Mailboxes, NO_SMTP, Vpasswd};
 use crate::error::Trouble;
 use crate::report::Note;
 use rows::Rows;
 use snapshot::Snapshot;
+
+/// The snapshot that counts: a newer one can take its place while the host stays as it was read.
+#[derive(Clone, Debug)]
+pub struct Latest(Arc<RwLock<Arc<Snapshot>>>);
+
+impl Latest {
+    /// This one, for now.
+    pub fn new(snapshot: Arc<Snapshot>) -> Latest {
+        Latest(Arc::new(RwLock::new(snapshot)))
+    }
+
+    /// It.
+    pub fn get(&self) -> Arc<Snapshot> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Lets another one count.
+    pub fn replace(&self, snapshot: Arc<Snapshot>) {
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = snapshot;
+    }
+}
+
+/// See [`Snapshot`].
+impl PartialEq for Latest {
+    fn eq(&self, other: &Latest) -> bool {
+        self.get() == other.get()
+    }
+}
+
+impl Eq for Latest {}
 
 /// Where vpopmail keeps its users, and how they are read.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -24,7 +54,7 @@ pub enum Source {
     #[default]
     Files,
     /// In a user database, of which this snapshot was taken.
-    Snapshot(Arc<Snapshot>),
+    Snapshot(Latest),
     /// In a user database that could not be read: which, and why.
     Failed(Trouble),
     /// Elsewhere, where this program does not read: what showed that.
@@ -68,9 +98,9 @@ impl Source {
     }
 
     /// The snapshot, where the users are in a user database that is read.
-    pub fn snapshot(&self) -> Option<&Snapshot> {
+    pub fn snapshot(&self) -> Option<Arc<Snapshot>> {
         match self {
-            Source::Snapshot(snapshot) => Some(snapshot),
+            Source::Snapshot(latest) => Some(latest.get()),
             Source::Files | Source::Failed(_) | Source::Elsewhere(_) | Source::Unknown(..) => None,
         }
     }

@@ -144,6 +144,13 @@ impl Snapshot {
         (print(What::Mailboxes, &self.mailbox_key(domain)), of_aliases, self.limits(domain))
     }
 
+    /// What it has under all domains that are wanted, as a number; see [`Snapshot::print`].
+    pub fn print_of(&self, is_wanted: &dyn Fn(&[u8]) -> bool, seed: &RandomState) -> u64 {
+        let wanted = self.places.iter().filter(|(place, _)| place.split_first().is_some_and(|(_, key)| is_wanted(key)));
+        // In no order.
+        wanted.fold(0, |all, (place, Place { print, .. })| all ^ seed.hash_one((place, print)))
+    }
+
     fn mailbox_key(&self, domain: &[u8]) -> Vec<u8> {
         match self.about.has_table_each {
             true => table_of(domain, self.about.kind),
