@@ -39,7 +39,13 @@ fn is_seen(host: &Host, change: &Expected, homes: &mut BTreeMap<Vec<u8>, Arc<Hom
         }
         Expected::DomainGone(domain) => host.assignments.vpopmail_domain(domain).is_none(),
         Expected::DomainFilled(domain) => {
-            let is_filled = |mailboxes: &Mailboxes| matches!(mailboxes, Mailboxes::Known(_) | Mailboxes::Elsewhere(_));
+            // In a user database the row of postmaster comes last.
+            let is_of_files = host.build.users.snapshot().is_none();
+            let is_filled = |mailboxes: &Mailboxes| match mailboxes {
+                Mailboxes::Known(mailboxes) => is_of_files || mailboxes.size().0 > 0,
+                Mailboxes::Elsewhere(_) => true,
+                Mailboxes::Absent | Mailboxes::Unreadable(..) | Mailboxes::Unknown(_) => false,
+            };
             home(domain).is_some_and(|home| is_filled(home.mailboxes_of(host.user_domain(domain))))
         }
         Expected::AliasChange(_) => false,
