@@ -112,18 +112,19 @@ pub fn copying(from: &Directory, into: &Directory) -> Option<Note> {
 pub struct Reach {
     /// The directory of a database that is a file.
     pub folder: Option<PathBuf>,
-    /// The TCP ports that it may connect to; none: any.
+    /// The TCP ports that it may connect to.
     pub ports: Vec<u16>,
 }
 
-/// Where the C library looks names up, and what it loads for that.
-const LOOKUPS: [&str; 11] = [
+/// Where the C library looks names up, what it loads for that, and the certificates of authorities.
+const LOOKUPS: [&str; 12] = [
     "/etc/hosts",
     "/etc/resolv.conf",
     "/etc/nsswitch.conf",
     "/etc/host.conf",
     "/etc/gai.conf",
     "/etc/services",
+    "/etc/ssl",
     "/etc/ld.so.cache",
     "/run/systemd/resolve",
     "/lib",
@@ -136,15 +137,13 @@ const LOOKUPS: [&str; 11] = [
 /// Landlock of today does not know them.
 pub fn client(reach: &Reach) -> Option<Note> {
     let restrict = || -> Result<RulesetStatus, RulesetError> {
-        let handled = Ruleset::default().handle_access(AccessFs::from_all(KNOWN))?.scope(Scope::from_all(KNOWN))?;
-        // A port that nobody knows here is no bound.
-        let bounded = if reach.ports.is_empty() && reach.folder.is_none() {
-            handled.handle_access(AccessNet::BindTcp)?
-        } else {
-            handled.handle_access(AccessNet::from_all(KNOWN))?
-        };
+        let fence = Ruleset::default()
+            .handle_access(AccessFs::from_all(KNOWN))?
+            .handle_access(AccessNet::from_all(KNOWN))?
+            .scope(Scope::from_all(KNOWN))?
+            .create()?;
         let read = AccessFs::ReadFile | AccessFs::ReadDir;
-        let mut rules = bounded.create()?.add_rules(path_beneath_rules(LOOKUPS, read))?;
+        let mut rules = fence.add_rules(path_beneath_rules(LOOKUPS, read))?;
         if let Some(folder) = &reach.folder {
             rules = rules.add_rules(path_beneath_rules([folder], read))?;
         }

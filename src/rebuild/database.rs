@@ -171,30 +171,42 @@ fn ask_now(settings: &Settings, database: &mut Database, question: Question) -> 
             database.companion = Some((key, started));
         }
         let Some((_, companion)) = &database.companion else { break };
-        let mut rows = Rows::new(companion.socket(), &ask);
-        let asked = rows.send(&ask);
-        let answer = match asked {
-            Ok(()) => {
-                let beside = Target::find(&settings.layout.root, &settings.auth).ok();
-                let mut copy = || match &beside {
-                    Some(beside) => beside.unnamed(),
-                    None => crate::publish::unnamed(),
-                };
-                snapshot::read(BufReader::with_capacity(BUFFER, &mut rows), &mut copy, &seed)
-            }
-            Err(cause) => Err(Trouble::from(&cause)),
-        };
+        let beside = Target::find(&settings.layout.root, &settings.auth).ok();
+        let mut copy = || beside.as_ref().map_or_else(crate::publish::unnamed, Target::unnamed);
+        let answer = exchange(companion.socket(), &ask, &mut |rows| snapshot::read(rows, &mut copy, &seed));
         match answer {
             // It may have ended since it was asked last.
-            Err(_) if is_kept && rows.bytes == 0 && rows.silent_for.is_none() => {}
-            Err(_) if rows.silent_for.is_some() => {
-                let seconds = rows.silent_for.unwrap_or_default().as_secs();
-                return Err(format!("no answer within {seconds} s").into());
-            }
-            answer => return answer,
+            Err(Unanswered::Ended(_)) if is_kept => {}
+            Err(Unanswered::Ended(cause) | Unanswered::Other(cause)) => return Err(cause),
+            Ok(snapshot) => return Ok(snapshot),
         }
     }
     Err("the process that asks it has ended".into())
+}
+
+/// Why a companion gave no answer.
+enum Unanswered {
+    /// It was not there any more.
+    Ended(Trouble),
+    Other(Trouble),
+}
+
+/// Sends a question, and reads the answer in time.
+fn exchange(
+    socket: &UnixStream,
+    ask: &Ask,
+    read: &mut dyn FnMut(&mut dyn Read) -> Result<Snapshot, Trouble>,
+) -> Result<Snapshot, Unanswered> {
+    let mut rows = Rows::new(socket, ask);
+    let answer = match rows.send(ask) {
+        Ok(()) => read(&mut BufReader::with_capacity(BUFFER, &mut rows)),
+        Err(cause) => Err(Trouble::from(&cause)),
+    };
+    answer.map_err(|cause| match rows.silent_for {
+        Some(limit) => Unanswered::Other(format!("no answer within {} s", limit.as_secs()).into()),
+        None if rows.bytes == 0 => Unanswered::Ended(cause),
+        None => Unanswered::Other(cause),
+    })
 }
 
 /// What comes from a companion, in time.
@@ -267,4 +279,67 @@ pub fn unassigned(host: &Host, snapshot: &Snapshot, seed: &RandomState) -> u64 {
         false => assigned.contains(key),
     };
     snapshot.print_of(&|key| !is_assigned(key) && host.control.prefix(key).is_some(), seed)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use super::*;
+
+    fn asked() -> Ask {
+        Ask {
+            kind: Kind::Sqlite,
+            file: PathBuf::from("/x"),
+            aliases: None,
+            limits: None,
+            table_each: None,
+            domains: Vec::new(),
+            connect: Duration::from_millis(10),
+            read: Duration::from_millis(200),
+        }
+    }
+
+    /// What comes of an answer that this thread gives, when it was asked.
+    fn told(answer: impl FnOnce(&mut UnixStream) + Send) -> String {
+        let (socket, mut its) = UnixStream::pair().unwrap();
+        std::thread::scope(|scope| {
+            scope.spawn(move || {
+                assert_eq!(Ask::read(&mut its).unwrap(), Some(asked()));
+                answer(&mut its);
+            });
+            let seed = RandomState::new();
+            let mut read = |rows: &mut dyn Read| snapshot::read(rows, &mut tempfile::tempfile, &seed);
+            let told = match exchange(&socket, &asked(), &mut read) {
+                Ok(_) => "an answer".to_owned(),
+                Err(Unanswered::Ended(cause)) => format!("ended: {cause}"),
+                Err(Unanswered::Other(cause)) => cause.to_string(),
+            };
+            drop(socket);
+            told
+        })
+    }
+
+    #[test]
+    fn what_a_process_that_was_taken_over_sends_is_no_answer_and_takes_no_longer_than_the_limits() {
+        assert_eq!(told(|_| ()), "ended: the rows of the user database broke off");
+        assert_eq!(told(|its| its.write_all(b"Qgarbage").unwrap()), "what came from the user database is malformed");
+        let longer = |its: &mut UnixStream| its.write_all(&[b'Q', 255, 255, 255, 255]).unwrap();
+        assert_eq!(told(longer), "what came from the user database is malformed");
+        // It begins, and sends nothing more: the end of its socket comes when this one is closed.
+        let silent = |its: &mut UnixStream| {
+            its.write_all(b"Q").unwrap();
+            let _ = its.read(&mut [0]);
+        };
+        let start = Instant::now();
+        assert_eq!(told(silent), "no answer within 1 s");
+        // It goes on for ever, a byte at a time.
+        let slow = |its: &mut UnixStream| {
+            its.write_all(&[b'Q', 0, 0, 16, 0]).unwrap();
+            its.set_read_timeout(Some(Duration::from_millis(50))).unwrap();
+            while its.write_all(b"x").is_ok() && its.read(&mut [0]).is_err() {}
+        };
+        assert_eq!(told(slow), "no answer within 3 s");
+        assert!(start.elapsed() < Duration::from_secs(30), "{:?}", start.elapsed());
+    }
 }

@@ -18,8 +18,11 @@ pub mod sqlite;
 
 use std::fs::File;
 use std::io::{self, BufReader, BufWriter, Read, Write};
+use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
 
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use zeroize::Zeroizing;
 
 use crate::host::mailboxes::connection::{self, Fault, Mysql, Pgsql};
@@ -135,32 +138,67 @@ fn values<'c>(conninfo: &'c [u8], key: &'c [u8]) -> impl Iterator<Item = &'c [u8
     words.filter_map(move |word| Some(word.strip_prefix(key)?.trim_ascii()))
 }
 
+/// Counts what is written.
+struct Counted<W> {
+    output: W,
+    bytes: u64,
+}
+
+impl<W: Write> Write for Counted<W> {
+    fn write(&mut self, buffer: &[u8]) -> io::Result<usize> {
+        let written = self.output.write(buffer)?;
+        self.bytes += written as u64;
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.output.flush()
+    }
+}
+
+/// Ends this process when the other end of the socket is closed, also while a server does not answer.
+fn end_with(socket: UnixStream) {
+    let watch = move || {
+        let mut hangup = [PollFd::new(socket.as_fd(), PollFlags::empty())];
+        while poll(&mut hangup, PollTimeout::NONE).is_err_and(|cause| cause == Errno::EINTR) {}
+        std::process::exit(0)
+    };
+    // Without it the time limits of the client end it.
+    let _ = std::thread::Builder::new().spawn(watch);
+}
+
 /// Answers until the socket is closed. `file` holds how to reach the server.
 ///
 /// # Errors
 /// The socket cannot be read or written.
 pub fn serve(file: File, socket: UnixStream) -> io::Result<()> {
-    let mut asks = BufReader::new(socket.try_clone()?);
-    let mut output = BufWriter::with_capacity(BUFFER, socket);
+    let (mut asks, watched) = (BufReader::new(socket.try_clone()?), socket.try_clone()?);
+    let mut output = Counted { output: BufWriter::with_capacity(BUFFER, socket), bytes: 0 };
     let Some(mut ask) = Ask::read(&mut asks)? else { return Ok(()) };
     let connection = Connection::read(file, ask.kind);
     if let Ok(connection) = &connection {
         // What cannot be confined works all the same: the process has no right that another one of vpopmail has not.
         let _ = confine::client(&connection.reach(&ask));
     }
+    end_with(watched);
     let mut client: Option<Box<dyn Client>> = None;
     loop {
         let answered = match &connection {
             Err(fault) => Err(Failure::Server(fault.clone())),
             Ok(connection) => {
-                let connected = match client.take() {
-                    Some(client) => Ok(client),
-                    None => connection.connect(&ask),
+                let (kept, before) = (client.take(), output.bytes);
+                let with_kept = kept.map(|mut connected| connected.answer(&ask, &mut output).map(|()| connected));
+                // The server may have closed a connection that waited for long.
+                let answered = match with_kept {
+                    Some(Err(Failure::Server(_))) if output.bytes == before => None,
+                    with_kept => with_kept,
                 };
-                let answered = connected.and_then(|mut connected| {
-                    connected.answer(&ask, &mut output)?;
-                    Ok(connected)
-                });
+                let answered = match answered {
+                    Some(answered) => answered,
+                    None => connection
+                        .connect(&ask)
+                        .and_then(|mut connected| connected.answer(&ask, &mut output).map(|()| connected)),
+                };
                 answered.map_err(|failure| match failure {
                     Failure::Server(words) => Failure::Server(connection.without_password(words)),
                     Failure::Output(cause) => Failure::Output(cause),

@@ -1,0 +1,276 @@
+//! A host whose vpopmail keeps its users in a user database: its rows decide, the process that asks it has few rights, and
+//! whatever becomes of it, what is published stays.
+#![cfg(feature = "sqlite")]
+
+mod support;
+
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::path::PathBuf;
+
+use rusqlite::Connection;
+use support::service::{PATIENCE, Service};
+use support::{MailHost, filled, is_root, skip};
+
+const BIN: &str = "/home/vpopmail/bin/vdelivermail";
+const DATABASE: &str = "/home/vpopmail/domains/_vpopmail.sqlite";
+/// The strings of a program built with SQLite and one table for all domains.
+const PROGRAM: &[u8] = b"\x7fELF\0_vpopmail.sqlite\0select pw_name where and pw_domain = \0vpasswd\0";
+const SCHEMA: &str = "CREATE TABLE vpopmail (pw_name char(32), pw_domain char(96), pw_passwd char(128), pw_uid int, pw_gid int, \
+                      pw_gecos char(48), pw_dir char(160), pw_shell char(20), pw_clear_passwd char(16), \
+                      PRIMARY KEY (pw_name, pw_domain))";
+
+/// Its stale vpasswd files name `ann`; the database has `new`, and `off`, whose mail is switched off.
+fn host() -> MailHost {
+    let host = MailHost::sample();
+    host.mode("", 0o755).write(BIN, PROGRAM);
+    let _ = fs::remove_file(host.path(DATABASE));
+    sql(&host, SCHEMA);
+    add(&host, "new", 0);
+    add(&host, "off", 16);
+    if is_root() {
+        host.own(DATABASE, 89, 89);
+    }
+    host.mode(DATABASE, 0o600);
+    host
+}
+
+fn sql(host: &MailHost, statement: &str) {
+    Connection::open(host.path(DATABASE)).unwrap().execute_batch(statement).unwrap();
+}
+
+fn add(host: &MailHost, name: &str, flags: u32) {
+    let hash = filled("$6$saltsalt$");
+    sql(
+        host,
+        &format!(
+            "INSERT INTO vpopmail (pw_name, pw_domain, pw_passwd, pw_gid, pw_clear_passwd) \
+             VALUES ('{name}', 'example.com', '{hash}', {flags}, 'clear-{name}')"
+        ),
+    );
+}
+
+fn tables(host: &MailHost) -> [Vec<u8>; 2] {
+    ["validrcptto.cdb", "auth.cdb"].map(|name| fs::read(host.published(name)).unwrap())
+}
+
+/// Which files the tables are.
+fn inodes(host: &MailHost) -> [u64; 2] {
+    ["validrcptto.cdb", "auth.cdb"].map(|name| fs::metadata(host.published(name)).unwrap().ino())
+}
+
+#[test]
+fn the_rows_of_the_user_database_decide_and_stale_vpasswd_files_do_not() {
+    let host = host();
+    let answer = host.rebuild();
+    assert_eq!((answer.code, answer.stderr.contains("alert")), (0, false), "{}", answer.stderr);
+    let users = ["new@example.com", "new@example.edu", "NEW@Example.Com", "ann@example.com", "off@example.com"];
+    assert_eq!(host.answers(&users), ["accept", "accept", "accept", "refuse", "refuse"]);
+    let logins = host.logins();
+    assert!(logins.contains_key("new@example.com") && logins.contains_key("new@example.edu"), "{logins:?}");
+    assert!(!logins.contains_key("ann@example.com"), "{logins:?}");
+    let check = host.run(&["check"]).stdout;
+    let database = host.path(DATABASE).display().to_string();
+    for words in [
+        "users: SQLite: ",
+        "bin/vdelivermail holds \"_vpopmail.sqlite\"",
+        &format!("; by {database}"),
+        "one table for all domains (",
+    ] {
+        assert!(check.contains(words), "{words}: {check}");
+    }
+    assert!(!check.contains("every user of this host may read"), "{check}");
+    host.mode(DATABASE, 0o644);
+    assert!(host.run(&["check"]).stdout.contains("mode 0644: every user of this host may read or change the hashes"));
+    let explained = host.run(&["explain", "new@example.com"]).stdout;
+    assert!(explained.contains("_vpopmail.sqlite.vpopmail") || explained.contains("vpopmail"), "{explained}");
+    assert_eq!(host.run(&["user", "new@example.com"]).code, 0);
+    assert_eq!(host.run(&["user", "ann@example.com"]).code, 1);
+    let all = [check, explained, host.run(&["user", "new@example.com"]).stdout].concat();
+    assert!(!all.contains("$6$") && !all.contains("clear-"), "{all}");
+}
+
+#[test]
+fn a_database_that_cannot_be_read_keeps_what_is_published_and_the_rest_is_rebuilt() {
+    let host = host();
+    host.rebuild();
+    let published = tables(&host);
+    let image = fs::read(host.path(DATABASE)).unwrap();
+    let faults: [(&str, &dyn Fn()); 4] = [
+        ("garbage", &|| fs::write(host.path(DATABASE), vec![b'x'; 9_000]).unwrap()),
+        ("cut", &|| fs::write(host.path(DATABASE), &image[..image.len() / 2]).unwrap()),
+        ("no table", &|| sql(&host, "DROP TABLE vpopmail")),
+        ("gone", &|| fs::remove_file(host.path(DATABASE)).unwrap()),
+    ];
+    for (what, fault) in faults {
+        fs::write(host.path(DATABASE), &image).unwrap();
+        fault();
+        let answer = host.rebuild();
+        assert_eq!(answer.code, 0, "{what}: {}", answer.stderr);
+        assert!(answer.stderr.contains("alert: SQLite ("), "{what}: {}", answer.stderr);
+        assert!(answer.stderr.contains("could not be read; what is published of its users is kept"), "{what}");
+        assert!(tables(&host) == published, "{what}");
+    }
+    // What no user of it decides is published.
+    host.write("/home/vpopmail/domains/example.com/.qmail-shut", "|exit 100\n");
+    host.write("/home/vpopmail/domains/example.com/.qmail-more", "&x@y.test\n");
+    host.rebuild();
+    assert_eq!(host.answers(&["more@example.com", "new@example.com"]), ["accept", "accept"]);
+    fs::write(host.path(DATABASE), &image).unwrap();
+    let answer = host.rebuild();
+    assert!(!answer.stderr.contains("alert"), "{}", answer.stderr);
+    assert_eq!(
+        host.answers(&["more@example.com", "new@example.com", "ann@example.com"]),
+        ["accept", "accept", "refuse"]
+    );
+}
+
+#[test]
+fn a_database_of_which_nothing_was_published_refuses_nobody_until_it_is_read() {
+    let host = host();
+    let image = fs::read(host.path(DATABASE)).unwrap();
+    // 0.1.0 published what the stale files say.
+    host.remove(BIN);
+    host.rebuild();
+    assert_eq!(host.answers(&["ann@example.com", "new@example.com"]), ["accept", "refuse"]);
+    host.write(BIN, PROGRAM);
+    fs::write(host.path(DATABASE), "garbage").unwrap();
+    let answer = host.rebuild();
+    assert!(answer.stderr.contains("nothing of it is published yet"), "{}", answer.stderr);
+    assert_eq!(host.answers(&["ann@example.com", "new@example.com"]), ["accept"; 2]);
+    fs::write(host.path(DATABASE), image).unwrap();
+    host.rebuild();
+    assert_eq!(host.answers(&["ann@example.com", "new@example.com"]), ["refuse", "accept"]);
+}
+
+/// The process of a service that asks its user database.
+fn companion(service: &Service) -> Option<PathBuf> {
+    let parent = format!("PPid:\t{}", service.child.id());
+    let is_it = |process: &PathBuf| {
+        let read = |name: &str| fs::read(process.join(name)).unwrap_or_default();
+        read("cmdline").starts_with(b"qmail-updater-database\0")
+            && String::from_utf8_lossy(&read("status")).lines().any(|line| line == parent)
+    };
+    fs::read_dir("/proc").unwrap().map(|entry| entry.unwrap().path()).find(is_it)
+}
+
+fn signal(process: &PathBuf, signal: nix::sys::signal::Signal) {
+    let pid = process.file_name().unwrap().to_str().unwrap().parse().unwrap();
+    nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), signal).unwrap();
+}
+
+#[test]
+fn a_service_publishes_what_changes_in_the_database_and_writes_no_table_that_does_not_change() {
+    let service = Service::start(host(), &["--sql-sweep", "1", "--verify"]);
+    let host = &service.host;
+    assert_eq!(host.answers(&["new@example.com", "late@example.com"]), ["accept", "refuse"]);
+    // Nobody tells of it.
+    add(host, "late", 0);
+    service.wait_for_answer("late@example.com", "accept");
+    sql(host, "DELETE FROM vpopmail WHERE pw_name = 'late'");
+    service.wait_for_answer("late@example.com", "refuse");
+    // It is asked again and again, by one process, and nothing is written.
+    let (before, process) = (inodes(host), companion(&service).unwrap());
+    let number = || support::service::status_of(host)["last_rebuild"]["number"].as_u64().unwrap();
+    let (first, start) = (number(), std::time::Instant::now());
+    while number() < first + 2 && start.elapsed() < PATIENCE {
+        support::service::pause();
+    }
+    assert!(number() >= first + 2);
+    assert_eq!((inodes(host), companion(&service)), (before, Some(process)));
+}
+
+#[test]
+fn the_process_that_asks_is_vpopmails_and_has_nothing_but_its_connection() {
+    if !is_root() {
+        return skip("the process that asks a user database", "only root may look into it");
+    }
+    let service = Service::start(host(), &["--sql-sweep", "86400"]);
+    let process = companion(&service).unwrap();
+    let read = |name: &str| fs::read_to_string(process.join(name)).unwrap();
+    assert_eq!(read("environ"), "");
+    assert_eq!(read("cmdline"), "qmail-updater-database\x0089\x0089\0");
+    let status = read("status");
+    let line = |name: &str| status.lines().find_map(|line| line.strip_prefix(name)).unwrap().trim().to_owned();
+    assert_eq!(
+        (line("Uid:"), line("Gid:"), line("Groups:")),
+        ("89\t89\t89\t89".into(), "89\t89\t89\t89".into(), String::new())
+    );
+    assert!(read("limits").lines().any(|line| line.starts_with("Max core file size        0 ")), "{}", read("limits"));
+    let session = read("stat").rsplit(')').next().unwrap().split_whitespace().nth(3).unwrap().to_owned();
+    assert_eq!(Some(&session[..]), process.file_name().unwrap().to_str(), "a session of its own");
+    // Not of vpopmail, although it runs as vpopmail: another process of that uid must not look into it.
+    assert_eq!(fs::metadata(process.join("fd")).unwrap().uid(), 0);
+    let open: Vec<PathBuf> =
+        fs::read_dir(process.join("fd")).unwrap().map(|fd| fs::read_link(fd.unwrap().path()).unwrap()).collect();
+    let is_its = |to: &PathBuf| {
+        let to = to.to_str().unwrap();
+        to.starts_with("socket:") || to == "/dev/null" || to.contains("_vpopmail.sqlite")
+    };
+    assert!(open.iter().all(is_its), "{open:?}");
+}
+
+#[test]
+fn a_process_that_is_killed_or_hangs_is_another_one_and_no_entry_is_lost() {
+    if !is_root() {
+        return skip("a process that asks a user database and hangs", "only root may find it");
+    }
+    let service = Service::start(host(), &["--sql-sweep", "86400", "--max-wait", "1"]);
+    let host = &service.host;
+    signal(&companion(&service).unwrap(), nix::sys::signal::SIGKILL);
+    add(host, "one", 0);
+    service.trigger(&["add_user", "one@example.com", "-", "after"]);
+    service.wait_for_answer("one@example.com", "accept");
+    let hanging = companion(&service).unwrap();
+    signal(&hanging, nix::sys::signal::SIGSTOP);
+    add(host, "two", 0);
+    service.trigger(&["add_user", "two@example.com", "-", "after"]);
+    // It is killed with that, and asked again by another one.
+    service.wait_for_answer("two@example.com", "accept");
+    assert_eq!(host.answers(&["new@example.com", "one@example.com"]), ["accept"; 2]);
+    assert_ne!(companion(&service), Some(hanging));
+}
+
+#[test]
+fn no_message_argument_or_file_of_ours_holds_the_password() {
+    let host = MailHost::sample();
+    host.mode("", 0o755).write(BIN, b"\x7fELF\0vpopmail.mysql\0and pw_domain\0");
+    let connection = "/home/vpopmail/etc/vpopmail.mysql";
+    for (text, words) in [
+        ("127.0.0.1|1|vp|s3cr3t-pw|vpopmail\n", "MySQL or MariaDB ("),
+        ("localhost|/nowhere.sock|vp|s3cr3t-pw|vpopmail\n", "MySQL or MariaDB ("),
+        ("localhost|s3cr3t-pw\n", "line 1: fewer than five fields"),
+        ("# s3cr3t-pw\n", "no line in it but comments"),
+    ] {
+        host.write(connection, text).mode(connection, 0o640);
+        if is_root() {
+            host.own(connection, 89, 89);
+        }
+        let answer = host.rebuild();
+        assert_eq!(answer.code, 0, "{}", answer.stderr);
+        assert!(answer.stderr.contains(words), "{text}: {}", answer.stderr);
+        let check = host.run(&["check"]);
+        let users = fs::read_to_string(host.path("/run/qmail-updater/users.json")).unwrap();
+        for said in [&answer.stdout, &answer.stderr, &check.stdout, &check.stderr, &users] {
+            assert!(!said.contains("s3cr3t"), "{said}");
+        }
+        assert_eq!(host.answers(&["new@example.com"]), ["accept"], "nothing of it is published yet");
+    }
+    if !is_root() {
+        return;
+    }
+    // Who may write there could name any file of root's.
+    host.write("/etc/secret", "localhost|s3cr3t-pw\n").mode("/etc/secret", 0o600);
+    host.remove(connection).link(connection, "/etc/secret");
+    let answer = host.rebuild();
+    assert!(answer.stderr.contains("uid 89, gid 89 may not read it"), "{}", answer.stderr);
+    // A connection that the administrator names is root's.
+    let check = host.run(&["--sql", "/etc/secret", "check"]);
+    assert!(check.stdout.contains("line 1: fewer than five fields") && !check.stdout.contains("others than root"));
+    host.mode("/etc/secret", 0o640);
+    assert!(
+        host.run(&["--sql", "/etc/secret", "check"])
+            .stdout
+            .contains("others than root may read or change the password")
+    );
+}
