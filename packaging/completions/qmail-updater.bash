@@ -86,7 +86,7 @@ _qmail__updater() {
 
     case "${cmd}" in
         qmail__updater)
-            opts="-h -V --root --settings --qmail --vpopmail --users-cdb --validrcptto --auth --fifo --state --backend --break --vpopmail-ext --catchall-delete --auth-owner --auth-system-users --after --actions --max-loss --max-file --max-names --max-read --max-steps --max-entries --max-alike --max-wait --threads --help --version rebuild list lookup run check status trigger skel explain domains user rcptcheck qmail-spp-rcpt checkpassword spamdyke-rcpt sqmail-rcpt socketmap deliverabled dovecot-auth vpopmaild opensmtpd-table"
+            opts="-h -V --root --settings --qmail --vpopmail --users-cdb --validrcptto --auth --fifo --state --backend --sql --valias --break --vpopmail-ext --catchall-delete --auth-owner --auth-system-users --after --actions --max-loss --max-file --max-names --max-read --max-steps --max-entries --max-alike --max-wait --threads --help --version rebuild list lookup run check status trigger skel explain domains user rcptcheck qmail-spp-rcpt checkpassword spamdyke-rcpt sqmail-rcpt socketmap deliverabled dovecot-auth vpopmaild opensmtpd-table"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -130,6 +130,14 @@ _qmail__updater() {
                     ;;
                 --backend)
                     COMPREPLY=($(compgen -W "auto cdb mysql pgsql sqlite" -- "${cur}"))
+                    return 0
+                    ;;
+                --sql)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --valias)
+                    COMPREPLY=($(compgen -W "yes no" -- "${cur}"))
                     return 0
                     ;;
                 --break)
@@ -196,7 +204,7 @@ _qmail__updater() {
             return 0
             ;;
         qmail__subcmd__updater__subcmd__check)
-            opts="-h --json --root --settings --qmail --vpopmail --users-cdb --validrcptto --auth --fifo --state --backend --break --vpopmail-ext --catchall-delete --auth-owner --auth-system-users --after --actions --max-loss --max-file --max-names --max-read --max-steps --max-entries --max-alike --max-wait --threads --help"
+            opts="-h --json --root --settings --qmail --vpopmail --users-cdb --validrcptto --auth --fifo --state --backend --sql --valias --break --vpopmail-ext --catchall-delete --auth-owner --auth-system-users --after --actions --max-loss --max-file --max-names --max-read --max-steps --max-entries --max-alike --max-wait --threads --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -240,6 +248,14 @@ _qmail__updater() {
                     ;;
                 --backend)
                     COMPREPLY=($(compgen -W "auto cdb mysql pgsql sqlite" -- "${cur}"))
+                    return 0
+                    ;;
+                --sql)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --valias)
+                    COMPREPLY=($(compgen -W "yes no" -- "${cur}"))
                     return 0
                     ;;
                 --break)
@@ -306,7 +322,7 @@ _qmail__updater() {
             return 0
             ;;
         qmail__subcmd__updater__subcmd__checkpassword)
-            opts="-h --root --settings --qmail --vpopmail --users-cdb --validrcptto --auth --fifo --state --backend --break --vpopmail-ext --catchall-delete --auth-owner --auth-system-users --after --actions --max-loss --max-file --max-names --max-read --max-steps --max-entries --max-alike --max-wait --threads --help"
+            opts="-h --root --settings --qmail --vpopmail --users-cdb --validrcptto --auth --fifo --state --backend --sql --valias --break --vpopmail-ext --catchall-delete --auth-owner --auth-system-users --after --actions --max-loss --max-file --max-names --max-read --max-steps --max-entries --max-alike --max-wait --threads --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -350,6 +366,14 @@ _qmail__updater() {
                     ;;
                 --backend)
                     COMPREPLY=($(compgen -W "auto cdb mysql pgsql sqlite" -- "${cur}"))
+                    return 0
+                    ;;
+                --sql)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --valias)
+                    COMPREPLY=($(compgen -W "yes no" -- "${cur}"))
                     return 0
                     ;;
                 --break)
@@ -416,7 +440,7 @@ _qmail__updater() {
             return 0
             ;;
         qmail__subcmd__updater__subcmd__deliverabled)
-            opts="-h --root --settings --qmail --vpopmail --users-cdb --validrcptto --auth --fifo --state --backend --break --vpopmail-ext --catchall-delete --auth-owner --auth-system-users --after --actions --max-loss --max-file --max-names --max-read --max-steps --max-entries --max-alike --max-wait --threads --help"
+            opts="-h --root --settings --qmail --vpopmail --users-cdb --validrcptto --auth --fifo --state --backend --sql --valias --break --vpopmail-ext --catchall-delete --auth-owner --auth-system-users --after --actions --max-loss --max-file --max-names --max-read --max-steps --max-entries --max-alike --max-wait --threads --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -460,6 +484,14 @@ _qmail__updater() {
                     ;;
                 --backend)
                     COMPREPLY=($(compgen -W "auto cdb mysql pgsql sqlite" -- "${cur}"))
+                    return 0
+                    ;;
+                --sql)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --valias)
+                    COMPREPLY=($(compgen -W "yes no" -- "${cur}"))
                     return 0
                     ;;
                 --break)
@@ -526,7 +558,7 @@ _qmail__updater() {
             return 0
             ;;
         qmail__subcmd__updater__subcmd__domains)
-            opts="-h --json --root --settings --qmail --vpopmail --users-cdb --validrcptto --auth --fifo --state --backend --break --vpopmail-ext --catchall-delete --auth-owner --auth-system-users --after --actions --max-loss --max-file --max-names --max-read --max-steps --max-entries --max-alike --max-wait --threads --help"
+            opts="-h --json --root --settings --qmail --vpopmail --users-cdb --validrcptto --auth --fifo --state --backend --sql --valias --break --vpopmail-ext --catchall-delete --auth-owner --auth-system-users --after --actions --max-loss --max-file --max-names --max-read --max-steps --max-entries --max-alike --max-wait --threads --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -570,6 +602,14 @@ _qmail__updater() {
                     ;;
                 --backend)
                     COMPREPLY=($(compgen -W "auto cdb mysql pgsql sqlite" -- "${cur}"))
+                    return 0
+                    ;;
+                --sql)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --valias)
+                    COMPREPLY=($(compgen -W "yes no" -- "${cur}"))
                     return 0
                     ;;
                 --break)
@@ -636,7 +676,7 @@ _qmail__updater() {
             return 0
             ;;
         qmail__subcmd__updater__subcmd__dovecot__subcmd__auth)
-            opts="-h --root --settings --qmail --vpopmail --users-cdb --validrcptto --auth --fifo --state --backend --break --vpopmail-ext --catchall-delete --auth-owner --auth-system-users --after --actions --max-loss --max-file --max-names --max-read --max-steps --max-entries --max-alike --max-wait --threads --help"
+            opts="-h --root --settings --qmail --vpopmail --users-cdb --validrcptto --auth --fifo --state --backend --sql --valias --break --vpopmail-ext --catchall-delete --auth-owner --auth-system-users --after --actions --max-loss --max-file --max-names --max-read --max-steps --max-entries --max-alike --max-wait --threads --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -680,6 +720,14 @@ _qmail__updater() {
                     ;;
                 --backend)
                     COMPREPLY=($(compgen -W "auto cdb mysql pgsql sqlite" -- "${cur}"))
+                    return 0
+                    ;;
+                --sql)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --valias)
+                    COMPREPLY=($(compgen -W "yes no" -- "${cur}"))
                     return 0
                     ;;
                 --break)
@@ -746,7 +794,7 @@ _qmail__updater() {
             return 0
             ;;
         qmail__subcmd__updater__subcmd__explain)
-            opts="-h --root --settings --qmail --vpopmail --users-cdb --validrcptto --auth --fifo --state --backend --break --vpopmail-ext --catchall-delete --auth-owner --auth-system-users --after --actions --max-loss --max-file --max-names --max-read --max-steps --max-entries --max-alike --max-wait --threads --help"
+            opts="-h --root --settings --qmail --vpopmail --users-cdb --validrcptto --auth --fifo --state --backend --sql --valias --break --vpopmail-ext --catchall-delete --auth-owner --auth-system-users --after --actions --max-loss --max-file --max-names --max-read --max-steps --max-entries --max-alike --max-wait --threads --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -790,6 +838,14 @@ _qmail__updater() {
                     ;;
                 --backend)
                     COMPREPLY=($(compgen -W "auto cdb mysql pgsql sqlite" -- "${cur}"))
+                    return 0
+                    ;;
+                --sql)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --valias)
+                    COMPREPLY=($(compgen -W "yes no" -- "${cur}"))
                     return 0
                     ;;
                 --break)
@@ -856,7 +912,7 @@ _qmail__updater() {
             return 0
             ;;
         qmail__subcmd__updater__subcmd__list)
-            opts="-h --format --root --settings --qmail --vpopmail --users-cdb --validrcptto --auth --fifo --state --backend --break --vpopmail-ext --catchall-delete --auth-owner --auth-system-users --after --actions --max-loss --max-file --max-names --max-read --max-steps --max-entries --max-alike --max-wait --threads --help recipients logins"
+            opts="-h --format --root --settings --qmail --vpopmail --users-cdb --validrcptto --auth --fifo --state --backend --sql --valias --break --vpopmail-ext --catchall-delete --auth-owner --auth-system-users --after --actions --max-loss --max-file --max-names --max-read --max-steps --max-entries --max-alike --max-wait --threads --help recipients logins"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -904,6 +960,14 @@ _qmail__updater() {
                     ;;
                 --backend)
                     COMPREPLY=($(compgen -W "auto cdb mysql pgsql sqlite" -- "${cur}"))
+                    return 0
+                    ;;
+                --sql)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --valias)
+                    COMPREPLY=($(compgen -W "yes no" -- "${cur}"))
                     return 0
                     ;;
                 --break)
@@ -970,7 +1034,7 @@ _qmail__updater() {
             return 0
             ;;
         qmail__subcmd__updater__subcmd__lookup)
-            opts="-h --root --settings --qmail --vpopmail --users-cdb --validrcptto --auth --fifo --state --backend --break --vpopmail-ext --catchall-delete --auth-owner --auth-system-users --after --actions --max-loss --max-file --max-names --max-read --max-steps --max-entries --max-alike --max-wait --threads --help"
+            opts="-h --root --settings --qmail --vpopmail --users-cdb --validrcptto --auth --fifo --state --backend --sql --valias --break --vpopmail-ext --catchall-delete --auth-owner --auth-system-users --after --actions --max-loss --max-file --max-names --max-read --max-steps --max-entries --max-alike --max-wait --threads --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1014,6 +1078,14 @@ _qmail__updater() {
                     ;;
                 --backend)
                     COMPREPLY=($(compgen -W "auto cdb mysql pgsql sqlite" -- "${cur}"))
+                    return 0
+                    ;;
+                --sql)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --valias)
+                    COMPREPLY=($(compgen -W "yes no" -- "${cur}"))
                     return 0
                     ;;
                 --break)
@@ -1080,7 +1152,7 @@ _qmail__updater() {
             return 0
             ;;
         qmail__subcmd__updater__subcmd__opensmtpd__subcmd__table)
-            opts="-h --root --settings --qmail --vpopmail --users-cdb --validrcptto --auth --fifo --state --backend --break --vpopmail-ext --catchall-delete --auth-owner --auth-system-users --after --actions --max-loss --max-file --max-names --max-read --max-steps --max-entries --max-alike --max-wait --threads --help"
+            opts="-h --root --settings --qmail --vpopmail --users-cdb --validrcptto --auth --fifo --state --backend --sql --valias --break --vpopmail-ext --catchall-delete --auth-owner --auth-system-users --after --actions --max-loss --max-file --max-names --max-read --max-steps --max-entries --max-alike --max-wait --threads --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1124,6 +1196,14 @@ _qmail__updater() {
                     ;;
                 --backend)
                     COMPREPLY=($(compgen -W "auto cdb mysql pgsql sqlite" -- "${cur}"))
+                    return 0
+                    ;;
+                --sql)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --valias)
+                    COMPREPLY=($(compgen -W "yes no" -- "${cur}"))
                     return 0
                     ;;
                 --break)
@@ -1190,7 +1270,7 @@ _qmail__updater() {
             return 0
             ;;
         qmail__subcmd__updater__subcmd__qmail__subcmd__spp__subcmd__rcpt)
-            opts="-h --root --settings --qmail --vpopmail --users-cdb --validrcptto --auth --fifo --state --backend --break --vpopmail-ext --catchall-delete --auth-owner --auth-system-users --after --actions --max-loss --max-file --max-names --max-read --max-steps --max-entries --max-alike --max-wait --threads --help"
+            opts="-h --root --settings --qmail --vpopmail --users-cdb --validrcptto --auth --fifo --state --backend --sql --valias --break --vpopmail-ext --catchall-delete --auth-owner --auth-system-users --after --actions --max-loss --max-file --max-names --max-read --max-steps --max-entries --max-alike --max-wait --threads --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1234,6 +1314,14 @@ _qmail__updater() {
                     ;;
                 --backend)
                     COMPREPLY=($(compgen -W "auto cdb mysql pgsql sqlite" -- "${cur}"))
+                    return 0
+                    ;;
+                --sql)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --valias)
+                    COMPREPLY=($(compgen -W "yes no" -- "${cur}"))
                     return 0
                     ;;
                 --break)
@@ -1300,7 +1388,7 @@ _qmail__updater() {
             return 0
             ;;
         qmail__subcmd__updater__subcmd__rcptcheck)
-            opts="-h --root --settings --qmail --vpopmail --users-cdb --validrcptto --auth --fifo --state --backend --break --vpopmail-ext --catchall-delete --auth-owner --auth-system-users --after --actions --max-loss --max-file --max-names --max-read --max-steps --max-entries --max-alike --max-wait --threads --help"
+            opts="-h --root --settings --qmail --vpopmail --users-cdb --validrcptto --auth --fifo --state --backend --sql --valias --break --vpopmail-ext --catchall-delete --auth-owner --auth-system-users --after --actions --max-loss --max-file --max-names --max-read --max-steps --max-entries --max-alike --max-wait --threads --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1344,6 +1432,14 @@ _qmail__updater() {
                     ;;
                 --backend)
                     COMPREPLY=($(compgen -W "auto cdb mysql pgsql sqlite" -- "${cur}"))
+                    return 0
+                    ;;
+                --sql)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --valias)
+                    COMPREPLY=($(compgen -W "yes no" -- "${cur}"))
                     return 0
                     ;;
                 --break)
@@ -1410,7 +1506,7 @@ _qmail__updater() {
             return 0
             ;;
         qmail__subcmd__updater__subcmd__rebuild)
-            opts="-h --dry-run --no-commands --force --own-settings --root --settings --qmail --vpopmail --users-cdb --validrcptto --auth --fifo --state --backend --break --vpopmail-ext --catchall-delete --auth-owner --auth-system-users --after --actions --max-loss --max-file --max-names --max-read --max-steps --max-entries --max-alike --max-wait --threads --help"
+            opts="-h --dry-run --no-commands --force --own-settings --root --settings --qmail --vpopmail --users-cdb --validrcptto --auth --fifo --state --backend --sql --valias --break --vpopmail-ext --catchall-delete --auth-owner --auth-system-users --after --actions --max-loss --max-file --max-names --max-read --max-steps --max-entries --max-alike --max-wait --threads --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1458,6 +1554,14 @@ _qmail__updater() {
                     ;;
                 --backend)
                     COMPREPLY=($(compgen -W "auto cdb mysql pgsql sqlite" -- "${cur}"))
+                    return 0
+                    ;;
+                --sql)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --valias)
+                    COMPREPLY=($(compgen -W "yes no" -- "${cur}"))
                     return 0
                     ;;
                 --break)
@@ -1524,13 +1628,17 @@ _qmail__updater() {
             return 0
             ;;
         qmail__subcmd__updater__subcmd__run)
-            opts="-h --sweep --hold --metrics --no-watch --verify --action-limit --root --settings --qmail --vpopmail --users-cdb --validrcptto --auth --fifo --state --backend --break --vpopmail-ext --catchall-delete --auth-owner --auth-system-users --after --actions --max-loss --max-file --max-names --max-read --max-steps --max-entries --max-alike --max-wait --threads --help"
+            opts="-h --sweep --sql-sweep --hold --metrics --no-watch --verify --action-limit --root --settings --qmail --vpopmail --users-cdb --validrcptto --auth --fifo --state --backend --sql --valias --break --vpopmail-ext --catchall-delete --auth-owner --auth-system-users --after --actions --max-loss --max-file --max-names --max-read --max-steps --max-entries --max-alike --max-wait --threads --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
                 --sweep)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --sql-sweep)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -1584,6 +1692,14 @@ _qmail__updater() {
                     ;;
                 --backend)
                     COMPREPLY=($(compgen -W "auto cdb mysql pgsql sqlite" -- "${cur}"))
+                    return 0
+                    ;;
+                --sql)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --valias)
+                    COMPREPLY=($(compgen -W "yes no" -- "${cur}"))
                     return 0
                     ;;
                 --break)
@@ -1650,7 +1766,7 @@ _qmail__updater() {
             return 0
             ;;
         qmail__subcmd__updater__subcmd__skel)
-            opts="-h --root --settings --qmail --vpopmail --users-cdb --validrcptto --auth --fifo --state --backend --break --vpopmail-ext --catchall-delete --auth-owner --auth-system-users --after --actions --max-loss --max-file --max-names --max-read --max-steps --max-entries --max-alike --max-wait --threads --help"
+            opts="-h --root --settings --qmail --vpopmail --users-cdb --validrcptto --auth --fifo --state --backend --sql --valias --break --vpopmail-ext --catchall-delete --auth-owner --auth-system-users --after --actions --max-loss --max-file --max-names --max-read --max-steps --max-entries --max-alike --max-wait --threads --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1694,6 +1810,14 @@ _qmail__updater() {
                     ;;
                 --backend)
                     COMPREPLY=($(compgen -W "auto cdb mysql pgsql sqlite" -- "${cur}"))
+                    return 0
+                    ;;
+                --sql)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --valias)
+                    COMPREPLY=($(compgen -W "yes no" -- "${cur}"))
                     return 0
                     ;;
                 --break)
@@ -1760,7 +1884,7 @@ _qmail__updater() {
             return 0
             ;;
         qmail__subcmd__updater__subcmd__socketmap)
-            opts="-h --root --settings --qmail --vpopmail --users-cdb --validrcptto --auth --fifo --state --backend --break --vpopmail-ext --catchall-delete --auth-owner --auth-system-users --after --actions --max-loss --max-file --max-names --max-read --max-steps --max-entries --max-alike --max-wait --threads --help"
+            opts="-h --root --settings --qmail --vpopmail --users-cdb --validrcptto --auth --fifo --state --backend --sql --valias --break --vpopmail-ext --catchall-delete --auth-owner --auth-system-users --after --actions --max-loss --max-file --max-names --max-read --max-steps --max-entries --max-alike --max-wait --threads --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1804,6 +1928,14 @@ _qmail__updater() {
                     ;;
                 --backend)
                     COMPREPLY=($(compgen -W "auto cdb mysql pgsql sqlite" -- "${cur}"))
+                    return 0
+                    ;;
+                --sql)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --valias)
+                    COMPREPLY=($(compgen -W "yes no" -- "${cur}"))
                     return 0
                     ;;
                 --break)
@@ -1870,7 +2002,7 @@ _qmail__updater() {
             return 0
             ;;
         qmail__subcmd__updater__subcmd__spamdyke__subcmd__rcpt)
-            opts="-h --root --settings --qmail --vpopmail --users-cdb --validrcptto --auth --fifo --state --backend --break --vpopmail-ext --catchall-delete --auth-owner --auth-system-users --after --actions --max-loss --max-file --max-names --max-read --max-steps --max-entries --max-alike --max-wait --threads --help"
+            opts="-h --root --settings --qmail --vpopmail --users-cdb --validrcptto --auth --fifo --state --backend --sql --valias --break --vpopmail-ext --catchall-delete --auth-owner --auth-system-users --after --actions --max-loss --max-file --max-names --max-read --max-steps --max-entries --max-alike --max-wait --threads --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1914,6 +2046,14 @@ _qmail__updater() {
                     ;;
                 --backend)
                     COMPREPLY=($(compgen -W "auto cdb mysql pgsql sqlite" -- "${cur}"))
+                    return 0
+                    ;;
+                --sql)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --valias)
+                    COMPREPLY=($(compgen -W "yes no" -- "${cur}"))
                     return 0
                     ;;
                 --break)
@@ -1980,7 +2120,7 @@ _qmail__updater() {
             return 0
             ;;
         qmail__subcmd__updater__subcmd__sqmail__subcmd__rcpt)
-            opts="-h --root --settings --qmail --vpopmail --users-cdb --validrcptto --auth --fifo --state --backend --break --vpopmail-ext --catchall-delete --auth-owner --auth-system-users --after --actions --max-loss --max-file --max-names --max-read --max-steps --max-entries --max-alike --max-wait --threads --help"
+            opts="-h --root --settings --qmail --vpopmail --users-cdb --validrcptto --auth --fifo --state --backend --sql --valias --break --vpopmail-ext --catchall-delete --auth-owner --auth-system-users --after --actions --max-loss --max-file --max-names --max-read --max-steps --max-entries --max-alike --max-wait --threads --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -2024,6 +2164,14 @@ _qmail__updater() {
                     ;;
                 --backend)
                     COMPREPLY=($(compgen -W "auto cdb mysql pgsql sqlite" -- "${cur}"))
+                    return 0
+                    ;;
+                --sql)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --valias)
+                    COMPREPLY=($(compgen -W "yes no" -- "${cur}"))
                     return 0
                     ;;
                 --break)
@@ -2090,7 +2238,7 @@ _qmail__updater() {
             return 0
             ;;
         qmail__subcmd__updater__subcmd__status)
-            opts="-h --json --root --settings --qmail --vpopmail --users-cdb --validrcptto --auth --fifo --state --backend --break --vpopmail-ext --catchall-delete --auth-owner --auth-system-users --after --actions --max-loss --max-file --max-names --max-read --max-steps --max-entries --max-alike --max-wait --threads --help"
+            opts="-h --json --root --settings --qmail --vpopmail --users-cdb --validrcptto --auth --fifo --state --backend --sql --valias --break --vpopmail-ext --catchall-delete --auth-owner --auth-system-users --after --actions --max-loss --max-file --max-names --max-read --max-steps --max-entries --max-alike --max-wait --threads --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -2134,6 +2282,14 @@ _qmail__updater() {
                     ;;
                 --backend)
                     COMPREPLY=($(compgen -W "auto cdb mysql pgsql sqlite" -- "${cur}"))
+                    return 0
+                    ;;
+                --sql)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --valias)
+                    COMPREPLY=($(compgen -W "yes no" -- "${cur}"))
                     return 0
                     ;;
                 --break)
@@ -2200,7 +2356,7 @@ _qmail__updater() {
             return 0
             ;;
         qmail__subcmd__updater__subcmd__trigger)
-            opts="-v -h --verbose --root --settings --qmail --vpopmail --users-cdb --validrcptto --auth --fifo --state --backend --break --vpopmail-ext --catchall-delete --auth-owner --auth-system-users --after --actions --max-loss --max-file --max-names --max-read --max-steps --max-entries --max-alike --max-wait --threads --help"
+            opts="-v -h --verbose --root --settings --qmail --vpopmail --users-cdb --validrcptto --auth --fifo --state --backend --sql --valias --break --vpopmail-ext --catchall-delete --auth-owner --auth-system-users --after --actions --max-loss --max-file --max-names --max-read --max-steps --max-entries --max-alike --max-wait --threads --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -2244,6 +2400,14 @@ _qmail__updater() {
                     ;;
                 --backend)
                     COMPREPLY=($(compgen -W "auto cdb mysql pgsql sqlite" -- "${cur}"))
+                    return 0
+                    ;;
+                --sql)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --valias)
+                    COMPREPLY=($(compgen -W "yes no" -- "${cur}"))
                     return 0
                     ;;
                 --break)
@@ -2310,7 +2474,7 @@ _qmail__updater() {
             return 0
             ;;
         qmail__subcmd__updater__subcmd__user)
-            opts="-h --json --root --settings --qmail --vpopmail --users-cdb --validrcptto --auth --fifo --state --backend --break --vpopmail-ext --catchall-delete --auth-owner --auth-system-users --after --actions --max-loss --max-file --max-names --max-read --max-steps --max-entries --max-alike --max-wait --threads --help"
+            opts="-h --json --root --settings --qmail --vpopmail --users-cdb --validrcptto --auth --fifo --state --backend --sql --valias --break --vpopmail-ext --catchall-delete --auth-owner --auth-system-users --after --actions --max-loss --max-file --max-names --max-read --max-steps --max-entries --max-alike --max-wait --threads --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -2354,6 +2518,14 @@ _qmail__updater() {
                     ;;
                 --backend)
                     COMPREPLY=($(compgen -W "auto cdb mysql pgsql sqlite" -- "${cur}"))
+                    return 0
+                    ;;
+                --sql)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --valias)
+                    COMPREPLY=($(compgen -W "yes no" -- "${cur}"))
                     return 0
                     ;;
                 --break)
@@ -2420,7 +2592,7 @@ _qmail__updater() {
             return 0
             ;;
         qmail__subcmd__updater__subcmd__vpopmaild)
-            opts="-h --root --settings --qmail --vpopmail --users-cdb --validrcptto --auth --fifo --state --backend --break --vpopmail-ext --catchall-delete --auth-owner --auth-system-users --after --actions --max-loss --max-file --max-names --max-read --max-steps --max-entries --max-alike --max-wait --threads --help"
+            opts="-h --root --settings --qmail --vpopmail --users-cdb --validrcptto --auth --fifo --state --backend --sql --valias --break --vpopmail-ext --catchall-delete --auth-owner --auth-system-users --after --actions --max-loss --max-file --max-names --max-read --max-steps --max-entries --max-alike --max-wait --threads --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -2464,6 +2636,14 @@ _qmail__updater() {
                     ;;
                 --backend)
                     COMPREPLY=($(compgen -W "auto cdb mysql pgsql sqlite" -- "${cur}"))
+                    return 0
+                    ;;
+                --sql)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --valias)
+                    COMPREPLY=($(compgen -W "yes no" -- "${cur}"))
                     return 0
                     ;;
                 --break)

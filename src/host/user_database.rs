@@ -278,19 +278,19 @@ fn told(first: Option<Sign>, other: Option<Sign>, mut notes: Vec<Note>) -> Seen 
 
 /// What follows from a user database that could not be asked, and why that is. What is published of its users is kept; when
 /// nothing of them ever was, or only what vpasswd files said, every address is accepted.
-pub fn not_answered(sign: &Sign, cause: Trouble, was_read: bool) -> (Source, Note) {
-    if was_read {
-        let users = Source::Failed(cause);
-        let alert = users.unknown().map(|(_, alert)| alert);
-        return (users, alert.unwrap_or_else(|| Note::alert(String::new())));
-    }
+pub fn not_answered(sign: &Sign, cause: &Trouble, was_read: bool) -> (Source, Note) {
+    let of = sign.kind.name();
     let cause =
-        format!("vpopmail keeps its users in {} ({}), which could not be read: {cause}", sign.kind.name(), sign.seen);
+        Trouble::from(format!("vpopmail keeps its users in {of} ({}), which could not be read: {cause}", sign.seen));
+    if was_read {
+        let text = format!("{cause}; the user database could not be read; what is published of its users is kept");
+        return (Source::Failed(cause), Note::alert(text));
+    }
     let alert = Note::alert(format!(
         "{cause}; nothing of it is published yet; every address that vdelivermail would look up is accepted, the published \
-         logins are kept, and no login is added"
+         logins are kept, and no login is added; --backend cdb, if the users are in vpasswd files"
     ));
-    (Source::Elsewhere(cause.into()), alert)
+    (Source::Elsewhere(cause), alert)
 }
 
 /// What the administrator says.

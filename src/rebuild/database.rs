@@ -129,7 +129,7 @@ pub fn answer(settings: &Settings, host: &mut Host, question: Option<Question>, 
             notes.extend(host.build.users.unknown().map(|(_, alert)| alert));
         }
         Err(cause) => {
-            let (users, alert) = not_answered(&sign, cause, users_seen::was_read(settings, sign.kind));
+            let (users, alert) = not_answered(&sign, &cause, users_seen::was_read(settings, sign.kind));
             host.build.users = users;
             host.build.is_unanswered = true;
             notes.push(alert);

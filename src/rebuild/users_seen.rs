@@ -40,9 +40,13 @@ fn sign_of(value: &Value) -> Option<Sign> {
 /// Whether the published tables hold what this user database said, as far as that is known: they do not when an earlier
 /// rebuild noted that they hold what vpasswd files or another one said.
 pub fn was_read(settings: &Settings, kind: Kind) -> bool {
-    let text = publish::read_own(&settings.layout.root, &file(settings)).ok().flatten();
-    let read = text.and_then(|text| serde_json::from_slice::<Value>(&text).ok()).map(|value| value["read"].clone());
-    !matches!(read, Some(Value::String(read)) if read != kind.name())
+    let known = settings.database.lock().unwrap_or_else(PoisonError::into_inner).published.clone();
+    let of_file = || {
+        let text = publish::read_own(&settings.layout.root, &file(settings)).ok().flatten()?;
+        let value: Value = serde_json::from_slice(&text).ok()?;
+        value["read"].as_str().map(str::to_owned)
+    };
+    known.or_else(of_file).is_none_or(|read| read == kind.name())
 }
 
 /// Remembers what was seen of this host, and which users the tables hold. Where nothing tells it now, what was remembered
@@ -58,6 +62,10 @@ pub fn remember(settings: &Settings, host: &Host) -> Result<(), Error> {
         Source::Snapshot(latest) => latest.get().about().kind.name().into(),
         Source::Failed(_) | Source::Elsewhere(_) | Source::Unknown(..) => before["read"].clone(),
     };
+    if let Some(read) = read.as_str() {
+        let mut database = settings.database.lock().unwrap_or_else(PoisonError::into_inner);
+        database.published = Some(read.to_owned());
+    }
     let mut known = settings.users_seen.lock().unwrap_or_else(PoisonError::into_inner);
     match (host.layout.user_database, &host.build.sign) {
         (Some(Kind::Cdb), _) => *known = None,
