@@ -6,7 +6,7 @@ mod support;
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use rusqlite::Connection;
 use support::service::{PATIENCE, Service};
@@ -152,7 +152,7 @@ fn companion(service: &Service) -> Option<PathBuf> {
     fs::read_dir("/proc").unwrap().map(|entry| entry.unwrap().path()).find(is_it)
 }
 
-fn signal(process: &PathBuf, signal: nix::sys::signal::Signal) {
+fn signal(process: &Path, signal: nix::sys::signal::Signal) {
     let pid = process.file_name().unwrap().to_str().unwrap().parse().unwrap();
     nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), signal).unwrap();
 }
