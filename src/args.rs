@@ -124,13 +124,18 @@ pub fn typed() -> Vec<OsString> {
         arguments.first().and_then(|program| Path::new(program).file_name()?.to_str()).and_then(hook_of_link)
     {
         // Behind `--` nothing is taken for an option of ours, not even --help, which exits 0.
-        arguments.splice(..1, [NAME, name, "--"].map(OsString::from));
+        let has_next = name == RCPTCHECK && arguments.get(1).is_some_and(|first| first == "--then");
+        let options = if has_next { 2.min(arguments.len() - 1) } else { 0 };
+        arguments.insert(1 + options, "--".into());
+        arguments.splice(..1, [NAME, name].map(OsString::from));
     }
     arguments
 }
 
 /// See [`Hook::Rcptcheck`].
 pub const RCPTCHECK: &str = "rcptcheck";
+/// RCPTCHECK itself holds one path and no arguments.
+pub const RCPTCHECK_NEXT: &str = "RCPTCHECK_NEXT";
 /// See [`Hook::QmailSppRcpt`].
 pub const QMAIL_SPP_RCPT: &str = "qmail-spp-rcpt";
 /// See [`Hook::Checkpassword`].
@@ -280,6 +285,12 @@ pub struct Options {
     /// The logins' table [default: QMAIL/control/auth.cdb]
     #[arg(long, global = true, value_name = "FILE", env = "QMAIL_UPDATER_AUTH")]
     pub auth: Option<OsString>,
+    /// Publish recipients.cdb of s/qmail, too: the recipients' table in its words
+    #[arg(long, global = true, value_name = "FILE", env = "QMAIL_UPDATER_SQMAIL_RECIPIENTS")]
+    pub sqmail_recipients: Option<OsString>,
+    /// Publish morevalidrcptto.cdb of sagredo's qmail, too: the recipients' table in its words
+    #[arg(long, global = true, value_name = "FILE", env = "QMAIL_UPDATER_SAGREDO_RECIPIENTS")]
+    pub sagredo_recipients: Option<OsString>,
     /// A named pipe where triggers arrive; may be given again [default: /tmp/update-qmail]
     #[arg(long, global = true, value_name = "FILE", env = "QMAIL_UPDATER_FIFO")]
     pub fifo: Vec<OsString>,
@@ -518,7 +529,11 @@ pub enum Command {
 #[derive(Debug, Subcommand)]
 pub enum Hook {
     /// Be qmail-smtpd's RCPTCHECK: exit 0 accepts RECIPIENT, 100 refuses it, 111 says to try again later
-    Rcptcheck,
+    Rcptcheck {
+        /// Run PROGRAM, the next checker, when this one accepts: then its answer counts [default: RCPTCHECK_NEXT]
+        #[arg(long, value_name = "PROGRAM")]
+        then: Option<OsString>,
+    },
     /// Be a plugin of qmail-spp for RCPT: print what refuses SMTPRCPTTO, or nothing
     QmailSppRcpt,
     /// Check login and password of descriptor 3, and run a program; exit 1 refused, 2 misuse, 111 try again later
@@ -597,6 +612,8 @@ pub enum Format {
     Text,
     /// As cdbmake reads it, raw; of logins this shows the hashes
     Cdbmake,
+    /// Of logins only, as a passwd-file of Dovecot 2.4 has them; this shows the hashes
+    PasswdFile,
 }
 
 #[cfg(test)]
@@ -615,6 +632,7 @@ mod tests {
             "--break - list recipients --format cdbmake",
             "run --sweep 7 --no-watch",
             "rcptcheck --",
+            "rcptcheck --then /a --",
             "checkpassword -- /bin/true --help",
             "--root trigger check",
         ] {

@@ -15,9 +15,10 @@ use nix::unistd::{Group, User, getegid, geteuid};
 use crate::args::envdir::Envdir;
 use crate::args::{self, ACTIONS, Backend, CatchallDelete, Cli, Command, Defaults, YesNo};
 use crate::error::{Error, Trouble, show_path};
-use crate::fs::{Bounds, Root};
+use crate::fs::{Bounds, Root, Stamp};
 use crate::host::accounts::id;
 use crate::host::assign::COMPILED;
+use crate::host::control::Accepted;
 use crate::host::mailboxes::snapshot::Snapshot;
 use crate::host::user_database::{Kind, Sign};
 use crate::host::{Layout, VPOPMAIL, accounts, vpopmail_of, without_slash};
@@ -37,6 +38,8 @@ pub struct Settings {
     pub validrcptto: Vec<u8>,
     /// auth.cdb, as the host names it.
     pub auth: Vec<u8>,
+    /// The tables of other qmails that are published too.
+    pub others: Vec<Other>,
     /// The folder of locks, as the host names it.
     pub state: Vec<u8>,
     /// Who owns auth.cdb, when the administrator says so.
@@ -96,6 +99,37 @@ pub struct Database {
     pub published: Option<String>,
     /// What makes the numbers of all its snapshots.
     pub seed: RandomState,
+}
+
+/// Which table of another qmail.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OtherKind {
+    /// recipients.cdb of s/qmail.
+    Sqmail,
+    /// morevalidrcptto.cdb of sagredo's qmail.
+    Sagredo,
+}
+
+/// A table of another qmail.
+#[derive(Debug)]
+pub struct Other {
+    /// Which.
+    pub kind: OtherKind,
+    /// Where it is published, as the host names it.
+    pub path: Vec<u8>,
+    /// How the last rebuild of this process left it, and with how many entries.
+    pub left: Mutex<Option<(Left, u64)>>,
+}
+
+/// What a table of another qmail was made of and how it was left: as long as all is the same, it is right.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Left {
+    /// validrcptto.cdb.
+    pub recipients: Stamp,
+    /// What rcpthosts let through.
+    pub domains: Accepted,
+    /// The table itself.
+    pub table: Stamp,
 }
 
 /// Why there is nothing to do.
@@ -336,6 +370,15 @@ impl Settings {
         };
         let validrcptto = file("--validrcptto", &options.validrcptto, "validrcptto.cdb")?;
         let auth = file("--auth", &options.auth, "auth.cdb")?;
+        let named = [
+            (OtherKind::Sqmail, "--sqmail-recipients", &options.sqmail_recipients),
+            (OtherKind::Sagredo, "--sagredo-recipients", &options.sagredo_recipients),
+        ];
+        let other = |(kind, option, value): (OtherKind, &str, &Option<OsString>)| {
+            let path = value.as_ref().filter(|value| !value.is_empty()).map(|value| absolute(option, value));
+            path.map(|path| Ok(Other { kind, path: path?, left: Mutex::default() }))
+        };
+        let made = named.into_iter().filter_map(other).collect::<Result<Vec<Other>, Error>>()?;
         let state = folder("--state", &options.state)?;
         let &[break_byte] = options.break_char.as_bytes() else {
             return Err(Error::Usage(format!(
@@ -375,6 +418,7 @@ impl Settings {
             layout,
             validrcptto,
             auth,
+            others: made,
             state,
             auth_owner,
             last_owner: Mutex::default(),
@@ -443,9 +487,20 @@ impl Settings {
         of_qmail.chain(self.layout.vpopmail_sources()).chain(of_system).collect()
     }
 
-    /// Both published files, on this machine.
-    pub fn published(&self) -> [PathBuf; 2] {
-        [&self.validrcptto, &self.auth].map(|path| self.layout.root.path(path))
+    /// Where a table of another qmail is published, as the host names it; `None` when it is not.
+    pub fn other(&self, kind: OtherKind) -> Option<&[u8]> {
+        self.others.iter().find(|other| other.kind == kind).map(|other| &other.path[..])
+    }
+
+    /// All published files, as the host names them: validrcptto.cdb, auth.cdb, and then those of other qmails.
+    pub fn published_inside(&self) -> Vec<&[u8]> {
+        let others = self.others.iter().map(|other| &other.path[..]);
+        [&self.validrcptto[..], &self.auth].into_iter().chain(others).collect()
+    }
+
+    /// The same, on this machine.
+    pub fn published(&self) -> Vec<PathBuf> {
+        self.published_inside().into_iter().map(|path| self.layout.root.path(path)).collect()
     }
 
     /// Where validrcptto.cdb is published, and how it must look there.

@@ -2,6 +2,9 @@
 
 mod support;
 
+#[path = "../fuzz/src/front_ends.rs"]
+mod fuzzed;
+
 use std::fs;
 use std::io::{Read, Write};
 use std::os::fd::OwnedFd;
@@ -755,4 +758,229 @@ fn a_client_that_reads_no_answer_is_left_and_floods_take_no_memory() {
         child.wait().unwrap();
         assert!(flood.join().unwrap().is_err() || name == "opensmtpd-table", "{name}");
     }
+}
+
+// Other tables
+
+/// Looks a recipient up as vrtcheck of sagredo's qmail-smtpd does; `None` leaves it to chkuser.
+fn by_sagredo(keys: &[String], address: &str) -> Option<bool> {
+    let (_, domain) = address.split_once('@').unwrap();
+    let forms = [
+        (address.to_owned(), true),
+        (format!("-{address}"), false),
+        (format!("@{domain}"), true),
+        (format!("-@{domain}"), false),
+    ];
+    forms.into_iter().find(|(key, _)| keys.contains(key)).map(|(_, accepted)| accepted)
+}
+
+/// Looks a recipient up as s/qmail does: the whole, and then cut behind the first dash.
+fn by_sqmail(keys: &[String], address: &str) -> bool {
+    let (local, domain) = address.split_once('@').unwrap();
+    let cut = local.split_once('-').map(|(first, _)| format!(":{first}-@{domain}"));
+    keys.contains(&format!(":{address}")) || cut.is_some_and(|key| keys.contains(&key))
+}
+
+/// The keys of a table, whose data is empty.
+fn keys(path: &std::path::Path) -> Vec<String> {
+    let image = fs::read(path).unwrap();
+    let cdb = qmail_updater::cdb::Reader::new(&image).unwrap();
+    assert_eq!(cdb.check(), Ok(()));
+    let key = |record: qmail_updater::cdb::Record<'_>| {
+        assert_eq!(record.data, b"");
+        String::from_utf8(record.key.to_vec()).unwrap()
+    };
+    cdb.records().map(key).collect()
+}
+
+const OTHERS: [&str; 4] =
+    ["--sqmail-recipients", "/var/qmail/users/recipients.cdb", "--sagredo-recipients", "/var/qmail/control/more.cdb"];
+
+fn rebuild_with_others(host: &MailHost) -> Answer {
+    let answer = host.run(&[&OTHERS[..], &["rebuild"]].concat());
+    assert_eq!(answer.code, 0, "{}", answer.stderr);
+    answer
+}
+
+#[test]
+fn tables_of_other_qmails_refuse_nothing_that_the_table_accepts() {
+    let host = published();
+    host.write(&format!("{COM}/.qmail-team-a-default"), "|/bin/true\n")
+        .write(&format!("{COM}/.qmail--odd"), "|/bin/true\n");
+    let answer = rebuild_with_others(&host);
+    for told in [
+        "it cannot say that example.net accepts every name",
+        "it accepts all of team-...@example.com, because it cannot say team-a-...",
+    ] {
+        assert!(answer.stderr.contains(told), "{told}: {}", answer.stderr);
+    }
+    let (sqmail, sagredo) = (keys(&host.path(OTHERS[1])), keys(&host.path(OTHERS[3])));
+    let names = [
+        "ann",
+        "bob",
+        "nobody",
+        "postmaster",
+        "team-a-x",
+        "team-b",
+        "list-subscribe",
+        "spamtrap",
+        "any-body",
+        "-odd",
+        "odd",
+    ];
+    let domains = [
+        "example.com",
+        "example.edu",
+        "example.net",
+        "relay.example",
+        "backup.example",
+        "mail.example.org",
+        "elsewhere.example",
+    ];
+    let addresses: Vec<String> =
+        domains.iter().flat_map(|domain| names.map(|name| format!("{name}@{domain}"))).collect();
+    let asked: Vec<&str> = addresses.iter().map(String::as_str).collect();
+    let (mut accepted, mut refused) = (0, [0, 0]);
+    for (address, answer) in asked.iter().zip(host.answers(&asked)) {
+        let domain = address.split_once('@').unwrap().1;
+        let is_open = by_sagredo(&sagredo, &format!("anything-{address}")) == Some(true);
+        if answer == "accept" {
+            accepted += 1;
+            assert_ne!(by_sagredo(&sagredo, address), Some(false), "{address}");
+            assert!(by_sqmail(&sqmail, address) || is_open, "{address}");
+        } else {
+            refused[0] += usize::from(by_sagredo(&sagredo, address) == Some(false));
+            refused[1] += usize::from(!by_sqmail(&sqmail, address));
+            assert!(by_sagredo(&sagredo, address) != Some(true) || is_open, "{address} {domain}");
+        }
+    }
+    assert!(accepted > 20 && refused[0] > 5 && refused[1] > 15, "{accepted} {refused:?}");
+    assert_eq!(by_sagredo(&sagredo, "spamtrap@example.net"), Some(false));
+    assert!(sqmail.contains(&":postmaster@localhost".to_owned()), "a bare name");
+}
+
+#[test]
+fn sagredos_table_has_no_key_for_a_domain_that_rcpthosts_does_not_name() {
+    let host = published();
+    rebuild_with_others(&host);
+    let of =
+        |domain: &str| keys(&host.path(OTHERS[3])).iter().filter(|key| key.ends_with(&format!("@{domain}"))).count();
+    assert!(of("example.com") > 0 && of("elsewhere.example") == 0);
+    // The guard keeps the entries of a domain that leaves with others; this table must not.
+    let text = fs::read_to_string(host.published("rcpthosts")).unwrap();
+    host.write("/var/qmail/control/rcpthosts", text.replace("example.com\n", "").replace("example.net\n", ""));
+    let _ = host.run(&[&OTHERS[..], &["rebuild"]].concat());
+    assert_eq!((of("example.com"), of("example.net")), (0, 0));
+    host.remove("/var/qmail/control/rcpthosts");
+    let answer = host.run(&[&OTHERS[..], &["rebuild"]].concat());
+    assert_eq!(keys(&host.path(OTHERS[3])), Vec::<String>::new());
+    assert!(answer.stderr.contains("empty, because there is no control/rcpthosts"), "{}", answer.stderr);
+}
+
+#[test]
+fn no_table_of_another_qmail_is_published_over_another_file() {
+    let host = published();
+    for (path, told) in [
+        ("/var/qmail/control/validrcptto.cdb", "are the same file"),
+        ("/var/qmail/control/rcpthosts", "is read by qmail"),
+    ] {
+        let before = fs::read(host.path(path)).unwrap();
+        let answer = host.run(&["--sagredo-recipients", path, "rebuild"]);
+        assert!(answer.code == 100 && answer.stderr.contains(told), "{}", answer.stderr);
+        assert!(fs::read(host.path(path)).unwrap() == before);
+    }
+    let answer = host.run(&["--sqmail-recipients", "/x.cdb", "--sagredo-recipients", "/x.cdb", "rebuild"]);
+    assert!(answer.code == 100 && answer.stderr.contains("are the same file"), "{}", answer.stderr);
+}
+
+#[test]
+fn the_service_keeps_the_tables_of_other_qmails_as_they_should_be() {
+    let service = support::service::Service::start(published(), &OTHERS);
+    let host = &service.host;
+    let table = host.path(OTHERS[3]);
+    let until = |what: &str, is_so: &dyn Fn(&[String]) -> bool| {
+        let start = Instant::now();
+        while !(table.is_file() && is_so(&keys(&table))) {
+            assert!(start.elapsed() < LONG, "{what}");
+            support::service::pause();
+        }
+    };
+    until("it is published", &|keys| keys.contains(&"ann@example.com".to_owned()));
+    fs::remove_file(&table).unwrap();
+    until("it is recreated", &|keys| keys.contains(&"ann@example.com".to_owned()));
+    host.mailboxes(COM, &[&format!("ann:{SECRET}:1:0:N:/d:Q"), &format!("eve:{SECRET}:1:0:N:/d:Q")]);
+    until("a new mailbox is in it", &|keys| keys.contains(&"eve@example.com".to_owned()));
+}
+
+#[test]
+fn logins_are_printed_as_a_passwd_file() {
+    let host = MailHost::sample();
+    host.mailboxes(COM, &[&format!("ann:{SECRET}:1:0:N:/d:Q"), &format!("#bob:{SECRET}:1:0:N:/d:Q")]);
+    host.write("/var/qmail/control/authvars", "ann@example.com A=\"1\"\n");
+    let answer = host.run(&["list", "logins", "--format", "passwd-file"]);
+    assert_eq!(answer.code, 0, "{}", answer.stderr);
+    assert!(
+        answer.stdout.lines().any(|line| line == format!("ann@example.com:{{CRYPT}}{SECRET}")),
+        "{}",
+        answer.stdout
+    );
+    assert!(!answer.stdout.contains('#') && !answer.stdout.contains("A="), "{}", answer.stdout);
+    assert!(!answer.stderr.contains("$1$"), "{}", answer.stderr);
+    let refused = host.run(&["list", "recipients", "--format", "passwd-file"]);
+    assert_eq!((refused.code, &refused.stdout[..]), (100, ""));
+}
+
+/// What the fuzzer holds against each protocol, for its seeds and each of their beginnings, and for bytes of each kind.
+#[test]
+fn clients_of_the_fuzzer_have_the_same_answers_however_their_bytes_are_cut() {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus/front_end");
+    let seeds: Vec<Vec<u8>> =
+        fs::read_dir(folder).unwrap().map(|entry| fs::read(entry.unwrap().path()).unwrap()).collect();
+    assert!(seeds.len() >= fuzzed::SERVERS.len());
+    for (server, byte) in (0..5).flat_map(|server| (0..=255).map(move |byte| (server, byte))) {
+        fuzzed::judge(&[&[server], &[byte; 40][..]].concat());
+    }
+    for seed in &seeds {
+        (0..=seed.len().min(300)).for_each(|end| fuzzed::judge(&seed[..end]));
+        fuzzed::judge(seed);
+        for at in 1..seed.len().min(300) {
+            let mut changed = seed.clone();
+            changed[at] ^= 0x10;
+            fuzzed::judge(&changed);
+        }
+    }
+}
+
+#[test]
+fn a_subdomain_that_only_a_suffix_lets_in_is_accepted_unless_something_names_it() {
+    let host = published();
+    let add = |name: &str, line: &str| {
+        let text = fs::read_to_string(host.published(name)).unwrap_or_default();
+        host.write(&format!("/var/qmail/control/{name}"), format!("{text}{line}\n"));
+    };
+    add("rcpthosts", ".example.org");
+    add("virtualdomains", "virtual.example.org:nobody\nann@half.example.org:ann");
+    add("locals", "local.example.org");
+    host.rebuild();
+    for (address, accepted) in [
+        ("any@sub.example.org", true),
+        ("any@a.b.example.org", true),
+        ("any@SUB.Example.org", true),
+        ("any@local.example.org", false),
+        ("any@virtual.example.org", false),
+        // The other names of it are another host's, so the table itself accepts them.
+        ("any@half.example.org", true),
+        ("nobody@mail.example.org", false),
+        ("any@example.org", false),
+        ("any@sub.example.com", false),
+        ("@sub.example.org", false),
+    ] {
+        let mut command = front_end(&host, "spamdyke-rcpt");
+        let (local, domain) = address.split_once('@').unwrap();
+        let code = command.args([domain, local]).status().unwrap().code();
+        assert_eq!(code, Some(if accepted { 1 } else { 2 }), "{address}");
+    }
+    // A hub that has no lists of its own goes by the table.
+    host.remove("/var/qmail/control/locals").remove("/var/qmail/control/me");
+    assert_eq!(front_end(&host, "spamdyke-rcpt").args(["sub.example.org", "any"]).status().unwrap().code(), Some(2));
 }

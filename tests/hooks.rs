@@ -129,6 +129,47 @@ fn the_hooks_are_sub_commands_too_and_go_by_our_own_settings_first() {
     assert_eq!(asked.code(), Some(0), "a login is a key of that file");
 }
 
+#[test]
+fn the_next_checker_runs_when_rcptcheck_accepts_and_its_answer_counts() {
+    let host = published(&["ann:x:1:0:N:/d:Q"], "");
+    let next = |code: u8| {
+        let text = format!("echo \"452 $RECIPIENT has too much\" >&4\nexit {code}");
+        support::script(&host, "/next", &text);
+        host.path("/next").display().to_string()
+    };
+    let (ann, nobody) = (("RECIPIENT", "ann@example.com"), ("RECIPIENT", "nobody@example.com"));
+    for code in [0, 100, 111, 113] {
+        let next = next(code);
+        let asked = |recipient, more: &[(&str, &str)]| {
+            rcptcheck(&host, &[&[recipient, ("USE_FD4", "1"), ("RCPTCHECK_NEXT", &next)], more].concat())
+        };
+        let said = "452 ann@example.com has too much\n".to_owned();
+        assert_eq!(asked(ann, &[]), (code.into(), said.clone()));
+        assert_eq!(asked(ann, &[("RELAYCLIENT", "")]), (code.into(), said), "it is for relay clients too");
+        assert_eq!(asked(nobody, &[]), (100, format!("{REPLY}\n")));
+        // As an option, by the link and by the program.
+        let reply = fs::File::create(host.path("/reply")).unwrap();
+        for (program, arguments) in
+            [("rcptcheck", &["--then", &next][..]), ("qmail-updater", &["rcptcheck", "--then", &next])]
+        {
+            let mut command = Command::new("sh");
+            command.args(["-c", "exec \"$@\" 4>&1 >/dev/null", "sh"]).arg(link(&host, program)).args(arguments);
+            command.env_clear().env("VALIDRCPTTO_CDB", host.published("validrcptto.cdb")).env(ann.0, ann.1);
+            let answer: Answer = command.stdout(reply.try_clone().unwrap()).output().unwrap().into();
+            assert_eq!(answer.code, i32::from(code), "{program}: {}", answer.stderr);
+        }
+    }
+    assert_eq!(
+        rcptcheck(&host, &[ann, ("RCPTCHECK_NEXT", "/not/there"), ("USE_FD4", "")]),
+        (111, format!("{LATER}\n"))
+    );
+    assert_eq!(rcptcheck(&host, &[ann, ("RCPTCHECK_NEXT", "")]).0, 0);
+    let itself = link(&host, "rcptcheck").display().to_string();
+    assert_eq!(rcptcheck(&host, &[ann, ("RCPTCHECK_NEXT", &itself)]).0, 0, "it runs itself once");
+    fs::write(host.published("validrcptto.cdb"), "broken").unwrap();
+    assert_eq!(rcptcheck(&host, &[ann, ("RCPTCHECK_NEXT", &next(0))]).0, 111, "nobody knows, so none is asked");
+}
+
 /// Ways in which a table cannot be used.
 fn breakages(host: &MailHost, name: &str) -> Vec<(&'static str, Vec<u8>)> {
     let whole = fs::read(host.published(name)).unwrap();

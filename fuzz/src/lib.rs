@@ -1,5 +1,7 @@
 //! What the fuzz targets share: how an input is cut into several, what may be printed, and a cdb made in memory.
 
+pub mod front_ends;
+
 use qmail_updater::cdb::{HEADER, hash};
 use qmail_updater::error::Error;
 use qmail_updater::report::Note;

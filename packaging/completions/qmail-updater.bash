@@ -86,7 +86,7 @@ _qmail__updater() {
 
     case "${cmd}" in
         qmail__updater)
-            opts="-h -V --root --settings --qmail --vpopmail --users-cdb --validrcptto --auth --fifo --state --backend --sql --valias --break --vpopmail-ext --catchall-delete --auth-owner --auth-system-users --after --actions --max-loss --max-file --max-names --max-read --max-steps --max-entries --max-alike --max-wait --threads --help --version rebuild list lookup run check status trigger skel explain domains user rcptcheck qmail-spp-rcpt checkpassword spamdyke-rcpt sqmail-rcpt socketmap deliverabled dovecot-auth vpopmaild opensmtpd-table"
+            opts="-h -V --root --settings --qmail --vpopmail --users-cdb --validrcptto --auth --sqmail-recipients --sagredo-recipients --fifo --state --backend --sql --valias --break --vpopmail-ext --catchall-delete --auth-owner --auth-system-users --after --actions --max-loss --max-file --max-names --max-read --max-steps --max-entries --max-alike --max-wait --threads --help --version rebuild list lookup run check status trigger skel explain domains user rcptcheck qmail-spp-rcpt checkpassword spamdyke-rcpt sqmail-rcpt socketmap deliverabled dovecot-auth vpopmaild opensmtpd-table"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -117,6 +117,14 @@ _qmail__updater() {
                     return 0
                     ;;
                 --auth)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --sqmail-recipients)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --sagredo-recipients)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -204,7 +212,7 @@ _qmail__updater() {
             return 0
             ;;
         qmail__subcmd__updater__subcmd__check)
-            opts="-h --json --root --settings --qmail --vpopmail --users-cdb --validrcptto --auth --fifo --state --backend --sql --valias --break --vpopmail-ext --catchall-delete --auth-owner --auth-system-users --after --actions --max-loss --max-file --max-names --max-read --max-steps --max-entries --max-alike --max-wait --threads --help"
+            opts="-h --json --root --settings --qmail --vpopmail --users-cdb --validrcptto --auth --sqmail-recipients --sagredo-recipients --fifo --state --backend --sql --valias --break --vpopmail-ext --catchall-delete --auth-owner --auth-system-users --after --actions --max-loss --max-file --max-names --max-read --max-steps --max-entries --max-alike --max-wait --threads --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -235,6 +243,14 @@ _qmail__updater() {
                     return 0
                     ;;
                 --auth)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --sqmail-recipients)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --sagredo-recipients)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -322,7 +338,7 @@ _qmail__updater() {
             return 0
             ;;
         qmail__subcmd__updater__subcmd__checkpassword)
-            opts="-h --root --settings --qmail --vpopmail --users-cdb --validrcptto --auth --fifo --state --backend --sql --valias --break --vpopmail-ext --catchall-delete --auth-owner --auth-system-users --after --actions --max-loss --max-file --max-names --max-read --max-steps --max-entries --max-alike --max-wait --threads --help"
+            opts="-h --root --settings --qmail --vpopmail --users-cdb --validrcptto --auth --sqmail-recipients --sagredo-recipients --fifo --state --backend --sql --valias --break --vpopmail-ext --catchall-delete --auth-owner --auth-system-users --after --actions --max-loss --max-file --max-names --max-read --max-steps --max-entries --max-alike --max-wait --threads --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -353,6 +369,14 @@ _qmail__updater() {
                     return 0
                     ;;
                 --auth)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --sqmail-recipients)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --sagredo-recipients)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -440,7 +464,7 @@ _qmail__updater() {
             return 0
             ;;
         qmail__subcmd__updater__subcmd__deliverabled)
-            opts="-h --root --settings --qmail --vpopmail --users-cdb --validrcptto --auth --fifo --state --backend --sql --valias --break --vpopmail-ext --catchall-delete --auth-owner --auth-system-users --after --actions --max-loss --max-file --max-names --max-read --max-steps --max-entries --max-alike --max-wait --threads --help"
+            opts="-h --root --settings --qmail --vpopmail --users-cdb --validrcptto --auth --sqmail-recipients --sagredo-recipients --fifo --state --backend --sql --valias --break --vpopmail-ext --catchall-delete --auth-owner --auth-system-users --after --actions --max-loss --max-file --max-names --max-read --max-steps --max-entries --max-alike --max-wait --threads --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -471,6 +495,14 @@ _qmail__updater() {
                     return 0
                     ;;
                 --auth)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --sqmail-recipients)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --sagredo-recipients)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -558,7 +590,7 @@ _qmail__updater() {
             return 0
             ;;
         qmail__subcmd__updater__subcmd__domains)
-            opts="-h --json --root --settings --qmail --vpopmail --users-cdb --validrcptto --auth --fifo --state --backend --sql --valias --break --vpopmail-ext --catchall-delete --auth-owner --auth-system-users --after --actions --max-loss --max-file --max-names --max-read --max-steps --max-entries --max-alike --max-wait --threads --help"
+            opts="-h --json --root --settings --qmail --vpopmail --users-cdb --validrcptto --auth --sqmail-recipients --sagredo-recipients --fifo --state --backend --sql --valias --break --vpopmail-ext --catchall-delete --auth-owner --auth-system-users --after --actions --max-loss --max-file --max-names --max-read --max-steps --max-entries --max-alike --max-wait --threads --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -589,6 +621,14 @@ _qmail__updater() {
                     return 0
                     ;;
                 --auth)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --sqmail-recipients)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --sagredo-recipients)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -676,7 +716,7 @@ _qmail__updater() {
             return 0
             ;;
         qmail__subcmd__updater__subcmd__dovecot__subcmd__auth)
-            opts="-h --root --settings --qmail --vpopmail --users-cdb --validrcptto --auth --fifo --state --backend --sql --valias --break --vpopmail-ext --catchall-delete --auth-owner --auth-system-users --after --actions --max-loss --max-file --max-names --max-read --max-steps --max-entries --max-alike --max-wait --threads --help"
+            opts="-h --root --settings --qmail --vpopmail --users-cdb --validrcptto --auth --sqmail-recipients --sagredo-recipients --fifo --state --backend --sql --valias --break --vpopmail-ext --catchall-delete --auth-owner --auth-system-users --after --actions --max-loss --max-file --max-names --max-read --max-steps --max-entries --max-alike --max-wait --threads --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -707,6 +747,14 @@ _qmail__updater() {
                     return 0
                     ;;
                 --auth)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --sqmail-recipients)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --sagredo-recipients)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -794,7 +842,7 @@ _qmail__updater() {
             return 0
             ;;
         qmail__subcmd__updater__subcmd__explain)
-            opts="-h --root --settings --qmail --vpopmail --users-cdb --validrcptto --auth --fifo --state --backend --sql --valias --break --vpopmail-ext --catchall-delete --auth-owner --auth-system-users --after --actions --max-loss --max-file --max-names --max-read --max-steps --max-entries --max-alike --max-wait --threads --help"
+            opts="-h --root --settings --qmail --vpopmail --users-cdb --validrcptto --auth --sqmail-recipients --sagredo-recipients --fifo --state --backend --sql --valias --break --vpopmail-ext --catchall-delete --auth-owner --auth-system-users --after --actions --max-loss --max-file --max-names --max-read --max-steps --max-entries --max-alike --max-wait --threads --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -825,6 +873,14 @@ _qmail__updater() {
                     return 0
                     ;;
                 --auth)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --sqmail-recipients)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --sagredo-recipients)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -912,14 +968,14 @@ _qmail__updater() {
             return 0
             ;;
         qmail__subcmd__updater__subcmd__list)
-            opts="-h --format --root --settings --qmail --vpopmail --users-cdb --validrcptto --auth --fifo --state --backend --sql --valias --break --vpopmail-ext --catchall-delete --auth-owner --auth-system-users --after --actions --max-loss --max-file --max-names --max-read --max-steps --max-entries --max-alike --max-wait --threads --help recipients logins"
+            opts="-h --format --root --settings --qmail --vpopmail --users-cdb --validrcptto --auth --sqmail-recipients --sagredo-recipients --fifo --state --backend --sql --valias --break --vpopmail-ext --catchall-delete --auth-owner --auth-system-users --after --actions --max-loss --max-file --max-names --max-read --max-steps --max-entries --max-alike --max-wait --threads --help recipients logins"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
                 --format)
-                    COMPREPLY=($(compgen -W "text cdbmake" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "text cdbmake passwd-file" -- "${cur}"))
                     return 0
                     ;;
                 --root)
@@ -947,6 +1003,14 @@ _qmail__updater() {
                     return 0
                     ;;
                 --auth)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --sqmail-recipients)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --sagredo-recipients)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -1034,7 +1098,7 @@ _qmail__updater() {
             return 0
             ;;
         qmail__subcmd__updater__subcmd__lookup)
-            opts="-h --root --settings --qmail --vpopmail --users-cdb --validrcptto --auth --fifo --state --backend --sql --valias --break --vpopmail-ext --catchall-delete --auth-owner --auth-system-users --after --actions --max-loss --max-file --max-names --max-read --max-steps --max-entries --max-alike --max-wait --threads --help"
+            opts="-h --root --settings --qmail --vpopmail --users-cdb --validrcptto --auth --sqmail-recipients --sagredo-recipients --fifo --state --backend --sql --valias --break --vpopmail-ext --catchall-delete --auth-owner --auth-system-users --after --actions --max-loss --max-file --max-names --max-read --max-steps --max-entries --max-alike --max-wait --threads --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1065,6 +1129,14 @@ _qmail__updater() {
                     return 0
                     ;;
                 --auth)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --sqmail-recipients)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --sagredo-recipients)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -1152,7 +1224,7 @@ _qmail__updater() {
             return 0
             ;;
         qmail__subcmd__updater__subcmd__opensmtpd__subcmd__table)
-            opts="-h --root --settings --qmail --vpopmail --users-cdb --validrcptto --auth --fifo --state --backend --sql --valias --break --vpopmail-ext --catchall-delete --auth-owner --auth-system-users --after --actions --max-loss --max-file --max-names --max-read --max-steps --max-entries --max-alike --max-wait --threads --help"
+            opts="-h --root --settings --qmail --vpopmail --users-cdb --validrcptto --auth --sqmail-recipients --sagredo-recipients --fifo --state --backend --sql --valias --break --vpopmail-ext --catchall-delete --auth-owner --auth-system-users --after --actions --max-loss --max-file --max-names --max-read --max-steps --max-entries --max-alike --max-wait --threads --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1183,6 +1255,14 @@ _qmail__updater() {
                     return 0
                     ;;
                 --auth)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --sqmail-recipients)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --sagredo-recipients)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -1270,7 +1350,7 @@ _qmail__updater() {
             return 0
             ;;
         qmail__subcmd__updater__subcmd__qmail__subcmd__spp__subcmd__rcpt)
-            opts="-h --root --settings --qmail --vpopmail --users-cdb --validrcptto --auth --fifo --state --backend --sql --valias --break --vpopmail-ext --catchall-delete --auth-owner --auth-system-users --after --actions --max-loss --max-file --max-names --max-read --max-steps --max-entries --max-alike --max-wait --threads --help"
+            opts="-h --root --settings --qmail --vpopmail --users-cdb --validrcptto --auth --sqmail-recipients --sagredo-recipients --fifo --state --backend --sql --valias --break --vpopmail-ext --catchall-delete --auth-owner --auth-system-users --after --actions --max-loss --max-file --max-names --max-read --max-steps --max-entries --max-alike --max-wait --threads --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1301,6 +1381,14 @@ _qmail__updater() {
                     return 0
                     ;;
                 --auth)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --sqmail-recipients)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --sagredo-recipients)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -1388,12 +1476,16 @@ _qmail__updater() {
             return 0
             ;;
         qmail__subcmd__updater__subcmd__rcptcheck)
-            opts="-h --root --settings --qmail --vpopmail --users-cdb --validrcptto --auth --fifo --state --backend --sql --valias --break --vpopmail-ext --catchall-delete --auth-owner --auth-system-users --after --actions --max-loss --max-file --max-names --max-read --max-steps --max-entries --max-alike --max-wait --threads --help"
+            opts="-h --then --root --settings --qmail --vpopmail --users-cdb --validrcptto --auth --sqmail-recipients --sagredo-recipients --fifo --state --backend --sql --valias --break --vpopmail-ext --catchall-delete --auth-owner --auth-system-users --after --actions --max-loss --max-file --max-names --max-read --max-steps --max-entries --max-alike --max-wait --threads --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
+                --then)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --root)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
@@ -1419,6 +1511,14 @@ _qmail__updater() {
                     return 0
                     ;;
                 --auth)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --sqmail-recipients)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --sagredo-recipients)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -1506,7 +1606,7 @@ _qmail__updater() {
             return 0
             ;;
         qmail__subcmd__updater__subcmd__rebuild)
-            opts="-h --dry-run --no-commands --force --own-settings --root --settings --qmail --vpopmail --users-cdb --validrcptto --auth --fifo --state --backend --sql --valias --break --vpopmail-ext --catchall-delete --auth-owner --auth-system-users --after --actions --max-loss --max-file --max-names --max-read --max-steps --max-entries --max-alike --max-wait --threads --help"
+            opts="-h --dry-run --no-commands --force --own-settings --root --settings --qmail --vpopmail --users-cdb --validrcptto --auth --sqmail-recipients --sagredo-recipients --fifo --state --backend --sql --valias --break --vpopmail-ext --catchall-delete --auth-owner --auth-system-users --after --actions --max-loss --max-file --max-names --max-read --max-steps --max-entries --max-alike --max-wait --threads --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1541,6 +1641,14 @@ _qmail__updater() {
                     return 0
                     ;;
                 --auth)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --sqmail-recipients)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --sagredo-recipients)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -1628,7 +1736,7 @@ _qmail__updater() {
             return 0
             ;;
         qmail__subcmd__updater__subcmd__run)
-            opts="-h --sweep --sql-sweep --hold --metrics --no-watch --verify --action-limit --root --settings --qmail --vpopmail --users-cdb --validrcptto --auth --fifo --state --backend --sql --valias --break --vpopmail-ext --catchall-delete --auth-owner --auth-system-users --after --actions --max-loss --max-file --max-names --max-read --max-steps --max-entries --max-alike --max-wait --threads --help"
+            opts="-h --sweep --sql-sweep --hold --metrics --no-watch --verify --action-limit --root --settings --qmail --vpopmail --users-cdb --validrcptto --auth --sqmail-recipients --sagredo-recipients --fifo --state --backend --sql --valias --break --vpopmail-ext --catchall-delete --auth-owner --auth-system-users --after --actions --max-loss --max-file --max-names --max-read --max-steps --max-entries --max-alike --max-wait --threads --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1679,6 +1787,14 @@ _qmail__updater() {
                     return 0
                     ;;
                 --auth)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --sqmail-recipients)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --sagredo-recipients)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -1766,7 +1882,7 @@ _qmail__updater() {
             return 0
             ;;
         qmail__subcmd__updater__subcmd__skel)
-            opts="-h --root --settings --qmail --vpopmail --users-cdb --validrcptto --auth --fifo --state --backend --sql --valias --break --vpopmail-ext --catchall-delete --auth-owner --auth-system-users --after --actions --max-loss --max-file --max-names --max-read --max-steps --max-entries --max-alike --max-wait --threads --help"
+            opts="-h --root --settings --qmail --vpopmail --users-cdb --validrcptto --auth --sqmail-recipients --sagredo-recipients --fifo --state --backend --sql --valias --break --vpopmail-ext --catchall-delete --auth-owner --auth-system-users --after --actions --max-loss --max-file --max-names --max-read --max-steps --max-entries --max-alike --max-wait --threads --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1797,6 +1913,14 @@ _qmail__updater() {
                     return 0
                     ;;
                 --auth)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --sqmail-recipients)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --sagredo-recipients)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -1884,7 +2008,7 @@ _qmail__updater() {
             return 0
             ;;
         qmail__subcmd__updater__subcmd__socketmap)
-            opts="-h --root --settings --qmail --vpopmail --users-cdb --validrcptto --auth --fifo --state --backend --sql --valias --break --vpopmail-ext --catchall-delete --auth-owner --auth-system-users --after --actions --max-loss --max-file --max-names --max-read --max-steps --max-entries --max-alike --max-wait --threads --help"
+            opts="-h --root --settings --qmail --vpopmail --users-cdb --validrcptto --auth --sqmail-recipients --sagredo-recipients --fifo --state --backend --sql --valias --break --vpopmail-ext --catchall-delete --auth-owner --auth-system-users --after --actions --max-loss --max-file --max-names --max-read --max-steps --max-entries --max-alike --max-wait --threads --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1915,6 +2039,14 @@ _qmail__updater() {
                     return 0
                     ;;
                 --auth)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --sqmail-recipients)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --sagredo-recipients)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -2002,7 +2134,7 @@ _qmail__updater() {
             return 0
             ;;
         qmail__subcmd__updater__subcmd__spamdyke__subcmd__rcpt)
-            opts="-h --root --settings --qmail --vpopmail --users-cdb --validrcptto --auth --fifo --state --backend --sql --valias --break --vpopmail-ext --catchall-delete --auth-owner --auth-system-users --after --actions --max-loss --max-file --max-names --max-read --max-steps --max-entries --max-alike --max-wait --threads --help"
+            opts="-h --root --settings --qmail --vpopmail --users-cdb --validrcptto --auth --sqmail-recipients --sagredo-recipients --fifo --state --backend --sql --valias --break --vpopmail-ext --catchall-delete --auth-owner --auth-system-users --after --actions --max-loss --max-file --max-names --max-read --max-steps --max-entries --max-alike --max-wait --threads --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -2033,6 +2165,14 @@ _qmail__updater() {
                     return 0
                     ;;
                 --auth)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --sqmail-recipients)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --sagredo-recipients)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -2120,7 +2260,7 @@ _qmail__updater() {
             return 0
             ;;
         qmail__subcmd__updater__subcmd__sqmail__subcmd__rcpt)
-            opts="-h --root --settings --qmail --vpopmail --users-cdb --validrcptto --auth --fifo --state --backend --sql --valias --break --vpopmail-ext --catchall-delete --auth-owner --auth-system-users --after --actions --max-loss --max-file --max-names --max-read --max-steps --max-entries --max-alike --max-wait --threads --help"
+            opts="-h --root --settings --qmail --vpopmail --users-cdb --validrcptto --auth --sqmail-recipients --sagredo-recipients --fifo --state --backend --sql --valias --break --vpopmail-ext --catchall-delete --auth-owner --auth-system-users --after --actions --max-loss --max-file --max-names --max-read --max-steps --max-entries --max-alike --max-wait --threads --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -2151,6 +2291,14 @@ _qmail__updater() {
                     return 0
                     ;;
                 --auth)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --sqmail-recipients)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --sagredo-recipients)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -2238,7 +2386,7 @@ _qmail__updater() {
             return 0
             ;;
         qmail__subcmd__updater__subcmd__status)
-            opts="-h --json --root --settings --qmail --vpopmail --users-cdb --validrcptto --auth --fifo --state --backend --sql --valias --break --vpopmail-ext --catchall-delete --auth-owner --auth-system-users --after --actions --max-loss --max-file --max-names --max-read --max-steps --max-entries --max-alike --max-wait --threads --help"
+            opts="-h --json --root --settings --qmail --vpopmail --users-cdb --validrcptto --auth --sqmail-recipients --sagredo-recipients --fifo --state --backend --sql --valias --break --vpopmail-ext --catchall-delete --auth-owner --auth-system-users --after --actions --max-loss --max-file --max-names --max-read --max-steps --max-entries --max-alike --max-wait --threads --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -2269,6 +2417,14 @@ _qmail__updater() {
                     return 0
                     ;;
                 --auth)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --sqmail-recipients)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --sagredo-recipients)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -2356,7 +2512,7 @@ _qmail__updater() {
             return 0
             ;;
         qmail__subcmd__updater__subcmd__trigger)
-            opts="-v -h --verbose --root --settings --qmail --vpopmail --users-cdb --validrcptto --auth --fifo --state --backend --sql --valias --break --vpopmail-ext --catchall-delete --auth-owner --auth-system-users --after --actions --max-loss --max-file --max-names --max-read --max-steps --max-entries --max-alike --max-wait --threads --help"
+            opts="-v -h --verbose --root --settings --qmail --vpopmail --users-cdb --validrcptto --auth --sqmail-recipients --sagredo-recipients --fifo --state --backend --sql --valias --break --vpopmail-ext --catchall-delete --auth-owner --auth-system-users --after --actions --max-loss --max-file --max-names --max-read --max-steps --max-entries --max-alike --max-wait --threads --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -2387,6 +2543,14 @@ _qmail__updater() {
                     return 0
                     ;;
                 --auth)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --sqmail-recipients)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --sagredo-recipients)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -2474,7 +2638,7 @@ _qmail__updater() {
             return 0
             ;;
         qmail__subcmd__updater__subcmd__user)
-            opts="-h --json --root --settings --qmail --vpopmail --users-cdb --validrcptto --auth --fifo --state --backend --sql --valias --break --vpopmail-ext --catchall-delete --auth-owner --auth-system-users --after --actions --max-loss --max-file --max-names --max-read --max-steps --max-entries --max-alike --max-wait --threads --help"
+            opts="-h --json --root --settings --qmail --vpopmail --users-cdb --validrcptto --auth --sqmail-recipients --sagredo-recipients --fifo --state --backend --sql --valias --break --vpopmail-ext --catchall-delete --auth-owner --auth-system-users --after --actions --max-loss --max-file --max-names --max-read --max-steps --max-entries --max-alike --max-wait --threads --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -2505,6 +2669,14 @@ _qmail__updater() {
                     return 0
                     ;;
                 --auth)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --sqmail-recipients)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --sagredo-recipients)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -2592,7 +2764,7 @@ _qmail__updater() {
             return 0
             ;;
         qmail__subcmd__updater__subcmd__vpopmaild)
-            opts="-h --root --settings --qmail --vpopmail --users-cdb --validrcptto --auth --fifo --state --backend --sql --valias --break --vpopmail-ext --catchall-delete --auth-owner --auth-system-users --after --actions --max-loss --max-file --max-names --max-read --max-steps --max-entries --max-alike --max-wait --threads --help"
+            opts="-h --root --settings --qmail --vpopmail --users-cdb --validrcptto --auth --sqmail-recipients --sagredo-recipients --fifo --state --backend --sql --valias --break --vpopmail-ext --catchall-delete --auth-owner --auth-system-users --after --actions --max-loss --max-file --max-names --max-read --max-steps --max-entries --max-alike --max-wait --threads --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -2623,6 +2795,14 @@ _qmail__updater() {
                     return 0
                     ;;
                 --auth)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --sqmail-recipients)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --sagredo-recipients)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

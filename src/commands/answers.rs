@@ -44,6 +44,9 @@ fn written(result: io::Result<()>) -> Result<(), Error> {
 /// # Errors
 /// What stops a rebuild; a standard output that is full.
 pub fn list(settings: &Settings, what: Table, format: Format) -> Result<(), Error> {
+    if (what, format) == (Table::Recipients, Format::PasswdFile) {
+        return Err(Error::Usage("--format passwd-file: it is for logins only".to_owned()));
+    }
     let mut sorted = Sorted::default();
     let mut built = build(settings, &mut sorted)?;
     built.notes.retain(|note| !note.denied);
@@ -67,6 +70,7 @@ pub fn list(settings: &Settings, what: Table, format: Format) -> Result<(), Erro
             }
             (Table::Recipients, Format::Cdbmake) => print_cdbmake(&mut out, recipients)?,
             (Table::Logins, Format::Cdbmake) => print_cdbmake(&mut out, logins)?,
+            (_, Format::PasswdFile) => print_passwd_file(&mut out, logins)?,
         }
         out.flush()
     };
@@ -83,6 +87,21 @@ fn print_cdbmake<'r>(out: &mut impl Write, records: impl Iterator<Item = (&'r [u
         out.write_all(b"\n")?;
     }
     out.write_all(b"\n")
+}
+
+/// The lines of a passwd-file of Dovecot, `LOGIN:{CRYPT}HASH`.
+fn print_passwd_file<'r>(out: &mut impl Write, records: impl Iterator<Item = (&'r [u8], &'r [u8])>) -> io::Result<()> {
+    for (login, data) in records {
+        let hash = data.split(|byte| *byte == b',').next().unwrap_or_default();
+        let ends = |byte: &u8| *byte <= b' ' || *byte == b':' || *byte == 0x7f;
+        if login.is_empty() || login.starts_with(b"#") || login.iter().chain(hash).any(ends) {
+            let text = format!("{}: left out: a passwd-file cannot hold this login or its hash", Shown(login));
+            report::say(Level::Warning, &text);
+            continue;
+        }
+        out.write_all(&[login, b":{CRYPT}", hash, b"\n"].concat())?;
+    }
+    Ok(())
 }
 
 /// Prints what a rebuild would change, one line a change.

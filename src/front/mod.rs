@@ -16,23 +16,26 @@
 //! ([`wire`]): [`socketmap`], [`deliverabled`], [`dovecot_auth`], [`vpopmaild`]; OpenSMTPD starts [`opensmtpd_table`] itself.
 
 use std::cell::RefCell;
+use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{self, Write};
 use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStringExt;
+use std::path::Path;
 
 use nix::errno::Errno;
 use nix::sys::stat::{fstat, makedev};
 
 use crate::args::{
-    CHECKPASSWORD, DELIVERABLED, DOVECOT_AUTH, Hook, OPENSMTPD_TABLE, QMAIL_SPP_RCPT, RCPTCHECK, SOCKETMAP,
-    SPAMDYKE_RCPT, SQMAIL_RCPT, VPOPMAILD, hook_meant, variable,
+    CHECKPASSWORD, DELIVERABLED, DOVECOT_AUTH, Hook, OPENSMTPD_TABLE, QMAIL_SPP_RCPT, RCPTCHECK, RCPTCHECK_NEXT,
+    SOCKETMAP, SPAMDYKE_RCPT, SQMAIL_RCPT, VPOPMAILD, hook_meant, variable,
 };
 use crate::cdb::{Corrupt, FileReader};
 use crate::error::{Error, show_cause};
 use crate::fs::Root;
 use crate::host::control;
 use crate::os::raw::inherited;
+use crate::os::spawn::become_program;
 use crate::report::{self, Level};
 use crate::settings::Settings;
 use wire::{Stdio, Wire};
@@ -168,12 +171,24 @@ impl Caller {
             | Hook::OpensmtpdTable { .. } => {
                 return Ok(serve_connection(self.hook, &Tables::new(Some(settings))));
             }
-            Hook::Rcptcheck => "RECIPIENT",
+            Hook::Rcptcheck { .. } => "RECIPIENT",
             Hook::QmailSppRcpt => "SMTPRCPTTO",
         };
         let recipient = variable(recipient).ok_or_else(|| Error::Temporary(format!("{recipient} is not set")))?;
         let accepted = is_not_for_us() || recipients::ask(settings, &recipient.into_vec())?.accepted;
-        Ok(self.answer(if accepted { ACCEPT } else { REFUSE }))
+        let status = self.answer(if accepted { ACCEPT } else { REFUSE });
+        let next = match hook {
+            Hook::Rcptcheck { then } => then.clone().or_else(|| variable(RCPTCHECK_NEXT)),
+            _ => None,
+        };
+        match next.filter(|program| accepted && !program.is_empty()) {
+            Some(program) => {
+                // It takes over RECIPIENT and descriptor 4. The variable is gone, because it may be this program again.
+                let cause = become_program(&program, &[], &[(OsStr::new(RCPTCHECK_NEXT), OsStr::new(""))]);
+                Err(Error::io("run", Path::new(&program), cause))
+            }
+            None => Ok(status),
+        }
     }
 }
 
@@ -260,7 +275,8 @@ impl Judge for Tables<'_> {
 
     fn is_ours(&self, domain: &[u8]) -> bool {
         let Some(Settings { layout, .. }) = self.settings else { return true };
-        control::lets_through(&layout.root, &layout.qmail, domain) != Some(false)
+        control::read_accepted(&layout.root, &layout.qmail)
+            .map_or(true, |accepted| !accepted.is_a_list() || accepted.names(domain))
     }
 }
 

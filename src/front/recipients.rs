@@ -4,9 +4,10 @@ use std::cell::RefCell;
 
 use crate::error::Error;
 use crate::front::{damaged, with_table};
+use crate::host::control;
 use crate::settings::Settings;
 use crate::tables::smtpd;
-use crate::text::{join_address, split_address};
+use crate::text::{join_address, lower, split_address};
 
 /// The longest address that qmail-smtpd takes, in bytes. A look-up of a longer one would take as many steps as it has dashes.
 const MAX_ADDRESS: usize = 900;
@@ -20,14 +21,16 @@ pub struct Answer {
     pub data: Vec<u8>,
 }
 
-/// Asks the published table about an address.
+/// Asks the published table about an address; and where no key matches, whether the table can say anything about its domain: a
+/// subdomain that only a `.suffix` in rcpthosts lets through is accepted, as by qmail.
 ///
 /// # Errors
 /// The table cannot be used, and nobody knows.
 pub fn ask(settings: &Settings, recipient: &[u8]) -> Result<Answer, Error> {
-    with_table(&settings.layout.root, &settings.validrcptto, |table| {
+    let layout = &settings.layout;
+    let (mut answer, is_known) = with_table(&layout.root, &settings.validrcptto, |table| {
         if recipient.len() > MAX_ADDRESS {
-            return Ok(Answer::default());
+            return Ok((Answer::default(), true));
         }
         let (failure, last) = (RefCell::new(None), RefCell::new(None));
         let find = |key: &[u8]| match table.search(key) {
@@ -39,10 +42,16 @@ pub fn ask(settings: &Settings, recipient: &[u8]) -> Result<Answer, Error> {
             }
             Err(cause) => failure.replace(Some(cause)).and(None),
         };
-        let answer = smtpd::lookup(recipient, settings.layout.break_byte, find);
-        let data = answer.key.and(last.into_inner()).unwrap_or_default();
-        failure.into_inner().map_or(Ok(Answer { accepted: answer.accepted, data }), Err)
-    })
+        let answer = smtpd::lookup(recipient, layout.break_byte, find);
+        let is_known = answer.key.is_some();
+        let data = last.into_inner().filter(|_| is_known).unwrap_or_default();
+        failure.into_inner().map_or(Ok((Answer { accepted: answer.accepted, data }, is_known)), Err)
+    })?;
+    if !is_known && let Some((local, domain)) = split_address(recipient) {
+        answer.accepted =
+            !local.is_empty() && control::is_let_in_by_a_suffix_alone(&layout.root, &layout.qmail, &lower(domain));
+    }
+    Ok(answer)
 }
 
 /// The address without the quotes and backslashes that RFC 5321 has around an odd local part; keys have none.

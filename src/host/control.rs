@@ -153,13 +153,58 @@ impl RelayList {
     }
 }
 
-/// Whether rcpthosts and morercpthosts let a domain (lower case) through; `None` where that cannot be read, or there is no
-/// rcpthosts, which lets every domain through.
-pub fn lets_through(root: &Root, qmail: &[u8], domain: &[u8]) -> Option<bool> {
+/// What rcpthosts and morercpthosts let through.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Accepted(Control);
+
+impl Accepted {
+    /// Whether there is an rcpthosts; without one every domain is let through.
+    pub fn is_a_list(&self) -> bool {
+        self.0.rcpthosts.is_some()
+    }
+
+    /// Whether they name this domain (lower case), itself or by a suffix.
+    pub fn names(&self, domain: &[u8]) -> bool {
+        self.is_a_list() && self.0.accepts(domain)
+    }
+}
+
+/// Reads rcpthosts and morercpthosts.
+///
+/// # Errors
+/// They cannot be read.
+pub fn read_accepted(root: &Root, qmail: &[u8]) -> Result<Accepted, Error> {
     let file = |name: &str| [qmail, b"/control/", name.as_bytes()].concat();
-    let rcpthosts = Some(names(&root.read(&file("rcpthosts")).ok()??));
-    let (morercpthosts, _) = read_morercpthosts(root, &file("morercpthosts"), &mut Vec::new()).ok()?;
-    Some(Control { rcpthosts, morercpthosts, ..Control::default() }.accepts(domain))
+    let path = file("rcpthosts");
+    let rcpthosts = root.read(&path).map_err(|cause| Error::io("read", &root.path(&path), cause))?;
+    let (morercpthosts, _) = read_morercpthosts(root, &file("morercpthosts"), &mut Vec::new())?;
+    let rcpthosts = rcpthosts.map(|content| names(&content));
+    Ok(Accepted(Control { rcpthosts, morercpthosts, ..Control::default() }))
+}
+
+/// Whether only a suffix in rcpthosts lets a domain (lower case) through, and nothing else names it: then qmail takes its mail, and
+/// the recipient table has no key for it (docs/rules.md, 8.1 and 8.7). Where that cannot be read it is none.
+pub fn is_let_in_by_a_suffix_alone(root: &Root, qmail: &[u8], domain: &[u8]) -> bool {
+    let read = |name: &str| root.read(&[qmail, b"/control/", name.as_bytes()].concat()).ok().flatten();
+    let Some(rcpthosts) = read("rcpthosts").map(|content| names(&content)) else { return false };
+    let has_suffix = (1..domain.len()).any(|at| domain[at] == b'.' && rcpthosts.contains_key(&domain[at..]));
+    if !has_suffix || domain.contains(&b'@') || rcpthosts.contains_key(domain) {
+        return false;
+    }
+    // A hub without them cannot know which domains the table is about.
+    let Some(locals) = read("locals").or_else(|| read("me")).map(|content| names(&content)) else { return false };
+    let virtual_domains = read("virtualdomains").unwrap_or_default();
+    let virtual_domains = parse_virtual_domains(&virtual_domains, Path::new("virtualdomains"), &mut Vec::new());
+    let names_it = |key: &Vec<u8>| key == domain || split_address(key).is_some_and(|(_, named)| named == domain);
+    let more = read("morercpthosts").map(|content| parse_morercpthosts(&content)).unwrap_or_default();
+    !(locals.contains_key(domain) || virtual_domains.keys().any(names_it) || more.contains_key(domain))
+}
+
+/// The domains of which control/recipients of s/qmail accepts every name: a line `!DOMAIN`.
+pub fn read_open_for_sqmail(root: &Root, qmail: &[u8]) -> BTreeSet<Vec<u8>> {
+    let content = root.read(&[qmail, b"/control/recipients"].concat()).ok().flatten().unwrap_or_default();
+    let open = lines(&content).filter_map(|(_, line)| trim(line).strip_prefix(b"!").map(lower));
+    open.collect()
 }
 
 impl Control {

@@ -127,6 +127,7 @@ pub(super) fn rebuild(
         host_read,
         homes: Some(HomesRead { read, all: memory.units.len(), because: None }),
         stamps,
+        others: Vec::new(),
         is_again_soon: memory.host.build.is_unanswered,
     };
     Ok((done, memory))

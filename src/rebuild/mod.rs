@@ -5,6 +5,7 @@ mod edits;
 pub mod homes;
 mod incremental;
 pub mod memory;
+pub mod others;
 pub mod users_seen;
 pub mod workers;
 
@@ -92,6 +93,8 @@ pub struct Done {
     pub homes: Option<HomesRead>,
     /// The published files.
     pub stamps: Stamps,
+    /// Those of other qmails, and what became of each.
+    pub others: Vec<(TableDone, Option<Stamp>)>,
     /// Whether something could not be read that another reading may find: it has to be read again soon.
     pub is_again_soon: bool,
 }
@@ -127,18 +130,27 @@ impl Done {
     pub fn changed(&self) -> Vec<PathBuf> {
         [&self.recipients, &self.logins]
             .into_iter()
+            .chain(self.others.iter().map(|(table, _)| table))
             .filter(|table| table.published)
             .map(|table| table.path.clone())
             .collect()
     }
 
-    /// The same, when the log was told of it.
-    fn told(mut self, order: &Order<'_>, start: Instant) -> Done {
+    /// By what all published files are known again, in the order of [`Settings::published`].
+    pub fn left(&self) -> Vec<Option<Stamp>> {
+        let others = self.others.iter().map(|(_, stamp)| stamp.clone());
+        [self.stamps.0.clone(), self.stamps.1.clone()].into_iter().chain(others).collect()
+    }
+
+    /// The same, when the tables of other qmails are published too, and the log was told of it.
+    fn told(mut self, settings: &Settings, order: &Order<'_>, start: Instant) -> Result<Done, Error> {
+        let others = others::publish(settings, self.stamps.0.as_ref());
+        let others = others.map_err(|error| error.then("validrcptto.cdb and auth.cdb are published all the same"));
         self.duration = start.elapsed();
         if !order.is_quiet || !self.changed().is_empty() {
             report::say(Level::Status, &self.story(order.head, order.middle));
         }
-        self
+        Ok(Done { others: others?, ..self })
     }
 
     /// What the log says of it; `middle` stands before the time it took.
@@ -188,7 +200,7 @@ pub fn rebuild(settings: &Settings, order: &Order<'_>) -> Result<Done, Error> {
     database::begin(settings);
     let targets = Targets::take(settings)?;
     let (done, _) = publish(settings, order, &targets, &|_, _| (), None)?;
-    Ok(done.told(order, start))
+    done.told(settings, order, start)
 }
 
 /// The same for a service: what nobody touched is taken from the published files, by what is remembered of the last
@@ -216,11 +228,11 @@ pub fn rebuild_again(
             if settings.verify && done.held.is_empty() && !settings.layout.root.resting.is_any_behind() {
                 verify(settings, &targets)?;
             }
-            Ok((done.told(order, start), Ok(memory)))
+            Ok((done.told(settings, order, start)?, Ok(memory)))
         }
         Err(Halt::Anew(because)) => {
             let (done, memory) = publish(settings, order, &targets, found, Some((RandomState::new(), because)))?;
-            Ok((done.told(order, start), memory))
+            Ok((done.told(settings, order, start)?, memory))
         }
         Err(Halt::Failed(error)) => Err(error),
     }
@@ -305,7 +317,15 @@ impl Targets {
             ))));
         }
         let sources = find_sources(settings).map_err(stays)?;
-        for (target, _) in [&recipients, &logins] {
+        let others = others::targets(settings).map_err(stays)?;
+        let tables: Vec<&Target> = [&recipients.0, &logins.0].into_iter().chain(&others).collect();
+        for (number, other) in tables.iter().enumerate().skip(2) {
+            if let Some(same) = tables[..number].iter().find(|table| table.is_the_same(other)) {
+                let (same, other) = (show_path(&same.name), show_path(&other.name));
+                return Err(stays(Error::Usage(format!("{same} and {other} are the same file"))));
+            }
+        }
+        for target in tables {
             if sources.iter().any(|source| source.is_the_same(target)) {
                 let name = show_path(&target.name);
                 let text = format!("{name} is read by qmail or vpopmail; no table is published in its place");
@@ -401,6 +421,7 @@ fn publish(
         host_read: true,
         homes,
         stamps,
+        others: Vec::new(),
         is_again_soon: built.is_again_soon,
     };
     Ok((done, memory))

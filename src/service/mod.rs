@@ -306,7 +306,7 @@ impl Service {
             let look = Look { began: current.began, ended: now, is_whole: done.host_read };
             self.journal.tell(&look, done, notes);
             seen.iter().for_each(|change| self.schedule.seen(change, current.began));
-            self.recreation.end(Some((&done.stamps, &done.changed())));
+            self.recreation.end(Some((done.left(), &done.changed())));
             self.rebuilds.waits.rebuilt(now, done, &self.settings);
             self.following.rebuilt(now, done);
             let build = &done.host.build;

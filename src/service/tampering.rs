@@ -15,7 +15,6 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use crate::cdb::HEADER;
 use crate::error::show_path;
 use crate::fs::Stamp;
-use crate::rebuild::Stamps;
 use crate::report::{self, Note};
 use crate::service::watch::Watch;
 use crate::settings::Settings;
@@ -32,10 +31,10 @@ const TAMPERED_WITHIN: Duration = Duration::from_secs(60);
 /// How often a look that something else overtakes is taken again.
 const MAX_LOOKS: usize = 5;
 
-/// What is found under the names of both tables; why, where it is no file or cannot be known.
-type Found = [Result<Stamp, Errno>; 2];
+/// What is found under the names of the tables; why, where it is no file or cannot be known.
+type Found = Vec<Result<Stamp, Errno>>;
 
-/// Both published tables.
+/// The published tables.
 pub struct Tables {
     settings: Arc<Settings>,
     state: Mutex<State>,
@@ -57,7 +56,7 @@ pub struct Change {
     found: Found,
     /// Each changed table, with what was seen.
     pub tables: Vec<(PathBuf, &'static str)>,
-    /// Whether one of both names leads to nothing that can be a table: qmail-smtpd answers 421 to every client then.
+    /// Whether one of the names leads to nothing that can be a table: qmail-smtpd answers 421 to every client then.
     pub is_urgent: bool,
 }
 
@@ -79,12 +78,12 @@ impl Tables {
     }
 
     /// It is done. A rebuild that succeeded says which files it left.
-    pub fn end(&self, left: Option<&Stamps>) {
+    pub fn end(&self, left: Option<Vec<Option<Stamp>>>) {
         self.change_state(|state| {
             state.at_work = state.at_work.saturating_sub(1);
             // One that changed while it was published is known to nobody, and not to be found.
-            let known = |stamp: &Option<Stamp>| stamp.clone().ok_or(Errno::UnknownErrno);
-            state.known = left.map(|(recipients, logins)| [known(recipients), known(logins)]).or(state.known.take());
+            let known = |stamp: Option<Stamp>| stamp.ok_or(Errno::UnknownErrno);
+            state.known = left.map(|left| left.into_iter().map(known).collect()).or(state.known.take());
         });
     }
 
@@ -140,19 +139,16 @@ impl Tables {
     }
 
     fn find(&self) -> Found {
-        self.inside().map(|inside| self.settings.layout.root.stamp_of(inside))
+        let inside = self.settings.published_inside().into_iter();
+        inside.map(|inside| self.settings.layout.root.stamp_of(inside)).collect()
     }
 
-    /// Whether both are what is known, as far as one call a table can tell: no when a link leads to one.
+    /// Whether all are what is known, as far as one call a table can tell: no when a link leads to one.
     fn are_known(&self, known: &Found) -> bool {
         let root = &self.settings.layout.root;
-        self.inside().into_iter().zip(known).all(|(inside, known)| {
+        self.settings.published_inside().into_iter().zip(known).all(|(inside, known)| {
             known.as_ref().is_ok_and(|known| root.stamp_without_links(inside).as_ref() == Ok(known))
         })
-    }
-
-    fn inside(&self) -> [&[u8]; 2] {
-        [&self.settings.validrcptto, &self.settings.auth]
     }
 
     /// Looks again and again, and tells of each change, until `stop` is closed at its other end.
@@ -214,9 +210,10 @@ impl Recreation {
     }
 
     /// It ended. One that succeeded says which files it left, and which of them it changed.
-    pub fn end(&mut self, left: Option<(&Stamps, &[PathBuf])>) {
-        self.tables.end(left.map(|(stamps, _)| stamps));
-        let Some((_, recreated)) = left else { return };
+    pub fn end(&mut self, left: Option<(Vec<Option<Stamp>>, &[PathBuf])>) {
+        let (stamps, recreated) = left.unzip();
+        self.tables.end(stamps);
+        let Some(recreated) = recreated else { return };
         for (path, what) in std::mem::take(&mut self.changes).into_iter().filter(|(path, _)| recreated.contains(path)) {
             let text = format!("{}: another program {what}; recreated", show_path(&path));
             report::say_all(&[Note::warning(text)]);

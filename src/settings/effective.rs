@@ -6,7 +6,7 @@ use std::path::Path;
 
 use serde_json::{Map, Value};
 
-use super::Settings;
+use super::{OtherKind, Settings};
 use crate::host::user_database::Kind;
 use crate::text::Shown;
 
@@ -34,6 +34,8 @@ const ALL: &[Setting] = &[
     decides("vpopmail", |its| text(&its.layout.vpopmail)),
     decides("validrcptto", |its| text(&its.validrcptto)),
     decides("auth", |its| text(&its.auth)),
+    decides("sqmail-recipients", |its| its.other(OtherKind::Sqmail).map_or(Value::Null, text)),
+    decides("sagredo-recipients", |its| its.other(OtherKind::Sagredo).map_or(Value::Null, text)),
     // Where users/assign is missing, it says who owns an address.
     decides("users-cdb", |its| its.layout.users_cdb.as_deref().map_or(Value::Null, text)),
     decides("break", |its| text(&[its.layout.break_byte])),
