@@ -214,7 +214,7 @@ impl fmt::Debug for Silences {
 }
 
 /// Who is told what may answer again.
-type Told = Box<dyn Fn(&[Silence]) + Send>;
+type Told = Arc<dyn Fn(&[Silence]) + Send + Sync>;
 /// Who is told what is waited for.
 type ToldOnce = Box<dyn FnOnce(&Path, Duration) + Send>;
 
@@ -337,8 +337,8 @@ impl Silences {
     }
 
     /// From now on this is told what may answer again, at once.
-    pub fn when_back(&self, tell: impl Fn(&[Silence]) + Send + 'static) {
-        self.inner().when_back = Some(Box::new(tell));
+    pub fn when_back(&self, tell: impl Fn(&[Silence]) + Send + Sync + 'static) {
+        self.inner().when_back = Some(Arc::new(tell));
     }
 
     /// The first thing that is waited for longer than a moment is told to this, with the time of --max-wait.
@@ -606,7 +606,10 @@ impl Silences {
             }
         }
         self.any.store(!inner.silent.is_empty(), Ordering::Relaxed);
-        if let Some(tell) = &inner.when_back {
+        let tell = inner.when_back.clone();
+        // What is told of it may wait for a thread that asks what is silent.
+        drop(inner);
+        if let Some(tell) = tell {
             tell(&told);
         }
     }

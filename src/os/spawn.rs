@@ -15,7 +15,7 @@ use std::sync::{Mutex, PoisonError};
 use std::thread::Builder;
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{after, bounded, select};
+use crossbeam_channel::{after, bounded, select_biased};
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::prctl::set_dumpable;
@@ -331,7 +331,8 @@ pub fn run(task: &Task<'_>) -> Outcome {
     let group = i32::try_from(child.id()).map(Pid::from_raw);
     let _ = started.send(child);
     drop(started);
-    let in_time = select! {
+    // One that has ended has ended, whatever else came meanwhile.
+    let in_time = select_biased! {
         recv(wait_ended) -> ended => ended.map_err(|_| Late::Time),
         recv(task.stop.channel()) -> _ => Err(Late::Stopped),
         recv(after(limit)) -> _ => Err(Late::Time),

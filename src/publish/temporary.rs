@@ -5,7 +5,7 @@ use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::channel;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError, RwLock};
 use std::thread::Builder;
 use std::time::Duration;
 
@@ -19,6 +19,9 @@ const LAST_WAIT: Duration = Duration::from_millis(500);
 
 /// Where all of them are.
 static ALL: Mutex<BTreeSet<PathBuf>> = Mutex::new(BTreeSet::new());
+/// Shared while one is made or put in its place: a file system that does not answer keeps no other thread waiting. Taken
+/// whole, and never given back, when all of them are removed.
+static MAKING: RwLock<()> = RwLock::new(());
 
 fn all() -> MutexGuard<'static, BTreeSet<PathBuf>> {
     ALL.lock().unwrap_or_else(PoisonError::into_inner)
@@ -33,9 +36,9 @@ impl Temporary {
     /// # Errors
     /// Those of `make`.
     pub fn make(make: impl FnOnce() -> io::Result<NamedTempFile>) -> io::Result<Temporary> {
-        let mut all = all();
+        let _making = MAKING.read().unwrap_or_else(PoisonError::into_inner);
         let file = make()?;
-        all.insert(file.path().to_owned());
+        all().insert(file.path().to_owned());
         Ok(Temporary(file))
     }
 
@@ -54,8 +57,8 @@ impl Temporary {
     /// # Errors
     /// Those of rename(2), after which the other file is still there.
     pub fn persist(self, path: &Path) -> io::Result<File> {
-        let mut all = all();
-        all.remove(self.0.path());
+        let _making = MAKING.read().unwrap_or_else(PoisonError::into_inner);
+        all().remove(self.0.path());
         self.0.persist(path).map_err(|failed| failed.error)
     }
 }
@@ -65,9 +68,8 @@ impl Temporary {
 pub fn remove_all() {
     let (say, hear) = channel();
     let remove = move || {
-        let all = all();
-        all.iter().for_each(|path| drop(fs::remove_file(path)));
-        std::mem::forget(all);
+        std::mem::forget(MAKING.write().unwrap_or_else(PoisonError::into_inner));
+        all().iter().for_each(|path| drop(fs::remove_file(path)));
         let _ = say.send(());
     };
     // Without it they stay, and the next rebuild removes them.

@@ -77,14 +77,14 @@ pub fn run(settings: &Arc<Settings>) -> Result<(), Error> {
     }
     let watch = make_watch(settings);
     let tables = Arc::new(Tables::new(settings.clone()));
-    let (ears, listeners) = ears::listen(settings, signals, fifos, watch.clone(), tables.clone(), LAST_CHANCE)?;
+    let (stopper, stop) = Stop::new();
+    let mut service = Service::start(settings.clone(), watch.clone(), tables.clone(), &stop)?;
+    let (ears, listeners) = ears::listen(settings, signals, fifos, watch, tables, LAST_CHANCE)?;
     if !shown.is_empty() {
         report::say(Level::Status, &format!("listening on {}", shown.join(", ")));
     }
     report::say_all(&settings.unknown_variables());
     report::say_all(&actions::findings(settings));
-    let (stopper, stop) = Stop::new();
-    let mut service = Service::start(settings.clone(), watch, tables, &stop)?;
     // The process that took the pipe from this one reads it, and keeps its status.
     let ended = service.run(&ears, &mut locks, End { stopper: Some(stopper), at: None });
     // A listener that waits to be heard waits no more.
@@ -131,8 +131,10 @@ impl End {
 
     /// Whether nothing is waited for any more.
     fn is_over(&mut self, now: Instant) -> bool {
-        let Some(at) = self.at.filter(|at| *at <= now) else { return false };
-        self.at = Some(at + LAST_CHANCE / 2);
+        if self.at.is_none_or(|at| at > now) {
+            return false;
+        }
+        self.at = Some(now + LAST_CHANCE / 2);
         self.stopper.take().is_none()
     }
 }
@@ -259,14 +261,15 @@ impl Service {
         self.journal.triggered(&cause.word(), 1);
         self.schedule.start(now);
         self.scope_of(now, cause);
-        let expected = self.schedule.expected().cloned().collect();
-        self.rebuilds.begin(now, cause, self.inbox.take(cause), expected);
-        if self.rebuilds.current.scope == Scope::All {
+        let (scope, story) = self.inbox.take(cause);
+        if scope == Scope::All {
             self.schedule.looks_at_all(now);
         }
         self.journal.rebuilding();
         self.recreation.begin();
         self.write_status();
+        let expected = self.schedule.expected().cloned().collect();
+        self.rebuilds.begin(now, cause, story, scope, expected);
     }
 
     /// What a rebuild for this reason has to look at, beside what was heard.
@@ -291,7 +294,9 @@ impl Service {
             }
             Cause::Start | Cause::Retry | Cause::Sweep | Cause::Hold | Cause::Recheck => inbox.add(Scope::All),
         }
-        if self.second_look().is_some_and(|due| due <= now) {
+        // Without watches nothing tells what else changed; the user database itself was asked.
+        let is_blind = !self.rebuilds.is_watched() && cause != Cause::Database;
+        if is_blind || self.second_look().is_some_and(|due| due <= now) {
             self.inbox.add(Scope::All);
         }
     }

@@ -103,10 +103,9 @@ impl Rebuilds {
     }
 
     /// Begins the next one, which looks at this at least. A change that has not been seen yet is one of `expected`.
-    pub fn begin(&mut self, now: Instant, cause: Cause, found: (Scope, String), expected: Vec<Expected>) {
-        let (scope, story) = found;
-        // Without watches nobody knows what else changed.
-        let scope = if self.is_watched() || cause == Cause::Database { scope } else { Scope::All };
+    pub fn begin(&mut self, now: Instant, cause: Cause, story: String, scope: Scope, expected: Vec<Expected>) {
+        // It is looked at from now on.
+        self.vigil.look();
         let number = self.current.number + 1;
         self.current = Current { number, began: now, cause: story.clone(), scope: scope.clone() };
         self.waits.begin(now);

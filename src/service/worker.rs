@@ -49,7 +49,7 @@ impl<Order: Send + 'static, Outcome: Send + 'static> Worker<Order, Outcome> {
         self.is_busy = self.orders.try_send(order).is_ok();
     }
 
-    /// Where the outcome of its order comes; after that, [`Worker::take`] it.
+    /// Where the outcome of its order comes; after that, it [is done](Worker::is_done).
     pub fn outcomes(&self) -> &Receiver<Result<Outcome, Fault>> {
         &self.outcomes
     }
