@@ -66,7 +66,9 @@ const ALSO: [(&str, &str); 21] = [
 ];
 
 /// Functions that make the text of a warning for somebody else.
-const ALSO_FOUND: [(&str, &str); 4] = [
+const ALSO_FOUND: [(&str, &str); 6] = [
+    ("tables/others.rs", "sqmail"),
+    ("tables/others.rs", "sagredo"),
     ("tables/logins.rs", "words"),
     ("report.rs", "write_all"),
     ("service/status.rs", "differences"),
