@@ -56,6 +56,26 @@ hosts! {
     host_12 "host-12"
 }
 
+/// Names that the hosts say are accepted, because no program line with a special byte was read when they were made. What
+/// sh does with the line is known since (docs/rules.md, 11): in `bouncesaying x#y` the # stands in a word and begins no
+/// comment, so the line exits 100. The host, what the name begins with, its domain, and the file with the line.
+const READ_SINCE: [(&str, &str, &str, &str); 2] = [
+    ("host-09", "list-", "v1.test", "/home/vpopmail/domains/v1.test/.qmail-list-default"),
+    ("host-10", "-", "mail.test", "/home/joe/.qmail--"),
+];
+
+/// What a host says of an address.
+fn expected<'v>(name: &str, address: &str, verdict: &'v str) -> &'v str {
+    let is_read = |(host, local, domain, _): &&(&str, &str, &str, &str)| {
+        let (of, at) = address.rsplit_once('@').unwrap_or_default();
+        *host == name && at.eq_ignore_ascii_case(domain) && (of == *local || (*local != "-" && of.starts_with(local)))
+    };
+    match READ_SINCE.iter().find(is_read) {
+        Some(_) if verdict == "accept" => "refuse",
+        _ => verdict,
+    }
+}
+
 /// Every verdict and every login of one host is right.
 fn check(name: &str) {
     if !is_root() {
@@ -72,7 +92,7 @@ fn check(name: &str) {
     let wrong: Vec<String> = verdicts
         .iter()
         .zip(answer.stdout.lines())
-        .map(|((address, verdict), line)| (address, verdict.as_str().unwrap(), line))
+        .map(|((address, verdict), line)| (address, expected(name, address, verdict.as_str().unwrap()), line))
         .filter(|(_, verdict, line)| *verdict != "any" && !line.starts_with(verdict))
         .map(|(address, verdict, line)| format!("{address} should be {verdict}: {line}"))
         .collect();

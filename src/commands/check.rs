@@ -14,7 +14,7 @@ use crate::os::confine;
 use nix::unistd::geteuid;
 
 use crate::commands::overview::{self, Answer, Kind};
-use crate::decide::{Trail, Verdict, deliver};
+use crate::decide::{Open, OpenKind, Trail, Verdict, deliver};
 use crate::error::{Denied, Error, is_denied_to_us, show_cause, show_path};
 use crate::host::crypt::Fault;
 use crate::host::dot_qmail::spelled;
@@ -238,9 +238,17 @@ fn of_host(settings: &Settings, compared: Compared, findings: &mut Vec<Note>) {
         let host = &own;
         let mut found = deferred(host, &reader, accepted.iter().map(Vec::as_slice).collect());
         found.extend(nobodys(host, &reader));
+        let mut named = BTreeSet::new();
         for path in host.homes() {
-            of_home(host, &host.read_home(path), &mut found);
+            let home = host.read_home(path);
+            if let HomeState::Listed(_, dot_qmails) = &home.state
+                && !host.control.programs.is_empty()
+            {
+                named.extend(dot_qmails.programs());
+            }
+            of_home(host, &home, &mut found);
         }
+        found.extend(unused_declarations(host, &named));
         found
     };
     match confine::folders(host).and_then(|folders| confine::attempt(&host.layout.root, folders, look)) {
@@ -323,9 +331,17 @@ fn deferred(host: &Host, homes: &HomeReader, mut accepted: Vec<&[u8]>) -> Vec<No
     // Domain by domain, so that each home is read once.
     accepted.sort_by_key(|key| split_address(key).map_or((true, *key, *key), |(local, domain)| (false, domain, local)));
     let mut by_cause: BTreeMap<String, (usize, Vec<u8>)> = BTreeMap::new();
+    let mut open: BTreeMap<Open, (usize, Vec<u8>)> = BTreeMap::new();
     for key in accepted {
         let address = stands_for(key, host.layout.break_byte);
         let delivery = deliver(host, homes, &address, &mut Trail::unkept());
+        if let Some(by) = delivery.open {
+            // A name alone opens nothing.
+            if address != key {
+                open.entry(*by).or_insert_with(|| (0, key.to_vec())).0 += 1;
+            }
+            continue;
+        }
         // What cannot be known is told of by the rebuild.
         if delivery.verdict != Verdict::Defer || !delivery.known {
             continue;
@@ -340,7 +356,44 @@ fn deferred(host: &Host, homes: &HomeReader, mut accepted: Vec<&[u8]>) -> Vec<No
         let more = if number > 1 { format!(" and {}", count(number - 1, "other key")) } else { String::new() };
         Note::warning(format!("{cause}: mail to {}{more} is accepted and deferred", Shown(&first)))
     };
-    by_cause.into_iter().map(finding).collect()
+    let open = open.into_iter().map(|(by, (number, first))| open_finding(host, &by, number, &first));
+    by_cause.into_iter().map(finding).chain(open).collect()
+}
+
+/// A program line that takes every name, and what closes it.
+fn open_finding(host: &Host, by: &Open, number: usize, first: &[u8]) -> Note {
+    let more = if number > 1 { format!(" and {}", count(number - 1, "other key")) } else { String::new() };
+    let file = show_path(&host.control_path("validrcptto.programs")).to_string();
+    let program = Shown(&by.program);
+    let why = match by.kind {
+        OpenKind::Program => format!(
+            "the users of {program} are not known, so every name is accepted by {}{more}; a line \"{program} WORD\" in {file} \
+             says what it does: mailboxes, passes, accepts or refuses",
+            Shown(first)
+        ),
+        OpenKind::Dovecot => format!(
+            "{program} may have users that vpopmail does not have, so every name is accepted by {}{more}; if it has none, a \
+             line \"{program} mailboxes\" in {file} says so",
+            Shown(first)
+        ),
+        OpenKind::Line => format!(
+            "the line that begins with {program} is not read, so every name is accepted by {}{more}; a line of known programs \
+             without loops, functions and substitutions is read",
+            Shown(first)
+        ),
+    };
+    Note::warning(format!("{}: line {}: {why}", show_path(&by.path), by.line))
+}
+
+/// Declarations that no program line names.
+fn unused_declarations(host: &Host, named: &BTreeSet<Vec<u8>>) -> Vec<Note> {
+    let path = show_path(&host.control_path("validrcptto.programs")).to_string();
+    let is_named = |name: &[u8]| named.iter().any(|of| of == name || of.rsplit(|b| *b == b'/').next() == Some(name));
+    let unused = host.control.programs.names().filter(|(name, _)| !is_named(name));
+    let finding = |(name, line): (&[u8], usize)| {
+        Note::warning(format!("{path}: line {line}: no program line of a .qmail file names {}", Shown(name)))
+    };
+    unused.map(finding).collect()
 }
 
 /// One home: its .qmail files, and its mailboxes.

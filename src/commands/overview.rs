@@ -215,7 +215,15 @@ fn domain(
         _ => None,
     });
     domain.notes.extend(unread.map(|cause| format!("its mailboxes are unknown: {cause}")));
-    if let (Verdict::Defer, true, None, Some(last)) = (delivery.verdict, delivery.known, &domain.trouble, last) {
+    if let Some(open) = &delivery.open {
+        let text = format!(
+            "open: {}: line {}: the users of {} are not known",
+            show_path(&open.path),
+            open.line,
+            Shown(&open.program)
+        );
+        domain.notes.insert(0, text);
+    } else if let (Verdict::Defer, true, None, Some(last)) = (delivery.verdict, delivery.known, &domain.trouble, last) {
         domain
             .notes
             .insert(0, format!("mail to names that nobody listed waits: {}", without_word(&last.to_string(), &NOBODY)));

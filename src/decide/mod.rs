@@ -1,6 +1,8 @@
 //! What qmail would do with one address, and the trail of why. Pure: the facts come from [`Host`] and [`Homes`]. The
 //! one place where the rules of qmail-send, qmail-lspawn, qmail-getpw, qmail-local and vdelivermail are decided
-//! (docs/rules.md, 3 and 4).
+//! (docs/rules.md, 3, 4 and 11).
+
+mod programs;
 
 use std::fmt;
 use std::path::PathBuf;
@@ -17,6 +19,7 @@ use crate::host::vpopmail::{
 };
 use crate::host::{Home, HomeState, Homes, Host};
 use crate::text::{DEFAULT, Shown, join_address, lower, split_address};
+use programs::{Asking, Lines};
 
 /// What becomes of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,6 +62,32 @@ pub struct Delivery {
     pub doubt: Option<Doubt>,
     /// Whether what decides could be read.
     pub known: bool,
+    /// The program line that takes it, when its users cannot be known.
+    pub open: Option<Box<Open>>,
+}
+
+/// A program line that takes every name, because nobody can know which ones it has.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Open {
+    /// The file.
+    pub path: PathBuf,
+    /// The line in it, from 1.
+    pub line: usize,
+    /// The program that decides, or the first word of a line that is not read.
+    pub program: Vec<u8>,
+    /// What closes it, when it is known.
+    pub kind: OpenKind,
+}
+
+/// Why a program line takes every name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum OpenKind {
+    /// The program is not known.
+    Program,
+    /// Dovecot may have users that vpopmail does not have.
+    Dovecot,
+    /// The shell may do anything with the line.
+    Line,
 }
 
 /// A source that could not be read, and the assignment that led to it.
@@ -81,7 +110,7 @@ impl Delivery {
 
 impl From<Verdict> for Delivery {
     fn from(verdict: Verdict) -> Delivery {
-        Delivery { verdict, doubt: None, known: true }
+        Delivery { verdict, doubt: None, known: true, open: None }
     }
 }
 
@@ -170,6 +199,8 @@ pub enum Route<'a> {
 pub struct Assigned<'a> {
     /// The uid and gid it runs as.
     pub who: Who,
+    /// The user as users/assign names it, or the account.
+    pub user: &'a [u8],
     /// `+loc` or `=local` of users/assign, or an account's name.
     pub assignment: Vec<u8>,
     /// The home, absolute.
@@ -198,7 +229,7 @@ impl Assigned<'_> {
 
 /// What cannot be known for this cause: qmail, which may read it, or finds it as broken as we do, keeps the message.
 fn unread(cause: &Trouble) -> Delivery {
-    Delivery { verdict: if cause.denied { Verdict::Unknown } else { Verdict::Defer }, doubt: None, known: false }
+    Delivery { known: false, ..if cause.denied { Verdict::Unknown } else { Verdict::Defer }.into() }
 }
 
 /// Takes the address where qmail-send and qmail-lspawn take it; its case does not count.
@@ -293,7 +324,8 @@ fn assigned<'a>(
         )
     });
     let (who, home, dash) = (line.who, &line.home, &line.dash);
-    run_local(Assigned { who, assignment: key, home, dash, ext, local, domain, from_assign: true }, &place, trail)
+    let user = &line.user;
+    run_local(Assigned { who, user, assignment: key, home, dash, ext, local, domain, from_assign: true }, &place, trail)
 }
 
 /// qmail-getpw: an account, else alias.
@@ -329,7 +361,11 @@ fn getpw<'a>(host: &'a Host, local: Vec<u8>, domain: Vec<u8>, trail: &mut Trail)
     });
     let (ext, assignment) = (ext.to_vec(), name.to_vec());
     let (who, home) = (account.who, &account.home);
-    run_local(Assigned { who, assignment, home, dash, ext, local, domain, from_assign: false }, &place, trail)
+    run_local(
+        Assigned { who, user: name, assignment, home, dash, ext, local, domain, from_assign: false },
+        &place,
+        trail,
+    )
 }
 
 /// What qmail-lspawn and qmail-local refuse at once.
@@ -368,7 +404,7 @@ fn remote(host: &Host, address: &[u8]) -> Delivery {
     let assignment = [b"validrcptto.d/", &domain[..]].concat();
     let doubt = Doubt { home: list.path.clone(), assignment, cause: list.cause.clone() };
     let verdict = if list.cause.denied { Verdict::Unknown } else { Verdict::Remote };
-    Delivery { verdict, doubt: Some(doubt), known: false }
+    Delivery { doubt: Some(doubt), known: false, ..verdict.into() }
 }
 
 /// qmail-local: the home, then the dot-qmail file that answers for the extension.
@@ -412,7 +448,8 @@ fn qmail_local(host: &Host, homes: &dyn Homes, assigned: &Assigned<'_>, trail: &
         .filter(|end| *end == 0 || safe_ext[end - 1] == b'-')
         .map(|end| [assigned.dash, &safe_ext[..end], DEFAULT].concat())
         .filter(|name| is_kept || dot_qmails.may_hold_default(name));
-    for name in std::iter::once([assigned.dash, &safe_ext].concat()).chain(defaults) {
+    let whole = std::iter::once(([assigned.dash, &safe_ext].concat(), true));
+    for (name, is_whole) in whole.chain(defaults.map(|name| (name, false))) {
         let path = || host.layout.root.path(&[assigned.home, b"/.qmail", &name].concat());
         let here = Place { path: &path, line: None };
         let mut deferred = |why: &str| here.decide(trail, Verdict::Defer, || format!("{why}: deferred"));
@@ -426,7 +463,10 @@ fn qmail_local(host: &Host, homes: &dyn Homes, assigned: &Assigned<'_>, trail: &
             Opening::File(perm, _) if perm.mode & 0o002 != 0 => return deferred("world-writable"),
             Opening::File(perm, content) => {
                 let forward_only = perm.mode & 0o100 != 0;
-                let file = DotQmailFile { content, forward_only, path: &path };
+                // Of the whole name there is no rest.
+                let prefix = name.strip_suffix(DEFAULT).filter(|_| !is_whole);
+                let rest = prefix.and_then(|prefix| assigned.ext.get(prefix.len() - assigned.dash.len()..));
+                let file = DotQmailFile { content, forward_only, path: &path, rest };
                 return follow(host, homes, &home, assigned, &file, trail);
             }
         }
@@ -448,6 +488,8 @@ struct DotQmailFile<'a> {
     content: &'a DotQmail,
     /// Its owner's x bit is set.
     forward_only: bool,
+    /// What `default` in its name stands for.
+    rest: Option<&'a [u8]>,
     path: &'a dyn Fn() -> PathBuf,
 }
 
@@ -470,7 +512,7 @@ fn follow(
         return first.decide(trail, Defer, || "blank first line: deferred".to_owned());
     }
     let mut forward_only = file.forward_only;
-    let mut deleted = None;
+    let mut lines = Lines::default();
     for (line, instruction) in &file.content.instructions {
         let here = Place { line: Some(*line), ..whole };
         let mut decide = |verdict, text: &str| here.decide(trail, verdict, || text.to_owned());
@@ -488,13 +530,20 @@ fn follow(
             Instruction::Mailbox => return decide(Deliver, "mailbox or maildir: delivered"),
             Instruction::Program(program) => program,
         };
+        let place = Some(*line);
         match program {
-            Program::Unknown => return decide(Deliver, "a program that may deliver: taken as delivered"),
-            Program::Bouncesaying => return decide(Bounce, "bouncesaying: bounced"),
+            Program::Unknown(word) => {
+                let open = Open { path: (file.path)(), line: *line, program: word.to_vec(), kind: OpenKind::Line };
+                let delivery = decide(Deliver, "a line that is not read: taken as delivered");
+                return Delivery { open: Some(Box::new(open)), ..delivery };
+            }
+            Program::Bouncesaying => {
+                return lines.bounce(&here, trail, "bouncesaying: bounced");
+            }
             Program::Exit(0) => {}
             Program::Exit(99) => return decide(Deliver, "exit 99: done, delivered"),
             Program::Exit(code @ (100 | 64 | 65 | 70 | 76 | 77 | 78 | 112)) => {
-                return here.decide(trail, Bounce, || format!("exit {code}: bounced"));
+                return lines.bounce(&here, trail, &format!("exit {code}: bounced"));
             }
             Program::Exit(code) => return here.decide(trail, Defer, || format!("exit {code}: deferred")),
             Program::VdelivermailMisused => {
@@ -502,9 +551,15 @@ fn follow(
             }
             Program::Vdelivermail(catchall) => {
                 match vdelivermail(host, homes, home, assigned, catchall, &here, trail) {
-                    Taken::Decided(delivery) => return delivery,
-                    Taken::Deleted => deleted = Some(here),
-                    Taken::Passed => {}
+                    Taken::Decided(delivery) => return lines.settle(delivery),
+                    Taken::Deleted => lines.went_on(false, Some(place)),
+                    Taken::Passed => lines.went_on(false, None),
+                }
+            }
+            Program::Line(program) => {
+                let asking = Asking { host, homes, home, assigned, rest: file.rest, here };
+                if let Some(delivery) = asking.follow(program, &mut lines, trail) {
+                    return delivery;
                 }
             }
         }
@@ -513,11 +568,14 @@ fn follow(
         let here = Place { line: Some(line), ..whole };
         return here.decide(trail, Deliver, || "forwards: delivered".to_owned());
     }
-    match deleted {
-        Some(here) if host.layout.refuse_delete => here.decide(trail, Bounce, || {
-            "nothing but the catch-all takes it, which swallows it: refused at the door instead".to_owned()
-        }),
-        Some(here) => here.decide(trail, Deliver, || "swallowed by the catch-all".to_owned()),
+    match lines.deleted {
+        Some(line) if host.layout.refuse_delete => {
+            let here = Place { line, ..whole };
+            lines.settle(here.decide(trail, Bounce, || {
+                "nothing but the catch-all takes it, which swallows it: refused at the door instead".to_owned()
+            }))
+        }
+        Some(line) => Place { line, ..whole }.decide(trail, Deliver, || "swallowed by the catch-all".to_owned()),
         None => whole.decide(trail, Deliver, || "nothing to do: delivered".to_owned()),
     }
 }

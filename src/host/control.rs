@@ -1,11 +1,12 @@
 //! The files in QMAIL/control: me, locals, virtualdomains, rcpthosts, morercpthosts, envnoathost, percenthack, and our
-//! own validrcptto.d. Line rules: docs/rules.md, 3.1, after qmail's `control.c` and `constmap.c`.
+//! own validrcptto.d and validrcptto.programs. Line rules: docs/rules.md, 3.1, after qmail's `control.c` and `constmap.c`.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::io::ErrorKind;
 use std::path::Path;
 
 use super::compilers::Behind;
+use super::line::declared::Declarations;
 use crate::cdb;
 use crate::error::{Error, Trouble, show_cause, show_path};
 use crate::fs::{End, Root};
@@ -70,6 +71,8 @@ pub struct Control {
     pub relay_lists: HashMap<Vec<u8>, RelayList>,
     /// Those of its files that cannot be used, by domain.
     unusable_lists: BTreeMap<Vec<u8>, Unusable>,
+    /// control/validrcptto.programs.
+    pub programs: Declarations,
     /// The directory itself, when it cannot be listed: then any relayed domain may have a list.
     unusable_directory: Option<Unusable>,
 }
@@ -264,8 +267,10 @@ impl Control {
             envnoathost_file,
             relay_lists: HashMap::new(),
             unusable_lists: BTreeMap::new(),
+            programs: Declarations::default(),
             unusable_directory: None,
         };
+        control.programs = read_declarations(root, &file("validrcptto.programs"));
         control.read_relay_lists(root, &file("validrcptto.d"), notes);
         Ok(control)
     }
@@ -366,9 +371,9 @@ impl Control {
         self.unusable_lists.get(domain).or(self.unusable_directory.as_ref().filter(|_| self.is_relayed(domain)))
     }
 
-    /// The lists of validrcptto.d that cannot be used, or the directory itself.
+    /// The files of our own that cannot be used: lists of validrcptto.d, or the directory itself, and validrcptto.programs.
     pub fn unusable(&self) -> impl Iterator<Item = &Unusable> {
-        self.unusable_lists.values().chain(&self.unusable_directory)
+        self.unusable_lists.values().chain(&self.unusable_directory).chain(&self.programs.unusable)
     }
 
     /// Reads validrcptto.d; files that are for no relayed domain are passed over, with a warning.
@@ -416,6 +421,14 @@ impl Control {
                 }
             }
         }
+    }
+}
+
+fn read_declarations(root: &Root, file: &[u8]) -> Declarations {
+    let path = root.path(file);
+    match root.read(file) {
+        Ok(content) => Declarations::parse(&content.unwrap_or_default(), file, &path),
+        Err(cause) => Declarations::unread(file, &Error::io("read", &path, cause)),
     }
 }
 

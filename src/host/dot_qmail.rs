@@ -7,7 +7,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
+use std::sync::Arc;
 
+use super::line::aliases::{Aliases, Fastforward};
+use super::line::declared::Declarations;
+use super::line::{Agent, Line};
 use crate::error::Trouble;
 use crate::fs::silence::at;
 use crate::fs::{Directory, End, Found, Kind, NAME_MAX, Opened, PATH_MAX, Perm, Root, Who};
@@ -54,8 +58,8 @@ pub enum Instruction {
 /// What is known about a program line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Program {
-    /// Nothing: it may deliver.
-    Unknown,
+    /// Nothing: it may deliver. The first word of the line.
+    Unknown(Box<[u8]>),
     /// bouncesaying without a condition.
     Bouncesaying,
     /// `exit N`, N modulo 256, or nothing at all (0).
@@ -64,6 +68,8 @@ pub enum Program {
     Vdelivermail(Catchall),
     /// vdelivermail with another number of arguments: it defers.
     VdelivermailMisused,
+    /// What the shell makes of the line.
+    Line(Arc<Line>),
 }
 
 /// What vdelivermail does with a name that is no mailbox.
@@ -75,6 +81,17 @@ pub enum Catchall {
     Delete,
     /// A directory or an address: this one, cut after [`PATH_MAX`] bytes.
     Deliver(Vec<u8>),
+}
+
+impl Catchall {
+    /// What the last argument of vdelivermail says.
+    pub fn of(argument: &[u8]) -> Catchall {
+        match argument {
+            b"bounce-no-mailbox" => Catchall::Bounce,
+            b"delete" => Catchall::Delete,
+            other => Catchall::Deliver(other[..other.len().min(PATH_MAX)].to_vec()),
+        }
+    }
 }
 
 /// The instructions of one dot-qmail file that can decide about a message. A file of a million lines takes no more room
@@ -92,15 +109,28 @@ pub struct DotQmail {
     pub instructions: Vec<(usize, Instruction)>,
 }
 
-/// The names of a host's own programs, for [`DotQmail::parse`].
+/// What is known of a host's programs, for [`DotQmail::parse`].
 pub struct Programs<'a> {
     /// qmail's folder, as the host names it.
     pub qmail: &'a [u8],
     /// vpopmail's folder, as the host names it.
     pub vpopmail: &'a [u8],
+    /// The home directory that the file is in, as the host names it.
+    pub home: &'a [u8],
+    /// What the administrator says about programs.
+    pub declared: &'a Declarations,
+    /// Whether a program is there, if this is one of the places where each host has it.
+    pub usual: &'a dyn Fn(&[u8]) -> Option<bool>,
     /// Whether a file is there, by its path on the host.
     pub exists: &'a dyn Fn(&[u8]) -> bool,
+    /// The home directory of an account.
+    pub home_of: &'a dyn Fn(&[u8]) -> Option<Vec<u8>>,
+    /// The names in a cdb of fastforward, by its path on the host.
+    pub aliases: &'a AliasesOf<'a>,
 }
+
+/// The names in a cdb of fastforward, by its path on the host; or why they cannot be read.
+pub type AliasesOf<'a> = dyn Fn(&[u8]) -> Result<Arc<Aliases>, Trouble> + 'a;
 
 impl DotQmail {
     /// Parses the content of a dot-qmail file as qmail-local does.
@@ -130,7 +160,9 @@ impl DotQmail {
             };
             open = match &instruction {
                 Instruction::List => true,
-                Instruction::Program(Program::Exit(0) | Program::Vdelivermail(Catchall::Delete)) => !list,
+                Instruction::Program(Program::Exit(0) | Program::Vdelivermail(Catchall::Delete) | Program::Line(_)) => {
+                    !list
+                }
                 Instruction::Mailbox | Instruction::Program(_) => false,
             };
             list |= instruction == Instruction::List;
@@ -142,6 +174,25 @@ impl DotQmail {
     }
 }
 
+impl DotQmail {
+    /// The program lines that were read as the shell does.
+    fn lines(&self) -> impl Iterator<Item = &Line> {
+        self.instructions.iter().filter_map(|(_, instruction)| match instruction {
+            Instruction::Program(Program::Line(line)) => Some(&**line),
+            _ => None,
+        })
+    }
+}
+
+/// What a file says, or the one that a link leads to.
+fn content_of(entry: &Entry) -> Option<&DotQmail> {
+    match entry {
+        Entry::File { content: Ok(content), .. } => Some(content),
+        Entry::Link { target: Some(target), .. } => content_of(target),
+        _ => None,
+    }
+}
+
 impl fmt::Display for DotQmail {
     /// What it does with a message, in a few words, in the order of its lines. Of a program only that there is one: its
     /// arguments may be secrets.
@@ -149,7 +200,7 @@ impl fmt::Display for DotQmail {
         let word = |instruction: &Instruction| match instruction {
             Instruction::List | Instruction::Program(Program::Exit(0)) => None,
             Instruction::Mailbox => Some("a mailbox or maildir".to_owned()),
-            Instruction::Program(Program::Unknown) => Some("a program".to_owned()),
+            Instruction::Program(Program::Unknown(_) | Program::Line(_)) => Some("a program".to_owned()),
             Instruction::Program(Program::Bouncesaying) => Some("bouncesaying".to_owned()),
             Instruction::Program(Program::Exit(code)) => Some(format!("exit {code}")),
             Instruction::Program(Program::VdelivermailMisused) => Some("vdelivermail, misused".to_owned()),
@@ -173,52 +224,77 @@ const SPECIAL: [bool; 256] = bytes_among(b"\r\0;|&<>`$(){}[]*?~#!\\");
 
 /// What is known about a command that vdelivermail hands to `sh -c`, of a host with these directories.
 pub fn program_of(command: &[u8], qmail: &[u8], vpopmail: &[u8]) -> Program {
-    parse_program(command, &Programs { qmail, vpopmail, exists: &|_| false }, &mut 0)
+    parse_plain(command, (qmail, vpopmail), &mut |_| false).unwrap_or(Program::Unknown(Box::default()))
 }
 
 /// What is known about the command behind a `|`, which qmail-local hands to `sh -c`.
 fn parse_program(command: &[u8], programs: &Programs<'_>, probes: &mut usize) -> Program {
-    if command.iter().any(|b| SPECIAL[usize::from(*b)]) {
-        return Program::Unknown;
+    let mut is_there = |name: &[u8]| {
+        if let Some(is_there) = (programs.usual)(name) {
+            return is_there;
+        }
+        // Each costs a walk; a file that needs more is none that anybody wrote.
+        *probes = probes.saturating_sub(1);
+        *probes > 0 && (programs.exists)(name)
+    };
+    let plain = parse_plain(command, (programs.qmail, programs.vpopmail), &mut is_there);
+    // What is declared wins.
+    let is_declared = || {
+        let name = command.split(|b| matches!(b, b' ' | b'\t')).find(|word| !word.is_empty()).unwrap_or_default();
+        programs.declared.of(name).is_some()
+    };
+    match plain {
+        Some(program) if programs.declared.is_empty() || !is_declared() => program,
+        _ => match Line::read(command, programs, probes) {
+            Some(line) => Program::Line(Arc::new(line)),
+            None => Program::Unknown(first_word(command)),
+        },
     }
-    let Some(words) = shell_words(command) else { return Program::Unknown };
-    let Some((name, arguments)) = words.split_first() else { return Program::Exit(0) };
+}
+
+/// The first word of a line, for messages: what follows may be secret.
+fn first_word(command: &[u8]) -> Box<[u8]> {
+    const SHOWN: usize = 100;
+    let word = command.split(|b| matches!(b, b' ' | b'\t')).find(|word| !word.is_empty()).unwrap_or_default();
+    word[..word.len().min(SHOWN)].into()
+}
+
+/// What is known about a command that holds nothing but words; `None` when it has to be read as the shell does.
+fn parse_plain(
+    command: &[u8],
+    (qmail, vpopmail): (&[u8], &[u8]),
+    is_there: &mut dyn FnMut(&[u8]) -> bool,
+) -> Option<Program> {
+    if command.iter().any(|b| SPECIAL[usize::from(*b)]) {
+        return None;
+    }
+    let words = shell_words(command)?;
+    let Some((name, arguments)) = words.split_first() else { return Some(Program::Exit(0)) };
     let name = &name[..];
     let is_ours = |folder: &[u8], program: &[u8]| {
         name.strip_prefix(folder).and_then(|rest| rest.strip_prefix(b"/bin/")) == Some(program)
     };
     if name == b"exit" {
         return match arguments {
-            [] => Program::Exit(0),
-            [code] => exit_code(code).map_or(Program::Unknown, Program::Exit),
-            _ => Program::Unknown,
+            [] => Some(Program::Exit(0)),
+            [code] => exit_code(code).map(Program::Exit),
+            _ => None,
         };
     }
-    if name == b"bouncesaying" || is_ours(programs.qmail, b"bouncesaying") {
-        return if arguments.len() <= 1 { Program::Bouncesaying } else { Program::Unknown };
+    if name == b"bouncesaying" || is_ours(qmail, b"bouncesaying") {
+        return (arguments.len() <= 1).then_some(Program::Bouncesaying);
     }
-    let mut is_there = || {
-        // Each costs a walk; a file that needs more is none that anybody wrote.
-        *probes = probes.saturating_sub(1);
-        *probes > 0 && (programs.exists)(name)
-    };
-    let vdelivermail = is_ours(programs.vpopmail, b"vdelivermail")
-        || (name.starts_with(b"/") && name.ends_with(b"/vdelivermail") && is_there());
-    if vdelivermail {
-        return match arguments {
-            [_, catchall] => Program::Vdelivermail(match &catchall[..] {
-                b"bounce-no-mailbox" => Catchall::Bounce,
-                b"delete" => Catchall::Delete,
-                other => Catchall::Deliver(other[..other.len().min(PATH_MAX)].to_vec()),
-            }),
-            _ => Program::VdelivermailMisused,
-        };
-    }
-    Program::Unknown
+    let is_vdelivermail = is_ours(vpopmail, b"vdelivermail")
+        || (name.starts_with(b"/")
+            && (name.ends_with(b"/vpopmail/bin/vdelivermail") || (name.ends_with(b"/vdelivermail") && is_there(name))));
+    is_vdelivermail.then(|| match arguments {
+        [_, catchall] => Program::Vdelivermail(Catchall::of(catchall)),
+        _ => Program::VdelivermailMisused,
+    })
 }
 
 /// The number of an `exit`, modulo 256; `None` for what some shell would refuse.
-fn exit_code(word: &[u8]) -> Option<u8> {
+pub fn exit_code(word: &[u8]) -> Option<u8> {
     if word.is_empty() || !word.iter().all(u8::is_ascii_digit) {
         return None;
     }
@@ -431,10 +507,58 @@ impl DotQmails {
     pub fn default_serves_otherwise(&self) -> bool {
         let is_vdelivermail = |instruction: &Instruction| {
             let Instruction::Program(program) = instruction else { return false };
-            matches!(program, Program::Vdelivermail(_) | Program::VdelivermailMisused)
+            match program {
+                Program::Vdelivermail(_) | Program::VdelivermailMisused => true,
+                Program::Line(line) => line.serves_mailboxes(),
+                Program::Unknown(_) | Program::Bouncesaying | Program::Exit(_) => false,
+            }
         };
         matches!(self.entries.get(&b"-default"[..]), Some(Entry::File { content: Ok(content), .. })
             if !content.instructions.iter().any(|(_, instruction)| is_vdelivermail(instruction)))
+    }
+
+    /// Whether `.qmail-default` asks for more of a name than whether it is a mailbox.
+    pub fn default_asks_names(&self) -> bool {
+        self.entries
+            .get(&b"-default"[..])
+            .and_then(content_of)
+            .is_some_and(|content| content.lines().any(Line::asks_names))
+    }
+
+    /// The programs that the lines run which were read as the shell does, as they name them.
+    pub fn programs(&self) -> Vec<Vec<u8>> {
+        let mut found = Vec::new();
+        let mut left: Vec<&Entry> = self.entries.values().collect();
+        while let Some(entry) = left.pop() {
+            if let Entry::Directory { entries: Ok(entries), .. } = entry {
+                left.extend(entries.values());
+            }
+            let lines = content_of(entry).into_iter().flat_map(DotQmail::lines);
+            found.extend(lines.flat_map(Line::programs).map(|command| command.name.clone()));
+        }
+        found
+    }
+
+    /// The names in the files of fastforward for each file that ends in `default` and runs it: what the name of the file,
+    /// which begins with `dash`, has between that and `default`; whether the names follow that; the names.
+    pub fn aliases(&self, dash: &[u8]) -> Vec<(&[u8], bool, &Aliases)> {
+        let prefix =
+            |name: &'_ [u8]| name.strip_prefix(dash).and_then(|rest| rest.strip_suffix(DEFAULT)).map(<[u8]>::len);
+        let mut found = Vec::new();
+        for (name, entry) in &self.entries {
+            let Some(length) = prefix(name).filter(|length| *length == 0 || name[dash.len() + length - 1] == b'-')
+            else {
+                continue;
+            };
+            for line in content_of(entry).iter().flat_map(|content| content.lines()) {
+                for command in line.programs() {
+                    if let Agent::Fastforward(Fastforward { aliases: Ok(aliases), by_default, .. }) = &command.agent {
+                        found.push((&name[dash.len()..dash.len() + length], *by_default, &**aliases));
+                    }
+                }
+            }
+        }
+        found
     }
 
     /// Every stem (docs/rules.md, 8.2) whose name begins with `dash`, without it: entries of any kind, and what lies in

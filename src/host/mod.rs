@@ -11,6 +11,7 @@ pub mod control;
 pub mod crypt;
 pub mod dot_qmail;
 pub mod inventory;
+pub mod line;
 pub mod look;
 pub mod mailboxes;
 pub mod units;
@@ -18,7 +19,7 @@ pub mod user_database;
 pub mod vpopmail;
 
 use std::cell::Cell;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{BuildHasher, RandomState};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -38,6 +39,7 @@ use authvars::AuthVars;
 use build::Build;
 use control::Control;
 use dot_qmail::{DotQmails, Programs};
+use line::aliases::Aliases;
 use mailboxes::snapshot::Snapshot;
 use mailboxes::{Source, Users};
 use user_database::Sign;
@@ -114,6 +116,8 @@ pub struct Host {
     pub build: Build,
     /// The limits of domains that have none of their own; or why they cannot be known.
     pub default_limits: Result<u64, Trouble>,
+    /// The places where the programs that are known usually are, and whether they are there.
+    programs: BTreeMap<Vec<u8>, bool>,
     /// The homes that a `+domain-` line names, each with the domain, sorted: only there mailboxes are looked for.
     mailbox_homes: Vec<(Vec<u8>, Vec<u8>)>,
 }
@@ -189,7 +193,20 @@ impl Host {
         mailbox_homes.sort_unstable();
         mailbox_homes.shrink_to_fit();
         let build = Build::read(&layout, notes);
-        Ok(Host { build, layout, control, assignments, accounts, default_domain, default_limits, mailbox_homes })
+        let is_there = |path: &Vec<u8>| matches!(layout.root.walk(path).end, End::Found(_));
+        let programs = line::usual_places(&layout.qmail).map(|path| (is_there(&path), path));
+        let programs = programs.map(|(is_there, path)| (path, is_there)).collect();
+        Ok(Host {
+            build,
+            layout,
+            control,
+            assignments,
+            accounts,
+            default_domain,
+            default_limits,
+            programs,
+            mailbox_homes,
+        })
     }
 
     /// Where vpopmail keeps its users, when no file on the host tells it: where an earlier rebuild saw that they are. Without
@@ -228,6 +245,7 @@ impl Host {
             && self.default_domain == other.default_domain
             && self.default_limits == other.default_limits
             && self.build == other.build
+            && self.programs == other.programs
             && self.layout.vpopmail == other.layout.vpopmail
     }
 
@@ -377,7 +395,20 @@ impl Host {
             asked.set(true);
             matches!(root.walk(file).end, End::Found(_))
         };
-        let programs = Programs { qmail: &self.layout.qmail, vpopmail: &self.layout.vpopmail, exists: &exists };
+        let aliases = |file: &[u8]| {
+            asked.set(true);
+            Aliases::read(root, file)
+        };
+        let programs = Programs {
+            qmail: &self.layout.qmail,
+            vpopmail: &self.layout.vpopmail,
+            home: path,
+            declared: &self.control.programs,
+            usual: &|path| self.programs.get(path).copied(),
+            exists: &exists,
+            home_of: &|name| self.accounts.home_of(name).map(<[u8]>::to_vec),
+            aliases: &aliases,
+        };
         let (way, opened) = match folders.open_directory(path) {
             Some((way, directory)) => (way, Ok(directory.spending(budget))),
             None => open_home(root, path),

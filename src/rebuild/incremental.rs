@@ -100,6 +100,7 @@ pub(super) fn rebuild(
     let next_expiry = policy.next_expiry();
     edits.are_small(settings.layout.root.bounds.table)?;
     let kept = memory.kept(&mut all());
+    let open_domains = all().flat_map(|known| &known.open).collect::<BTreeSet<_>>().len();
     if host_read {
         notes.extend(all().flat_map(|known| &known.notes).chain(&memory.notes).cloned());
         notes.extend(kept.iter().map(|kept| kept.alert.clone()));
@@ -115,6 +116,7 @@ pub(super) fn rebuild(
     (order.note)(&notes);
     let ((recipients, logins), stamps) = edits.publish(&mut memory, (fresh, last_logins), targets)?;
     let done = Done {
+        open_domains,
         recipients,
         logins,
         next_expiry,

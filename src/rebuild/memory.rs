@@ -132,6 +132,8 @@ pub struct Known {
     pub bare: Vec<Vec<u8>>,
     /// What somebody should know of it.
     pub notes: Vec<Note>,
+    /// The open domains that it leads to, by number.
+    pub open: Box<[usize]>,
     /// What of it could not be read, and what is kept because of that.
     pub unread: Option<Box<Unread>>,
     /// Its own recipients as the host says them, where the published ones hold what a hold keeps.
@@ -151,6 +153,7 @@ impl Known {
             expiry: asked.expiry,
             bare: asked.bare.clone(),
             notes: [&asked.notes[..], asked.answers.notes()].concat(),
+            open: asked.answers.open.iter().copied().collect(),
             unread: (!asked.unread.is_empty()).then(|| Box::new(asked.unread.clone())),
             unheld: None,
         }

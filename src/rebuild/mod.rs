@@ -79,6 +79,8 @@ pub struct Done {
     pub duration: Duration,
     /// The domains that keep their published entries, those that would lose most first.
     pub held: Vec<Held>,
+    /// How many domains take every name, because nobody can know the users of a program.
+    pub open_domains: usize,
     /// The homes, and the files of our own, that could not be read.
     pub kept: Vec<KeptHome>,
     /// What this process may not read, which is not root.
@@ -414,6 +416,7 @@ fn publish(
         next_expiry: new.next_expiry,
         duration: Duration::ZERO,
         held: new.held,
+        open_domains: built.open_domains,
         kept: built.kept.clone(),
         denied: built.denied,
         behind,
@@ -713,7 +716,7 @@ fn build_and_remember(
             plan: plan.clone(),
             homes: homes.clone(),
         };
-        let AllAsked { mut unread, notes, bare, known, common } =
+        let AllAsked { mut unread, notes, open_domains, bare, known, common } =
             ask_all(settings, &asker, &policy, &mut tables, (&mut sink, mark))?;
         let keys = tables.is_doubtful().then(|| homes.retained_recipients() as &dyn PublishedKeys);
         let outcome = tables.finish(&homes.at_last(), keys, &mut |records| sink.recipients(records))?;
@@ -725,7 +728,7 @@ fn build_and_remember(
         add_system_users(&mut logins, &policy, &host, hashes.as_ref(), &|name| bare.contains(name));
         let last = sink.logins.next;
         sink.logins(&logins)?;
-        let of_homes = OfHomes { unread, by_many, notes, known, common, denied: homes.denied() };
+        let of_homes = OfHomes { unread, by_many, notes, open_domains, known, common, denied: homes.denied() };
         Ok((of_homes, outcome.notes, (last, logins)))
     };
     let (result, unconfined) = confine::within(&host.layout.root, &folders, confined)?;
@@ -734,8 +737,15 @@ fn build_and_remember(
         Some((table, length)) => Err(give_up_largest(settings, &host, &table, length)),
     });
     let (of_homes, notes_of_tables, (last, logins)) = result?;
-    let OfHomes { unread, by_many: unread_by_many, notes: notes_of_homes, known, common, denied: denied_in_homes } =
-        of_homes;
+    let OfHomes {
+        unread,
+        by_many: unread_by_many,
+        notes: notes_of_homes,
+        open_domains,
+        known,
+        common,
+        denied: denied_in_homes,
+    } = of_homes;
     mark.system()?;
     let is_again_soon = mark.storage_failed();
     let is_unanswered = host.build.is_unanswered;
@@ -782,7 +792,20 @@ fn build_and_remember(
     });
     // What asks a server that has no answer now does so again soon.
     let is_again_soon = is_again_soon || is_unanswered;
-    Ok(Built { notes, kept, denied, next_expiry, host, variables, now, published, homes, memory, is_again_soon })
+    Ok(Built {
+        notes,
+        open_domains,
+        kept,
+        denied,
+        next_expiry,
+        host,
+        variables,
+        now,
+        published,
+        homes,
+        memory,
+        is_again_soon,
+    })
 }
 
 /// What the user database said, where it was asked.
@@ -796,6 +819,7 @@ struct OfHomes {
     /// Of that, what concerns tables in which several homes have a part.
     by_many: Unread,
     notes: Vec<Note>,
+    open_domains: usize,
     known: Vec<Known>,
     common: Arc<Common>,
     denied: Denied,
@@ -870,6 +894,7 @@ fn ask_all(
     let Asker { plan, homes, .. } = asker;
     let progress = Progress::new(plan.units.len());
     let (mut unread, mut notes) = (Unread::default(), Vec::new());
+    let mut open = BTreeSet::new();
     let mut bare = HashSet::new();
     let mut known = Vec::new();
     let mut add = |tables: &mut Tables<'_>, number: usize, mut asked: Asked| -> Result<(), Error> {
@@ -878,6 +903,7 @@ fn ask_all(
         unread.add(&asked.unread);
         notes.append(&mut asked.notes);
         notes.append(&mut asked.answers.take_notes());
+        open.append(&mut asked.answers.open);
         let resting = &settings.layout.root.resting;
         if let Some(home) = plan.units[number].home.as_ref().filter(|home| !resting.is_beyond(home)) {
             sink.recipients.add_home(home, &asked.stamps, asked.answers.records.size());
@@ -898,7 +924,7 @@ fn ask_all(
         progress.advance(1);
         add(tables, number, asked)
     })?;
-    Ok(AllAsked { unread, notes, bare, known, common })
+    Ok(AllAsked { unread, notes, open_domains: open.len(), bare, known, common })
 }
 
 /// What a thread needs that asks units, which may outlive the rebuild.
@@ -929,6 +955,7 @@ struct AllAsked {
     unread: Unread,
     /// What was left unread in homes, not listed, or widened.
     notes: Vec<Note>,
+    open_domains: usize,
     /// The logins without a domain, where system accounts log in too.
     bare: HashSet<Vec<u8>>,
     /// What is remembered of each home, where that is wanted.
@@ -1052,6 +1079,8 @@ impl PublishedLogins for Published {
 pub struct Built {
     /// What somebody should know.
     pub notes: Vec<Note>,
+    /// How many domains take every name, because nobody can know the users of a program.
+    pub open_domains: usize,
     /// The homes, and the files of our own, that could not be read.
     pub kept: Vec<KeptHome>,
     /// What this process may not read, which is not root, and what decides about the records.

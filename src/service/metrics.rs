@@ -46,6 +46,7 @@ struct Last {
     recipients: u64,
     logins: u64,
     held: usize,
+    open: usize,
     kept: usize,
 }
 
@@ -84,6 +85,7 @@ impl Metrics {
                 recipients: done.recipients.records,
                 logins: done.logins.records,
                 held: done.held.len(),
+                open: done.open_domains,
                 kept: done.kept.len(),
             });
         }
@@ -186,6 +188,11 @@ impl Metrics {
                 "qmail_updater_domains_held",
                 "Domains that the guard holds, because they would lose much at once.",
                 last.map(|last| last.held as u64),
+            ),
+            (
+                "qmail_updater_domains_open",
+                "Domains that accept every name, because a program takes it whose users are not known.",
+                last.map(|last| last.open as u64),
             ),
             (
                 "qmail_updater_domains_kept",

@@ -36,6 +36,7 @@ pub struct Status {
     kept_in_words: Vec<String>,
     held: Vec<Value>,
     held_in_words: Value,
+    open_domains: usize,
     /// Where the last rebuild found vpopmail: etc/passwd may say so, and may change.
     vpopmail: Option<String>,
 }
@@ -88,6 +89,7 @@ impl Status {
                 };
                 self.vpopmail = Some(Shown(&done.host.layout.vpopmail).to_string());
                 self.users_unread = done.host.build.users.elsewhere().map(ToString::to_string);
+                self.open_domains = done.open_domains;
                 self.kept = done.kept.len();
                 self.kept_in_words = done.kept.iter().take(MAX_NAMED).map(|home| home.alert.text.clone()).collect();
                 self.last_error = Value::Null;
@@ -177,6 +179,7 @@ impl Status {
             "commands": commands,
             "held": self.held,
             "held_in_words": self.held_in_words,
+            "open_domains": self.open_domains,
             "settings": effective,
             "unanswered": settings.layout.root.silences.all().iter().map(unanswered).collect::<Vec<_>>(),
         });
@@ -425,6 +428,12 @@ pub fn describe(file: &[u8], seen: &Seen) -> Option<String> {
         text += &format!(
             "held: {held}; they keep their published entries; rebuild --force publishes them as they are, and rebuild \
              --force DOMAIN one of them\n"
+        );
+    }
+    if let Some(open) = status["open_domains"].as_u64().filter(|open| *open > 0) {
+        text += &format!(
+            "open: {}: a program takes each name there, because its users are not known; qmail-updater check names the lines\n",
+            count(usize::try_from(open).unwrap_or(usize::MAX), "domain")
         );
     }
     let names = |owed: &Value| -> Option<String> {

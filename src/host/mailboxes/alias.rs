@@ -40,7 +40,7 @@ pub fn effect(line: Option<&[u8]>, layout: &Layout) -> (Effect, &'static str) {
                 Program::Exit(_) => (Defers, "a program that defers"),
                 Program::Bouncesaying => (Bounces, "bouncesaying: bounced"),
                 // It would ask for aliases itself.
-                Program::Vdelivermail(_) | Program::VdelivermailMisused | Program::Unknown => {
+                Program::Vdelivermail(_) | Program::VdelivermailMisused | Program::Line(_) | Program::Unknown(_) => {
                     (Delivers, "a program that may deliver: taken as delivered")
                 }
             }

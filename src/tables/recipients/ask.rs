@@ -10,7 +10,7 @@ use crate::decide::{Delivery, Step, Trail, Verdict, deliver};
 use crate::fs::Who;
 use crate::fs::budget::{ASKED, too_many_alike, too_many_entries, too_many_steps};
 use crate::host::control::Unusable;
-use crate::host::dot_qmail::{spelled, spelled_byte};
+use crate::host::dot_qmail::{DotQmails, spelled, spelled_byte};
 use crate::host::mailboxes::alias;
 use crate::host::mailboxes::rows::Rows;
 use crate::host::vpopmail::{Mail, Mailboxes, Vpasswd, is_found, is_legal_name};
@@ -87,6 +87,8 @@ impl Plan {
         homes: &dyn Homes,
     ) -> (Judged<'n>, Vec<&'n [u8]>) {
         let one_way = self.takes_one_way(domain, uid, unit);
+        let asks_names = matches!(&home.state, HomeState::Listed(_, dot_qmails) if dot_qmails.default_asks_names());
+        let one_way = one_way && !asks_names;
         let HomeState::Listed(_, dot_qmails) = &home.state else {
             return (Vec::new(), mailboxes.usable().map(|(name, _)| name).collect());
         };
@@ -94,7 +96,8 @@ impl Plan {
             one_way
                 && name.len() <= MAX_ALIKE
                 && is_found(name)
-                && !name.iter().any(|b| matches!(b, b'-' | b'/') || *b == self.host.layout.break_byte)
+                // The shell makes more of some bytes.
+                && !name.iter().any(|b| matches!(b, b'-' | b'/' | b'*' | b'?') || *b == self.host.layout.break_byte)
                 && !dot_qmails.answers_for(name)
                 && !alias::has(aliases, name)
         };
@@ -244,7 +247,8 @@ impl Plan {
         let accepted = self.accepts(domain, &point, &delivery);
         let listed = point.kind == Kind::Name { listed: true };
         let (unknown, doubt) = (delivery.verdict == Verdict::Unknown, delivery.doubt.map(Box::new));
-        Answer { domain, fact: Fact { accepted, doubt, origin: None, listed, unknown }, point }
+        let open = accepted && point.kind == Kind::Pattern && delivery.open.is_some();
+        Answer { domain, fact: Fact { accepted, doubt, origin: None, listed, unknown, open }, point }
     }
 
     /// Adds to each answer that may have to be widened the file and line behind it.
@@ -382,7 +386,8 @@ impl Asking<'_> {
                     let rule = &plan.rules[number];
                     let stems =
                         stems.entry((&rule.dash, rule.who)).or_insert_with(|| dot_qmails.stems(&rule.dash, rule.who));
-                    for point in stem_points(rule, stems, &mut spare) {
+                    let aliases = alias_file_points(rule, dot_qmails, &mut spare);
+                    for point in stem_points(rule, stems, &mut spare).into_iter().chain(aliases) {
                         self.place(&point, Some(number), &mut points);
                         if points.len() > most {
                             return Answers::of_too_many(too_many_entries(bounds.entries));
@@ -450,7 +455,8 @@ impl Asking<'_> {
         let points = points.into_iter().chain(names);
         let mut answers: Vec<Answer> = points.map(|(domain, point)| plan.answer(domain, point, homes)).collect();
         plan.add_origins(&mut answers, homes);
-        let mut found = Answers { cut: spare == 0, ..Answers::default() };
+        let open = answers.iter().filter(|answer| answer.fact.open).map(|answer| answer.domain).collect();
+        let mut found = Answers { cut: spare == 0, open, ..Answers::default() };
         // Each rule has as many spellings; when they are too many, it counts which ones come first.
         let spelled = plan.host.layout.root.bounds.names - spare;
         found.is_unlike = spelled.saturating_mul(unit.rules.len()) >= bounds.names;
@@ -550,6 +556,28 @@ fn stem_points(rule: &Rule, stems: &[Vec<u8>], spare: &mut usize) -> Vec<Point> 
                 let local = [&rule.loc[..], &rest].concat();
                 points.push(Point { local, kind: Kind::Pattern });
             }
+        }
+    }
+    points
+}
+
+/// The points that the names in the files of fastforward make for one rule. A pre that is longer than the name of the file
+/// is taken off the names.
+fn alias_file_points(rule: &Rule, dot_qmails: &DotQmails, spare: &mut usize) -> Vec<Point> {
+    let pre = spelled(&rule.pre);
+    let mut points = Vec::new();
+    for (prefix, by_default, aliases) in dot_qmails.aliases(&rule.dash) {
+        let starts = prefix.strip_prefix(&pre[..]).map(|rest| spellings(rest, spare));
+        for name in aliases.names() {
+            let locals = match &starts {
+                _ if !by_default => vec![name.to_vec()],
+                Some(starts) => starts.iter().map(|start| [&rule.loc[..], start, name].concat()).collect(),
+                None => strip_pre(&[prefix, name].concat(), &pre)
+                    .map(|rest| [&rule.loc[..], rest].concat())
+                    .into_iter()
+                    .collect(),
+            };
+            points.extend(locals.into_iter().map(|local| Point { local, kind: Kind::Name { listed: true } }));
         }
     }
     points

@@ -174,6 +174,8 @@ struct Fact {
     listed: bool,
     /// Whether this process may not read what decides, and is not root.
     unknown: bool,
+    /// Whether a program line takes it whose users cannot be known.
+    open: bool,
 }
 
 /// What came of one unit.
@@ -197,6 +199,8 @@ pub struct Answers {
     pub cut: bool,
     /// Whether a group could not be laid out as one, so that each of its parts has to be asked.
     is_unlike: bool,
+    /// The domains, by number, that take names which nobody listed, because of a program line whose users cannot be known.
+    pub open: BTreeSet<usize>,
     /// What there is more of than one home may make, in words; then there is nothing else here.
     pub too_many: Option<String>,
 }

@@ -129,6 +129,9 @@ impl Plan {
     /// Lays out another part of a group.
     fn lay_out_again(&self, done: &Done, first: &Part, part: &Part, homes: &dyn Homes, found: &mut Answers) {
         found.records.copy(done.chunk, self.frame(part));
+        if found.open.contains(&first.domain) {
+            found.open.insert(part.domain);
+        }
         for Widened { point, prefix, denied, .. } in &done.widened {
             let point = Point { local: moved(&point.local, first, part), kind: point.kind };
             let origin = self.origin(&self.address(part.domain, &point), homes);
@@ -218,7 +221,7 @@ impl Plan {
         let widened = wider.into_iter().map(|(prefix, (origin, point))| Widened { point, origin, prefix, denied });
         let widened: Vec<Widened> = widened.collect();
         for Widened { prefix, .. } in &widened {
-            let fact = Fact { accepted: true, doubt: None, origin: None, listed: false, unknown: false };
+            let fact = Fact { accepted: true, doubt: None, origin: None, listed: false, unknown: false, open: false };
             table.patterns.insert(prefix.clone(), fact);
         }
         widened
@@ -269,7 +272,7 @@ impl Plan {
 pub(super) fn of_alike(alike: BTreeMap<usize, Judged<'_>>) -> impl Iterator<Item = Answer> {
     let of_domain = |(domain, names): (usize, Judged<'_>)| {
         let answer = |(name, accepted): (&[u8], bool)| {
-            let fact = Fact { accepted, doubt: None, origin: None, listed: true, unknown: false };
+            let fact = Fact { accepted, doubt: None, origin: None, listed: true, unknown: false, open: false };
             Answer { domain, point: Point { local: name.to_vec(), kind: Kind::Name { listed: true } }, fact }
         };
         names.into_iter().map(answer).collect::<Vec<_>>()
