@@ -478,6 +478,7 @@ impl Settings {
             "control/morercpthosts.cdb",
             "control/envnoathost",
             "control/authvars",
+            "control/validrcptto.programs",
             "users/assign",
         ];
         let of_qmail = of_qmail.iter().chain(&COMPILED).map(|name| name.as_bytes().to_vec());

@@ -1,16 +1,20 @@
 //! Program lines of .qmail files: each line of a table by real shells, with programs that end in every way, against the
 //! codes that the reader predicts.
 
+mod support;
+
 use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
 
 use qmail_updater::host::dot_qmail::Programs;
 use qmail_updater::host::line::Line;
 use qmail_updater::host::line::codes::Codes;
 use qmail_updater::host::line::declared::Declarations;
+use support::{MailHost, give, is_root, skip};
 
 /// How the programs end, each in each way.
 const ENDINGS: [u8; 3] = [0, 1, 100];
@@ -476,4 +480,308 @@ fn no_line_ends_in_another_way_in_a_real_shell_than_the_reader_predicts() {
     eprintln!("{} lines, of which {} are unknown: {unknown:#?}", LINES.len(), unknown.len());
     assert!(LINES.len() >= 120);
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+const BOUNCE: &str = "| /home/vpopmail/bin/vdelivermail '' bounce-no-mailbox\n";
+
+/// What a domain does with a name that nobody has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Nobody {
+    /// It is refused.
+    Refused,
+    /// It is accepted until these lines are declared.
+    Until(&'static str),
+    /// It is accepted, and `check` names the line.
+    Open,
+    /// It is accepted, as it should be.
+    CatchAll,
+}
+
+/// The lines of DELIVERY: one domain each, with the mailbox ann.
+fn delivery() -> Vec<(String, Nobody)> {
+    use Nobody::{CatchAll, Open, Refused, Until};
+    let lines: &[(&str, Nobody)] = &[
+        ("| /home/vpopmail/bin/vdelivermail '' bounce-no-mailbox", Refused),
+        ("| /home/vpopmail/bin/vdelivermail \"\" delete", Refused),
+        ("| /elsewhere/vpopmail/bin/vdelivermail '' bounce-no-mailbox", Refused),
+        ("| /sbin/vdelivermail '' bounce-no-mailbox", Refused),
+        ("| vdelivermail '' bounce-no-mailbox", Refused),
+        ("| ~vpopmail/bin/vdelivermail '' bounce-no-mailbox", Refused),
+        ("| /var/qmail/bin/preline -f /home/vpopmail/bin/vdelivermail '' bounce-no-mailbox", Refused),
+        ("| env X=1 /home/vpopmail/bin/vdelivermail '' bounce-no-mailbox", Refused),
+        ("| exec nice -n 5 /home/vpopmail/bin/vdelivermail '' bounce-no-mailbox", Refused),
+        ("| spamc -f | /home/vpopmail/bin/vdelivermail '' bounce-no-mailbox", Refused),
+        (
+            "| /usr/bin/dspam --user \"$EXT@$HOST\" --deliver=stdout | /home/vpopmail/bin/vdelivermail '' bounce-no-mailbox",
+            Refused,
+        ),
+        ("|/usr/local/bin/bogofilter -u || exit 111\nV", Refused),
+        ("|bouncesaying 'no (such) user'", Refused),
+        ("|exit 100", Refused),
+        ("|if spamc -c; then V; else exit 111; fi", Refused),
+        (
+            "|/var/qmail/bin/preline -f /usr/local/libexec/dovecot/dovecot-lda -d $EXT@$USER",
+            Until("dovecot-lda mailboxes"),
+        ),
+        ("|/usr/libexec/dovecot/deliver -d $EXT@$USER -o mail_plugins/sieve=no", Until("deliver mailboxes")),
+        (
+            "|preline -f /usr/local/libexec/dovecot/dovecot-lda -d \"$EXT@$HOST\" -f \"$SENDER\"",
+            Until("/usr/local/libexec/dovecot/dovecot-lda mailboxes"),
+        ),
+        ("|condredirect spam@example.org spamc -c\nV", Until("condredirect passes")),
+        ("|ifspamh spam@example.org\nV", Until("ifspamh passes")),
+        ("| /sbin/vfilter '' bounce-no-mailbox", Until("vfilter mailboxes")),
+        ("|vdeliver", Until("vdeliver mailboxes")),
+        ("|/usr/local/bin/closed", Until("/usr/local/bin/closed refuses")),
+        ("| preline maildrop -A 'Content-Filter: x' ./mailfilter\nV", Open),
+        ("| /usr/bin/maildrop mailfilter", Open),
+        ("| preline procmail -t -m FILE", Open),
+        ("| deliverquota ./Maildir", Open),
+        ("|/var/qmail/bin/lmtp-deliver", Open),
+        ("|dbmail-smtp -d $RECIPIENT", Open),
+        ("|/usr/local/mailman/qmail-to-mailman.py", Open),
+        ("|spamc && V", Open),
+        ("|if spamc; then exit 99; else V; fi", Open),
+        ("|case $EXT in a) exit 100;; esac", Open),
+        ("./Maildir/", CatchAll),
+        ("&boss@example.org", CatchAll),
+    ];
+    let vdelivermail = BOUNCE.trim_start_matches("| ").trim_end();
+    let text = |line: &str| line.replace("\nV", &format!("\n| {vdelivermail}")).replace('V', vdelivermail) + "\n";
+    let plain = |line: &str| if line.contains("FILE") { format!("{line}\n") } else { text(line) };
+    lines.iter().map(|(line, nobody)| (plain(line), *nobody)).collect()
+}
+
+fn home(number: usize) -> String {
+    format!("/home/vpopmail/domains/d{number}.example")
+}
+
+fn host_of_delivery() -> MailHost {
+    let host = MailHost::empty();
+    let lines = delivery();
+    let all = |line: &dyn Fn(usize) -> String| (0..lines.len()).map(line).collect::<String>();
+    host.write("/var/qmail/control/me", "mail.example.org\n");
+    host.write(
+        "/var/qmail/control/rcpthosts",
+        all(&|n| format!("d{n}.example\n")) + "alias.example\nmail.example.org\n",
+    );
+    let virtual_domains = all(&|n| format!("d{n}.example:d{n}.example\n")) + "alias.example:alias.example\n";
+    host.write("/var/qmail/control/virtualdomains", virtual_domains);
+    let assign = all(&|n| format!("+d{n}.example-:d{n}.example:89:89:{}:-::\n", home(n)));
+    // An alias domain of the one with dovecot-lda and $USER.
+    let alias = lines.iter().position(|(line, _)| line.contains("$EXT@$USER")).unwrap();
+    let assign = format!("{assign}+alias.example-:d{alias}.example:89:89:{}:-::\n.\n", home(alias));
+    host.write("/var/qmail/users/assign", assign);
+    host.write(
+        "/etc/passwd",
+        "root:x:0:0::/root:/bin/sh\nalias:x:7790:2108::/var/qmail/alias:/bin/true\nvpopmail:x:89:89::/home/vpopmail:/bin/sh\n",
+    );
+    for program in [
+        "/var/qmail/bin/preline",
+        "/usr/bin/env",
+        "/usr/bin/nice",
+        "/usr/local/bin/vdelivermail",
+        "/sbin/vdelivermail",
+        "/usr/local/libexec/dovecot/dovecot-lda",
+        "/usr/libexec/dovecot/deliver",
+    ] {
+        host.write(program, "").mode(program, 0o755);
+    }
+    for (number, (line, _)) in lines.iter().enumerate() {
+        host.write(&format!("{}/.qmail-default", home(number)), line);
+        host.mailboxes(&home(number), &["ann:$6$salt$hash:1:0:N:/d:Q"]);
+    }
+    host.write("/etc/aliases.cdb", cdb(&[":root@", ":info@mail.example.org"]));
+    host.write("/var/qmail/alias/.qmail-default", "|fastforward -d /etc/aliases.cdb\n");
+    host.write("/usr/bin/fastforward", "");
+    give(&host.path("/var/qmail/alias"), 7790, 2108);
+    host
+}
+
+fn cdb(keys: &[&str]) -> Vec<u8> {
+    qmail_updater::cdb::image(keys.iter().map(|key| (key.as_bytes(), &b"&a@b.example\0"[..]))).unwrap()
+}
+
+#[test]
+fn only_lines_whose_users_cannot_be_known_open_a_domain_and_check_names_each() {
+    if !is_root() {
+        return skip("the host of delivery lines", "its files belong to several users, which needs root");
+    }
+    let host = host_of_delivery();
+    let lines = delivery();
+    let is_accepted = |address: String| host.answers(&[&address]) == ["accept"];
+    for declares in [false, true] {
+        if declares {
+            let declared = lines.iter().filter_map(|(_, nobody)| match nobody {
+                Nobody::Until(declared) => Some(format!("{declared}\n")),
+                _ => None,
+            });
+            host.write("/var/qmail/control/validrcptto.programs", format!("# ours\n{}", declared.collect::<String>()));
+        }
+        host.rebuild();
+        let checked = host.run(&["check"]);
+        for (number, (line, nobody)) in lines.iter().enumerate() {
+            let is_open = match nobody {
+                Nobody::Refused => false,
+                Nobody::Until(_) => !declares,
+                Nobody::Open | Nobody::CatchAll => true,
+            };
+            assert_eq!(is_accepted(format!("nobody@d{number}.example")), is_open, "{line}, declared: {declares}");
+            let has_ann =
+                !matches!(&line[..], "|exit 100\n" | "|/usr/local/bin/closed\n") && !line.contains("bouncesaying");
+            assert_eq!(
+                is_accepted(format!("ann@d{number}.example")),
+                has_ann || is_open,
+                "{line}, declared: {declares}"
+            );
+            let place = format!("{}/.qmail-default: line 1: ", home(number));
+            let finding = checked
+                .stdout
+                .lines()
+                .find(|finding| finding.contains(&place) && finding.contains("every name is accepted"));
+            let is_named = is_open && *nobody != Nobody::CatchAll;
+            assert_eq!(finding.is_some(), is_named, "{line}, declared: {declares}: {}", checked.stdout);
+        }
+        // The alias domain has the users of the real one.
+        assert!(is_accepted("ann@alias.example".to_owned()));
+        assert_eq!(is_accepted("nobody@alias.example".to_owned()), !declares);
+        // fastforward.
+        for (name, accepted) in [("root", true), ("info", true), ("nobody", false)] {
+            assert_eq!(is_accepted(format!("{name}@mail.example.org")), accepted, "{name}");
+        }
+        let open = lines.iter().filter(|(_, nobody)| match nobody {
+            Nobody::Until(_) => !declares,
+            Nobody::Open => true,
+            _ => false,
+        });
+        let aliases = usize::from(!declares);
+        let domains = host.run(&["domains"]).stdout;
+        let told = domains.lines().filter(|line| line.contains("open: ")).count();
+        assert_eq!(told, open.count() + aliases, "{domains}");
+    }
+}
+
+#[test]
+fn a_bad_declaration_keeps_the_entries_that_it_concerns_and_is_told() {
+    let host = host_of_delivery();
+    host.write("/var/qmail/control/validrcptto.programs", "vdeliver mailboxes\nnowhere passes\n");
+    host.rebuild();
+    let number = delivery().iter().position(|(line, _)| line == "|vdeliver\n").unwrap();
+    let answers = |names: &[&str]| {
+        let addresses: Vec<String> = names.iter().map(|name| format!("{name}@d{number}.example")).collect();
+        host.answers(&addresses.iter().map(String::as_str).collect::<Vec<_>>())
+    };
+    assert_eq!(answers(&["ann", "nobody"]), ["accept", "refuse"]);
+    let unused = host.run(&["check"]).stdout;
+    assert!(
+        unused.contains("validrcptto.programs: line 2: no program line of a .qmail file names nowhere"),
+        "{unused}"
+    );
+    host.write("/var/qmail/control/validrcptto.programs", "vdeliver mailbox\n");
+    let answer = host.run(&["rebuild"]);
+    assert_eq!(answer.code, 100, "{}", answer.stderr);
+    assert!(
+        answer.stderr.contains("validrcptto.programs: line 1: \"vdeliver mailbox\" is no program"),
+        "{}",
+        answer.stderr
+    );
+    assert_eq!(answers(&["ann", "nobody"]), ["accept", "refuse"]);
+}
+
+#[test]
+fn a_line_tells_nothing_of_a_cdb_that_its_user_may_not_read() {
+    if !is_root() {
+        return skip("the cdb of another one", "it needs root");
+    }
+    let host = host_of_delivery();
+    // Root's alone: fastforward defers.
+    host.mode("/etc/aliases.cdb", 0o600);
+    host.rebuild();
+    assert_eq!(host.answers(&["root@mail.example.org", "nobody@mail.example.org"]), ["accept", "accept"]);
+    let told = host.run(&["explain", "nobody@mail.example.org"]).stdout;
+    assert!(told.contains("/etc/aliases.cdb: uid 7790 may not read it: deferred"), "{told}");
+    host.mode("/etc/aliases.cdb", 0o644);
+    host.rebuild();
+    assert_eq!(host.answers(&["root@mail.example.org", "nobody@mail.example.org"]), ["accept", "refuse"]);
+}
+
+#[test]
+fn no_line_takes_long_to_read() {
+    const WORDS: [&str; 26] = [
+        "f",
+        "&&",
+        "||",
+        "|",
+        ";",
+        "if",
+        "then",
+        "elif",
+        "else",
+        "fi",
+        "{",
+        "}",
+        "(",
+        ")",
+        "!",
+        "exit 1",
+        "exec",
+        "env A=1",
+        "preline -f",
+        "$EXT@$USER",
+        "\"$EXT\"",
+        "'",
+        "\"",
+        "\\",
+        ">/dev/null",
+        "2>>log",
+    ];
+    let room = Room::new();
+    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
+    let mut next = |most: usize| {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        usize::try_from(state % most as u64).unwrap()
+    };
+    let repeated = [
+        "( ".repeat(500),
+        "{ ".repeat(500),
+        "if f; then ".repeat(90),
+        "f | ".repeat(250),
+        "f && ".repeat(200),
+        "! ".repeat(500),
+        "\"".repeat(999),
+        "a=1 ".repeat(250),
+        "f ".repeat(499),
+        ">/dev/null ".repeat(90),
+        format!("{}f{}", "( ".repeat(6), " )".repeat(6)),
+        format!("{}f{}", "{ ".repeat(6), "; }".repeat(6)),
+        format!("{}f; {}", "if f; then ".repeat(6), "fi; ".repeat(6)),
+        "f | ".repeat(31) + "f",
+        "f && ".repeat(15) + "f",
+        "exit || f && ".repeat(8) + "f",
+        "(f || exit) | ".repeat(5) + "f",
+    ];
+    let generated = (0..3000).map(|_| {
+        let words = 1 + next(40);
+        (0..words).map(|_| WORDS[next(WORDS.len())]).collect::<Vec<_>>().join(" ")
+    });
+    let mut slowest = (Duration::ZERO, String::new());
+    for line in repeated.into_iter().chain(generated.collect::<Vec<_>>()) {
+        let read = || {
+            let start = Instant::now();
+            let line = room.read(&line);
+            let codes = line.as_ref().map(|line| line.codes(Codes::ALL));
+            assert!(codes.is_none_or(|codes| !codes.is_empty()));
+            start.elapsed()
+        };
+        // The machine may do something else meanwhile.
+        let took = (0..3).map(|_| read()).min().unwrap();
+        if took > slowest.0 {
+            slowest = (took, line);
+        }
+    }
+    eprintln!("slowest: {:?}: {}", slowest.0, slowest.1);
+    // A test is compiled to be made quickly, not to run quickly.
+    assert!(slowest.0 < Duration::from_millis(10), "{slowest:?}");
 }

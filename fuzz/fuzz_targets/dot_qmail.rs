@@ -7,17 +7,19 @@ use std::cell::Cell;
 
 use libfuzzer_sys::fuzz_target;
 use qmail_updater::host::dot_qmail::{DotQmail, Instruction, Program, Programs};
+use qmail_updater::host::line::declared::Declarations;
 
 fn parse(content: &[u8]) -> DotQmail {
     let asked = Cell::new(0);
     let exists = |path: &[u8]| {
         asked.set(asked.get() + 1);
-        assert!(path.starts_with(b"/") && path.ends_with(b"/vdelivermail") && !path.contains(&0));
+        assert!(path.starts_with(b"/") && !path.contains(&0));
         path.len().is_multiple_of(2)
     };
-    let programs = Programs { qmail: b"/var/qmail", vpopmail: b"/home/vpopmail", exists: &exists };
-    let found = DotQmail::parse(content, &programs);
-    assert!(asked.get() <= 8, "{} looks at the disk", asked.get());
+    let declared = Declarations::default();
+    let programs = Programs::of_directories(b"/var/qmail", b"/home/vpopmail", &declared, &exists);
+    let found = DotQmail { shell_bytes: 0, ..DotQmail::parse(content, &programs) };
+    assert!(asked.get() <= 16, "{} looks at the disk", asked.get());
     found
 }
 
@@ -25,8 +27,9 @@ fuzz_target!(|content: &[u8]| {
     let found = parse(content);
     let lines = content.iter().filter(|b| **b == b'\n').count() + 1;
     assert_eq!(found.empty, content.is_empty());
-    // At most each of `+list`, `exit 0` and vdelivermail's `delete`, and one that decides.
-    assert!(found.instructions.len() <= 4, "{:?}", found.instructions);
+    // At most each of `+list`, `exit 0` and vdelivermail's `delete`, the lines that are read as the shell does, and one that
+    // decides.
+    assert!(found.instructions.len() <= 12, "{:?}", found.instructions);
     let numbers = found.instructions.iter().map(|(number, _)| *number);
     assert!(numbers.clone().is_sorted_by(|a, b| a < b) && numbers.clone().all(|number| (1..=lines).contains(&number)));
     assert!(found.first_forward.is_none_or(|number| (1..=lines).contains(&number)));
@@ -38,7 +41,7 @@ fuzz_target!(|content: &[u8]| {
     for (number, instruction) in &found.instructions {
         let line = content.split(|b| *b == b'\n').nth(number - 1).expect("the line is there");
         let alone = parse(line).instructions;
-        let too_many = *instruction == Instruction::Program(Program::Unknown) && line.starts_with(b"|");
+        let too_many = matches!(instruction, Instruction::Program(Program::Unknown(_) | Program::Line(_)));
         assert!(alone == [(1, instruction.clone())] || too_many, "{instruction:?}, alone {alone:?}");
     }
     // A comment in front moves every line by one.

@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use super::line::aliases::{Aliases, Fastforward};
 use super::line::declared::Declarations;
-use super::line::{Agent, Line};
+use super::line::{Agent, Line, MAX_LINE};
 use crate::error::Trouble;
 use crate::fs::silence::at;
 use crate::fs::{Directory, End, Found, Kind, NAME_MAX, Opened, PATH_MAX, Perm, Root, Who};
@@ -21,8 +21,12 @@ use crate::text::{Shown, bytes_among, lines, trim_end};
 const MAX_LENGTH: usize = 1 << 20;
 /// Directories called `.qmail-...` are read to this depth below the home.
 const MAX_DEPTH: usize = 16;
-/// In one file at most so many paths of vdelivermail are looked at.
-const MAX_PROBES: usize = 8;
+/// In one file at most so many paths of programs are looked at.
+const MAX_PROBES: usize = 16;
+/// In one file at most so many lines are read as the shell does.
+const MAX_SHELL_LINES: usize = 8;
+/// So many bytes of such a line are one step of the home's budget.
+const BYTES_OF_STEP: usize = 4;
 /// At most so many entries are read below one home's `.qmail-...` directories.
 const MAX_NESTED: usize = 10_000;
 
@@ -104,6 +108,8 @@ pub struct DotQmail {
     pub blank_first: bool,
     /// The first line that forwards.
     pub first_forward: Option<usize>,
+    /// How many bytes were read as the shell does.
+    pub shell_bytes: usize,
     /// Its other instructions by line, from 1, up to the one that decides whatever comes before; what only repeats an
     /// earlier one is left out.
     pub instructions: Vec<(usize, Instruction)>,
@@ -129,6 +135,27 @@ pub struct Programs<'a> {
     pub aliases: &'a AliasesOf<'a>,
 }
 
+impl<'a> Programs<'a> {
+    /// What is known of a host of which nothing is known but these directories, and which files are there.
+    pub fn of_directories(
+        qmail: &'a [u8],
+        vpopmail: &'a [u8],
+        declared: &'a Declarations,
+        exists: &'a dyn Fn(&[u8]) -> bool,
+    ) -> Programs<'a> {
+        Programs {
+            qmail,
+            vpopmail,
+            home: b"/home",
+            declared,
+            usual: &|_| None,
+            exists,
+            home_of: &|_| None,
+            aliases: &|_| Err("it is not read".into()),
+        }
+    }
+}
+
 /// The names in a cdb of fastforward, by its path on the host; or why they cannot be read.
 pub type AliasesOf<'a> = dyn Fn(&[u8]) -> Result<Arc<Aliases>, Trouble> + 'a;
 
@@ -136,7 +163,7 @@ impl DotQmail {
     /// Parses the content of a dot-qmail file as qmail-local does.
     pub fn parse(content: &[u8], programs: &Programs<'_>) -> DotQmail {
         let mut found = DotQmail { empty: content.is_empty(), ..DotQmail::default() };
-        let mut probes = MAX_PROBES;
+        let (mut probes, mut shell_lines) = (MAX_PROBES, 0);
         // Whether a later line can still decide, and whether `+list` was met.
         let (mut open, mut list) = (true, false);
         for (number, line) in lines(content) {
@@ -149,7 +176,15 @@ impl DotQmail {
                 None | Some(0 | b'#') => continue,
                 Some(b'/' | b'.' | b'|' | b'+') if !open => continue,
                 Some(b'/' | b'.') => Instruction::Mailbox,
-                Some(b'|') => Instruction::Program(parse_program(&line[1..], programs, &mut probes)),
+                Some(b'|') => Instruction::Program(match parse_program(&line[1..], programs, &mut probes) {
+                    Some(program) => program,
+                    None if shell_lines == MAX_SHELL_LINES => Program::Unknown(first_word(&line[1..])),
+                    None => {
+                        shell_lines += 1;
+                        found.shell_bytes += line.len().min(MAX_LINE);
+                        read_program(&line[1..], programs, &mut probes)
+                    }
+                }),
                 // A NUL ends the word, as it ends a string in C.
                 Some(b'+') if line == b"+list" || line.starts_with(b"+list\0") => Instruction::List,
                 Some(b'+') => continue,
@@ -227,8 +262,9 @@ pub fn program_of(command: &[u8], qmail: &[u8], vpopmail: &[u8]) -> Program {
     parse_plain(command, (qmail, vpopmail), &mut |_| false).unwrap_or(Program::Unknown(Box::default()))
 }
 
-/// What is known about the command behind a `|`, which qmail-local hands to `sh -c`.
-fn parse_program(command: &[u8], programs: &Programs<'_>, probes: &mut usize) -> Program {
+/// What is known about the command behind a `|`, which qmail-local hands to `sh -c`; `None` when it has to be read as the
+/// shell does.
+fn parse_program(command: &[u8], programs: &Programs<'_>, probes: &mut usize) -> Option<Program> {
     let mut is_there = |name: &[u8]| {
         if let Some(is_there) = (programs.usual)(name) {
             return is_there;
@@ -243,12 +279,14 @@ fn parse_program(command: &[u8], programs: &Programs<'_>, probes: &mut usize) ->
         let name = command.split(|b| matches!(b, b' ' | b'\t')).find(|word| !word.is_empty()).unwrap_or_default();
         programs.declared.of(name).is_some()
     };
-    match plain {
-        Some(program) if programs.declared.is_empty() || !is_declared() => program,
-        _ => match Line::read(command, programs, probes) {
-            Some(line) => Program::Line(Arc::new(line)),
-            None => Program::Unknown(first_word(command)),
-        },
+    plain.filter(|_| programs.declared.is_empty() || !is_declared())
+}
+
+/// What the shell does with a command.
+fn read_program(command: &[u8], programs: &Programs<'_>, probes: &mut usize) -> Program {
+    match Line::read(command, programs, probes) {
+        Some(line) => Program::Line(Arc::new(line)),
+        None => Program::Unknown(first_word(command)),
     }
 }
 
@@ -735,7 +773,16 @@ impl Reader<'_> {
         }
         let content = match file.read_start(&mut self.buffer, MAX_LENGTH + 1) {
             Ok(()) if self.buffer.len() > MAX_LENGTH => Err(self.beyond(too_long())),
-            Ok(()) => Ok(DotQmail::parse(&self.buffer, self.programs)),
+            Ok(()) => {
+                let found = DotQmail::parse(&self.buffer, self.programs);
+                // What is spent is told of the home as a whole.
+                if found.shell_bytes > 0
+                    && let Some(budget) = self.root.budget()
+                {
+                    let _ = budget.steps(found.shell_bytes / BYTES_OF_STEP);
+                }
+                Ok(found)
+            }
             Err(cause) => {
                 let cause = Trouble::from(&cause);
                 self.leave(cause.clone(), true);

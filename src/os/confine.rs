@@ -2,6 +2,8 @@
 //! else, write nothing, and reach no network and no other process. Files that are open already stay usable.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -213,10 +215,21 @@ fn find_folders(host: &Host) -> Vec<PathBuf> {
         End::Missing(_) | End::Failed(_) | End::Silent(_) => false,
     };
     folders.extend(host.accounts.passed_over.values().filter(owns).filter_map(|account| real(&account.home)));
+    folders.extend(alias_files(root));
     // A folder below another one needs no rule of its own.
     let all: Vec<PathBuf> = folders.iter().cloned().collect();
     let is_covered = |folder: &Path| folder.ancestors().skip(1).any(|above| folders.contains(above));
     all.into_iter().filter(|folder| !is_covered(folder)).collect()
+}
+
+/// The files in /etc that fastforward may be told to look into; a rule for a file opens that file alone.
+fn alias_files(root: &Root) -> Vec<PathBuf> {
+    let End::Found(found) = root.walk(b"/etc").end else { return Vec::new() };
+    let list = || found.open_directory().and_then(|directory| directory.entries(|name| name.ends_with(b".cdb")));
+    let (listed, _) = of_home(&found.real, || at(|| found.real.clone(), list));
+    let listed = listed.unwrap_or_default();
+    let files = listed.into_iter().filter(|(_, kind)| *kind == Some(Kind::Regular));
+    files.map(|(name, _)| found.real.join(OsStr::from_bytes(&name))).collect()
 }
 
 /// The names in a folder that are folders and no links.
