@@ -57,10 +57,12 @@ hosts! {
 }
 
 /// Names that the hosts say are accepted, because no program line with a special byte was read when they were made. What
-/// sh does with the line is known since (docs/rules.md, 11): in `bouncesaying x#y` the # stands in a word and begins no
+/// sh does with the line is known since (docs/rules.md, 12): in `bouncesaying x#y` the # stands in a word and begins no
 /// comment, so the line exits 100. The host, what the name begins with, its domain, and the file with the line.
-const READ_SINCE: [(&str, &str, &str, &str); 2] = [
+const READ_SINCE: [(&str, &str, &str, &str); 4] = [
     ("host-09", "list-", "v1.test", "/home/vpopmail/domains/v1.test/.qmail-list-default"),
+    ("host-09", "v1.test-list-", "mail.test", "/home/vpopmail/domains/v1.test/.qmail-list-default"),
+    ("host-09", "v1.test-list-", "two.test", "/home/vpopmail/domains/v1.test/.qmail-list-default"),
     ("host-10", "-", "mail.test", "/home/joe/.qmail--"),
 ];
 

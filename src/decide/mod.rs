@@ -1,6 +1,6 @@
 //! What qmail would do with one address, and the trail of why. Pure: the facts come from [`Host`] and [`Homes`]. The
 //! one place where the rules of qmail-send, qmail-lspawn, qmail-getpw, qmail-local and vdelivermail are decided
-//! (docs/rules.md, 3, 4 and 11).
+//! (docs/rules.md, 3, 4 and 12).
 
 mod programs;
 

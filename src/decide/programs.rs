@@ -1,4 +1,4 @@
-//! What a program line comes to for one address (docs/rules.md, 11): each program in it is asked, and the exit codes that
+//! What a program line comes to for one address (docs/rules.md, 12): each program in it is asked, and the exit codes that
 //! follow decide.
 
 use std::sync::Arc;
@@ -230,7 +230,8 @@ impl Asking<'_> {
                 return match self.mailbox(template, trail) {
                     Mailbox::Is => agent(Codes::of(0), DELIVERED),
                     Mailbox::IsNone => agent(codes, REFUSED),
-                    Mailbox::Unclear => not_known(met),
+                    // It may be one, and no declaration says more.
+                    Mailbox::Unclear => agent(Codes::of(0), DELIVERED),
                     Mailbox::Doubted(delivery) => doubted(met, delivery),
                 };
             }

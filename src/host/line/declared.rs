@@ -1,4 +1,4 @@
-//! QMAIL/control/validrcptto.programs: what the administrator says about programs of delivery lines (docs/rules.md, 11.4).
+//! QMAIL/control/validrcptto.programs: what the administrator says about programs of delivery lines (docs/rules.md, 12.4).
 
 use std::collections::BTreeMap;
 use std::path::Path;

@@ -1,4 +1,4 @@
-//! What a program line of a dot-qmail file comes to (docs/rules.md, 11): the line as the shell reads it, the programs in
+//! What a program line of a dot-qmail file comes to (docs/rules.md, 12): the line as the shell reads it, the programs in
 //! it that are known or declared, and the exit codes that it can end with. Pure, but for what [`Programs`] asks of the
 //! host.
 

@@ -1,5 +1,5 @@
 //! The programs that a line may run: which of them the shell does itself, which only run another one, and the one table of
-//! those that are known (docs/rules.md, 11.3).
+//! those that are known (docs/rules.md, 12.3).
 
 use super::super::dot_qmail::{Catchall, Programs, exit_code};
 use super::aliases::Fastforward;
