@@ -78,7 +78,10 @@ fn every_domain_is_listed_and_says_whose_it_is() {
     host.write("/var/qmail/alias/.qmail-half-a", "&x@y.test\n").write("/home/carol/.qmail-shop-sales", "&x@y.test\n");
     host.write("/home/carol/.qmail-shop-default", "|/bin/secret-program its argument\n");
     let shop = "shop.test | virtual | /home/carol | 1001:1001 | - | 1 | accept | a program";
-    assert_eq!(domain(&host, "shop.test"), (shop.to_owned(), "leads to carol-shop-".to_owned()));
+    assert_eq!(
+        domain(&host, "shop.test"),
+        (shop.to_owned(), "open: the users of /bin/secret-program are not known; leads to carol-shop-".to_owned())
+    );
     let (lost, notes) = domain(&host, "lost.test");
     assert_eq!(lost, "lost.test | nobody | - | - | - | - | refuse | -");
     assert_eq!(notes, "leads to lost.test-, which nobody owns: its mail does not arrive");

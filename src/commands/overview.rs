@@ -216,13 +216,7 @@ fn domain(
     });
     domain.notes.extend(unread.map(|cause| format!("its mailboxes are unknown: {cause}")));
     if let Some(open) = &delivery.open {
-        let text = format!(
-            "open: {}: line {}: the users of {} are not known",
-            show_path(&open.path),
-            open.line,
-            Shown(&open.program)
-        );
-        domain.notes.insert(0, text);
+        domain.notes.insert(0, format!("open: the users of {} are not known", Shown(&open.program)));
     } else if let (Verdict::Defer, true, None, Some(last)) = (delivery.verdict, delivery.known, &domain.trouble, last) {
         domain
             .notes
