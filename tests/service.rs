@@ -858,10 +858,12 @@ fn an_idle_service_costs_next_to_nothing() {
     std::thread::sleep(IDLE);
     let spent = cpu().into_iter().map(|(task, time)| time - before.get(&task).unwrap_or(&0)).sum();
     let spent = Duration::from_nanos(spent);
-    println!("idle for {IDLE:?}: {spent:?}, {} KiB", field("status", "VmHWM:"));
+    // Beside the program itself, whose pages are read from its file, and which a build without optimization makes large.
+    let memory = field("status", "RssAnon:");
+    println!("idle for {IDLE:?}: {spent:?}, {memory} KiB of its own, {} in all", field("status", "VmHWM:"));
     assert!(spent < Duration::from_millis(10) / 3, "{spent:?} in {IDLE:?}");
     assert_eq!(written(), wrote);
-    assert!(field("status", "VmHWM:") < 15 * 1024);
+    assert!(memory < 6 * 1024, "{memory} KiB");
 }
 
 #[test]
