@@ -216,7 +216,9 @@ fn litter(host: &MailHost) -> Vec<String> {
         names.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect::<Vec<_>>()
     };
     let beside = names("/var/qmail/control").into_iter().filter(|name| name.starts_with('.'));
-    beside.chain(names("/run/qmail-updater").into_iter().filter(|name| name != "lock")).collect()
+    // Which users the tables hold is noted there.
+    let stays = |name: &String| matches!(&name[..], "lock" | "users.json");
+    beside.chain(names("/run/qmail-updater").into_iter().filter(|name| !stays(name))).collect()
 }
 
 /// The calls that publish, and what can be wrong with them.
