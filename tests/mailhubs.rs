@@ -527,7 +527,7 @@ fn what_an_administrator_gets_wrong_is_told_in_a_line_and_the_other_hubs_get_the
     let right = fs::read_to_string(&keys).unwrap();
     let tables = hub.table("").display().to_string();
     fs::write(&keys, right.replace(&tables, "/proc/")).unwrap();
-    fails(&format!("{line}: rsync: [receiver] mkstemp \"/proc/.auth.cdb."));
+    fails(&format!("{line}: rsync: [receiver] mkstemp \"/proc/."));
     let (_, rest) = right.split_once(" --server").unwrap();
     fs::write(&keys, format!("restrict,command=\"no-rsync --server{rest}")).unwrap();
     fails("no-rsync: ");

@@ -227,11 +227,13 @@ impl<'a, 'p> Reader<'a, 'p> {
         if is_sure {
             return Found { name, in_path: false, is_there: true };
         }
+        // Of a program that is not known it does not matter. Each look would make its home be read again and again.
+        let basename = name.rsplit(|b| *b == b'/').next().unwrap_or_default();
+        let is_known = KNOWN.iter().any(|known| known.name == basename) || WRAPPERS.contains(&basename);
         if name.starts_with(b"/") {
-            let is_there = self.is_there(&name);
+            let is_there = is_known && self.is_there(&name);
             return Found { name, in_path: false, is_there };
         }
-        let is_known = KNOWN.iter().any(|known| known.name == name) || WRAPPERS.contains(&&name[..]);
         let is_there = is_known
             && std::iter::once([qmail, &b"/bin"[..]].concat())
                 .chain(PATH.iter().map(|directory| directory.to_vec()))
