@@ -1,6 +1,6 @@
-//! The service: threads that listen ([`ears`]), one loop that decides when to rebuild, threads that do ([`worker`]). The
-//! loop's state is in small machines: what was heard ([`inbox`]), when it is answered ([`schedule`]), the rebuild that
-//! runs ([`rebuilds`]), what follows it ([`following`], [`rounds`]), and what others may see of it ([`journal`]).
+//! The service: threads that listen (`ears`), one loop that decides when to rebuild, threads that do (`worker`). The
+//! loop's state is in small machines: what was heard (`inbox`), when it is answered ([`schedule`]), the rebuild that
+//! runs (`rebuilds`), what follows it (`following`, `rounds`), and what others may see of it (`journal`).
 
 mod ears;
 mod expected;
