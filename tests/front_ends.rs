@@ -100,13 +100,15 @@ impl Talk {
         while let Ok(chunk) = self.chunks.recv_timeout(LONG) {
             stdout.push_str(&String::from_utf8_lossy(&chunk));
         }
-        let start = Instant::now();
-        while self.child.try_wait().unwrap().is_none() && start.elapsed() < LONG {
-            std::thread::sleep(Duration::from_millis(5));
-        }
-        let _ = self.child.kill();
+        let (pid, child) = (nix::unistd::Pid::from_raw(i32::try_from(self.child.id()).unwrap()), self.child);
+        let (say, ended) = channel();
+        std::thread::spawn(move || say.send(child.wait_with_output().unwrap()));
+        let output = ended.recv_timeout(LONG).unwrap_or_else(|_| {
+            nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGKILL).unwrap();
+            ended.recv().unwrap()
+        });
         drop(self.input.take());
-        Answer { stdout, ..self.child.wait_with_output().unwrap().into() }
+        Answer { stdout, ..output.into() }
     }
 
     /// The same after the client closed its side.

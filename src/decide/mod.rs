@@ -12,6 +12,7 @@ use crate::error::{Trouble, show_path};
 use crate::fs::Who;
 use crate::host::assign::{Assignment, Match};
 use crate::host::dot_qmail::{Catchall, DotQmail, Instruction, Opening, Program, spelled};
+use crate::host::line::codes::bounces;
 use crate::host::mailboxes::alias::{self, Effect};
 use crate::host::mailboxes::{Source, Users};
 use crate::host::vpopmail::{
@@ -542,7 +543,7 @@ fn follow(
             }
             Program::Exit(0) => {}
             Program::Exit(99) => return decide(Deliver, "exit 99: done, delivered"),
-            Program::Exit(code @ (100 | 64 | 65 | 70 | 76 | 77 | 78 | 112)) => {
+            Program::Exit(code) if bounces(*code) => {
                 return lines.bounce(&here, trail, &format!("exit {code}: bounced"));
             }
             Program::Exit(code) => return here.decide(trail, Defer, || format!("exit {code}: deferred")),
@@ -572,7 +573,7 @@ fn follow(
         Some(line) if host.layout.refuse_delete => {
             let here = Place { line, ..whole };
             lines.settle(here.decide(trail, Bounce, || {
-                "nothing but the catch-all takes it, which swallows it: refused at the door instead".to_owned()
+                "nothing but the catch-all takes it, which swallows it: refused instead".to_owned()
             }))
         }
         Some(line) => Place { line, ..whole }.decide(trail, Deliver, || "swallowed by the catch-all".to_owned()),

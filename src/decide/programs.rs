@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use super::{Assigned, Delivery, Doubt, Open, OpenKind, Place, Taken, Trail, Verdict, told, unread, vdelivermail};
 use crate::host::line::aliases::Fastforward;
-use crate::host::line::codes::{AGENT, Codes, DELETED, DELIVERED, DOUBTED, Ending, FAILED, FILTER, PENDING, REFUSED};
+use crate::host::line::codes::{
+    AGENT, Codes, DELETED, DELIVERED, DOUBTED, Ending, FAILED, FILTER, PENDING, REFUSED, bounces,
+};
 use crate::host::line::declared::Declared;
 use crate::host::line::words::Word;
 use crate::host::line::{Agent, Command, Line, filter, unknown};
@@ -104,8 +106,8 @@ impl Asking<'_> {
             let (path, line) = ((self.here.path)(), self.here.line.unwrap_or(1));
             Box::new(Open { path, line, program: program.clone(), kind: *kind })
         });
-        let (mut delivers, mut may_deliver, mut doubts, mut defers, mut bounces, mut swallows) =
-            (false, false, false, false, false, false);
+        let (mut delivers, mut may_deliver, mut doubts, mut defers, mut is_bounced) =
+            (false, false, false, false, false);
         let (mut goes_on, mut is_deleted, mut is_plain) = (Codes::default(), false, false);
         let mut is_pending = false;
         for (marks, codes) in states.each() {
@@ -128,7 +130,7 @@ impl Asking<'_> {
                 if is_open {
                     may_deliver = true
                 } else {
-                    bounces = true
+                    is_bounced = true
                 }
                 continue;
             }
@@ -137,16 +139,11 @@ impl Asking<'_> {
                     0 => {
                         goes_on = goes_on.or(Codes::of(0));
                         is_pending |= has(PENDING);
-                        if has(DELETED) {
-                            is_deleted = true
-                        } else {
-                            is_plain = true
-                        }
-                        swallows |= has(DELETED);
+                        if has(DELETED) { is_deleted = true } else { is_plain = true }
                     }
                     99 => may_deliver = true,
-                    100 | 64 | 65 | 70 | 76 | 77 | 78 | 112 if is_open => may_deliver = true,
-                    100 | 64 | 65 | 70 | 76 | 77 | 78 | 112 => bounces = true,
+                    code if bounces(code) && is_open => may_deliver = true,
+                    code if bounces(code) => is_bounced = true,
                     _ => defers |= !has(FAILED),
                 }
             }
@@ -176,7 +173,7 @@ impl Asking<'_> {
             }));
         }
         if goes_on.is_empty() {
-            if bounces && !defers {
+            if is_bounced && !defers {
                 let delivery = decide(trail, Verdict::Bounce, "bounced");
                 return Some(lines.settle(delivery));
             }
@@ -190,7 +187,7 @@ impl Asking<'_> {
         } else if line.programs().iter().any(|command| knows_users(command)) {
             lines.pending = None;
         }
-        if is_deleted && !is_plain && swallows {
+        if is_deleted && !is_plain {
             lines.deleted = lines.deleted.or(Some(self.here.line));
         }
         self.here.note(trail, || "the next line is read".to_owned());

@@ -76,13 +76,18 @@ fn readers_unconfined(why: &str) -> Note {
     Note::warning(format!("{why}; what reads the homes is not confined to them"))
 }
 
-/// What confines a thread to these folders; those that do not answer are left out.
-fn fence(root: &Root, folders: &[PathBuf]) -> Result<RulesetCreated, RulesetError> {
-    let mut fence = Ruleset::default()
+/// What leaves a thread nothing that the kernel can take from it.
+fn nothing() -> Result<RulesetCreated, RulesetError> {
+    Ruleset::default()
         .handle_access(AccessFs::from_all(KNOWN))?
         .handle_access(AccessNet::from_all(KNOWN))?
         .scope(Scope::from_all(KNOWN))?
-        .create()?;
+        .create()
+}
+
+/// What confines a thread to these folders; those that do not answer are left out.
+fn fence(root: &Root, folders: &[PathBuf]) -> Result<RulesetCreated, RulesetError> {
+    let mut fence = nothing()?;
     for folder in folders.iter().filter(|folder| root.silences.of(folder).is_none()) {
         let rules = path_beneath_rules([folder], AccessFs::ReadFile | AccessFs::ReadDir);
         fence = at(|| folder.clone(), || fence.add_rules(rules))?;
@@ -98,11 +103,7 @@ pub fn copying(from: &Directory, into: &Directory) -> Option<Note> {
     // To list it is to look at what is there; a file that cannot be finished goes again.
     let make = make | AccessFs::ReadDir | AccessFs::RemoveFile;
     let restrict = || -> Result<RulesetStatus, RulesetError> {
-        let rules = Ruleset::default()
-            .handle_access(AccessFs::from_all(KNOWN))?
-            .handle_access(AccessNet::from_all(KNOWN))?
-            .scope(Scope::from_all(KNOWN))?
-            .create()?;
+        let rules = nothing()?;
         let rules = rules.add_rule(PathBeneath::new(from, read))?.add_rule(PathBeneath::new(into, make))?;
         Ok(rules.restrict_self()?.ruleset)
     };
@@ -113,7 +114,7 @@ pub fn copying(from: &Directory, into: &Directory) -> Option<Note> {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Reach {
     /// The directory of a database that is a file.
-    pub folder: Option<PathBuf>,
+    pub directory: Option<PathBuf>,
     /// The TCP ports that it may connect to.
     pub ports: Vec<u16>,
 }
@@ -139,15 +140,11 @@ const LOOKUPS: [&str; 12] = [
 /// Landlock of today does not know them.
 pub fn client(reach: &Reach) -> Option<Note> {
     let restrict = || -> Result<RulesetStatus, RulesetError> {
-        let fence = Ruleset::default()
-            .handle_access(AccessFs::from_all(KNOWN))?
-            .handle_access(AccessNet::from_all(KNOWN))?
-            .scope(Scope::from_all(KNOWN))?
-            .create()?;
+        let fence = nothing()?;
         let read = AccessFs::ReadFile | AccessFs::ReadDir;
         let mut rules = fence.add_rules(path_beneath_rules(LOOKUPS, read))?;
-        if let Some(folder) = &reach.folder {
-            rules = rules.add_rules(path_beneath_rules([folder], read))?;
+        if let Some(directory) = &reach.directory {
+            rules = rules.add_rules(path_beneath_rules([directory], read))?;
         }
         for port in &reach.ports {
             rules = rules.add_rule(NetPort::new(*port, AccessNet::ConnectTcp))?;

@@ -115,7 +115,7 @@ pub fn question(host: &Host) -> Option<Question> {
     Some(Question { sign, path, file, who, ask })
 }
 
-/// Takes the answer of the user database, when there is one to ask, for what the host says of its users.
+/// Asks the user database, when there is one: from now on the host has the users of its answer.
 pub fn answer(settings: &Settings, host: &mut Host, question: Option<Question>, notes: &mut Vec<Note>) {
     let Some(question) = question else { return };
     let (sign, path) = (question.sign.clone(), question.path.clone());

@@ -59,7 +59,7 @@ impl Edits {
         };
         let recipients = open(memory.recipients.take(), &targets.recipients);
         let logins = open(memory.logins.take(), &targets.logins);
-        let (Some(recipients), Some(logins)) = (recipients, logins) else { return Err(Halt::Anew(Because::Tables)) };
+        let (Some(recipients), Some(logins)) = (recipients, logins) else { return Err(Halt::Full(Because::Tables)) };
         Ok(Edits { recipients, logins })
     }
 
@@ -71,14 +71,14 @@ impl Edits {
             let unheld = before.unheld.as_deref().unwrap_or(&before.recipients);
             let says_the_same = unheld.says_the_same(&after.recipients) && before.logins == after.logins;
             if !says_the_same || before.shared != after.shared {
-                return Err(Halt::Anew(Because::Held));
+                return Err(Halt::Full(Because::Held));
             }
             after.recipients.clone_from(&before.recipients);
             after.unheld.clone_from(&before.unheld);
             return Ok(after);
         }
         if after.shared != before.shared {
-            return Err(Halt::Anew(Because::Shared));
+            return Err(Halt::Full(Because::Shared));
         }
         let of_recipients = (&before.recipients, &after.recipients, &asked.answers.records);
         self.recipients.replace(number, of_recipients, &targets.recipients)?;
@@ -91,7 +91,7 @@ impl Edits {
         let logins = logins.into();
         let after = Stretch::new(memory.last_logins.start.into(), &logins, &memory.seed);
         if !memory.held.is_empty() && after != memory.last_logins {
-            return Err(Halt::Anew(Because::Held));
+            return Err(Halt::Full(Because::Held));
         }
         self.logins.replace(memory.units.len(), (&memory.last_logins, &after, &logins), &targets.logins)?;
         Ok(after)
@@ -100,10 +100,10 @@ impl Edits {
     /// What the guard may hold, it has to weigh; and a table of more than `most` bytes has to leave out a home.
     pub fn are_small(&self, most: u64) -> Result<(), Halt> {
         if self.recipients.is_too_long(most) || self.logins.is_too_long(most) {
-            return Err(Halt::Anew(Because::Large));
+            return Err(Halt::Full(Because::Large));
         }
         let is_large = self.recipients.went + self.logins.gone >= guard::LEAST_TOGETHER;
-        if is_large { Err(Halt::Anew(Because::Loss)) } else { Ok(()) }
+        if is_large { Err(Halt::Full(Because::Loss)) } else { Ok(()) }
     }
 
     /// Publishes both files, and remembers where everything stands now.
@@ -182,9 +182,9 @@ impl Change {
         let is_done = self.try_to_replace(unit, records).map_err(unread)?;
         // What a held domain keeps stands in one place, whichever homes its entries come from.
         if self.touches_held {
-            return Err(Halt::Anew(Because::Held));
+            return Err(Halt::Full(Because::Held));
         }
-        if is_done { Ok(()) } else { Err(Halt::Anew(Because::Large)) }
+        if is_done { Ok(()) } else { Err(Halt::Full(Because::Large)) }
     }
 
     fn try_to_replace(

@@ -35,7 +35,7 @@ const HOMES_A_LOOK: usize = 16;
 /// Why a rebuild does not end by what is remembered.
 pub enum Halt {
     /// Every home has to be read.
-    Anew(Because),
+    Full(Because),
     /// Nothing can be published.
     Failed(Error),
 }
@@ -72,7 +72,7 @@ pub(super) fn rebuild(
     let hashes = settings.auth_system_users.then(|| read_shadow(&settings.layout.root, now / 86_400)).transpose()?;
     // A clock that was set back: what had expired has not yet.
     if now < std::mem::replace(&mut memory.now, now) {
-        return Err(Halt::Anew(Because::Clock));
+        return Err(Halt::Full(Because::Clock));
     }
     let old = (&edits.recipients.old, &edits.logins.old);
     let (asked, unconfined, returned) = changed(settings, *memory, scope, old, now)?;
@@ -80,12 +80,12 @@ pub(super) fn rebuild(
     mark.system()?;
     // Nobody knows what could not be read.
     if mark.storage_failed() {
-        return Err(Halt::Anew(Because::Storage));
+        return Err(Halt::Full(Because::Storage));
     }
     // What waits for what does not answer may still look at it.
-    let mut memory = Box::new(returned.ok_or(Halt::Anew(Because::Silence))?);
+    let mut memory = Box::new(returned.ok_or(Halt::Full(Because::Silence))?);
     let mut fresh: HashMap<usize, Known> = HashMap::new();
-    for (number, asked) in asked.map_err(Halt::Anew)? {
+    for (number, asked) in asked.map_err(Halt::Full)? {
         fresh.insert(number, edits.put(number, &asked, &memory, targets)?);
     }
     let read = fresh.len();
@@ -138,16 +138,16 @@ pub(super) fn rebuild(
 /// Whether what is remembered is enough for such a rebuild, before anything is looked at.
 fn may_go_on(settings: &Settings, order: &Order<'_>, scope: &Scope, memory: &Memory) -> Result<(), Halt> {
     if memory.held_expiry.is_some_and(|expiry| expiry <= now()) {
-        return Err(Halt::Anew(Because::Held));
+        return Err(Halt::Full(Because::Held));
     }
     let is_over = |held: &Held| matches!(order.patience, Patience::Until(time) if held.let_go_in(time).is_zero());
     if order.patience == Patience::Force || !order.let_go.is_empty() || memory.held.iter().any(is_over) {
-        return Err(Halt::Anew(Because::Held));
+        return Err(Halt::Full(Because::Held));
     }
     // What is held was read a moment ago; another process that changes it changes the tables too.
     let is_asked = memory.held.is_empty() || *scope == Scope::All;
     if is_asked && hold::held_before(settings)? != hold::names(&memory.held) {
-        return Err(Halt::Anew(Because::Held));
+        return Err(Halt::Full(Because::Held));
     }
     Ok(())
 }
@@ -161,8 +161,8 @@ fn ask_database(settings: &Settings, memory: &mut Memory) -> Result<(), Halt> {
     let silences = &settings.layout.root.silences;
     let question = silences.attempt(move || database::question(&host)).map_err(|cause| Error::undone(&cause))?;
     // The full look tells of a failure.
-    let anew = |_| Halt::Anew(Because::Database);
-    question.map_or(Ok(()), |question| let_count(memory, &database::ask(settings, question).map_err(anew)?))
+    let full = |_| Halt::Full(Because::Database);
+    question.map_or(Ok(()), |question| let_count(memory, &database::ask(settings, question).map_err(full)?))
 }
 
 /// Lets what the user database said count from now on.
@@ -171,7 +171,7 @@ fn let_count(memory: &mut Memory, snapshot: &Arc<Snapshot>) -> Result<(), Halt> 
     let Source::Snapshot(latest) = &memory.host.build.users else { return Ok(()) };
     // The options of the build, or the order of a column, decide about every home.
     if *latest.get() != **snapshot || unassigned != memory.unassigned_users {
-        return Err(Halt::Anew(Because::Database));
+        return Err(Halt::Full(Because::Database));
     }
     latest.replace(snapshot.clone());
     Ok(())
@@ -200,7 +200,7 @@ fn look_at_host(
     let is_the_same = host.says_the_same(&memory.host) && host.read_authvars() == *memory.variables;
     let host = Arc::new(host);
     if !is_the_same || confine::folders(&host)? != memory.folders {
-        return Err(Halt::Anew(Because::Host));
+        return Err(Halt::Full(Because::Host));
     }
     if let Some(snapshot) = host.build.users.snapshot() {
         let_count(memory, &snapshot)?;

@@ -223,7 +223,7 @@ pub fn rebuild_again(
     database::begin(settings);
     let targets = Targets::take(settings)?;
     let go_on = |memory| incremental::rebuild(settings, order, scope, &targets, memory, found);
-    match remembered.map_err(Halt::Anew).and_then(go_on) {
+    match remembered.map_err(Halt::Full).and_then(go_on) {
         Ok((done, memory)) => {
             // What is held is not what the host says.
             // What rests is read later.
@@ -232,7 +232,7 @@ pub fn rebuild_again(
             }
             Ok((done.told(settings, order, start)?, Ok(memory)))
         }
-        Err(Halt::Anew(because)) => {
+        Err(Halt::Full(because)) => {
             let (done, memory) = publish(settings, order, &targets, found, Some((RandomState::new(), because)))?;
             Ok((done.told(settings, order, start)?, memory))
         }

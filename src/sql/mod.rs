@@ -94,14 +94,14 @@ impl Connection {
     fn reach(&self, ask: &Ask) -> Reach {
         match self {
             // The client of SQLite takes locks, and may read a file of changes beside the database.
-            Connection::Sqlite => Reach { folder: ask.file.parent().map(Into::into), ports: Vec::new() },
+            Connection::Sqlite => Reach { directory: ask.file.parent().map(Into::into), ports: Vec::new() },
             Connection::Mysql(Mysql { server: connection::Server::Tcp(_, port), .. }) => {
-                Reach { folder: None, ports: vec![*port] }
+                Reach { directory: None, ports: vec![*port] }
             }
             Connection::Mysql(_) => Reach::default(),
             Connection::Pgsql(Pgsql(conninfo)) => {
                 let ports = values(conninfo, b"port=").filter_map(|port| std::str::from_utf8(port).ok()?.parse().ok());
-                Reach { folder: None, ports: ports.collect() }
+                Reach { directory: None, ports: ports.collect() }
             }
         }
     }

@@ -263,7 +263,7 @@ impl Client for MysqlClient {
         let database = String::from_utf8_lossy(&self.to.database).into_owned();
         let begin = |conn: &mut Conn| Transaction { conn, database: database.clone(), read: ask.read }.begin();
         if let Err(refusal) = begin(&mut self.conn) {
-            // The server may have been started anew since the last question, or let an idle connection go.
+            // The server may have been started again since the last question, or let an idle connection go.
             if !self.has_answered {
                 return Err(refusal.into());
             }

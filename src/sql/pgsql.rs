@@ -228,14 +228,9 @@ impl Session for Transaction<'_> {
     }
 
     fn lacks(&mut self, table: &str) -> Result<bool, Refusal> {
-        let mut is_there = false;
         let statement =
             "SELECT 1::text FROM pg_catalog.pg_class WHERE relname = $1 AND pg_catalog.pg_table_is_visible(oid)";
-        self.select(statement, &[table.as_bytes()], &mut |_| {
-            is_there = true;
-            Ok(())
-        })?;
-        Ok(!is_there)
+        self.has_none(statement, &[table.as_bytes()])
     }
 
     fn tables(&self) -> &'static str {
@@ -290,7 +285,7 @@ impl Client for PgsqlClient {
         let runtime = self.runtime.as_ref().ok_or_else(gone)?;
         let begun = Transaction { runtime, client: &self.client, database: database.clone(), read: ask.read }.begin();
         if let Err(refusal) = begun {
-            // The server may have been started anew since the last question, or let an idle connection go.
+            // The server may have been started again since the last question, or let an idle connection go.
             if !self.has_answered {
                 return Err(refusal.into());
             }

@@ -86,6 +86,20 @@ pub trait Session {
     /// What stands for the parameter of this number, from 1.
     fn parameter(&self, number: usize) -> String;
 
+    /// Whether a SELECT gives no row.
+    ///
+    /// # Errors
+    /// Those of [`Session::select`].
+    #[cfg(any(feature = "pgsql", feature = "sqlite"))]
+    fn has_none(&mut self, statement: &str, parameters: &[&[u8]]) -> Result<bool, Refusal> {
+        let mut has_none = true;
+        self.select(statement, parameters, &mut |_| {
+            has_none = false;
+            Ok(())
+        })?;
+        Ok(has_none)
+    }
+
     /// Sends a SELECT with its parameters.
     ///
     /// # Errors

@@ -56,13 +56,8 @@ impl Session for Transaction {
     }
 
     fn lacks(&mut self, table: &str) -> Result<bool, Refusal> {
-        let mut is_there = false;
         let statement = "SELECT 1 FROM sqlite_master WHERE type IN ('table', 'view') AND name = ?1 COLLATE NOCASE";
-        self.select(statement, &[table.as_bytes()], &mut |_| {
-            is_there = true;
-            Ok(())
-        })?;
-        Ok(!is_there)
+        self.has_none(statement, &[table.as_bytes()])
     }
 
     fn tables(&self) -> &'static str {

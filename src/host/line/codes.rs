@@ -55,6 +55,11 @@ impl fmt::Debug for Codes {
     }
 }
 
+/// Whether qmail-local bounces a message after this exit code of a program line (docs/rules.md, 3.8).
+pub fn bounces(code: u8) -> bool {
+    matches!(code, 100 | 64 | 65 | 70 | 76 | 77 | 78 | 112)
+}
+
 /// A part that cannot be known has failed.
 pub const FAILED: u8 = 1;
 /// A part that cannot be known has run, and no program that knows users after it.

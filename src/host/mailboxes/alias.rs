@@ -3,6 +3,7 @@
 
 use super::super::Layout;
 use super::super::dot_qmail::{Program, program_of};
+use super::super::line::codes::bounces;
 use super::Users;
 use super::rows::Rows;
 use super::snapshot::line;
@@ -36,7 +37,7 @@ pub fn effect(line: Option<&[u8]>, layout: &Layout) -> (Effect, &'static str) {
             match program_of(&line[start..], &layout.qmail, &layout.vpopmail) {
                 Program::Exit(0) => (Passes, "exit 0: the next line is read"),
                 Program::Exit(99) => (Delivers, "exit 99: done, delivered"),
-                Program::Exit(100 | 64 | 65 | 70 | 76 | 77 | 78 | 112) => (Bounces, "a program that bounces"),
+                Program::Exit(code) if bounces(code) => (Bounces, "a program that bounces"),
                 Program::Exit(_) => (Defers, "a program that defers"),
                 Program::Bouncesaying => (Bounces, "bouncesaying: bounced"),
                 // It would ask for aliases itself.
