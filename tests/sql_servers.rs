@@ -1,6 +1,6 @@
-//! Real servers: MariaDB and PostgreSQL of Debian's packages, and files of SQLite. They are asked as the program asks them
-//! (sql::serve), and what comes of it is held against the verdicts of real vpopmail (tests/conformance/sql), against what
-//! each server itself calls equal, and against what it wrote down of the statements it got.
+//! Real servers: MariaDB and PostgreSQL of Debian's packages, and files of SQLite. The process that the program starts for it
+//! asks them. What comes of it is held against the verdicts of real vpopmail (tests/conformance/sql), against what each
+//! server itself calls equal, and against what it wrote down of the statements it got.
 
 #[path = "support/sql_cases.rs"]
 mod sql_cases;

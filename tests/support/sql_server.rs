@@ -1,8 +1,9 @@
 //! A real MariaDB or PostgreSQL in a directory of its own, reached by its socket only, as an ordinary user.
 
 use std::fs;
-use std::io::{Read, Write};
+use std::io::Write;
 use std::net::Shutdown;
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::{PermissionsExt, chown};
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
@@ -13,7 +14,6 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use qmail_updater::host::user_database::Kind;
-use qmail_updater::sql;
 use qmail_updater::sql::ask::Ask;
 use tempfile::TempDir;
 
@@ -247,22 +247,24 @@ fn base() -> PathBuf {
     directory_of("mariadbd").unwrap().parent().unwrap().to_owned()
 }
 
-/// The process that asks, as a thread: it confines itself as the process does.
+/// The process that asks, as the program starts it.
 pub struct Asker {
     socket: UnixStream,
-    thread: Option<std::thread::JoinHandle<std::io::Result<()>>>,
+    child: Child,
 }
 
-/// What a stream said: the rows as text, or why it failed.
 impl Asker {
     /// Starts one with the file of a connection of this content.
     pub fn start(connection: &str) -> Asker {
         let mut file = tempfile::tempfile().unwrap();
         file.write_all(connection.as_bytes()).unwrap();
         std::io::Seek::rewind(&mut file).unwrap();
-        let (socket, other) = UnixStream::pair().unwrap();
-        let thread = std::thread::spawn(move || sql::serve(file, other));
-        Asker { socket, thread: Some(thread) }
+        let (socket, its) = UnixStream::pair().unwrap();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_qmail-updater"));
+        // The name by which the program knows what it is, and no other uid and gid.
+        command.arg0("qmail-updater-database").args(["", ""]).env_clear().current_dir("/");
+        let child = command.stdin(file).stdout(OwnedFd::from(its)).stderr(Stdio::null()).spawn().unwrap();
+        Asker { socket, child }
     }
 
     /// Asks; the stream can be read.
@@ -274,11 +276,7 @@ impl Asker {
 
 impl Drop for Asker {
     fn drop(&mut self) {
-        let _ = self.socket.shutdown(Shutdown::Write);
-        // What is left of an answer.
-        let _ = self.socket.read_to_end(&mut Vec::new());
-        if let Some(thread) = self.thread.take() {
-            let _ = thread.join();
-        }
+        let _ = self.socket.shutdown(Shutdown::Both);
+        let _ = self.child.wait();
     }
 }
