@@ -5,7 +5,6 @@ mod support;
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -14,7 +13,7 @@ use qmail_updater::host::dot_qmail::Programs;
 use qmail_updater::host::line::Line;
 use qmail_updater::host::line::codes::Codes;
 use qmail_updater::host::line::declared::Declarations;
-use support::{MailHost, give, is_root, skip};
+use support::{MailHost, give, is_root, make_program, skip};
 
 /// How the programs end, each in each way.
 const ENDINGS: [u8; 3] = [0, 1, 100];
@@ -353,9 +352,7 @@ impl Room {
     }
 
     fn script(&self, name: &str, text: &str) {
-        let path = self.path(name);
-        fs::write(&path, format!("#!/bin/sh\n{text}\n")).unwrap();
-        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+        make_program(Path::new(&self.path(name)), format!("#!/bin/sh\n{text}\n"));
     }
 
     /// The line with the paths of this place.

@@ -339,13 +339,19 @@ pub fn script(host: &MailHost, path: &str, text: &str) {
     executable(host, path, format!("#!/bin/sh\n{text}\n"));
 }
 
-/// Makes a program of the host; a service that runs it at any moment runs the old one or the new one.
+/// Makes a program of the host.
 pub fn executable(host: &MailHost, path: &str, content: impl AsRef<[u8]>) {
-    let (draft, copy) = (format!("{path}.draft"), format!("{path}.copy"));
-    host.write(&draft, content).mode(&draft, 0o755);
+    make_program(&host.path(path), content);
+}
+
+/// Makes a program; what runs it at any moment runs the old one or the new one.
+pub fn make_program(path: &Path, content: impl AsRef<[u8]>) {
+    let (draft, copy) = (path.with_extension("draft"), path.with_extension("copy"));
+    fs::write(&draft, content).unwrap();
+    fs::set_permissions(&draft, fs::Permissions::from_mode(0o755)).unwrap();
     // Copied by another process: had we held it open for writing, a child of another test might still do, and nothing
     // could run it ("Text file busy").
-    assert!(Command::new("cp").args([host.path(&draft), host.path(&copy)]).status().unwrap().success());
-    fs::rename(host.path(&copy), host.path(path)).unwrap();
-    host.remove(&draft);
+    assert!(Command::new("cp").arg(&draft).arg(&copy).status().unwrap().success());
+    fs::rename(&copy, path).unwrap();
+    fs::remove_file(&draft).unwrap();
 }
