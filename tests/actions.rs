@@ -1536,8 +1536,8 @@ fn what_can_never_run_is_said_at_the_start() {
     for words in [" alert: ", "/ad_user: nothing is told by that name", "/any: no executable file"] {
         assert!(lines.contains(words), "{lines}");
     }
-    // The names that it tells are those of docs/actions.md.
-    let document = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/actions.md")).unwrap();
+    // The names that it tells are those of docs/guide/actions.md.
+    let document = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/guide/actions.md")).unwrap();
     let columns =
         document.lines().filter_map(|line| line.strip_prefix("| `")?.split_once("` |")).map(|(names, _)| names);
     let names: BTreeSet<&str> = columns.flat_map(|names| names.split("`, `")).collect();

@@ -1,6 +1,6 @@
 //! Attacks of one user on all others, each at its worst: how long a change of another waits, and how much memory the service
 //! takes. The sizes are small; with `QMAIL_UPDATER_LARGE=1` they are as large as a file system lets a user make them, and the
-//! figures are held to what docs/threats.md promises:
+//! figures are held to what docs/development/threats.md promises:
 //!
 //!     QMAIL_UPDATER_LARGE=1 cargo test --release --test attacks -- --nocapture
 

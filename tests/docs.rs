@@ -13,12 +13,12 @@ mod support;
 
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::time::Instant;
 
 use support::service::PATIENCE;
-use support::{has, is_root, skip};
+use support::{documents, has, is_root, skip};
 
 fn repository() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -272,28 +272,18 @@ impl Drop for House {
     }
 }
 
-fn documents() -> Vec<PathBuf> {
-    let mut found = vec![PathBuf::from("README.md")];
-    for entry in fs::read_dir(repository().join("docs")).unwrap() {
-        let name = PathBuf::from("docs").join(entry.unwrap().file_name());
-        found.extend(Some(name).filter(|name| name.extension().is_some_and(|ending| ending == "md")));
-    }
-    found
-}
-
 #[test]
 fn every_document_with_commands_is_followed_by_a_test() {
     let followed = [
         "README.md",
-        "docs/actions.md",
-        "docs/any-qmail.md",
-        "docs/first-hour.md",
-        "docs/mailhubs.md",
-        "docs/moving-over.md",
-        "docs/troubleshooting.md",
+        "docs/guide/actions.md",
+        "docs/guide/hooks.md",
+        "docs/guide/first-hour.md",
+        "docs/guide/mailhubs.md",
+        "docs/guide/moving-over.md",
+        "docs/troubleshooting/messages.md",
     ];
-    for document in documents() {
-        let name = document.display().to_string();
+    for name in documents() {
         let has_commands = steps(&name).iter().any(|step| !step.commands.is_empty());
         assert_eq!(has_commands, followed.contains(&name.as_str()), "{name}");
     }
@@ -307,7 +297,7 @@ fn first_hour(house: &mut House, way: &str) {
         house.must("mail", "tests/docs/package");
     }
     let mut before = String::new();
-    for step in steps("docs/first-hour.md").iter().filter(|step| step.way.is_none_or(|its| its == way)) {
+    for step in steps("docs/guide/first-hour.md").iter().filter(|step| step.way.is_none_or(|its| its == way)) {
         // One service at a time, and the first of the three stays.
         let (from, to) = (before.as_str(), step.heading.as_str());
         if from.starts_with("### daemontools") && to.starts_with("### runit") {
@@ -397,7 +387,7 @@ fn moving_over_from_a_script_and_a_cron_job() {
     let clients = "for name in bob office.desk ann; do echo \"@4000 192.0.2.7 > RCPT TO:<$name@example.com>\"; done";
     house.must("mail", &format!("mkdir -p /var/log/qmail/smtpd; ({clients}) >/var/log/qmail/smtpd/current"));
     let old = house.must("mail", "cdb -d /var/qmail/control/validrcptto.cdb");
-    for step in steps("docs/moving-over.md") {
+    for step in steps("docs/guide/moving-over.md") {
         if step.heading.starts_with("## The way back") {
             let answers = house.run("mail", "qmail-updater lookup bob@example.com office.desk@example.com").1;
             assert!(answers.starts_with("refuse\tbob") && answers.contains("\naccept\toffice"), "switched: {answers}");
@@ -433,7 +423,7 @@ fn the_readme_mailhubs_any_qmail_smtpd_and_troubleshooting() {
     house.must("mail", &format!("cd ~vpopmail/domains/example.com && {hash} && {compile} && qmail-updater rebuild"));
     // What is no setting, and lies among them.
     house.must("mail", "cd /etc/qmail-updater/env && touch README.txt QMAIL_UPDATER_SWEEP~ QMAIL_UPDATER_EMPTY");
-    for document in ["docs/actions.md", "docs/any-qmail.md", "docs/troubleshooting.md"] {
+    for document in ["docs/guide/actions.md", "docs/guide/hooks.md", "docs/troubleshooting/messages.md"] {
         for step in steps(document) {
             house.follow("mail", &step);
         }
@@ -443,7 +433,7 @@ fn the_readme_mailhubs_any_qmail_smtpd_and_troubleshooting() {
     house.furnish("hub");
     house.must("hub", "ssh-keygen -A >/dev/null; setsid /usr/sbin/sshd -D >/dev/null 2>&1 &");
     let mut hub_line = None;
-    for step in steps("docs/mailhubs.md") {
+    for step in steps("docs/guide/mailhubs.md") {
         let is_at_hub =
             step.heading == "## At each hub" || step.commands.iter().any(|line| line.ends_with("# at the hub"));
         if step.commands.is_empty() {

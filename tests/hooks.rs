@@ -377,7 +377,7 @@ fn a_log_that_takes_nothing_keeps_nobody_waiting() {
 #[test]
 fn the_hooks_work_under_the_limit_that_readme_names() {
     let page = |name| fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(name)).unwrap_or_default();
-    let readme = ["README.md", "docs/any-qmail.md"].map(page).concat();
+    let readme = ["README.md", "docs/guide/hooks.md"].map(page).concat();
     let limits: Vec<u64> =
         readme.split("`softlimit -m ").skip(1).map(|rest| rest.split('`').next().unwrap().parse().unwrap()).collect();
     let [limit] = limits[..] else { panic!("{limits:?}") };

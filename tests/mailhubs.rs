@@ -1,5 +1,5 @@
 //! Tables at mailhubs: the real examples/push-mailhubs, run by a real service, through real ssh, sshd and rsync on
-//! loopback, with the authorized_keys line that docs/mailhubs.md shows.
+//! loopback, with the authorized_keys line that docs/guide/mailhubs.md shows.
 
 mod support;
 
@@ -21,7 +21,7 @@ const PUSH: &str = "/etc/qmail-updater/push-mailhubs";
 const LIST: &str = "/etc/qmail-updater/mailhubs";
 const KEY: &str = "/etc/qmail-updater/mailhubs.key";
 const KNOWN: &str = "/etc/qmail-updater/mailhubs.known";
-/// The folder that the line in docs/mailhubs.md names.
+/// The folder that the line in docs/guide/mailhubs.md names.
 const TABLES: &str = "/var/qmail/tables/";
 
 /// What a command of the service has in PATH.
@@ -86,7 +86,7 @@ impl Hub {
         let path = |name: &str| folder.path().join(name).display().to_string();
         fs::create_dir(path("tables")).unwrap();
         output_of("ssh-keygen", &["-q", "-t", "ed25519", "-N", "", "-f", &path("host_key")]);
-        let text = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/mailhubs.md")).unwrap();
+        let text = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/guide/mailhubs.md")).unwrap();
         let line = text.lines().find(|line| line.starts_with("restrict,command=")).unwrap();
         let (what, _) = line.split_once(" ssh-ed25519 ").unwrap();
         assert_eq!(what.matches(TABLES).count(), 1);
@@ -163,7 +163,7 @@ fn append(host: &MailHost, path: &str, text: &str) {
     host.write(path, before + text);
 }
 
-/// The sample host, with what docs/mailhubs.md installs there.
+/// The sample host, with what docs/guide/mailhubs.md installs there.
 fn mailbox_host() -> MailHost {
     let host = MailHost::sample();
     // Where rsync or ssh is elsewhere than on a host, the script is told.

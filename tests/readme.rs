@@ -6,7 +6,7 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use support::Answer;
+use support::{Answer, documents};
 
 fn readme() -> String {
     fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md")).unwrap()
@@ -69,16 +69,12 @@ fn the_documents_name_no_option_that_is_not_there() {
     };
     let mut known = help(&[]);
     commands.iter().for_each(|command| known += &help(&[command]));
-    for entry in fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs")).unwrap() {
-        let path = entry.unwrap().path();
-        if path.extension().is_none_or(|ending| ending != "md") {
-            continue;
-        }
-        let text = fs::read_to_string(&path).unwrap();
+    for name in documents() {
+        let text = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(&name)).unwrap();
         // Those that a span begins with; commands are run by tests/docs.rs. rsync has --fsync.
         for (_, rest) in text.match_indices("`--").map(|(at, _)| text.split_at(at + 1)) {
             let option: String = rest.chars().take_while(|c| c.is_ascii_lowercase() || *c == '-').collect();
-            assert!(option == "--fsync" || known.contains(&option), "{}: {option}", path.display());
+            assert!(option == "--fsync" || known.contains(&option), "{name}: {option}");
         }
     }
 }
@@ -86,7 +82,7 @@ fn the_documents_name_no_option_that_is_not_there() {
 #[test]
 fn every_test_that_the_threat_model_names_is_there() {
     let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
-    let text = std::fs::read_to_string(folder.join("docs/threats.md")).unwrap();
+    let text = std::fs::read_to_string(folder.join("docs/development/threats.md")).unwrap();
     let named = text.split('`').filter_map(|code| code.split_once(".rs: "));
     let mut count = 0;
     for (file, test) in named.filter(|(file, _)| *file != "file") {

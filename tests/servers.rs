@@ -1,4 +1,4 @@
-//! The tables behind real mail servers that are not qmail, with the configuration that docs/front-ends.md shows. Each server runs in
+//! The tables behind real mail servers that are not qmail, with the configuration that docs/guide/front-ends.md shows. Each server runs in
 //! namespaces of its own, on a layer over this machine, and hears on loopback only. `sh tests/run --test servers` brings the servers.
 
 mod support;

@@ -167,7 +167,7 @@ fn sqlite_gives_the_verdicts_of_the_real_programs() {
 
 /// The statements in the page for SQL hosts that make the smallest user, below this heading.
 fn grants(heading: &str) -> String {
-    let page = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/sql.md")).unwrap();
+    let page = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/guide/sql.md")).unwrap();
     let (_, rest) = page.split_once(heading).unwrap();
     let (_, rest) = rest.split_once("```sql\n").unwrap();
     rest.split_once("```").unwrap().0.replace("CHANGE-THIS", PASSWORD)

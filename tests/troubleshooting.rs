@@ -1,9 +1,9 @@
-//! docs/troubleshooting.md explains every alert, warning and fatal message of the source, all that `check` finds and what
+//! docs/troubleshooting/messages.md explains every alert, warning and fatal message of the source, all that `check` finds and what
 //! `status` says in words, and nothing else.
 //!
 //! A message is a string literal of the source with `...` for each `{}`. It counts when it stands in the arguments of
 //! what makes an alert or an error ([`MAKERS`]) or a warning ([`WARNERS`]). Where such a call is given a variable instead,
-//! every literal of that function counts that is nothing else. docs/troubleshooting.md holds each message as a code span in the
+//! every literal of that function counts that is nothing else. docs/troubleshooting/messages.md holds each message as a code span in the
 //! first column of a table; a row may explain several.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -279,7 +279,7 @@ const NO_FINDINGS: &[&str] = &["..., and ...", ", ... s ago"];
 
 /// The code spans of the first columns of the tables between two headings.
 fn of_document(from: &str, to: Option<&str>) -> BTreeSet<String> {
-    let text = fs::read_to_string(repository().join("docs/troubleshooting.md")).unwrap();
+    let text = fs::read_to_string(repository().join("docs/troubleshooting/messages.md")).unwrap();
     let (_, text) = text.split_once(&format!("\n## {from}\n")).unwrap();
     let text = to.map_or(text, |to| text.split_once(&format!("\n## {to}\n")).unwrap().0);
     let columns = text.lines().filter_map(|line| line.strip_prefix("| `")?.split_once("` |"));
@@ -298,9 +298,9 @@ fn every_alert_and_fatal_message_is_explained_and_no_other() {
         .filter(|(text, _)| !document.contains(*text))
         .map(|(text, at)| format!("`{text}` ({at})"))
         .collect();
-    assert!(missing.is_empty(), "docs/troubleshooting.md does not explain:\n{}", missing.join("\n"));
+    assert!(missing.is_empty(), "docs/troubleshooting/messages.md does not explain:\n{}", missing.join("\n"));
     let gone: Vec<&String> = document.iter().filter(|text| !source.contains_key(*text)).collect();
-    assert!(gone.is_empty(), "docs/troubleshooting.md explains what nobody says: {gone:#?}");
+    assert!(gone.is_empty(), "docs/troubleshooting/messages.md explains what nobody says: {gone:#?}");
 }
 
 #[test]
@@ -316,7 +316,7 @@ fn every_warning_and_every_finding_of_check_is_explained_and_no_other() {
         .filter(|(text, _)| !document.contains(*text) && !alerts.contains(*text))
         .map(|(text, at)| format!("`{text}` ({at})"))
         .collect();
-    assert!(missing.is_empty(), "docs/troubleshooting.md does not explain:\n{}", missing.join("\n"));
+    assert!(missing.is_empty(), "docs/troubleshooting/messages.md does not explain:\n{}", missing.join("\n"));
     let gone: Vec<&String> = document.iter().filter(|text| !source.contains_key(*text)).collect();
-    assert!(gone.is_empty(), "docs/troubleshooting.md explains what nobody says: {gone:#?}");
+    assert!(gone.is_empty(), "docs/troubleshooting/messages.md explains what nobody says: {gone:#?}");
 }

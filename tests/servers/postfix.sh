@@ -1,4 +1,4 @@
-# Runs a real Postfix on a mail host that has nothing but the published tables, with the configuration of docs/front-ends.md:
+# Runs a real Postfix on a mail host that has nothing but the published tables, with the configuration of docs/guide/front-ends.md:
 #   sh postfix.sh FOLDER UNPACKED PROGRAM CONTROL REPOSITORY
 # in new namespaces (mounts, network, processes). FOLDER gets this machine with a layer over it, UNPACKED is where the package of
 # Postfix lies, CONTROL the directory of the tables. Each line of standard input is `PORTION`, a tab, and the commands of one SMTP session,
@@ -34,7 +34,7 @@ printf '%s\n' 'passwd: files' 'group: files' 'hosts: files' >"$root/etc/nsswitch
 
 # Of the page only: how it asks. Of the test: where it listens, and what it does not do.
 part() {
-    sed -n "/^## Postfix/,/^## /{ /^# $1/,/^\(# \|\`\`\`\)/p; }" "$repository/docs/front-ends.md" | sed '/^# /d; /^```/d'
+    sed -n "/^## Postfix/,/^## /{ /^# $1/,/^\(# \|\`\`\`\)/p; }" "$repository/docs/guide/front-ends.md" | sed '/^# /d; /^```/d'
 }
 mkdir -p "$root/etc/postfix"
 # Nothing is chrooted, and the port is one that anybody may take.

@@ -355,3 +355,21 @@ pub fn make_program(path: &Path, content: impl AsRef<[u8]>) {
     fs::rename(&copy, path).unwrap();
     fs::remove_file(&draft).unwrap();
 }
+
+/// README.md and every document below docs/, by its path in the repository.
+pub fn documents() -> Vec<String> {
+    fn walk(directory: &Path, found: &mut Vec<PathBuf>) {
+        for entry in fs::read_dir(directory).unwrap() {
+            let path = entry.unwrap().path();
+            match path.is_dir() {
+                true => walk(&path, found),
+                false => found.extend(Some(path).filter(|path| path.extension().is_some_and(|ending| ending == "md"))),
+            }
+        }
+    }
+    let repository = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut found = vec![repository.join("README.md")];
+    walk(&repository.join("docs"), &mut found);
+    found.sort();
+    found.iter().map(|path| path.strip_prefix(repository).unwrap().display().to_string()).collect()
+}
