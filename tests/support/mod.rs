@@ -347,6 +347,7 @@ pub fn executable(host: &MailHost, path: &str, content: impl AsRef<[u8]>) {
 /// Makes a program; what runs it at any moment runs the old one or the new one.
 pub fn make_program(path: &Path, content: impl AsRef<[u8]>) {
     let (draft, copy) = (path.with_extension("draft"), path.with_extension("copy"));
+    fs::create_dir_all(path.parent().unwrap()).unwrap();
     fs::write(&draft, content).unwrap();
     fs::set_permissions(&draft, fs::Permissions::from_mode(0o755)).unwrap();
     // Copied by another process: had we held it open for writing, a child of another test might still do, and nothing
