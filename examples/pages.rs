@@ -1,5 +1,6 @@
-//! Writes what an installed program needs beside itself, from what can be typed: the manual page qmail-updater(8), whose
-//! frame is `packaging/man/qmail-updater.8.in`, and completions for bash and zsh. `cargo run --example pages` does it
+//! Writes what an installed program needs beside itself. From what can be typed: the manual page qmail-updater(8), whose
+//! frame is `packaging/man/qmail-updater.8.in`, docs/reference/commands.md, and completions for bash and zsh. From
+//! docs/reference/settings.md and files.md: the manual page qmail-updater.conf(5). `cargo run --example pages` does it
 //! again after a change; a test holds what is committed against it.
 
 use std::fs;
@@ -7,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use clap::{Arg, Command, CommandFactory};
 use clap_complete::aot::{Bash, Zsh, generate};
+use pulldown_cmark::{Event, HeadingLevel, Parser, Tag, TagEnd};
 use qmail_updater::args::Cli;
 use roff::{Inline, Roff, bold, italic, roman};
 
@@ -22,13 +24,16 @@ fn main() {
 
 /// Every file, and what belongs into it.
 pub fn pages() -> Vec<(PathBuf, Vec<u8>)> {
-    let packaging = Path::new(env!("CARGO_MANIFEST_DIR")).join("packaging");
+    let repository = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let (packaging, reference) = (repository.join("packaging"), repository.join("docs/reference"));
     let frame = fs::read_to_string(packaging.join("man/qmail-updater.8.in")).unwrap();
     let (mut bash, mut zsh) = (Vec::new(), Vec::new());
     generate(Bash, &mut Cli::command(), NAME, &mut bash);
     generate(Zsh, &mut Cli::command(), NAME, &mut zsh);
     vec![
         (packaging.join("man/qmail-updater.8"), manual(&frame).into_bytes()),
+        (packaging.join("man/qmail-updater.conf.5"), settings(&reference).into_bytes()),
+        (reference.join("commands.md"), commands().into_bytes()),
         (packaging.join("completions/qmail-updater.bash"), bash),
         (packaging.join("completions/_qmail-updater"), zsh),
     ]
@@ -40,10 +45,7 @@ fn manual(frame: &str) -> String {
     let mut options = Roff::new();
     describe(&mut options, &cli);
     let mut commands = Roff::new();
-    for command in cli.get_subcommands().filter(|command| !command.is_hide_set()) {
-        // Built without its parent, it has its own options only.
-        let mut command = command.clone().disable_help_flag(true);
-        command.build();
+    for command in own_commands(&cli) {
         commands.control("SS", []).text(synopsis(&command)).text([roman(sentence(command.get_about()))]);
         describe(&mut commands, &command);
         if let Some(more) = command.get_after_help() {
@@ -56,6 +58,123 @@ fn manual(frame: &str) -> String {
     }
     let page = frame.replace("@VERSION@", env!("CARGO_PKG_VERSION"));
     page.replace("@COMMANDS@\n", &commands.to_roff()).replace("@OPTIONS@\n", &options.to_roff())
+}
+
+/// The commands that people type, each with its own options only, because it is built without its parent.
+fn own_commands(cli: &Command) -> Vec<Command> {
+    let shown = cli.get_subcommands().filter(|command| !command.is_hide_set());
+    let own = shown.map(|command| {
+        let mut command = command.clone().disable_help_flag(true);
+        command.build();
+        command
+    });
+    own.collect()
+}
+
+/// docs/reference/commands.md.
+fn commands() -> String {
+    let text = |inlines: Vec<Inline>| -> String {
+        let plain = |inline: Inline| match inline {
+            Inline::Roman(text) | Inline::Italic(text) | Inline::Bold(text) => text,
+            Inline::LineBreak => " ".into(),
+        };
+        inlines.into_iter().map(plain).collect()
+    };
+    let mut page = "# Commands\n\nThe manual page qmail-updater(8) says the same. [Settings](settings.md) are options of every command.\n\
+                    [Exit statuses](exit-statuses.md) are those of all commands.\n"
+        .to_owned();
+    for command in own_commands(&Cli::command()) {
+        let about = sentence(command.get_about());
+        page += &format!("\n## {}\n\n`{}`\n\n{about}\n", command.get_name(), text(synopsis(&command)));
+        for (number, arg) in shown(&command).enumerate() {
+            let mut told = sentence(arg.get_help());
+            if arg.get_action().takes_values() {
+                for value in arg.get_possible_values() {
+                    told += &format!(" `{}`: {}", value.get_name(), sentence(value.get_help()));
+                }
+                for value in arg.get_default_values() {
+                    told += &format!(" Default: `{}`.", value.to_string_lossy());
+                }
+            }
+            page += &format!("{}* `{}`: {told}\n", if number == 0 { "\n" } else { "" }, text(typed(arg)));
+        }
+        if let Some(more) = command.get_after_help() {
+            page += &format!("\n```text\n{}\n```\n", more.to_string().trim_end());
+        }
+    }
+    page
+}
+
+/// qmail-updater.conf(5), from two documents: a heading of the second level is a section, one of the third an entry.
+fn settings(reference: &Path) -> String {
+    let mut page = Roff::new();
+    let version = concat!("qmail-updater ", env!("CARGO_PKG_VERSION"));
+    page.control("TH", ["QMAIL-UPDATER.CONF", "5", "", version, "File Formats"]);
+    page.control("SH", ["NAME"]).text([roman("qmail-updater.conf - settings and files of qmail-updater")]);
+    for (file, section) in [("settings.md", "SETTINGS"), ("files.md", "FILES")] {
+        page.control("SH", [section]);
+        add_markdown(&mut page, &fs::read_to_string(reference.join(file)).unwrap());
+    }
+    page.control("SH", ["SEE ALSO"]).text([
+        bold("qmail-updater"),
+        roman("(8), "),
+        bold("qmail-updater-onchange"),
+        roman("(5)"),
+    ]);
+    format!(
+        ".\\\" docs/reference/settings.md and files.md, as `cargo run --example pages` writes them: edit those.\n{}",
+        page.to_roff()
+    )
+}
+
+fn add_markdown(page: &mut Roff, text: &str) {
+    let (mut line, mut title, mut is_code, mut is_entry) = (Vec::new(), false, false, false);
+    for event in Parser::new(text) {
+        match event {
+            Event::Start(Tag::Heading { level, .. }) => title = level == HeadingLevel::H1,
+            Event::Start(Tag::Paragraph) if !is_entry => {
+                page.control("PP", []);
+            }
+            Event::Start(Tag::CodeBlock(_)) => {
+                page.control("EX", []);
+                is_code = true;
+            }
+            Event::End(TagEnd::CodeBlock) => {
+                page.control("EE", []);
+                is_code = false;
+            }
+            Event::End(TagEnd::Heading(level)) => {
+                let line = std::mem::take(&mut line);
+                is_entry = level == HeadingLevel::H3;
+                match level {
+                    // The section of the page has a name.
+                    HeadingLevel::H1 => title = false,
+                    HeadingLevel::H2 => {
+                        page.control("SS", []).text(line);
+                    }
+                    _ => {
+                        page.control("TP", []).text(line);
+                    }
+                }
+            }
+            Event::End(TagEnd::Paragraph | TagEnd::Item) => {
+                page.text(std::mem::take(&mut line));
+                is_entry = false;
+            }
+            Event::Start(Tag::Item) => {
+                page.control("IP", ["\\(bu", "2"]);
+            }
+            Event::Text(text) if is_code => {
+                for line in text.lines() {
+                    page.text([roman(line)]);
+                }
+            }
+            Event::Text(text) if !title => line.push(roman(text.as_ref())),
+            Event::Code(code) => line.push(bold(code.as_ref())),
+            Event::SoftBreak => line.push(roman(" ")),
+            _ => {}
+        }
+    }
 }
 
 /// How a command is typed.

@@ -28,6 +28,9 @@ fn repository() -> &'static Path {
 const PACKAGE: &str = "From the Debian package";
 const SOURCE: &str = "From source";
 
+/// The heading of the document that ends the first hour.
+const UNINSTALL: &str = "# Uninstall";
+
 /// What a document shows in one block.
 #[derive(Debug, Clone)]
 struct Step {
@@ -276,6 +279,10 @@ impl Drop for House {
 fn every_document_with_commands_is_followed_by_a_test() {
     let followed = [
         "README.md",
+        "docs/guide/install.md",
+        "docs/guide/requirements.md",
+        "docs/guide/uninstall.md",
+        "docs/reference/settings.md",
         "docs/guide/actions.md",
         "docs/guide/hooks.md",
         "docs/guide/first-hour.md",
@@ -297,7 +304,8 @@ fn first_hour(house: &mut House, way: &str) {
         house.must("mail", "tests/docs/package");
     }
     let mut before = String::new();
-    for step in steps("docs/guide/first-hour.md").iter().filter(|step| step.way.is_none_or(|its| its == way)) {
+    let steps = [steps("docs/guide/first-hour.md"), steps("docs/guide/uninstall.md")].concat();
+    for step in steps.iter().filter(|step| step.way.is_none_or(|its| its == way)) {
         // One service at a time, and the first of the three stays.
         let (from, to) = (before.as_str(), step.heading.as_str());
         if from.starts_with("### daemontools") && to.starts_with("### runit") {
@@ -315,7 +323,7 @@ fn first_hour(house: &mut House, way: &str) {
         if step.heading.starts_with("## 7.") {
             house.wait_for("mail", "qmail-updater status", |code, _| code == 0);
         }
-        if step.heading.starts_with("## Uninstall") && !before.starts_with("## Uninstall") {
+        if step.heading == UNINSTALL && before != UNINSTALL {
             house.wait_for("mail", "qmail-updater status", |_, said| said.starts_with("service: not running"));
         }
         before.clone_from(&step.heading);
@@ -345,7 +353,7 @@ fn first_hour(house: &mut House, way: &str) {
                 said.matches("250 ok").count() == 3 && said.matches("553 ").count() == 1
             });
         }
-        if step.heading.starts_with("## The way back") || step.heading.starts_with("## Uninstall") {
+        if step.heading.starts_with("## The way back") || step.heading == UNINSTALL {
             let said = house.must("mail", &serve);
             assert_eq!(said.matches("250 ok").count(), 4, "{}: mail is refused: {said}", step.place);
         }
@@ -408,11 +416,15 @@ fn the_readme_mailhubs_any_qmail_smtpd_and_troubleshooting() {
     // The first two commands have tests of their own: tests/readme.rs, and whoever reads this ran the second.
     let readme = steps("README.md");
     let (first, readme): (Vec<Step>, Vec<Step>) =
-        readme.into_iter().partition(|step| step.heading == "## See it happen" || step.commands.is_empty());
+        readme.into_iter().partition(|step| step.heading == "## Try it without qmail" || step.commands.is_empty());
     let first: Vec<&String> = first.iter().flat_map(|step| &step.commands).collect();
     assert_eq!(first, ["sh examples/try", "sh tests/run"]);
-    for step in readme {
+    for step in readme.into_iter().chain(steps("docs/guide/requirements.md")).chain(steps("docs/reference/settings.md"))
+    {
         house.follow("mail", &step);
+    }
+    for step in steps("docs/guide/install.md").iter().filter(|step| step.way.is_none_or(|its| its == SOURCE)) {
+        house.follow("mail", step);
     }
     house.wait_for("mail", "qmail-updater status", |code, _| code == 0);
     house.must("mail", "[ -x ~vpopmail/etc/onchange ]");

@@ -24,7 +24,7 @@ fn the_manual_pages_are_sound() {
     if let Some(missing) = ["man", "groff"].iter().find(|program| !has(program)) {
         return skip("the manual pages", &format!("{missing} is not installed (man-db)"));
     }
-    for page in ["qmail-updater.8", "qmail-updater-onchange.5"] {
+    for page in ["qmail-updater.8", "qmail-updater.conf.5", "qmail-updater-onchange.5"] {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("packaging/man").join(page);
         let man = Command::new("man").args(["--warnings", "-l"]).arg(&path).env("LC_ALL", "C").output().unwrap();
         assert!(man.status.success() && man.stderr.is_empty(), "{page}: {}", String::from_utf8_lossy(&man.stderr));

@@ -157,7 +157,7 @@ fn each_binary_is_a_line_and_what_is_left_out_is_named_once_before_the_counts() 
     assert_eq!(
         lines[..3],
         [
-            "running all tests, which takes a few minutes",
+            "running the tests; all of them take about an hour the first time",
             "src/lib.rs                 2 passed, 0 failed,   0.1 s",
             "tests/publish.rs           1 passed, 0 failed,  35.1 s",
         ]
