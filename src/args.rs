@@ -250,7 +250,7 @@ pub fn one_line(error: &clap::Error) -> String {
     said.strip_prefix("error: ").unwrap_or(&said).to_owned()
 }
 
-/// Where a Debian package has the folder of actions; nobody misses it there.
+/// Where a Debian package has the directory of actions; nobody misses it there.
 pub const ACTIONS: &str = "/etc/qmail-updater/actions.d";
 
 /// Where the settings are that no option and no variable of the environment gives.
@@ -397,7 +397,7 @@ pub enum YesNo {
 /// What a catch-all of `delete` means for a recipient that nothing else takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum CatchallDelete {
-    /// The recipient is refused at the door
+    /// The recipient is refused at RCPT time
     Refuse,
     /// The message is accepted, and qmail swallows it
     Accept,
@@ -432,7 +432,7 @@ pub enum Command {
     },
     /// Ask the published recipients' table as qmail-smtpd does; exit 1 if any address is refused
     Lookup {
-        /// The addresses; without any, one a line from standard input
+        /// The addresses; without any, one per line from standard input
         addresses: Vec<OsString>,
     },
     /// Serve: rebuild at every trigger, and each sweep
@@ -478,7 +478,7 @@ pub enum Command {
         #[arg(long)]
         json: bool,
     },
-    /// Poke the service, and never wait; exit 0 whether or not it listens
+    /// Trigger a rebuild by the service, and never wait; exit 0 whether or not it listens
     Trigger {
         /// Say on standard error what became of it
         #[arg(short, long)]
@@ -501,7 +501,7 @@ pub enum Command {
         #[arg(required = true)]
         addresses: Vec<OsString>,
     },
-    /// List the domains of this host, one a line; exit 1 if one that was named is none
+    /// List the domains of this host, one per line; exit 1 if one that was named is none
     #[command(after_help = DOMAINS_HELP)]
     Domains {
         /// Only these
@@ -575,13 +575,13 @@ Columns, separated by tabs, - where there is nothing to say:
   domain      an alias domain as \"alias (alias of real)\"; .name for its subdomains, * for all others
   kind        vpopmail; local; virtual: to a user; nobody: virtual, but nobody owns what it leads to;
               relay: rcpthosts accepts it for another host; remote: another host's, not accepted
-  folder      where its mail goes
+  directory   where its mail goes
   owner       uid:gid of users/assign or passwd
   mailboxes   how many that vpopmail finds
   aliases     how many names have a .qmail file
-  others      accept or refuse: what a name gets at the door that nobody listed; unknown: only root may look
-  catch-all   what answers for such a name: bounce-no-mailbox, delete, an address, a folder, ...
-  notes       what else there is to know, or to mend
+  others      accept or refuse: whether a name that is not listed is accepted; unknown: only root may look
+  catch-all   what answers for such a name: bounce-no-mailbox, delete, an address, a directory, ...
+  notes       what else there is to know, or to fix
 
 JSON: an array of objects with domain, alias_of, kind, folder, uid, gid, mailboxes, aliases,
 others_accepted, catch_all, notes; null where the list has a -.";
@@ -591,7 +591,7 @@ const USER_HELP: &str = "\
 Flags have the names that vpopmaild gives them. Effective flags are the mailbox's and those of the
 domain's limits, unless it has override_domain_limits. Nothing of a password or hash is shown.
 
-JSON: an array of objects, one a line, with address, alias_of, uid, gid, comment, folder, quota,
+JSON: an array of objects, one per line, with address, alias_of, uid, gid, comment, folder, quota,
 password (how it is hashed), flags, effective_flags, mail (deliver, defer, bounce or
 unknown), mail_by, accepted (by rcpthosts), logins (null when they cannot be known), login_refused,
 login_unknown, published (whether auth.cdb agrees).";

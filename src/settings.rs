@@ -337,7 +337,7 @@ impl Settings {
             Err(cause) if !matches!(cause.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
                 return Err(Error::io("use", &root, cause));
             }
-            _ => return Err(Error::Usage(format!("--root {}: no such folder", show_path(&root)))),
+            _ => return Err(Error::Usage(format!("--root {}: no such directory", show_path(&root)))),
         }
         // Kept as it was typed: messages name files as the administrator does.
         let bounds = Bounds {

@@ -776,7 +776,7 @@ fn nothing_runs_from_a_folder_that_somebody_else_could_write() {
     fs::rename(service.host.path(ACTIONS), service.host.path("/etc/real.d")).unwrap();
     service.host.link(ACTIONS, "/etc/real.d").own(ACTIONS, 4242, 4242);
     change(&service, 5);
-    service.wait_for("a link or folder on the way: it is uid 4242's");
+    service.wait_for("a link or directory on the way: it is uid 4242's");
     assert_eq!(noted(&service.host, "any").len(), 4);
     service.host.own(ACTIONS, 0, 0);
     service.trigger(&[]);
@@ -1236,7 +1236,7 @@ fn a_new_mailbox_gets_the_skeleton_and_keeps_what_it_has() {
     service.wait_for("skel: told of add_user:gone@example.com");
     let line = service.wait_for("symbolic link is on the way there");
     assert!(line.contains(" warning: skel: ") && line.contains("/linked/joe: "), "{line}");
-    service.wait_for("warning: skel: skel/fifo: no file, folder or link");
+    service.wait_for("warning: skel: skel/fifo: no file, directory or link");
     service.wait_for("warning: skel: skel/twice: a file with more than one name");
     service.wait_for("skel: told of add_user:new@example.com");
     service.wait_for("not below the domain's home");
@@ -1547,5 +1547,5 @@ fn what_can_never_run_is_said_at_the_start() {
     assert_eq!(service.end(), 0);
     let command = service.host.command(&["--actions", "/etc/elsewhere", "run", "--no-watch"]);
     (service.child, service.log) = follow(command);
-    assert!(service.wait_for("/etc/elsewhere: no such folder").contains(" alert: "));
+    assert!(service.wait_for("/etc/elsewhere: no such directory").contains(" alert: "));
 }

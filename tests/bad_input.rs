@@ -983,11 +983,11 @@ fn a_file_that_is_not_read_is_told_with_its_own_cause() {
         "{told}"
     );
     let told = explained(&format!("carol-deep{}/x@mail.example.org", "/d".repeat(20)));
-    assert!(told.contains("/x: not read: more than 16 folders deep: deferred\n"), "{told}");
+    assert!(told.contains("/x: not read: more than 16 directories deep: deferred\n"), "{told}");
     let found = host.run(&["check"]).stdout.replace(host.root().to_str().unwrap(), "");
     let follows = "names with a / below it are not listed";
     let told = format!(
-        "status: /home/carol/.qmail-out: a folder that is not read: it is outside the home directory; {follows}\n"
+        "status: /home/carol/.qmail-out: a directory that is not read: it is outside the home directory; {follows}\n"
     );
     assert!(found.contains(&told), "{found}");
 }

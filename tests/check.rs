@@ -84,7 +84,7 @@ fn each_fault_is_told_of_in_a_line() {
         (
             "refused users/assign",
             &|host| host.write("/var/qmail/users/assign", "nonsense\n"),
-            &["alert: ", "users/assign: line 1: ", "nothing can be rebuilt until that is mended"],
+            &["alert: ", "users/assign: line 1: ", "nothing can be rebuilt until that is fixed"],
         ),
         (
             "lines after the end of users/assign",
@@ -323,7 +323,7 @@ fn a_variable_that_is_no_setting_is_told_of_and_what_commands_are_told_is_none()
 fn a_folder_of_actions_is_missed_where_one_was_asked_for_and_a_readme_in_it_is_no_action() {
     let service = sound();
     let answer = service.host.run(&["--actions", "/etc/actions", "check"]);
-    let finding = "alert: .../etc/actions: no such folder; no action of --actions runs\n";
+    let finding = "alert: .../etc/actions: no such directory; no action of --actions runs\n";
     let said = answer.stdout.replace(&service.host.root().display().to_string(), "...");
     assert_eq!((answer.code, &said[..]), (1, finding));
     service.host.write("/etc/actions/README", "what these do\n").write("/etc/actions/.placeholder", "");

@@ -242,7 +242,7 @@ fn misuse_exits_100_and_says_how_it_is_used() {
         (&["rebuild", "--break", "--"], "--break \"--\": one character is needed"),
         (&["rebuild", "--threads", "0"], "--threads"),
         (&["rebuild", "--catchall-delete", "maybe"], "--catchall-delete"),
-        (&["rebuild", "--root", "/nonexistent/root"], "--root /nonexistent/root: no such folder"),
+        (&["rebuild", "--root", "/nonexistent/root"], "--root /nonexistent/root: no such directory"),
     ] {
         let answer: Answer = if arguments.contains(&"--root") {
             Command::new(env!("CARGO_BIN_EXE_qmail-updater")).args(arguments).output().unwrap().into()

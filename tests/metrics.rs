@@ -192,7 +192,7 @@ fn metrics_that_cannot_be_written_are_a_warning_and_no_file_of_qmails_is_taken_f
     let mut command = host.command(&["run", "--no-watch"]);
     command.env("QMAIL_UPDATER_METRICS", FILE);
     let service = Service::spawn(host, command);
-    service.wait_for("warning: unable to use the folder ");
+    service.wait_for("warning: unable to use the directory ");
     service.add_alias("all-the-same");
     service.trigger(&[]);
     service.wait_for_answer("all-the-same@example.com", "accept");

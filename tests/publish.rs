@@ -180,7 +180,7 @@ fn what_somebody_else_put_into_an_open_folder_is_not_followed_or_replaced() {
     for arguments in [["rebuild", "--validrcptto", "/tmp/v.cdb"], ["rebuild", "--auth", "/tmp/a.cdb"]] {
         let answer = host.run(&arguments);
         assert_eq!(answer.code, 111, "{}", answer.stderr);
-        assert!(answer.stderr.contains("uid 4242 put it into a folder that others may write"), "{}", answer.stderr);
+        assert!(answer.stderr.contains("uid 4242 put it into a directory that others may write"), "{}", answer.stderr);
     }
     assert_eq!(fs::read_to_string(host.path("/etc/victim")).unwrap(), "precious");
     host.link("/tmp/sub", "/etc").own("/tmp/sub", 4242, 4242);

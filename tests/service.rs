@@ -120,7 +120,7 @@ fn a_pipe_that_vanishes_or_is_replaced_is_made_again_and_that_is_a_trigger() {
     };
     let aside = service.host.path("/tmp/squatter");
     let squat = || fs::rename(&aside, &fifo).unwrap();
-    remade("vanished", "had vanished; made again", &|| fs::remove_file(&fifo).unwrap());
+    remade("vanished", "had vanished; recreated", &|| fs::remove_file(&fifo).unwrap());
     remade("file", "a file of uid", &|| {
         fs::write(&aside, "squatted").unwrap();
         squat();
@@ -560,7 +560,7 @@ fn a_lock_that_somebody_removed_is_taken_again_and_of_two_services_one_ends() {
     };
     idle();
     fs::remove_dir_all(&state).unwrap();
-    service.wait_for("run/qmail-updater: was removed; made again");
+    service.wait_for("run/qmail-updater: was removed; recreated");
     let answer = service.host.run(&["run"]);
     assert!(answer.code == 111 && answer.stderr.contains("another service reads this pipe"), "{}", answer.stderr);
     // Removed, and taken by another before the first one looked.
@@ -1020,7 +1020,7 @@ fn what_a_command_does_to_a_table_brings_no_rebuild_without_end() {
     // Nothing can be awaited: that nothing happens is what is tested.
     std::thread::sleep(Duration::from_secs(3));
     assert_eq!(told(), 1, "once for the rebuild at the start");
-    // The mode is wrong: the next rebuild mends it, and tells of that.
+    // The mode is wrong: the next rebuild fixes it, and tells of that.
     service.trigger(&[]);
     while told() < 2 {
         assert!(start.elapsed() < PATIENCE);

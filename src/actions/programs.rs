@@ -1,4 +1,4 @@
-//! The programs in the folder of actions: which are run for what, and who may have put them there.
+//! The programs in the directory of actions: which are run for what, and who may have put them there.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -69,7 +69,7 @@ fn distrust(root: &Root, inside: &[u8]) -> Result<Found, Distrust> {
     match (linked, walk.end) {
         (None, End::Found(found)) => Ok(found),
         (Some(why), _) => {
-            Err(Distrust::Open(format!("{}: a link or folder on the way: {why}", show_path(&root.path(inside)))))
+            Err(Distrust::Open(format!("{}: a link or directory on the way: {why}", show_path(&root.path(inside)))))
         }
         (None, End::Missing(cause) | End::Failed(cause)) => {
             Err(Distrust::Unseen(Trouble::from(cause).of_file(show_path(&root.path(inside)))))
@@ -85,7 +85,7 @@ pub fn findings(settings: &Settings) -> Vec<Note> {
     let root = &settings.layout.root;
     if settings.actions_named && matches!(root.walk(&settings.actions).end, End::Missing(_)) {
         let shown = root.path(&settings.actions);
-        return vec![Note::alert(format!("{}: no such folder; no action of --actions runs", show_path(&shown)))];
+        return vec![Note::alert(format!("{}: no such directory; no action of --actions runs", show_path(&shown)))];
     }
     Programs::find(settings).map_or_else(|note| vec![note], |(_, notes)| notes)
 }
@@ -102,8 +102,8 @@ impl Programs {
             return Ok((programs, notes));
         }
         let distrusted = |why: Distrust| {
-            let open = "no action runs until the folder of actions, and all above it, is root's alone";
-            why.note(open, "no action runs until the folder of actions can be read")
+            let open = "no action runs until the directory of actions, and all above it, belongs to root alone";
+            why.note(open, "no action runs until the directory of actions can be read")
         };
         let folder = distrust(root, &settings.actions).map_err(distrusted)?;
         let listed = folder.open_directory().and_then(|folder| folder.entries(|_| true));

@@ -291,7 +291,7 @@ impl Files<'_> {
     fn write(&self, folder: &[u8], file: &[u8], content: &[u8]) -> Result<(), Error> {
         for (folder, mode) in [(self.state, 0o750), (&self.folder(), 0o700), (folder, 0o700)] {
             let made = self.root.make_folder(folder, mode);
-            made.map_err(|cause| Error::io("make the folder", &self.root.path(folder), cause))?;
+            made.map_err(|cause| Error::io("make the directory", &self.root.path(folder), cause))?;
         }
         publish::replace(self.root, file, 0o600, content)
     }

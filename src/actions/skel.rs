@@ -148,7 +148,7 @@ impl Copier {
                     }
                     Err(cause) => warn(path, &show_cause(&cause)),
                 },
-                Ok(Kind::Other) => warn(path, "no file, folder or link"),
+                Ok(Kind::Other) => warn(path, "no file, directory or link"),
                 Err(cause) => warn(path, &show_cause(&cause)),
             }
             path.truncate(length);

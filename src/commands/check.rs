@@ -59,7 +59,7 @@ pub fn check(settings: &Settings) -> (Vec<Note>, Result<(), Error>) {
     let mut unknown = Ok(());
     match compare(settings) {
         Err(error) if error.is_denied() => unknown = Err(error),
-        Err(error) => findings.push(Note::alert(format!("{error}; nothing can be rebuilt until that is mended"))),
+        Err(error) => findings.push(Note::alert(format!("{error}; nothing can be rebuilt until that is fixed"))),
         Ok(compared) => {
             denied.extend(compared.denied.clone());
             of_host(settings, compared, &mut findings);
@@ -142,13 +142,13 @@ fn published(settings: &Settings, denied: &mut Denied) -> Vec<Note> {
         if (mode, owner) == (wanted.mode, wanted_owner) {
             return None;
         }
-        let mends = if owner == wanted_owner {
-            "the next rebuild mends it".to_owned()
+        let fix = if owner == wanted_owner {
+            "the next rebuild fixes it".to_owned()
         } else {
-            format!("chown {}:{} mends it, or rebuild with --auth-owner", wanted_owner.0, wanted_owner.1)
+            format!("chown {}:{} fixes it, or rebuild with --auth-owner", wanted_owner.0, wanted_owner.1)
         };
         let text = format!(
-            "{name}: mode {mode:04o}, owner {}:{}; it should be {:04o}, {}:{}; {mends}",
+            "{name}: mode {mode:04o}, owner {}:{}; it should be {:04o}, {}:{}; {fix}",
             owner.0, owner.1, wanted.mode, wanted_owner.0, wanted_owner.1
         );
         Some(if mode & !wanted.mode != 0 { Note::alert(text) } else { Note::warning(text) })
@@ -178,7 +178,7 @@ fn pipes(settings: &Settings, denied: &mut Denied) -> Vec<Note> {
         findings.extend(with_private_tmp(root).into_iter().map(|(unit, by)| {
             Note::warning(format!(
                 "{}: PrivateTmp gives {} a /tmp of its own; what it runs cannot trigger through {}, and its changes wait for \
-                 the watches or the sweep; a drop-in with PrivateTmp=no, or --fifo elsewhere, mends it",
+                 the watches or the sweep; a drop-in with PrivateTmp=no, or --fifo elsewhere, fixes it",
                 show_path(&root.path(&by)),
                 Shown(&unit),
                 show_path(path)
@@ -417,7 +417,7 @@ fn of_home(host: &Host, home: &Home, findings: &mut Vec<Note>) {
         }
         for (name, cause) in dot_qmails.closed_folders().filter(|(_, cause)| !cause.denied) {
             findings.push(note(format!(
-                "{shown}/.qmail{}: a folder that is not read: {cause}; names with a / below it are not listed",
+                "{shown}/.qmail{}: a directory that is not read: {cause}; names with a / below it are not listed",
                 Shown(name)
             )));
         }

@@ -1130,7 +1130,7 @@ mod tests {
         let first = opened().unwrap();
         fs::rename(dir.path().join("domains"), dir.path().join("old")).unwrap();
         fs::create_dir_all(&home).unwrap();
-        assert_eq!(opened(), Some(first), "the folder as it was found");
+        assert_eq!(opened(), Some(first), "the directory as it was found");
         fs::remove_dir_all(dir.path().join("old")).unwrap();
         assert_eq!(opened(), None);
         assert!(matches!(root.walk(b"/domains/a.test").end, End::Found(_)));

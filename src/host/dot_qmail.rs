@@ -797,12 +797,12 @@ impl Reader<'_> {
         let closed = |cause: Trouble| Entry::Directory { perm, entries: Err(cause) };
         let round = above.iter().filter(|id| **id == directory.id).count() > usize::from(directory.id == self.home_id);
         if round {
-            return closed("it leads back to a folder that it is in".into());
+            return closed("it leads back to a directory that it is in".into());
         }
         if depth >= MAX_DEPTH {
-            return closed(format!("more than {MAX_DEPTH} folders deep").into());
+            return closed(format!("more than {MAX_DEPTH} directories deep").into());
         }
-        let too_many = || format!("more than {MAX_NESTED} names are below the home's .qmail folders");
+        let too_many = || format!("more than {MAX_NESTED} names are below the home's .qmail directories");
         if self.nested >= MAX_NESTED {
             return closed(too_many().into());
         }

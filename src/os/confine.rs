@@ -290,7 +290,7 @@ mod tests {
         }
         assert_eq!(denied, [true; 7]);
         assert_eq!(fs::read(&kept).unwrap(), b"readable");
-        assert_eq!(fs::read(&secret).unwrap(), b"unreadable", "whoever confined it is free");
+        assert_eq!(fs::read(&secret).unwrap(), b"unreadable", "the process that confined it is free");
     }
 
     #[test]

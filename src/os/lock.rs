@@ -167,7 +167,7 @@ const MODE: u32 = 0o750;
 /// The real path of the folder of states, made with mode 0750, whatever the umask says, when it is missing.
 fn make(root: &Root, folder: &[u8]) -> Result<PathBuf, Error> {
     let path = root.path(folder);
-    let failed = |cause| Error::io("make the folder", &path, cause);
+    let failed = |cause| Error::io("make the directory", &path, cause);
     let missing = matches!(root.walk(folder).end, End::Missing(_));
     let real = root.make_folder(folder, MODE).map_err(failed)?;
     if missing {

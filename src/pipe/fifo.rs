@@ -267,7 +267,7 @@ impl Fifo {
             Ok((fifo, note)) => {
                 let how = match (self.is_made(), had_vanished) {
                     (false, _) => "can be made now; the service listens on it",
-                    (true, true) => "had vanished; made again",
+                    (true, true) => "had vanished; recreated",
                     (true, false) => "was replaced by another one; taken",
                 };
                 let note = note.unwrap_or_else(|| Note::warning(format!("{}: {how}", show_path(&self.path))));
@@ -438,7 +438,7 @@ pub fn look(path: &Path, is_read: Option<bool>) -> Result<Vec<Note>, PathBuf> {
     };
     if meta.mode() & 0o7777 != MODE {
         let mode = meta.mode() & 0o7777;
-        notes.push(Note::warning(format!("{shown}: mode {mode:04o}; it should be {MODE:04o}, the service mends it")));
+        notes.push(Note::warning(format!("{shown}: mode {mode:04o}; it should be {MODE:04o}, the service fixes it")));
     }
     let folder = fs::metadata(path.parent().unwrap_or(Path::new("/")));
     let protected = fs::read_to_string("/proc/sys/fs/protected_fifos").unwrap_or_default();
@@ -448,7 +448,7 @@ pub fn look(path: &Path, is_read: Option<bool>) -> Result<Vec<Note>, PathBuf> {
         && matches!(protected.trim(), "1" | "2")
     {
         notes.push(Note::warning(format!(
-            "{shown}: it belongs to uid {}, its sticky folder to uid {}: with sysctl fs.protected_fifos={} a touch or a > of \
+            "{shown}: it belongs to uid {}, its sticky directory to uid {}: with sysctl fs.protected_fifos={} a touch or a > of \
              another user fails there; qmail-updater trigger works",
             meta.uid(),
             folder.uid(),
@@ -478,13 +478,13 @@ fn put_aside(path: &Path, meta: &fs::Metadata) -> Result<Note, Error> {
     let failed = |cause: io::Error| Error::io("make the pipe", path, cause);
     if !is_sticky(path).map_err(failed)? {
         return Err(Error::Temporary(format!(
-            "{}: something else stands there, in a folder where only its owner can have put it; move it away",
+            "{}: something else is there, in a directory where only its owner can have put it; move it away",
             show_path(path)
         )));
     }
     let kind = meta.file_type();
     let kinds = [
-        (kind.is_dir(), "a folder"),
+        (kind.is_dir(), "a directory"),
         (kind.is_file(), "a file"),
         (kind.is_symlink(), "a symbolic link"),
         (kind.is_fifo(), "a pipe"),

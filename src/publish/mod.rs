@@ -94,9 +94,11 @@ impl Target {
                 End::Found(_) => return Err(failed(nix::errno::Errno::ENOTDIR)),
                 End::Missing(cause) | End::Failed(cause) => {
                     let folder = root.path(&folder_inside);
-                    return Err(Error::io("use the folder", &folder, cause));
+                    return Err(Error::io("use the directory", &folder, cause));
                 }
-                End::Silent(silence) => return Err(Error::io("use the folder", &root.path(&folder_inside), silence)),
+                End::Silent(silence) => {
+                    return Err(Error::io("use the directory", &root.path(&folder_inside), silence));
+                }
             };
             let exposed = folder.perm.mode & 0o022 != 0 || is_foreign(folder.perm.uid);
             let real = folder.real.join(std::ffi::OsStr::from_bytes(&file));
@@ -106,7 +108,7 @@ impl Target {
                 && exposed
                 && is_foreign(found.perm.uid)
             {
-                return Err(foreign(format!("uid {} put it into a folder that others may write", found.perm.uid)));
+                return Err(foreign(format!("uid {} put it into a directory that others may write", found.perm.uid)));
             }
             match end {
                 End::Found(found) if found.kind == Kind::Link => {
@@ -120,7 +122,7 @@ impl Target {
                 End::Found(_) | End::Missing(_) => {
                     if let Some((folder, uid)) = folders.iter().find(|(_, uid)| folders.len() > 1 && is_foreign(*uid)) {
                         return Err(foreign(format!(
-                            "it is a symbolic link, and the folder {} belongs to uid {uid}, who could lead it anywhere",
+                            "it is a symbolic link, and the directory {} belongs to uid {uid}, who could lead it anywhere",
                             show_path(folder)
                         )));
                     }

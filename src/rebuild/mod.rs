@@ -348,7 +348,7 @@ impl Targets {
         })?;
         if was_open {
             let name = show_path(&done.1.path);
-            let text = format!("{name}: everybody on this host could read the hashes in it; its mode is mended now");
+            let text = format!("{name}: everybody on this host could read the hashes in it; its mode is fixed now");
             report::say(Level::Alert, &text);
         }
         for error in [of_recipients.unsynced, of_logins.unsynced].into_iter().flatten() {

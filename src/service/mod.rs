@@ -517,7 +517,7 @@ fn keep_locks(settings: &Settings, locks: &mut [FifoLock]) -> Result<bool, Error
         }
     }
     for path in &removed {
-        report::say_all(&[Note::warning(format!("{}: was removed; made again", show_path(path)))]);
+        report::say_all(&[Note::warning(format!("{}: was removed; recreated", show_path(path)))]);
     }
     Ok(!removed.is_empty())
 }

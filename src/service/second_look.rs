@@ -87,7 +87,7 @@ mod tests {
         assert_eq!(tell(0, true, &["stays", "passes"]), [""; 0]);
         assert_eq!(tell(4, true, &["stays"]), [""; 0], "not yet");
         assert_eq!(tell(4, true, &["stays", "passes"]), [""; 0]);
-        assert_eq!(tell(5, true, &["stays", "passes"]), ["stays"], "the other one has begun anew");
+        assert_eq!(tell(5, true, &["stays", "passes"]), ["stays"], "the other one has begun again");
         // Where it was not looked, nothing is known to be gone.
         assert_eq!(tell(6, false, &[]), [""; 0]);
         assert_eq!(tell(9, true, &["stays", "passes"]), ["stays", "passes"]);

@@ -296,7 +296,7 @@ pub fn read(settings: &Settings) -> Result<Option<Vec<u8>>, Error> {
     let path = root.path(&file(settings));
     let image = root.read(&file(settings)).map_err(|cause| Error::io("read", &path, cause))?;
     if image.as_ref().is_some_and(|image| describe(image, &EVERYTHING).is_none()) {
-        return Err(Error::malformed(&path, None, "not what the service writes; it is made anew at its next rebuild"));
+        return Err(Error::malformed(&path, None, "not what the service writes; its next rebuild recreates it"));
     }
     Ok(image)
 }
