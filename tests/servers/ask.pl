@@ -1,29 +1,61 @@
-# perl ask.pl PORT CONTROL: for each line of standard input, of fields separated by tabs, one SMTP session with a mail server on loopback.
-# The first field says whether the tables are there (`with`), or are removed before (`without`); the others are commands. Of
-# `AUTH LOGIN PASSWORD` AUTH PLAIN is made. For each command the last line of its answer is printed.
+# perl ask.pl PORT CONTROL [tls]: for each line of standard input, of fields separated by tabs, one SMTP session with a mail server on
+# loopback, with `tls` after STARTTLS. The first field says whether the tables are there (`with`), or are removed before
+# (`without`); the others are commands. `PLAIN LOGIN PASSWORD` and `LOGIN LOGIN PASSWORD` stand for AUTH. For each command the last
+# line of its answer is printed.
+# perl ask.pl --await PLACE: waits until something listens at this port of loopback, or on this unix socket.
 use strict;
 use warnings;
 use IO::Socket::INET;
+use IO::Socket::UNIX;
+use IPC::Open2;
 use MIME::Base64;
 
+sub connected {
+    my $place = shift;
+    for (1 .. 600) {
+        my $server = $place =~ m{^/} ? IO::Socket::UNIX->new($place) : IO::Socket::INET->new("127.0.0.1:$place");
+        return $server if $server;
+        select undef, undef, undef, 0.05;
+    }
+    die "nothing listens at $place: $!\n";
+}
+
+if ($ARGV[0] eq '--await') {
+    connected($ARGV[1]);
+    exit;
+}
 $| = 1;
-my ($port, $control) = @ARGV;
-my $read = sub { my $from = shift; while (defined(my $line = <$from>)) { $line =~ s/\r?\n//; return $line if $line !~ /^\d{3}-/ } "closed" };
+my ($port, $control, $tls) = @ARGV;
+my ($from, $to);
+my $read = sub { while (defined(my $line = <$from>)) { $line =~ s/\r?\n//; return $line if $line !~ /^\d{3}-/ } "closed" };
+my $ask = sub { local $SIG{PIPE} = 'IGNORE'; print $to "$_[0]\r\n"; $read->() };
 while (my $asked = <STDIN>) {
     chomp $asked;
     my ($state, @commands) = split /\t/, $asked;
     unlink glob "$control/*.cdb" if $state eq "without";
-    my $server;
-    for (1 .. 300) {
-        $server = IO::Socket::INET->new("127.0.0.1:$port") and last;
-        select undef, undef, undef, 0.1;
+    my ($server, $openssl) = connected($port);
+    if ($tls) {
+        close $server;
+        $openssl = open2($from, $to, "openssl s_client -quiet -starttls smtp -connect 127.0.0.1:$port 2>>/tmp/openssl");
+    } else {
+        $from = $to = $server;
+        $read->();
     }
-    $server or die "nothing listens on port $port: $!\n";
-    $server->autoflush;
-    $read->($server);
+    $to->autoflush;
     for (@commands) {
-        s/^AUTH (\S+) (.*)/"AUTH PLAIN " . encode_base64("\0$1\0$2", "")/e;
-        print $server "$_\r\n";
-        print $read->($server), "\n";
+        my ($how, $login, $password) = split / /, $_, 3;
+        my $answer;
+        if ($how eq "PLAIN") {
+            $answer = $ask->("AUTH PLAIN " . encode_base64("\0$login\0$password", ""));
+        } elsif ($how eq "LOGIN") {
+            $answer = $ask->("AUTH LOGIN");
+            $answer = $ask->(encode_base64($_, "")) for $answer =~ /^334/ ? ($login, $password) : ();
+        } else {
+            $answer = $ask->($_);
+        }
+        print "$answer\n";
     }
+    close $to;
+    close $from;
+    waitpid $openssl, 0 if $openssl;
 }
