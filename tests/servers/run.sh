@@ -38,10 +38,10 @@ END
 printf '%s\n' root:x:0: nogroup:x:65534: nofiles:x:2108: >"$root/etc/group"
 printf '%s\n' 'passwd: files' 'group: files' 'hosts: files' >"$root/etc/nsswitch.conf"
 printf '127.0.0.1 localhost hub.example\n' >"$root/etc/hosts"
-: >"$root/etc/resolv.conf"
+echo nameserver 127.0.0.1 >"$root/etc/resolv.conf"
 mkdir "$root/tmp/trace"
 chmod 1777 "$root/tmp/trace"
-cp "$here/ask.pl" "$here/$server.sh" "$root/tmp/"
+cp "$here"/*.sh "$here"/*.p[lm] "$root/tmp/"
 [ ! -d "$here/$server" ] || cp -R "$here/$server" "$root/tmp/$server"
 
 # Adds an account: user NAME NUMBER [GROUPS]
@@ -74,6 +74,7 @@ await() {
     done
 }
 . "/tmp/$1.sh"
+perl /tmp/ask.pl --names &
 start </dev/null >/tmp/log 2>&1
 exec perl /tmp/ask.pl "${port:-25}" /var/qmail/control ${tls:-}
 END
