@@ -452,6 +452,9 @@ pub enum Command {
         /// Keep counters and gauges for Prometheus's textfile collector in FILE, whose name ends in .prom
         #[arg(long, value_name = "FILE", env = "QMAIL_UPDATER_METRICS")]
         metrics: Option<OsString>,
+        /// Write a newline to the descriptor FD, a pipe of the supervisor, when triggers are heard
+        #[arg(long, value_name = "FD", value_parser = clap::value_parser!(u8).range(3..))]
+        ready_fd: Option<u8>,
         /// Do not watch the host's files for changes that nobody announces
         #[arg(long, env = "QMAIL_UPDATER_NO_WATCH")]
         #[arg(action = ArgAction::SetTrue, value_parser = BoolishValueParser::new())]

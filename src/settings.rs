@@ -76,6 +76,8 @@ pub struct Settings {
     pub max_loss: u32,
     /// Where the service keeps its metrics, as the host names it.
     pub metrics: Option<Vec<u8>>,
+    /// The descriptor on which a supervisor waits to be told that the service hears triggers.
+    pub ready_fd: Option<u8>,
     /// How many threads read homes, when the administrator says so.
     pub threads: Option<usize>,
     /// The directory of settings, when there is one.
@@ -437,14 +439,17 @@ impl Settings {
             hold: Duration::from_secs(1800),
             max_loss: options.max_loss,
             metrics: None,
+            ready_fd: None,
             threads: options.threads.map(usize::from),
             directory: None,
             notes: Vec::new(),
         };
-        if let Command::Run { sweep, sql_sweep, hold, metrics, no_watch, verify, action_limit } = &cli.command {
+        if let Command::Run { sweep, sql_sweep, hold, metrics, ready_fd, no_watch, verify, action_limit } = &cli.command
+        {
             let seconds = |seconds: &u32| Duration::from_secs(u64::from(*seconds));
             settings.action_limit = seconds(action_limit);
             metrics.iter().try_for_each(|file| settings.keep_metrics(file))?;
+            settings.ready_fd = *ready_fd;
             settings.watch = !no_watch;
             settings.verify = *verify;
             settings.sweep = seconds(sweep);

@@ -107,13 +107,13 @@ fn the_service_folder_works_as_it_is_under_supervise_and_multilog() {
 }
 
 #[test]
-fn the_commands_of_the_readme_install_it_under_svscan() {
+fn the_commands_of_the_page_install_it_under_svscan() {
     if let Some(missing) = ["svscan", "svstat", "multilog"].iter().find(|program| !has(program)) {
-        return skip("the README's daemontools commands", &format!("{missing} is not installed (daemontools)"));
+        return skip("the daemontools commands of the page", &format!("{missing} is not installed (daemontools)"));
     }
     let repository = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let readme = fs::read_to_string(repository.join("README.md")).unwrap();
-    let (_, rest) = readme.split_once("\n## As a service\n").unwrap();
+    let page = fs::read_to_string(repository.join("docs/guide/install.md")).unwrap();
+    let (_, rest) = page.split_once("\n## The service\n").unwrap();
     let (_, rest) = rest.split_once("```sh\n").unwrap();
     let commands = rest.split_once("```").unwrap().0;
     let (commands, follow) = commands.trim_end().rsplit_once('\n').unwrap();
@@ -133,6 +133,7 @@ fn the_commands_of_the_readme_install_it_under_svscan() {
     };
     let run =
         |commands: &str| Command::new("sh").args(["-ec", &here(commands)]).current_dir(repository).output().unwrap();
+    host.folder("/etc/qmail-updater");
     let output = run(commands);
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     host.write("/etc/qmail-updater/env/QMAIL_UPDATER_SWEPE", "60\n");
@@ -160,4 +161,60 @@ fn the_commands_of_the_readme_install_it_under_svscan() {
     let _ = svscan.kill();
     let _ = svscan.wait();
     drop(service);
+}
+
+#[test]
+fn s6_learns_when_the_service_hears_triggers() {
+    let needed = ["s6-supervise", "s6-svstat", "s6-svc"];
+    if let Some(missing) = needed.iter().find(|program| !has(program)) {
+        return skip("the service under s6", &format!("{missing} is not installed (s6)"));
+    }
+    let host = MailHost::sample();
+    host.folder("/tmp").mode("/tmp", 0o1777).folder("/service").folder("/bin");
+    let folder = host.path("/service/qmail-updater");
+    copy(&Path::new(env!("CARGO_MANIFEST_DIR")).join("packaging/s6"), &folder);
+    symlink(env!("CARGO_BIN_EXE_qmail-updater"), host.path("/bin/qmail-updater")).unwrap();
+    let path = format!("{}:{}", host.path("/bin").display(), std::env::var("PATH").unwrap());
+    let mut supervise = Command::new("s6-supervise");
+    supervise.arg(&folder).env("PATH", path).env("QMAIL_UPDATER_ROOT", host.root());
+    let mut supervise = supervise.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    let until = |option: &str, value: &str| {
+        let start = Instant::now();
+        loop {
+            let output = Command::new("s6-svstat").args(["-o", option]).arg(&folder).output().unwrap();
+            if output.stdout.strip_suffix(b"\n").is_some_and(|said| said == value.as_bytes()) {
+                return;
+            }
+            assert!(start.elapsed() < PATIENCE, "{option} is not {value}: {output:?}");
+        }
+    };
+    until("ready", "true");
+    // The service hears a trigger from the moment on at which it is ready.
+    assert!(host.path("/tmp/update-qmail").exists());
+    assert_eq!(host.run(&["trigger", "-v"]).code, 0);
+    let svc = |option: &str| assert!(Command::new("s6-svc").arg(option).arg(&folder).status().unwrap().success());
+    svc("-d");
+    until("up", "false");
+    svc("-x");
+    supervise.wait().unwrap();
+}
+
+#[test]
+fn a_descriptor_that_is_no_pipe_is_not_written_to() {
+    let host = MailHost::sample();
+    let file = host.path("/tmp-file");
+    fs::write(&file, "").unwrap();
+    let script = format!(
+        "exec {} --root {} run --ready-fd 7 7>>{}",
+        env!("CARGO_BIN_EXE_qmail-updater"),
+        host.root().display(),
+        file.display()
+    );
+    for script in [script.clone(), script.replace(" 7>>", " 8>>")] {
+        let output = Command::new("sh").args(["-c", &script]).output().unwrap();
+        assert_eq!(output.status.code(), Some(100));
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(said, "qmail-updater: fatal: --ready-fd 7: no pipe is open there\n");
+    }
+    assert_eq!(fs::read(&file).unwrap(), b"");
 }

@@ -19,6 +19,9 @@ mod tampering;
 pub mod watch;
 mod worker;
 
+use std::fs::File;
+use std::io::Write;
+use std::os::unix::fs::FileTypeExt;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -31,6 +34,7 @@ use signal_hook::iterator::Signals;
 use crate::actions::{self, Round};
 use crate::error::{Error, show_path};
 use crate::os::lock::{self, FifoLock};
+use crate::os::raw;
 use crate::os::stop::{Stop, Stopper};
 use crate::pipe::fifo::{self, Fifo, Heard};
 use crate::pipe::notice::{Expected, Notice};
@@ -61,6 +65,7 @@ const LOOK_EVERY: Duration = Duration::from_secs(4);
 /// # Errors
 /// What keeps it from starting: a pipe that cannot be made, or another service that reads it.
 pub fn run(settings: &Arc<Settings>) -> Result<(), Error> {
+    let ready = settings.ready_fd.map(supervisor).transpose()?;
     // Whatever we were started with is none of our commands' business.
     close_fds::set_fds_cloexec(3, &[]);
     report::write_in_background();
@@ -83,6 +88,10 @@ pub fn run(settings: &Arc<Settings>) -> Result<(), Error> {
     if !shown.is_empty() {
         report::say(Level::Status, &format!("listening on {}", shown.join(", ")));
     }
+    if let Some(mut ready) = ready {
+        // A supervisor that is gone needs no answer.
+        let _ = ready.write_all(b"\n");
+    }
     report::say_all(&settings.unknown_variables());
     report::say_all(&actions::findings(settings));
     // The process that took the pipe from this one reads it, and keeps its status.
@@ -98,6 +107,16 @@ pub fn run(settings: &Arc<Settings>) -> Result<(), Error> {
     publish::remove_all_temporary();
     report::say(Level::Status, "ended");
     Ok(())
+}
+
+/// The pipe of a supervisor that waits until this service hears triggers, as s6 does.
+///
+/// # Errors
+/// No pipe is open there. Another file would be one of our own, which got that number.
+fn supervisor(number: u8) -> Result<File, Error> {
+    let given = raw::inherited(number).map(File::from);
+    let is_pipe = |file: &File| file.metadata().is_ok_and(|found| found.file_type().is_fifo());
+    given.ok().filter(is_pipe).ok_or_else(|| Error::Usage(format!("--ready-fd {number}: no pipe is open there")))
 }
 
 fn make_watch(settings: &Settings) -> Option<Arc<Watch>> {
