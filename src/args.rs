@@ -368,6 +368,20 @@ pub struct Options {
     #[arg(long, global = true, value_name = "N", env = "QMAIL_UPDATER_THREADS")]
     #[arg(value_parser = clap::value_parser!(u16).range(1..=256))]
     pub threads: Option<u16>,
+    /// Colour in answers on a terminal; NO_COLOR in the environment turns it off too
+    #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
+    pub color: Color,
+}
+
+/// Whether answers have colour.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Color {
+    /// On a terminal
+    Auto,
+    /// Also in a pipe, which then gets what a terminal gets
+    Always,
+    /// Nowhere
+    Never,
 }
 
 /// Where vpopmail keeps its users.
@@ -411,6 +425,12 @@ pub enum Command {
         /// Publish nothing; print what would change, one line a change
         #[arg(long)]
         dry_run: bool,
+        /// Count the changes by domain
+        #[arg(long, requires = "dry_run")]
+        summary: bool,
+        /// Print the changes as JSON
+        #[arg(long, requires = "dry_run")]
+        json: bool,
         /// Run none of the commands that follow a rebuild
         #[arg(long)]
         no_commands: bool,
@@ -498,17 +518,27 @@ pub enum Command {
         /// The mailbox's directory
         directory: OsString,
     },
-    /// Say step by step what qmail would do with an address, and why
+    /// Say whether an address is accepted, and step by step why; exit 0 accepted, 1 refused, 111 not known
+    #[command(after_help = EXPLAIN_HELP)]
     Explain {
         /// The addresses
         #[arg(required = true)]
         addresses: Vec<OsString>,
+        /// Print the answers as JSON
+        #[arg(long)]
+        json: bool,
     },
     /// List the domains of this host, one per line; exit 1 if one that was named is none
     #[command(after_help = DOMAINS_HELP)]
     Domains {
         /// Only these
         domains: Vec<OsString>,
+        /// Only those that the loss guard holds
+        #[arg(long)]
+        held: bool,
+        /// Only those that accept every name, because a program decides and cannot be known
+        #[arg(long)]
+        open: bool,
         /// Print them as JSON
         #[arg(long)]
         json: bool,
@@ -585,9 +615,22 @@ Columns, separated by tabs, - where there is nothing to say:
   others      accept or refuse: whether a name that is not listed is accepted; unknown: only root may look
   catch-all   what answers for such a name: bounce-no-mailbox, delete, an address, a directory, ...
   notes       what else there is to know, or to fix
+  state       held: the loss guard keeps entries that would go; kept: its source cannot be read, so its
+              published entries stay; open: a program accepts every name and cannot be known;
+              unknown: only root may look; else ok
 
+A terminal gets headings, and the notes below each domain; owner and directory are left out.
 JSON: an array of objects with domain, alias_of, kind, folder, uid, gid, mailboxes, aliases,
-others_accepted, catch_all, notes; null where the list has a -.";
+others_accepted, catch_all, notes, state; null where the list has a -.";
+
+/// What `explain` says.
+const EXPLAIN_HELP: &str = "\
+The exit status is that of the published table and rcpthosts, as qmail-smtpd answers a stranger: 0 accepted,
+1 refused, 111 when the table is missing or the rules cannot be known; of several addresses the worst.
+
+A terminal gets the verdict with its reason first, then the steps with file:line. In a pipe each step is a line,
+the targets of a forward follow after a tab, and the last line is deliver, defer, bounce, remote or unknown.
+JSON: an object with version and addresses.";
 
 /// What `user` says.
 const USER_HELP: &str = "\

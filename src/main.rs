@@ -13,7 +13,9 @@ use nix::errno::Errno;
 use nix::sys::prctl::set_dumpable;
 use nix::sys::resource::{Resource, setrlimit};
 use qmail_updater::args::{self, Cli, Command};
-use qmail_updater::commands::answers;
+use qmail_updater::commands::overview::State;
+use qmail_updater::commands::screen::Screen;
+use qmail_updater::commands::{answers, explain};
 use qmail_updater::error::{Error, show_path};
 use qmail_updater::front::Caller;
 use qmail_updater::fs::silence::Back;
@@ -199,14 +201,15 @@ fn run(cli: &Cli, settings: Settings) -> Result<bool, Error> {
     if let Command::Rebuild { .. } = cli.command {
         publish::leave_no_temporary();
     }
+    let screen = |json: bool| Screen::new(cli.options.color, json);
     match &cli.command {
-        Command::Rebuild { dry_run: false, no_commands, force, own_settings } => {
+        Command::Rebuild { dry_run: false, no_commands, force, own_settings, .. } => {
             compare_with_service(&settings, *own_settings)?;
             rebuild(&settings, !*no_commands, force.as_deref()).map(|()| true)
         }
-        Command::Rebuild { dry_run: true, no_commands, .. } => {
+        Command::Rebuild { dry_run: true, no_commands, summary, json, .. } => {
             compare_with_service(&settings, true)?;
-            answers::dry_run(&settings, !*no_commands).map(|()| true)
+            answers::dry_run(&settings, &screen(*json), !*no_commands, *summary).map(|()| true)
         }
         Command::List { what, format } => answers::list(&settings, *what, *format).map(|()| true),
         Command::Lookup { addresses } => answers::lookup(&settings, addresses),
@@ -220,8 +223,11 @@ fn run(cli: &Cli, settings: Settings) -> Result<bool, Error> {
         Command::Skel { home, directory } => {
             actions::skel::copy(&settings, home.as_bytes(), directory.as_bytes()).map(|()| true)
         }
-        Command::Explain { addresses } => answers::explain(&settings, addresses).map(|()| true),
-        Command::Domains { domains, json } => answers::domains(&settings, domains, *json),
+        Command::Explain { addresses, json } => explain::explain(&settings, &screen(*json), addresses),
+        Command::Domains { domains, held, open, json } => {
+            let only = [(*held, State::Held), (*open, State::Open)].into_iter().filter(|(is, _)| *is);
+            answers::domains(&settings, &screen(*json), domains, &only.map(|(_, state)| state).collect::<Vec<_>>())
+        }
         Command::User { addresses, json } => answers::user(&settings, addresses, *json),
         // Cannot come here because whoever runs a hook is found.
         Command::Hook(_) => Err(Error::Temporary("nobody waits for an answer".to_owned())),

@@ -18,6 +18,7 @@ fn domains(host: &MailHost, names: &[&str]) -> Vec<Vec<String>> {
 fn domain(host: &MailHost, name: &str) -> (String, String) {
     let found = domains(host, &[name]);
     let [line] = &found[..] else { panic!("{name}: {found:?}") };
+    let (_state, line) = line.split_last().unwrap();
     let (notes, fields) = line.split_last().unwrap();
     assert_eq!(fields.len(), 8, "{line:?}");
     (fields.join(" | "), notes.clone())

@@ -86,7 +86,7 @@ _qmail__updater() {
 
     case "${cmd}" in
         qmail__updater)
-            opts="-h -V --root --settings --qmail --vpopmail --users-cdb --validrcptto --auth --sqmail-recipients --sagredo-recipients --fifo --state --backend --sql --valias --break --vpopmail-ext --catchall-delete --auth-owner --auth-system-users --after --actions --max-loss --max-file --max-names --max-read --max-steps --max-entries --max-alike --max-wait --threads --help --version rebuild list lookup run check status trigger skel explain domains user rcptcheck qmail-spp-rcpt checkpassword spamdyke-rcpt sqmail-rcpt socketmap deliverabled dovecot-auth vpopmaild opensmtpd-table"
+            opts="-h -V --root --settings --qmail --vpopmail --users-cdb --validrcptto --auth --sqmail-recipients --sagredo-recipients --fifo --state --backend --sql --valias --break --vpopmail-ext --catchall-delete --auth-owner --auth-system-users --after --actions --max-loss --max-file --max-names --max-read --max-steps --max-entries --max-alike --max-wait --threads --color --help --version rebuild list lookup run check status trigger skel explain domains user rcptcheck qmail-spp-rcpt checkpassword spamdyke-rcpt sqmail-rcpt socketmap deliverabled dovecot-auth vpopmaild opensmtpd-table"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -204,6 +204,10 @@ _qmail__updater() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
                 *)
                     COMPREPLY=()
                     ;;
@@ -212,7 +216,7 @@ _qmail__updater() {
             return 0
             ;;
         qmail__subcmd__updater__subcmd__check)
-            opts="-h --json --root --settings --qmail --vpopmail --users-cdb --validrcptto --auth --sqmail-recipients --sagredo-recipients --fifo --state --backend --sql --valias --break --vpopmail-ext --catchall-delete --auth-owner --auth-system-users --after --actions --max-loss --max-file --max-names --max-read --max-steps --max-entries --max-alike --max-wait --threads --help"
+            opts="-h --json --root --settings --qmail --vpopmail --users-cdb --validrcptto --auth --sqmail-recipients --sagredo-recipients --fifo --state --backend --sql --valias --break --vpopmail-ext --catchall-delete --auth-owner --auth-system-users --after --actions --max-loss --max-file --max-names --max-read --max-steps --max-entries --max-alike --max-wait --threads --color --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -328,6 +332,10 @@ _qmail__updater() {
                     ;;
                 --threads)
                     COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
                     return 0
                     ;;
                 *)
@@ -338,7 +346,7 @@ _qmail__updater() {
             return 0
             ;;
         qmail__subcmd__updater__subcmd__checkpassword)
-            opts="-h --root --settings --qmail --vpopmail --users-cdb --validrcptto --auth --sqmail-recipients --sagredo-recipients --fifo --state --backend --sql --valias --break --vpopmail-ext --catchall-delete --auth-owner --auth-system-users --after --actions --max-loss --max-file --max-names --max-read --max-steps --max-entries --max-alike --max-wait --threads --help"
+            opts="-h --root --settings --qmail --vpopmail --users-cdb --validrcptto --auth --sqmail-recipients --sagredo-recipients --fifo --state --backend --sql --valias --break --vpopmail-ext --catchall-delete --auth-owner --auth-system-users --after --actions --max-loss --max-file --max-names --max-read --max-steps --max-entries --max-alike --max-wait --threads --color --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -454,6 +462,10 @@ _qmail__updater() {
                     ;;
                 --threads)
                     COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
                     return 0
                     ;;
                 *)
@@ -464,7 +476,7 @@ _qmail__updater() {
             return 0
             ;;
         qmail__subcmd__updater__subcmd__deliverabled)
-            opts="-h --root --settings --qmail --vpopmail --users-cdb --validrcptto --auth --sqmail-recipients --sagredo-recipients --fifo --state --backend --sql --valias --break --vpopmail-ext --catchall-delete --auth-owner --auth-system-users --after --actions --max-loss --max-file --max-names --max-read --max-steps --max-entries --max-alike --max-wait --threads --help"
+            opts="-h --root --settings --qmail --vpopmail --users-cdb --validrcptto --auth --sqmail-recipients --sagredo-recipients --fifo --state --backend --sql --valias --break --vpopmail-ext --catchall-delete --auth-owner --auth-system-users --after --actions --max-loss --max-file --max-names --max-read --max-steps --max-entries --max-alike --max-wait --threads --color --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -580,6 +592,10 @@ _qmail__updater() {
                     ;;
                 --threads)
                     COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
                     return 0
                     ;;
                 *)
@@ -590,7 +606,7 @@ _qmail__updater() {
             return 0
             ;;
         qmail__subcmd__updater__subcmd__domains)
-            opts="-h --json --root --settings --qmail --vpopmail --users-cdb --validrcptto --auth --sqmail-recipients --sagredo-recipients --fifo --state --backend --sql --valias --break --vpopmail-ext --catchall-delete --auth-owner --auth-system-users --after --actions --max-loss --max-file --max-names --max-read --max-steps --max-entries --max-alike --max-wait --threads --help"
+            opts="-h --held --open --json --root --settings --qmail --vpopmail --users-cdb --validrcptto --auth --sqmail-recipients --sagredo-recipients --fifo --state --backend --sql --valias --break --vpopmail-ext --catchall-delete --auth-owner --auth-system-users --after --actions --max-loss --max-file --max-names --max-read --max-steps --max-entries --max-alike --max-wait --threads --color --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -706,6 +722,10 @@ _qmail__updater() {
                     ;;
                 --threads)
                     COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
                     return 0
                     ;;
                 *)
@@ -716,7 +736,7 @@ _qmail__updater() {
             return 0
             ;;
         qmail__subcmd__updater__subcmd__dovecot__subcmd__auth)
-            opts="-h --root --settings --qmail --vpopmail --users-cdb --validrcptto --auth --sqmail-recipients --sagredo-recipients --fifo --state --backend --sql --valias --break --vpopmail-ext --catchall-delete --auth-owner --auth-system-users --after --actions --max-loss --max-file --max-names --max-read --max-steps --max-entries --max-alike --max-wait --threads --help"
+            opts="-h --root --settings --qmail --vpopmail --users-cdb --validrcptto --auth --sqmail-recipients --sagredo-recipients --fifo --state --backend --sql --valias --break --vpopmail-ext --catchall-delete --auth-owner --auth-system-users --after --actions --max-loss --max-file --max-names --max-read --max-steps --max-entries --max-alike --max-wait --threads --color --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -832,6 +852,10 @@ _qmail__updater() {
                     ;;
                 --threads)
                     COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
                     return 0
                     ;;
                 *)
@@ -842,7 +866,7 @@ _qmail__updater() {
             return 0
             ;;
         qmail__subcmd__updater__subcmd__explain)
-            opts="-h --root --settings --qmail --vpopmail --users-cdb --validrcptto --auth --sqmail-recipients --sagredo-recipients --fifo --state --backend --sql --valias --break --vpopmail-ext --catchall-delete --auth-owner --auth-system-users --after --actions --max-loss --max-file --max-names --max-read --max-steps --max-entries --max-alike --max-wait --threads --help"
+            opts="-h --json --root --settings --qmail --vpopmail --users-cdb --validrcptto --auth --sqmail-recipients --sagredo-recipients --fifo --state --backend --sql --valias --break --vpopmail-ext --catchall-delete --auth-owner --auth-system-users --after --actions --max-loss --max-file --max-names --max-read --max-steps --max-entries --max-alike --max-wait --threads --color --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -960,6 +984,10 @@ _qmail__updater() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
                 *)
                     COMPREPLY=()
                     ;;
@@ -968,7 +996,7 @@ _qmail__updater() {
             return 0
             ;;
         qmail__subcmd__updater__subcmd__list)
-            opts="-h --format --root --settings --qmail --vpopmail --users-cdb --validrcptto --auth --sqmail-recipients --sagredo-recipients --fifo --state --backend --sql --valias --break --vpopmail-ext --catchall-delete --auth-owner --auth-system-users --after --actions --max-loss --max-file --max-names --max-read --max-steps --max-entries --max-alike --max-wait --threads --help recipients logins"
+            opts="-h --format --root --settings --qmail --vpopmail --users-cdb --validrcptto --auth --sqmail-recipients --sagredo-recipients --fifo --state --backend --sql --valias --break --vpopmail-ext --catchall-delete --auth-owner --auth-system-users --after --actions --max-loss --max-file --max-names --max-read --max-steps --max-entries --max-alike --max-wait --threads --color --help recipients logins"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1090,6 +1118,10 @@ _qmail__updater() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
                 *)
                     COMPREPLY=()
                     ;;
@@ -1098,7 +1130,7 @@ _qmail__updater() {
             return 0
             ;;
         qmail__subcmd__updater__subcmd__lookup)
-            opts="-h --root --settings --qmail --vpopmail --users-cdb --validrcptto --auth --sqmail-recipients --sagredo-recipients --fifo --state --backend --sql --valias --break --vpopmail-ext --catchall-delete --auth-owner --auth-system-users --after --actions --max-loss --max-file --max-names --max-read --max-steps --max-entries --max-alike --max-wait --threads --help"
+            opts="-h --root --settings --qmail --vpopmail --users-cdb --validrcptto --auth --sqmail-recipients --sagredo-recipients --fifo --state --backend --sql --valias --break --vpopmail-ext --catchall-delete --auth-owner --auth-system-users --after --actions --max-loss --max-file --max-names --max-read --max-steps --max-entries --max-alike --max-wait --threads --color --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1214,6 +1246,10 @@ _qmail__updater() {
                     ;;
                 --threads)
                     COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
                     return 0
                     ;;
                 *)
@@ -1224,7 +1260,7 @@ _qmail__updater() {
             return 0
             ;;
         qmail__subcmd__updater__subcmd__opensmtpd__subcmd__table)
-            opts="-h --root --settings --qmail --vpopmail --users-cdb --validrcptto --auth --sqmail-recipients --sagredo-recipients --fifo --state --backend --sql --valias --break --vpopmail-ext --catchall-delete --auth-owner --auth-system-users --after --actions --max-loss --max-file --max-names --max-read --max-steps --max-entries --max-alike --max-wait --threads --help"
+            opts="-h --root --settings --qmail --vpopmail --users-cdb --validrcptto --auth --sqmail-recipients --sagredo-recipients --fifo --state --backend --sql --valias --break --vpopmail-ext --catchall-delete --auth-owner --auth-system-users --after --actions --max-loss --max-file --max-names --max-read --max-steps --max-entries --max-alike --max-wait --threads --color --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1340,6 +1376,10 @@ _qmail__updater() {
                     ;;
                 --threads)
                     COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
                     return 0
                     ;;
                 *)
@@ -1350,7 +1390,7 @@ _qmail__updater() {
             return 0
             ;;
         qmail__subcmd__updater__subcmd__qmail__subcmd__spp__subcmd__rcpt)
-            opts="-h --root --settings --qmail --vpopmail --users-cdb --validrcptto --auth --sqmail-recipients --sagredo-recipients --fifo --state --backend --sql --valias --break --vpopmail-ext --catchall-delete --auth-owner --auth-system-users --after --actions --max-loss --max-file --max-names --max-read --max-steps --max-entries --max-alike --max-wait --threads --help"
+            opts="-h --root --settings --qmail --vpopmail --users-cdb --validrcptto --auth --sqmail-recipients --sagredo-recipients --fifo --state --backend --sql --valias --break --vpopmail-ext --catchall-delete --auth-owner --auth-system-users --after --actions --max-loss --max-file --max-names --max-read --max-steps --max-entries --max-alike --max-wait --threads --color --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1468,6 +1508,10 @@ _qmail__updater() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
                 *)
                     COMPREPLY=()
                     ;;
@@ -1476,7 +1520,7 @@ _qmail__updater() {
             return 0
             ;;
         qmail__subcmd__updater__subcmd__rcptcheck)
-            opts="-h --then --root --settings --qmail --vpopmail --users-cdb --validrcptto --auth --sqmail-recipients --sagredo-recipients --fifo --state --backend --sql --valias --break --vpopmail-ext --catchall-delete --auth-owner --auth-system-users --after --actions --max-loss --max-file --max-names --max-read --max-steps --max-entries --max-alike --max-wait --threads --help"
+            opts="-h --then --root --settings --qmail --vpopmail --users-cdb --validrcptto --auth --sqmail-recipients --sagredo-recipients --fifo --state --backend --sql --valias --break --vpopmail-ext --catchall-delete --auth-owner --auth-system-users --after --actions --max-loss --max-file --max-names --max-read --max-steps --max-entries --max-alike --max-wait --threads --color --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1598,6 +1642,10 @@ _qmail__updater() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
                 *)
                     COMPREPLY=()
                     ;;
@@ -1606,7 +1654,7 @@ _qmail__updater() {
             return 0
             ;;
         qmail__subcmd__updater__subcmd__rebuild)
-            opts="-h --dry-run --no-commands --force --own-settings --root --settings --qmail --vpopmail --users-cdb --validrcptto --auth --sqmail-recipients --sagredo-recipients --fifo --state --backend --sql --valias --break --vpopmail-ext --catchall-delete --auth-owner --auth-system-users --after --actions --max-loss --max-file --max-names --max-read --max-steps --max-entries --max-alike --max-wait --threads --help"
+            opts="-h --dry-run --summary --json --no-commands --force --own-settings --root --settings --qmail --vpopmail --users-cdb --validrcptto --auth --sqmail-recipients --sagredo-recipients --fifo --state --backend --sql --valias --break --vpopmail-ext --catchall-delete --auth-owner --auth-system-users --after --actions --max-loss --max-file --max-names --max-read --max-steps --max-entries --max-alike --max-wait --threads --color --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1728,6 +1776,10 @@ _qmail__updater() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
                 *)
                     COMPREPLY=()
                     ;;
@@ -1736,7 +1788,7 @@ _qmail__updater() {
             return 0
             ;;
         qmail__subcmd__updater__subcmd__run)
-            opts="-h --sweep --sql-sweep --hold --metrics --ready-fd --no-watch --verify --action-limit --root --settings --qmail --vpopmail --users-cdb --validrcptto --auth --sqmail-recipients --sagredo-recipients --fifo --state --backend --sql --valias --break --vpopmail-ext --catchall-delete --auth-owner --auth-system-users --after --actions --max-loss --max-file --max-names --max-read --max-steps --max-entries --max-alike --max-wait --threads --help"
+            opts="-h --sweep --sql-sweep --hold --metrics --ready-fd --no-watch --verify --action-limit --root --settings --qmail --vpopmail --users-cdb --validrcptto --auth --sqmail-recipients --sagredo-recipients --fifo --state --backend --sql --valias --break --vpopmail-ext --catchall-delete --auth-owner --auth-system-users --after --actions --max-loss --max-file --max-names --max-read --max-steps --max-entries --max-alike --max-wait --threads --color --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1878,6 +1930,10 @@ _qmail__updater() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
                 *)
                     COMPREPLY=()
                     ;;
@@ -1886,7 +1942,7 @@ _qmail__updater() {
             return 0
             ;;
         qmail__subcmd__updater__subcmd__skel)
-            opts="-h --root --settings --qmail --vpopmail --users-cdb --validrcptto --auth --sqmail-recipients --sagredo-recipients --fifo --state --backend --sql --valias --break --vpopmail-ext --catchall-delete --auth-owner --auth-system-users --after --actions --max-loss --max-file --max-names --max-read --max-steps --max-entries --max-alike --max-wait --threads --help"
+            opts="-h --root --settings --qmail --vpopmail --users-cdb --validrcptto --auth --sqmail-recipients --sagredo-recipients --fifo --state --backend --sql --valias --break --vpopmail-ext --catchall-delete --auth-owner --auth-system-users --after --actions --max-loss --max-file --max-names --max-read --max-steps --max-entries --max-alike --max-wait --threads --color --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -2002,6 +2058,10 @@ _qmail__updater() {
                     ;;
                 --threads)
                     COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
                     return 0
                     ;;
                 *)
@@ -2012,7 +2072,7 @@ _qmail__updater() {
             return 0
             ;;
         qmail__subcmd__updater__subcmd__socketmap)
-            opts="-h --root --settings --qmail --vpopmail --users-cdb --validrcptto --auth --sqmail-recipients --sagredo-recipients --fifo --state --backend --sql --valias --break --vpopmail-ext --catchall-delete --auth-owner --auth-system-users --after --actions --max-loss --max-file --max-names --max-read --max-steps --max-entries --max-alike --max-wait --threads --help"
+            opts="-h --root --settings --qmail --vpopmail --users-cdb --validrcptto --auth --sqmail-recipients --sagredo-recipients --fifo --state --backend --sql --valias --break --vpopmail-ext --catchall-delete --auth-owner --auth-system-users --after --actions --max-loss --max-file --max-names --max-read --max-steps --max-entries --max-alike --max-wait --threads --color --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -2128,6 +2188,10 @@ _qmail__updater() {
                     ;;
                 --threads)
                     COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
                     return 0
                     ;;
                 *)
@@ -2138,7 +2202,7 @@ _qmail__updater() {
             return 0
             ;;
         qmail__subcmd__updater__subcmd__spamdyke__subcmd__rcpt)
-            opts="-h --root --settings --qmail --vpopmail --users-cdb --validrcptto --auth --sqmail-recipients --sagredo-recipients --fifo --state --backend --sql --valias --break --vpopmail-ext --catchall-delete --auth-owner --auth-system-users --after --actions --max-loss --max-file --max-names --max-read --max-steps --max-entries --max-alike --max-wait --threads --help"
+            opts="-h --root --settings --qmail --vpopmail --users-cdb --validrcptto --auth --sqmail-recipients --sagredo-recipients --fifo --state --backend --sql --valias --break --vpopmail-ext --catchall-delete --auth-owner --auth-system-users --after --actions --max-loss --max-file --max-names --max-read --max-steps --max-entries --max-alike --max-wait --threads --color --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -2254,6 +2318,10 @@ _qmail__updater() {
                     ;;
                 --threads)
                     COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
                     return 0
                     ;;
                 *)
@@ -2264,7 +2332,7 @@ _qmail__updater() {
             return 0
             ;;
         qmail__subcmd__updater__subcmd__sqmail__subcmd__rcpt)
-            opts="-h --root --settings --qmail --vpopmail --users-cdb --validrcptto --auth --sqmail-recipients --sagredo-recipients --fifo --state --backend --sql --valias --break --vpopmail-ext --catchall-delete --auth-owner --auth-system-users --after --actions --max-loss --max-file --max-names --max-read --max-steps --max-entries --max-alike --max-wait --threads --help"
+            opts="-h --root --settings --qmail --vpopmail --users-cdb --validrcptto --auth --sqmail-recipients --sagredo-recipients --fifo --state --backend --sql --valias --break --vpopmail-ext --catchall-delete --auth-owner --auth-system-users --after --actions --max-loss --max-file --max-names --max-read --max-steps --max-entries --max-alike --max-wait --threads --color --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -2380,6 +2448,10 @@ _qmail__updater() {
                     ;;
                 --threads)
                     COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
                     return 0
                     ;;
                 *)
@@ -2390,7 +2462,7 @@ _qmail__updater() {
             return 0
             ;;
         qmail__subcmd__updater__subcmd__status)
-            opts="-h --json --root --settings --qmail --vpopmail --users-cdb --validrcptto --auth --sqmail-recipients --sagredo-recipients --fifo --state --backend --sql --valias --break --vpopmail-ext --catchall-delete --auth-owner --auth-system-users --after --actions --max-loss --max-file --max-names --max-read --max-steps --max-entries --max-alike --max-wait --threads --help"
+            opts="-h --json --root --settings --qmail --vpopmail --users-cdb --validrcptto --auth --sqmail-recipients --sagredo-recipients --fifo --state --backend --sql --valias --break --vpopmail-ext --catchall-delete --auth-owner --auth-system-users --after --actions --max-loss --max-file --max-names --max-read --max-steps --max-entries --max-alike --max-wait --threads --color --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -2506,6 +2578,10 @@ _qmail__updater() {
                     ;;
                 --threads)
                     COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
                     return 0
                     ;;
                 *)
@@ -2516,7 +2592,7 @@ _qmail__updater() {
             return 0
             ;;
         qmail__subcmd__updater__subcmd__trigger)
-            opts="-v -h --verbose --root --settings --qmail --vpopmail --users-cdb --validrcptto --auth --sqmail-recipients --sagredo-recipients --fifo --state --backend --sql --valias --break --vpopmail-ext --catchall-delete --auth-owner --auth-system-users --after --actions --max-loss --max-file --max-names --max-read --max-steps --max-entries --max-alike --max-wait --threads --help"
+            opts="-v -h --verbose --root --settings --qmail --vpopmail --users-cdb --validrcptto --auth --sqmail-recipients --sagredo-recipients --fifo --state --backend --sql --valias --break --vpopmail-ext --catchall-delete --auth-owner --auth-system-users --after --actions --max-loss --max-file --max-names --max-read --max-steps --max-entries --max-alike --max-wait --threads --color --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -2632,6 +2708,10 @@ _qmail__updater() {
                     ;;
                 --threads)
                     COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
                     return 0
                     ;;
                 *)
@@ -2642,7 +2722,7 @@ _qmail__updater() {
             return 0
             ;;
         qmail__subcmd__updater__subcmd__user)
-            opts="-h --json --root --settings --qmail --vpopmail --users-cdb --validrcptto --auth --sqmail-recipients --sagredo-recipients --fifo --state --backend --sql --valias --break --vpopmail-ext --catchall-delete --auth-owner --auth-system-users --after --actions --max-loss --max-file --max-names --max-read --max-steps --max-entries --max-alike --max-wait --threads --help"
+            opts="-h --json --root --settings --qmail --vpopmail --users-cdb --validrcptto --auth --sqmail-recipients --sagredo-recipients --fifo --state --backend --sql --valias --break --vpopmail-ext --catchall-delete --auth-owner --auth-system-users --after --actions --max-loss --max-file --max-names --max-read --max-steps --max-entries --max-alike --max-wait --threads --color --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -2758,6 +2838,10 @@ _qmail__updater() {
                     ;;
                 --threads)
                     COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
                     return 0
                     ;;
                 *)
@@ -2768,7 +2852,7 @@ _qmail__updater() {
             return 0
             ;;
         qmail__subcmd__updater__subcmd__vpopmaild)
-            opts="-h --root --settings --qmail --vpopmail --users-cdb --validrcptto --auth --sqmail-recipients --sagredo-recipients --fifo --state --backend --sql --valias --break --vpopmail-ext --catchall-delete --auth-owner --auth-system-users --after --actions --max-loss --max-file --max-names --max-read --max-steps --max-entries --max-alike --max-wait --threads --help"
+            opts="-h --root --settings --qmail --vpopmail --users-cdb --validrcptto --auth --sqmail-recipients --sagredo-recipients --fifo --state --backend --sql --valias --break --vpopmail-ext --catchall-delete --auth-owner --auth-system-users --after --actions --max-loss --max-file --max-names --max-read --max-steps --max-entries --max-alike --max-wait --threads --color --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -2884,6 +2968,10 @@ _qmail__updater() {
                     ;;
                 --threads)
                     COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
                     return 0
                     ;;
                 *)

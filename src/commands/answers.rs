@@ -2,7 +2,7 @@
 //! output, and hold no rule of their own.
 
 use std::cell::{Cell, OnceCell};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, BufRead, Write};
 use std::os::unix::ffi::OsStrExt;
 use std::sync::Arc;
@@ -11,9 +11,10 @@ use std::time::Duration;
 use crate::args::{Format, Table};
 use crate::cdb;
 use crate::commands::check;
-use crate::commands::compare::{Compared, Sorted, compare, word};
+use crate::commands::compare::{Change, Compared, Sorted, compare, word};
 use crate::commands::overview::{self, Absence, Agreement, Answer, Domain, User, Users};
-use crate::decide::{Delivery, Trail, Verdict, deliver};
+use crate::commands::screen::{Field, Form, Row, Screen, Tone, VERSION, table};
+use crate::decide::{Delivery, Verdict};
 use crate::error::{Denied, Error, show_path};
 use crate::host::Host;
 use crate::os::confine;
@@ -26,12 +27,11 @@ use crate::service::follow_ups;
 use crate::service::status;
 use crate::settings::Settings;
 use crate::tables::logins::{Policy, PublishedLogins};
-use crate::tables::recipients::relay_step;
 use crate::tables::smtpd;
-use crate::text::{Shown, count, join_address, lower, split_address};
+use crate::text::{Shown, count, join_address, lower};
 
 /// How a failure to write an answer ends the command: a closed standard output is no failure, nobody reads on.
-fn written(result: io::Result<()>) -> Result<(), Error> {
+pub(crate) fn written(result: io::Result<()>) -> Result<(), Error> {
     match result {
         Err(cause) if cause.kind() == io::ErrorKind::BrokenPipe => Ok(()),
         Err(cause) => Err(Error::Io { doing: "write to", path: "standard output".into(), cause }),
@@ -104,21 +104,134 @@ fn print_passwd_file<'r>(out: &mut impl Write, records: impl Iterator<Item = (&'
     Ok(())
 }
 
-/// Prints what a rebuild would change, one line a change.
+/// Prints what a rebuild would change: each change, or how many each domain has.
 ///
 /// # Errors
 /// What stops a rebuild; a standard output that is full.
-pub fn dry_run(settings: &Settings, commands: bool) -> Result<(), Error> {
+pub fn dry_run(settings: &Settings, screen: &Screen, commands: bool, summary: bool) -> Result<(), Error> {
     let Compared { changes, built, held, denied, .. } = compare(settings)?;
     report::say_all(&built.notes);
-    report::say_all(&if commands {
-        follow_ups::would_run(settings, &built.host, &held)
+    let follow_ups =
+        if commands { follow_ups::would_run(settings, &built.host, &held) } else { behind(&built.host, &held) };
+    report::say_all(&follow_ups);
+    let text = if summary {
+        Summary::of(&changes, &held).text(screen.form)
     } else {
-        behind(&built.host, &held)
-    });
-    let mut out = io::BufWriter::new(io::stdout().lock());
-    written(changes.iter().try_for_each(|change| writeln!(out, "{change}")).and_then(|()| out.flush()))?;
+        changes_as_text(screen.form, &changes, &held)
+    };
+    screen.print(&text)?;
     denied.nothing_closed("further changes are unknown")
+}
+
+fn changes_as_text(form: Form, changes: &[Change], held: &BTreeSet<Vec<u8>>) -> String {
+    let is_held = |change: &Change| change.sign != '+' && held.contains(change.domain());
+    match form {
+        Form::Json => {
+            let change = |change: &Change| {
+                serde_json::json!({
+                    "change": change.sign.to_string(),
+                    "entry": change.word(),
+                    "key": Shown(&change.key).to_string(),
+                    "held": is_held(change),
+                })
+            };
+            let changes: Vec<_> = changes.iter().map(change).collect();
+            format!("{:#}\n", serde_json::json!({ "version": VERSION, "changes": changes }))
+        }
+        Form::Pipe => changes.iter().map(|change| format!("{change}\n")).collect(),
+        Form::Terminal(_) if changes.is_empty() => "nothing would change\n".to_owned(),
+        Form::Terminal(width) => {
+            let row = |change: &Change| {
+                let tone = if change.accepts == Some(false) { Tone::Bad } else { Tone::Good };
+                let held = if is_held(change) { Field::word("HELD", Tone::Caution) } else { Field::text("") };
+                let cells = vec![
+                    Field::text(change.sign.to_string()),
+                    Field::word(change.word(), tone),
+                    Field::text(Shown(&change.key).to_string()),
+                    held,
+                ];
+                Row { cells, below: Vec::new() }
+            };
+            table(width, &["", "ENTRY", "KEY", ""], &changes.iter().map(row).collect::<Vec<_>>())
+        }
+    }
+}
+
+/// How many entries of each domain a rebuild would change: added and removed recipients; added, removed and changed
+/// logins. A held domain keeps what would be removed.
+struct Summary(BTreeMap<Vec<u8>, ([usize; 5], bool)>);
+
+impl Summary {
+    fn of(changes: &[Change], held: &BTreeSet<Vec<u8>>) -> Summary {
+        let mut domains: BTreeMap<Vec<u8>, ([usize; 5], bool)> = BTreeMap::new();
+        for change in changes {
+            let (numbers, is_held) = domains.entry(change.domain().to_vec()).or_default();
+            numbers[match (change.accepts, change.sign) {
+                (Some(_), '+') => 0,
+                (Some(_), _) => 1,
+                (None, '+') => 2,
+                (None, '-') => 3,
+                (None, _) => 4,
+            }] += 1;
+            *is_held = held.contains(change.domain());
+        }
+        Summary(domains)
+    }
+
+    /// The name of a domain; what has none is of no domain, such as a login by a bare name.
+    fn name(domain: &[u8]) -> String {
+        if domain.is_empty() { "-".to_owned() } else { Shown(domain).to_string() }
+    }
+
+    fn text(&self, form: Form) -> String {
+        let state = |is_held: bool| if is_held { "held" } else { "ok" };
+        let total = |at: usize| self.0.values().map(|(numbers, _)| numbers[at]).sum::<usize>();
+        match form {
+            Form::Json => {
+                let domain = |(domain, (numbers, is_held)): (&Vec<u8>, &([usize; 5], bool))| {
+                    let [added, removed, logins_added, logins_removed, logins_changed] = numbers;
+                    serde_json::json!({
+                        "domain": Summary::name(domain),
+                        "recipients_added": added,
+                        "recipients_removed": removed,
+                        "logins_added": logins_added,
+                        "logins_removed": logins_removed,
+                        "logins_changed": logins_changed,
+                        "state": state(*is_held),
+                    })
+                };
+                let domains: Vec<_> = self.0.iter().map(domain).collect();
+                format!("{:#}\n", serde_json::json!({ "version": VERSION, "domains": domains }))
+            }
+            Form::Pipe => {
+                let line = |(domain, (numbers, is_held)): (&Vec<u8>, &([usize; 5], bool))| {
+                    let numbers = numbers.map(|number| number.to_string()).join("\t");
+                    format!("{}\t{numbers}\t{}\n", Summary::name(domain), state(*is_held))
+                };
+                self.0.iter().map(line).collect()
+            }
+            Form::Terminal(_) if self.0.is_empty() => "nothing would change\n".to_owned(),
+            Form::Terminal(width) => {
+                let signed = |numbers: [usize; 5]| {
+                    let signs = ["+", "-", "+", "-", "~"];
+                    let number = |(sign, number): (&str, usize)| match number {
+                        0 => Field::number("."),
+                        number => Field::number(format!("{sign}{number}")),
+                    };
+                    signs.into_iter().zip(numbers).map(number).collect::<Vec<_>>()
+                };
+                let row = |name: String, numbers: [usize; 5], is_held: bool| {
+                    let state = if is_held { Field::word("HELD", Tone::Caution) } else { Field::text("") };
+                    Row { cells: [vec![Field::text(name)], signed(numbers), vec![state]].concat(), below: Vec::new() }
+                };
+                let domains =
+                    self.0.iter().map(|(domain, (numbers, is_held))| row(Summary::name(domain), *numbers, *is_held));
+                let all = [0, 1, 2, 3, 4].map(total);
+                let rows: Vec<Row> = domains.chain([row("total".to_owned(), all, false)]).collect();
+                table(width, &["DOMAIN", "RECIPIENTS", "", "LOGINS", "", "", ""], &rows)
+            }
+        }
+    }
 }
 
 /// How long `status` asks network file systems whether they answer.
@@ -308,13 +421,13 @@ fn read_addresses(answer: &mut dyn FnMut(&[u8]) -> io::Result<()>) -> Result<io:
 }
 
 /// The published recipients' table.
-struct Published {
+pub(crate) struct Published {
     image: Vec<u8>,
     break_byte: u8,
 }
 
 impl Published {
-    fn open(settings: &Settings) -> Result<Published, Error> {
+    pub(crate) fn open(settings: &Settings) -> Result<Published, Error> {
         let target = settings.recipients_target()?.0;
         let image = target.open().and_then(|published| published.read()).map_err(|cause| {
             let is_missing = cause.kind() == io::ErrorKind::NotFound;
@@ -327,13 +440,13 @@ impl Published {
         Ok(Published { image, break_byte: settings.layout.break_byte })
     }
 
-    fn lookup(&self, address: &[u8]) -> smtpd::Answer {
+    pub(crate) fn lookup(&self, address: &[u8]) -> smtpd::Answer {
         let cdb = cdb::Reader::new(&self.image).ok();
         smtpd::lookup(address, self.break_byte, |key| cdb?.find(key))
     }
 
     /// What it answers, and whether that is what is wanted.
-    fn compared(&self, address: &[u8], wanted: bool, delivery: &Delivery) -> String {
+    pub(crate) fn compared(&self, address: &[u8], wanted: bool, delivery: &Delivery) -> String {
         let answer = self.lookup(address);
         let by = match &answer.key {
             Some(key) => format!("by its key {}", Shown(key)),
@@ -351,69 +464,16 @@ impl Published {
     }
 }
 
-/// Prints what qmail would do with each address, step by step.
-///
-/// # Errors
-/// What stops a rebuild; a standard output that is full.
-pub fn explain(settings: &Settings, addresses: &[std::ffi::OsString]) -> Result<(), Error> {
-    let mut notes = Vec::new();
-    let host = Arc::new(read_host(settings, &mut notes)?);
-    say_seen(notes);
-    let before = settings.logins_target()?.0.before();
-    let homes = HomeReader::new(&host, &before, settings.threads(), None);
-    let published = Published::open(settings);
-    let mut is_unknown = published.as_ref().is_err_and(Error::is_denied);
-    let mut print = |number: usize, address: &[u8]| -> io::Result<()> {
-        let mut out = io::stdout().lock();
-        if number > 0 {
-            writeln!(out)?;
-        }
-        writeln!(out, "{}", Shown(address))?;
-        let mut trail = Trail::kept();
-        let delivery = deliver(&host, &homes, address, &mut trail);
-        for step in trail.steps() {
-            writeln!(out, "  {step}")?;
-        }
-        let mut wanted = delivery.accepted();
-        if let Some((accepted, step)) = relay_step(&host, address, &delivery) {
-            writeln!(out, "  {step}")?;
-            wanted = accepted;
-        }
-        let domain = split_address(address).map(|(_, domain)| lower(domain));
-        if let Some(domain) = domain.filter(|domain| !host.control.accepts(domain)) {
-            let path = host.control_path("rcpthosts");
-            let path = show_path(&path);
-            writeln!(out, "  {path}: {} is not listed: qmail-smtpd refuses strangers' mail for it", Shown(&domain))?;
-        } else {
-            let path = settings.layout.root.path(&settings.validrcptto);
-            let path = show_path(&path);
-            match &published {
-                Ok(published) => writeln!(out, "  {path}: {}", published.compared(address, wanted, &delivery))?,
-                Err(error) if error.is_missing() => writeln!(out, "  {path}: not published yet")?,
-                Err(error) => writeln!(out, "  {error}")?,
-            }
-        }
-        is_unknown |= delivery.verdict == Verdict::Unknown;
-        writeln!(out, "{}", delivery.verdict)
-    };
-    let print_all = || addresses.iter().enumerate().try_for_each(|(number, address)| print(number, address.as_bytes()));
-    let (result, unconfined) = confine::within(&host.layout.root, &confine::folders(&host)?, print_all)?;
-    report::say_all(unconfined.as_slice());
-    written(result)?;
-    let mut denied = if is_unknown { homes.denied() } else { Denied::default() };
-    let lists = host.control.unusable().filter(|list| is_unknown && list.cause.denied);
-    denied.extend(lists.map(|list| host.layout.root.path(&list.path)));
-    denied.extend(
-        published.is_err_and(|error| error.is_denied()).then(|| settings.layout.root.path(&settings.validrcptto)),
-    );
-    denied.nothing_closed("what depends on it is unknown")
-}
-
 /// Prints the domains of the host, or those that are named, one a line. Whether each that was named is one is the answer.
 ///
 /// # Errors
 /// What stops a rebuild; a standard output that is full.
-pub fn domains(settings: &Settings, names: &[std::ffi::OsString], json: bool) -> Result<bool, Error> {
+pub fn domains(
+    settings: &Settings,
+    screen: &Screen,
+    names: &[std::ffi::OsString],
+    only: &[overview::State],
+) -> Result<bool, Error> {
     let host = read_host_only(settings)?;
     let before = settings.logins_target()?.0.before();
     let wanted: BTreeSet<Vec<u8>> =
@@ -440,7 +500,7 @@ pub fn domains(settings: &Settings, names: &[std::ffi::OsString], json: bool) ->
         denied.extend(recipients.closed.clone().filter(|_| is_closed.get()));
         (found, denied)
     };
-    let ((found, mut denied), unconfined) = confine::attempt(&host.layout.root, confine::folders(&host)?, find)?;
+    let ((mut found, mut denied), unconfined) = confine::attempt(&host.layout.root, confine::folders(&host)?, find)?;
     report::say_all(unconfined.as_slice());
     for domain in &found {
         if let (Some(cause), Some((folder, _))) = (&domain.trouble, &domain.folder) {
@@ -449,24 +509,21 @@ pub fn domains(settings: &Settings, names: &[std::ffi::OsString], json: bool) ->
             report::say(Level::Alert, &text);
         }
     }
-    let mut out = io::BufWriter::new(io::stdout().lock());
-    let mut print = || -> io::Result<()> {
-        if json {
-            let domains: Vec<_> = found.iter().map(domain_as_json).collect();
-            writeln!(out, "{:#}", serde_json::Value::from(domains))?;
-        } else {
-            found.iter().try_for_each(|domain| writeln!(out, "{}", domain_as_line(domain)))?;
-        }
-        out.flush()
-    };
-    written(print())?;
-    let none = wanted.iter().filter(|name| !found.iter().any(|domain| domain.name == **name));
-    let none =
-        none.inspect(|name| report::say(Level::Warning, &format!("{}: no domain of this host", domain_name(name))));
-    let is_none = none.count() == 0;
+    let none: Vec<&Vec<u8>> = wanted.iter().filter(|name| !found.iter().any(|domain| domain.name == **name)).collect();
+    let held = hold::held_before(settings)?;
+    for domain in found.iter_mut().filter(|domain| held.contains(&domain.name)) {
+        domain.state = overview::State::Held;
+    }
+    found.retain(|domain| only.is_empty() || only.contains(&domain.state));
+    screen.print(&match screen.form {
+        Form::Json => format!("{:#}\n", serde_json::Value::from_iter(found.iter().map(domain_as_json))),
+        Form::Pipe => found.iter().map(|domain| domain_as_line(domain) + "\n").collect(),
+        Form::Terminal(width) => domains_as_table(width, &found),
+    })?;
+    none.iter().for_each(|name| report::say(Level::Warning, &format!("{}: no domain of this host", domain_name(name))));
     denied.extend(host.denied());
     denied.nothing_closed("what depends on it is unknown")?;
-    Ok(is_none)
+    Ok(none.is_empty())
 }
 
 /// Whether a published table is not damaged.
@@ -485,7 +542,7 @@ fn read_host_only(settings: &Settings) -> Result<Arc<Host>, Error> {
 
 /// Says what was seen of the host. What this process may not read is told at the end, where it matters: nothing is kept
 /// for it here.
-fn say_seen(mut notes: Vec<Note>) {
+pub(crate) fn say_seen(mut notes: Vec<Note>) {
     notes.retain(|note| !note.denied);
     report::say_all(&notes);
 }
@@ -509,8 +566,37 @@ fn domain_as_line(domain: &Domain) -> String {
         domain.others_accepted.map_or("unknown", word).to_owned(),
         or_none(domain.catch_all.clone()),
         or_none(Some(domain.notes.join("; ")).filter(|notes| !notes.is_empty())),
+        domain.state.word().to_owned(),
     ]
     .join("\t")
+}
+
+/// The domains in columns, what else there is to know below each.
+fn domains_as_table(width: usize, domains: &[Domain]) -> String {
+    let number =
+        |number: Option<usize>| Field::number(number.map_or_else(|| "-".to_owned(), |number| number.to_string()));
+    let row = |domain: &Domain| {
+        let alias = domain.alias_of.as_ref().map(|real| format!("alias of {}", Shown(real)));
+        let cells = vec![
+            Field::text(domain_name(&domain.name)),
+            Field::text(domain.kind.word()),
+            number(domain.mailboxes),
+            number(domain.aliases),
+            match domain.others_accepted {
+                Some(true) => Field::word("accept", Tone::Good),
+                Some(false) => Field::word("refuse", Tone::Bad),
+                None => Field::word("unknown", Tone::Caution),
+            },
+            match domain.state {
+                overview::State::Ok => Field::text("ok"),
+                state => Field::word(state.word().to_uppercase(), Tone::Caution),
+            },
+            Field::text(domain.catch_all.clone().unwrap_or_else(|| "-".to_owned())),
+        ];
+        Row { cells, below: alias.into_iter().chain(domain.notes.iter().cloned()).collect() }
+    };
+    let headings = ["DOMAIN", "KIND", "MAILBOXES", "ALIASES", "OTHERS", "STATE", "CATCH-ALL"];
+    table(width, &headings, &domains.iter().map(row).collect::<Vec<_>>())
 }
 
 fn domain_as_json(domain: &Domain) -> serde_json::Value {
@@ -526,6 +612,7 @@ fn domain_as_json(domain: &Domain) -> serde_json::Value {
         "others_accepted": domain.others_accepted,
         "catch_all": domain.catch_all,
         "notes": domain.notes,
+        "state": domain.state.word(),
     })
 }
 

@@ -1,6 +1,7 @@
 //! Both tables in memory, and how they differ from the published ones.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 use std::sync::Arc;
 
 use crate::cdb;
@@ -10,7 +11,7 @@ use crate::publish::Published;
 use crate::rebuild::{Built, Sink, build};
 use crate::settings::Settings;
 use crate::tables::smtpd;
-use crate::text::Shown;
+use crate::text::{Shown, split_address};
 
 /// Both tables, sorted.
 #[derive(Default)]
@@ -34,13 +35,41 @@ impl Sink for Sorted {
     }
 }
 
+/// One entry that a rebuild would change.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Change {
+    /// `+`, `-`, or `~` for a login that stays and says something else.
+    pub sign: char,
+    /// Whether the entry of the recipient table accepts; `None` for a login.
+    pub accepts: Option<bool>,
+    /// The entry.
+    pub key: Vec<u8>,
+}
+
+impl Change {
+    /// `accept`, `refuse` or `login`.
+    pub fn word(&self) -> &'static str {
+        self.accepts.map_or("login", word)
+    }
+
+    /// The domain of the entry; empty for one without.
+    pub fn domain(&self) -> &[u8] {
+        split_address(&self.key).map_or(b"", |(_, domain)| domain)
+    }
+}
+
+impl fmt::Display for Change {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}\t{}\t{}", self.sign, self.word(), Shown(&self.key))
+    }
+}
+
 /// What a rebuild would do.
 pub struct Compared {
     /// What it would write.
     pub new: Sorted,
-    /// What it would change, one line a change, in the order of the keys; of a table of which that cannot be known,
-    /// nothing.
-    pub changes: Vec<String>,
+    /// What it would change, in the order of the keys; of a table of which that cannot be known, nothing.
+    pub changes: Vec<Change>,
     /// What came of building beside the records; what the guard would hold is among its notes.
     pub built: Built,
     /// The names of the domains that the guard would hold.
@@ -89,8 +118,9 @@ pub fn compare(settings: &Settings) -> Result<Compared, Error> {
         let answer = |data: Option<&[u8]>| data.map(smtpd::accepts);
         let (before, after) = (answer(old.get(key).copied()), answer(new.recipients.get(key).copied()));
         let signs = [('-', before), ('+', after)].into_iter().filter(|_| before != after);
-        let line = |(sign, answer): (char, Option<bool>)| Some(format!("{sign}\t{}\t{}", word(answer?), Shown(key)));
-        changes.extend(signs.filter_map(line));
+        let change =
+            |(sign, answer): (char, Option<bool>)| Some(Change { sign, accepts: Some(answer?), key: key.to_vec() });
+        changes.extend(signs.filter_map(change));
     }
     let old = records(logins.as_deref());
     let keys = || -> BTreeSet<&[u8]> { old.keys().copied().chain(new.logins.keys().map(Vec::as_slice)).collect() };
@@ -101,7 +131,7 @@ pub fn compare(settings: &Settings) -> Result<Compared, Error> {
             (Some(old), Some(new)) if *old == &new[..] => continue,
             _ => '~',
         };
-        changes.push(format!("{sign}\tlogin\t{}", Shown(key)));
+        changes.push(Change { sign, accepts: None, key: key.to_vec() });
     }
     Ok(Compared { new, changes, built, held, denied })
 }

@@ -4,4 +4,7 @@ pub mod answers;
 pub mod check;
 pub mod compare;
 pub mod database;
+pub mod explain;
+pub mod forwards;
 pub mod overview;
+pub mod screen;

@@ -86,6 +86,36 @@ pub struct Domain {
     pub notes: Vec<String>,
     /// Why its home could not be read.
     pub trouble: Option<Trouble>,
+    /// What becomes of its entries.
+    pub state: State,
+}
+
+/// What becomes of the published entries of a domain.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum State {
+    /// They are as the configuration is.
+    Ok,
+    /// The loss guard keeps some that would go.
+    Held,
+    /// They stay, because its source cannot be read.
+    Kept,
+    /// Every name is accepted, because a program decides that cannot be known.
+    Open,
+    /// This process may not read what decides.
+    Unknown,
+}
+
+impl State {
+    /// How it is written.
+    pub fn word(self) -> &'static str {
+        match self {
+            State::Ok => "ok",
+            State::Held => "held",
+            State::Kept => "kept",
+            State::Open => "open",
+            State::Unknown => "unknown",
+        }
+    }
 }
 
 /// The domains of these names (lower case), or all, in the order of their names; a name that is no domain of this host is
@@ -205,6 +235,12 @@ fn domain(
         catch_all,
         notes: Vec::new(),
         trouble,
+        state: match (&delivery.doubt, &delivery.open) {
+            _ if delivery.verdict == Verdict::Unknown => State::Unknown,
+            (Some(_), _) => State::Kept,
+            (_, Some(_)) => State::Open,
+            _ => State::Ok,
+        },
     };
     domain.notes = notes(host, &domain, prefix.as_deref(), accepted, elsewhere);
     if let Some((_, lost @ 1..)) = counted {

@@ -219,6 +219,21 @@ impl DotQmail {
     }
 }
 
+impl DotQmail {
+    /// Whether mail may go on from it to an address that it names.
+    pub fn forwards(&self) -> bool {
+        self.first_forward.is_some() || self.catch_all().is_some()
+    }
+
+    /// Where its catch-all delivers to: an address or a directory, and the line.
+    pub fn catch_all(&self) -> Option<(usize, &[u8])> {
+        self.instructions.iter().find_map(|(line, instruction)| match instruction {
+            Instruction::Program(Program::Vdelivermail(Catchall::Deliver(to))) => Some((*line, &to[..])),
+            _ => None,
+        })
+    }
+}
+
 /// What a file says, or the one that a link leads to.
 fn content_of(entry: &Entry) -> Option<&DotQmail> {
     match entry {
@@ -527,6 +542,15 @@ impl DotQmails {
     /// The names of its entries, without their `.qmail`, that begin with a `-`.
     pub fn extensions(&self) -> impl Iterator<Item = &[u8]> {
         self.entries.keys().map(Vec::as_slice).filter(|name| name.first() == Some(&b'-'))
+    }
+
+    /// The files of the home itself that forward, or have a catch-all that delivers: their names without `.qmail`, and
+    /// what they say.
+    pub fn forwarding(&self) -> impl Iterator<Item = (&[u8], &DotQmail)> {
+        self.entries.iter().filter_map(|(name, entry)| match entry {
+            Entry::File { content: Ok(content), .. } if content.forwards() => Some((name.as_slice(), content)),
+            _ => None,
+        })
     }
 
     /// The names, without their `.qmail`, of folders that were not read, and why.

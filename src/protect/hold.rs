@@ -223,6 +223,15 @@ pub fn held_before(settings: &Settings) -> Result<BTreeSet<Vec<u8>>, Error> {
     Ok(remembered(settings)?.into_keys().collect())
 }
 
+/// The domains that the last rebuild held, each with how long it has been held.
+///
+/// # Errors
+/// Nobody knows now.
+pub fn held_for(settings: &Settings) -> Result<BTreeMap<Vec<u8>, Duration>, Error> {
+    let held_for = |hold: &Hold| Duration::from_secs(now().saturating_sub(hold.began));
+    Ok(remembered(settings)?.into_iter().map(|(domain, hold)| (domain, held_for(&hold))).collect())
+}
+
 /// The names of these.
 pub fn names(held: &[Held]) -> BTreeSet<Vec<u8>> {
     held.iter().map(|held| held.domain.clone()).collect()

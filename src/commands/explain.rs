@@ -1,0 +1,427 @@
+//! `explain`: whether an address is accepted, what decides, and by which other addresses it is reached.
+
+use std::collections::BTreeMap;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::commands::answers::{Published, say_seen};
+use crate::commands::forwards;
+use crate::commands::screen::{Form, Screen, Tone, VERSION, wrapped};
+use crate::decide::{Delivery, Route, Step, Trail, Verdict, deliver, route};
+use crate::error::{Denied, Error, show_path};
+use crate::host::dot_qmail::Opening;
+use crate::host::mailboxes::{alias, snapshot};
+use crate::host::{HomeState, Homes, Host};
+use crate::os::confine;
+use crate::protect::hold;
+use crate::rebuild::homes::HomeReader;
+use crate::rebuild::read_host;
+use crate::report;
+use crate::settings::Settings;
+use crate::tables::recipients::relay_step;
+use crate::text::{Shown, count, lower, split_address};
+
+/// So many addresses that reach one are told on a terminal.
+const MAX_REACHING: usize = 10;
+
+/// Whether qmail-smtpd takes mail for an address from strangers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Accepted {
+    Yes,
+    No,
+    Unknown,
+}
+
+/// What keeps published entries of a domain, or opens it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum State {
+    Ok,
+    /// The loss guard holds it, for so long.
+    Held(Duration),
+    /// Its source cannot be read, for this reason.
+    Kept(String),
+    /// This program decides, and its users are not known.
+    Open(String),
+    /// This process may not read what decides.
+    Unknown,
+}
+
+impl State {
+    fn word(&self) -> &'static str {
+        match self {
+            State::Ok => "ok",
+            State::Held(_) => "held",
+            State::Kept(_) => "kept",
+            State::Open(_) => "open",
+            State::Unknown => "unknown",
+        }
+    }
+
+    /// What it means, for people.
+    fn words(&self, domain: &[u8]) -> Option<String> {
+        let domain = Shown(domain);
+        match self {
+            State::Ok | State::Unknown => None,
+            State::Held(for_so_long) => Some(format!(
+                "{domain} is held by the loss guard for {} min: it keeps entries that would go; rebuild --force {domain} \
+                 publishes it as it is",
+                for_so_long.as_secs() / 60
+            )),
+            State::Kept(cause) => {
+                Some(format!("kept: what is published stays, because its source cannot be read ({cause})"))
+            }
+            State::Open(program) => {
+                Some(format!("{domain} is open: every name is accepted, because the users of {program} are not known"))
+            }
+        }
+    }
+}
+
+/// What there is to say of one address.
+struct Explained {
+    address: Vec<u8>,
+    accepted: Accepted,
+    reason: String,
+    delivery: Delivery,
+    /// Each with the addresses that it forwards to.
+    steps: Vec<(Step, Vec<String>)>,
+    state: State,
+    domain: Vec<u8>,
+    /// What the published table says, or why it says nothing.
+    table: Option<String>,
+    /// Addresses that lead here, each with what it is.
+    reached_by: Vec<(String, &'static str)>,
+}
+
+/// What explains addresses.
+struct Explainer<'a> {
+    settings: &'a Settings,
+    host: &'a Host,
+    homes: &'a HomeReader,
+    published: &'a Result<Published, Error>,
+    held: BTreeMap<Vec<u8>, Duration>,
+    /// Whether forwards are looked for, which reads every home.
+    reads_all: bool,
+}
+
+impl Explainer<'_> {
+    fn explain(&self, address: &[u8]) -> Explained {
+        let host = self.host;
+        let mut trail = Trail::kept();
+        let delivery = deliver(host, self.homes, address, &mut trail);
+        let mut steps: Vec<Step> = trail.steps();
+        let mut wanted = delivery.accepted();
+        let listed = relay_step(host, address, &delivery);
+        if let Some((accepted, step)) = &listed {
+            steps.push(step.clone());
+            wanted = *accepted;
+        }
+        let targets = self.targets(address, steps.last(), delivery.verdict);
+        let last = steps.len().saturating_sub(1);
+        let with_targets = |(number, step)| (step, if number == last { targets.clone() } else { Vec::new() });
+        let mut steps: Vec<(Step, Vec<String>)> = steps.into_iter().enumerate().map(with_targets).collect();
+        let decided = steps.last().map(|(step, _)| step.text.clone()).unwrap_or_default();
+        let domain = split_address(address).map(|(_, domain)| lower(domain)).unwrap_or_default();
+        let is_let_in = !address.contains(&b'@') || host.control.accepts(&domain);
+        let held = self.held.get(&domain);
+        let state = match (held, &delivery.doubt, &delivery.open) {
+            (Some(held), ..) => State::Held(*held),
+            _ if delivery.verdict == Verdict::Unknown => State::Unknown,
+            (None, Some(doubt), _) => State::Kept(doubt.cause.to_string()),
+            (None, _, Some(open)) => State::Open(Shown(&open.program).to_string()),
+            _ => State::Ok,
+        };
+        let mut table = None;
+        if !is_let_in {
+            let text = format!("{} is not listed: qmail-smtpd refuses strangers' mail for it", Shown(&domain));
+            steps.push((Step { path: Some(host.control_path("rcpthosts")), line: None, text }, Vec::new()));
+        } else {
+            table = Some(match self.published {
+                Ok(published) => published.compared(address, wanted, &delivery),
+                Err(error) if error.is_missing() => "not published yet".to_owned(),
+                Err(error) => error.to_string(),
+            });
+        }
+        let answer = self.published.as_ref().ok().map(|published| published.lookup(address).accepted);
+        let accepted = match answer {
+            _ if delivery.verdict == Verdict::Unknown => Accepted::Unknown,
+            _ if !is_let_in => Accepted::No,
+            None => Accepted::Unknown,
+            Some(true) => Accepted::Yes,
+            Some(false) => Accepted::No,
+        };
+        let relayed = delivery.verdict == Verdict::Remote;
+        let reason = match (accepted, answer) {
+            (Accepted::Unknown, _) if delivery.verdict == Verdict::Unknown => {
+                format!("this process may not read what decides: {decided}")
+            }
+            (Accepted::Unknown, _) => "the recipient table is not published, so qmail-smtpd answers 421".to_owned(),
+            (Accepted::No, _) if !is_let_in && relayed => {
+                format!("not our domain: rcpthosts does not list {}", Shown(&domain))
+            }
+            (Accepted::No, _) if !is_let_in => format!("rcpthosts does not list {}", Shown(&domain)),
+            (_, Some(answer)) if answer != wanted => match &state {
+                State::Held(_) => "the published entry is held by the loss guard".to_owned(),
+                State::Kept(_) => "the published answer is kept, because its source cannot be read".to_owned(),
+                _ => "the published table is out of date; rebuild --dry-run shows what changes".to_owned(),
+            },
+            (Accepted::Yes, _) if relayed && listed.is_some() => format!("relayed: {decided}"),
+            (Accepted::Yes, _) if relayed => "relayed: any name is accepted for another host".to_owned(),
+            (Accepted::No, _) if relayed => format!("relayed, but refused: {decided}"),
+            _ => decided,
+        };
+        let reached_by = if self.reads_all { self.reached_by(address) } else { Vec::new() };
+        Explained { address: address.to_vec(), accepted, reason, delivery, steps, state, domain, table, reached_by }
+    }
+
+    /// Where the step that decides forwards to.
+    fn targets(&self, address: &[u8], last: Option<&Step>, verdict: Verdict) -> Vec<String> {
+        if verdict != Verdict::Deliver {
+            return Vec::new();
+        }
+        let (Some(Step { path: Some(path), line, .. }), Route::Local(assigned)) =
+            (last, route(self.host, address, &mut Trail::unkept()))
+        else {
+            return Vec::new();
+        };
+        let home = self.homes.home(assigned.home);
+        let shown = |addresses: Vec<Vec<u8>>| addresses.iter().map(|to| Shown(to).to_string()).collect();
+        // A row of an alias.
+        let with_domain = |users: &&crate::host::mailboxes::Users| users.of.is_some() && users.tables.1 == *path;
+        if let Some(users) = home.users.iter().find(with_domain)
+            && let Some((_, rows)) = alias::find(users, &assigned.ext, self.host.layout.qmail_ext)
+        {
+            let rows = rows.into_iter().filter_map(snapshot::line);
+            return shown(rows.filter_map(forwards::target).collect());
+        }
+        let begin = self.host.layout.root.path(&[assigned.home, b"/.qmail"].concat());
+        let name = path.as_os_str().as_bytes().strip_prefix(begin.as_os_str().as_bytes());
+        let (Some(name), HomeState::Listed(_, dot_qmails)) = (name, &home.state) else { return Vec::new() };
+        let Opening::File(_, content) = dot_qmails.open(name, assigned.who) else { return Vec::new() };
+        match (content.catch_all(), content.first_forward) {
+            (Some((at, to)), _) if Some(at) == *line => vec![Shown(to).to_string()],
+            (_, Some(at)) if Some(at) == *line => {
+                let file = [assigned.home, b"/.qmail", name].concat();
+                shown(forwards::of_file(self.host, &file).into_iter().map(|(_, to)| to).collect())
+            }
+            _ => Vec::new(),
+        }
+    }
+
+    fn reached_by(&self, address: &[u8]) -> Vec<(String, &'static str)> {
+        let own = Shown(&forwards::whole(self.host, address)).to_string();
+        let forwards = forwards::that_reach(self.host, self.homes, address)
+            .into_iter()
+            .map(|(from, forward)| (from, if forward.is_catch_all { "catch-all" } else { "forward" }));
+        let mut found: Vec<(String, &'static str)> = forwards.filter(|(from, _)| *from != own).collect();
+        if let Some((local, domain)) = split_address(&lower(address)) {
+            let (assignments, control) = (&self.host.assignments, &self.host.control);
+            let aliases = assignments.domains().map(|(name, _)| name);
+            let mut aliases: Vec<&[u8]> = aliases
+                .filter(|name| assignments.alias_of(name) == Some(domain) && control.prefix(name).is_some())
+                .collect();
+            aliases.sort_unstable();
+            let named = |name: &[u8]| (format!("{}@{}", Shown(local), Shown(name)), "alias domain");
+            found.extend(aliases.into_iter().map(named));
+        }
+        found
+    }
+}
+
+/// Prints whether each address is accepted, and why, step by step. Whether all are accepted is the answer.
+///
+/// # Errors
+/// What stops a rebuild; a table that is not there; what this process may not read; a standard output that is full.
+pub fn explain(settings: &Settings, screen: &Screen, addresses: &[std::ffi::OsString]) -> Result<bool, Error> {
+    let mut notes = Vec::new();
+    let host = Arc::new(read_host(settings, &mut notes)?);
+    say_seen(notes);
+    let before = settings.logins_target()?.0.before();
+    let homes = HomeReader::new(&host, &before, settings.threads(), None);
+    let published = Published::open(settings);
+    let held = match hold::held_for(settings) {
+        // Said at the end, when it matters.
+        Err(error) if error.is_denied() => BTreeMap::new(),
+        held => held?,
+    };
+    let reads_all = screen.form != Form::Pipe;
+    let explainer = Explainer { settings, host: &host, homes: &homes, published: &published, held, reads_all };
+    let explain_all = || {
+        let mut found: Vec<(Accepted, bool)> = Vec::new();
+        let mut as_json = Vec::new();
+        for (number, address) in addresses.iter().enumerate() {
+            let explained = explainer.explain(address.as_bytes());
+            found.push((explained.accepted, explained.delivery.verdict == Verdict::Unknown));
+            match screen.form {
+                Form::Json => as_json.push(explained.as_json(&explainer)),
+                form => {
+                    let gap = if number > 0 { "\n" } else { "" };
+                    let text = match form {
+                        Form::Terminal(width) => explained.for_terminal(&explainer, width),
+                        _ => explained.for_pipe(&explainer),
+                    };
+                    screen.print(&format!("{gap}{text}"))?;
+                }
+            }
+        }
+        if screen.form == Form::Json {
+            let all = json!({ "version": VERSION, "addresses": as_json });
+            screen.print(&format!("{all:#}\n"))?;
+        }
+        Ok::<_, Error>(found)
+    };
+    let (result, unconfined) = confine::within(&host.layout.root, &confine::folders(&host)?, explain_all)?;
+    report::say_all(unconfined.as_slice());
+    let found: Vec<(Accepted, bool)> = result?;
+    let is_unknown = found.iter().any(|(_, is_unknown)| *is_unknown) || published.as_ref().is_err_and(Error::is_denied);
+    let mut denied = if is_unknown { homes.denied() } else { Denied::default() };
+    let lists = host.control.unusable().filter(|list| is_unknown && list.cause.denied);
+    denied.extend(lists.map(|list| host.layout.root.path(&list.path)));
+    let is_closed = published.as_ref().is_err_and(Error::is_denied);
+    denied.extend(is_closed.then(|| settings.layout.root.path(&settings.validrcptto)));
+    denied.nothing_closed("what depends on it is unknown")?;
+    match published {
+        Err(error) if found.iter().any(|(accepted, _)| *accepted == Accepted::Unknown) => Err(error),
+        _ => Ok(found.iter().all(|(accepted, _)| *accepted == Accepted::Yes)),
+    }
+}
+
+impl Explained {
+    fn table_path(explainer: &Explainer<'_>) -> std::path::PathBuf {
+        explainer.settings.layout.root.path(&explainer.settings.validrcptto)
+    }
+
+    /// The lines of version 0.1.0, with new fields at their ends.
+    fn for_pipe(&self, explainer: &Explainer<'_>) -> String {
+        let mut text = format!("{}\n", Shown(&self.address));
+        for (step, targets) in &self.steps {
+            let targets: String = targets.iter().map(|target| format!("\t{target}")).collect();
+            text.push_str(&format!("  {step}{targets}\n"));
+        }
+        if let Some(table) = &self.table {
+            // The table's words name what is kept.
+            let words = self.state.words(&self.domain).filter(|_| !matches!(self.state, State::Kept(_)));
+            let state = words.map(|words| format!("\t{words}")).unwrap_or_default();
+            // An error names the file itself.
+            match explainer.published {
+                Err(error) if !error.is_missing() => text.push_str(&format!("  {table}{state}\n")),
+                _ => text.push_str(&format!("  {}: {table}{state}\n", show_path(&Self::table_path(explainer)))),
+            }
+        }
+        text.push_str(&format!("{}\n", self.delivery.verdict));
+        text
+    }
+
+    fn for_terminal(&self, explainer: &Explainer<'_>, width: usize) -> String {
+        let (word, tone) = match self.accepted {
+            Accepted::Yes => ("ACCEPTED", Tone::Good),
+            Accepted::No => ("REFUSED", Tone::Bad),
+            Accepted::Unknown => ("UNKNOWN", Tone::Caution),
+        };
+        let address = Shown(&self.address).to_string();
+        let head = format!("{address}  {}", tone.paint(word));
+        let length = address.len() + 2 + word.len();
+        let mut text = if length + 2 + self.reason.len() <= width {
+            format!("{head}  {}\n", self.reason)
+        } else {
+            format!("{head}\n{}", wrapped(&self.reason, width, 2, 2))
+        };
+        let mut fact = |name: &str, value: String| {
+            text.push_str(&wrapped(&format!("{name:<16}{value}"), width, 2, 18));
+        };
+        if self.delivery.verdict == Verdict::Defer {
+            fact("delivery", "deferred: qmail keeps the message and tries again".to_owned());
+        }
+        let targets: Vec<&str> = self.steps.iter().flat_map(|(_, targets)| targets).map(String::as_str).collect();
+        if !targets.is_empty() {
+            fact("forwards to", targets.join(", "));
+        }
+        if !self.reached_by.is_empty() {
+            let first = self.reached_by.iter().take(MAX_REACHING).map(|(from, how)| format!("{from} ({how})"));
+            let mut first: Vec<String> = first.collect();
+            if let more @ 1.. = self.reached_by.len().saturating_sub(MAX_REACHING) {
+                first.push(format!("and {}", count(more, "other")));
+            }
+            fact("also reached by", first.join(", "));
+        }
+        if let Some(words) = self.state.words(&self.domain) {
+            fact("state", words);
+        }
+        text.push('\n');
+        let mut steps: Vec<(String, String)> =
+            self.steps.iter().map(|(step, _)| (step.text.clone(), explainer.place(&self.address, step))).collect();
+        steps.extend(self.table.as_ref().map(|table| {
+            (format!("the published table: {table}"), explainer.short(&self.address, &Self::table_path(explainer)))
+        }));
+        for (number, (step, place)) in (1..).zip(&steps) {
+            let whole = format!("{number:>2}  {step}");
+            let fits = whole.len() + 4 + place.len() <= width;
+            if fits {
+                let gap = " ".repeat(width - 2 - whole.len() - place.len());
+                text.push_str(&format!("  {whole}{gap}{place}\n"));
+            } else {
+                text.push_str(&wrapped(&whole, width, 2, 6));
+                text.push_str(&format!("      {place}\n"));
+            }
+        }
+        text
+    }
+
+    fn as_json(&self, explainer: &Explainer<'_>) -> Value {
+        let steps = self.steps.iter().map(|(step, targets)| {
+            json!({
+                "file": step.path.as_ref().map(|path| show_path(path).to_string()),
+                "line": step.line,
+                "text": step.text,
+                "forwards_to": targets,
+            })
+        });
+        let answer = explainer.published.as_ref().ok().map(|published| published.lookup(&self.address));
+        json!({
+            "address": Shown(&self.address).to_string(),
+            "verdict": match self.accepted {
+                Accepted::Yes => "accepted",
+                Accepted::No => "refused",
+                Accepted::Unknown => "unknown",
+            },
+            "reason": self.reason,
+            "delivery": self.delivery.verdict.to_string(),
+            "state": self.state.word(),
+            "state_reason": self.state.words(&self.domain),
+            "table": {
+                "file": show_path(&Self::table_path(explainer)).to_string(),
+                "accepted": answer.as_ref().map(|answer| answer.accepted),
+                "key": answer.and_then(|answer| answer.key).map(|key| Shown(&key).to_string()),
+                "text": self.table,
+            },
+            "steps": steps.collect::<Vec<_>>(),
+            "forwards_to": self.steps.iter().flat_map(|(_, targets)| targets).collect::<Vec<_>>(),
+            "also_reached_by": self.reached_by.iter().map(|(from, how)| json!({ "address": from, "by": how }))
+                .collect::<Vec<_>>(),
+        })
+    }
+}
+
+impl Explainer<'_> {
+    /// Where a step comes from, as file:line.
+    fn place(&self, address: &[u8], step: &Step) -> String {
+        let path = step.path.as_deref().map(|path| self.short(address, path)).unwrap_or_default();
+        step.line.map_or_else(|| path.clone(), |line| format!("{path}:{line}"))
+    }
+
+    /// A path without the directory of qmail, or without the home directory, which a step names before.
+    fn short(&self, address: &[u8], path: &Path) -> String {
+        let layout = &self.host.layout;
+        let home = match route(self.host, address, &mut Trail::unkept()) {
+            Route::Local(assigned) => Some(layout.root.path(assigned.home)),
+            Route::Decided(_) | Route::Unlisted => None,
+        };
+        let within = |top: &Path| path.strip_prefix(top).ok().filter(|rest| !rest.as_os_str().is_empty());
+        let short = home.as_deref().and_then(within).or_else(|| within(&layout.root.path(&layout.qmail)));
+        show_path(short.unwrap_or(path)).to_string()
+    }
+}

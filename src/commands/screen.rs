@@ -1,0 +1,224 @@
+//! How an answer is written: for a terminal, for a pipe, or as JSON. A command makes one value of what it found; its three
+//! forms are made of that here and beside that value, and nowhere in the middle of a command.
+
+use std::io::{self, IsTerminal, Write};
+
+use anstream::{AutoStream, ColorChoice};
+use anstyle::{AnsiColor, Style};
+
+use crate::args::{Color, variable};
+use crate::commands::answers::written;
+use crate::error::Error;
+
+/// The width of a terminal that does not say its own.
+const USUAL_WIDTH: usize = 80;
+/// On a narrower terminal lines are longer than it is.
+const LEAST_WIDTH: usize = 40;
+/// What the version of an object is that a command prints with `--json`.
+pub const VERSION: u32 = 1;
+
+/// How an answer is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Form {
+    /// For people, in lines of at most so many columns.
+    Terminal(usize),
+    /// For scripts: fields with tabs between them.
+    Pipe,
+    /// One JSON value.
+    Json,
+}
+
+/// Where answers go.
+#[derive(Clone, Copy, Debug)]
+pub struct Screen {
+    /// How an answer is written.
+    pub form: Form,
+    choice: ColorChoice,
+}
+
+impl Screen {
+    /// Standard output. With `--color always` it counts as a terminal.
+    pub fn new(color: Color, json: bool) -> Screen {
+        let choice = match color {
+            Color::Auto => ColorChoice::Auto,
+            Color::Always => ColorChoice::Always,
+            Color::Never => ColorChoice::Never,
+        };
+        let form = match () {
+            () if json => Form::Json,
+            () if io::stdout().is_terminal() || color == Color::Always => Form::Terminal(width()),
+            () => Form::Pipe,
+        };
+        Screen { form, choice }
+    }
+
+    /// Writes an answer, or a part of it, to its end.
+    ///
+    /// # Errors
+    /// A standard output that is full.
+    pub fn print(&self, text: &str) -> Result<(), Error> {
+        let mut out = AutoStream::new(io::stdout().lock(), self.choice);
+        written(out.write_all(text.as_bytes()).and_then(|()| out.flush()))
+    }
+}
+
+/// The columns of the terminal; COLUMNS says it where the terminal does not.
+fn width() -> usize {
+    let of_terminal = terminal_size::terminal_size_of(io::stdout()).map(|(width, _)| usize::from(width.0));
+    let of_variable = || variable("COLUMNS")?.to_str()?.parse().ok();
+    of_terminal.filter(|width| *width > 0).or_else(of_variable).unwrap_or(USUAL_WIDTH).max(LEAST_WIDTH)
+}
+
+/// What a word means for the reader, by which it is coloured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tone {
+    /// As it should be.
+    Good,
+    /// Something to look at.
+    Caution,
+    /// A refusal, or something wrong.
+    Bad,
+}
+
+impl Tone {
+    /// The text in the colour of the tone.
+    pub fn paint(self, text: &str) -> String {
+        let color = match self {
+            Tone::Good => AnsiColor::Green,
+            Tone::Caution => AnsiColor::Yellow,
+            Tone::Bad => AnsiColor::Red,
+        };
+        let style = Style::new().bold().fg_color(Some(color.into()));
+        format!("{style}{text}{style:#}")
+    }
+}
+
+/// One field of a row.
+#[derive(Clone, Debug, Default)]
+pub struct Field {
+    text: String,
+    tone: Option<Tone>,
+    is_number: bool,
+}
+
+impl Field {
+    /// A text.
+    pub fn text(text: impl Into<String>) -> Field {
+        Field { text: text.into(), ..Field::default() }
+    }
+
+    /// A number, or what stands in its place: it ends where its column ends.
+    pub fn number(text: impl Into<String>) -> Field {
+        Field { is_number: true, ..Field::text(text) }
+    }
+
+    /// A word that is coloured.
+    pub fn word(text: impl Into<String>, tone: Tone) -> Field {
+        Field { tone: Some(tone), ..Field::text(text) }
+    }
+
+    fn padded(&self, width: usize) -> String {
+        let room = " ".repeat(width.saturating_sub(self.text.len()));
+        let text = self.tone.map_or_else(|| self.text.clone(), |tone| tone.paint(&self.text));
+        if self.is_number { room + &text } else { text + &room }
+    }
+}
+
+/// One row of a table, and the lines below it.
+#[derive(Clone, Debug, Default)]
+pub struct Row {
+    /// A field for each column.
+    pub cells: Vec<Field>,
+    /// What more there is to say.
+    pub below: Vec<String>,
+}
+
+/// What is between two columns.
+const GAP: &str = "  ";
+
+/// Rows below headings, in aligned columns. A field that is wider than half a line does not widen its column, and the last
+/// column is wrapped.
+pub fn table(width: usize, headings: &[&str], rows: &[Row]) -> String {
+    let most = width / 2;
+    let columns: Vec<usize> = (0..headings.len())
+        .map(|column| {
+            let cells = rows.iter().filter_map(|row| row.cells.get(column)).map(|cell| cell.text.len());
+            cells.filter(|length| *length <= most).chain([headings[column].len()]).max().unwrap_or_default()
+        })
+        .collect();
+    let before_last: usize = columns.iter().rev().skip(1).map(|column| column + GAP.len()).sum();
+    let is_number = |column: usize| rows.iter().any(|row| row.cells.get(column).is_some_and(|cell| cell.is_number));
+    let heading =
+        |(column, text): (usize, &&str)| Field { text: (*text).to_owned(), tone: None, is_number: is_number(column) };
+    let mut text = line(&headings.iter().enumerate().map(heading).collect::<Vec<_>>(), &columns, width, before_last);
+    for row in rows {
+        text.push_str(&line(&row.cells, &columns, width, before_last));
+        for below in &row.below {
+            text.push_str(&wrapped(below, width, 4, 6));
+        }
+    }
+    text
+}
+
+fn line(cells: &[Field], columns: &[usize], width: usize, before_last: usize) -> String {
+    let Some((last, first)) = cells.split_last() else { return "\n".to_owned() };
+    let mut text: String =
+        first.iter().zip(columns).map(|(cell, width)| cell.padded(*width) + GAP).collect::<Vec<_>>().concat();
+    let room = width.saturating_sub(before_last);
+    if last.is_number || last.text.len() <= room.max(LEAST_WIDTH / 2) {
+        let own = if last.is_number { columns.last().copied().unwrap_or_default() } else { 0 };
+        text.push_str(&last.padded(own));
+    } else {
+        let rest = wrapped(&last.text, width.max(before_last + LEAST_WIDTH / 2), before_last, before_last);
+        text.push_str(rest.trim());
+    }
+    text.truncate(text.trim_end().len());
+    text + "\n"
+}
+
+/// A text in lines of at most `width` columns, the first after `first` blanks, the others after `others`. A word that is
+/// longer than a line stays whole, so that it can be copied.
+pub fn wrapped(text: &str, width: usize, first: usize, others: usize) -> String {
+    let mut lines = " ".repeat(first);
+    let (mut column, mut is_empty) = (first, true);
+    for word in text.split(' ') {
+        if !is_empty && column + 1 + word.len() > width {
+            lines.push('\n');
+            lines.push_str(&" ".repeat(others));
+            column = others;
+        } else if !is_empty {
+            lines.push(' ');
+            column += 1;
+        }
+        lines.push_str(word);
+        column += word.len();
+        is_empty = false;
+    }
+    lines + "\n"
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_ends_before_the_width_unless_one_word_is_longer() {
+        assert_eq!(wrapped("one two three", 7, 0, 2), "one two\n  three\n");
+        assert_eq!(wrapped("one twotwotwo three", 7, 2, 2), "  one\n  twotwotwo\n  three\n");
+        assert_eq!(wrapped("", 7, 2, 2), "  \n");
+    }
+
+    #[test]
+    fn columns_are_aligned_and_the_last_one_is_wrapped() {
+        let row = |name: &str, number: &str, what: &str| Row {
+            cells: vec![Field::text(name), Field::number(number), Field::text(what)],
+            below: Vec::new(),
+        };
+        let rows = [row("a", "1", "short"), row("bb", "100", "a text that is longer than what is left of the line")];
+        let text = table(40, &["NAME", "N", "WHAT"], &rows);
+        let wanted = "NAME    N  WHAT\n\
+                      a       1  short\n\
+                      bb    100  a text that is longer than\n           what is left of the line\n";
+        assert_eq!(text, wanted);
+    }
+}

@@ -1,0 +1,200 @@
+//! `explain` says the verdict first, exits by the published table, names where forwards lead and what leads to an address,
+//! and says when a domain is held, kept or open.
+
+mod support;
+
+use std::collections::BTreeSet;
+
+use serde_json::Value;
+use support::MailHost;
+
+const COM: &str = "/home/vpopmail/domains/example.com";
+
+fn json(host: &MailHost, arguments: &[&str]) -> Value {
+    let answer = host.run(arguments);
+    serde_json::from_str(&answer.stdout).unwrap_or_else(|error| panic!("{error}: {answer:?}"))
+}
+
+/// The only address that was explained.
+fn explained(host: &MailHost, address: &str) -> Value {
+    let all = json(host, &["explain", "--json", address]);
+    assert_eq!((all["version"].as_u64(), all["addresses"].as_array().unwrap().len()), (Some(1), 1), "{all}");
+    all["addresses"][0].clone()
+}
+
+#[test]
+fn the_exit_status_is_that_of_the_published_table_and_the_worst_of_several() {
+    let host = MailHost::sample();
+    let answer = host.run(&["explain", "ann@example.com"]);
+    assert_eq!(answer.code, 111, "no table: {answer:?}");
+    assert!(answer.stdout.contains("not published yet") && answer.stdout.ends_with("\ndeliver\n"), "{answer:?}");
+    host.rebuild();
+    for (addresses, code) in [
+        (&["ann@example.com"][..], 0),
+        (&["anybody@backup.example", "erik@relay.example"], 0),
+        (&["nobody@example.com"], 1),
+        (&["nobody@relay.example"], 1),
+        // Another host's, and not accepted.
+        (&["ann@elsewhere.example"], 1),
+        (&["ann@example.com", "nobody@example.com", "carol@mail.example.org"], 1),
+    ] {
+        let arguments: Vec<&str> = ["explain"].into_iter().chain(addresses.iter().copied()).collect();
+        let answer = host.run(&arguments);
+        assert_eq!(answer.code, code, "{answer:?}");
+        let lookup: Vec<&str> = ["lookup"].into_iter().chain(addresses.iter().copied()).collect();
+        assert_eq!(host.run(&lookup).code, code, "lookup {addresses:?}");
+    }
+    // The table decides, not what a rebuild would make of it.
+    host.write(&format!("{COM}/.qmail-new"), "&ann@example.com\n");
+    assert_eq!(host.run(&["explain", "new@example.com"]).code, 1);
+    assert!(explained(&host, "new@example.com")["reason"].as_str().unwrap().contains("out of date"));
+    host.rebuild();
+    assert_eq!(host.run(&["explain", "new@example.com"]).code, 0);
+    host.remove("/var/qmail/control/validrcptto.cdb");
+    assert_eq!(host.run(&["explain", "elsewhere@x.example", "new@example.com"]).code, 111);
+}
+
+#[test]
+fn forwards_name_their_targets_and_an_address_what_leads_to_it() {
+    let host = MailHost::sample();
+    host.write(&format!("{COM}/.qmail-team"), "# both\n&ann@example.com\n&Joe@Example.net\n|exit 0\n");
+    host.write(&format!("{COM}/.qmail-to:ann"), "ann@example.com\n");
+    host.rebuild();
+    let team = explained(&host, "team@example.com");
+    assert_eq!(team["forwards_to"], serde_json::json!(["ann@example.com", "Joe@Example.net"]), "{team}");
+    let in_pipe = host.run(&["explain", "team@example.com"]).stdout;
+    assert!(in_pipe.contains("forwards: delivered\tann@example.com\tJoe@Example.net\n"), "{in_pipe}");
+    // The catch-all of example.net delivers to ann.
+    let other = explained(&host, "whatever@example.net");
+    assert_eq!(other["forwards_to"], serde_json::json!(["ann@example.com"]), "{other}");
+    let ann = explained(&host, "ann@example.com");
+    let by = |address: &str| {
+        let found = ann["also_reached_by"].as_array().unwrap().iter().find(|by| by["address"] == address);
+        found.map(|by| by["by"].as_str().unwrap().to_owned())
+    };
+    assert_eq!(by("team@example.com").as_deref(), Some("forward"), "{ann}");
+    assert_eq!(by("to.ann@example.com").as_deref(), Some("forward"), "{ann}");
+    assert_eq!(by("(any other name)@example.net").as_deref(), Some("catch-all"), "{ann}");
+    assert_eq!(by("ann@example.edu").as_deref(), Some("alias domain"), "{ann}");
+    assert_eq!(by("ann@example.com"), None, "{ann}");
+    assert!(explained(&host, "team@example.com")["also_reached_by"].to_string().contains("team@example.edu"));
+}
+
+#[test]
+fn a_link_to_secrets_shows_none_of_their_lines() {
+    let host = MailHost::sample();
+    host.write("/home/vpopmail/secret", "root:$6$salt$abcdefghijklmnop:1::::::\nplainword$x\n");
+    host.link(&format!("{COM}/.qmail-leak"), "/home/vpopmail/secret");
+    host.rebuild();
+    for arguments in [&["explain", "leak@example.com"][..], &["explain", "--json", "leak@example.com"]] {
+        let told = host.run(arguments).stdout;
+        assert!(!told.contains("root:") && !told.contains("abcdefgh") && !told.contains("plainword"), "{told}");
+    }
+}
+
+#[test]
+fn a_kept_an_open_and_a_held_domain_say_so() {
+    let host = MailHost::sample();
+    let many: String = (0..150).map(|number| format!("&u{number}@far.example\n")).collect();
+    for (number, line) in many.lines().enumerate() {
+        host.write(&format!("/home/vpopmail/domains/example.net/.qmail-u{number}"), line);
+    }
+    host.write(
+        "/home/vpopmail/domains/example.net/.qmail-default",
+        "|/home/vpopmail/bin/vdelivermail '' bounce-no-mailbox\n",
+    );
+    host.rebuild();
+    // Kept: the directory is gone.
+    std::fs::rename(host.path(COM), host.path("/home/vpopmail/domains/away")).unwrap();
+    // Open: a program that is not known answers for every name.
+    host.write("/home/carol/.qmail-default", "|/usr/local/bin/unknown-filter\n");
+    // Held: it would lose most of its names.
+    for number in 0..150 {
+        host.remove(&format!("/home/vpopmail/domains/example.net/.qmail-u{number}"));
+    }
+    host.run(&["rebuild"]);
+    let state = |address: &str| explained(&host, address)["state"].as_str().unwrap().to_owned();
+    assert_eq!(state("ann@example.com"), "kept");
+    assert_eq!(state("u7@example.net"), "held");
+    assert_eq!(state("carol-x@mail.example.org"), "open");
+    assert_eq!(state("erik@relay.example"), "ok");
+    let held = explained(&host, "u7@example.net");
+    assert_eq!((held["verdict"].as_str(), held["delivery"].as_str()), (Some("accepted"), Some("bounce")), "{held}");
+    assert!(held["reason"].as_str().unwrap().contains("held by the loss guard"), "{held}");
+    let in_pipe = host.run(&["explain", "u7@example.net"]);
+    assert!(in_pipe.stdout.contains("\texample.net is held by the loss guard"), "{in_pipe:?}");
+    assert_eq!(in_pipe.code, 0, "the table accepts it");
+    // `domains` has the same words, as its last field.
+    let lines = |arguments: &[&str]| -> Vec<(String, String)> {
+        let answer = host.run(arguments);
+        assert_eq!(answer.code, 0, "{answer:?}");
+        let field = |line: &str| {
+            let fields: Vec<&str> = line.split('\t').collect();
+            assert_eq!(fields.len(), 10, "{line}");
+            (fields[0].split(' ').next().unwrap().to_owned(), fields[9].to_owned())
+        };
+        answer.stdout.lines().map(field).collect()
+    };
+    let all = lines(&["domains"]);
+    let of = |name: &str| all.iter().find(|(domain, _)| domain == name).map(|(_, state)| state.as_str());
+    assert_eq!((of("example.com"), of("example.edu")), (Some("kept"), Some("kept")));
+    assert_eq!((of("example.net"), of("relay.example")), (Some("held"), Some("ok")));
+    assert_eq!(lines(&["domains", "--held"]), [("example.net".to_owned(), "held".to_owned())]);
+    let summary = host.run(&["rebuild", "--dry-run", "--summary"]);
+    assert!(
+        summary.stdout.lines().any(|line| line.starts_with("example.net\t") && line.ends_with("\theld")),
+        "{summary:?}"
+    );
+}
+
+#[test]
+fn an_open_domain_is_found_by_its_option() {
+    let host = MailHost::sample();
+    host.write(&format!("{COM}/.qmail-default"), "|/usr/local/bin/unknown-filter\n");
+    host.rebuild();
+    let answer = host.run(&["domains", "--open"]);
+    let names: Vec<&str> = answer.stdout.lines().map(|line| line.split(['\t', ' ']).next().unwrap()).collect();
+    assert_eq!((names, answer.code), (vec!["example.com", "example.edu"], 0), "{}", answer.stdout);
+    assert_eq!(explained(&host, "x@example.com")["state"], "open");
+    assert_eq!(host.run(&["domains", "--held"]).stdout, "");
+    assert_eq!(host.run(&["domains", "--held", "none.example"]).code, 1, "no domain of this host");
+}
+
+#[test]
+fn a_dry_run_counts_its_changes_by_domain() {
+    let host = MailHost::sample();
+    host.rebuild();
+    host.write(&format!("{COM}/.qmail-new"), "&ann@example.com\n")
+        .write(&format!("{COM}/.qmail-newer"), "&ann@example.com\n");
+    host.write("/var/qmail/control/validrcptto.d/relay.example", "erik\n");
+    let changes = host.run(&["rebuild", "--dry-run"]).stdout;
+    let summary = host.run(&["rebuild", "--dry-run", "--summary"]);
+    let of = |domain: &str, sign: &str, is_login: bool| {
+        let end = format!("@{domain}");
+        let is = |line: &&str| {
+            let is_of_it = if domain == "-" { !line.contains('@') } else { line.ends_with(&end) };
+            line.starts_with(sign) && is_of_it && (line.split('\t').nth(1) == Some("login")) == is_login
+        };
+        changes.lines().filter(is).count()
+    };
+    let domain = |line: &str| line.split_once('@').map_or("-", |(_, domain)| domain).to_owned();
+    let domains: BTreeSet<String> = changes.lines().map(domain).collect();
+    assert!(domains.contains("example.com") && domains.contains("relay.example"), "{changes}");
+    for domain in &domains {
+        let numbers = [("+", false), ("-", false), ("+", true), ("-", true), ("~", true)];
+        let numbers = numbers.map(|(sign, is_login)| of(domain, sign, is_login).to_string()).join("\t");
+        let line = format!("{domain}\t{numbers}\tok\n");
+        assert!(summary.stdout.contains(&line), "{line}\n{}\n{changes}", summary.stdout);
+    }
+    assert_eq!(summary.stdout.lines().count(), domains.len(), "{}", summary.stdout);
+    let as_json = json(&host, &["rebuild", "--dry-run", "--summary", "--json"]);
+    assert_eq!(
+        (as_json["version"].as_u64(), as_json["domains"].as_array().unwrap().len()),
+        (Some(1), domains.len()),
+        "{as_json}"
+    );
+    let as_json = json(&host, &["rebuild", "--dry-run", "--json"]);
+    assert_eq!(as_json["changes"].as_array().unwrap().len(), changes.lines().count(), "{as_json}");
+    let answer = host.run(&["rebuild", "--summary"]);
+    assert_eq!((answer.code, answer.stdout.as_str()), (100, ""), "only with --dry-run: {answer:?}");
+}
