@@ -120,9 +120,7 @@ fn with_defaults(command: clap::Command, defaults: &Defaults) -> clap::Command {
 /// The arguments; a hook's name in the place of the program's is the sub-command of that name.
 pub fn typed() -> Vec<OsString> {
     let mut arguments: Vec<OsString> = std::env::args_os().collect();
-    if let Some(name) =
-        arguments.first().and_then(|program| Path::new(program).file_name()?.to_str()).and_then(hook_of_link)
-    {
+    if let Some(name) = arguments.first().and_then(|program| Path::new(program).file_name()?.to_str()).and_then(hook) {
         // Behind `--` nothing is taken for an option of ours, not even --help, which exits 0.
         let has_next = name == RCPTCHECK && arguments.get(1).is_some_and(|first| first == "--then");
         let options = if has_next { 2.min(arguments.len() - 1) } else { 0 };
@@ -167,16 +165,9 @@ const HOOKS: [&str; 10] = [
     VPOPMAILD,
     OPENSMTPD_TABLE,
 ];
-/// The name that OpenSMTPD wants for `table NAME qmail-updater:FILE`.
-const TABLE_OF_OPENSMTPD: &str = "table-qmail-updater";
 
 fn hook(name: &str) -> Option<&'static str> {
     HOOKS.into_iter().find(|hook| *hook == name)
-}
-
-/// The hook of which a link has this name.
-fn hook_of_link(name: &str) -> Option<&'static str> {
-    if name == TABLE_OF_OPENSMTPD { Some(OPENSMTPD_TABLE) } else { hook(name) }
 }
 
 /// The hook that is meant, found out before anything can go wrong: even a misuse must be answered in its own way.

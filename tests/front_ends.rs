@@ -694,8 +694,7 @@ fn opensmtpd_names_the_published_file_or_nothing() {
     let table = host.published("validrcptto.cdb");
     let found = "check-result|1|found\n";
     assert_eq!(asked("opensmtpd-table", table.to_str()), found);
-    assert_eq!(asked("table-qmail-updater", table.to_str()), found);
-    assert_eq!(asked("table-qmail-updater", None), found, "its default below --qmail");
+    assert_eq!(asked("opensmtpd-table", None), found, "its default below --qmail");
     assert_eq!(asked("opensmtpd-table", Some("relative")), "check-result|1|error|the published table cannot be read\n");
 }
 

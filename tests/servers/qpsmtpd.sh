@@ -18,6 +18,6 @@ start() {
     (traced /service/vpopmaild/run) &
     await 8998 89
     export QPSMTPD_CONFIG=/etc/qpsmtpd
-    (traced qpsmtpd-forkserver --port 25 --listen-address 127.0.0.1 --user qpsmtpd --no-rdns --limit-connections 100) &
+    (traced qpsmtpd-forkserver --port 25 --listen-address 127.0.0.1 --user qpsmtpd --no-rdns --limit-connections 100 --max-from-ip 100) &
     await 25
 }

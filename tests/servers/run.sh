@@ -73,6 +73,11 @@ await() {
         perl /tmp/ask.pl --await "$place"
     done
 }
+# Makes a certificate: certificate FILE KEY
+certificate() {
+    openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=hub.example -out "$1" -keyout "$2" 2>/dev/null
+    chmod 600 "$2"
+}
 . "/tmp/$1.sh"
 perl /tmp/ask.pl --names &
 start </dev/null >/tmp/log 2>&1
@@ -83,7 +88,7 @@ chroot "$root" sh -eu /tmp/inside "$server" || status=$?
 cp "$root/tmp/log" "$directory/log"
 [ "$status" -ne 0 ] || for file in "$root"/tmp/trace/*; do
     # From where it becomes a front end.
-    sed -n '/^execve("[^"]*\/\(qmail-updater\|checkpassword\|table-qmail-updater\)"/,$p' "$file" >"$directory/trace/${file##*/}"
+    sed -n '/^execve("[^"]*\/\(qmail-updater\|checkpassword\)"/,$p' "$file" >"$directory/trace/${file##*/}"
     [ -s "$directory/trace/${file##*/}" ] || rm "$directory/trace/${file##*/}"
 done
 exit "$status"
