@@ -1,13 +1,14 @@
 //! Writes what an installed program needs beside itself. From what can be typed: the manual page qmail-updater(8), whose
-//! frame is `packaging/man/qmail-updater.8.in`, docs/reference/commands.md, and completions for bash and zsh. From
+//! frame is `packaging/man/qmail-updater.8.in`, docs/reference/commands.md, and completions for bash, zsh and fish. From
 //! docs/reference/settings.md and files.md: the manual page qmail-updater.conf(5). `cargo run --example pages` does it
 //! again after a change; a test holds what is committed against it.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use clap::ValueHint;
 use clap::{Arg, Command, CommandFactory};
-use clap_complete::aot::{Bash, Zsh, generate};
+use clap_complete::aot::{Fish, Zsh, generate};
 use pulldown_cmark::{Event, HeadingLevel, Parser, Tag, TagEnd};
 use qmail_updater::args::Cli;
 use roff::{Inline, Roff, bold, italic, roman};
@@ -27,16 +28,145 @@ pub fn pages() -> Vec<(PathBuf, Vec<u8>)> {
     let repository = Path::new(env!("CARGO_MANIFEST_DIR"));
     let (packaging, reference) = (repository.join("packaging"), repository.join("docs/reference"));
     let frame = fs::read_to_string(packaging.join("man/qmail-updater.8.in")).unwrap();
-    let (mut bash, mut zsh) = (Vec::new(), Vec::new());
-    generate(Bash, &mut Cli::command(), NAME, &mut bash);
-    generate(Zsh, &mut Cli::command(), NAME, &mut zsh);
     vec![
         (packaging.join("man/qmail-updater.8"), manual(&frame).into_bytes()),
         (packaging.join("man/qmail-updater.conf.5"), settings(&reference).into_bytes()),
         (reference.join("commands.md"), commands().into_bytes()),
-        (packaging.join("completions/qmail-updater.bash"), bash),
-        (packaging.join("completions/_qmail-updater"), zsh),
+        (packaging.join("completions/qmail-updater.bash"), bash().into_bytes()),
+        (packaging.join("completions/_qmail-updater"), zsh().into_bytes()),
+        (packaging.join("completions/qmail-updater.fish"), fish().into_bytes()),
     ]
+}
+
+/// What is completed: the program without what is hidden, and for each value what it is.
+fn completed() -> Command {
+    let hint = |arg: Arg| {
+        let names = arg.get_value_names().map(|names| names.join(" ")).unwrap_or_default();
+        let hint = match &names[..] {
+            "DIR" => ValueHint::DirPath,
+            "FILE" | "PROGRAM" => ValueHint::AnyPath,
+            _ => ValueHint::Other,
+        };
+        if arg.get_action().takes_values() { arg.value_hint(hint) } else { arg }
+    };
+    // There is no way to take a command or an option away from a parser.
+    let without_hidden = |command: &Command| {
+        let new = Command::new(&*command.get_name().to_owned().leak())
+            .about(command.get_about().cloned().unwrap_or_default());
+        new.args(command.get_arguments().filter(|arg| !arg.is_hide_set()).cloned().map(hint))
+    };
+    let cli = Cli::command();
+    let shown = cli.get_subcommands().filter(|command| !command.is_hide_set());
+    let program = without_hidden(&cli).disable_help_subcommand(true).version(env!("CARGO_PKG_VERSION"));
+    program.subcommands(shown.map(without_hidden))
+}
+
+/// What `qmail-updater complete` is asked for in the place of the arguments of a command.
+const ASKED: [(&str, &str); 4] =
+    [("explain", "addresses"), ("lookup", "addresses"), ("user", "users"), ("domains", "domains")];
+
+/// The completion for bash: its frame, with the words of each command and option. clap's own stops behind the first
+/// command, and bash cuts addresses at their `@`.
+fn bash() -> String {
+    let program = completed();
+    let longs = |command: &Command| -> Vec<String> {
+        let options = command.get_arguments().filter_map(|arg| arg.get_long()).map(|long| format!("--{long}"));
+        options.collect()
+    };
+    let (mut commands, mut values) = (String::new(), Vec::new());
+    for command in program.get_subcommands() {
+        let mut options = longs(command);
+        options.push("--help".to_owned());
+        let words: Vec<String> = command
+            .get_positionals()
+            .flat_map(|arg| arg.get_possible_values())
+            .map(|value| value.get_name().to_owned())
+            .collect();
+        let asked = ASKED.iter().find(|(name, _)| *name == command.get_name()).map_or("", |(_, asked)| asked);
+        let files = command.get_positionals().any(|arg| arg.get_value_hint() == ValueHint::AnyPath);
+        commands += &format!(
+            "        {}) options='{}' words='{}' asked='{asked}' files={} ;;\n",
+            command.get_name(),
+            options.join(" "),
+            words.join(" "),
+            if files { "yes" } else { "''" }
+        );
+    }
+    for command in std::iter::once(&program).chain(program.get_subcommands()) {
+        for arg in command.get_opts().filter(|arg| arg.get_action().takes_values()) {
+            let Some(long) = arg.get_long() else { continue };
+            let possible: Vec<String> = arg.get_possible_values().iter().map(|v| v.get_name().to_owned()).collect();
+            let what = match arg.get_value_hint() {
+                _ if !possible.is_empty() => format!("words='{}'", possible.join(" ")),
+                ValueHint::DirPath => "files=directories".to_owned(),
+                ValueHint::AnyPath => "files=yes".to_owned(),
+                _ if long == "force" => "asked=domains".to_owned(),
+                _ => ":".to_owned(),
+            };
+            // The value of --force may be left out, so a word behind it may be an option too.
+            values.push(format!("        --{long}) {what} ;;\n"));
+        }
+    }
+    values.sort();
+    values.dedup();
+    let names: Vec<&str> = program.get_subcommands().map(Command::get_name).collect();
+    let frame = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/completion.bash")).unwrap();
+    frame
+        .replace("@NAMES@", &names.join(" "))
+        .replace("@GLOBAL@", &longs(&program).join(" "))
+        .replace("        @COMMANDS@\n", &commands)
+        .replace("        @VALUES@\n", &values.concat())
+}
+
+/// The completion for zsh: clap's, which asks the program for addresses and domains.
+fn zsh() -> String {
+    let mut text = Vec::new();
+    generate(Zsh, &mut completed(), NAME, &mut text);
+    let text = String::from_utf8(text).unwrap();
+    let mut lines: Vec<String> = Vec::new();
+    let mut command = String::new();
+    for line in text.lines() {
+        if let Some(name) = line.trim().strip_prefix('(').and_then(|line| line.strip_suffix(')')) {
+            command = name.to_owned();
+        }
+        let asked = ASKED.iter().find(|(name, _)| *name == command).map(|(_, asked)| asked);
+        lines.push(match (asked, line.strip_prefix("'*::")) {
+            (Some(asked), Some(rest)) => {
+                let what = rest.split(' ').next().unwrap_or_default();
+                format!("'*::{what}:_qmail-updater_asked {asked}' \\")
+            }
+            _ if line.contains("--force=[") => {
+                "'*--force=[Publish what is lost, past the guard]:DOMAIN:_qmail-updater_asked domains' \\".to_owned()
+            }
+            _ => line.to_owned(),
+        });
+    }
+    let asks = "# Asks the program for addresses or domains that the published table has.\n\
+                _qmail-updater_asked() {\n    \
+                    local -a found\n    \
+                    found=(${(f)\"$(_call_program found qmail-updater complete ${@[-1]} ${(q)PREFIX} 2>/dev/null)\"})\n    \
+                    compadd -a found\n}\n\n";
+    let text = lines.join("\n") + "\n";
+    text.replacen("_qmail-updater() {\n", &format!("{asks}_qmail-updater() {{\n"), 1)
+}
+
+/// The completion for fish: clap's, and what asks the program.
+fn fish() -> String {
+    let mut text = Vec::new();
+    generate(Fish, &mut completed(), NAME, &mut text);
+    let mut text = String::from_utf8(text).unwrap();
+    let asks = |asked: &str| format!("(qmail-updater complete {asked} (commandline -ct) 2>/dev/null)");
+    for (command, asked) in ASKED {
+        let condition = format!("__fish_qmail_updater_using_subcommand {command}");
+        text += &format!("complete -c {NAME} -n \"{condition}\" -f -a \"{}\"\n", asks(asked));
+    }
+    text += &format!(
+        "complete -c {NAME} -n \"__fish_qmail_updater_using_subcommand rebuild; and __fish_contains_opt force\" -f -a \"{}\"\n",
+        asks("domains")
+    );
+    text +=
+        &format!("complete -c {NAME} -n \"__fish_qmail_updater_using_subcommand list\" -f -a \"recipients logins\"\n");
+    text
 }
 
 /// The page: in its frame, a line `@COMMANDS@` stands for the commands, `@OPTIONS@` for the options of all of them.

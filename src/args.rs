@@ -501,6 +501,15 @@ pub enum Command {
         #[arg(value_name = "NOTICE", num_args = 0.., allow_hyphen_values = true)]
         notice: Vec<OsString>,
     },
+    /// Print words that a shell can complete, from the published recipient table
+    #[command(hide = true)]
+    Complete {
+        /// Which words
+        what: Completed,
+        /// How they begin
+        #[arg(default_value = "", allow_hyphen_values = true)]
+        begin: OsString,
+    },
     /// Copy VPOPMAIL/skel into the DIRECTORY of a mailbox, which lies in HOME; what the service starts as the domain's owner
     #[command(hide = true)]
     Skel {
@@ -640,6 +649,17 @@ pub enum Table {
     Recipients,
     /// auth.cdb
     Logins,
+}
+
+/// What a shell can complete.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Completed {
+    /// Domains
+    Domains,
+    /// Addresses
+    Addresses,
+    /// Addresses, and each domain with its @
+    Users,
 }
 
 /// How a table is printed.

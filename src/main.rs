@@ -191,7 +191,7 @@ fn end_in_time(settings: &Settings) -> Back {
 /// Runs the command; false is a negative answer.
 fn run(cli: &Cli, settings: Settings) -> Result<bool, Error> {
     spawn::raise_descriptors();
-    if !matches!(cli.command, Command::Check { .. }) {
+    if !matches!(cli.command, Command::Check { .. } | Command::Complete { .. }) {
         report::say_all(&settings.notes);
     }
     let _waited_for = match cli.command {
@@ -222,6 +222,9 @@ fn run(cli: &Cli, settings: Settings) -> Result<bool, Error> {
         }
         Command::Skel { home, directory } => {
             actions::skel::copy(&settings, home.as_bytes(), directory.as_bytes()).map(|()| true)
+        }
+        Command::Complete { what, begin } => {
+            answers::complete(&settings, &screen(false), *what, begin.as_bytes()).map(|()| true)
         }
         Command::Explain { addresses, json } => explain::explain(&settings, &screen(*json), addresses),
         Command::Domains { domains, held, open, json } => {

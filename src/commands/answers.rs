@@ -8,7 +8,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::args::{Format, Table};
+use crate::args::{Completed, Format, Table};
 use crate::cdb;
 use crate::commands::check;
 use crate::commands::compare::{Change, Compared, Sorted, compare, word};
@@ -28,7 +28,7 @@ use crate::service::status;
 use crate::settings::Settings;
 use crate::tables::logins::{Policy, PublishedLogins};
 use crate::tables::smtpd;
-use crate::text::{Shown, count, join_address, lower};
+use crate::text::{DEFAULT, Shown, count, join_address, lower, split_address};
 
 /// How a failure to write an answer ends the command: a closed standard output is no failure, nobody reads on.
 pub(crate) fn written(result: io::Result<()>) -> Result<(), Error> {
@@ -382,6 +382,39 @@ pub fn check(settings: &Settings, json: bool) -> Result<bool, Error> {
     written(print())?;
     unknown?;
     Ok(findings.iter().all(|note| note.level < Level::Warning))
+}
+
+/// At most so many words are printed for a shell to complete.
+const MAX_COMPLETED: usize = 2_000;
+
+/// Prints the words that begin so, for a shell to complete, from the published recipient table. A shell must not be told
+/// why there is none.
+///
+/// # Errors
+/// A standard output that is full.
+pub fn complete(settings: &Settings, screen: &Screen, what: Completed, begin: &[u8]) -> Result<(), Error> {
+    let image = settings.recipients_target().and_then(|(target, _)| {
+        target.open().and_then(|published| published.read()).map_err(|cause| Error::io("read", &target.name, cause))
+    });
+    let Some(cdb) = image.as_deref().ok().and_then(|image| cdb::Reader::new(image).ok()) else { return Ok(()) };
+    let begin = lower(begin);
+    let mut found = BTreeSet::new();
+    for record in cdb.records() {
+        let Some((local, domain)) = split_address(record.key) else { continue };
+        let is_listed = !local.is_empty() && !local.ends_with(DEFAULT) && smtpd::accepts(record.data);
+        let address = (what != Completed::Domains && is_listed).then(|| record.key.to_vec());
+        let domain = match what {
+            Completed::Domains => Some(domain.to_vec()),
+            Completed::Users => Some([b"@", domain].concat()),
+            Completed::Addresses => None,
+        };
+        let printable = |word: &Vec<u8>| word.starts_with(&begin) && word.iter().all(u8::is_ascii_graphic);
+        found.extend(address.into_iter().chain(domain).filter(printable));
+        if found.len() > MAX_COMPLETED {
+            found.pop_last();
+        }
+    }
+    screen.print(&found.iter().map(|word| format!("{}\n", Shown(word))).collect::<String>())
 }
 
 /// Asks the published recipients' table as qmail-smtpd does. Whether all were accepted is the answer.
