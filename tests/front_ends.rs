@@ -914,6 +914,46 @@ fn the_service_keeps_the_tables_of_other_qmails_as_they_should_be() {
 }
 
 #[test]
+fn check_status_and_dry_run_look_at_the_tables_of_other_qmails() {
+    let host = published();
+    let asked = |command: &[&str]| {
+        let answer = host.run(&[&OTHERS[..], command].concat());
+        format!("{}{}", answer.stdout, answer.stderr)
+    };
+    let all = |what: &str, told: [&str; 2]| {
+        for command in [&["check"][..], &["status"], &["rebuild", "--dry-run"]] {
+            let said = asked(command);
+            for (path, told) in [OTHERS[1], OTHERS[3]].into_iter().zip(told) {
+                let line = said.lines().find(|line| line.contains(&format!("{path}: ")));
+                assert_eq!(line.is_some(), !told.is_empty(), "{what}: {command:?}: {said}");
+                assert!(line.is_none_or(|line| line.contains(told)), "{what}: {command:?}: {said}");
+            }
+        }
+    };
+    all(
+        "missing",
+        ["not there; s/qmail may accept every", "not there; qmail-smtpd leaves every recipient to its next"],
+    );
+    rebuild_with_others(&host);
+    all("as they should be", ["", ""]);
+    fs::write(host.path(OTHERS[1]), "broken").unwrap();
+    let more = keys(&host.path(OTHERS[3])).into_iter().skip(2).chain(["@relay.test".to_owned()]).collect::<Vec<_>>();
+    let image = qmail_updater::cdb::image(more.iter().map(|key| (key.as_bytes(), &b""[..]))).unwrap();
+    fs::write(host.path(OTHERS[3]), image).unwrap();
+    all(
+        "damaged, and changed",
+        ["qmail-updater rebuild makes it again", "not what validrcptto.cdb gives: 3 changes; "],
+    );
+    assert_eq!(host.run(&[&OTHERS[..], &["check"]].concat()).code, 1);
+    rebuild_with_others(&host);
+    all("published again", ["", ""]);
+    // A name that is in none of the tables yet is told of once, as what validrcptto.cdb lacks.
+    host.mailboxes(COM, &[&format!("ann:{SECRET}:1:0:N:/d:Q"), &format!("eve:{SECRET}:1:0:N:/d:Q")]);
+    all("a new mailbox", ["", ""]);
+    assert!(asked(&["rebuild", "--dry-run"]).contains("eve@example.com"));
+}
+
+#[test]
 fn logins_are_printed_as_a_passwd_file() {
     let host = MailHost::sample();
     host.mailboxes(COM, &[&format!("ann:{SECRET}:1:0:N:/d:Q"), &format!("#bob:{SECRET}:1:0:N:/d:Q")]);

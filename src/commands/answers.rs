@@ -21,7 +21,7 @@ use crate::os::confine;
 use crate::os::lock;
 use crate::protect::hold;
 use crate::rebuild::homes::{HomeReader, KeptHome};
-use crate::rebuild::{behind, build, now, read_host};
+use crate::rebuild::{behind, build, now, others, read_host};
 use crate::report::{self, Level, Note};
 use crate::service::follow_ups;
 use crate::service::status;
@@ -109,8 +109,9 @@ fn print_passwd_file<'r>(out: &mut impl Write, records: impl Iterator<Item = (&'
 /// # Errors
 /// What stops a rebuild; a standard output that is full.
 pub fn dry_run(settings: &Settings, screen: &Screen, commands: bool, summary: bool) -> Result<(), Error> {
-    let Compared { changes, built, held, denied, .. } = compare(settings)?;
+    let Compared { changes, built, held, mut denied, .. } = compare(settings)?;
     report::say_all(&built.notes);
+    report::say_all(&others::look(settings, &mut denied));
     let follow_ups =
         if commands { follow_ups::would_run(settings, &built.host, &held) } else { behind(&built.host, &held) };
     report::say_all(&follow_ups);
@@ -305,6 +306,7 @@ pub fn status(settings: &Settings, json: bool) -> Result<bool, Error> {
         denied.add(state_folder);
     }
     denied.extend(compared.iter().flat_map(|compared| compared.denied.clone()));
+    let of_others = others::look(settings, &mut denied);
     let kept = |compared: &Compared| -> Vec<KeptHome> {
         compared.built.kept.iter().filter(|home| !home.alert.denied).cloned().collect()
     };
@@ -344,7 +346,8 @@ pub fn status(settings: &Settings, json: bool) -> Result<bool, Error> {
                 writeln!(out, "tables: not what the host says: {changes}; qmail-updater rebuild --dry-run shows them")
             }
             Err(error) => writeln!(out, "tables: they cannot be compared with the host: {error}"),
-        }
+        }?;
+        of_others.iter().try_for_each(|note| writeln!(out, "tables: {}", note.text))
     };
     written(print())?;
     let compared = match compared {
@@ -358,6 +361,7 @@ pub fn status(settings: &Settings, json: bool) -> Result<bool, Error> {
         && !failing
         && differences.is_none()
         && unread.is_none()
+        && of_others.is_empty()
         && compared.is_ok_and(|(changes, kept, _)| changes == 0 && kept.is_empty()))
 }
 

@@ -41,6 +41,7 @@ const MAX_NAMED: usize = 3;
 pub fn check(settings: &Settings) -> (Vec<Note>, Result<(), Error>) {
     let mut denied = Denied::default();
     let mut findings = published(settings, &mut denied);
+    findings.extend(rebuild::others::look(settings, &mut denied));
     findings.extend(settings.notes.iter().cloned());
     findings.extend(settings.unknown_variables());
     findings.extend(

@@ -1,17 +1,19 @@
 //! The tables of other qmails, published beside validrcptto.cdb and from it: so what is kept or held there is kept here.
 
+use std::io::ErrorKind;
 use std::sync::PoisonError;
 
-use crate::cdb::Chunk;
-use crate::error::{Error, show_path};
+use crate::cdb::{self, Chunk};
+use crate::error::{Denied, Error, is_denied_to_us, show_path};
 use crate::fs::Stamp;
-use crate::host::control;
+use crate::host::control::{self, Accepted};
 use crate::publish::{Look, Staged, Target};
 use crate::report::{self, Note};
 use crate::settings::{Left, Other, OtherKind, Settings};
-use crate::tables::others::Entries;
+use crate::tables::others::{Entries, Made};
 use crate::tables::recipients::bound_notes;
 use crate::tables::smtpd;
+use crate::text::count;
 
 use super::TableDone;
 
@@ -57,21 +59,13 @@ fn publish_one(
     {
         return Ok((done(&target, false, *records), Some(now.clone())));
     }
-    let (entries, source) = (read(settings)?, show_path(&target.name));
-    let made = match other.kind {
-        OtherKind::Sqmail => {
-            let open = control::read_open_for_sqmail(&layout.root, &layout.qmail);
-            entries.sqmail(layout.break_byte, |domain| open.contains(domain))
-        }
-        OtherKind::Sagredo => {
-            if !domains.is_a_list() {
-                report::say_all(&[Note::warning(format!(
-                    "{source}: empty, because there is no control/rcpthosts: each key would open a relay"
-                ))]);
-            }
-            entries.sagredo(layout.break_byte, |domain| domains.names(domain))
-        }
-    };
+    let source = show_path(&target.name);
+    if other.kind == OtherKind::Sagredo && !domains.is_a_list() {
+        report::say_all(&[Note::warning(format!(
+            "{source}: empty, because there is no control/rcpthosts: each key would open a relay"
+        ))]);
+    }
+    let made = made(settings, other.kind, &domains)?;
     let mut notes: Vec<Note> = made.notes.iter().map(|note| Note::warning(format!("{source}: {note}"))).collect();
     bound_notes(&mut notes, MAX_NOTES, &format!("{source}: "));
     report::say_all(&notes);
@@ -99,6 +93,68 @@ fn publish_one(
         _ => None,
     };
     Ok((done(&target, is_new, records), in_place.stamp))
+}
+
+/// What a table says, by the validrcptto.cdb that is published.
+fn made(settings: &Settings, kind: OtherKind, domains: &Accepted) -> Result<Made, Error> {
+    let (layout, entries) = (&settings.layout, read(settings)?);
+    Ok(match kind {
+        OtherKind::Sqmail => {
+            let open = control::read_open_for_sqmail(&layout.root, &layout.qmail);
+            entries.sqmail(layout.break_byte, |domain| open.contains(domain))
+        }
+        OtherKind::Sagredo if !domains.is_a_list() => Made::default(),
+        OtherKind::Sagredo => entries.sagredo(layout.break_byte, |domain| domains.names(domain)),
+    })
+}
+
+/// What is wrong with each as it is published: missing, damaged, or not what validrcptto.cdb gives.
+pub fn look(settings: &Settings, denied: &mut Denied) -> Vec<Note> {
+    settings.others.iter().filter_map(|other| look_at(settings, other, denied)).collect()
+}
+
+fn look_at(settings: &Settings, other: &Other, denied: &mut Denied) -> Option<Note> {
+    let (target, _) = match target(settings, other) {
+        Ok(found) => found,
+        Err(error) if error.is_denied() => {
+            denied.add(settings.layout.root.path(&other.path));
+            return None;
+        }
+        Err(error) => return Some(Note::alert(format!("{error}; nothing can be published there"))),
+    };
+    let follows = match other.kind {
+        OtherKind::Sqmail => "s/qmail may accept every recipient",
+        OtherKind::Sagredo => "qmail-smtpd leaves every recipient to its next check",
+    };
+    let name = show_path(&target.name);
+    let image = match target.open().and_then(|published| published.read()) {
+        Ok(image) => image,
+        Err(cause) if cause.kind() == ErrorKind::NotFound => {
+            return Some(Note::alert(format!("{name}: not there; {follows}; qmail-updater rebuild makes it")));
+        }
+        Err(cause) if is_denied_to_us(&cause) => {
+            denied.add(target.name);
+            return None;
+        }
+        Err(cause) => return Some(Note::alert(Error::io("read", &target.name, cause).to_string())),
+    };
+    let published = match cdb::Reader::new(&image).and_then(|published| published.check().map(|()| published)) {
+        Ok(published) => published,
+        Err(corrupt) => {
+            return Some(Note::alert(format!("{name}: {corrupt}; {follows}; qmail-updater rebuild makes it again")));
+        }
+    };
+    // Of a validrcptto.cdb that cannot be read others tell.
+    let domains = control::read_accepted(&settings.layout.root, &settings.layout.qmail).ok()?;
+    let mut made = made(settings, other.kind, &domains).ok()?;
+    let foreign = published.records().filter(|record| !made.keys.remove(record.key)).count();
+    let differences = foreign + made.keys.len();
+    (differences > 0).then(|| {
+        let changes = count(differences, "change");
+        Note::warning(format!(
+            "{name}: not what validrcptto.cdb gives: {changes}; qmail-updater rebuild makes it again"
+        ))
+    })
 }
 
 fn done(target: &Target, published: bool, records: u64) -> TableDone {
