@@ -1025,3 +1025,228 @@ fn a_subdomain_that_only_a_suffix_lets_in_is_accepted_unless_something_names_it(
     host.remove("/var/qmail/control/locals").remove("/var/qmail/control/me");
     assert_eq!(front_end(&host, "spamdyke-rcpt").args(["sub.example.org", "any"]).status().unwrap().code(), Some(2));
 }
+
+// What is written, and how fast
+
+/// The system calls by which a process writes anything, and that it becomes another program.
+const WRITES: &str = "trace=execve,write,writev,pwrite64,pwritev,sendto,sendmsg,sendmmsg,sendfile,splice";
+
+#[test]
+fn no_front_end_writes_a_hash_or_a_password() {
+    if !support::has("strace") {
+        return support::skip("no_front_end_writes_a_hash_or_a_password", "strace is not installed");
+    }
+    let host = published();
+    let plain = BASE64_STANDARD.encode("\0ann@example.com\0secret");
+    let wrong = BASE64_STANDARD.encode("\0ann@example.com\0not-secret");
+    let word = BASE64_STANDARD.encode("secret");
+    let login = BASE64_STANDARD.encode("ann@example.com");
+    let secrets =
+        [SECRET, &SECRET[12..], "secret", plain.trim_end_matches('='), wrong.trim_end_matches('='), &word[..]];
+    let logins = [
+        (
+            "vpopmaild",
+            "help\nsecret\nclogin ann@example.com not-secret\nlogin nobody@example.com secret\nclogin ann@example.com secret\n\
+             user_info secret\nhelp\nquit\n"
+                .to_owned(),
+            9,
+        ),
+        ("vpopmaild", format!("slogin ann@example.com {}\n", "secret".repeat(300)), 2),
+        (
+            "dovecot-auth",
+            format!(
+                "VERSION\t1\t0\nCPID\t7\nAUTH\t1\tPLAIN\tservice=smtp\tresp={plain}\n\
+                 AUTH\t2\tPLAIN\tservice=smtp\tresp={wrong}\nAUTH\t3\tLOGIN\tservice=smtp\nCONT\t3\t{login}\nCONT\t3\t{word}\n\
+                 AUTH\t4\tsecret\tresp=secret\n"
+            ),
+            7,
+        ),
+        (
+            "opensmtpd-table",
+            "config|ready\ntable|0.1|1.0|t|check|auth|1|ann@example.com:secret\n\
+             table|0.1|1.0|t|check|auth|2|ann@example.com:not-secret\ntable|0.1|1.0|t|lookup|auth|3|ann@example.com:secret\n"
+                .to_owned(),
+            4,
+        ),
+        ("socketmap", netstring("rcpt secret@example.com") + &netstring("secret ann@example.com"), 2),
+        ("deliverabled", get("/qd1/deliverable?secret@example.com"), 1),
+        ("checkpassword", "ann@example.com\0secret\0\0".to_owned(), 0),
+        ("checkpassword", "ann@example.com\0not-secret\0\0".to_owned(), 0),
+    ];
+    for damaged in [false, true] {
+        if damaged {
+            // A hash where a record is expected, and nothing else.
+            fs::write(host.published("auth.cdb"), SECRET.repeat(200)).unwrap();
+        }
+        for (name, sent, answers) in &logins {
+            let (front, trace) = (front_end(&host, name), host.path("/trace"));
+            let mut command = support::strace();
+            command.args(["-f", "-qq", "-s", "1000000", "-e", WRITES, "-o"]).arg(&trace);
+            if *name == "checkpassword" {
+                command.args(["sh", "-c", "exec 3<&0; exec \"$0\" true"]);
+            }
+            command.arg(front.get_program());
+            for (key, value) in front.get_envs() {
+                command.env(key, value.unwrap_or_default());
+            }
+            let mut talk = Talk::start(&mut command);
+            talk.send(sent);
+            let answer = talk.end();
+            let text = fs::read_to_string(&trace).unwrap();
+            for secret in secrets {
+                assert!(!text.contains(secret), "{name}: {secret}: {text}");
+                assert!(!answer.stdout.contains(secret) && !answer.stderr.contains(secret), "{name}: {secret}");
+            }
+            // Each answer is one write.
+            let written = text.lines().filter(|line| line.contains(" write(1, ")).count();
+            assert!(written == *answers || damaged, "{name}: {written} writes: {text}");
+        }
+    }
+}
+
+#[test]
+fn a_client_that_went_away_is_no_failure() {
+    let host = published();
+    for (name, sent) in [
+        ("vpopmaild", "login ann@example.com secret\nlogin ann@example.com secret\n".to_owned()),
+        ("dovecot-auth", "VERSION\t1\t0\nAUTH\t1\tFOO\n".to_owned()),
+        ("socketmap", netstring("rcpt ann@example.com")),
+        ("deliverabled", get("/qd1/deliverable?ann@example.com")),
+        ("opensmtpd-table", "table|0.1|1.0|t|update|1\n".to_owned()),
+    ] {
+        let (mut client, server) = UnixStream::pair().unwrap();
+        let copy: OwnedFd = server.try_clone().unwrap().into();
+        client.write_all(sent.as_bytes()).unwrap();
+        drop(client);
+        let mut command = front_end(&host, name);
+        let output = command.stdin(OwnedFd::from(server)).stdout(copy).stderr(Stdio::piped()).output().unwrap();
+        assert_eq!((output.status.code(), &output.stderr[..]), (Some(0), &b""[..]), "{name}");
+    }
+}
+
+/// The median of durations.
+fn median(mut times: Vec<Duration>) -> Duration {
+    times.sort_unstable();
+    times[times.len() / 2]
+}
+
+fn is_large(test: &str) -> bool {
+    let is_large = std::env::var_os("QMAIL_UPDATER_LARGE").is_some();
+    if !is_large {
+        support::skip(test, "it takes minutes, or a quiet machine; QMAIL_UPDATER_LARGE=1 runs it");
+    }
+    is_large
+}
+
+#[test]
+fn an_unknown_login_takes_the_time_of_a_known_one() {
+    if !is_large("an_unknown_login_takes_the_time_of_a_known_one") {
+        return;
+    }
+    let host = MailHost::sample();
+    let settings: Vec<_> = (0..50).map(|number| (b"secret".to_vec(), format!("$6$saltsalt{number}$"))).collect();
+    let hashes = support::system_crypt(&settings);
+    let names: Vec<String> = (0..50).map(|number| format!("user{number}@a.test")).collect();
+    let records = names.iter().zip(&hashes).map(|(name, hash)| (name.as_bytes(), hash.as_bytes()));
+    host.write("/var/qmail/control/auth.cdb", qmail_updater::cdb::image(records).unwrap());
+    let mut times = [Vec::new(), Vec::new()];
+    for number in 0..200 {
+        let mut talk = Talk::start(&mut front_end(&host, "vpopmaild"));
+        assert_eq!(talk.chunk(), OK);
+        for (known, times) in times.iter_mut().enumerate() {
+            let name = if known == 0 { format!("nobody{number}") } else { format!("user{}", number % 50) };
+            let start = Instant::now();
+            assert_eq!(talk.ask(format!("slogin {name}@a.test wrong\n")), NO);
+            times.push(start.elapsed());
+        }
+        talk.end();
+    }
+    let [unknown, known] = times.map(median);
+    println!("unknown {unknown:?}, known {known:?}");
+    assert!(unknown.abs_diff(known) * 20 < known, "unknown {unknown:?}, known {known:?}");
+}
+
+#[test]
+fn vpopmaild_ends_after_a_minute_without_a_line() {
+    if !is_large("vpopmaild_ends_after_a_minute_without_a_line") {
+        return;
+    }
+    let host = published();
+    for (sent, last) in
+        [("", "-ERR 3.103 Read Timeout\r\n"), ("slogin ann@example.com secret\nhel", "-ERR 3.106 Read Timeout\r\n")]
+    {
+        let mut talk = Talk::start(&mut front_end(&host, "vpopmaild"));
+        assert_eq!(talk.chunk(), OK);
+        let start = Instant::now();
+        if !sent.is_empty() {
+            assert_eq!(talk.ask(sent), OK);
+        }
+        let said = String::from_utf8(talk.chunks.recv_timeout(Duration::from_secs(90)).unwrap()).unwrap();
+        assert_eq!(said, last);
+        assert!((59..65).contains(&start.elapsed().as_secs()), "{:?}", start.elapsed());
+        assert_eq!(talk.rest().code, 0);
+    }
+}
+
+/// How long each of 40 connections at a time to this program under tcpserver takes, as many as there are in a minute.
+fn under_tcpserver(
+    program: &mut Command,
+    request: &(dyn Fn(usize) -> Option<(String, &'static str)> + Sync),
+) -> Vec<Duration> {
+    let mut command = Command::new("tcpserver");
+    command.args(["-1", "-HRD", "-l0", "-c", "40", "127.0.0.1", "0"]).arg(program.get_program());
+    for (key, value) in program.get_envs() {
+        command.env(key, value.unwrap_or_default());
+    }
+    let mut server = command.stdout(Stdio::piped()).spawn().unwrap();
+    let mut port = String::new();
+    std::io::BufRead::read_line(&mut std::io::BufReader::new(server.stdout.take().unwrap()), &mut port).unwrap();
+    let (port, until): (u16, _) = (port.trim().parse().unwrap(), Instant::now() + Duration::from_secs(60));
+    let client = |number: usize| {
+        let mut times = Vec::new();
+        for turn in (number..).step_by(40).take_while(|_| Instant::now() < until) {
+            let start = Instant::now();
+            let mut stream = std::net::TcpStream::connect(("127.0.0.1", port)).unwrap();
+            let asked = request(turn);
+            if let Some((request, _)) = &asked {
+                stream.write_all(request.as_bytes()).unwrap();
+            }
+            let mut answer = String::new();
+            stream.read_to_string(&mut answer).unwrap();
+            times.push(start.elapsed());
+            assert!(asked.is_none_or(|(_, wanted)| answer.ends_with(wanted)), "{answer}");
+        }
+        times
+    };
+    let times = std::thread::scope(|scope| {
+        let clients: Vec<_> = (0..40).map(|number| scope.spawn(move || client(number))).collect();
+        clients.into_iter().flat_map(|client| client.join().unwrap()).collect()
+    });
+    server.kill().unwrap();
+    server.wait().unwrap();
+    times
+}
+
+#[test]
+fn deliverabled_answers_in_less_than_four_times_the_time_of_true() {
+    if !is_large("deliverabled_answers_in_less_than_four_times_the_time_of_true") {
+        return;
+    }
+    if !support::has("tcpserver") {
+        return support::skip("deliverabled under tcpserver", "tcpserver is not installed");
+    }
+    let host = MailHost::sample();
+    let names: Vec<String> = (0..1_000_000).map(|number| format!("user{number}@a.test")).collect();
+    let image = qmail_updater::cdb::image(names.iter().map(|name| (name.as_bytes(), &b""[..]))).unwrap();
+    host.write("/var/qmail/control/validrcptto.cdb", image).write("/var/qmail/control/rcpthosts", "a.test\n");
+    let request = |turn: usize| {
+        let (name, wanted) = if turn % 2 == 0 { ("user", "\r\n241") } else { ("nobody", "\r\n0") };
+        let number = turn * 7919 % names.len();
+        Some((get(&format!("/qd1/deliverable?{name}{number}@a.test")), wanted))
+    };
+    let idle = under_tcpserver(&mut Command::new("/bin/true"), &|_| None);
+    let asked = under_tcpserver(&mut front_end(&host, "deliverabled"), &request);
+    let (number, idle, asked) = ((asked.len(), idle.len()), median(idle), median(asked));
+    println!("deliverabled: {} connections, median {asked:?}; /bin/true: {}, median {idle:?}", number.0, number.1);
+    assert!(asked < idle * 4, "{asked:?} {idle:?}");
+}
