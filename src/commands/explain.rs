@@ -75,7 +75,7 @@ impl State {
                 Some(format!("kept: what is published stays, because its source cannot be read ({cause})"))
             }
             State::Open(program) => {
-                Some(format!("{domain} is open: every name is accepted, because the users of {program} are not known"))
+                Some(format!("open: every name that {program} gets is accepted, because its users are not known"))
             }
         }
     }
