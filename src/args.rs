@@ -441,7 +441,8 @@ pub enum Command {
         #[arg(long, value_name = "FORMAT", default_value = "text")]
         format: Format,
     },
-    /// Ask the published recipients' table as qmail-smtpd does; exit 1 if any address is refused
+    /// Ask the published recipients' table as qmail-smtpd does: accept or refuse, the address, the key that decides, and what
+    /// takes the mail; exit 1 if any address is refused
     Lookup {
         /// The addresses; without any, one per line from standard input
         addresses: Vec<OsString>,
@@ -665,7 +666,8 @@ pub enum Completed {
 /// How a table is printed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Format {
-    /// One key a line, unprintable bytes as \xHH; never a hash
+    /// One entry a line, unprintable bytes as \xHH: of recipients accept or refuse, the key, and what takes the mail; of logins
+    /// the login, never a hash
     Text,
     /// As cdbmake reads it, raw; of logins this shows the hashes
     Cdbmake,

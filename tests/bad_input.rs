@@ -298,7 +298,7 @@ fn commands_that_look_answer_for_other_domains_and_say_what_is_wrong_with_one() 
     let answer = host.run(&["domains", "relay.example"]);
     assert!(answer.code == 0 && answer.stdout.contains("line 2: \"two names\" holds a blank"), "{answer:?}");
     let answer = host.run(&["list", "recipients"]);
-    assert!(answer.code == 0 && answer.stdout.contains("accept\terik@relay.example\n"), "{answer:?}");
+    assert!(answer.code == 0 && answer.stdout.contains("accept\terik@relay.example\tother\n"), "{answer:?}");
     assert!(!answer.stdout.contains("@relay.example\taccept") && answer.stderr.contains(wrong), "{answer:?}");
     let answer = host.run(&["rebuild", "--dry-run"]);
     assert!(answer.code == 0 && answer.stdout.is_empty() && answer.stderr.contains(wrong), "{answer:?}");
@@ -726,7 +726,7 @@ fn odd_bytes_are_kept_as_bytes_and_escaped_in_messages() {
     assert!(answer.stderr.contains("\"a\\x1b[31m\""), "{}", answer.stderr);
     assert!(!answer.stderr.contains('\u{1b}'));
     let list = host.run(&["list", "recipients"]).stdout;
-    assert!(list.contains("accept\t\\x1b[2j@example.com\n"), "{list}");
+    assert!(list.contains("accept\t\\x1b[2j@example.com\tother\n"), "{list}");
     assert_eq!(host.answers(&["\u{1b}[2J@example.com"]), ["accept"]);
     assert!(!host.run(&["lookup", "\u{1b}[2J@example.com"]).stdout.contains('\u{1b}'));
     assert!(!host.run(&["explain", "\u{1b}[2J@example.com"]).stdout.contains('\u{1b}'));

@@ -16,12 +16,11 @@ fn list_is_sorted_and_shows_what_a_rebuild_publishes() {
     let before = host.run(&["list", "recipients"]);
     assert_eq!(before.code, 0);
     assert!(!host.published("validrcptto.cdb").exists(), "list publishes nothing");
-    assert!(before.stdout.contains("accept\tlist-default@example.com\n"), "{}", before.stdout);
-    assert!(before.stdout.contains("refuse\tspamtrap@example.net\n"), "{}", before.stdout);
+    assert!(before.stdout.contains("accept\tlist-default@example.com\tother\n"), "{}", before.stdout);
+    assert!(before.stdout.contains("refuse\tspamtrap@example.net\t-\n"), "{}", before.stdout);
     let lines: Vec<&str> = before.stdout.lines().collect();
-    let mut keys: Vec<&str> = lines.iter().map(|line| line.split_once('\t').unwrap().1).collect();
-    keys.sort_unstable();
-    assert!(lines.iter().map(|line| line.split_once('\t').unwrap().1).eq(keys), "sorted by key");
+    let keys: Vec<&str> = lines.iter().map(|line| line.split('\t').nth(1).unwrap()).collect();
+    assert!(keys.is_sorted(), "sorted by key");
     host.rebuild();
     assert_eq!(host.run(&["list", "recipients"]).stdout, before.stdout);
 }
@@ -81,9 +80,9 @@ fn lookup_answers_as_qmail_smtpd_does() {
     assert_eq!(accepted.code, 0);
     assert_eq!(
         accepted.stdout,
-        "accept\tANN@Example.COM\tann@example.com\n\
-         accept\tlist-a-b@example.com\tlist-default@example.com\n\
-         accept\tx@example.net\t@example.net\n"
+        "accept\tANN@Example.COM\tann@example.com\tmailbox\n\
+         accept\tlist-a-b@example.com\tlist-default@example.com\tother\n\
+         accept\tx@example.net\t@example.net\tcatch-all\n"
     );
     // One a line, the last without a newline too; the domain's dot and an empty line count as written.
     let answer =
@@ -91,14 +90,14 @@ fn lookup_answers_as_qmail_smtpd_does() {
     assert_eq!(answer.code, 1);
     assert_eq!(
         answer.stdout,
-        "refuse\tnobody@example.com\t-\n\
-         refuse\tann@example.com.\t-\n\
-         refuse\tspamtrap@example.net\tspamtrap@example.net\n\
-         accept\tpostmaster\tpostmaster\n"
+        "refuse\tnobody@example.com\t-\t-\n\
+         refuse\tann@example.com.\t-\t-\n\
+         refuse\tspamtrap@example.net\tspamtrap@example.net\t-\n\
+         accept\tpostmaster\tpostmaster\tother\n"
     );
     fs::write(host.published("validrcptto.cdb"), "").unwrap();
     let answer = host.run(&["lookup", "ann@example.com"]);
-    assert_eq!((answer.code, &answer.stdout[..]), (1, "refuse\tann@example.com\t-\n"));
+    assert_eq!((answer.code, &answer.stdout[..]), (1, "refuse\tann@example.com\t-\t-\n"));
     assert!(answer.stderr.contains("alert: "), "{}", answer.stderr);
 }
 
@@ -197,7 +196,7 @@ fn every_setting_is_an_option_an_environment_variable_and_a_file() {
         let image = fs::read(host.path("/srv/v.cdb")).unwrap();
         let table = qmail_updater::cdb::Reader::new(&image).unwrap();
         for key in ["@example.net", "ann+default@example.com"] {
-            assert!(table.find(key.as_bytes()).is_none_or(|data| data.is_empty()), "{key}");
+            assert!(table.find(key.as_bytes()).is_none_or(|data| data == b"f4"), "{key}");
         }
         assert!(table.find(b"@example.net").is_some(), "delete accepts");
         fs::remove_dir_all(host.path("/srv")).unwrap();

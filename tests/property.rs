@@ -22,7 +22,7 @@ use qmail_updater::rebuild::homes::HomeReader;
 use qmail_updater::rebuild::{Sink, build, read_host};
 use qmail_updater::settings::Settings;
 use qmail_updater::tables::recipients::relay_step;
-use qmail_updater::tables::smtpd;
+use qmail_updater::tables::smtpd::{self, OTHER, Says};
 use qmail_updater::text::Shown;
 use support::{MailHost, is_root, me, witness};
 
@@ -364,8 +364,9 @@ struct Table(BTreeMap<Vec<u8>, &'static [u8]>);
 impl Sink for Table {
     fn recipients(&mut self, records: &Chunk) -> Result<(), Error> {
         for record in records.records() {
-            let data = if record.data == smtpd::ACCEPT { smtpd::ACCEPT } else { smtpd::REFUSE };
+            let data = Says::of(record.data).data();
             assert_eq!(record.data, data);
+            assert_ne!(data, b"", "{}: an entry says what takes the mail", Shown(record.key));
             let before = self.0.insert(record.key.to_vec(), data);
             assert_eq!(before, None, "{} is written twice", Shown(record.key));
         }
@@ -408,7 +409,31 @@ fn check(spec: &Spec) -> Result<usize, TestCaseError> {
             let (accepted, delivery, steps) = judge(address.as_bytes());
             let answer = lookup(address.as_bytes());
             asked += 1;
-            if accepted == answer.accepted {
+            if accepted == answer.accepted() {
+                // What takes it is said wherever a key can say it (docs/rules.md, 13.2).
+                let says = |accepted: bool, delivery: &Delivery| match delivery.verdict {
+                    _ if !accepted => Says::Refuses,
+                    Verdict::Deliver => Says::Accepts(Some(delivery.taker)),
+                    _ => OTHER,
+                };
+                let wanted = says(accepted, &delivery);
+                if accepted && answer.says != wanted {
+                    let its_key = format!("{}default", char::from(break_byte));
+                    let has_its_key = local.to_lowercase().ends_with(&its_key);
+                    // All names that begin like this have the same, and no key says these alone.
+                    let begins = |end: usize| {
+                        local.is_char_boundary(end)
+                            && wanted == {
+                                let (accepted, delivery, _) =
+                                    judge(format!("{}zzqq@{domain}", &local[..end]).as_bytes());
+                                says(accepted, &delivery)
+                            }
+                    };
+                    let from = (0..=local.len()).rev().take_while(|end| begins(*end)).last();
+                    let is_sayable = |end: usize| end == 0 || local[..end].ends_with(char::from(break_byte));
+                    let is_excused = has_its_key || from.is_some_and(|end| !is_sayable(end));
+                    prop_assert!(is_excused, "{wanted:?}: {address}, yet {answer:?}: {steps:#?}");
+                }
                 continue;
             }
             let story = || {
@@ -425,12 +450,12 @@ fn check(spec: &Spec) -> Result<usize, TestCaseError> {
             prop_assert!(wider, "accepted what qmail bounces: {}", story());
         }
         // Without an @ only names can be listed, but what is listed must be right.
-        if !local.contains('@') && lookup(local.as_bytes()).accepted {
+        if !local.contains('@') && lookup(local.as_bytes()).accepted() {
             prop_assert!(judge(local.as_bytes()).0, "bare {local} accepted");
         }
     }
     let postmaster: Delivery = judge(b"postmaster").1;
-    prop_assert_eq!(lookup(b"postmaster").accepted, postmaster.verdict != Verdict::Bounce, "bare postmaster");
+    prop_assert_eq!(lookup(b"postmaster").accepted(), postmaster.verdict != Verdict::Bounce, "bare postmaster");
     Ok(asked)
 }
 

@@ -382,7 +382,7 @@ fn independent_readers_find_what_lookup_finds() {
         assert!(freecdb.status.success(), "{address}");
         assert_eq!(tinycdb, freecdb.stdout, "{address}");
         let answer = if tinycdb.starts_with(b"-") { "refuse" } else { "accept" };
-        assert_eq!(ours.stdout, format!("{answer}\t{address}\t{address}\n"));
+        assert!(ours.stdout.starts_with(&format!("{answer}\t{address}\t{address}\t")), "{ours:?}");
     }
     let nobody =
         Command::new("cdbget").arg("user50@example.com").stdin(fs::File::open(&file).unwrap()).output().unwrap();

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use clap::Parser;
 use qmail_updater::args::Cli;
 use qmail_updater::cdb::Chunk;
-use qmail_updater::decide::{Trail, Verdict, deliver};
+use qmail_updater::decide::{Taker, Trail, Verdict, deliver};
 use qmail_updater::error::Error;
 use qmail_updater::host::mailboxes::collation::Collation;
 use qmail_updater::host::mailboxes::snapshot;
@@ -20,7 +20,7 @@ use qmail_updater::publish::Before;
 use qmail_updater::rebuild::homes::HomeReader;
 use qmail_updater::rebuild::{self, Sink, read_host};
 use qmail_updater::settings::Settings;
-use qmail_updater::tables::smtpd::lookup;
+use qmail_updater::tables::smtpd::{Says, lookup};
 use support::{MailHost, give, is_root, me};
 
 /// Numbers that look random and are the same in each run.
@@ -57,7 +57,8 @@ impl Dice {
 
 #[derive(Clone, Copy, PartialEq, Debug)]
 enum Fate {
-    Deliver,
+    /// This takes it.
+    Deliver(Taker),
     Defer,
     Bounce,
 }
@@ -112,7 +113,7 @@ impl Model {
             let lines: Vec<&str> = self.aliases.iter().filter(of).map(|(_, _, line)| *line).collect();
             let has = |start: &str| lines.iter().any(|line| line.starts_with(start));
             if has("forward") || has("|exit 99") {
-                return Fate::Deliver;
+                return Fate::Deliver(Taker::Alias);
             }
             if has("/mbox") {
                 return Fate::Defer;
@@ -121,17 +122,18 @@ impl Model {
                 return Fate::Bounce;
             }
             if !lines.is_empty() {
-                return Fate::Deliver;
+                return Fate::Deliver(Taker::Alias);
             }
         }
         let is_asked = self.kind == Kind::Pgsql || line == Some(true);
-        for name in [Some(name), base].into_iter().flatten().filter(|_| is_asked) {
+        let wanted = [Some((name, Taker::Mailbox)), base.map(|base| (base, Taker::Extension))];
+        for (name, taker) in wanted.into_iter().flatten().filter(|_| is_asked) {
             let of = |(of, row, _): &&(String, String, u32)| of == users && self.is_equal(row, &name);
             if let Some((_, _, flags)) = self.mailboxes.iter().find(of) {
-                return if flags & 0x10 == 0 { Fate::Deliver } else { Fate::Bounce };
+                return if flags & 0x10 == 0 { Fate::Deliver(taker) } else { Fate::Bounce };
             }
         }
-        if self.bounces { Fate::Bounce } else { Fate::Deliver }
+        if self.bounces { Fate::Bounce } else { Fate::Deliver(Taker::CatchAll) }
     }
 }
 
@@ -167,7 +169,7 @@ fn generated(dice: &mut Dice) -> Model {
     for _ in 0..dice.roll(4) {
         let stem = dice.name().to_lowercase().replace('.', ":");
         if stem != "default" {
-            model.files.insert(stem, if dice.is(2) { Fate::Deliver } else { Fate::Bounce });
+            model.files.insert(stem, if dice.is(2) { Fate::Deliver(Taker::Other) } else { Fate::Bounce });
         }
     }
     for _ in 0..dice.roll(14) {
@@ -203,7 +205,7 @@ fn host(model: &Model) -> MailHost {
         .folder("/home/vpopmail/etc")
         .write(&format!("{HOME}/.qmail-default"), format!("| /home/vpopmail/bin/vdelivermail '' {catch_all}\n"));
     for (stem, fate) in &model.files {
-        let line = if *fate == Fate::Deliver { "&x@x.test\n" } else { "|exit 100\n" };
+        let line = if *fate != Fate::Bounce { "&x@x.test\n" } else { "|exit 100\n" };
         host.write(&format!("{HOME}/.qmail-{stem}"), line);
     }
     if is_root() {
@@ -277,7 +279,7 @@ fn each_address_of_a_generated_host_with_a_user_database_is_decided_as_the_model
                 let fate = model.fate(name, domain);
                 let delivery = deliver(&host, &homes, address.as_bytes(), &mut Trail::unkept());
                 let verdict = match fate {
-                    Fate::Deliver => Verdict::Deliver,
+                    Fate::Deliver(_) => Verdict::Deliver,
                     Fate::Defer => Verdict::Defer,
                     Fate::Bounce => Verdict::Bounce,
                 };
@@ -294,16 +296,20 @@ fn each_address_of_a_generated_host_with_a_user_database_is_decided_as_the_model
                 let answer = lookup(address.as_bytes(), b'-', |key| records.0.get(key));
                 // A refusal of X-default has the key of all names that begin with X- (8.5), and is not written.
                 let has_its_key = local.to_lowercase().ends_with("-default");
-                if answer.accepted != delivery.accepted() {
+                if answer.accepted() != delivery.accepted() {
                     assert!(
-                        answer.accepted && (has_its_key || is_widened(domain.0)),
+                        answer.accepted() && (has_its_key || is_widened(domain.0)),
                         "the table says {answer:?}: {}",
                         shown()
                     );
                     widened += 1;
                 }
+                // Names without a key of their own have what is accepted for all of them.
+                if let (Fate::Deliver(taker), false) = (fate, has_its_key || is_widened(domain.0)) {
+                    assert_eq!(answer.says, Says::Accepts(Some(taker)), "{}", shown());
+                }
                 asked += 1;
-                *fates.entry(format!("{fate:?}")).or_insert(0) += 1;
+                *fates.entry(format!("{verdict:?}")).or_insert(0) += 1;
             }
         }
     }

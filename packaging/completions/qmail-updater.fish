@@ -67,7 +67,7 @@ complete -c qmail-updater -n "__fish_qmail_updater_needs_command" -s h -l help -
 complete -c qmail-updater -n "__fish_qmail_updater_needs_command" -s V -l version -d 'Print version'
 complete -c qmail-updater -n "__fish_qmail_updater_needs_command" -f -a "rebuild" -d 'Read the host and publish both tables'
 complete -c qmail-updater -n "__fish_qmail_updater_needs_command" -f -a "list" -d 'Print what a rebuild would write, sorted'
-complete -c qmail-updater -n "__fish_qmail_updater_needs_command" -f -a "lookup" -d 'Ask the published recipients\' table as qmail-smtpd does; exit 1 if any address is refused'
+complete -c qmail-updater -n "__fish_qmail_updater_needs_command" -f -a "lookup" -d 'Ask the published recipients\' table as qmail-smtpd does: accept or refuse, the address, the key that decides, and what takes the mail; exit 1 if any address is refused'
 complete -c qmail-updater -n "__fish_qmail_updater_needs_command" -f -a "run" -d 'Serve: rebuild at every trigger, and each sweep'
 complete -c qmail-updater -n "__fish_qmail_updater_needs_command" -f -a "check" -d 'Say what is wrong or risky on this host, one line a finding, worst first; exit 1 if something needs attention'
 complete -c qmail-updater -n "__fish_qmail_updater_needs_command" -f -a "status" -d 'Say what the service did last, what cannot be read, and whether the tables are as the host says; exit 1 if something needs attention, or it is not running'
@@ -131,7 +131,7 @@ complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand rebuild" -l 
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand rebuild" -l vpopmail-ext -d 'vpopmail was built with --enable-qmail-ext'
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand rebuild" -l auth-system-users -d 'System accounts log in too'
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand rebuild" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand list" -l format -d 'How' -r -f -a "text\t'One key a line, unprintable bytes as \\xHH; never a hash'
+complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand list" -l format -d 'How' -r -f -a "text\t'One entry a line, unprintable bytes as \\xHH: of recipients accept or refuse, the key, and what takes the mail; of logins the login, never a hash'
 cdbmake\t'As cdbmake reads it, raw; of logins this shows the hashes'
 passwd-file\t'Of logins only, as a passwd-file of Dovecot 2.4 has them; this shows the hashes'"
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand list" -l root -d 'Take every absolute path below DIR, as after chroot' -r -f -a "(__fish_complete_directories)"

@@ -27,7 +27,7 @@ use crate::service::follow_ups;
 use crate::service::status;
 use crate::settings::Settings;
 use crate::tables::logins::{Policy, PublishedLogins};
-use crate::tables::smtpd;
+use crate::tables::smtpd::{self, Says};
 use crate::text::{DEFAULT, Shown, count, join_address, lower, split_address};
 
 /// How a failure to write an answer ends the command: a closed standard output is no failure, nobody reads on.
@@ -60,7 +60,8 @@ pub fn list(settings: &Settings, what: Table, format: Format) -> Result<(), Erro
         match (what, format) {
             (Table::Recipients, Format::Text) => {
                 for (key, data) in recipients {
-                    writeln!(out, "{}\t{}", word(smtpd::accepts(data)), Shown(key))?;
+                    let says = Says::of(data);
+                    writeln!(out, "{}\t{}\t{says}", word(says.accepts()), Shown(key))?;
                 }
             }
             (Table::Logins, Format::Text) => {
@@ -109,8 +110,15 @@ fn print_passwd_file<'r>(out: &mut impl Write, records: impl Iterator<Item = (&'
 /// # Errors
 /// What stops a rebuild; a standard output that is full.
 pub fn dry_run(settings: &Settings, screen: &Screen, commands: bool, summary: bool) -> Result<(), Error> {
-    let Compared { changes, built, held, mut denied, .. } = compare(settings)?;
+    let Compared { changes, silent, built, held, mut denied, .. } = compare(settings)?;
     report::say_all(&built.notes);
+    if silent > 0 {
+        let table = settings.layout.root.path(&settings.validrcptto);
+        let names = count(silent, "accepted name");
+        let text =
+            format!("{}: of {names} it does not say what takes the mail; a rebuild adds that", show_path(&table));
+        report::say(Level::Status, &text);
+    }
     report::say_all(&others::look(settings, &mut denied));
     let follow_ups =
         if commands { follow_ups::would_run(settings, &built.host, &held) } else { behind(&built.host, &held) };
@@ -165,7 +173,7 @@ struct Summary(BTreeMap<Vec<u8>, ([usize; 5], bool)>);
 impl Summary {
     fn of(changes: &[Change], held: &BTreeSet<Vec<u8>>) -> Summary {
         let mut domains: BTreeMap<Vec<u8>, ([usize; 5], bool)> = BTreeMap::new();
-        for change in changes {
+        for change in changes.iter().filter(|change| (change.accepts, change.sign) != (Some(true), '~')) {
             let (numbers, is_held) = domains.entry(change.domain().to_vec()).or_default();
             numbers[match (change.accepts, change.sign) {
                 (Some(_), '+') => 0,
@@ -431,9 +439,10 @@ pub fn lookup(settings: &Settings, addresses: &[std::ffi::OsString]) -> Result<b
     let mut out = io::stdout().lock();
     let mut answer = |address: &[u8]| -> io::Result<()> {
         let answer = published.lookup(address);
-        all &= answer.accepted;
-        let key = answer.key.unwrap_or_else(|| b"-".to_vec());
-        writeln!(out, "{}\t{}\t{}", word(answer.accepted), Shown(address), Shown(&key))
+        all &= answer.accepted();
+        let key = answer.key.as_deref().unwrap_or(b"-");
+        let accepted = word(answer.accepted());
+        writeln!(out, "{accepted}\t{}\t{}\t{}", Shown(address), Shown(key), answer.says)
     };
     let result = if addresses.is_empty() {
         read_addresses(&mut answer)?
@@ -489,8 +498,8 @@ impl Published {
             Some(key) => format!("by its key {}", Shown(key)),
             None => "no key matches".to_owned(),
         };
-        let answered = if answer.accepted { "accepted" } else { "refused" };
-        let agrees = match (answer.accepted, wanted) {
+        let answered = if answer.accepted() { "accepted" } else { "refused" };
+        let agrees = match (answer.accepted(), wanted) {
             _ if delivery.verdict == Verdict::Unknown => "whether that is right is unknown",
             _ if delivery.doubt.is_some() => "the published answer is kept while the source above cannot be read",
             (true, false) => "but should be refused; rebuild --dry-run shows whether a rebuild changes it",
@@ -530,7 +539,7 @@ pub fn domains(
             let Some(cdb) = table.get_or_init(read).as_deref().and_then(|image| cdb::Reader::new(image).ok()) else {
                 return Answer::NoTable;
             };
-            Answer::Accepts(smtpd::lookup(address, break_byte, |key| cdb.find(key)).accepted)
+            Answer::Accepts(smtpd::lookup(address, break_byte, |key| cdb.find(key)).accepted())
         };
         let found = overview::domains(&own, &homes, &names, &published);
         let mut denied = homes.denied();

@@ -6,11 +6,12 @@ use std::sync::Arc;
 
 use crate::cdb;
 use crate::error::{Denied, Error};
+use crate::protect::guard::stands_for;
 use crate::protect::hold::{self, Patience, Scales};
 use crate::publish::Published;
 use crate::rebuild::{Built, Sink, build};
 use crate::settings::Settings;
-use crate::tables::smtpd;
+use crate::tables::smtpd::{Says, lookup};
 use crate::text::{Shown, split_address};
 
 /// Both tables, sorted.
@@ -24,7 +25,7 @@ pub struct Sorted {
 
 impl Sink for Sorted {
     fn recipients(&mut self, records: &cdb::Chunk) -> Result<(), Error> {
-        let data = |record: cdb::Record<'_>| smtpd::data_of(smtpd::accepts(record.data));
+        let data = |record: cdb::Record<'_>| Says::of(record.data).data();
         self.recipients.extend(records.records().map(|record| (record.key.to_vec(), data(record))));
         Ok(())
     }
@@ -38,7 +39,7 @@ impl Sink for Sorted {
 /// One entry that a rebuild would change.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Change {
-    /// `+`, `-`, or `~` for a login that stays and says something else.
+    /// `+`, `-`, or `~` for a login that stays and says something else, and for a name whose mail something else takes.
     pub sign: char,
     /// Whether the entry of the recipient table accepts; `None` for a login.
     pub accepts: Option<bool>,
@@ -70,6 +71,9 @@ pub struct Compared {
     pub new: Sorted,
     /// What it would change, in the order of the keys; of a table of which that cannot be known, nothing.
     pub changes: Vec<Change>,
+    /// How many published entries of the recipient table accept without what takes the mail, and would say it: those of
+    /// version 0.1.0. They are no changes.
+    pub silent: usize,
     /// What came of building beside the records; what the guard would hold is among its notes.
     pub built: Built,
     /// The names of the domains that the guard would hold.
@@ -95,7 +99,7 @@ pub fn compare(settings: &Settings) -> Result<Compared, Error> {
     let mut denied = built.denied.clone();
     denied.extend(of_recipients.closed.into_iter().chain(of_logins.closed));
     built.notes.retain(|note| !note.denied);
-    let mut changes = Vec::new();
+    let (mut changes, mut silent) = (Vec::new(), 0);
     let (alerts, held) = if is_known {
         let policy = built.policy();
         let mut scales = Scales::new(settings, &built.host, &policy)?;
@@ -113,14 +117,30 @@ pub fn compare(settings: &Settings) -> Result<Compared, Error> {
     };
     built.notes.extend(alerts);
     let old = records(recipients.as_deref());
+    let break_byte = settings.layout.break_byte;
+    // What the old table accepts by a wider key and without what takes it.
+    let is_silent =
+        |key: &[u8]| lookup(&stands_for(key, break_byte), break_byte, |key| old.get(key)).says == Says::Accepts(None);
     let keys = || -> BTreeSet<&[u8]> { old.keys().copied().chain(new.recipients.keys().map(Vec::as_slice)).collect() };
     for key in if are_known[0] { keys() } else { BTreeSet::new() } {
-        let answer = |data: Option<&[u8]>| data.map(smtpd::accepts);
-        let (before, after) = (answer(old.get(key).copied()), answer(new.recipients.get(key).copied()));
-        let signs = [('-', before), ('+', after)].into_iter().filter(|_| before != after);
-        let change =
-            |(sign, answer): (char, Option<bool>)| Some(Change { sign, accepts: Some(answer?), key: key.to_vec() });
-        changes.extend(signs.filter_map(change));
+        let says = |data: Option<&[u8]>| data.map(Says::of);
+        let signs = match (says(old.get(key).copied()), says(new.recipients.get(key).copied())) {
+            (before, after) if before == after => continue,
+            (Some(Says::Accepts(None)), Some(Says::Accepts(_))) => {
+                silent += 1;
+                continue;
+            }
+            (None, Some(Says::Accepts(Some(_)))) if is_silent(key) => {
+                silent += 1;
+                continue;
+            }
+            (Some(Says::Accepts(_)), after @ Some(Says::Accepts(_))) => [('~', after), ('~', None)],
+            (before, after) => [('-', before), ('+', after)],
+        };
+        let change = |(sign, says): (char, Option<Says>)| {
+            Some(Change { sign, accepts: Some(says?.accepts()), key: key.to_vec() })
+        };
+        changes.extend(signs.into_iter().filter_map(change));
     }
     let old = records(logins.as_deref());
     let keys = || -> BTreeSet<&[u8]> { old.keys().copied().chain(new.logins.keys().map(Vec::as_slice)).collect() };
@@ -133,7 +153,7 @@ pub fn compare(settings: &Settings) -> Result<Compared, Error> {
         };
         changes.push(Change { sign, accepts: None, key: key.to_vec() });
     }
-    Ok(Compared { new, changes, built, held, denied })
+    Ok(Compared { new, changes, silent, built, held, denied })
 }
 
 /// `accept` or `refuse`.

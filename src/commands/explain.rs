@@ -146,7 +146,7 @@ impl Explainer<'_> {
                 Err(error) => error.to_string(),
             });
         }
-        let answer = self.published.as_ref().ok().map(|published| published.lookup(address).accepted);
+        let answer = self.published.as_ref().ok().map(|published| published.lookup(address).accepted());
         let accepted = match answer {
             _ if delivery.verdict == Verdict::Unknown => Accepted::Unknown,
             _ if !is_let_in => Accepted::No,
@@ -394,7 +394,7 @@ impl Explained {
             "state_reason": self.state.words(&self.domain),
             "table": {
                 "file": show_path(&Self::table_path(explainer)).to_string(),
-                "accepted": answer.as_ref().map(|answer| answer.accepted),
+                "accepted": answer.as_ref().map(|answer| answer.accepted()),
                 "key": answer.and_then(|answer| answer.key).map(|key| Shown(&key).to_string()),
                 "text": self.table,
             },

@@ -49,6 +49,22 @@ impl fmt::Display for Verdict {
     }
 }
 
+/// What takes the mail of a name that is accepted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Taker {
+    /// A file, an account, a program line, a list; also mail that is deferred.
+    #[default]
+    Other,
+    /// A mailbox of vpopmail.
+    Mailbox,
+    /// An alias in a user database.
+    Alias,
+    /// The catch-all of vdelivermail.
+    CatchAll,
+    /// With qmail-ext, a mailbox whose name is what the name has before its first `-`.
+    Extension,
+}
+
 /// A uid or gid that setuid(2) and setgid(2) refuse, because it means "leave it as it is".
 const NO_ID: u32 = u32::MAX;
 
@@ -63,6 +79,8 @@ pub struct Delivery {
     pub doubt: Option<Doubt>,
     /// Whether what decides could be read.
     pub known: bool,
+    /// What takes it, when it is delivered.
+    pub taker: Taker,
     /// The program line that takes it, when its users cannot be known.
     pub open: Option<Box<Open>>,
 }
@@ -111,7 +129,7 @@ impl Delivery {
 
 impl From<Verdict> for Delivery {
     fn from(verdict: Verdict) -> Delivery {
-        Delivery { verdict, doubt: None, known: true, open: None }
+        Delivery { verdict, doubt: None, known: true, taker: Taker::Other, open: None }
     }
 }
 
@@ -554,7 +572,10 @@ fn follow(
                 match vdelivermail(host, homes, home, assigned, catchall, &here, trail) {
                     Taken::Decided(delivery) => return lines.settle(delivery),
                     Taken::Deleted => lines.went_on(false, Some(place)),
-                    Taken::Passed => lines.went_on(false, None),
+                    Taken::Passed => {
+                        lines.went_on(false, None);
+                        lines.passed = true;
+                    }
                 }
             }
             Program::Line(program) => {
@@ -576,8 +597,15 @@ fn follow(
                 "nothing but the catch-all takes it, which swallows it: refused instead".to_owned()
             }))
         }
-        Some(line) => Place { line, ..whole }.decide(trail, Deliver, || "swallowed by the catch-all".to_owned()),
-        None => whole.decide(trail, Deliver, || "nothing to do: delivered".to_owned()),
+        Some(line) => {
+            let delivery = Place { line, ..whole }.decide(trail, Deliver, || "swallowed by the catch-all".to_owned());
+            Delivery { taker: Taker::CatchAll, ..delivery }
+        }
+        None => {
+            let taker = if lines.passed { Taker::Alias } else { Taker::Other };
+            let delivery = whole.decide(trail, Deliver, || "nothing to do: delivered".to_owned());
+            Delivery { taker, ..delivery }
+        }
     }
 }
 
@@ -672,7 +700,10 @@ fn vdelivermail(
     }
     Taken::Decided(match catchall {
         Catchall::Bounce => here.decide(trail, Bounce, || "catch-all bounce-no-mailbox: bounced".to_owned()),
-        Catchall::Deliver(_) => here.decide(trail, Deliver, || "the catch-all takes it: delivered".to_owned()),
+        Catchall::Deliver(_) => {
+            let delivery = here.decide(trail, Deliver, || "the catch-all takes it: delivered".to_owned());
+            Delivery { taker: Taker::CatchAll, ..delivery }
+        }
         Catchall::Delete => {
             here.note(trail, || "catch-all delete: the next line is read".to_owned());
             return Taken::Deleted;
@@ -689,7 +720,7 @@ fn ask_aliases(host: &Host, users: &Users, name: &[u8], trail: &mut Trail) -> Op
     table.note(trail, || format!("{}, row {number}: {words}", Shown(&join_address(&alias, of))));
     Some(match effect {
         Effect::Passes => Taken::Passed,
-        Effect::Delivers => Taken::Decided(Verdict::Deliver.into()),
+        Effect::Delivers => Taken::Decided(Delivery { taker: Taker::Alias, ..Verdict::Deliver.into() }),
         Effect::Defers => Taken::Decided(Verdict::Defer.into()),
         Effect::Bounces => Taken::Decided(Verdict::Bounce.into()),
     })
@@ -724,20 +755,23 @@ fn ask_mailboxes(
             });
             Some(Taken::Decided(assigned.doubted(home, cause.clone())))
         }
-        Ok(Some((name, mailbox))) => {
+        Ok(Some((its, mailbox))) => {
+            let taker = if its == name { Taker::Mailbox } else { Taker::Extension };
+            let name = its;
             here.note(trail, || format!("vdelivermail looks for {} in {}", Shown(name), Shown(domain)));
             let (verdict, why) = judge_mailbox(mailbox);
+            let taken = |delivery| Some(Taken::Decided(Delivery { taker, ..delivery }));
             if let Some(users) = asked.database {
                 let table = Place { path: &|| users.tables.0.clone(), line: None };
                 let address = join_address(name, users.of.as_deref().unwrap_or_default());
                 let found = || format!("{}: mailbox: {why}", Shown(&address));
-                return Some(Taken::Decided(table.decide(trail, verdict, found)));
+                return taken(table.decide(trail, verdict, found));
             }
             let line = mailbox.line;
             let file = if line.is_some() { TEXT } else { COMPILED };
             let path = || host.layout.root.path(&[home, b"/", file.as_bytes()].concat());
             let found = || format!("mailbox {}: {why}", Shown(name));
-            Some(Taken::Decided(Place { path: &path, line }.decide(trail, verdict, found)))
+            taken(Place { path: &path, line }.decide(trail, verdict, found))
         }
         Ok(None) => {
             here.note(trail, || format!("vdelivermail finds no mailbox {} in {}", Shown(name), Shown(domain)));

@@ -3,7 +3,9 @@
 
 use std::sync::Arc;
 
-use super::{Assigned, Delivery, Doubt, Open, OpenKind, Place, Taken, Trail, Verdict, told, unread, vdelivermail};
+use super::{
+    Assigned, Delivery, Doubt, Open, OpenKind, Place, Taken, Taker, Trail, Verdict, told, unread, vdelivermail,
+};
 use crate::host::line::aliases::Fastforward;
 use crate::host::line::codes::{
     AGENT, Codes, DELETED, DELIVERED, DOUBTED, Ending, FAILED, FILTER, PENDING, REFUSED, bounces,
@@ -23,6 +25,8 @@ pub(super) struct Lines {
     pending: Option<Box<Open>>,
     /// The line of the catch-all `delete`, if it swallowed the message.
     pub deleted: Option<Option<usize>>,
+    /// Whether an alias took the message that does nothing with it.
+    pub passed: bool,
     /// What an earlier line may come to.
     deferred: Option<Delivery>,
 }
@@ -85,6 +89,10 @@ struct Met {
     doubted: Option<Delivery>,
     /// The first program that is not known, and why it decides.
     open: Option<(Vec<u8>, OpenKind)>,
+    /// What takes the mail in the first program that delivers.
+    taker: Option<Taker>,
+    /// Whether an alias took the message that does nothing with it.
+    passed: bool,
 }
 
 impl Asking<'_> {
@@ -155,7 +163,8 @@ impl Asking<'_> {
         });
         let decide = |trail: &mut Trail, verdict, text: &str| self.here.decide(trail, verdict, || text.to_owned());
         if delivers {
-            return Some(decide(trail, Verdict::Deliver, "delivered"));
+            let delivery = decide(trail, Verdict::Deliver, "delivered");
+            return Some(Delivery { taker: met.taker.unwrap_or_default(), ..delivery });
         }
         if may_deliver {
             let open = open.or_else(|| lines.pending.take());
@@ -190,6 +199,7 @@ impl Asking<'_> {
         if is_deleted && !is_plain {
             lines.deleted = lines.deleted.or(Some(self.here.line));
         }
+        lines.passed |= met.passed;
         self.here.note(trail, || "the next line is read".to_owned());
         None
     }
@@ -205,8 +215,12 @@ impl Asking<'_> {
             met.open.get_or_insert((command.name.clone(), OpenKind::Program));
             unknown()
         };
+        let delivered = |met: &mut Met, taker: Taker| {
+            met.taker.get_or_insert(taker);
+            agent(Codes::of(0), DELIVERED)
+        };
         match command.declared {
-            Some(Declared::Accepts) => return agent(Codes::of(0), DELIVERED),
+            Some(Declared::Accepts) => return delivered(met, Taker::Other),
             Some(Declared::Refuses) => return vec![Ending { codes: failed, set: REFUSED, clear: 0 }],
             Some(Declared::Passes) => return filter(),
             Some(Declared::Unusable) => {
@@ -225,10 +239,10 @@ impl Asking<'_> {
                 };
                 let codes = if matches!(command.agent, Agent::DovecotLda(_)) { Codes::of(67) } else { failed };
                 return match self.mailbox(template, trail) {
-                    Mailbox::Is => agent(Codes::of(0), DELIVERED),
+                    Mailbox::Is => delivered(met, Taker::Mailbox),
                     Mailbox::IsNone => agent(codes, REFUSED),
                     // It may be one, and no declaration says more.
-                    Mailbox::Unclear => agent(Codes::of(0), DELIVERED),
+                    Mailbox::Unclear => delivered(met, Taker::Other),
                     Mailbox::Doubted(delivery) => doubted(met, delivery),
                 };
             }
@@ -241,16 +255,19 @@ impl Asking<'_> {
             Agent::Vdelivermail(catchall) => {
                 let Asking { host, homes, home, assigned, here, .. } = self;
                 match vdelivermail(host, *homes, home, assigned, catchall, here, trail) {
-                    Taken::Decided(Delivery { verdict: Verdict::Deliver, .. }) => agent(Codes::of(0), DELIVERED),
+                    Taken::Decided(Delivery { verdict: Verdict::Deliver, taker, .. }) => delivered(met, taker),
                     Taken::Decided(Delivery { verdict: Verdict::Bounce, .. }) => agent(Codes::of(100), 0),
                     Taken::Decided(delivery) => doubted(met, delivery),
                     Taken::Deleted => agent(Codes::of(0), DELETED),
-                    Taken::Passed => agent(Codes::of(0), 0),
+                    Taken::Passed => {
+                        met.passed = true;
+                        agent(Codes::of(0), 0)
+                    }
                 }
             }
-            Agent::DovecotLda(None) => agent(Codes::of(0), DELIVERED),
+            Agent::DovecotLda(None) => delivered(met, Taker::Other),
             Agent::DovecotLda(Some(template)) => match self.mailbox(template, trail) {
-                Mailbox::Is => agent(Codes::of(0), DELIVERED),
+                Mailbox::Is => delivered(met, Taker::Mailbox),
                 Mailbox::IsNone | Mailbox::Unclear => {
                     met.open.get_or_insert((command.name.clone(), OpenKind::Dovecot));
                     agent(Codes::of(67), DOUBTED)
@@ -284,7 +301,10 @@ impl Asking<'_> {
             format!("fastforward: {} {has} {}", Shown(file), Shown(&address))
         });
         match (is_there, fastforward.passes) {
-            (true, passes) => agent(if passes { 99 } else { 0 }, DELIVERED),
+            (true, passes) => {
+                met.taker.get_or_insert(Taker::Other);
+                agent(if passes { 99 } else { 0 }, DELIVERED)
+            }
             (false, true) => agent(0, 0),
             (false, false) => agent(100, 0),
         }

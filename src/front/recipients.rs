@@ -45,7 +45,7 @@ pub fn ask(settings: &Settings, recipient: &[u8]) -> Result<Answer, Error> {
         let answer = smtpd::lookup(recipient, layout.break_byte, find);
         let is_known = answer.key.is_some();
         let data = last.into_inner().filter(|_| is_known).unwrap_or_default();
-        failure.into_inner().map_or(Ok((Answer { accepted: answer.accepted, data }, is_known)), Err)
+        failure.into_inner().map_or(Ok((Answer { accepted: answer.accepted(), data }, is_known)), Err)
     })?;
     if !is_known && let Some((local, domain)) = split_address(recipient) {
         answer.accepted =

@@ -6,7 +6,7 @@ use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::cdb;
-use crate::tables::smtpd::{self, lookup};
+use crate::tables::smtpd::{Says, lookup};
 use crate::text::{DEFAULT, join_address, split_address};
 
 /// A domain that loses fewer entries is never held.
@@ -196,15 +196,15 @@ pub fn stands_for(key: &[u8], break_byte: u8) -> Vec<u8> {
 }
 
 /// What a table answers for what a key of another table stands for: a name, or every name of a pattern that nobody lists.
-pub fn answer(table: &dyn Recipients, key: &[u8], break_byte: u8) -> bool {
+pub fn answer(table: &dyn Recipients, key: &[u8], break_byte: u8) -> Says {
     if let Some(data) = table.data(key) {
-        return smtpd::accepts(&data);
+        return Says::of(&data);
     }
-    lookup(&stands_for(key, break_byte), break_byte, |key| table.data(key)).accepted
+    lookup(&stands_for(key, break_byte), break_byte, |key| table.data(key)).says
 }
 
 /// The records of a held domain, whose keys in the published and the new table are `keys`: what either accepts is
-/// accepted, for every address, the ones nobody listed included. (An address is decided by the longest key that fits it,
+/// accepted, for every address, the ones nobody listed included; the new table says what takes it, if it accepts. (An address is decided by the longest key that fits it,
 /// and of two tables with all the keys of both, neither decides it by a longer one.)
 pub fn keep_both<'k>(
     published: &dyn Recipients,
@@ -212,8 +212,11 @@ pub fn keep_both<'k>(
     keys: impl IntoIterator<Item = &'k [u8]>,
     break_byte: u8,
 ) -> BTreeMap<Vec<u8>, &'static [u8]> {
-    let either = |key: &[u8]| answer(published, key, break_byte) || answer(new, key, break_byte);
-    keys.into_iter().map(|key| (key.to_vec(), smtpd::data_of(either(key)))).collect()
+    let either = |key: &[u8]| match answer(new, key, break_byte) {
+        Says::Refuses => answer(published, key, break_byte),
+        accepts => accepts,
+    };
+    keys.into_iter().map(|key| (key.to_vec(), either(key).data())).collect()
 }
 
 #[cfg(test)]
@@ -225,6 +228,8 @@ mod tests {
 
     use super::*;
     use crate::cdb::diff::Difference;
+    use crate::decide::Taker;
+    use crate::tables::smtpd::{self, OTHER};
 
     #[test]
     fn a_domain_is_held_when_it_loses_much_and_the_host_does() {
@@ -283,8 +288,9 @@ mod tests {
     fn table() -> impl Strategy<Value = BTreeMap<Vec<u8>, &'static [u8]>> {
         const KEYS: &[&str] =
             &["@d.t", "a@d.t", "a-default@d.t", "a-b@d.t", "a-b-default@d.t", "a-b-c@d.t", "b@d.t", "a"];
-        proptest::collection::btree_map(proptest::sample::select(KEYS), any::<bool>(), 0..8).prop_map(|table| {
-            table.into_iter().map(|(key, accept)| (key.as_bytes().to_vec(), smtpd::data_of(accept))).collect()
+        proptest::collection::btree_map(proptest::sample::select(KEYS), 0..4_usize, 0..8).prop_map(|table| {
+            let says = [Says::Refuses, Says::Accepts(None), OTHER, Says::Accepts(Some(Taker::Mailbox))];
+            table.into_iter().map(|(key, number)| (key.as_bytes().to_vec(), says[number].data())).collect()
         })
     }
 
@@ -303,7 +309,7 @@ mod tests {
             let cdbs = (cdb::FileReader::new(&files.0).unwrap(), cdb::FileReader::new(&files.1).unwrap());
             let change = Difference::between(cdbs.0.records().unwrap(), cdbs.1.records().unwrap()).unwrap();
             let accepted = published.iter().filter(|(_, data)| smtpd::accepts(data)).map(|(key, _)| key);
-            let lost: Vec<&Vec<u8>> = accepted.filter(|key| !answer(&new, key, b'-')).collect();
+            let lost: Vec<&Vec<u8>> = accepted.filter(|key| !answer(&new, key, b'-').accepts()).collect();
             prop_assert!(lost.iter().all(|key| change.may_have_gone(key)));
             prop_assert!(lost.len() as u64 <= change.went);
             let keys = published.keys().chain(new.keys());
@@ -318,10 +324,11 @@ mod tests {
                 "a@d.t", "b@d.t", "c@d.t", "a-@d.t", "a-x@d.t", "a-b@d.t", "a-b-@d.t", "a-b-c@d.t", "a-b-x@d.t", "a-b-c-x@d.t",
                 "a-default@d.t", "a-b-default@d.t", "a", "b",
             ] {
-                let accepts = |table: &BTreeMap<Vec<u8>, &'static [u8]>| {
-                    lookup(address.as_bytes(), b'-', |key| table.get(key)).accepted
+                let says = |table: &BTreeMap<Vec<u8>, &'static [u8]>| {
+                    lookup(address.as_bytes(), b'-', |key| table.get(key)).says
                 };
-                prop_assert_eq!(accepts(&both), accepts(&published) || accepts(&new), "{}", address);
+                let wanted = if says(&new).accepts() { says(&new) } else { says(&published) };
+                prop_assert_eq!(says(&both), wanted, "{}", address);
             }
         }
     }

@@ -23,7 +23,7 @@ use crate::publish::{self, Ready};
 use crate::report::Note;
 use crate::settings::Settings;
 use crate::tables::logins::{Login, Policy};
-use crate::tables::smtpd;
+use crate::tables::smtpd::{self, Says};
 use crate::text::{Shown, join_address, split_address};
 
 /// How many of the held domains an alert names: those that lose most.
@@ -492,7 +492,7 @@ impl<'a> Scales<'a> {
                             && match standing.left {
                                 // Its own entries go, although it takes every name.
                                 Some(Left::Relayed) => new.data(record.key).is_none(),
-                                _ => !answer(new, record.key, break_byte),
+                                _ => !answer(new, record.key, break_byte).accepts(),
                             }
                     },
                 );
@@ -753,19 +753,22 @@ impl<'a> Scales<'a> {
         let is_held = |key: &[u8]| held.get(self.domain_of_recipient(key)).copied();
         // What decides an address of a domain has a key of that domain.
         let (mut published, mut new) = (BTreeMap::new(), BTreeMap::new());
-        let note = |table: &mut BTreeMap<Vec<u8>, &'static [u8]>, key: &[u8], accepts: bool| {
-            table.entry(key.to_vec()).or_insert(smtpd::data_of(accepts));
+        let note = |table: &mut BTreeMap<Vec<u8>, &'static [u8]>, key: &[u8], says: Says| {
+            table.entry(key.to_vec()).or_insert(says.data());
         };
         visit(&change.new, &mut |record| {
             if is_held(record.key).is_some() {
-                note(&mut new, record.key, smtpd::accepts(record.data));
+                note(&mut new, record.key, Says::of(record.data));
             }
             Ok(())
         })?;
         visit(&change.published, &mut |record| {
-            let held = is_held(record.key);
-            if let Some(accepts) = held.and_then(|held| held.at_start(record.key, smtpd::accepts(record.data))) {
-                note(&mut published, record.key, accepts);
+            let (held, says) = (is_held(record.key), Says::of(record.data));
+            match held.and_then(|held| held.at_start(record.key, says.accepts())) {
+                Some(true) if says.accepts() => note(&mut published, record.key, says),
+                Some(true) => note(&mut published, record.key, Says::Accepts(None)),
+                Some(false) => note(&mut published, record.key, Says::Refuses),
+                None => {}
             }
             Ok(())
         })?;

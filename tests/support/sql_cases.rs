@@ -217,7 +217,7 @@ fn wrong(
         if let Some(address) = check["address"].as_str() {
             let mut trail = Trail::kept();
             let delivery = deliver(&host, &homes, address.as_bytes(), &mut trail);
-            let is_accepted = lookup(address.as_bytes(), b'-', |key| records.recipients.get(key)).accepted;
+            let is_accepted = lookup(address.as_bytes(), b'-', |key| records.recipients.get(key)).accepted();
             let expected = match real {
                 _ if is_unreadable => Verdict::Defer,
                 "deliver" => Verdict::Deliver,

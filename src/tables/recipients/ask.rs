@@ -15,7 +15,7 @@ use crate::host::mailboxes::alias;
 use crate::host::mailboxes::rows::Rows;
 use crate::host::vpopmail::{Mail, Mailboxes, Vpasswd, is_found, is_legal_name};
 use crate::host::{Home, HomeState, Homes, Host};
-use crate::tables::smtpd::default_key;
+use crate::tables::smtpd::{OTHER, Says, default_key};
 use crate::text::{DEFAULT, Shown, join_address, lower, split_address, without_word};
 
 use super::tables::of_alike;
@@ -102,7 +102,7 @@ impl Plan {
                 && !alias::has(aliases, name)
         };
         let (mut alike, mut others) = (Vec::with_capacity(mailboxes.size().0), Vec::new());
-        let mut known: Vec<(Mail, Option<bool>)> = Vec::new();
+        let mut known: Vec<(Mail, Option<Says>)> = Vec::new();
         for (name, mailbox) in mailboxes.usable() {
             if !is_alike(name) {
                 others.push(name);
@@ -113,19 +113,19 @@ impl Plan {
                 let point = Point { local: name.to_vec(), kind: Kind::Name { listed: true } };
                 // Nothing is widened to a name without a break.
                 let fact = self.answer(domain, point, homes).fact;
-                Some(fact.accepted).filter(|_| fact.doubt.is_none())
+                Some(fact.says).filter(|_| fact.doubt.is_none())
             };
-            let accepted = match known.iter().find(|(of, _)| *of == kind) {
-                Some((_, accepted)) => *accepted,
+            let says = match known.iter().find(|(of, _)| *of == kind) {
+                Some((_, says)) => *says,
                 None => {
-                    let accepted = asked();
-                    known.push((kind, accepted));
-                    accepted
+                    let says = asked();
+                    known.push((kind, says));
+                    says
                 }
             };
-            debug_assert_eq!(accepted, asked(), "{}", Shown(name));
-            match accepted {
-                Some(accepted) => alike.push((name, accepted)),
+            debug_assert_eq!(says, asked(), "{}", Shown(name));
+            match says {
+                Some(says) => alike.push((name, says)),
                 None => others.push(name),
             }
         }
@@ -184,8 +184,8 @@ impl Plan {
     /// How many entries come of this: a name of a local domain is one without its domain, too.
     fn entries(&self, found: &Answers) -> usize {
         let entries = |Answer { domain, point, fact }: &Answer| match point.kind {
-            Kind::Name { listed: true } if fact.accepted && self.domains[*domain].bare => 2,
-            Kind::Name { listed: true } if fact.accepted => 1,
+            Kind::Name { listed: true } if fact.accepted() && self.domains[*domain].bare => 2,
+            Kind::Name { listed: true } if fact.accepted() => 1,
             Kind::Pattern => 1,
             Kind::Name { .. } => 0,
         };
@@ -244,16 +244,16 @@ impl Plan {
     pub(super) fn answer(&self, domain: usize, point: Point, homes: &dyn Homes) -> Answer {
         let address = self.address(domain, &point);
         let delivery = deliver(&self.host, homes, &address, &mut Trail::unkept());
-        let accepted = self.accepts(domain, &point, &delivery);
+        let says = self.says(domain, &point, &delivery);
         let listed = point.kind == Kind::Name { listed: true };
         let (unknown, doubt) = (delivery.verdict == Verdict::Unknown, delivery.doubt.map(Box::new));
-        let open = accepted && point.kind == Kind::Pattern && delivery.open.is_some();
-        Answer { domain, fact: Fact { accepted, doubt, origin: None, listed, unknown, open }, point }
+        let open = says.accepts() && point.kind == Kind::Pattern && delivery.open.is_some();
+        Answer { domain, fact: Fact { says, doubt, origin: None, listed, unknown, open }, point }
     }
 
     /// Adds to each answer that may have to be widened the file and line behind it.
     pub(super) fn add_origins(&self, answers: &mut [Answer], homes: &dyn Homes) {
-        let accepted = answers.iter().enumerate().filter(|(_, answer)| answer.fact.accepted);
+        let accepted = answers.iter().enumerate().filter(|(_, answer)| answer.fact.accepted());
         let wanted: Vec<(usize, Vec<u8>)> = accepted
             .filter_map(|(at, Answer { point, .. })| Some((at, self.widened(point.kind, &point.local)?.to_vec())))
             .collect();
@@ -262,7 +262,7 @@ impl Plan {
         }
         // What is accepted anyway is not widened.
         let is_sure = |answer: &&Answer| {
-            answer.point.kind == Kind::Pattern && answer.fact.accepted && answer.fact.doubt.is_none()
+            answer.point.kind == Kind::Pattern && answer.fact.accepted() && answer.fact.doubt.is_none()
         };
         let sure = answers.iter().filter(is_sure).map(|answer| (answer.domain, answer.point.local.clone()));
         let sure: HashSet<(usize, Vec<u8>)> = sure.collect();
@@ -275,12 +275,17 @@ impl Plan {
     }
 
     /// Delivery's answer, and for another host's mail the administrator's.
-    fn accepts(&self, domain: usize, point: &Point, delivery: &Delivery) -> bool {
+    fn says(&self, domain: usize, point: &Point, delivery: &Delivery) -> Says {
         let listed = (delivery.verdict == Verdict::Remote)
             .then(|| self.host.control.relay_lists.get(&self.domains[domain].name))
             .flatten()
             .map(|list| list.find(if point.kind == Kind::Pattern { b"" } else { &point.local }).0);
-        listed.unwrap_or_else(|| delivery.accepted())
+        match listed {
+            Some(true) => OTHER,
+            None if delivery.verdict == Verdict::Deliver => Says::Accepts(Some(delivery.taker)),
+            None if delivery.accepted() => OTHER,
+            Some(false) | None => Says::Refuses,
+        }
     }
 
     /// The file and line that decide about an address.

@@ -19,6 +19,7 @@ use crate::error::show_path;
 use crate::fs::Who;
 use crate::host::Host;
 use crate::report::Note;
+use crate::tables::smtpd::Says;
 use crate::text::count;
 
 pub use ask::relay_step;
@@ -166,8 +167,8 @@ struct Answer {
 
 #[derive(Clone, Debug, PartialEq, Hash)]
 struct Fact {
-    accepted: bool,
-    /// What could not be read, when `accepted` says only "we cannot know".
+    says: Says,
+    /// What could not be read, when `says` says only "we cannot know".
     doubt: Option<Box<Doubt>>,
     /// The file and line behind it, for an answer that may have to be widened.
     origin: Option<Box<str>>,
@@ -176,6 +177,12 @@ struct Fact {
     unknown: bool,
     /// Whether a program line takes it whose users cannot be known.
     open: bool,
+}
+
+impl Fact {
+    fn accepted(&self) -> bool {
+        self.says.accepts()
+    }
 }
 
 /// What came of one unit.
@@ -209,7 +216,7 @@ pub struct Answers {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct Top {
     part: Part,
-    accepted: bool,
+    says: Says,
 }
 
 impl Answers {
@@ -219,10 +226,10 @@ impl Answers {
     }
 
     /// Notes that a part is laid out, and what its names come to that nobody listed.
-    fn add_part(&mut self, part: &Part, top: Option<bool>) {
+    fn add_part(&mut self, part: &Part, top: Option<Says>) {
         self.laid_out.push(part.clone());
         let top = top.filter(|_| !part.prefix.is_empty());
-        self.tops.extend(top.map(|accepted| Top { part: part.clone(), accepted }));
+        self.tops.extend(top.map(|says| Top { part: part.clone(), says }));
     }
 
     /// What others have a part in: as long as it is the same, so is all that they make together.
@@ -271,5 +278,5 @@ impl Common {
     }
 }
 
-/// Names, and whether each is accepted.
-type Judged<'n> = Vec<(&'n [u8], bool)>;
+/// Names, and what the table says of each.
+type Judged<'n> = Vec<(&'n [u8], Says)>;

@@ -6,7 +6,7 @@ use crate::cdb;
 use crate::error::Trouble;
 use crate::host::Homes;
 use crate::report::Note;
-use crate::tables::smtpd::{self, default_key, lookup};
+use crate::tables::smtpd::{OTHER, Says, default_key, lookup};
 use crate::text::{DEFAULT, Shown, join_address, split_address};
 
 use super::ask::Shares;
@@ -17,7 +17,7 @@ const MAX_CHUNK: usize = 1 << 20;
 
 /// The records of one part of the tables.
 struct LaidOut {
-    records: BTreeMap<Vec<u8>, bool>,
+    records: BTreeMap<Vec<u8>, Says>,
     widened: Vec<Widened>,
 }
 
@@ -35,7 +35,7 @@ struct Widened {
 struct Done {
     /// The number of its records.
     chunk: usize,
-    top: Option<bool>,
+    top: Option<Says>,
     widened: Vec<Widened>,
 }
 
@@ -98,11 +98,11 @@ impl Plan {
                 debug_assert!(group.is_none_or(|group| its.iter().all(|answer| self.is_shared(answer, group, homes))));
                 let mut table = Table::from_answers(its);
                 let LaidOut { records, widened } = self.lay_out(part, &mut table, &[]);
-                let top = table.patterns.get(&part.prefix).map(|fact| fact.accepted);
+                let top = table.patterns.get(&part.prefix).map(|fact| fact.says);
                 let its = if part.prefix.is_empty() { alike.remove(&domain).unwrap_or_default() } else { Vec::new() };
                 let name = &self.domains[domain].name;
                 let bytes = its.iter().map(|(its, _)| its.len() + 1 + name.len() + 1).sum();
-                let is_written = |(_, accepted): &(&[u8], bool)| *accepted || top == Some(true);
+                let is_written = |(_, says): &(&[u8], Says)| says.accepts() || top.is_some_and(Says::accepts);
                 let mut of_group = cdb::Chunk::default();
                 let chunk = if group.is_some() { &mut of_group } else { found.records.own() };
                 chunk.reserve(its.len(), bytes);
@@ -151,8 +151,7 @@ impl Plan {
         let (Some(first), Some(last)) = (group.first(), group.last()) else { return false };
         let point = Point { local: moved(&answer.point.local, &first.part, &last.part), kind: answer.point.kind };
         let fact = self.answer(last.part.domain, point, homes).fact;
-        (fact.accepted, fact.doubt, fact.unknown)
-            == (answer.fact.accepted, answer.fact.doubt.clone(), answer.fact.unknown)
+        (fact.says, fact.doubt, fact.unknown) == (answer.fact.says, answer.fact.doubt.clone(), answer.fact.unknown)
     }
 
     /// Lays out a part of a domain's table, or the whole of it, by the parts of which nobody is listed in `tops`.
@@ -164,32 +163,34 @@ impl Plan {
         let (mut records, mut widened) = (BTreeMap::new(), Vec::new());
         if bare {
             // A name with an @ in it would be another domain's address.
-            let bare = table.names.iter().filter(|(local, fact)| fact.accepted && !local.contains(&b'@'));
-            records.extend(bare.map(|(local, _)| (local.clone(), true)));
+            let bare = table.names.iter().filter(|(local, fact)| fact.accepted() && !local.contains(&b'@'));
+            records.extend(bare.map(|(local, fact)| (local.clone(), fact.says)));
         }
         if accepted {
             widened = self.widen(table);
             let mut patterns = table.written_patterns(self, &part.prefix);
             for (local, fact) in &table.names {
                 let answered = table_answer(self, &patterns, local);
-                // A refusal under X-default would refuse all of X-; an acceptance was widened to it.
-                let worth_it = fact.accepted != answered && (fact.accepted || self.default_prefix(local).is_none());
-                if worth_it || (fact.accepted && fact.listed) {
-                    records.insert(join_address(local, name), fact.accepted);
+                // The key of X-default is that of all of X-: a refusal would refuse them, and an acceptance was widened to it.
+                let prefix = self.default_prefix(local);
+                let says = prefix.map_or(fact.says, |prefix| pattern_answer(self, &patterns, prefix));
+                let worth_it = fact.says != answered && prefix.is_none();
+                if worth_it || (fact.accepted() && fact.listed) {
+                    records.insert(join_address(local, name), says);
                 }
             }
-            for Top { part, accepted } in tops {
-                if *accepted != pattern_answer(self, &patterns, self.wider_prefix(&part.prefix)) {
-                    records.insert(default_key(&part.prefix, name), *accepted);
+            for Top { part, says } in tops {
+                if *says != pattern_answer(self, &patterns, self.wider_prefix(&part.prefix)) {
+                    records.insert(default_key(&part.prefix, name), *says);
                 }
             }
             // Whether it is needed, the whole domain decides.
             if !part.prefix.is_empty() {
                 patterns.remove(&part.prefix);
             }
-            for (local, accepted) in patterns {
+            for (local, says) in patterns {
                 let key = if local.is_empty() { join_address(b"", name) } else { default_key(&local, name) };
-                records.insert(key, accepted);
+                records.insert(key, says);
             }
         }
         LaidOut { records, widened }
@@ -200,7 +201,7 @@ impl Plan {
         let patterns = table.patterns.iter().map(|(local, fact)| (local, fact, Kind::Pattern));
         let names = table.names.iter().map(|(local, fact)| (local, fact, Kind::Name { listed: fact.listed }));
         let mut wider: BTreeMap<Vec<u8>, (Box<str>, Point)> = BTreeMap::new();
-        for (local, fact, kind) in patterns.chain(names).filter(|(_, fact, _)| fact.accepted) {
+        for (local, fact, kind) in patterns.chain(names).filter(|(_, fact, _)| fact.accepted()) {
             let Some(prefix) = self.widened(kind, local) else { continue };
             let point = || Point { local: local.clone(), kind };
             wider.entry(prefix.to_vec()).or_insert_with(|| (fact.origin.clone().unwrap_or_default(), point()));
@@ -210,7 +211,7 @@ impl Plan {
             let mut local = local;
             loop {
                 match table.patterns.get(local) {
-                    Some(fact) => return fact.accepted,
+                    Some(fact) => return fact.accepted(),
                     None if local.is_empty() => return false,
                     None => local = self.wider_prefix(local),
                 }
@@ -221,7 +222,7 @@ impl Plan {
         let widened = wider.into_iter().map(|(prefix, (origin, point))| Widened { point, origin, prefix, denied });
         let widened: Vec<Widened> = widened.collect();
         for Widened { prefix, .. } in &widened {
-            let fact = Fact { accepted: true, doubt: None, origin: None, listed: false, unknown: false, open: false };
+            let fact = Fact { says: OTHER, doubt: None, origin: None, listed: false, unknown: false, open: false };
             table.patterns.insert(prefix.clone(), fact);
         }
         widened
@@ -271,8 +272,8 @@ impl Plan {
 /// The answers for names that have them alike, by domain.
 pub(super) fn of_alike(alike: BTreeMap<usize, Judged<'_>>) -> impl Iterator<Item = Answer> {
     let of_domain = |(domain, names): (usize, Judged<'_>)| {
-        let answer = |(name, accepted): (&[u8], bool)| {
-            let fact = Fact { accepted, doubt: None, origin: None, listed: true, unknown: false, open: false };
+        let answer = |(name, says): (&[u8], Says)| {
+            let fact = Fact { says, doubt: None, origin: None, listed: true, unknown: false, open: false };
             Answer { domain, point: Point { local: name.to_vec(), kind: Kind::Name { listed: true } }, fact }
         };
         names.into_iter().map(answer).collect::<Vec<_>>()
@@ -288,21 +289,21 @@ fn moved(local: &[u8], from: &Part, to: &Part) -> Vec<u8> {
 /// Adds the records of one domain, and those of names in it, both in the order of their keys.
 fn add_sorted<'n>(
     chunk: &mut cdb::Chunk,
-    records: BTreeMap<Vec<u8>, bool>,
-    names: impl Iterator<Item = (&'n [u8], bool)>,
+    records: BTreeMap<Vec<u8>, Says>,
+    names: impl Iterator<Item = (&'n [u8], Says)>,
     domain: &[u8],
 ) {
     let mut records = records.into_iter().peekable();
-    for (name, accepted) in names {
+    for (name, says) in names {
         let is_before = |key: &[u8]| key.iter().lt(name.iter().chain(b"@").chain(domain));
-        while let Some((key, accepted)) = records.next_if(|(key, _)| is_before(key)) {
-            chunk.add(&[&key], &[smtpd::data_of(accepted)]);
+        while let Some((key, says)) = records.next_if(|(key, _)| is_before(key)) {
+            chunk.add(&[&key], &[says.data()]);
         }
         // A mailbox may make the name of another one, by a rule that never gets to it.
         records.next_if(|(key, _)| key.iter().eq(name.iter().chain(b"@").chain(domain)));
-        chunk.add(&[name, b"@", domain], &[smtpd::data_of(accepted)]);
+        chunk.add(&[name, b"@", domain], &[says.data()]);
     }
-    records.for_each(|(key, accepted)| chunk.add(&[&key], &[smtpd::data_of(accepted)]));
+    records.for_each(|(key, says)| chunk.add(&[&key], &[says.data()]));
 }
 
 /// A published table to keep keys from: what cannot be read stays as it is published.
@@ -494,8 +495,8 @@ impl<'a> Tables<'a> {
         let name = &self.plan.domains[domain].name;
         self.notes.extend(widened.iter().map(|widened| widened.note(name)));
         let mut chunk = cdb::Chunk::default();
-        for (key, accepted) in records {
-            chunk.add(&[&key], &[smtpd::data_of(accepted)]);
+        for (key, says) in records {
+            chunk.add(&[&key], &[says.data()]);
             // A domain may be as large as the host.
             if chunk.size() > MAX_CHUNK {
                 sink(&std::mem::take(&mut chunk))?;
@@ -605,11 +606,10 @@ impl<'a> Keeper<'a> {
             }
             match published.filter(|_| self.kept.contains(&doubt.assignment)) {
                 Some(published) => {
-                    let lookup = |address: &[u8]| {
-                        lookup(address, plan.host.layout.break_byte, |key| published.find(key)).accepted
-                    };
+                    let lookup =
+                        |address: &[u8]| lookup(address, plan.host.layout.break_byte, |key| published.find(key)).says;
                     // A domain that rcpthosts does not accept has bare names only.
-                    fact.accepted = match kind {
+                    fact.says = match kind {
                         Kind::Name { .. } if !plan.domains[domain].accepted => lookup(local),
                         _ => lookup(&plan.address(domain, &Point { local: local.clone(), kind })),
                     };
@@ -649,14 +649,17 @@ impl Table {
     }
 
     /// The patterns that need a key: those that differ from the next wider one that has one; and the widest one of a part.
-    fn written_patterns(&self, plan: &Plan, widest: &[u8]) -> BTreeMap<Vec<u8>, bool> {
+    fn written_patterns(&self, plan: &Plan, widest: &[u8]) -> BTreeMap<Vec<u8>, Says> {
         let mut sorted: Vec<_> = self.patterns.iter().filter(|(local, _)| plan.is_key_prefix(local)).collect();
         sorted.sort_by_key(|(local, _)| local.len());
         let mut written = BTreeMap::new();
         for (local, fact) in sorted {
-            let wider = if local.is_empty() { false } else { pattern_answer(plan, &written, plan.wider_prefix(local)) };
-            if fact.accepted != wider || (local == widest && !widest.is_empty()) {
-                written.insert(local.clone(), fact.accepted);
+            let wider = match local.is_empty() {
+                true => Says::Refuses,
+                false => pattern_answer(plan, &written, plan.wider_prefix(local)),
+            };
+            if fact.says != wider || (local == widest && !widest.is_empty()) {
+                written.insert(local.clone(), fact.says);
             }
         }
         written
@@ -664,20 +667,20 @@ impl Table {
 }
 
 /// What the written patterns say about names that begin with `prefix`, which can have a key.
-fn pattern_answer(plan: &Plan, written: &BTreeMap<Vec<u8>, bool>, mut prefix: &[u8]) -> bool {
+fn pattern_answer(plan: &Plan, written: &BTreeMap<Vec<u8>, Says>, mut prefix: &[u8]) -> Says {
     loop {
-        if let Some(accepted) = written.get(prefix) {
-            return *accepted;
+        if let Some(says) = written.get(prefix) {
+            return *says;
         }
         if prefix.is_empty() {
-            return false;
+            return Says::Refuses;
         }
         prefix = plan.wider_prefix(prefix);
     }
 }
 
 /// What the written patterns say about one name.
-fn table_answer(plan: &Plan, written: &BTreeMap<Vec<u8>, bool>, local: &[u8]) -> bool {
+fn table_answer(plan: &Plan, written: &BTreeMap<Vec<u8>, Says>, local: &[u8]) -> Says {
     let prefix = if plan.is_key_prefix(local) { local } else { plan.wider_prefix(local) };
     pattern_answer(plan, written, prefix)
 }
