@@ -428,6 +428,9 @@ pub enum Command {
         /// Publish all that is lost, past the guard of --max-loss; with DOMAINs only what these lose
         #[arg(long, value_name = "DOMAIN", num_args = 0.., conflicts_with = "dry_run")]
         force: Option<Vec<OsString>>,
+        /// Say nothing about what went well
+        #[arg(short, long, conflicts_with = "dry_run")]
+        quiet: bool,
         /// Publish under other settings than the running service
         #[arg(long)]
         own_settings: bool,
@@ -485,6 +488,18 @@ pub enum Command {
         /// Print the findings as JSON
         #[arg(long)]
         json: bool,
+        /// The findings that do not count, one per line: a code, and a domain or a file [default: /etc/qmail-updater/accepted]
+        #[arg(long, value_name = "FILE")]
+        accepted: Option<OsString>,
+        /// Show accepted findings too
+        #[arg(long)]
+        all: bool,
+        /// Print alerts only
+        #[arg(short, long)]
+        quiet: bool,
+        /// Print one line with performance data, and exit as Nagios wants: 0 OK, 1 warning, 2 critical, 3 unknown
+        #[arg(long, conflicts_with_all = ["json", "all", "quiet"])]
+        nagios: bool,
     },
     /// Say what the service did last, what cannot be read, and whether the tables are as the host says; exit 1 if something
     /// needs attention, or it is not running
@@ -651,6 +666,9 @@ pub enum Table {
     /// auth.cdb
     Logins,
 }
+
+/// Where the findings are that an administrator accepts, when no option says it.
+pub const ACCEPTED: &str = "/etc/qmail-updater/accepted";
 
 /// What a shell can complete.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

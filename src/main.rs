@@ -12,7 +12,9 @@ use std::time::Duration;
 use nix::errno::Errno;
 use nix::sys::prctl::set_dumpable;
 use nix::sys::resource::{Resource, setrlimit};
-use qmail_updater::args::{self, Cli, Command};
+use qmail_updater::args::{self, ACCEPTED, Cli, Command};
+use qmail_updater::commands::answers::Checking;
+use qmail_updater::commands::findings::Shows;
 use qmail_updater::commands::overview::State;
 use qmail_updater::commands::screen::Screen;
 use qmail_updater::commands::{answers, explain};
@@ -82,7 +84,7 @@ fn command(caller: Option<&Caller>) -> Result<u8, Error> {
     };
     match (&cli.command, caller) {
         (Command::Hook(hook), Some(caller)) => caller.serve(&settings, hook),
-        _ => run(&cli, settings).map(|positive| if positive { 0 } else { 1 }),
+        _ => run(&cli, settings),
     }
 }
 
@@ -188,8 +190,8 @@ fn end_in_time(settings: &Settings) -> Back {
     spot
 }
 
-/// Runs the command; false is a negative answer.
-fn run(cli: &Cli, settings: Settings) -> Result<bool, Error> {
+/// Runs the command; the exit status, 1 for a negative answer.
+fn run(cli: &Cli, settings: Settings) -> Result<u8, Error> {
     spawn::raise_descriptors();
     if !matches!(cli.command, Command::Check { .. } | Command::Complete { .. }) {
         report::say_all(&settings.notes);
@@ -202,9 +204,10 @@ fn run(cli: &Cli, settings: Settings) -> Result<bool, Error> {
         publish::leave_no_temporary();
     }
     let screen = |json: bool| Screen::new(cli.options.color, json);
-    match &cli.command {
-        Command::Rebuild { dry_run: false, no_commands, force, own_settings, .. } => {
+    let positive = match &cli.command {
+        Command::Rebuild { dry_run: false, no_commands, force, own_settings, quiet, .. } => {
             compare_with_service(&settings, *own_settings)?;
+            report::only_from(if *quiet { Level::Warning } else { Level::Status });
             rebuild(&settings, !*no_commands, force.as_deref()).map(|()| true)
         }
         Command::Rebuild { dry_run: true, no_commands, summary, json, .. } => {
@@ -214,7 +217,12 @@ fn run(cli: &Cli, settings: Settings) -> Result<bool, Error> {
         Command::List { what, format } => answers::list(&settings, *what, *format).map(|()| true),
         Command::Lookup { addresses } => answers::lookup(&settings, addresses),
         Command::Run { .. } => service::run(&Arc::new(settings)).map(|()| true),
-        Command::Check { json } => answers::check(&settings, *json),
+        Command::Check { json, accepted, all, quiet, nagios } => {
+            let file = accepted.as_ref().map_or(ACCEPTED.as_bytes(), |file| file.as_bytes());
+            let shows = Shows { all: *all, quiet: *quiet };
+            let checking = Checking { accepted: (file, accepted.is_some()), shows, nagios: *nagios };
+            return answers::check(&settings, &screen(*json), &checking);
+        }
         Command::Status { json } => answers::status(&settings, *json),
         Command::Trigger { verbose, notice } => {
             trigger(&settings, notice, *verbose);
@@ -234,5 +242,6 @@ fn run(cli: &Cli, settings: Settings) -> Result<bool, Error> {
         Command::User { addresses, json } => answers::user(&settings, addresses, *json),
         // Cannot come here because whoever runs a hook is found.
         Command::Hook(_) => Err(Error::Temporary("nobody waits for an answer".to_owned())),
-    }
+    }?;
+    Ok(if positive { 0 } else { 1 })
 }

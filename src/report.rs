@@ -73,8 +73,19 @@ impl Note {
     }
 }
 
+/// The least serious level that is written.
+static LEAST: AtomicUsize = AtomicUsize::new(0);
+
+/// From now on only lines of this level, and more serious ones, are written.
+pub fn only_from(level: Level) {
+    LEAST.store(level as usize, Ordering::Relaxed);
+}
+
 /// Writes one line to the log. A log that is closed or full loses it; that never stops the work.
 pub fn say(level: Level, text: &str) {
+    if (level as usize) < LEAST.load(Ordering::Relaxed) {
+        return;
+    }
     // Names are escaped where they are put in; this is for what a library says.
     let line = format!("qmail-updater: {level}: {}\n", Shown(text.as_bytes()));
     match background() {

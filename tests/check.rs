@@ -283,7 +283,10 @@ fn each_fault_is_told_of_in_a_line() {
         let json: Vec<serde_json::Value> = serde_json::from_str(&json.stdout).unwrap();
         let told: Vec<String> = json
             .iter()
-            .map(|note| format!("{}: {}\n", note["level"].as_str().unwrap(), note["text"].as_str().unwrap()))
+            .map(|note| {
+                let of = |member: &str| note[member].as_str().unwrap().to_owned();
+                format!("{}: {}\t{}\n", of("level"), of("text"), of("code"))
+            })
             .collect();
         assert_eq!(told.concat(), answer.stdout, "{name}");
         let levels: Vec<_> = answer.stdout.lines().map(|line| line.split(':').next().unwrap()).collect();
@@ -315,7 +318,7 @@ fn a_variable_that_is_no_setting_is_told_of_and_what_commands_are_told_is_none()
     command.env("QMAIL_UPDATER_CATCHAL_DELETE", "accept").env("QMAIL_UPDATER_CATCHALL_DELETE", "refuse");
     command.env("QMAIL_UPDATER_CHANGED", "/x").env("QMAIL_UPDATER_SWEEP", "60").env("QMAIL_UPDATER_UID", "89");
     let answer: Answer = command.output().unwrap().into();
-    let finding = "warning: QMAIL_UPDATER_CATCHAL_DELETE: no setting has that name; it does nothing\n";
+    let finding = "warning: QMAIL_UPDATER_CATCHAL_DELETE: no setting has that name; it does nothing\tsetting\n";
     assert_eq!((answer.code, &answer.stdout[..]), (1, finding));
 }
 
@@ -323,7 +326,7 @@ fn a_variable_that_is_no_setting_is_told_of_and_what_commands_are_told_is_none()
 fn a_folder_of_actions_is_missed_where_one_was_asked_for_and_a_readme_in_it_is_no_action() {
     let service = sound();
     let answer = service.host.run(&["--actions", "/etc/actions", "check"]);
-    let finding = "alert: .../etc/actions: no such directory; no action of --actions runs\n";
+    let finding = "alert: .../etc/actions: no such directory; no action of --actions runs\taction\n";
     let said = answer.stdout.replace(&service.host.root().display().to_string(), "...");
     assert_eq!((answer.code, &said[..]), (1, finding));
     service.host.write("/etc/actions/README", "what these do\n").write("/etc/actions/.placeholder", "");
@@ -368,13 +371,65 @@ fn what_keeps_actions_and_triggers_away_is_told_as_it_was_seen() {
     };
     let (closed, open) = (told("/run/pipes/p"), told("/tmp/p"));
     for line in [
-        "alert: /etc/actions/add_user: No such file or directory; it is not run",
-        "alert: /etc/actions/del_user: no executable file, so it is never run",
+        "alert: /etc/actions/add_user: No such file or directory; it is not run\taction",
+        "alert: /etc/actions/del_user: no executable file, so it is never run\taction",
         // Not in a folder like /tmp: a service that starts ends there.
-        "alert: /run/pipes/p: something else stands there; no service starts until it is moved away",
+        "alert: /run/pipes/p: something else stands there; no service starts until it is moved away\tpipe",
     ] {
         assert!(closed.lines().any(|told| told == line), "{line}: {closed}");
     }
-    let line = "alert: /tmp/p: something else stands there; the service replaces it";
+    let line = "alert: /tmp/p: something else stands there; the service replaces it\tpipe";
     assert!(open.lines().any(|told| told == line), "{open}");
+}
+
+#[test]
+fn an_accepted_finding_is_counted_and_not_shown_and_does_not_set_the_exit_status() {
+    let service = sound();
+    let host = &service.host;
+    host.write(
+        "/var/qmail/control/rcpthosts",
+        std::fs::read_to_string(host.path("/var/qmail/control/rcpthosts")).unwrap() + "open.example\n",
+    );
+    host.rebuild();
+    let json = |arguments: &[&str]| -> Vec<serde_json::Value> {
+        serde_json::from_str(&host.run(&[&["check", "--json"], arguments].concat()).stdout).unwrap()
+    };
+    let found = json(&[]);
+    let [finding] = &found[..] else { panic!("{found:?}") };
+    assert_eq!((finding["code"].as_str(), finding["domain"].as_str()), (Some("relay-unlisted"), Some("open.example")));
+    assert!(finding["file"].as_str().unwrap().ends_with("/control/rcpthosts") && finding["line"].is_u64(), "{finding}");
+    assert!(finding["fix"].as_str().unwrap().contains("validrcptto.d"), "{finding}");
+    let nagios = host.run(&["check", "--nagios"]);
+    assert!(nagios.code == 1 && nagios.stdout.starts_with("WARNING - 0 alerts, 1 warning; "), "{nagios:?}");
+    assert!(nagios.stdout.ends_with(" | alerts=0 warnings=1 accepted=0\n"), "{nagios:?}");
+    assert_eq!(host.run(&["check", "-q"]).stdout, "", "no alert");
+    // The other domain, another code, and a line that is none.
+    host.write("/etc/qmail-updater/accepted", "# known\nrelay-unlisted other.example\nhome open.example\n");
+    assert_eq!(check(host).code, 1);
+    host.write("/etc/qmail-updater/accepted", "# known\n\n relay-unlisted\tOpen.Example \n");
+    let answer = check(host);
+    assert_eq!((answer.code, &answer.stdout[..]), (0, ""), "{}", answer.stderr);
+    let all = json(&["--all"]);
+    assert_eq!((all.len(), all[0]["accepted"].as_bool()), (1, Some(true)), "{all:?}");
+    assert!(json(&[]).is_empty());
+    let nagios = host.run(&["check", "--nagios"]);
+    assert_eq!((nagios.code, &nagios.stdout[..]), (0, "OK - 0 alerts, 0 warnings | alerts=0 warnings=0 accepted=1\n"));
+    host.write("/etc/list", "relay-unlisted\nno-such-code open.example\n");
+    let answer = host.run(&["check", "--accepted", "/etc/list"]);
+    assert_eq!((answer.code, answer.stdout.matches("\taccepted-file\n").count()), (1, 2), "{answer:?}");
+    assert_eq!(host.run(&["check", "--accepted", "/etc/none"]).code, 100);
+    // A damaged table is critical.
+    std::fs::write(host.published("auth.cdb"), "no cdb").unwrap();
+    let nagios = host.run(&["check", "--nagios"]);
+    assert!(nagios.code == 2 && nagios.stdout.starts_with("CRITICAL - "), "{nagios:?}");
+}
+
+#[test]
+fn a_quiet_rebuild_says_only_what_went_wrong() {
+    let host = MailHost::sample();
+    let loud = host.run(&["rebuild", "--no-commands"]);
+    assert!(loud.stderr.contains("status: rebuild done"), "{loud:?}");
+    let quiet = host.run(&["rebuild", "-q", "--no-commands"]);
+    assert!(quiet.code == 0 && !quiet.stderr.contains("status: "), "{quiet:?}");
+    assert!(quiet.stderr.contains("warning: "), "users/cdb is missing: {quiet:?}");
 }

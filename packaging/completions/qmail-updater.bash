@@ -31,11 +31,11 @@ _qmail_updater() {
         words= files=
         case $command in
         '') options='--help --version' words='rebuild list lookup run check status trigger explain domains user rcptcheck qmail-spp-rcpt checkpassword spamdyke-rcpt sqmail-rcpt socketmap deliverabled dovecot-auth vpopmaild opensmtpd-table' ;;
-        rebuild) options='--dry-run --summary --json --no-commands --force --own-settings --help' words='' asked='' files='' ;;
+        rebuild) options='--dry-run --summary --json --no-commands --force --quiet --own-settings --help' words='' asked='' files='' ;;
         list) options='--format --help' words='recipients logins' asked='' files='' ;;
         lookup) options='--help' words='' asked='addresses' files='' ;;
         run) options='--sweep --sql-sweep --hold --metrics --ready-fd --no-watch --help' words='' asked='' files='' ;;
-        check) options='--json --help' words='' asked='' files='' ;;
+        check) options='--json --accepted --all --quiet --nagios --help' words='' asked='' files='' ;;
         status) options='--json --help' words='' asked='' files='' ;;
         trigger) options='--verbose --help' words='' asked='' files='' ;;
         explain) options='--json --help' words='' asked='addresses' files='' ;;
@@ -77,6 +77,7 @@ _qmail_updater() {
 # Whether the option takes a value, and which.
 _qmail_updater_value() {
     case $1 in
+        --accepted) files=yes ;;
         --actions) files=directories ;;
         --after) files=yes ;;
         --auth) files=yes ;;

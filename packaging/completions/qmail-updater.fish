@@ -127,6 +127,7 @@ complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand rebuild" -l 
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand rebuild" -l summary -d 'Count the changes by domain'
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand rebuild" -l json -d 'Print the changes as JSON'
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand rebuild" -l no-commands -d 'Run none of the commands that follow a rebuild'
+complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand rebuild" -s q -l quiet -d 'Say nothing about what went well'
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand rebuild" -l own-settings -d 'Publish under other settings than the running service'
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand rebuild" -l vpopmail-ext -d 'vpopmail was built with --enable-qmail-ext'
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand rebuild" -l auth-system-users -d 'System accounts log in too'
@@ -260,6 +261,7 @@ complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand run" -l no-w
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand run" -l vpopmail-ext -d 'vpopmail was built with --enable-qmail-ext'
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand run" -l auth-system-users -d 'System accounts log in too'
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand run" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand check" -l accepted -d 'The findings that do not count, one per line: a code, and a domain or a file [default: /etc/qmail-updater/accepted]' -r -F
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand check" -l root -d 'Take every absolute path below DIR, as after chroot' -r -f -a "(__fish_complete_directories)"
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand check" -l settings -d 'The directory of settings, one file a variable; an empty DIR is none' -r -f -a "(__fish_complete_directories)"
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand check" -l qmail -d 'qmail\'s directory [default: /var/qmail]' -r -f -a "(__fish_complete_directories)"
@@ -298,6 +300,9 @@ complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand check" -l co
 always\t'Also in a pipe, which then gets what a terminal gets'
 never\t'Nowhere'"
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand check" -l json -d 'Print the findings as JSON'
+complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand check" -l all -d 'Show accepted findings too'
+complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand check" -s q -l quiet -d 'Print alerts only'
+complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand check" -l nagios -d 'Print one line with performance data, and exit as Nagios wants: 0 OK, 1 warning, 2 critical, 3 unknown'
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand check" -l vpopmail-ext -d 'vpopmail was built with --enable-qmail-ext'
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand check" -l auth-system-users -d 'System accounts log in too'
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand check" -s h -l help -d 'Print help (see more with \'--help\')'

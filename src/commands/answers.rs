@@ -12,6 +12,7 @@ use crate::args::{Completed, Format, Table};
 use crate::cdb;
 use crate::commands::check;
 use crate::commands::compare::{Change, Compared, Sorted, compare, word};
+use crate::commands::findings::{Accepted, Findings, Shows};
 use crate::commands::overview::{self, Absence, Agreement, Answer, Domain, User, Users};
 use crate::commands::screen::{Field, Form, Row, Screen, Tone, VERSION, table};
 use crate::decide::{Delivery, Verdict};
@@ -373,27 +374,34 @@ pub fn status(settings: &Settings, json: bool) -> Result<bool, Error> {
         && compared.is_ok_and(|(changes, kept, _)| changes == 0 && kept.is_empty()))
 }
 
-/// Prints what is wrong or risky on this host, one line a finding, worst first. Whether nothing needs attention is the
-/// answer.
+/// How `check` answers.
+pub struct Checking<'a> {
+    /// The list of accepted findings, and whether it was named.
+    pub accepted: (&'a [u8], bool),
+    /// Which findings are shown.
+    pub shows: Shows,
+    /// Whether Nagios asks.
+    pub nagios: bool,
+}
+
+/// Prints what is wrong or risky on this host, worst first. The exit status is 1 when something needs attention, or that of
+/// Nagios.
 ///
 /// # Errors
-/// A standard output that is full.
-pub fn check(settings: &Settings, json: bool) -> Result<bool, Error> {
-    let (findings, unknown) = check::check(settings);
-    let mut out = io::BufWriter::new(io::stdout().lock());
-    let mut print = || -> io::Result<()> {
-        if json {
-            let finding = |note: &Note| serde_json::json!({ "level": note.level.to_string(), "text": note.text });
-            let findings: Vec<_> = findings.iter().map(finding).collect();
-            writeln!(out, "{:#}", serde_json::Value::from(findings))?;
-        } else {
-            findings.iter().try_for_each(|note| writeln!(out, "{}: {}", note.level, note.text))?;
-        }
-        out.flush()
-    };
-    written(print())?;
+/// What this process may not read; a list of accepted findings that cannot be read; a standard output that is full.
+pub fn check(settings: &Settings, screen: &Screen, checking: &Checking<'_>) -> Result<u8, Error> {
+    let (file, is_named) = checking.accepted;
+    let (accepted, of_list) = Accepted::read(settings, file, is_named)?;
+    let (mut findings, unknown) = check::check(settings);
+    findings.extend(of_list);
+    let findings = Findings::new(findings, &accepted);
+    if checking.nagios {
+        let (line, status) = findings.nagios(unknown.as_ref().err());
+        return screen.print(&line).map(|()| status);
+    }
+    screen.print(&findings.text(screen.form, checking.shows))?;
     unknown?;
-    Ok(findings.iter().all(|note| note.level < Level::Warning))
+    Ok(if findings.is_fine() { 0 } else { 1 })
 }
 
 /// At most so many words are printed for a shell to complete.

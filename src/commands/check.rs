@@ -10,6 +10,7 @@ use crate::actions;
 use crate::cdb;
 use crate::commands::compare::{Compared, compare};
 use crate::commands::database;
+use crate::commands::findings::{Code, Finding};
 use crate::os::confine;
 use nix::unistd::geteuid;
 
@@ -38,36 +39,39 @@ const MAX_NAMED: usize = 3;
 
 /// Looks at everything. The worst findings come first; what is of level status needs no attention.
 /// Beside them is the error that ends the command when this process, which is not root, may not look at everything.
-pub fn check(settings: &Settings) -> (Vec<Note>, Result<(), Error>) {
+pub fn check(settings: &Settings) -> (Vec<Finding>, Result<(), Error>) {
     let mut denied = Denied::default();
-    let mut findings = published(settings, &mut denied);
-    findings.extend(rebuild::others::look(settings, &mut denied));
-    findings.extend(settings.notes.iter().cloned());
-    findings.extend(settings.unknown_variables());
-    findings.extend(
-        status::differences(settings).map(|differences| {
-            Note::warning(format!("{differences}; all that is found goes by those of this command"))
-        }),
-    );
-    findings.extend(pipes(settings, &mut denied));
-    findings.extend(after(settings, &mut denied));
+    let mut findings = Vec::new();
+    let mut add =
+        |code: Code, notes: Vec<Note>| findings.extend(notes.into_iter().map(|note| Finding::new(code, note)));
+    add(Code::Table, published(settings, &mut denied));
+    add(Code::Table, rebuild::others::look(settings, &mut denied).into_iter().collect());
+    add(Code::Setting, settings.notes.clone());
+    add(Code::Setting, settings.unknown_variables());
+    let differences = status::differences(settings)
+        .map(|differences| Note::warning(format!("{differences}; all that is found goes by those of this command")));
+    add(Code::SettingsDiffer, differences.into_iter().collect());
+    add(Code::Pipe, pipes(settings, &mut denied));
+    add(Code::After, after(settings, &mut denied));
     let (closed, of_actions): (Vec<Note>, Vec<Note>) =
         actions::findings(settings).into_iter().partition(|note| note.denied);
     if !closed.is_empty() {
         denied.add(settings.layout.root.path(&settings.actions));
     }
-    findings.extend(of_actions);
+    add(Code::Action, of_actions);
     let mut unknown = Ok(());
     match compare(settings) {
         Err(error) if error.is_denied() => unknown = Err(error),
-        Err(error) => findings.push(Note::alert(format!("{error}; nothing can be rebuilt until that is fixed"))),
+        Err(error) => {
+            add(Code::Rebuild, vec![Note::alert(format!("{error}; nothing can be rebuilt until that is fixed"))])
+        }
         Ok(compared) => {
             denied.extend(compared.denied.clone());
             of_host(settings, compared, &mut findings);
         }
     }
-    findings.sort_by(|a, b| b.level.cmp(&a.level).then_with(|| a.text.cmp(&b.text)));
-    findings.dedup();
+    findings.sort_by(|a, b| b.note.level.cmp(&a.note.level).then_with(|| a.note.text.cmp(&b.note.text)));
+    findings.dedup_by(|a, b| a.note == b.note);
     (findings, unknown.and_then(|()| denied.nothing_closed("further findings are unknown")))
 }
 
@@ -212,24 +216,26 @@ fn after(settings: &Settings, denied: &mut Denied) -> Vec<Note> {
 }
 
 /// What the host says.
-fn of_host(settings: &Settings, compared: Compared, findings: &mut Vec<Note>) {
+fn of_host(settings: &Settings, compared: Compared, all: &mut Vec<Finding>) {
     let Compared { new, changes, built, held, .. } = compared;
-    findings.extend(rebuild::behind(&built.host, &held));
     let host = &built.host;
-    findings.extend(database::findings(settings, host));
+    let mut found: Vec<(Code, Note)> = Vec::new();
+    let mut add = |code: Code, notes: Vec<Note>| found.extend(notes.into_iter().map(|note| (code, note)));
+    add(Code::Compiled, rebuild::behind(host, &held));
+    add(Code::UserDatabase, database::findings(settings, host));
     if !changes.is_empty() {
         let changes = count(changes.len(), "change");
         let text =
             format!("the tables are not what the host says: {changes}, which qmail-updater rebuild --dry-run shows");
-        findings.push(Note::warning(text));
+        add(Code::TablesStale, vec![Note::warning(text)]);
     }
-    findings.extend(relayed(host));
-    findings.extend(misread_assignments(host));
+    add(Code::Relay, relayed(host));
+    add(Code::Assign, misread_assignments(host));
     let mut seen: BTreeMap<Vec<u8>, &[u8]> = BTreeMap::new();
     for login in new.logins.keys() {
         if let Some(other) = seen.insert(lower(login), login) {
             let text = format!("logins {} and {} differ only in case", Shown(other), Shown(login));
-            findings.push(Note::warning(text));
+            add(Code::LoginCase, vec![Note::warning(text)]);
         }
     }
     let accepted = new.recipients.iter().filter(|(_, data)| crate::tables::smtpd::accepts(data));
@@ -237,8 +243,8 @@ fn of_host(settings: &Settings, compared: Compared, findings: &mut Vec<Note>) {
     let (own, reader) = (host.clone(), HomeReader::new(host, &Before::default(), settings.threads(), None));
     let look = move || {
         let host = &own;
-        let mut found = deferred(host, &reader, accepted.iter().map(Vec::as_slice).collect());
-        found.extend(nobodys(host, &reader));
+        let mut found: Vec<(Code, Note)> = deferred(host, &reader, accepted.iter().map(Vec::as_slice).collect());
+        found.extend(nobodys(host, &reader).into_iter().map(|note| (Code::Nobody, note)));
         let mut named = BTreeSet::new();
         for path in host.homes() {
             let home = host.read_home(path);
@@ -247,16 +253,22 @@ fn of_host(settings: &Settings, compared: Compared, findings: &mut Vec<Note>) {
             {
                 named.extend(dot_qmails.programs());
             }
-            of_home(host, &home, &mut found);
+            let mut of_this = Vec::new();
+            of_home(host, &home, &mut of_this);
+            found.extend(of_this.into_iter().map(|note| (Code::Home, note)));
         }
-        found.extend(unused_declarations(host, &named));
+        found.extend(unused_declarations(host, &named).into_iter().map(|note| (Code::Declaration, note)));
         found
     };
     match confine::folders(host).and_then(|folders| confine::attempt(&host.layout.root, folders, look)) {
-        Ok((found, unconfined)) => findings.extend(found.into_iter().chain(unconfined)),
-        Err(error) => findings.push(Note::alert(error.to_string())),
+        Ok((of_homes, unconfined)) => {
+            add(Code::Confinement, unconfined.into_iter().collect());
+            of_homes.into_iter().for_each(|(code, note)| add(code, vec![note]));
+        }
+        Err(error) => add(Code::Rebuild, vec![Note::alert(error.to_string())]),
     }
-    findings.extend(built.notes);
+    add(Code::Rebuild, built.notes);
+    all.extend(found.into_iter().map(|(code, note)| Finding::new(code, note).of_host(host)));
 }
 
 /// Lines of users/assign that qmail-newu reads in another way than they look.
@@ -328,7 +340,7 @@ fn nobodys(host: &Host, homes: &HomeReader) -> Vec<Note> {
 }
 
 /// Accepted addresses whose mail qmail would keep and try again, by the file and line that make it so.
-fn deferred(host: &Host, homes: &HomeReader, mut accepted: Vec<&[u8]>) -> Vec<Note> {
+fn deferred(host: &Host, homes: &HomeReader, mut accepted: Vec<&[u8]>) -> Vec<(Code, Note)> {
     // Domain by domain, so that each home is read once.
     accepted.sort_by_key(|key| split_address(key).map_or((true, *key, *key), |(local, domain)| (false, domain, local)));
     let mut by_cause: BTreeMap<String, (usize, Vec<u8>)> = BTreeMap::new();
@@ -355,9 +367,9 @@ fn deferred(host: &Host, homes: &HomeReader, mut accepted: Vec<&[u8]>) -> Vec<No
     }
     let finding = |(cause, (number, first)): (String, (usize, Vec<u8>))| {
         let more = if number > 1 { format!(" and {}", count(number - 1, "other key")) } else { String::new() };
-        Note::warning(format!("{cause}: mail to {}{more} is accepted and deferred", Shown(&first)))
+        (Code::Deferred, Note::warning(format!("{cause}: mail to {}{more} is accepted and deferred", Shown(&first))))
     };
-    let open = open.into_iter().map(|(by, (number, first))| open_finding(host, &by, number, &first));
+    let open = open.into_iter().map(|(by, (number, first))| (Code::Open, open_finding(host, &by, number, &first)));
     by_cause.into_iter().map(finding).chain(open).collect()
 }
 

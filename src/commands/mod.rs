@@ -5,6 +5,7 @@ pub mod check;
 pub mod compare;
 pub mod database;
 pub mod explain;
+pub mod findings;
 pub mod forwards;
 pub mod overview;
 pub mod screen;

@@ -1,0 +1,384 @@
+//! The findings of `check`: each with a code that stays, its place, and what fixes it; and the administrator's list of those
+//! that are accepted.
+
+use std::collections::BTreeSet;
+
+use serde_json::{Value, json};
+
+use crate::commands::screen::{Form, Tone, wrapped};
+use crate::error::{Error, show_path};
+use crate::host::Host;
+use crate::report::{Level, Note};
+use crate::settings::Settings;
+use crate::text::{Shown, count, our_lines, trim};
+
+/// What a finding is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Code {
+    /// A published table: missing, damaged, or with the wrong mode or owner.
+    Table,
+    /// The tables are not what a rebuild would make.
+    TablesStale,
+    /// A setting that cannot be used or that has no such name.
+    Setting,
+    /// Other settings than those of the service.
+    SettingsDiffer,
+    /// The pipe.
+    Pipe,
+    /// A command of --after.
+    After,
+    /// An action.
+    Action,
+    /// What a rebuild says: what is kept, held, widened or stops it.
+    Rebuild,
+    /// A compiled file that is behind its text.
+    Compiled,
+    /// The user database.
+    UserDatabase,
+    /// A domain of another host.
+    Relay,
+    /// users/assign.
+    Assign,
+    /// Logins that differ in case only.
+    LoginCase,
+    /// A domain that leads to nobody.
+    Nobody,
+    /// Accepted addresses whose mail waits.
+    Deferred,
+    /// A program line that takes every name.
+    Open,
+    /// A declaration that no line needs.
+    Declaration,
+    /// A home directory: its `.qmail` files and its mailboxes.
+    Home,
+    /// The readers of homes are not confined.
+    Confinement,
+    /// The list of accepted findings.
+    Accepted,
+}
+
+impl Code {
+    /// Every one.
+    const ALL: [Code; 20] = [
+        Code::Table,
+        Code::TablesStale,
+        Code::Setting,
+        Code::SettingsDiffer,
+        Code::Pipe,
+        Code::After,
+        Code::Action,
+        Code::Rebuild,
+        Code::Compiled,
+        Code::UserDatabase,
+        Code::Relay,
+        Code::Assign,
+        Code::LoginCase,
+        Code::Nobody,
+        Code::Deferred,
+        Code::Open,
+        Code::Declaration,
+        Code::Home,
+        Code::Confinement,
+        Code::Accepted,
+    ];
+
+    /// How it is written. These words are promised: they never change.
+    pub fn word(self) -> &'static str {
+        self.words().0
+    }
+
+    /// What fixes what it names.
+    fn fix(self) -> &'static str {
+        self.words().1
+    }
+
+    fn words(self) -> (&'static str, &'static str) {
+        match self {
+            Code::Table => ("table", "qmail-updater rebuild, or the command that the text names"),
+            Code::TablesStale => ("tables-stale", "qmail-updater rebuild; the service does it by itself"),
+            Code::Setting => ("setting", "correct the variable or the file in the directory of settings"),
+            Code::SettingsDiffer => ("settings-differ", "give both the same settings, and start the service again"),
+            Code::Pipe => ("pipe", "start the service, or correct what is at the path of the pipe"),
+            Code::After => ("after-command", "correct the path of --after, or make the file executable"),
+            Code::Action => ("action", "correct the name, the mode or the owner of the file"),
+            Code::Rebuild => ("rebuild", "correct the file that the text names; the next rebuild reads it"),
+            Code::Compiled => ("compiled-stale", "run qmail-newu or qmail-newmrh"),
+            Code::UserDatabase => ("user-database", "see the guide for users in SQL"),
+            Code::Relay => ("relay-unlisted", "list the names in control/validrcptto.d/DOMAIN, or accept this finding"),
+            Code::Assign => ("assign-misread", "correct the line of users/assign, and run qmail-newu"),
+            Code::LoginCase => ("login-case", "rename one of the two"),
+            Code::Nobody => ("domain-nobody", "correct the line of virtualdomains, or add the user"),
+            Code::Deferred => ("mail-deferred", "correct what the file and line say"),
+            Code::Open => ("domain-open", "say in control/validrcptto.programs what the program does"),
+            Code::Declaration => ("program-unused", "remove the line"),
+            Code::Home => ("home", "rename or correct what the text names"),
+            Code::Confinement => ("confinement", "use a kernel with Landlock"),
+            Code::Accepted => ("accepted-file", "correct the line: a code, a blank, and a domain or a file"),
+        }
+    }
+}
+
+/// One finding.
+#[derive(Clone, Debug)]
+pub struct Finding {
+    /// What it is about.
+    pub code: Code,
+    /// How serious it is, and its text.
+    pub note: Note,
+    /// The file that it names first, and the line in it.
+    place: Option<(String, Option<usize>)>,
+    /// The domain that it concerns, when it is one.
+    domain: Option<String>,
+}
+
+impl Finding {
+    /// A finding; its text begins with the file and the line, as all texts do that have a place.
+    pub fn new(code: Code, note: Note) -> Finding {
+        let place = note.text.strip_prefix('/').and_then(|rest| {
+            let (file, rest) = rest.split_once(": ")?;
+            let line = rest.strip_prefix("line ").and_then(|rest| rest.split(':').next()?.parse().ok());
+            Some((format!("/{file}"), line))
+        });
+        let relayed = (code == Code::Relay).then(|| note.text.split(": ").nth(2)?.split(' ').next()).flatten();
+        let domain = relayed.map(str::to_owned);
+        Finding { code, note, place, domain }
+    }
+
+    /// The same, with the domain whose home directory it names.
+    #[must_use]
+    pub fn of_host(mut self, host: &Host) -> Finding {
+        if let (None, Some((file, _))) = (&self.domain, &self.place) {
+            let is_of = |home: &[u8]| {
+                let home = host.layout.root.path(home);
+                let home = show_path(&home).to_string();
+                file.strip_prefix(&home[..]).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+            };
+            let its =
+                host.assignments.domains().filter(|(name, line)| host.is_vpopmail_like(name) && is_of(&line.home));
+            let real = its.map(|(name, _)| host.assignments.alias_of(name).unwrap_or(name)).min();
+            self.domain = real.map(|name| Shown(name).to_string());
+        }
+        self
+    }
+
+    /// Whether it needs attention.
+    fn counts(&self) -> bool {
+        self.note.level >= Level::Warning
+    }
+
+    fn is_alert(&self) -> bool {
+        self.note.level >= Level::Alert
+    }
+
+    fn as_json(&self, is_accepted: bool) -> Value {
+        json!({
+            "level": self.note.level.to_string(),
+            "text": self.note.text,
+            "code": self.code.word(),
+            "file": self.place.as_ref().map(|(file, _)| file),
+            "line": self.place.as_ref().and_then(|(_, line)| *line),
+            "domain": self.domain,
+            "fix": self.code.fix(),
+            "accepted": is_accepted,
+        })
+    }
+
+    fn for_terminal(&self, width: usize, is_accepted: bool) -> String {
+        let level = self.note.level.to_string().to_uppercase();
+        let tone = match self.note.level {
+            Level::Status => Tone::Good,
+            Level::Warning => Tone::Caution,
+            Level::Alert | Level::Fatal => Tone::Bad,
+        };
+        let accepted = if is_accepted { " (accepted)" } else { "" };
+        let lines = wrapped(&format!("{level:<9}{}{accepted}", self.note.text), width, 0, 9);
+        let painted = lines.replacen(&level, &tone.paint(&level), 1);
+        let object = self.object().map(|object| format!(" {object}")).unwrap_or_default();
+        format!(
+            "{painted}{}",
+            wrapped(&format!("[{}{object}]  fix: {}", self.code.word(), self.code.fix()), width, 9, 9)
+        )
+    }
+
+    /// What a line of the list of accepted findings calls it by: its domain, else its file.
+    fn object(&self) -> Option<&str> {
+        self.domain.as_deref().or(self.place.as_ref().map(|(file, _)| &file[..]))
+    }
+}
+
+/// The findings that an administrator accepts.
+#[derive(Debug, Default)]
+pub struct Accepted(BTreeSet<(String, String)>);
+
+impl Accepted {
+    /// Reads the list: a code, blanks, and a domain or a file on each line, `#` begins a comment. A line that cannot be used
+    /// is a finding itself.
+    ///
+    /// # Errors
+    /// A file that cannot be read, and one that is not there when it was `named`.
+    pub fn read(settings: &Settings, file: &[u8], named: bool) -> Result<(Accepted, Vec<Finding>), Error> {
+        let path = settings.layout.root.path(file);
+        let content = match settings.layout.root.read(file).map_err(|cause| Error::io("read", &path, cause))? {
+            None if named => {
+                return Err(Error::Usage(format!("--accepted {}: no such file", show_path(&path))));
+            }
+            content => content.unwrap_or_default(),
+        };
+        let (mut accepted, mut findings) = (Accepted::default(), Vec::new());
+        for (number, line) in our_lines(&content) {
+            let line = trim(line);
+            if matches!(line.first(), None | Some(b'#')) {
+                continue;
+            }
+            let mut words = line.split(|b| b.is_ascii_whitespace()).filter(|word| !word.is_empty());
+            let (code, object, more) = (words.next().unwrap_or_default(), words.next(), words.next());
+            let is_code = Code::ALL.iter().any(|known| known.word().as_bytes() == code);
+            match (object, more) {
+                (Some(object), None) if is_code => {
+                    accepted.0.insert((Shown(code).to_string(), Shown(object).to_string().to_ascii_lowercase()));
+                }
+                _ => findings.push(Finding::new(
+                    Code::Accepted,
+                    Note::warning(format!(
+                        "{}: line {number}: \"{}\" is not a code of check and a domain or file; no finding is accepted by it",
+                        show_path(&path),
+                        Shown(line)
+                    )),
+                )),
+            }
+        }
+        Ok((accepted, findings))
+    }
+
+    fn has(&self, finding: &Finding) -> bool {
+        let places = finding.place.iter().flat_map(|(file, line)| {
+            let with_line = line.map(|line| format!("{file}:{line}"));
+            std::iter::once(file.clone()).chain(with_line)
+        });
+        let mut objects = finding.domain.iter().cloned().chain(places);
+        objects.any(|object| self.0.contains(&(finding.code.word().to_owned(), object.to_ascii_lowercase())))
+    }
+}
+
+/// Which findings are shown.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Shows {
+    /// Accepted ones too.
+    pub all: bool,
+    /// Alerts alone.
+    pub quiet: bool,
+}
+
+/// The findings, and which of them are accepted.
+pub struct Findings(Vec<(Finding, bool)>);
+
+impl Findings {
+    /// These, some of them accepted.
+    pub fn new(findings: Vec<Finding>, accepted: &Accepted) -> Findings {
+        Findings(
+            findings
+                .into_iter()
+                .map(|finding| {
+                    let is = accepted.has(&finding);
+                    (finding, is)
+                })
+                .collect(),
+        )
+    }
+
+    fn number(&self, level: Level) -> usize {
+        self.0.iter().filter(|(finding, is_accepted)| !is_accepted && finding.note.level == level).count()
+    }
+
+    /// How many alerts, warnings and accepted findings there are.
+    fn numbers(&self) -> (usize, usize, usize) {
+        (self.number(Level::Alert), self.number(Level::Warning), self.accepted())
+    }
+
+    fn accepted(&self) -> usize {
+        self.0.iter().filter(|(_, is_accepted)| *is_accepted).count()
+    }
+
+    /// Whether none needs attention.
+    pub fn is_fine(&self) -> bool {
+        self.0.iter().all(|(finding, is_accepted)| *is_accepted || !finding.counts())
+    }
+
+    /// As they are printed.
+    pub fn text(&self, form: Form, shows: Shows) -> String {
+        let is_shown = |finding: &&(Finding, bool)| (shows.all || !finding.1) && (!shows.quiet || finding.0.is_alert());
+        let shown: Vec<&(Finding, bool)> = self.0.iter().filter(is_shown).collect();
+        match form {
+            Form::Json => {
+                let all: Vec<Value> =
+                    shown.iter().map(|(finding, is_accepted)| finding.as_json(*is_accepted)).collect();
+                format!("{:#}\n", Value::from(all))
+            }
+            Form::Pipe => {
+                let line = |(finding, _): &&(Finding, bool)| {
+                    format!("{}: {}\t{}\n", finding.note.level, finding.note.text, finding.code.word())
+                };
+                shown.iter().map(line).collect()
+            }
+            Form::Terminal(_) if shows.quiet && shown.is_empty() => String::new(),
+            Form::Terminal(width) => {
+                let (alerts, warnings, accepted) = self.numbers();
+                let (word, tone) = match (alerts, warnings) {
+                    (0, 0) => ("OK", Tone::Good),
+                    (0, _) => ("WARNING", Tone::Caution),
+                    _ => ("ALERT", Tone::Bad),
+                };
+                let hidden = match accepted {
+                    0 => String::new(),
+                    _ if shows.all => String::new(),
+                    number => format!(" ({} hidden: --all)", count(number, "accepted finding")),
+                };
+                let head = format!("{}, {}{hidden}", count(alerts, "alert"), count(warnings, "warning"));
+                let each = |(finding, is_accepted): &&(Finding, bool)| {
+                    format!("\n{}", finding.for_terminal(width, *is_accepted))
+                };
+                format!("{}  {head}\n{}", tone.paint(word), shown.iter().map(each).collect::<String>())
+            }
+        }
+    }
+
+    /// One line for Nagios with performance data, and its exit status; `unknown` is why not everything could be looked at.
+    pub fn nagios(&self, unknown: Option<&Error>) -> (String, u8) {
+        let (alerts, warnings, accepted) = self.numbers();
+        let (word, status) = match (alerts, warnings, unknown) {
+            (1.., ..) => ("CRITICAL", 2),
+            (_, _, Some(_)) => ("UNKNOWN", 3),
+            (0, 1.., _) => ("WARNING", 1),
+            (0, 0, None) => ("OK", 0),
+        };
+        let first = self.0.iter().find(|(finding, is_accepted)| !is_accepted && finding.counts());
+        let why = match (unknown, first) {
+            (Some(error), _) if status == 3 => format!("; {error}"),
+            (_, Some((finding, _))) => format!("; {}", finding.note.text),
+            _ => String::new(),
+        };
+        // Nagios takes what follows a bar for performance data.
+        let text = format!("{}, {}{why}", count(alerts, "alert"), count(warnings, "warning")).replace('|', "/");
+        (format!("{word} - {text} | alerts={alerts} warnings={warnings} accepted={accepted}\n"), status)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_code_has_a_word_of_its_own() {
+        let words: BTreeSet<&str> = Code::ALL.iter().map(|code| code.word()).collect();
+        assert_eq!(words.len(), Code::ALL.len());
+        assert!(words.iter().all(|word| word.bytes().all(|b| b.is_ascii_lowercase() || b == b'-')));
+    }
+
+    #[test]
+    fn a_place_is_the_file_and_line_that_a_text_begins_with() {
+        let place = |text: &str| Finding::new(Code::Home, Note::warning(text)).place;
+        assert_eq!(place("/a/b: line 7: wrong"), Some(("/a/b".to_owned(), Some(7))));
+        assert_eq!(place("/a/b: wrong"), Some(("/a/b".to_owned(), None)));
+        assert_eq!(place("logins a and b differ"), None);
+    }
+}
