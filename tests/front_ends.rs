@@ -1240,7 +1240,7 @@ fn deliverabled_answers_in_less_than_four_times_the_time_of_true() {
     let image = qmail_updater::cdb::image(names.iter().map(|name| (name.as_bytes(), &b""[..]))).unwrap();
     host.write("/var/qmail/control/validrcptto.cdb", image).write("/var/qmail/control/rcpthosts", "a.test\n");
     let request = |turn: usize| {
-        let (name, wanted) = if turn % 2 == 0 { ("user", "\r\n241") } else { ("nobody", "\r\n0") };
+        let (name, wanted) = if turn.is_multiple_of(2) { ("user", "\r\n241") } else { ("nobody", "\r\n0") };
         let number = turn * 7919 % names.len();
         Some((get(&format!("/qd1/deliverable?{name}{number}@a.test")), wanted))
     };
