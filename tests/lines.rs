@@ -782,3 +782,80 @@ fn no_line_takes_long_to_read() {
     // A test is compiled to be made quickly, not to run quickly.
     assert!(slowest.0 < Duration::from_millis(10), "{slowest:?}");
 }
+
+/// fastforward.c's own rules, told again: keys in lower case; `:user@host`, else `:@host`, else `:user@`. The exit code.
+fn fastforward_ends(keys: &BTreeSet<String>, address: &str, passes: bool) -> u8 {
+    let address = address.to_ascii_lowercase();
+    let (user, host) = address.rsplit_once('@').unwrap();
+    let has = |key: String| keys.contains(&key);
+    match (has(format!(":{user}@{host}")) || has(format!(":@{host}")) || has(format!(":{user}@")), passes) {
+        (true, true) => 99,
+        (false, false) => 100,
+        (true, false) | (false, true) => 0,
+    }
+}
+
+#[test]
+fn fastforward_takes_the_names_of_its_cdb_and_bounces_or_leaves_all_others() {
+    let mut asked = [0; 2];
+    let mut number: u64 = 19;
+    let mut roll = |sides: usize| {
+        number = number.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        usize::try_from(number >> 33).unwrap() % sides
+    };
+    const WORDS: [&str; 9] = ["a", "b", "joe", "joe-x", "list-owner", "a.b", "MiXed", "?", "x'y"];
+    const HOSTS: [&str; 3] = ["loc.test", "LOC.test", "other.test"];
+    while asked.iter().sum::<usize>() < 10_000 {
+        let host = MailHost::empty();
+        let mut keys = BTreeSet::new();
+        for _ in 0..roll(9) {
+            let (user, of) = (WORDS[roll(9)], HOSTS[roll(3)]);
+            keys.insert(match roll(6) {
+                0 => format!(":@{of}"),
+                1 | 2 => format!(":{user}@"),
+                // The address of the sender, which decides about no recipient.
+                3 => format!("?{user}@{of}"),
+                _ => format!(":{user}@{of}"),
+            });
+        }
+        let (passes, by_default, is_after) = (roll(2) == 0, roll(2) == 0, roll(2) == 0);
+        let option = ["", "p", "d", "pd"][usize::from(passes) + 2 * usize::from(by_default)];
+        let option = if option.is_empty() { String::new() } else { format!("-{option} ") };
+        let after = if is_after { "&next@x.test\n" } else { "|exit 100\n" };
+        host.write("/var/qmail/control/me", "loc.test\n");
+        host.write("/var/qmail/control/rcpthosts", "loc.test\n");
+        host.write("/etc/passwd", "alias:x:7790:7790::/var/qmail/alias:/bin/true\n");
+        host.folder("/usr/local/bin");
+        make_program(&host.path("/usr/local/bin/fastforward"), "#!/bin/sh\n");
+        host.write("/etc/aliases.cdb", cdb(&keys.iter().map(String::as_str).collect::<Vec<_>>()));
+        let line = format!("|/usr/local/bin/fastforward {option}/etc/aliases.cdb\n{after}");
+        host.write("/var/qmail/alias/.qmail-default", &line);
+        if is_root() {
+            give(&host.path("/var/qmail/alias"), 7790, 7790);
+            give(&host.path("/var/qmail/alias/.qmail-default"), 7790, 7790);
+        } else {
+            let (uid, gid) = support::me();
+            host.write("/etc/passwd", format!("alias:x:{uid}:{gid}::/var/qmail/alias:/bin/true\n"));
+        }
+        let answer = host.run(&["rebuild", "--no-commands"]);
+        assert_eq!(answer.code, 0, "{answer:?}");
+        let users: Vec<String> =
+            WORDS.iter().flat_map(|a| WORDS.map(|b| [format!("{a}-{b}"), format!("{a}{b}")])).flatten().collect();
+        let users = users.into_iter().chain(WORDS.map(str::to_owned)).filter(|user| !user.ends_with("-default"));
+        let addresses: Vec<String> = users.map(|user| format!("{user}@{}", HOSTS[roll(2)])).collect();
+        let input = addresses.join("\n");
+        let answers = host.run_with_input(&["lookup"], input.as_bytes());
+        for (address, answer) in addresses.iter().zip(answers.stdout.lines()) {
+            let is_accepted = match fastforward_ends(&keys, address, passes) {
+                100 => false,
+                // The next line is read.
+                0 => is_after || !passes && fastforward_ends(&keys, address, true) == 99,
+                _ => true,
+            };
+            assert_eq!(answer.starts_with("accept\t"), is_accepted, "{address}: {line} {keys:?}");
+            asked[usize::from(is_accepted)] += 1;
+        }
+    }
+    println!("fastforward: {asked:?} refused and accepted");
+    assert!(asked.iter().all(|count| *count > 1_000), "{asked:?}");
+}
