@@ -100,7 +100,7 @@ impl Connection {
             }
             Connection::Mysql(_) => Reach::default(),
             Connection::Pgsql(Pgsql(conninfo)) => {
-                let ports = values(conninfo, b"port=").filter_map(|port| std::str::from_utf8(port).ok()?.parse().ok());
+                let ports = values(conninfo, b"port").filter_map(|port| std::str::from_utf8(&port).ok()?.parse().ok());
                 Reach { directory: None, ports: ports.collect() }
             }
         }
@@ -122,20 +122,62 @@ impl Connection {
 
     /// What must be in no message, and what stands in its place.
     fn without_password(&self, words: String) -> String {
-        let passwords: Vec<&[u8]> = match self {
-            Connection::Mysql(mysql) => vec![&mysql.password],
-            Connection::Pgsql(Pgsql(conninfo)) => values(conninfo, b"password=").collect(),
+        let passwords: Vec<Zeroizing<Vec<u8>>> = match self {
+            Connection::Mysql(mysql) => vec![Zeroizing::new(mysql.password.to_vec())],
+            Connection::Pgsql(Pgsql(conninfo)) => values(conninfo, b"password").collect(),
             Connection::Sqlite => Vec::new(),
         };
-        let passwords = passwords.into_iter().filter_map(|password| std::str::from_utf8(password).ok());
+        let passwords = passwords.iter().filter_map(|password| std::str::from_utf8(password).ok());
         passwords.filter(|password| !password.is_empty()).fold(words, |words, password| words.replace(password, "..."))
     }
 }
 
-/// The values of a key of libpq's `conninfo`, up to a blank.
-fn values<'c>(conninfo: &'c [u8], key: &'c [u8]) -> impl Iterator<Item = &'c [u8]> {
-    let words = conninfo.split(u8::is_ascii_whitespace);
-    words.filter_map(move |word| Some(word.strip_prefix(key)?.trim_ascii()))
+/// The values of a key of libpq's `conninfo`: `key = value`, up to a blank or between quotes, a backslash before a byte that
+/// stands for itself. A value whose quote is not closed ends with the text.
+fn values<'c>(conninfo: &'c [u8], key: &'c [u8]) -> impl Iterator<Item = Zeroizing<Vec<u8>>> {
+    let mut rest = conninfo;
+    std::iter::from_fn(move || {
+        loop {
+            rest = rest.trim_ascii_start();
+            let end = rest.iter().position(|byte| *byte == b'=' || byte.is_ascii_whitespace())?;
+            let (name, after) = rest.split_at(end);
+            // A word without a value is passed over.
+            let Some(value) = after.trim_ascii_start().strip_prefix(b"=").map(<[u8]>::trim_ascii_start) else {
+                rest = after;
+                continue;
+            };
+            let (value, after) = value_of(value);
+            rest = after;
+            if name == key {
+                return Some(value);
+            }
+        }
+    })
+}
+
+/// The value that stands first, and what follows it.
+fn value_of(text: &[u8]) -> (Zeroizing<Vec<u8>>, &[u8]) {
+    let (is_quoted, mut rest) = match text.strip_prefix(b"'") {
+        Some(rest) => (true, rest),
+        None => (false, text),
+    };
+    // It never grows, so no copy of it is left behind.
+    let mut value = Zeroizing::new(Vec::with_capacity(rest.len()));
+    while let Some((byte, after)) = rest.split_first() {
+        match byte {
+            b'\'' if is_quoted => return (value, after),
+            byte if !is_quoted && byte.is_ascii_whitespace() => return (value, rest),
+            b'\\' => {
+                value.extend(after.first());
+                rest = after.get(1..).unwrap_or_default();
+            }
+            byte => {
+                value.push(*byte);
+                rest = after;
+            }
+        }
+    }
+    (value, rest)
 }
 
 /// Counts what is written.
@@ -215,5 +257,27 @@ pub fn serve(file: File, socket: UnixStream) -> io::Result<()> {
             Some(ask) => ask,
             None => return Ok(()),
         };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_password_of_a_connection_text_is_told_however_it_is_quoted() {
+        for (conninfo, password) in [
+            ("host=h user=u password=secret dbname=d", "secret"),
+            ("password='two words' port=5432", "two words"),
+            ("user = u  password = 'it\\'s a \\\\ one' host=h", r"it's a \ one"),
+            (r"password=one\ word", "one word"),
+            ("password='never closed", "never closed"),
+        ] {
+            let connection = Connection::Pgsql(Pgsql(Zeroizing::new(conninfo.into())));
+            let words = connection.without_password(format!("user u, password {password}, is refused"));
+            assert_eq!(words, "user u, password ..., is refused", "{conninfo}");
+        }
+        let all = values(b"port=1 host='a port=2' word port = 3", b"port");
+        assert_eq!(all.map(|port| port.to_vec()).collect::<Vec<_>>(), [b"1", b"3"]);
     }
 }
