@@ -46,7 +46,9 @@ impl Cli {
         let mut cli = match Cli::parse_with_one_command(typed, defaults) {
             Some(cli) => cli,
             None => {
-                let command = with_defaults(Cli::command(), defaults);
+                let mut command = with_defaults(Cli::command(), defaults);
+                command.build();
+                let command = command.mut_subcommands(without_host_options);
                 let command = command.mut_subcommands(|command| with_defaults(command, defaults));
                 Cli::from_arg_matches_mut(&mut command.try_get_matches_from(typed)?)?
             }
@@ -108,6 +110,16 @@ pub fn prefer_smtpd(defaults: &mut Defaults) {
     });
 }
 
+/// The command with a help that leaves the options of every command to the help of the program.
+fn without_host_options(command: clap::Command) -> clap::Command {
+    let more = command.get_after_help().map(ToString::to_string);
+    let help = more.map_or_else(|| HOST_OPTIONS.to_owned(), |more| format!("{more}\n\n{HOST_OPTIONS}"));
+    command.mut_args(|arg| if arg.is_global_set() { arg.hide(true) } else { arg }).after_help(help)
+}
+
+/// Where they are.
+const HOST_OPTIONS: &str = "Options of the host, such as --qmail DIR: qmail-updater --help";
+
 /// The command with these values as the defaults of its options.
 fn with_defaults(command: clap::Command, defaults: &Defaults) -> clap::Command {
     command.mut_args(|option| match option.get_env().and_then(|name| defaults.get(name)) {
@@ -126,6 +138,10 @@ pub fn typed() -> Vec<OsString> {
         let options = if has_next { 2.min(arguments.len() - 1) } else { 0 };
         arguments.insert(1 + options, "--".into());
         arguments.splice(..1, [NAME, name].map(OsString::from));
+    } else if arguments.get(1).is_some_and(|first| first == "help") {
+        arguments.remove(1);
+        arguments.truncate(2);
+        arguments.push("--help".into());
     }
     arguments
 }
@@ -225,7 +241,9 @@ pub fn misuse(error: &clap::Error) -> String {
     {
         let option = option.split(' ').next().unwrap_or_default();
         let variable = format!("{PREFIX}{}", option.to_uppercase().replace('-', "_"));
-        if is_variable(OsStr::new(&variable)) {
+        let is_typed =
+            typed().iter().any(|typed| typed.to_str().is_some_and(|typed| typed.starts_with(&format!("--{option}"))));
+        if !is_typed && is_variable(OsStr::new(&variable)) {
             said.push_str(&format!("; {variable} may hold it"));
         }
     }
@@ -238,7 +256,26 @@ pub fn one_line(error: &clap::Error) -> String {
     let said: Vec<&str> = text.lines().map(str::trim).take_while(|line| !line.starts_with("Usage:")).collect();
     let said = said.into_iter().filter(|line| !line.is_empty() && !line.starts_with("For more information"));
     let said = said.collect::<Vec<_>>().join("; ").replace(":; ", ": ").replace("; [", " [");
-    said.strip_prefix("error: ").unwrap_or(&said).to_owned()
+    in_words(said.strip_prefix("error: ").unwrap_or(&said))
+}
+
+/// What Rust and clap say about a value, in words: `0 is not in 1..=86400`.
+fn in_words(said: &str) -> String {
+    let said = said.replace("invalid digit found in string", "a whole number is needed");
+    let said = said.replace("cannot parse integer from empty string", "a whole number is needed");
+    let said = said.replace("value was not a boolean", "it must be 1 or 0, yes or no, true or false");
+    let Some((before, range)) = said.split_once(" is not in ") else { return said };
+    let (range, rest) =
+        range.split_once(';').map_or((range, String::new()), |(range, rest)| (range, format!(";{rest}")));
+    let value = before.rsplit(": ").next().unwrap_or_default();
+    let before = before.strip_suffix(value).unwrap_or(before);
+    match range.split_once("..") {
+        Some((least, "")) => format!("{before}it must be at least {least}{rest}"),
+        // No upper bound of its own: the largest number that the type holds.
+        Some((least, "=4294967295")) => format!("{before}it must be at least {least}{rest}"),
+        Some((least, most)) => format!("{before}it must be between {least} and {}{rest}", most.trim_start_matches('=')),
+        None => said.clone(),
+    }
 }
 
 /// Where a Debian package has the directory of actions; nobody misses it there.
@@ -443,12 +480,18 @@ pub enum Command {
         /// How
         #[arg(long, value_name = "FORMAT", default_value = "text")]
         format: Format,
+        /// Print the entries as JSON; never a hash
+        #[arg(long, conflicts_with = "format")]
+        json: bool,
     },
     /// Ask the published recipients' table as qmail-smtpd does: accept or refuse, the address, the key that decides, and what
     /// takes the mail; exit 1 if any address is refused
     Lookup {
-        /// The addresses; without any, one per line from standard input
+        /// The addresses; without any, or with -, one per line from standard input
         addresses: Vec<OsString>,
+        /// Print the answers as JSON
+        #[arg(long)]
+        json: bool,
     },
     /// Serve: rebuild at every trigger, and each sweep
     Run {

@@ -214,8 +214,8 @@ fn run(cli: &Cli, settings: Settings) -> Result<u8, Error> {
             compare_with_service(&settings, true)?;
             answers::dry_run(&settings, &screen(*json), !*no_commands, *summary).map(|()| true)
         }
-        Command::List { what, format } => answers::list(&settings, *what, *format).map(|()| true),
-        Command::Lookup { addresses } => answers::lookup(&settings, addresses),
+        Command::List { what, format, json } => answers::list(&settings, &screen(*json), *what, *format).map(|()| true),
+        Command::Lookup { addresses, json } => answers::lookup(&settings, &screen(*json), addresses),
         Command::Run { .. } => service::run(&Arc::new(settings)).map(|()| true),
         Command::Check { json, accepted, all, quiet, nagios } => {
             let file = accepted.as_ref().map_or(ACCEPTED.as_bytes(), |file| file.as_bytes());
@@ -225,7 +225,7 @@ fn run(cli: &Cli, settings: Settings) -> Result<u8, Error> {
         }
         Command::Status { json } => answers::status(&settings, *json),
         Command::Trigger { verbose, notice } => {
-            trigger(&settings, notice, *verbose);
+            trigger(&settings, notice, *verbose || report::is_terminal());
             Ok(true)
         }
         Command::Skel { home, directory } => {

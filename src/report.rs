@@ -81,6 +81,11 @@ pub fn only_from(level: Level) {
     LEAST.store(level as usize, Ordering::Relaxed);
 }
 
+/// Whether a person reads these lines.
+pub fn is_terminal() -> bool {
+    std::io::stderr().is_terminal()
+}
+
 /// Writes one line to the log. A log that is closed or full loses it; that never stops the work.
 pub fn say(level: Level, text: &str) {
     if (level as usize) < LEAST.load(Ordering::Relaxed) {

@@ -559,3 +559,58 @@ fn what_an_ordinary_user_may_not_read_is_unknown_and_nothing_is_kept_for_him() {
         assert!(!answer.stderr.contains("is kept"), "nothing is kept: {}", answer.stderr);
     }
 }
+
+#[test]
+fn help_names_a_command_and_each_help_leaves_the_options_of_the_host_to_the_program() {
+    let host = MailHost::sample();
+    let help = host.run(&["rebuild", "--help"]);
+    let mut by_word = Command::new(env!("CARGO_BIN_EXE_qmail-updater"));
+    let by_word: Answer = by_word.env_clear().args(["help", "rebuild"]).output().unwrap().into();
+    assert_eq!((by_word.code, &by_word.stdout), (0, &help.stdout));
+    for command in ["rebuild", "list", "lookup", "run", "check", "status", "trigger", "explain", "domains", "user"] {
+        let help = host.run(&[command, "--help"]).stdout;
+        assert!(help.ends_with("qmail-updater --help\n") && !help.contains("--max-wait"), "{command}: {help}");
+    }
+    assert!(host.run(&["--help"]).stdout.contains("--max-loss"));
+    // The options still work after a command.
+    assert_eq!(host.run(&["list", "recipients", "--max-loss", "30"]).code, 0);
+}
+
+#[test]
+fn a_value_that_is_refused_is_refused_in_words() {
+    let host = MailHost::sample();
+    for (arguments, says) in [
+        (["--max-loss", "20%"], "a whole number is needed"),
+        (["--max-loss", "101"], "it must be between 0 and 100"),
+        (["--max-wait", "0"], "it must be at least 1"),
+        (["--threads", "0"], "it must be between 1 and 256"),
+    ] {
+        let answer = host.run(&[&["rebuild"], &arguments[..]].concat());
+        assert!(answer.code == 100 && answer.stderr.contains(says), "{arguments:?}: {}", answer.stderr);
+        assert!(!answer.stderr.contains("may hold it"), "it was typed: {}", answer.stderr);
+    }
+    let mut command = host.command(&["rebuild"]);
+    let answer: Answer = command.env("QMAIL_UPDATER_VPOPMAIL_EXT", "perhaps").output().unwrap().into();
+    assert!(answer.stderr.contains("it must be 1 or 0, yes or no, true or false"), "{}", answer.stderr);
+}
+
+#[test]
+fn lookup_reads_standard_input_for_a_dash_and_answers_as_json() {
+    let host = MailHost::sample();
+    host.rebuild();
+    let answer = host.run_with_input(&["lookup", "-"], b"ann@example.com\nnobody@example.com\n");
+    assert_eq!((answer.code, answer.stdout.lines().count()), (1, 2), "{answer:?}");
+    let answer = host.run(&["lookup", "--json", "ann@example.com", "nobody@example.com"]);
+    let all: serde_json::Value = serde_json::from_str(&answer.stdout).unwrap();
+    let found = |number: usize| (&all["addresses"][number]["accepted"], &all["addresses"][number]["key"]);
+    assert_eq!(found(0), (&true.into(), &"ann@example.com".into()), "{all}");
+    assert_eq!(found(1), (&false.into(), &serde_json::Value::Null), "{all}");
+    assert_eq!((all["version"].as_u64(), answer.code), (Some(1), 1));
+    for (table, lines) in [("recipients", host.run(&["list", "recipients"])), ("logins", host.run(&["list", "logins"]))]
+    {
+        let answer = host.run(&["list", table, "--json"]);
+        let all: serde_json::Value = serde_json::from_str(&answer.stdout).unwrap();
+        assert_eq!(all["entries"].as_array().unwrap().len(), lines.stdout.lines().count(), "{table}");
+        assert!(all["table"] == table && !answer.stdout.contains("$6$"), "{answer:?}");
+    }
+}

@@ -181,10 +181,13 @@ fn what_only_the_service_uses_stops_the_service_and_check_says_so() {
     let answer = host.run(&["check"]);
     assert_eq!(answer.code, 1, "{}", answer.stderr);
     for words in [
-        "QMAIL_UPDATER_SWEEP: invalid value '0' for '--sweep <SECONDS>': 0 is not in 1..=86400; the service does not start",
+        "QMAIL_UPDATER_SWEEP: invalid value '0' for '--sweep <SECONDS>': it must be between 1 and 86400; the service does not start",
         "QMAIL_UPDATER_METRICS: --metrics \"/var/lib/file\": its name must end in .prom; the service does not start",
     ] {
-        let found = answer.stdout.lines().any(|line| line.starts_with("alert: ") && line.ends_with(words));
+        let found = answer
+            .stdout
+            .lines()
+            .any(|line| line.starts_with("alert: ") && line.ends_with(&format!("{words}\tsetting")));
         assert!(found, "{words}: {}", answer.stdout);
     }
 }
@@ -337,7 +340,11 @@ fn a_name_that_is_no_setting_is_told_by_check_and_at_the_start_of_the_service() 
     let file = host.path(&format!("{DIRECTORY}/QMAIL_UPDATER_CATCHAL_DELETE")).display().to_string();
     let warning = format!("warning: {file}: no setting has that name; it does nothing");
     let answer = host.run(&["check"]);
-    assert!(answer.code == 1 && answer.stdout.lines().any(|line| line == warning), "{}", answer.stdout);
+    assert!(
+        answer.code == 1 && answer.stdout.lines().any(|line| line == format!("{warning}\tsetting")),
+        "{}",
+        answer.stdout
+    );
     assert!(!answer.stdout.contains("QMAIL_UPDATER_OLD"), "an empty file sets nothing: {}", answer.stdout);
     let command = host.command(&["run", "--no-watch"]);
     Service::spawn(host, command).wait_for(&warning);
@@ -449,7 +456,7 @@ fn what_is_typed_says_what_the_service_says() {
     assert_eq!((answer.code, answer.stderr), (1, format!("qmail-updater: warning: {differences}\n")));
     assert_eq!(serde_json::from_str::<serde_json::Value>(&answer.stdout).unwrap(), status_of(host));
     let answer = without(&["check"]);
-    let line = format!("warning: {differences}; all that is found goes by those of this command\n");
+    let line = format!("warning: {differences}; all that is found goes by those of this command\tsettings-differ\n");
     assert!(answer.code == 1 && answer.stdout.contains(&line), "{}", answer.stdout);
     let answer = without(&["rebuild", "--dry-run"]);
     assert!(answer.stderr.contains(&format!("warning: {differences}\n")), "{}", answer.stderr);

@@ -32,8 +32,8 @@ _qmail_updater() {
         case $command in
         '') options='--help --version' words='rebuild list lookup run check status trigger explain domains user rcptcheck qmail-spp-rcpt checkpassword spamdyke-rcpt sqmail-rcpt socketmap deliverabled dovecot-auth vpopmaild opensmtpd-table' ;;
         rebuild) options='--dry-run --summary --json --no-commands --force --quiet --own-settings --help' words='' asked='' files='' ;;
-        list) options='--format --help' words='recipients logins' asked='' files='' ;;
-        lookup) options='--help' words='' asked='addresses' files='' ;;
+        list) options='--format --json --help' words='recipients logins' asked='' files='' ;;
+        lookup) options='--json --help' words='' asked='addresses' files='' ;;
         run) options='--sweep --sql-sweep --hold --metrics --ready-fd --no-watch --help' words='' asked='' files='' ;;
         check) options='--json --accepted --all --quiet --nagios --help' words='' asked='' files='' ;;
         status) options='--json --help' words='' asked='' files='' ;;

@@ -172,6 +172,7 @@ complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand list" -l thr
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand list" -l color -d 'Colour in answers on a terminal; NO_COLOR in the environment turns it off too' -r -f -a "auto\t'On a terminal'
 always\t'Also in a pipe, which then gets what a terminal gets'
 never\t'Nowhere'"
+complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand list" -l json -d 'Print the entries as JSON; never a hash'
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand list" -l vpopmail-ext -d 'vpopmail was built with --enable-qmail-ext'
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand list" -l auth-system-users -d 'System accounts log in too'
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand list" -s h -l help -d 'Print help (see more with \'--help\')'
@@ -212,6 +213,7 @@ complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand lookup" -l t
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand lookup" -l color -d 'Colour in answers on a terminal; NO_COLOR in the environment turns it off too' -r -f -a "auto\t'On a terminal'
 always\t'Also in a pipe, which then gets what a terminal gets'
 never\t'Nowhere'"
+complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand lookup" -l json -d 'Print the answers as JSON'
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand lookup" -l vpopmail-ext -d 'vpopmail was built with --enable-qmail-ext'
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand lookup" -l auth-system-users -d 'System accounts log in too'
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand lookup" -s h -l help -d 'Print help (see more with \'--help\')'

@@ -3,7 +3,7 @@
 
 use std::cell::{Cell, OnceCell};
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::{self, BufRead, Write};
+use std::io::{self, BufRead, IsTerminal, Write};
 use std::os::unix::ffi::OsStrExt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -44,7 +44,7 @@ pub(crate) fn written(result: io::Result<()>) -> Result<(), Error> {
 ///
 /// # Errors
 /// What stops a rebuild; a standard output that is full.
-pub fn list(settings: &Settings, what: Table, format: Format) -> Result<(), Error> {
+pub fn list(settings: &Settings, screen: &Screen, what: Table, format: Format) -> Result<(), Error> {
     if (what, format) == (Table::Recipients, Format::PasswdFile) {
         return Err(Error::Usage("--format passwd-file: it is for logins only".to_owned()));
     }
@@ -54,6 +54,19 @@ pub fn list(settings: &Settings, what: Table, format: Format) -> Result<(), Erro
     report::say_all(&built.notes);
     report::say_all(&behind(&built.host, &hold::held_before(settings)?));
     built.denied.nothing_closed("what a rebuild writes is unknown")?;
+    if screen.form == Form::Json {
+        let shown = |key: &Vec<u8>| Shown(key).to_string();
+        let entries: Vec<_> = match what {
+            Table::Recipients => {
+                let entry = |(key, data): (&Vec<u8>, &&[u8])| serde_json::json!({ "key": shown(key), "accepts": smtpd::accepts(data) });
+                sorted.recipients.iter().map(entry).collect()
+            }
+            Table::Logins => sorted.logins.keys().map(|key| serde_json::json!({ "key": shown(key) })).collect(),
+        };
+        let name = if what == Table::Recipients { "recipients" } else { "logins" };
+        let all = serde_json::json!({ "version": VERSION, "table": name, "entries": entries });
+        return screen.print(&format!("{all:#}\n"));
+    }
     let mut out = io::BufWriter::new(io::stdout().lock());
     let mut print = || -> io::Result<()> {
         let recipients = sorted.recipients.iter().map(|(key, data)| (&key[..], *data));
@@ -441,24 +454,65 @@ pub fn complete(settings: &Settings, screen: &Screen, what: Completed, begin: &[
 ///
 /// # Errors
 /// A table that is not there; a standard output that is full.
-pub fn lookup(settings: &Settings, addresses: &[std::ffi::OsString]) -> Result<bool, Error> {
+pub fn lookup(settings: &Settings, screen: &Screen, addresses: &[std::ffi::OsString]) -> Result<bool, Error> {
     let published = Published::open(settings)?;
-    let mut all = true;
+    let (mut all, mut found) = (true, Vec::new());
     let mut out = io::stdout().lock();
     let mut answer = |address: &[u8]| -> io::Result<()> {
         let answer = published.lookup(address);
         all &= answer.accepted();
+        if screen.form != Form::Pipe {
+            found.push((address.to_vec(), answer));
+            return Ok(());
+        }
         let key = answer.key.as_deref().unwrap_or(b"-");
         let accepted = word(answer.accepted());
         writeln!(out, "{accepted}\t{}\t{}\t{}", Shown(address), Shown(key), answer.says)
     };
-    let result = if addresses.is_empty() {
+    let result = if addresses.is_empty() || (addresses.len() == 1 && addresses[0] == "-") {
+        if io::stdin().is_terminal() {
+            report::say(Level::Status, "reads addresses, one per line; Ctrl-D ends them");
+        }
         read_addresses(&mut answer)?
     } else {
         addresses.iter().try_for_each(|address| answer(address.as_bytes()))
     };
     written(result)?;
+    drop(out);
+    screen.print(&lookup_as_text(screen.form, &found))?;
     Ok(all)
+}
+
+fn lookup_as_text(form: Form, found: &[(Vec<u8>, smtpd::Answer)]) -> String {
+    let key = |answer: &smtpd::Answer| answer.key.as_ref().map(|key| Shown(key).to_string());
+    match form {
+        Form::Pipe => String::new(),
+        Form::Json => {
+            let answer = |(address, answer): &(Vec<u8>, smtpd::Answer)| {
+                serde_json::json!({
+                    "address": Shown(address).to_string(),
+                    "accepted": answer.accepted(),
+                    "key": key(answer),
+                    "by": answer.says.to_string(),
+                })
+            };
+            let all: Vec<_> = found.iter().map(answer).collect();
+            format!("{:#}\n", serde_json::json!({ "version": VERSION, "addresses": all }))
+        }
+        Form::Terminal(width) => {
+            let row = |(address, answer): &(Vec<u8>, smtpd::Answer)| {
+                let tone = if answer.accepted() { Tone::Good } else { Tone::Bad };
+                let cells = vec![
+                    Field::word(word(answer.accepted()), tone),
+                    Field::text(Shown(address).to_string()),
+                    Field::text(key(answer).unwrap_or_else(|| "-".to_owned())),
+                    Field::text(answer.says.to_string()),
+                ];
+                Row { cells, below: Vec::new() }
+            };
+            table(width, &["ANSWER", "ADDRESS", "KEY", "BY"], &found.iter().map(row).collect::<Vec<_>>())
+        }
+    }
 }
 
 /// Reads one address a line from standard input.
