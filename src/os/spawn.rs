@@ -21,6 +21,7 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::prctl::set_dumpable;
 use nix::sys::resource::{Resource, getrlimit, rlim_t, setrlimit};
 use nix::sys::signal::{Signal, kill, killpg};
+use nix::sys::stat::{SFlag, fstat};
 use nix::sys::wait::{Id, WaitPidFlag, waitid};
 use nix::unistd::{Pid, setgid, setgroups, setsid, setuid};
 
@@ -266,6 +267,18 @@ pub fn begin_companion(typed: &[OsString]) -> Option<std::io::Result<(OwnedFd, U
         set_dumpable(false)?;
         Ok((raw::inherited(0)?, UnixStream::from(raw::inherited(1)?)))
     })
+}
+
+/// A pipe by which the program that started this one wants to be told something.
+///
+/// # Errors
+/// No pipe is open there. Another file would be one of our own, which got that number.
+pub fn inherited_pipe(number: u8) -> std::io::Result<PipeWriter> {
+    let given = raw::inherited(number)?;
+    match SFlag::from_bits_truncate(fstat(&given)?.st_mode & SFlag::S_IFMT.bits()) {
+        SFlag::S_IFIFO => Ok(PipeWriter::from(given)),
+        _ => Err(Errno::EBADF.into()),
+    }
 }
 
 /// Why a session did not become its program, once it has ended; `None` when it did, or was killed before.

@@ -19,9 +19,7 @@ mod tampering;
 pub mod watch;
 mod worker;
 
-use std::fs::File;
-use std::io::Write;
-use std::os::unix::fs::FileTypeExt;
+use std::io::{PipeWriter, Write};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -34,7 +32,7 @@ use signal_hook::iterator::Signals;
 use crate::actions::{self, Round};
 use crate::error::{Error, show_path};
 use crate::os::lock::{self, FifoLock};
-use crate::os::raw;
+use crate::os::spawn;
 use crate::os::stop::{Stop, Stopper};
 use crate::pipe::fifo::{self, Fifo, Heard};
 use crate::pipe::notice::{Expected, Notice};
@@ -112,11 +110,9 @@ pub fn run(settings: &Arc<Settings>) -> Result<(), Error> {
 /// The pipe of a supervisor that waits until this service hears triggers, as s6 does.
 ///
 /// # Errors
-/// No pipe is open there. Another file would be one of our own, which got that number.
-fn supervisor(number: u8) -> Result<File, Error> {
-    let given = raw::inherited(number).map(File::from);
-    let is_pipe = |file: &File| file.metadata().is_ok_and(|found| found.file_type().is_fifo());
-    given.ok().filter(is_pipe).ok_or_else(|| Error::Usage(format!("--ready-fd {number}: no pipe is open there")))
+/// No pipe is open there.
+fn supervisor(number: u8) -> Result<PipeWriter, Error> {
+    spawn::inherited_pipe(number).map_err(|_| Error::Usage(format!("--ready-fd {number}: no pipe is open there")))
 }
 
 fn make_watch(settings: &Settings) -> Option<Arc<Watch>> {
