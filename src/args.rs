@@ -295,34 +295,34 @@ pub struct Options {
     /// Take every absolute path below DIR, as after chroot
     #[arg(long, global = true, value_name = "DIR", env = ROOT_VARIABLE, default_value = "/")]
     pub root: PathBuf,
-    /// The directory of settings, one file a variable; an empty DIR is none
+    /// The directory of settings, one file per variable; an empty DIR is none
     #[arg(long, global = true, value_name = "DIR", env = SETTINGS_VARIABLE, default_value = SETTINGS)]
     pub settings: OsString,
     /// qmail's directory [default: /var/qmail]
     #[arg(long, global = true, value_name = "DIR", env = "QMAIL_UPDATER_QMAIL")]
     pub qmail: Option<OsString>,
-    /// vpopmail's directory [default: the home of the user vpopmail in etc/passwd, else /home/vpopmail]
+    /// vpopmail's directory [default: the home directory of the user vpopmail, else /home/vpopmail]
     #[arg(long, global = true, value_name = "DIR", env = "QMAIL_UPDATER_VPOPMAIL")]
     pub vpopmail: Option<OsString>,
-    /// The file in QMAIL/users that qmail-newu writes [default: cdb, or s/qmail's assign.cdb, as qmail-newu does]
+    /// The file in QMAIL/users that qmail-newu writes [default: cdb, or assign.cdb of s/qmail]
     #[arg(long, global = true, value_name = "NAME", env = "QMAIL_UPDATER_USERS_CDB")]
     pub users_cdb: Option<OsString>,
-    /// The recipients' table [default: QMAIL/control/validrcptto.cdb]
+    /// The recipient table [default: QMAIL/control/validrcptto.cdb]
     #[arg(long, global = true, value_name = "FILE", env = "QMAIL_UPDATER_VALIDRCPTTO")]
     pub validrcptto: Option<OsString>,
-    /// The logins' table [default: QMAIL/control/auth.cdb]
+    /// The login table [default: QMAIL/control/auth.cdb]
     #[arg(long, global = true, value_name = "FILE", env = "QMAIL_UPDATER_AUTH")]
     pub auth: Option<OsString>,
-    /// Publish recipients.cdb of s/qmail, too: the recipients' table in its words
+    /// Publish the recipient table also as recipients.cdb of s/qmail
     #[arg(long, global = true, value_name = "FILE", env = "QMAIL_UPDATER_SQMAIL_RECIPIENTS")]
     pub sqmail_recipients: Option<OsString>,
-    /// Publish morevalidrcptto.cdb of sagredo's qmail, too: the recipients' table in its words
+    /// Publish the recipient table also as morevalidrcptto.cdb of sagredo's qmail
     #[arg(long, global = true, value_name = "FILE", env = "QMAIL_UPDATER_SAGREDO_RECIPIENTS")]
     pub sagredo_recipients: Option<OsString>,
     /// A named pipe where triggers arrive; may be given again [default: /tmp/update-qmail]
     #[arg(long, global = true, value_name = "FILE", env = "QMAIL_UPDATER_FIFO")]
     pub fifo: Vec<OsString>,
-    /// Locks and the status file
+    /// The directory of locks and of the status file
     #[arg(long, global = true, value_name = "DIR", env = "QMAIL_UPDATER_STATE", default_value = "/run/qmail-updater")]
     pub state: OsString,
     /// Where vpopmail keeps its users [auto: as its programs and files show]
@@ -345,54 +345,53 @@ pub struct Options {
     /// What a catch-all of `delete` means
     #[arg(long, global = true, value_name = "ANSWER", env = "QMAIL_UPDATER_CATCHALL_DELETE", default_value = "refuse")]
     pub catchall_delete: CatchallDelete,
-    /// Owner of the logins' table [default: as it is; root:root]
+    /// Who owns the login table [default: the present owner, else root:root]
     #[arg(long, global = true, value_name = "USER:GROUP", env = "QMAIL_UPDATER_AUTH_OWNER")]
     pub auth_owner: Option<OsString>,
-    /// System accounts log in too
+    /// System accounts may log in, too
     #[arg(long, global = true, env = "QMAIL_UPDATER_AUTH_SYSTEM_USERS")]
     #[arg(action = ArgAction::SetTrue, value_parser = BoolishValueParser::new())]
     pub auth_system_users: bool,
     /// Run FILE after a rebuild that changed a table; may be given again
     #[arg(long, global = true, value_name = "FILE", env = "QMAIL_UPDATER_AFTER")]
     pub after: Vec<OsString>,
-    /// The programs that the service runs for what it saw change
+    /// The directory of the programs that the service runs after each change
     #[arg(long, global = true, value_name = "DIR", env = "QMAIL_UPDATER_ACTIONS")]
     #[arg(default_value = ACTIONS)]
     pub actions: OsString,
-    /// Keep the entries of a domain that would lose more than PERCENT of them while all domains together would, and those
-    /// of all domains that leave at once when they are more than PERCENT
+    /// The loss guard: hold domains that would lose more than PERCENT of their entries at once
     #[arg(long, global = true, value_name = "PERCENT", env = "QMAIL_UPDATER_MAX_LOSS", default_value = "20")]
     #[arg(value_parser = clap::value_parser!(u32).range(0..=100))]
     pub max_loss: u32,
-    /// Read no file longer than MIB mebibytes; what it governs is kept as published
+    /// Read no file longer than MIB mebibytes; its domain is kept
     #[arg(long, global = true, value_name = "MIB", env = "QMAIL_UPDATER_MAX_FILE", default_value = "1024")]
     #[arg(value_parser = clap::value_parser!(u32).range(1..))]
     pub max_file: u32,
-    /// Read no home with more than N .qmail files; what it governs is kept as published
+    /// Keep a domain with more than N .qmail files as published
     #[arg(long, global = true, value_name = "N", env = "QMAIL_UPDATER_MAX_NAMES", default_value = "200000")]
     #[arg(value_parser = clap::value_parser!(u32).range(1..))]
     pub max_names: u32,
-    /// Read no home whose files hold more than MIB mebibytes together; what it governs is kept as published
+    /// Keep a domain of which more than MIB mebibytes would be read as published
     #[arg(long, global = true, value_name = "MIB", env = "QMAIL_UPDATER_MAX_READ", default_value = "64")]
     #[arg(value_parser = clap::value_parser!(u32).range(1..))]
     pub max_read: u32,
-    /// Read no home with more than N steps: 1 a name, 4 a directory or link on the way, 14 an address, 20 a file; what it governs is kept as published
+    /// Keep a domain that takes more than N steps of work as published
     #[arg(long, global = true, value_name = "N", env = "QMAIL_UPDATER_MAX_STEPS", default_value = "2000000")]
     #[arg(value_parser = clap::value_parser!(u32).range(1..))]
     pub max_steps: u32,
-    /// Make no more than N entries of one home in a table; what a home with more governs is kept as published
+    /// Keep a domain with more than N entries in a table as published
     #[arg(long, global = true, value_name = "N", env = "QMAIL_UPDATER_MAX_ENTRIES", default_value = "1000000")]
     #[arg(value_parser = clap::value_parser!(u32).range(1..))]
     pub max_entries: u32,
-    /// Make no entries of a home with more than N keys of one hash; what it governs is kept as published
+    /// Keep a domain with more than N entries of one hash as published
     #[arg(long, global = true, value_name = "N", env = "QMAIL_UPDATER_MAX_ALIKE", default_value = "100")]
     #[arg(value_parser = clap::value_parser!(u32).range(1..))]
     pub max_alike: u32,
-    /// Wait SECONDS for a file system that does not answer; what it governs is kept as published
+    /// Wait SECONDS for a file system or user database that does not answer, then keep its domains
     #[arg(long, global = true, value_name = "SECONDS", env = "QMAIL_UPDATER_MAX_WAIT", default_value = "20")]
     #[arg(value_parser = clap::value_parser!(u32).range(1..))]
     pub max_wait: u32,
-    /// Threads that read the homes [default: as useful]
+    /// How many threads read home directories [default: as many as are useful]
     #[arg(long, global = true, value_name = "N", env = "QMAIL_UPDATER_THREADS")]
     #[arg(value_parser = clap::value_parser!(u16).range(1..=256))]
     pub threads: Option<u16>,
@@ -448,9 +447,9 @@ pub enum CatchallDelete {
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Read the host and publish both tables
+    /// Read the configuration and publish both tables
     Rebuild {
-        /// Publish nothing; print what would change, one line a change
+        /// Publish nothing; print what would change, one line per change
         #[arg(long)]
         dry_run: bool,
         /// Count the changes by domain
@@ -462,7 +461,7 @@ pub enum Command {
         /// Run none of the commands that follow a rebuild
         #[arg(long)]
         no_commands: bool,
-        /// Publish all that is lost, past the guard of --max-loss; with DOMAINs only what these lose
+        /// Publish what the loss guard holds: all of it, or that of the DOMAINs
         #[arg(long, value_name = "DOMAIN", num_args = 0.., conflicts_with = "dry_run")]
         force: Option<Vec<OsString>>,
         /// Say nothing about what went well
@@ -477,15 +476,14 @@ pub enum Command {
         /// Which table
         #[arg(value_name = "recipients|logins")]
         what: Table,
-        /// How
+        /// The form of the output
         #[arg(long, value_name = "FORMAT", default_value = "text")]
         format: Format,
         /// Print the entries as JSON; never a hash
         #[arg(long, conflicts_with = "format")]
         json: bool,
     },
-    /// Ask the published recipients' table as qmail-smtpd does: accept or refuse, the address, the key that decides, and what
-    /// takes the mail; exit 1 if any address is refused
+    /// Ask the published recipient table as qmail-smtpd does; exit 1 if an address is refused
     Lookup {
         /// The addresses; without any, or with -, one per line from standard input
         addresses: Vec<OsString>,
@@ -493,27 +491,26 @@ pub enum Command {
         #[arg(long)]
         json: bool,
     },
-    /// Serve: rebuild at every trigger, and each sweep
+    /// Run the service: rebuild at every trigger, and make a full check regularly
     Run {
-        /// A full look every SECONDS, whatever was heard
+        /// Make a full check every SECONDS
         #[arg(long, value_name = "SECONDS", env = "QMAIL_UPDATER_SWEEP", default_value = "900")]
         #[arg(value_parser = clap::value_parser!(u32).range(1..=86_400))]
         sweep: u32,
-        /// Ask the user database every SECONDS, whose changes are in no file
+        /// Look for changes in the user database every SECONDS
         #[arg(long, value_name = "SECONDS", env = "QMAIL_UPDATER_SQL_SWEEP", default_value = "60")]
         #[arg(value_parser = clap::value_parser!(u32).range(1..=86_400))]
         sql_sweep: u32,
-        /// A domain that --max-loss holds is published as it is after SECONDS in which it loses nothing more, at most 3 times
-        /// SECONDS after the hold began
+        /// Publish a held domain after SECONDS in which it loses nothing more, after 3 times SECONDS at most
         #[arg(long, value_name = "SECONDS", env = "QMAIL_UPDATER_HOLD", default_value = "1800")]
         hold: u32,
-        /// Keep counters and gauges for Prometheus's textfile collector in FILE, whose name ends in .prom
+        /// Write metrics for Prometheus to FILE, whose name ends in .prom
         #[arg(long, value_name = "FILE", env = "QMAIL_UPDATER_METRICS")]
         metrics: Option<OsString>,
-        /// Write a newline to the descriptor FD, a pipe of the supervisor, when triggers are heard
+        /// Write a newline to the pipe FD of the supervisor when the service hears triggers
         #[arg(long, value_name = "FD", value_parser = clap::value_parser!(u8).range(3..))]
         ready_fd: Option<u8>,
-        /// Do not watch the host's files for changes that nobody announces
+        /// Do not watch files for changes that are not announced
         #[arg(long, env = "QMAIL_UPDATER_NO_WATCH")]
         #[arg(action = ArgAction::SetTrue, value_parser = BoolishValueParser::new())]
         no_watch: bool,
@@ -526,7 +523,7 @@ pub enum Command {
         #[arg(value_parser = clap::value_parser!(u32).range(1..=86_400))]
         action_limit: u32,
     },
-    /// Say what is wrong or risky on this host, one line a finding, worst first; exit 1 if something needs attention
+    /// Show what is wrong or risky on this host, worst first; exit 1 if something needs attention
     Check {
         /// Print the findings as JSON
         #[arg(long)]
@@ -544,8 +541,7 @@ pub enum Command {
         #[arg(long, conflicts_with_all = ["json", "all", "quiet"])]
         nagios: bool,
     },
-    /// Say what the service did last, what cannot be read, and whether the tables are as the host says; exit 1 if something
-    /// needs attention, or it is not running
+    /// Show the last rebuild, unreadable domains and whether the tables are current; exit 1 if something is wrong
     Status {
         /// Print the status file as it is
         #[arg(long)]
@@ -577,7 +573,7 @@ pub enum Command {
         /// The mailbox's directory
         directory: OsString,
     },
-    /// Say whether an address is accepted, and step by step why; exit 0 accepted, 1 refused, 111 not known
+    /// Show whether an address is accepted, and why; exit 0 accepted, 1 refused, 111 not known
     #[command(after_help = EXPLAIN_HELP)]
     Explain {
         /// The addresses
@@ -587,7 +583,7 @@ pub enum Command {
         #[arg(long)]
         json: bool,
     },
-    /// List the domains of this host, one per line; exit 1 if one that was named is none
+    /// List the domains of this host; exit 1 if a named one is none of them
     #[command(after_help = DOMAINS_HELP)]
     Domains {
         /// Only these
@@ -602,10 +598,10 @@ pub enum Command {
         #[arg(long)]
         json: bool,
     },
-    /// Show mailboxes, with their flags and what the domain's limits make of them; exit 1 if there is no such mailbox
+    /// Show mailboxes with their flags and logins; exit 1 if there is no such mailbox
     #[command(after_help = USER_HELP)]
     User {
-        /// USER@DOMAIN, or @DOMAIN for all of them; an alias domain will do
+        /// USER@DOMAIN, or @DOMAIN for all mailboxes of the domain
         #[arg(required = true)]
         addresses: Vec<OsString>,
         /// Print them as JSON
@@ -620,21 +616,21 @@ pub enum Command {
 /// What another mail server runs or connects to; each also by a link of its name.
 #[derive(Debug, Subcommand)]
 pub enum Hook {
-    /// Be qmail-smtpd's RCPTCHECK: exit 0 accepts RECIPIENT, 100 refuses it, 111 says to try again later
+    /// RCPTCHECK of qmail-smtpd: exit 0 accepts RECIPIENT, 100 refuses it, 111 defers it
     Rcptcheck {
         /// Run PROGRAM, the next checker, when this one accepts: then its answer counts [default: RCPTCHECK_NEXT]
         #[arg(long, value_name = "PROGRAM")]
         then: Option<OsString>,
     },
-    /// Be a plugin of qmail-spp for RCPT: print what refuses SMTPRCPTTO, or nothing
+    /// Plugin of qmail-spp for RCPT: print the reply that refuses SMTPRCPTTO, or nothing
     QmailSppRcpt,
-    /// Check login and password of descriptor 3, and run a program; exit 1 refused, 2 misuse, 111 try again later
+    /// Check the login and password on descriptor 3, and run a program; exit 1 refused, 2 misuse, 111 later
     Checkpassword {
         /// The program and its arguments
         #[arg(value_name = "PROGRAM", trailing_var_arg = true, allow_hyphen_values = true)]
         program: Vec<OsString>,
     },
-    /// Be spamdyke's recipient-validation-command: exit 1 valid, 2 invalid, 0 not decided
+    /// recipient-validation-command of spamdyke: exit 1 valid, 2 invalid, 0 not decided
     SpamdykeRcpt {
         /// The domain
         #[arg(value_name = "DOMAIN", allow_hyphen_values = true)]
@@ -643,7 +639,7 @@ pub enum Hook {
         #[arg(value_name = "USER", trailing_var_arg = true, allow_hyphen_values = true)]
         user: Vec<OsString>,
     },
-    /// Check the address on descriptor 3 for control/recipients of s/qmail: exit 0 known, 1 unknown, 111 try again later
+    /// Check the address on descriptor 3 for control/recipients of s/qmail: exit 0 known, 1 unknown, 111 later
     SqmailRcpt,
     /// Answer Postfix about recipients: a socketmap on standard input and output, its name is rcpt
     Socketmap,
@@ -651,9 +647,9 @@ pub enum Hook {
     Deliverabled,
     /// Answer Postfix, Exim and others about logins: the auth protocol of Dovecot on standard input and output
     DovecotAuth,
-    /// Answer Haraka about a login: the protocol of vpopmaild on standard input and output; it tells and changes nothing else
+    /// Answer Haraka about a login: the protocol of vpopmaild on standard input and output
     Vpopmaild,
-    /// Be a table of OpenSMTPD 7.6 or newer, for mailaddr and auth
+    /// Table of OpenSMTPD 7.6 or newer, for mailaddr and auth
     OpensmtpdTable {
         /// The published table [default: as the settings say]
         #[arg(value_name = "FILE")]

@@ -79,7 +79,7 @@ fn each_fault_is_told_of_in_a_line() {
         (
             "stale table",
             &|host| host.write(&format!("{COM}/.qmail-new"), "&x@y.test\n"),
-            &["warning: the tables are not what the host says: 3 changes"],
+            &["warning: the published tables are out of date: 3 changes"],
         ),
         (
             "refused users/assign",

@@ -271,7 +271,7 @@ const PARTS: &[&str] = &[
     "the byte \\x...",
     "unable to ... ...: ...",
     "logins ... and ... differ only in case",
-    "the tables are not what the host says: ..., which qmail-updater rebuild --dry-run shows",
+    "the published tables are out of date: ..., which qmail-updater rebuild --dry-run shows",
 ];
 
 /// What completes other warnings, or belongs to what is none.

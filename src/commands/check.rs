@@ -28,6 +28,7 @@ use crate::protect::guard::{NOBODY, stands_for};
 use crate::publish::{Before, Look, Target};
 use crate::rebuild;
 use crate::rebuild::homes::HomeReader;
+use crate::rebuild::users_seen;
 use crate::report::{Level, Note};
 use crate::service::status;
 use crate::settings::Settings;
@@ -128,6 +129,10 @@ fn published(settings: &Settings, denied: &mut Denied) -> Vec<Note> {
         let name = show_path(&target.name).to_string();
         let (mode, owner) = match target.seen() {
             Ok(Some(seen)) => seen,
+            // A new host: no mail server asks this table yet.
+            Ok(None) if !users_seen::is_there(settings) => {
+                return Some(Note::warning(format!("{name}: not made yet; qmail-updater rebuild makes it")));
+            }
             Ok(None) => {
                 return Some(Note::alert(format!("{name}: not there; {follows}; qmail-updater rebuild makes it")));
             }
@@ -226,7 +231,7 @@ fn of_host(settings: &Settings, compared: Compared, all: &mut Vec<Finding>) {
     if !changes.is_empty() {
         let changes = count(changes.len(), "change");
         let text =
-            format!("the tables are not what the host says: {changes}, which qmail-updater rebuild --dry-run shows");
+            format!("the published tables are out of date: {changes}, which qmail-updater rebuild --dry-run shows");
         add(Code::TablesStale, vec![Note::warning(text)]);
     }
     add(Code::Relay, relayed(host));
