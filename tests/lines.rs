@@ -13,7 +13,7 @@ use qmail_updater::host::dot_qmail::Programs;
 use qmail_updater::host::line::Line;
 use qmail_updater::host::line::codes::Codes;
 use qmail_updater::host::line::declared::Declarations;
-use support::{MailHost, give, is_root, make_program, skip};
+use support::{MailHost, give, is_root, make_program, program, skip};
 
 /// How the programs end, each in each way.
 const ENDINGS: [u8; 3] = [0, 1, 100];
@@ -392,7 +392,8 @@ impl Room {
         }
         // ~vpopmail is an account of the host.
         let line = line.replace("~vpopmail", &self.path("vpopmail"));
-        let mut command = Command::new(shell[0]);
+        // Its own PATH has not all that the tests brought.
+        let mut command = Command::new(program(shell[0]).unwrap());
         command.args(&shell[1..]).args(["-c", &line]).env_clear().current_dir(self.path("qmail"));
         command.env("PATH", format!("{}:/usr/local/bin:/usr/bin:/bin", self.path("qmail/bin")));
         command.env("RECORD", self.path("record")).env("HOME", "/");
