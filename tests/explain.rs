@@ -115,6 +115,9 @@ fn a_kept_an_open_and_a_held_domain_say_so() {
     host.run(&["rebuild"]);
     let state = |address: &str| explained(&host, address)["state"].as_str().unwrap().to_owned();
     assert_eq!(state("ann@example.com"), "kept");
+    // It is accepted: a reason that ends in "deferred" would contradict that.
+    let reason = explained(&host, "ann@example.com")["reason"].as_str().unwrap().to_owned();
+    assert_eq!(reason, "its source cannot be read, so the published entry is kept");
     assert_eq!(state("u7@example.net"), "held");
     assert_eq!(state("carol-x@mail.example.org"), "open");
     assert_eq!(state("erik@relay.example"), "ok");

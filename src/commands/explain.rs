@@ -172,6 +172,10 @@ impl Explainer<'_> {
             (Accepted::Yes, _) if relayed && listed.is_some() => format!("relayed: {decided}"),
             (Accepted::Yes, _) if relayed => "relayed: any name is accepted for another host".to_owned(),
             (Accepted::No, _) if relayed => format!("relayed, but refused: {decided}"),
+            (Accepted::Yes, _) if delivery.verdict == Verdict::Defer => match &state {
+                State::Kept(_) => "its source cannot be read, so the published entry is kept".to_owned(),
+                _ => format!("qmail keeps the mail and tries again: {decided}"),
+            },
             _ => decided,
         };
         let reached_by = if self.reads_all { self.reached_by(address) } else { Vec::new() };
