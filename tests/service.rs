@@ -137,7 +137,7 @@ fn a_pipe_that_vanishes_or_is_replaced_is_made_again_and_that_is_a_trigger() {
         nix::unistd::mkfifo(&aside, nix::sys::stat::Mode::S_IRUSR).unwrap();
         squat();
     });
-    remade("folder", "a folder of uid", &|| {
+    remade("folder", "a directory of uid", &|| {
         // A folder replaces nothing: the pipe has to go first, and may be back at once.
         while fs::create_dir(&fifo).is_err() {
             let _ = fs::remove_file(&fifo);
@@ -163,7 +163,7 @@ fn a_pipe_of_our_own_with_another_mode_is_mended_and_anything_else_outside_a_sti
     fs::write(&fifo, "something else").unwrap();
     let answer = service.host.run(&["run", "--fifo", "/run/pipes/p"]);
     assert_eq!(answer.code, 111, "{}", answer.stderr);
-    assert!(answer.stderr.contains("/run/pipes/p: something else stands there"), "{}", answer.stderr);
+    assert!(answer.stderr.contains("/run/pipes/p: something else is there"), "{}", answer.stderr);
     assert_eq!(fs::read_to_string(&fifo).unwrap(), "something else");
 }
 
