@@ -3,11 +3,14 @@
 mod support;
 
 use std::fs;
-use std::os::unix::fs::symlink;
+use std::os::fd::AsFd;
+use std::os::unix::fs::{DirBuilderExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use nix::poll::{PollFd, PollFlags, poll};
+use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
 use support::{MailHost, has, is_root, skip};
 
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -175,17 +178,24 @@ fn s6_learns_when_the_service_hears_triggers() {
     copy(&Path::new(env!("CARGO_MANIFEST_DIR")).join("packaging/s6"), &folder);
     symlink(env!("CARGO_BIN_EXE_qmail-updater"), host.path("/bin/qmail-updater")).unwrap();
     let path = format!("{}:{}", host.path("/bin").display(), std::env::var("PATH").unwrap());
+    // s6-supervise renames its status there; each of them is awaited.
+    let status = folder.join("supervise");
+    fs::DirBuilder::new().mode(0o700).create(&status).unwrap();
+    let changes = Inotify::init(InitFlags::IN_CLOEXEC).unwrap();
+    changes.add_watch(&status, AddWatchFlags::IN_MOVED_TO).unwrap();
     let mut supervise = Command::new("s6-supervise");
     supervise.arg(&folder).env("PATH", path).env("QMAIL_UPDATER_ROOT", host.root());
     let mut supervise = supervise.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
     let until = |option: &str, value: &str| {
-        let start = Instant::now();
         loop {
             let output = Command::new("s6-svstat").args(["-o", option]).arg(&folder).output().unwrap();
             if output.stdout.strip_suffix(b"\n").is_some_and(|said| said == value.as_bytes()) {
                 return;
             }
-            assert!(start.elapsed() < PATIENCE, "{option} is not {value}: {output:?}");
+            let mut awaited = [PollFd::new(changes.as_fd(), PollFlags::POLLIN)];
+            let limit = u16::try_from(PATIENCE.as_millis()).unwrap_or(u16::MAX);
+            assert_eq!(poll(&mut awaited, limit), Ok(1), "{option} is not {value}: {output:?}");
+            changes.read_events().unwrap();
         }
     };
     until("ready", "true");

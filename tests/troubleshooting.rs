@@ -292,7 +292,7 @@ fn every_alert_and_fatal_message_is_explained_and_no_other() {
     for part in PARTS {
         assert!(source.remove(*part).is_some(), "{part:?} is no part of a message any more");
     }
-    let document = of_document("What the host says wrongly", Some("Warnings, and what check finds"));
+    let document = of_document("What is wrong in the configuration", Some("Warnings, and what check finds"));
     let missing: Vec<String> = source
         .iter()
         .filter(|(text, _)| !document.contains(*text))
@@ -309,7 +309,7 @@ fn every_warning_and_every_finding_of_check_is_explained_and_no_other() {
     for part in NO_FINDINGS {
         assert!(source.remove(*part).is_some(), "{part:?} is no part of a warning any more");
     }
-    let alerts = of_document("What the host says wrongly", Some("Warnings, and what check finds"));
+    let alerts = of_document("What is wrong in the configuration", Some("Warnings, and what check finds"));
     let document = of_document("Warnings, and what check finds", None);
     let missing: Vec<String> = source
         .iter()

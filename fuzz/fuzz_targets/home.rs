@@ -484,7 +484,7 @@ fn is_over(built: &Built, home: &str) -> bool {
 fn costs(host: &MailHost) -> Vec<(Budget, bool)> {
     let settings = &host.settings;
     let read = Arc::new(read_host(settings, &mut Vec::new()).expect("it can be read"));
-    let folders = confine::folders(&read).expect("they answer");
+    let folders = confine::directories(&read).expect("they answer");
     let cost = |home: &&str| {
         let budget = Budget::new(settings.layout.root.bounds);
         let folders = Folders::new(&settings.layout.root);

@@ -439,7 +439,7 @@ impl Known {
         let look = move || {
             let folders = match &looks[..] {
                 [(_, home, _)] => confine::folder(&root, home).into_iter().collect(),
-                _ => confine::folders(&host)?,
+                _ => confine::directories(&host)?,
             };
             confine::this_thread(&root, &folders);
             let folders = Folders::new(&root);

@@ -608,7 +608,8 @@ pub fn domains(
         denied.extend(recipients.closed.clone().filter(|_| is_closed.get()));
         (found, denied)
     };
-    let ((mut found, mut denied), unconfined) = confine::attempt(&host.layout.root, confine::folders(&host)?, find)?;
+    let ((mut found, mut denied), unconfined) =
+        confine::attempt(&host.layout.root, confine::directories(&host)?, find)?;
     report::say_all(unconfined.as_slice());
     for domain in &found {
         if let (Some(cause), Some((folder, _))) = (&domain.trouble, &domain.folder) {
@@ -760,7 +761,7 @@ pub fn user(settings: &Settings, addresses: &[std::ffi::OsString], json: bool) -
         }
         out.flush().map(|()| (absent, homes.denied()))
     };
-    let (result, unconfined) = confine::within(&host.layout.root, &confine::folders(&host)?, find)?;
+    let (result, unconfined) = confine::within(&host.layout.root, &confine::directories(&host)?, find)?;
     report::say_all(unconfined.as_slice());
     if let Some(file) = variables.unusable().filter(|file| is_concerned && !file.cause.denied) {
         let path = host.layout.root.path(&file.path);

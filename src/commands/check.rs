@@ -130,7 +130,7 @@ fn published(settings: &Settings, denied: &mut Denied) -> Vec<Note> {
         let (mode, owner) = match target.seen() {
             Ok(Some(seen)) => seen,
             // A new host: no mail server asks this table yet.
-            Ok(None) if !users_seen::is_there(settings) => {
+            Ok(None) if users_seen::is_missing(settings) => {
                 return Some(Note::warning(format!("{name}: not made yet; qmail-updater rebuild makes it")));
             }
             Ok(None) => {
@@ -265,7 +265,7 @@ fn of_host(settings: &Settings, compared: Compared, all: &mut Vec<Finding>) {
         found.extend(unused_declarations(host, &named).into_iter().map(|note| (Code::Declaration, note)));
         found
     };
-    match confine::folders(host).and_then(|folders| confine::attempt(&host.layout.root, folders, look)) {
+    match confine::directories(host).and_then(|folders| confine::attempt(&host.layout.root, folders, look)) {
         Ok((of_homes, unconfined)) => {
             add(Code::Confinement, unconfined.into_iter().collect());
             of_homes.into_iter().for_each(|(code, note)| add(code, vec![note]));

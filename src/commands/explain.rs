@@ -10,11 +10,12 @@ use serde_json::{Value, json};
 
 use crate::commands::answers::{Published, say_seen};
 use crate::commands::forwards;
+use crate::commands::overview::State;
 use crate::commands::screen::{Form, Screen, Tone, VERSION, wrapped};
 use crate::decide::{Delivery, Route, Step, Trail, Verdict, deliver, route};
 use crate::error::{Denied, Error, show_path};
 use crate::host::dot_qmail::Opening;
-use crate::host::mailboxes::{alias, snapshot};
+use crate::host::mailboxes::{Users, alias, snapshot};
 use crate::host::{HomeState, Homes, Host};
 use crate::os::confine;
 use crate::protect::hold;
@@ -30,67 +31,23 @@ const MAX_REACHING: usize = 10;
 
 /// Whether qmail-smtpd takes mail for an address from strangers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Accepted {
+enum Answer {
     Yes,
     No,
     Unknown,
 }
 
-/// What keeps published entries of a domain, or opens it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum State {
-    Ok,
-    /// The loss guard holds it, for so long.
-    Held(Duration),
-    /// Its source cannot be read, for this reason.
-    Kept(String),
-    /// This program decides, and its users are not known.
-    Open(String),
-    /// This process may not read what decides.
-    Unknown,
-}
-
-impl State {
-    fn word(&self) -> &'static str {
-        match self {
-            State::Ok => "ok",
-            State::Held(_) => "held",
-            State::Kept(_) => "kept",
-            State::Open(_) => "open",
-            State::Unknown => "unknown",
-        }
-    }
-
-    /// What it means, for people.
-    fn words(&self, domain: &[u8]) -> Option<String> {
-        let domain = Shown(domain);
-        match self {
-            State::Ok | State::Unknown => None,
-            State::Held(for_so_long) => Some(format!(
-                "{domain} is held by the loss guard for {} min: it keeps entries that would go; rebuild --force {domain} \
-                 publishes it as it is",
-                for_so_long.as_secs() / 60
-            )),
-            State::Kept(cause) => {
-                Some(format!("kept: what is published stays, because its source cannot be read ({cause})"))
-            }
-            State::Open(program) => {
-                Some(format!("open: every name that {program} gets is accepted, because its users are not known"))
-            }
-        }
-    }
-}
-
 /// What there is to say of one address.
 struct Explained {
     address: Vec<u8>,
-    accepted: Accepted,
+    accepted: Answer,
     reason: String,
     delivery: Delivery,
     /// Each with the addresses that it forwards to.
     steps: Vec<(Step, Vec<String>)>,
     state: State,
-    domain: Vec<u8>,
+    /// What the state means, for people.
+    state_reason: Option<String>,
     /// What the published table says, or why it says nothing.
     table: Option<String>,
     /// Addresses that lead here, each with what it is.
@@ -128,13 +85,8 @@ impl Explainer<'_> {
         let domain = split_address(address).map(|(_, domain)| lower(domain)).unwrap_or_default();
         let is_let_in = !address.contains(&b'@') || host.control.accepts(&domain);
         let held = self.held.get(&domain);
-        let state = match (held, &delivery.doubt, &delivery.open) {
-            (Some(held), ..) => State::Held(*held),
-            _ if delivery.verdict == Verdict::Unknown => State::Unknown,
-            (None, Some(doubt), _) => State::Kept(doubt.cause.to_string()),
-            (None, _, Some(open)) => State::Open(Shown(&open.program).to_string()),
-            _ => State::Ok,
-        };
+        let state = held.map_or_else(|| State::of(&delivery), |_| State::Held);
+        let state_reason = self.state_reason(&domain, &delivery);
         let mut table = None;
         if !is_let_in {
             let text = format!("{} is not listed: qmail-smtpd refuses strangers' mail for it", Shown(&domain));
@@ -148,38 +100,71 @@ impl Explainer<'_> {
         }
         let answer = self.published.as_ref().ok().map(|published| published.lookup(address).accepted());
         let accepted = match answer {
-            _ if delivery.verdict == Verdict::Unknown => Accepted::Unknown,
-            _ if !is_let_in => Accepted::No,
-            None => Accepted::Unknown,
-            Some(true) => Accepted::Yes,
-            Some(false) => Accepted::No,
+            _ if delivery.verdict == Verdict::Unknown => Answer::Unknown,
+            _ if !is_let_in => Answer::No,
+            None => Answer::Unknown,
+            Some(true) => Answer::Yes,
+            Some(false) => Answer::No,
         };
         let relayed = delivery.verdict == Verdict::Remote;
         let reason = match (accepted, answer) {
-            (Accepted::Unknown, _) if delivery.verdict == Verdict::Unknown => {
+            (Answer::Unknown, _) if delivery.verdict == Verdict::Unknown => {
                 format!("this process may not read what decides: {decided}")
             }
-            (Accepted::Unknown, _) => "the recipient table is not published, so qmail-smtpd answers 421".to_owned(),
-            (Accepted::No, _) if !is_let_in && relayed => {
+            (Answer::Unknown, _) => match self.published {
+                Err(error) if !error.is_missing() => error.to_string(),
+                _ => "the recipient table is not published yet".to_owned(),
+            },
+            (Answer::No, _) if !is_let_in && relayed => {
                 format!("not our domain: rcpthosts does not list {}", Shown(&domain))
             }
-            (Accepted::No, _) if !is_let_in => format!("rcpthosts does not list {}", Shown(&domain)),
-            (_, Some(answer)) if answer != wanted => match &state {
-                State::Held(_) => "the published entry is held by the loss guard".to_owned(),
-                State::Kept(_) => "the published answer is kept, because its source cannot be read".to_owned(),
+            (Answer::No, _) if !is_let_in => format!("rcpthosts does not list {}", Shown(&domain)),
+            (_, Some(answer)) if answer != wanted => match state {
+                State::Held => "the published entry is held by the loss guard".to_owned(),
+                State::Kept => "the published answer is kept, because its source cannot be read".to_owned(),
                 _ => "the published table is out of date; rebuild --dry-run shows what changes".to_owned(),
             },
-            (Accepted::Yes, _) if relayed && listed.is_some() => format!("relayed: {decided}"),
-            (Accepted::Yes, _) if relayed => "relayed: any name is accepted for another host".to_owned(),
-            (Accepted::No, _) if relayed => format!("relayed, but refused: {decided}"),
-            (Accepted::Yes, _) if delivery.verdict == Verdict::Defer => match &state {
-                State::Kept(_) => "its source cannot be read, so the published entry is kept".to_owned(),
+            (Answer::Yes, _) if relayed && listed.is_some() => format!("relayed: {decided}"),
+            (Answer::Yes, _) if relayed => "relayed: any name is accepted for another host".to_owned(),
+            (Answer::No, _) if relayed => format!("relayed, but refused: {decided}"),
+            (Answer::Yes, _) if delivery.verdict == Verdict::Defer => match state {
+                State::Kept => "its source cannot be read, so the published entry is kept".to_owned(),
                 _ => format!("qmail keeps the mail and tries again: {decided}"),
             },
             _ => decided,
         };
         let reached_by = if self.reads_all { self.reached_by(address) } else { Vec::new() };
-        Explained { address: address.to_vec(), accepted, reason, delivery, steps, state, domain, table, reached_by }
+        Explained {
+            address: address.to_vec(),
+            accepted,
+            reason,
+            delivery,
+            steps,
+            state,
+            state_reason,
+            table,
+            reached_by,
+        }
+    }
+
+    /// What holds or keeps published entries of a domain, or opens it, in words.
+    fn state_reason(&self, domain: &[u8], delivery: &Delivery) -> Option<String> {
+        match (self.held.get(domain), State::of(delivery), &delivery.doubt, &delivery.open) {
+            (Some(held), ..) => Some(format!(
+                "{0} is held by the loss guard for {1} min: it keeps entries that would go; rebuild --force {0} publishes it \
+                 as it is",
+                Shown(domain),
+                held.as_secs() / 60
+            )),
+            (_, State::Kept, Some(doubt), _) => {
+                Some(format!("kept: what is published stays, because its source cannot be read ({})", doubt.cause))
+            }
+            (_, State::Open, _, Some(open)) => Some(format!(
+                "open: every name that {} gets is accepted, because its users are not known",
+                Shown(&open.program)
+            )),
+            _ => None,
+        }
     }
 
     /// Where the step that decides forwards to.
@@ -195,7 +180,7 @@ impl Explainer<'_> {
         let home = self.homes.home(assigned.home);
         let shown = |addresses: Vec<Vec<u8>>| addresses.iter().map(|to| Shown(to).to_string()).collect();
         // A row of an alias.
-        let with_domain = |users: &&crate::host::mailboxes::Users| users.of.is_some() && users.tables.1 == *path;
+        let with_domain = |users: &&Users| users.of.is_some() && users.tables.1 == *path;
         if let Some(users) = home.users.iter().find(with_domain)
             && let Some((_, rows)) = alias::find(users, &assigned.ext, self.host.layout.qmail_ext)
         {
@@ -255,7 +240,7 @@ pub fn explain(settings: &Settings, screen: &Screen, addresses: &[std::ffi::OsSt
     let reads_all = screen.form != Form::Pipe;
     let explainer = Explainer { settings, host: &host, homes: &homes, published: &published, held, reads_all };
     let explain_all = || {
-        let mut found: Vec<(Accepted, bool)> = Vec::new();
+        let mut found: Vec<(Answer, bool)> = Vec::new();
         let mut as_json = Vec::new();
         for (number, address) in addresses.iter().enumerate() {
             let explained = explainer.explain(address.as_bytes());
@@ -278,9 +263,9 @@ pub fn explain(settings: &Settings, screen: &Screen, addresses: &[std::ffi::OsSt
         }
         Ok::<_, Error>(found)
     };
-    let (result, unconfined) = confine::within(&host.layout.root, &confine::folders(&host)?, explain_all)?;
+    let (result, unconfined) = confine::within(&host.layout.root, &confine::directories(&host)?, explain_all)?;
     report::say_all(unconfined.as_slice());
-    let found: Vec<(Accepted, bool)> = result?;
+    let found: Vec<(Answer, bool)> = result?;
     let is_unknown = found.iter().any(|(_, is_unknown)| *is_unknown) || published.as_ref().is_err_and(Error::is_denied);
     let mut denied = if is_unknown { homes.denied() } else { Denied::default() };
     let lists = host.control.unusable().filter(|list| is_unknown && list.cause.denied);
@@ -289,8 +274,8 @@ pub fn explain(settings: &Settings, screen: &Screen, addresses: &[std::ffi::OsSt
     denied.extend(is_closed.then(|| settings.layout.root.path(&settings.validrcptto)));
     denied.nothing_closed("what depends on it is unknown")?;
     match published {
-        Err(error) if found.iter().any(|(accepted, _)| *accepted == Accepted::Unknown) => Err(error),
-        _ => Ok(found.iter().all(|(accepted, _)| *accepted == Accepted::Yes)),
+        Err(error) if found.iter().any(|(accepted, _)| *accepted == Answer::Unknown) => Err(error),
+        _ => Ok(found.iter().all(|(accepted, _)| *accepted == Answer::Yes)),
     }
 }
 
@@ -308,7 +293,7 @@ impl Explained {
         }
         if let Some(table) = &self.table {
             // The table's words name what is kept.
-            let words = self.state.words(&self.domain).filter(|_| !matches!(self.state, State::Kept(_)));
+            let words = self.state_reason.as_ref().filter(|_| self.state != State::Kept);
             let state = words.map(|words| format!("\t{words}")).unwrap_or_default();
             // An error names the file itself.
             match explainer.published {
@@ -322,9 +307,9 @@ impl Explained {
 
     fn for_terminal(&self, explainer: &Explainer<'_>, width: usize) -> String {
         let (word, tone) = match self.accepted {
-            Accepted::Yes => ("ACCEPTED", Tone::Good),
-            Accepted::No => ("REFUSED", Tone::Bad),
-            Accepted::Unknown => ("UNKNOWN", Tone::Caution),
+            Answer::Yes => ("ACCEPTED", Tone::Good),
+            Answer::No => ("REFUSED", Tone::Bad),
+            Answer::Unknown => ("UNKNOWN", Tone::Caution),
         };
         let address = Shown(&self.address).to_string();
         let head = format!("{address}  {}", tone.paint(word));
@@ -352,8 +337,8 @@ impl Explained {
             }
             fact("also reached by", first.join(", "));
         }
-        if let Some(words) = self.state.words(&self.domain) {
-            fact("state", words);
+        if let Some(words) = &self.state_reason {
+            fact("state", words.clone());
         }
         text.push('\n');
         let mut steps: Vec<(String, String)> =
@@ -388,14 +373,14 @@ impl Explained {
         json!({
             "address": Shown(&self.address).to_string(),
             "verdict": match self.accepted {
-                Accepted::Yes => "accepted",
-                Accepted::No => "refused",
-                Accepted::Unknown => "unknown",
+                Answer::Yes => "accepted",
+                Answer::No => "refused",
+                Answer::Unknown => "unknown",
             },
             "reason": self.reason,
             "delivery": self.delivery.verdict.to_string(),
             "state": self.state.word(),
-            "state_reason": self.state.words(&self.domain),
+            "state_reason": self.state_reason,
             "table": {
                 "file": show_path(&Self::table_path(explainer)).to_string(),
                 "accepted": answer.as_ref().map(|answer| answer.accepted()),

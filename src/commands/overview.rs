@@ -106,6 +106,16 @@ pub enum State {
 }
 
 impl State {
+    /// What follows from how mail is delivered; the caller knows what the loss guard holds.
+    pub fn of(delivery: &Delivery) -> State {
+        match (&delivery.doubt, &delivery.open) {
+            _ if delivery.verdict == Verdict::Unknown => State::Unknown,
+            (Some(_), _) => State::Kept,
+            (_, Some(_)) => State::Open,
+            _ => State::Ok,
+        }
+    }
+
     /// How it is written.
     pub fn word(self) -> &'static str {
         match self {
@@ -235,12 +245,7 @@ fn domain(
         catch_all,
         notes: Vec::new(),
         trouble,
-        state: match (&delivery.doubt, &delivery.open) {
-            _ if delivery.verdict == Verdict::Unknown => State::Unknown,
-            (Some(_), _) => State::Kept,
-            (_, Some(_)) => State::Open,
-            _ => State::Ok,
-        },
+        state: State::of(&delivery),
     };
     domain.notes = notes(host, &domain, prefix.as_deref(), accepted, elsewhere);
     if let Some((_, lost @ 1..)) = counted {

@@ -85,12 +85,12 @@ fn nothing() -> Result<RulesetCreated, RulesetError> {
         .create()
 }
 
-/// What confines a thread to these folders; those that do not answer are left out.
-fn fence(root: &Root, folders: &[PathBuf]) -> Result<RulesetCreated, RulesetError> {
+/// What confines a thread to these directories; those that do not answer are left out.
+fn fence(root: &Root, directories: &[PathBuf]) -> Result<RulesetCreated, RulesetError> {
     let mut fence = nothing()?;
-    for folder in folders.iter().filter(|folder| root.silences.of(folder).is_none()) {
-        let rules = path_beneath_rules([folder], AccessFs::ReadFile | AccessFs::ReadDir);
-        fence = at(|| folder.clone(), || fence.add_rules(rules))?;
+    for directory in directories.iter().filter(|directory| root.silences.of(directory).is_none()) {
+        let rules = path_beneath_rules([directory], AccessFs::ReadFile | AccessFs::ReadDir);
+        fence = at(|| directory.clone(), || fence.add_rules(rules))?;
     }
     Ok(fence)
 }
@@ -179,12 +179,12 @@ pub fn folder(root: &Root, home: &[u8]) -> Option<PathBuf> {
 ///
 /// # Errors
 /// Those of [`crate::fs::silence::Silences::attempt`].
-pub fn folders(host: &Arc<Host>) -> Result<Vec<PathBuf>, Error> {
+pub fn directories(host: &Arc<Host>) -> Result<Vec<PathBuf>, Error> {
     let own = host.clone();
-    host.layout.root.silences.attempt(move || find_folders(&own)).map_err(|cause| Error::undone(&cause))
+    host.layout.root.silences.attempt(move || find_directories(&own)).map_err(|cause| Error::undone(&cause))
 }
 
-fn find_folders(host: &Host) -> Vec<PathBuf> {
+fn find_directories(host: &Host) -> Vec<PathBuf> {
     let root = &host.layout.root;
     let real = |inside: &[u8]| folder(root, inside);
     let mut folders = BTreeSet::new();

@@ -199,7 +199,7 @@ fn look_at_host(
     let behind = Compiler::due_of(&host, &hold::names(&memory.held));
     let is_the_same = host.says_the_same(&memory.host) && host.read_authvars() == *memory.variables;
     let host = Arc::new(host);
-    if !is_the_same || confine::folders(&host)? != memory.folders {
+    if !is_the_same || confine::directories(&host)? != memory.folders {
         return Err(Halt::Full(Because::Host));
     }
     if let Some(snapshot) = host.build.users.snapshot() {

@@ -49,9 +49,10 @@ pub fn was_read(settings: &Settings, kind: Kind) -> bool {
     known.or_else(of_file).is_none_or(|read| read == kind.name())
 }
 
-/// Whether a rebuild ever remembered anything here: a host without is a new one, or its STATE was lost at a reboot.
-pub fn is_there(settings: &Settings) -> bool {
-    publish::read_own(&settings.layout.root, &file(settings)).is_ok_and(|text| text.is_some())
+/// Whether no rebuild remembered anything here: the host is a new one, or its STATE was lost at a reboot. A file that cannot
+/// be read is one.
+pub fn is_missing(settings: &Settings) -> bool {
+    matches!(publish::read_own(&settings.layout.root, &file(settings)), Ok(None))
 }
 
 /// Remembers what was seen of this host, and which users the tables hold. Where nothing tells it now, what was remembered
