@@ -705,8 +705,16 @@ fn a_line_tells_nothing_of_a_cdb_that_its_user_may_not_read() {
 
 #[test]
 fn no_line_takes_long_to_read() {
-    const WORDS: [&str; 26] = [
+    const WORDS: [&str; 37] = [
         "f",
+        "f()",
+        "function f",
+        "while f; do",
+        "until",
+        "for i in x",
+        "case x in x)",
+        "esac",
+        "if f;",
         "&&",
         "||",
         "|",
@@ -732,6 +740,9 @@ fn no_line_takes_long_to_read() {
         "\\",
         ">/dev/null",
         "2>>log",
+        "a[''",
+        "a[b]=",
+        "[",
     ];
     let room = Room::new();
     let mut state = 0x9e37_79b9_7f4a_7c15_u64;
@@ -749,6 +760,9 @@ fn no_line_takes_long_to_read() {
         "f && ".repeat(200),
         "! ".repeat(500),
         "\"".repeat(999),
+        "a[''".repeat(200),
+        "a[\"\"".repeat(200),
+        "a[b]+=[''".repeat(100),
         "a=1 ".repeat(250),
         "f ".repeat(499),
         ">/dev/null ".repeat(90),
@@ -760,12 +774,16 @@ fn no_line_takes_long_to_read() {
         "exit || f && ".repeat(8) + "f",
         "(f || exit) | ".repeat(5) + "f",
     ];
+    // What doubles with each level shows in few of them.
+    let phrases = WORDS.iter().flat_map(|one| WORDS.iter().map(move |other| (*one, *other)));
+    let phrases = phrases.flat_map(|(one, other)| ["", " ", "\t"].map(|gap| [one, gap, other, gap].concat()));
+    let phrases = phrases.flat_map(|phrase| [8, 16, 24].map(|times| phrase.repeat(times)));
     let generated = (0..3000).map(|_| {
         let words = 1 + next(40);
         (0..words).map(|_| WORDS[next(WORDS.len())]).collect::<Vec<_>>().join(" ")
     });
     let mut slowest = (Duration::ZERO, String::new());
-    for line in repeated.into_iter().chain(generated.collect::<Vec<_>>()) {
+    for line in repeated.into_iter().chain(phrases).chain(generated.collect::<Vec<_>>()) {
         let read = || {
             let start = Instant::now();
             let line = room.read(&line);

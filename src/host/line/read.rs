@@ -14,8 +14,10 @@ use super::{MAX_LINE, Node};
 
 /// At most so many operators stand in a line that is read.
 const MAX_OPERATORS: usize = 32;
-/// At most so many commands that hold others.
+/// At most so many commands that hold others: each can double what the parser takes.
 const MAX_DEPTH: usize = 6;
+/// The words that begin such a command.
+const OPENING: [&[u8]; 9] = [b"if", b"elif", b"while", b"until", b"for", b"case", b"select", b"function", b"coproc"];
 /// What is not read wherever it stands: substitutions, here-documents, what only some shells know.
 const NOT_READ: [&[u8]; 12] = [b"`", b"$(", b"<<", b"<(", b">(", b"((", b"[[", b";;", b"|&", b"&>", b"<>", b">|"];
 /// Variables that mean more to a shell or to a program than their name, and those that qmail-local sets.
@@ -81,10 +83,12 @@ fn is_plain(command: &[u8]) -> bool {
         return false;
     }
     let operators = command.iter().filter(|b| matches!(b, b'|' | b';' | b'&' | b'<' | b'>' | b'(' | b')')).count();
-    let opening =
-        command.iter().filter(|b| matches!(b, b'(' | b'{')).count() - memchr::memmem::find_iter(command, b"${").count();
-    let opening = opening + memchr::memmem::find_iter(command, b"if ").count();
-    if operators > MAX_OPERATORS || opening > MAX_DEPTH {
+    let ends_word = |b: &u8| matches!(b, b' ' | b'\t' | b'|' | b';' | b'&' | b'<' | b'>' | b'(' | b')');
+    let opening = command.iter().filter(|b| matches!(b, b'(' | b'{')).count()
+        - memchr::memmem::find_iter(command, b"${").count()
+        + command.split(ends_word).filter(|word| OPENING.contains(word)).count();
+    // A pattern, or the name of an array: each level of `a[''a[''` takes the parser twice as long as the one before.
+    if operators > MAX_OPERATORS || opening > MAX_DEPTH || unquoted(command).any(|byte| byte == b'[') {
         return false;
     }
     // Some shells take only one digit for a descriptor, and one `!`, which is a word of its own.
@@ -102,6 +106,23 @@ fn is_plain(command: &[u8]) -> bool {
         starts_word = matches!(byte, b' ' | b'\t' | b';' | b'|' | b'&' | b'(' | b')' | b'{' | b'}');
     }
     true
+}
+
+/// The bytes that stand outside of quotes.
+fn unquoted(command: &[u8]) -> impl Iterator<Item = u8> {
+    let (mut quote, mut is_escaped) = (None, false);
+    command.iter().copied().filter(move |byte| {
+        let was_escaped = std::mem::take(&mut is_escaped);
+        match (quote, byte) {
+            _ if was_escaped => return false,
+            (None, b'\'' | b'"') => quote = Some(*byte),
+            (Some(open), _) if open == *byte => quote = None,
+            (None | Some(b'"'), b'\\') => is_escaped = true,
+            (None, _) => return true,
+            (Some(_), _) => {}
+        }
+        false
+    })
 }
 
 fn compound_list(list: &CompoundList, reader: &mut Reader<'_, '_>) -> Option<Node> {
