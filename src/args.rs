@@ -77,6 +77,7 @@ impl Cli {
             Command::Hook(Hook::OpensmtpdTable { .. }) => {
                 Some(&["QMAIL_UPDATER_VALIDRCPTTO", "QMAIL_UPDATER_AUTH", "QMAIL_UPDATER_QMAIL", "QMAIL_UPDATER_BREAK"])
             }
+            Command::Demo { .. } => Some(&[]),
             Command::Hook(_) => Some(&["QMAIL_UPDATER_VALIDRCPTTO", "QMAIL_UPDATER_QMAIL", "QMAIL_UPDATER_BREAK"]),
             _ => None,
         }
@@ -555,6 +556,12 @@ pub enum Command {
         /// What vpopmail tells its onchange script: the command, its two arguments, and when
         #[arg(value_name = "NOTICE", num_args = 0.., allow_hyphen_values = true)]
         notice: Vec<OsString>,
+    },
+    /// Try the program without qmail: rebuild and ask a copy of a sample host
+    Demo {
+        /// A new directory for the copy; without it one below TMPDIR
+        #[arg(value_name = "DIRECTORY")]
+        directory: Option<OsString>,
     },
     /// Print words that a shell can complete, from the published recipient table
     #[command(hide = true)]

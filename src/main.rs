@@ -17,7 +17,7 @@ use qmail_updater::commands::answers::Checking;
 use qmail_updater::commands::findings::Shows;
 use qmail_updater::commands::overview::State;
 use qmail_updater::commands::screen::Screen;
-use qmail_updater::commands::{answers, explain};
+use qmail_updater::commands::{answers, demo, explain};
 use qmail_updater::error::{Error, show_path};
 use qmail_updater::front::Caller;
 use qmail_updater::fs::silence::Back;
@@ -197,7 +197,7 @@ fn run(cli: &Cli, settings: Settings) -> Result<u8, Error> {
         report::say_all(&settings.notes);
     }
     let _waited_for = match cli.command {
-        Command::Run { .. } | Command::Trigger { .. } | Command::Skel { .. } => None,
+        Command::Run { .. } | Command::Trigger { .. } | Command::Demo { .. } | Command::Skel { .. } => None,
         _ => Some(end_in_time(&settings)),
     };
     if let Command::Rebuild { .. } = cli.command {
@@ -228,6 +228,7 @@ fn run(cli: &Cli, settings: Settings) -> Result<u8, Error> {
             trigger(&settings, notice, *verbose || report::is_terminal());
             Ok(true)
         }
+        Command::Demo { directory } => demo::demo(&screen(false), directory.as_deref()).map(|()| true),
         Command::Skel { home, directory } => {
             actions::skel::copy(&settings, home.as_bytes(), directory.as_bytes()).map(|()| true)
         }

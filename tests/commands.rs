@@ -3,6 +3,7 @@
 mod support;
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
 
@@ -613,4 +614,49 @@ fn lookup_reads_standard_input_for_a_dash_and_answers_as_json() {
         assert_eq!(all["entries"].as_array().unwrap().len(), lines.stdout.lines().count(), "{table}");
         assert!(all["table"] == table && !answer.stdout.contains("$6$"), "{answer:?}");
     }
+}
+
+#[test]
+fn demo_shows_the_program_on_a_copy_of_the_sample_host_whatever_the_settings_are() {
+    let dir = tempfile::tempdir().unwrap();
+    let demo = |arguments: &[&str]| -> Answer {
+        // Settings of a host that must stay as it is.
+        Command::new("sh")
+            .args(["-c", "umask 077; exec \"$0\" demo \"$@\"", env!("CARGO_BIN_EXE_qmail-updater")])
+            .args(arguments)
+            .env("TMPDIR", dir.path())
+            .env("QMAIL_UPDATER_VALIDRCPTTO", dir.path().join("elsewhere"))
+            .env("QMAIL_UPDATER_STATE", dir.path().join("state"))
+            .output()
+            .unwrap()
+            .into()
+    };
+    let names = || -> Vec<String> {
+        fs::read_dir(dir.path()).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
+    };
+    let answer = demo(&[]);
+    assert_eq!(answer.code, 0, "{}", answer.stderr);
+    assert!(answer.stdout.contains("accept\tANN@example.com\tann@example.com\tmailbox\n"), "{}", answer.stdout);
+    assert!(answer.stdout.contains("\nbounce\n"), "{}", answer.stdout);
+    let names_of_first = names();
+    assert_eq!(names_of_first.len(), 1, "{names_of_first:?}");
+    assert!(names_of_first[0].starts_with("qmail-updater-demo."), "{names_of_first:?}");
+
+    let own = dir.path().join("own");
+    let own = own.to_str().unwrap();
+    assert_eq!(demo(&[own]).code, 0);
+    // What users of other accounts may read counts: a copy that only its owner reads would be another host.
+    let differ = Command::new("diff")
+        .args(["-r", "--exclude=*.cdb", own, concat!(env!("CARGO_MANIFEST_DIR"), "/examples/host")])
+        .output()
+        .unwrap();
+    let only = String::from_utf8(differ.stdout).unwrap();
+    assert!(only.lines().all(|line| line.starts_with(&format!("Only in {own}"))), "{only}");
+    let lists = format!("{own}/home/vpopmail/domains/example.com/.qmail-list");
+    assert_eq!(fs::metadata(&lists).unwrap().permissions().mode() & 0o777, 0o644);
+    let again = demo(&[own]);
+    assert_eq!((again.code, &again.stdout[..]), (100, ""));
+    assert!(again.stderr.contains("exists; name a new directory"), "{}", again.stderr);
+    let nowhere = demo(&[&format!("{own}/a/b")]);
+    assert_eq!((nowhere.code, &nowhere.stdout[..]), (111, ""));
 }

@@ -30,7 +30,7 @@ _qmail_updater() {
     else
         words= files=
         case $command in
-        '') options='--help --version' words='rebuild list lookup run check status trigger explain domains user rcptcheck qmail-spp-rcpt checkpassword spamdyke-rcpt sqmail-rcpt socketmap deliverabled dovecot-auth vpopmaild opensmtpd-table' ;;
+        '') options='--help --version' words='rebuild list lookup run check status trigger demo explain domains user rcptcheck qmail-spp-rcpt checkpassword spamdyke-rcpt sqmail-rcpt socketmap deliverabled dovecot-auth vpopmaild opensmtpd-table' ;;
         rebuild) options='--dry-run --summary --json --no-commands --force --quiet --own-settings --help' words='' asked='' files='' ;;
         list) options='--format --json --help' words='recipients logins' asked='' files='' ;;
         lookup) options='--json --help' words='' asked='addresses' files='' ;;
@@ -38,6 +38,7 @@ _qmail_updater() {
         check) options='--json --accepted --all --quiet --nagios --help' words='' asked='' files='' ;;
         status) options='--json --help' words='' asked='' files='' ;;
         trigger) options='--verbose --help' words='' asked='' files='' ;;
+        demo) options='--help' words='' asked='' files='' ;;
         explain) options='--json --help' words='' asked='addresses' files='' ;;
         domains) options='--held --open --json --help' words='' asked='domains' files='' ;;
         user) options='--json --help' words='' asked='users' files='' ;;

@@ -72,6 +72,7 @@ complete -c qmail-updater -n "__fish_qmail_updater_needs_command" -f -a "run" -d
 complete -c qmail-updater -n "__fish_qmail_updater_needs_command" -f -a "check" -d 'Show what is wrong or risky on this host, worst first; exit 1 if something needs attention'
 complete -c qmail-updater -n "__fish_qmail_updater_needs_command" -f -a "status" -d 'Show the last rebuild, unreadable domains and whether the tables are current; exit 1 if something is wrong'
 complete -c qmail-updater -n "__fish_qmail_updater_needs_command" -f -a "trigger" -d 'Trigger a rebuild by the service, and never wait; exit 0 whether or not it listens'
+complete -c qmail-updater -n "__fish_qmail_updater_needs_command" -f -a "demo" -d 'Try the program without qmail: rebuild and ask a copy of a sample host'
 complete -c qmail-updater -n "__fish_qmail_updater_needs_command" -f -a "explain" -d 'Show whether an address is accepted, and why; exit 0 accepted, 1 refused, 111 not known'
 complete -c qmail-updater -n "__fish_qmail_updater_needs_command" -f -a "domains" -d 'List the domains of this host; exit 1 if a named one is none of them'
 complete -c qmail-updater -n "__fish_qmail_updater_needs_command" -f -a "user" -d 'Show mailboxes with their flags and logins; exit 1 if there is no such mailbox'
@@ -390,6 +391,46 @@ complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand trigger" -s 
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand trigger" -l vpopmail-ext -d 'vpopmail was built with --enable-qmail-ext'
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand trigger" -l auth-system-users -d 'System accounts may log in, too'
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand trigger" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand demo" -l root -d 'Take every absolute path below DIR, as after chroot' -r -f -a "(__fish_complete_directories)"
+complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand demo" -l settings -d 'The directory of settings, one file per variable; an empty DIR is none' -r -f -a "(__fish_complete_directories)"
+complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand demo" -l qmail -d 'qmail\'s directory [default: /var/qmail]' -r -f -a "(__fish_complete_directories)"
+complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand demo" -l vpopmail -d 'vpopmail\'s directory [default: the home directory of the user vpopmail, else /home/vpopmail]' -r -f -a "(__fish_complete_directories)"
+complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand demo" -l users-cdb -d 'The file in QMAIL/users that qmail-newu writes [default: cdb, or assign.cdb of s/qmail]' -r -f
+complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand demo" -l validrcptto -d 'The recipient table [default: QMAIL/control/validrcptto.cdb]' -r -F
+complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand demo" -l auth -d 'The login table [default: QMAIL/control/auth.cdb]' -r -F
+complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand demo" -l sqmail-recipients -d 'Publish the recipient table also as recipients.cdb of s/qmail' -r -F
+complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand demo" -l sagredo-recipients -d 'Publish the recipient table also as morevalidrcptto.cdb of sagredo\'s qmail' -r -F
+complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand demo" -l fifo -d 'A named pipe where triggers arrive; may be given again [default: /tmp/update-qmail]' -r -F
+complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand demo" -l state -d 'The directory of locks and of the status file' -r -f -a "(__fish_complete_directories)"
+complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand demo" -l backend -d 'Where vpopmail keeps its users [auto: as its programs and files show]' -r -f -a "auto\t'As bin/vdelivermail, include/config.h and the files in etc show'
+cdb\t'In vpasswd.cdb and vpasswd'
+mysql\t'In MySQL or MariaDB'
+pgsql\t'In PostgreSQL'
+sqlite\t'In SQLite'"
+complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand demo" -l sql -d 'How to reach the user database, in the form of vpopmail.mysql or vpopmail.pgsql [default: that file in VPOPMAIL/etc]' -r -F
+complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand demo" -l valias -d 'Whether vpopmail looks aliases up in the user database [default: as its programs and files show]' -r -f -a "yes\t'It does'
+no\t'It does not'"
+complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand demo" -l break -d 'qmail\'s conf-break' -r -f
+complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand demo" -l catchall-delete -d 'What a catch-all of `delete` means' -r -f -a "refuse\t'The recipient is refused at RCPT time'
+accept\t'The message is accepted, and qmail swallows it'"
+complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand demo" -l auth-owner -d 'Who owns the login table [default: the present owner, else root:root]' -r -f
+complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand demo" -l after -d 'Run FILE after a rebuild that changed a table; may be given again' -r -F
+complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand demo" -l actions -d 'The directory of the programs that the service runs after each change' -r -f -a "(__fish_complete_directories)"
+complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand demo" -l max-loss -d 'The loss guard: hold domains that would lose more than PERCENT of their entries at once' -r -f
+complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand demo" -l max-file -d 'Read no file longer than MIB mebibytes; its domain is kept' -r -f
+complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand demo" -l max-names -d 'Keep a domain with more than N .qmail files as published' -r -f
+complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand demo" -l max-read -d 'Keep a domain of which more than MIB mebibytes would be read as published' -r -f
+complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand demo" -l max-steps -d 'Keep a domain that takes more than N steps of work as published' -r -f
+complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand demo" -l max-entries -d 'Keep a domain with more than N entries in a table as published' -r -f
+complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand demo" -l max-alike -d 'Keep a domain with more than N entries of one hash as published' -r -f
+complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand demo" -l max-wait -d 'Wait SECONDS for a file system or user database that does not answer, then keep its domains' -r -f
+complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand demo" -l threads -d 'How many threads read home directories [default: as many as are useful]' -r -f
+complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand demo" -l color -d 'Colour in answers on a terminal; NO_COLOR in the environment turns it off too' -r -f -a "auto\t'On a terminal'
+always\t'Also in a pipe, which then gets what a terminal gets'
+never\t'Nowhere'"
+complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand demo" -l vpopmail-ext -d 'vpopmail was built with --enable-qmail-ext'
+complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand demo" -l auth-system-users -d 'System accounts may log in, too'
+complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand demo" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand explain" -l root -d 'Take every absolute path below DIR, as after chroot' -r -f -a "(__fish_complete_directories)"
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand explain" -l settings -d 'The directory of settings, one file per variable; an empty DIR is none' -r -f -a "(__fish_complete_directories)"
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand explain" -l qmail -d 'qmail\'s directory [default: /var/qmail]' -r -f -a "(__fish_complete_directories)"

@@ -4,6 +4,7 @@ pub mod answers;
 pub mod check;
 pub mod compare;
 pub mod database;
+pub mod demo;
 pub mod explain;
 pub mod findings;
 pub mod forwards;

@@ -28,6 +28,7 @@ pub mod budget;
 pub mod failures;
 mod make;
 mod mounts;
+pub mod sample;
 pub mod silence;
 pub mod trust;
 

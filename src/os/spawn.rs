@@ -135,6 +135,20 @@ fn spawn(command: &mut Command) -> std::io::Result<Child> {
     spawned
 }
 
+/// Runs this program with these arguments and only these variables of the environment, on our standard input and output;
+/// its exit status, `None` when a signal ended it.
+///
+/// # Errors
+/// It cannot be started.
+pub fn ourselves(
+    arguments: &[OsString],
+    environment: impl Iterator<Item = (&'static str, OsString)>,
+) -> std::io::Result<Option<i32>> {
+    let mut command = Command::new(OURSELVES);
+    command.args(arguments).env_clear().envs(environment);
+    Ok(spawn(&mut command)?.wait()?.code())
+}
+
 /// Whether it may go better next time.
 fn is_temporary(cause: &std::io::Error) -> bool {
     Nature::of_error(cause) == Nature::System || cause.raw_os_error() == Some(Errno::ETXTBSY as i32)

@@ -103,10 +103,12 @@ impl MailHost {
         MailHost { folder }
     }
 
-    /// A copy of the sample host, with the modes that examples/try gives it.
+    /// A copy of the sample host, with the modes that demo gives it. It has no compiled users/cdb: tests change
+    /// users/assign.
     pub fn sample() -> MailHost {
         let host = MailHost::empty();
         host.copy(&Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/host"), "");
+        host.remove("/var/qmail/users/cdb");
         host
     }
 
