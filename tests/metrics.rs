@@ -2,6 +2,7 @@
 
 mod support;
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
@@ -241,15 +242,57 @@ tests:
 fn each_alert_of_the_example_fires_for_what_it_is_for_and_for_metrics_that_there_are() {
     let test = "each_alert_of_the_example_fires_for_what_it_is_for_and_for_metrics_that_there_are";
     let rules = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/alerts.yml");
-    let text = fs::read_to_string(&rules).unwrap();
-    let source = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("src/service/metrics.rs")).unwrap();
-    let words = text.split(|c: char| !(c.is_ascii_lowercase() || c == '_'));
-    for name in words.filter(|word| word.starts_with("qmail_updater_")) {
-        assert!(source.contains(&format!("\"{name}\"")), "{name}");
-    }
+    every_metric_exists(&fs::read_to_string(&rules).unwrap());
     promtool(test, &["check", "rules", rules.to_str().unwrap()], Stdio::null());
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("test.yml");
     fs::write(&file, RULE_TEST.replace("RULES", rules.to_str().unwrap())).unwrap();
     promtool(test, &["test", "rules", file.to_str().unwrap()], Stdio::null());
+}
+
+/// Each metric that the text names is one that the service writes.
+fn every_metric_exists(text: &str) {
+    let source = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("src/service/metrics.rs")).unwrap();
+    let words = text.split(|c: char| !(c.is_ascii_lowercase() || c == '_'));
+    for name in words.filter(|word| word.starts_with("qmail_updater_")) {
+        // A histogram has samples of names of their own.
+        let name = name.strip_suffix("_bucket").unwrap_or(name);
+        assert!(source.contains(&format!("\"{name}\"")), "{name}");
+    }
+}
+
+#[test]
+fn the_dashboard_asks_for_metrics_that_there_are_in_words_that_prometheus_understands() {
+    let text = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/dashboard.json")).unwrap();
+    let dashboard: serde_json::Value = serde_json::from_str(&text).unwrap();
+    let panels = dashboard["panels"].as_array().unwrap();
+    assert!(panels.len() > 8);
+    let mut rules = String::from("groups:\n  - name: dashboard\n    rules:\n");
+    let (mut ids, mut fields) = (BTreeSet::new(), BTreeSet::new());
+    for panel in panels {
+        let title = panel["title"].as_str().unwrap();
+        assert!(ids.insert(panel["id"].as_u64().unwrap()), "{title}: its number is another's");
+        assert!(panel["description"].as_str().is_some_and(|text| text.ends_with('.')), "{title}");
+        let number = |name: &str| panel["gridPos"][name].as_u64().unwrap();
+        assert!(number("x") + number("w") <= 24, "{title}: Grafana has 24 columns");
+        for x in number("x")..number("x") + number("w") {
+            for y in number("y")..number("y") + number("h") {
+                assert!(fields.insert((x, y)), "{title} lies on another panel");
+            }
+        }
+        for target in panel["targets"].as_array().unwrap() {
+            let expression = target["expr"].as_str().unwrap();
+            every_metric_exists(expression);
+            assert!(expression.contains("{instance=~\"$instance\"}"), "{title}: of all hosts");
+            // What Grafana puts there.
+            let asked = expression.replace("$__rate_interval", "5m").replace("$instance", ".*");
+            rules += &format!("      - {{ record: \"panel:{}\", expr: '{asked}' }}\n", panel["id"]);
+        }
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("rules.yml");
+    fs::write(&file, rules).unwrap();
+    let test = "the_dashboard_asks_for_metrics_that_there_are_in_words_that_prometheus_understands";
+    // Two targets of a panel have one name: that is no mistake here.
+    promtool(test, &["check", "rules", "--lint=none", file.to_str().unwrap()], Stdio::null());
 }
