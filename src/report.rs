@@ -1,6 +1,8 @@
 //! Every log line: `qmail-updater: LEVEL: text`, one write each, to standard error, no time stamp (multilog adds it).
 //! The only printer to standard error; rooms that decide hand their notes up instead of printing them.
 
+mod code;
+
 use std::collections::{HashMap, VecDeque};
 use std::fmt;
 use std::hash::{BuildHasher, RandomState};
@@ -13,6 +15,8 @@ use crossbeam_channel::{Receiver, Sender, bounded};
 
 use crate::error::Error;
 use crate::text::{Shown, count, shorten_words};
+
+pub use code::Code;
 
 /// How serious a note is, in qmail's words.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -48,12 +52,20 @@ pub struct Note {
     /// Whether it depends on what the system does not let this process read, which is not root: then it tells what was
     /// done, and nothing about the host.
     pub denied: bool,
+    /// What kind of finding it is, when `check` can find it.
+    pub code: Option<Code>,
 }
 
 impl Note {
     /// A note of this level; a name of hundreds of bytes in it is shortened.
     pub fn new(level: Level, text: impl Into<String>) -> Note {
-        Note { level, text: shorten_words(text.into()), denied: false }
+        Note { level, text: shorten_words(text.into()), denied: false, code: None }
+    }
+
+    /// The same, as a finding of this kind.
+    #[must_use]
+    pub fn of(self, code: Code) -> Note {
+        Note { code: Some(code), ..self }
     }
 
     /// The same, which may depend on what this process may not read.

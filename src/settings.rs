@@ -24,7 +24,7 @@ use crate::host::user_database::{Kind, Sign};
 use crate::host::{Layout, VPOPMAIL, accounts, vpopmail_of, without_slash};
 use crate::os::spawn::{self, Companion};
 use crate::publish::{Look, Owner, Target};
-use crate::report::Note;
+use crate::report::{Code, Note};
 use crate::text::{Shown, lines};
 
 mod effective;
@@ -198,7 +198,11 @@ pub fn read() -> Result<(Cli, Settings), Refusal> {
         let typed =
             ["", "--root"].map(OsString::from).into_iter().chain([cli.options.root.clone().into(), "run".into()]);
         let faults = faults(&typed.collect::<Vec<_>>(), &directory, &defaults);
-        notes.extend(faults.into_iter().map(|(_, error)| Note::alert(format!("{error}; the service does not start"))));
+        notes.extend(
+            faults
+                .into_iter()
+                .map(|(_, error)| Note::alert(format!("{error}; the service does not start")).of(Code::SettingInvalid)),
+        );
     }
     settings.directory = Some(directory);
     settings.notes = notes;
@@ -284,7 +288,7 @@ fn unread(directory: &mut Envdir, is_service: bool) -> Result<Vec<Note>, Error> 
     let note = |error: Error| {
         if error.is_denied() && !is_service && !geteuid().is_root() {
             let text = format!("{error}; this command goes on without that setting of the service; root can read it");
-            return Ok(Note::warning(text));
+            return Ok(Note::warning(text).of(Code::SettingUnreadable));
         }
         Err(error.then("nothing is done under other settings; --settings '' goes on without any"))
     };
@@ -300,6 +304,7 @@ fn misplaced(directory: &Envdir) -> impl Iterator<Item = Note> {
             "{}: ignored: it decides where the settings are; give it as an option, or in the environment",
             show_path(&file)
         ))
+        .of(Code::SettingMisplaced)
     })
 }
 
@@ -311,7 +316,10 @@ fn is_misplaced(name: &OsStr) -> bool {
 impl Settings {
     /// Names in the environment and in the directory of settings that look like settings, and are none: somebody mistyped one.
     pub fn unknown_variables(&self) -> Vec<Note> {
-        let note = |name: &[u8]| Note::warning(format!("{}: no setting has that name; it does nothing", Shown(name)));
+        let note = |name: &[u8]| {
+            Note::warning(format!("{}: no setting has that name; it does nothing", Shown(name)))
+                .of(Code::SettingUnknown)
+        };
         let is_told = |name: &OsString| *name == spawn::CHANGED || spawn::OF_DOMAIN.iter().any(|told| name == told);
         let of_environment = args::unknown_variables().into_iter().filter(|name| !is_told(name));
         let of_directory = self.directory.iter().flat_map(|directory| {

@@ -988,7 +988,7 @@ fn a_file_that_is_not_read_is_told_with_its_own_cause() {
     let found = host.run(&["check"]).stdout.replace(host.root().to_str().unwrap(), "");
     let follows = "names with a / below it are not listed";
     let told = format!(
-        "status: /home/carol/.qmail-out: a directory that is not read: it is outside the home directory; {follows}\thome\n"
+        "status: /home/carol/.qmail-out: a directory that is not read: it is outside the home directory; {follows}\tqmail-directory\n"
     );
     assert!(found.contains(&told), "{found}");
 }

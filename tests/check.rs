@@ -2,6 +2,7 @@
 
 mod support;
 
+use qmail_updater::report::Code;
 use support::service::{COM, Service};
 use support::{Answer, MailHost, give, is_root, script, skip};
 
@@ -59,32 +60,37 @@ fn each_fault_is_told_of_in_a_line() {
         (
             "missing table",
             &|host| host.remove(&control("validrcptto.cdb")),
-            &["alert: ", "validrcptto.cdb: not there; qmail-smtpd answers 421"],
+            &["alert: ", "validrcptto.cdb: not there; qmail-smtpd answers 421", "\ttable-missing"],
         ),
         (
             "damaged table",
             &|host| host.write(&control("validrcptto.cdb"), "damaged"),
-            &["alert: ", "validrcptto.cdb: ", "; qmail-smtpd refuses what it does not find in it"],
+            &["alert: ", "validrcptto.cdb: ", "; qmail-smtpd refuses what it does not find in it", "\ttable-damaged"],
         ),
         (
             "open table",
             &|host| host.mode(&control("auth.cdb"), 0o644),
-            &["alert: ", "auth.cdb: mode 0644, owner ", "it should be 0640"],
+            &["alert: ", "auth.cdb: mode 0644, owner ", "it should be 0640", "\ttable-mode"],
         ),
         (
             "closed table",
             &|host| host.mode(&control("validrcptto.cdb"), 0o600),
-            &["warning: ", "validrcptto.cdb: mode 0600"],
+            &["warning: ", "validrcptto.cdb: mode 0600", "\ttable-mode"],
         ),
         (
             "stale table",
             &|host| host.write(&format!("{COM}/.qmail-new"), "&x@y.test\n"),
-            &["warning: the published tables are out of date: 3 changes"],
+            &["warning: the published tables are out of date: 3 changes", "\ttables-stale"],
         ),
         (
             "refused users/assign",
             &|host| host.write("/var/qmail/users/assign", "nonsense\n"),
-            &["alert: ", "users/assign: line 1: ", "nothing can be rebuilt until that is fixed"],
+            &[
+                "alert: ",
+                "users/assign: line 1: ",
+                "nothing can be rebuilt until that is fixed",
+                "\trebuild-impossible",
+            ],
         ),
         (
             "lines after the end of users/assign",
@@ -97,6 +103,7 @@ fn each_fault_is_told_of_in_a_line() {
                 "warning: ",
                 "users/assign: line 5: line 2 begins with a dot and ends the file",
                 "does not read the 2 lines after it",
+                "\tassign-unread",
             ],
         ),
         (
@@ -105,22 +112,31 @@ fn each_fault_is_told_of_in_a_line() {
                 let line = format!("+example.com-:example.com:89:89:{COM}:-::\n");
                 host.write("/var/qmail/users/assign", format!("{line}#bob:bob:1001:1001:/home/bob:::\n.\n"))
             },
-            &["warning: ", "users/assign: line 2: # begins no comment here", "reads the line as =bob:..."],
+            &[
+                "warning: ",
+                "users/assign: line 2: # begins no comment here",
+                "reads the line as =bob:...",
+                "\tassign-comment",
+            ],
         ),
         (
             "old users/cdb",
             &|host| host.write("/var/qmail/users/assign", format!("+example.com-:x:89:89:{COM}:-::\n.\n")),
-            &["warning: ", "users/cdb: not what ", "run qmail-newu"],
+            &["warning: ", "users/cdb: not what ", "run qmail-newu", "\tcompiled-stale"],
         ),
         (
             "old morercpthosts.cdb",
             &|host| host.write(&control("morercpthosts"), "example.com\n"),
-            &["warning: ", "morercpthosts.cdb: missing", "run qmail-newmrh"],
+            &["warning: ", "morercpthosts.cdb: missing", "run qmail-newmrh", "\tcompiled-stale"],
         ),
         (
             "key twice",
             &|host| host.write(&control("virtualdomains"), "example.com:other\nexample.com:example.com\n"),
-            &["warning: ", "virtualdomains: line 2: \"example.com\" stands on line 1 already; the last one counts"],
+            &[
+                "warning: ",
+                "virtualdomains: line 2: \"example.com\" stands on line 1 already; the last one counts",
+                "\tvirtualdomains-twice",
+            ],
         ),
         (
             "nobody's domain",
@@ -129,12 +145,17 @@ fn each_fault_is_told_of_in_a_line() {
                 "warning: ",
                 "rcpthosts: line 3: gone.test: neither control/locals nor control/virtualdomains",
                 "validrcptto.d/gone.test",
+                "\trelay-unlisted",
             ],
         ),
         (
             "a line for nobody",
             &|host| host.write(&control("virtualdomains"), "example.com:example.com\nlost.test:lost.test\n"),
-            &["warning: ", "virtualdomains: line 2: \"lost.test\" leads to lost.test-..., which nobody owns"],
+            &[
+                "warning: ",
+                "virtualdomains: line 2: \"lost.test\" leads to lost.test-..., which nobody owns",
+                "\tdomain-nobody",
+            ],
         ),
         (
             "a suffix for nobody",
@@ -142,7 +163,11 @@ fn each_fault_is_told_of_in_a_line() {
                 host.write(&control("virtualdomains"), "example.com:example.com\n.lost.test:lost\n");
                 host.write(&control("rcpthosts"), "mail.example.org\nexample.com\na.lost.test\nb.lost.test\n")
             },
-            &["warning: ", "virtualdomains: line 2: \".lost.test\" leads to lost-..., which nobody owns"],
+            &[
+                "warning: ",
+                "virtualdomains: line 2: \".lost.test\" leads to lost-..., which nobody owns",
+                "\tdomain-nobody",
+            ],
         ),
         (
             "a typing error",
@@ -153,67 +178,81 @@ fn each_fault_is_told_of_in_a_line() {
             &[
                 "alert: ",
                 "actions.d/ad_user: nothing is told by that name, so it is never run; the names are add_domain, ",
+                "\taction-name",
             ],
         ),
         (
             "an action that is no program",
             &|host| host.write("/etc/qmail-updater/actions.d/add_user.root", "#!/bin/sh\n"),
-            &["alert: ", "actions.d/add_user.root: no executable file, so it is never run"],
+            &["alert: ", "actions.d/add_user.root: no executable file, so it is never run", "\taction-mode"],
         ),
         (
             "suffix",
             &|host| host.write(&control("rcpthosts"), "mail.example.org\nexample.com\n.example.com\n"),
-            &["status: ", "rcpthosts: line 3: .example.com lets subdomains through that the table cannot say"],
+            &[
+                "status: ",
+                "rcpthosts: line 3: .example.com lets subdomains through that the table cannot say",
+                "\trelay-suffix",
+            ],
         ),
         (
             "percenthack",
             &|host| host.write(&control("percenthack"), "example.com\n"),
-            &["warning: ", "percenthack: not supported"],
+            &["warning: ", "percenthack: not supported", "\tpercenthack"],
         ),
         (
             "unlisted accounts",
             &|host| host.write("/etc/nsswitch.conf", "passwd: files ldap\n"),
-            &["warning: ", "nsswitch.conf: passwd names more than files"],
+            &["warning: ", "nsswitch.conf: passwd names more than files", "\taccounts-unlisted"],
         ),
         (
             "upper case",
             &|host| host.write(&format!("{COM}/.qmail-Sales"), "&x@y.test\n"),
-            &["warning: ", ".qmail-Sales: no mail comes to it: qmail looks for .qmail-sales, in lower case"],
+            &[
+                "warning: ",
+                ".qmail-Sales: no mail comes to it: qmail looks for .qmail-sales, in lower case",
+                "\tqmail-name",
+            ],
         ),
         (
             "a dot",
             &|host| host.write(&format!("{COM}/.qmail-a.b"), "&x@y.test\n"),
-            &["warning: ", ".qmail-a.b: no mail comes to it: qmail looks for .qmail-a:b, "],
+            &["warning: ", ".qmail-a.b: no mail comes to it: qmail looks for .qmail-a:b, ", "\tqmail-name"],
         ),
         (
             "many colons",
             &|host| host.write(&format!("{COM}/.qmail-a:b:c:d:e:f:g:h"), "&x@y.test\n"),
-            &["status: ", "-a:b:c:d:e:f:g:h: so many colons"],
+            &["status: ", "-a:b:c:d:e:f:g:h: so many colons", "\tqmail-colons"],
         ),
         (
             "blank first line",
             &|host| host.write(&format!("{COM}/.qmail-x"), "\n&x@y.test\n"),
-            &["warning: ", ".qmail-x: line 1: ", "mail to x@example.com and 2 other keys is accepted and deferred"],
+            &[
+                "warning: ",
+                ".qmail-x: line 1: ",
+                "mail to x@example.com and 2 other keys is accepted and deferred",
+                "\tmail-deferred",
+            ],
         ),
         (
             "writable by all",
             &|host| host.mode(&format!("{COM}/.qmail-default"), 0o666),
-            &["warning: ", ".qmail-default: ", "is accepted and deferred"],
+            &["warning: ", ".qmail-default: ", "is accepted and deferred", "\tmail-deferred"],
         ),
         (
             "a mailbox of many",
             &|host| mailboxes(host, &[record("u-default", SOUND[0])]),
-            &["warning: ", "the table cannot say u-default@example.com alone"],
+            &["warning: ", "the table cannot say u-default@example.com alone", "\taddress-widened"],
         ),
         (
             "names",
             &|host| mailboxes(host, &[record("Joe", SOUND[0]), record("joe", SOUND[0])]),
-            &["warning: ", "1 mailbox that vpopmail never finds, because of a byte in the name: Joe"],
+            &["warning: ", "1 mailbox that vpopmail never finds, because of a byte in the name: Joe", "\tmailbox-name"],
         ),
         (
             "case",
             &|host| mailboxes(host, &[record("Joe", SOUND[0]), record("joe", SOUND[0])]),
-            &["warning: ", "1 mailbox whose names differ from another's only in case: joe"],
+            &["warning: ", "1 mailbox whose names differ from another's only in case: joe", "\tmailbox-case"],
         ),
         (
             "DES",
@@ -221,32 +260,45 @@ fn each_fault_is_told_of_in_a_line() {
             &[
                 "warning: ",
                 "5 mailboxes with DES hashes, of which only 8 characters of a password count: a, b, c, and 2 others",
+                "\tpassword-des",
             ],
         ),
         (
             "MD5",
             &|host| mailboxes(host, &[record("a", "{MD5-CRYPT}$1$salt$hash")]),
-            &["warning: ", "1 mailbox with MD5 hashes, which are guessed quickly: a"],
+            &["warning: ", "1 mailbox with MD5 hashes, which are guessed quickly: a", "\tpassword-md5"],
         ),
         (
             "no hash",
             &|host| mailboxes(host, &[record("a", "")]),
-            &["warning: ", "without a password: nobody logs in: a"],
+            &["warning: ", "without a password: nobody logs in: a", "\tpassword-missing"],
         ),
         (
             "strange hash",
             &|host| mailboxes(host, &[record("a", "{PLAIN}secret")]),
-            &["warning: ", "with something that is no hash of crypt(3): nobody logs in: a"],
+            &["warning: ", "with something that is no hash of crypt(3): nobody logs in: a", "\tpassword-unknown"],
         ),
-        ("locked", &|host| mailboxes(host, &[record("a", "!$6$salt$hash")]), &["status: ", "locked by a * or !"]),
-        ("broken record", &|host| host.mailboxes(COM, &["a:x"]), &["warning: ", "with fewer than three fields"]),
+        (
+            "locked",
+            &|host| mailboxes(host, &[record("a", "!$6$salt$hash")]),
+            &["status: ", "locked by a * or !", "\tpassword-locked"],
+        ),
+        (
+            "broken record",
+            &|host| host.mailboxes(COM, &["a:x"]),
+            &["warning: ", "with fewer than three fields", "\tmailbox-broken"],
+        ),
         (
             "private /tmp",
             &|host| {
                 host.write("/lib/systemd/system/apache2.service", "[Service]\nPrivateTmp=true\n");
                 host.write("/lib/systemd/system/cron.service", "[Service]\nPrivateTmp=true\n")
             },
-            &["warning: ", "lib/systemd/system/apache2.service: PrivateTmp gives apache2.service a /tmp of its own"],
+            &[
+                "warning: ",
+                "lib/systemd/system/apache2.service: PrivateTmp gives apache2.service a /tmp of its own",
+                "\tpipe-private-tmp",
+            ],
         ),
         (
             "private /tmp by a drop-in",
@@ -254,12 +306,12 @@ fn each_fault_is_told_of_in_a_line() {
                 host.write("/lib/systemd/system/nginx.service", "[Service]\nPrivateTmp=no\n");
                 host.write("/etc/systemd/system/nginx.service.d/tmp.conf", "[Service]\nPrivateTmp = yes\n")
             },
-            &["warning: ", "nginx.service.d/tmp.conf: PrivateTmp gives nginx.service"],
+            &["warning: ", "nginx.service.d/tmp.conf: PrivateTmp gives nginx.service", "\tpipe-private-tmp"],
         ),
         (
             "an unreadable domain",
             &|host| host.write(&format!("{COM}/vpasswd.cdb"), "broken"),
-            &["alert: ", "vpasswd.cdb: corrupt"],
+            &["alert: ", "vpasswd.cdb: corrupt", "\thome-unreadable"],
         ),
     ];
     let service = sound();
@@ -276,9 +328,14 @@ fn each_fault_is_told_of_in_a_line() {
         );
         break_it(&host);
         let answer = check(&host);
-        let line = |line: &&str| line.starts_with(words[0]) && words.iter().all(|words| line.contains(words));
+        let line = |line: &&str| {
+            line.starts_with(words[0])
+                && line.ends_with(words[words.len() - 1])
+                && words.iter().all(|words| line.contains(words))
+        };
         assert!(answer.stdout.lines().any(|text| line(&text)), "{name}: {words:?} are in no line: {}", answer.stdout);
         assert_eq!(answer.code, 1, "{name}: no service reads the copy's pipe");
+        assert!(!answer.stdout.contains("\tother\n"), "{name}: a finding without a code: {}", answer.stdout);
         let json = host.run(&["check", "--json"]);
         let json: Vec<serde_json::Value> = serde_json::from_str(&json.stdout).unwrap();
         let told: Vec<String> = json
@@ -318,7 +375,7 @@ fn a_variable_that_is_no_setting_is_told_of_and_what_commands_are_told_is_none()
     command.env("QMAIL_UPDATER_CATCHAL_DELETE", "accept").env("QMAIL_UPDATER_CATCHALL_DELETE", "refuse");
     command.env("QMAIL_UPDATER_CHANGED", "/x").env("QMAIL_UPDATER_SWEEP", "60").env("QMAIL_UPDATER_UID", "89");
     let answer: Answer = command.output().unwrap().into();
-    let finding = "warning: QMAIL_UPDATER_CATCHAL_DELETE: no setting has that name; it does nothing\tsetting\n";
+    let finding = "warning: QMAIL_UPDATER_CATCHAL_DELETE: no setting has that name; it does nothing\tsetting-unknown\n";
     assert_eq!((answer.code, &answer.stdout[..]), (1, finding));
 }
 
@@ -326,7 +383,7 @@ fn a_variable_that_is_no_setting_is_told_of_and_what_commands_are_told_is_none()
 fn a_folder_of_actions_is_missed_where_one_was_asked_for_and_a_readme_in_it_is_no_action() {
     let service = sound();
     let answer = service.host.run(&["--actions", "/etc/actions", "check"]);
-    let finding = "alert: .../etc/actions: no such directory; no action of --actions runs\taction\n";
+    let finding = "alert: .../etc/actions: no such directory; no action of --actions runs\taction-directory\n";
     let said = answer.stdout.replace(&service.host.root().display().to_string(), "...");
     assert_eq!((answer.code, &said[..]), (1, finding));
     service.host.write("/etc/actions/README", "what these do\n").write("/etc/actions/.placeholder", "");
@@ -371,14 +428,14 @@ fn what_keeps_actions_and_triggers_away_is_told_as_it_was_seen() {
     };
     let (closed, open) = (told("/run/pipes/p"), told("/tmp/p"));
     for line in [
-        "alert: /etc/actions/add_user: No such file or directory; it is not run\taction",
-        "alert: /etc/actions/del_user: no executable file, so it is never run\taction",
+        "alert: /etc/actions/add_user: No such file or directory; it is not run\taction-unreadable",
+        "alert: /etc/actions/del_user: no executable file, so it is never run\taction-mode",
         // Not in a folder like /tmp: a service that starts ends there.
-        "alert: /run/pipes/p: something else stands there; no service starts until it is moved away\tpipe",
+        "alert: /run/pipes/p: something else stands there; no service starts until it is moved away\tpipe-taken",
     ] {
         assert!(closed.lines().any(|told| told == line), "{line}: {closed}");
     }
-    let line = "alert: /tmp/p: something else stands there; the service replaces it\tpipe";
+    let line = "alert: /tmp/p: something else stands there; the service replaces it\tpipe-taken";
     assert!(open.lines().any(|told| told == line), "{open}");
 }
 
@@ -404,7 +461,7 @@ fn an_accepted_finding_is_counted_and_not_shown_and_does_not_set_the_exit_status
     assert!(nagios.stdout.ends_with(" | alerts=0 warnings=1 accepted=0\n"), "{nagios:?}");
     assert_eq!(host.run(&["check", "-q"]).stdout, "", "no alert");
     // The other domain, another code, and a line that is none.
-    host.write("/etc/qmail-updater/accepted", "# known\nrelay-unlisted other.example\nhome open.example\n");
+    host.write("/etc/qmail-updater/accepted", "# known\nrelay-unlisted other.example\ndomain-open open.example\n");
     assert_eq!(check(host).code, 1);
     host.write("/etc/qmail-updater/accepted", "# known\n\n relay-unlisted\tOpen.Example \n");
     let answer = check(host);
@@ -432,4 +489,16 @@ fn a_quiet_rebuild_says_only_what_went_wrong() {
     let quiet = host.run(&["rebuild", "-q", "--no-commands"]);
     assert!(quiet.code == 0 && !quiet.stderr.contains("status: "), "{quiet:?}");
     assert!(quiet.stderr.contains("warning: "), "users/cdb is missing: {quiet:?}");
+}
+
+#[test]
+fn the_reference_has_each_code_with_its_fix_and_no_other() {
+    let text = include_str!("../docs/reference/findings.md");
+    let rows: Vec<(&str, &str)> = text
+        .lines()
+        .filter_map(|line| line.strip_prefix("| `")?.strip_suffix(" |")?.split_once("` | "))
+        .map(|(code, rest)| (code, rest.rsplit_once(" | ").unwrap().1))
+        .collect();
+    let codes: Vec<(&str, &str)> = Code::ALL.iter().map(|code| (code.word(), code.fix())).collect();
+    assert_eq!(rows, codes);
 }

@@ -187,7 +187,7 @@ fn what_only_the_service_uses_stops_the_service_and_check_says_so() {
         let found = answer
             .stdout
             .lines()
-            .any(|line| line.starts_with("alert: ") && line.ends_with(&format!("{words}\tsetting")));
+            .any(|line| line.starts_with("alert: ") && line.ends_with(&format!("{words}\tsetting-invalid")));
         assert!(found, "{words}: {}", answer.stdout);
     }
 }
@@ -332,7 +332,7 @@ fn what_says_where_the_settings_are_is_ignored_among_them_with_a_warning() {
     let answer = host.run(&["check"]);
     assert_eq!((answer.code, &answer.stderr[..]), (1, ""));
     assert!(
-        warnings.iter().all(|warning| answer.stdout.contains(&format!("{warning}\tsetting\n"))),
+        warnings.iter().all(|warning| answer.stdout.contains(&format!("{warning}\tsetting-misplaced\n"))),
         "{}",
         answer.stdout
     );
@@ -345,7 +345,7 @@ fn a_name_that_is_no_setting_is_told_by_check_and_at_the_start_of_the_service() 
     let warning = format!("warning: {file}: no setting has that name; it does nothing");
     let answer = host.run(&["check"]);
     assert!(
-        answer.code == 1 && answer.stdout.lines().any(|line| line == format!("{warning}\tsetting")),
+        answer.code == 1 && answer.stdout.lines().any(|line| line == format!("{warning}\tsetting-unknown")),
         "{}",
         answer.stdout
     );

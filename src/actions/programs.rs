@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use crate::error::{Trouble, show_path};
 use crate::fs::trust::is_foreign;
 use crate::fs::{End, Found, Kind, Perm, Root};
-use crate::report::Note;
+use crate::report::{Code, Note};
 use crate::settings::Settings;
 
 /// What is seen, as files of the folder are named.
@@ -32,8 +32,10 @@ impl Distrust {
     /// The note, with what follows from each.
     fn note(self, open: &str, unseen: &str) -> Note {
         match self {
-            Distrust::Open(why) => Note::alert(format!("{why}; {open}")),
-            Distrust::Unseen(why) => Note::alert(format!("{why}; {unseen}")).but_denied(why.denied),
+            Distrust::Open(why) => Note::alert(format!("{why}; {open}")).of(Code::ActionUntrusted),
+            Distrust::Unseen(why) => {
+                Note::alert(format!("{why}; {unseen}")).of(Code::ActionUnreadable).but_denied(why.denied)
+            }
         }
     }
 }
@@ -85,7 +87,10 @@ pub fn findings(settings: &Settings) -> Vec<Note> {
     let root = &settings.layout.root;
     if settings.actions_named && matches!(root.walk(&settings.actions).end, End::Missing(_)) {
         let shown = root.path(&settings.actions);
-        return vec![Note::alert(format!("{}: no such directory; no action of --actions runs", show_path(&shown)))];
+        return vec![
+            Note::alert(format!("{}: no such directory; no action of --actions runs", show_path(&shown)))
+                .of(Code::ActionDirectory),
+        ];
     }
     Programs::find(settings).map_or_else(|note| vec![note], |(_, notes)| notes)
 }
@@ -128,17 +133,20 @@ impl Programs {
                     }
                 },
                 (true, Err(cause)) => {
-                    notes.push(Note::alert(format!("{shown}: {cause}; it is not run")).but_denied(cause.denied));
+                    notes.push(
+                        Note::alert(format!("{shown}: {cause}; it is not run"))
+                            .of(Code::ActionUnreadable)
+                            .but_denied(cause.denied),
+                    );
                 }
-                (true, Ok(false)) => {
-                    notes.push(Note::alert(format!("{shown}: no executable file, so it is never run")))
-                }
+                (true, Ok(false)) => notes
+                    .push(Note::alert(format!("{shown}: no executable file, so it is never run")).of(Code::ActionMode)),
                 (false, Ok(true)) => {
                     let seen = SEEN.join(", ");
                     let text = format!(
                         "{shown}: nothing is told by that name, so it is never run; the names are {seen}, {ANY}"
                     );
-                    notes.push(Note::alert(text));
+                    notes.push(Note::alert(text).of(Code::ActionName));
                 }
                 // Somebody's notes.
                 (false, Ok(false) | Err(_)) => {}

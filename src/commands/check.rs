@@ -10,7 +10,7 @@ use crate::actions;
 use crate::cdb;
 use crate::commands::compare::{Compared, compare};
 use crate::commands::database;
-use crate::commands::findings::{Code, Finding};
+use crate::commands::findings::Finding;
 use crate::os::confine;
 use nix::unistd::geteuid;
 
@@ -29,7 +29,7 @@ use crate::publish::{Before, Look, Target};
 use crate::rebuild;
 use crate::rebuild::homes::HomeReader;
 use crate::rebuild::users_seen;
-use crate::report::{Level, Note};
+use crate::report::{Code, Level, Note};
 use crate::service::status;
 use crate::settings::Settings;
 use crate::tables::logins::{Weakness, has_scheme, hash_damage, weakness};
@@ -43,28 +43,28 @@ const MAX_NAMED: usize = 3;
 pub fn check(settings: &Settings) -> (Vec<Finding>, Result<(), Error>) {
     let mut denied = Denied::default();
     let mut findings = Vec::new();
-    let mut add =
-        |code: Code, notes: Vec<Note>| findings.extend(notes.into_iter().map(|note| Finding::new(code, note)));
-    add(Code::Table, published(settings, &mut denied));
-    add(Code::Table, rebuild::others::look(settings, &mut denied).into_iter().collect());
-    add(Code::Setting, settings.notes.clone());
-    add(Code::Setting, settings.unknown_variables());
+    let mut add = |notes: Vec<Note>| findings.extend(notes.into_iter().map(Finding::new));
+    add(published(settings, &mut denied));
+    add(rebuild::others::look(settings, &mut denied));
+    add(settings.notes.clone());
+    add(settings.unknown_variables());
     let differences = status::differences(settings)
         .map(|differences| Note::warning(format!("{differences}; all that is found goes by those of this command")));
-    add(Code::SettingsDiffer, differences.into_iter().collect());
-    add(Code::Pipe, pipes(settings, &mut denied));
-    add(Code::After, after(settings, &mut denied));
+    add(differences.map(|note| note.of(Code::SettingsDiffer)).into_iter().collect());
+    add(pipes(settings, &mut denied));
+    add(after(settings, &mut denied));
     let (closed, of_actions): (Vec<Note>, Vec<Note>) =
         actions::findings(settings).into_iter().partition(|note| note.denied);
     if !closed.is_empty() {
         denied.add(settings.layout.root.path(&settings.actions));
     }
-    add(Code::Action, of_actions);
+    add(of_actions);
     let mut unknown = Ok(());
     match compare(settings) {
         Err(error) if error.is_denied() => unknown = Err(error),
         Err(error) => {
-            add(Code::Rebuild, vec![Note::alert(format!("{error}; nothing can be rebuilt until that is fixed"))])
+            let text = format!("{error}; nothing can be rebuilt until that is fixed");
+            add(vec![Note::alert(text).of(Code::RebuildImpossible)]);
         }
         Ok(compared) => {
             denied.extend(compared.denied.clone());
@@ -84,7 +84,11 @@ fn note(text: String) -> Note {
 pub fn damage(name: &Path, image: &[u8]) -> Option<Note> {
     let corrupt = cdb::Reader::new(image).and_then(|cdb| cdb.check()).err()?;
     let text = format!("{}: {corrupt}; qmail-smtpd refuses what it does not find in it", show_path(name));
-    Some(Note::alert(text))
+    Some(Note::alert(text).of(Code::TableDamaged))
+}
+
+fn unreadable(target: &Target, cause: std::io::Error) -> Note {
+    Note::alert(Error::io("read", &target.name, cause).to_string()).of(Code::TableUnreadable)
 }
 
 /// The published files: there, whole, and with the mode and owner that they must have.
@@ -103,7 +107,7 @@ fn published(settings: &Settings, denied: &mut Denied) -> Vec<Note> {
                 denied.add(target.name.clone());
                 None
             }
-            Err(cause) => Some(Note::alert(Error::io("read", &target.name, cause).to_string())),
+            Err(cause) => Some(unreadable(target, cause)),
         }
     });
     let mut findings: Vec<Note> = damaged.collect();
@@ -118,29 +122,37 @@ fn published(settings: &Settings, denied: &mut Denied) -> Vec<Note> {
              root:GROUP",
             show_path(&target.name)
         ))
+        .of(Code::LoginTableGroup)
     }));
     let finding = |(target, follows): (Result<(Target, Look), Error>, &str)| -> Option<Note> {
         let (target, wanted) = match target {
             Ok(target) => target,
             // The comparison ends with the same.
             Err(error) if error.is_denied() => return None,
-            Err(error) => return Some(Note::alert(format!("{error}; nothing can be published there"))),
+            Err(error) => {
+                return Some(Note::alert(format!("{error}; nothing can be published there")).of(Code::TablePlace));
+            }
         };
         let name = show_path(&target.name).to_string();
         let (mode, owner) = match target.seen() {
             Ok(Some(seen)) => seen,
             // A new host: no mail server asks this table yet.
             Ok(None) if users_seen::is_missing(settings) => {
-                return Some(Note::warning(format!("{name}: not made yet; qmail-updater rebuild makes it")));
+                return Some(
+                    Note::warning(format!("{name}: not made yet; qmail-updater rebuild makes it")).of(Code::TableNew),
+                );
             }
             Ok(None) => {
-                return Some(Note::alert(format!("{name}: not there; {follows}; qmail-updater rebuild makes it")));
+                return Some(
+                    Note::alert(format!("{name}: not there; {follows}; qmail-updater rebuild makes it"))
+                        .of(Code::TableMissing),
+                );
             }
             Err(cause) if is_denied_to_us(&cause) => {
                 denied.add(target.name.clone());
                 return None;
             }
-            Err(cause) => return Some(Note::alert(Error::io("read", &target.name, cause).to_string())),
+            Err(cause) => return Some(unreadable(&target, cause)),
         };
         // Whoever owns a table can change its mode and what it says.
         let own = (if owner.0 == geteuid().as_raw() { owner.0 } else { 0 }, owner.1);
@@ -161,7 +173,7 @@ fn published(settings: &Settings, denied: &mut Denied) -> Vec<Note> {
             "{name}: mode {mode:04o}, owner {}:{}; it should be {:04o}, {}:{}; {fix}",
             owner.0, owner.1, wanted.mode, wanted_owner.0, wanted_owner.1
         );
-        Some(if mode & !wanted.mode != 0 { Note::alert(text) } else { Note::warning(text) })
+        Some(if mode & !wanted.mode != 0 { Note::alert(text) } else { Note::warning(text) }.of(Code::TableMode))
     };
     findings.extend(files.into_iter().filter_map(finding));
     findings
@@ -193,6 +205,7 @@ fn pipes(settings: &Settings, denied: &mut Denied) -> Vec<Note> {
                 Shown(&unit),
                 show_path(path)
             ))
+            .of(Code::PipePrivateTmp)
         }));
     }
     findings
@@ -212,10 +225,13 @@ fn after(settings: &Settings, denied: &mut Denied) -> Vec<Note> {
             }
             Err(cause) => show_cause(&cause),
         };
-        Some(Note::alert(format!(
-            "{}: {what}; no change of the tables is told by this command of --after",
-            show_path(&path)
-        )))
+        Some(
+            Note::alert(format!(
+                "{}: {what}; no change of the tables is told by this command of --after",
+                show_path(&path)
+            ))
+            .of(Code::AfterCommand),
+        )
     };
     settings.after.iter().filter_map(finding).collect()
 }
@@ -224,23 +240,22 @@ fn after(settings: &Settings, denied: &mut Denied) -> Vec<Note> {
 fn of_host(settings: &Settings, compared: Compared, all: &mut Vec<Finding>) {
     let Compared { new, changes, built, held, .. } = compared;
     let host = &built.host;
-    let mut found: Vec<(Code, Note)> = Vec::new();
-    let mut add = |code: Code, notes: Vec<Note>| found.extend(notes.into_iter().map(|note| (code, note)));
-    add(Code::Compiled, rebuild::behind(host, &held));
-    add(Code::UserDatabase, database::findings(settings, host));
+    let mut found: Vec<Note> = Vec::new();
+    found.extend(rebuild::behind(host, &held));
+    found.extend(database::findings(settings, host));
     if !changes.is_empty() {
         let changes = count(changes.len(), "change");
         let text =
             format!("the published tables are out of date: {changes}, which qmail-updater rebuild --dry-run shows");
-        add(Code::TablesStale, vec![Note::warning(text)]);
+        found.push(Note::warning(text).of(Code::TablesStale));
     }
-    add(Code::Relay, relayed(host));
-    add(Code::Assign, misread_assignments(host));
+    found.extend(relayed(host));
+    found.extend(misread_assignments(host));
     let mut seen: BTreeMap<Vec<u8>, &[u8]> = BTreeMap::new();
     for login in new.logins.keys() {
         if let Some(other) = seen.insert(lower(login), login) {
             let text = format!("logins {} and {} differ only in case", Shown(other), Shown(login));
-            add(Code::LoginCase, vec![Note::warning(text)]);
+            found.push(Note::warning(text).of(Code::LoginCase));
         }
     }
     let accepted = new.recipients.iter().filter(|(_, data)| crate::tables::smtpd::accepts(data));
@@ -248,8 +263,8 @@ fn of_host(settings: &Settings, compared: Compared, all: &mut Vec<Finding>) {
     let (own, reader) = (host.clone(), HomeReader::new(host, &Before::default(), settings.threads(), None));
     let look = move || {
         let host = &own;
-        let mut found: Vec<(Code, Note)> = deferred(host, &reader, accepted.iter().map(Vec::as_slice).collect());
-        found.extend(nobodys(host, &reader).into_iter().map(|note| (Code::Nobody, note)));
+        let mut found: Vec<Note> = deferred(host, &reader, accepted.iter().map(Vec::as_slice).collect());
+        found.extend(nobodys(host, &reader));
         let mut named = BTreeSet::new();
         for path in host.homes() {
             let home = host.read_home(path);
@@ -258,22 +273,20 @@ fn of_host(settings: &Settings, compared: Compared, all: &mut Vec<Finding>) {
             {
                 named.extend(dot_qmails.programs());
             }
-            let mut of_this = Vec::new();
-            of_home(host, &home, &mut of_this);
-            found.extend(of_this.into_iter().map(|note| (Code::Home, note)));
+            of_home(host, &home, &mut found);
         }
-        found.extend(unused_declarations(host, &named).into_iter().map(|note| (Code::Declaration, note)));
+        found.extend(unused_declarations(host, &named));
         found
     };
     match confine::directories(host).and_then(|folders| confine::attempt(&host.layout.root, folders, look)) {
         Ok((of_homes, unconfined)) => {
-            add(Code::Confinement, unconfined.into_iter().collect());
-            of_homes.into_iter().for_each(|(code, note)| add(code, vec![note]));
+            found.extend(unconfined);
+            found.extend(of_homes);
         }
-        Err(error) => add(Code::Rebuild, vec![Note::alert(error.to_string())]),
+        Err(error) => found.push(Note::alert(error.to_string()).of(Code::RebuildImpossible)),
     }
-    add(Code::Rebuild, built.notes);
-    all.extend(found.into_iter().map(|(code, note)| Finding::new(code, note).of_host(host)));
+    found.extend(built.notes);
+    all.extend(found.into_iter().map(|note| Finding::new(note).of_host(host)));
 }
 
 /// Lines of users/assign that qmail-newu reads in another way than they look.
@@ -287,6 +300,7 @@ fn misread_assignments(host: &Host) -> Vec<Note> {
             unread.end,
             count(unread.count, "line")
         ))
+        .of(Code::AssignUnread)
     });
     let no_comments = host.assignments.no_comments.iter().map(|(line, local)| {
         Note::warning(format!(
@@ -294,6 +308,7 @@ fn misread_assignments(host: &Host) -> Vec<Note> {
              address",
             Shown(local)
         ))
+        .of(Code::AssignComment)
     });
     unread.chain(no_comments).collect()
 }
@@ -312,6 +327,7 @@ fn relayed(host: &Host) -> Vec<Note> {
             Shown(name),
             Shown(name)
         ))
+        .of(Code::RelayUnlisted)
     });
     let suffixes = host.control.suffixes().into_iter().map(|(name, file, line)| {
         note(format!(
@@ -319,6 +335,7 @@ fn relayed(host: &Host) -> Vec<Note> {
             at(file, line),
             Shown(name)
         ))
+        .of(Code::RelaySuffix)
     });
     to_all.chain(suffixes).collect()
 }
@@ -341,11 +358,11 @@ fn nobodys(host: &Host, homes: &HomeReader) -> Vec<Note> {
             )
         });
     }
-    by_line.into_values().map(Note::warning).collect()
+    by_line.into_values().map(|text| Note::warning(text).of(Code::DomainNobody)).collect()
 }
 
 /// Accepted addresses whose mail qmail would keep and try again, by the file and line that make it so.
-fn deferred(host: &Host, homes: &HomeReader, mut accepted: Vec<&[u8]>) -> Vec<(Code, Note)> {
+fn deferred(host: &Host, homes: &HomeReader, mut accepted: Vec<&[u8]>) -> Vec<Note> {
     // Domain by domain, so that each home is read once.
     accepted.sort_by_key(|key| split_address(key).map_or((true, *key, *key), |(local, domain)| (false, domain, local)));
     let mut by_cause: BTreeMap<String, (usize, Vec<u8>)> = BTreeMap::new();
@@ -372,9 +389,10 @@ fn deferred(host: &Host, homes: &HomeReader, mut accepted: Vec<&[u8]>) -> Vec<(C
     }
     let finding = |(cause, (number, first)): (String, (usize, Vec<u8>))| {
         let more = if number > 1 { format!(" and {}", count(number - 1, "other key")) } else { String::new() };
-        (Code::Deferred, Note::warning(format!("{cause}: mail to {}{more} is accepted and deferred", Shown(&first))))
+        let text = format!("{cause}: mail to {}{more} is accepted and deferred", Shown(&first));
+        Note::warning(text).of(Code::MailDeferred)
     };
-    let open = open.into_iter().map(|(by, (number, first))| (Code::Open, open_finding(host, &by, number, &first)));
+    let open = open.into_iter().map(|(by, (number, first))| open_finding(host, &by, number, &first));
     by_cause.into_iter().map(finding).chain(open).collect()
 }
 
@@ -400,7 +418,7 @@ fn open_finding(host: &Host, by: &Open, number: usize, first: &[u8]) -> Note {
             Shown(first)
         ),
     };
-    Note::warning(format!("{}: line {}: {why}", show_path(&by.path), by.line))
+    Note::warning(format!("{}: line {}: {why}", show_path(&by.path), by.line)).of(Code::DomainOpen)
 }
 
 /// Declarations that no program line names.
@@ -409,7 +427,8 @@ fn unused_declarations(host: &Host, named: &BTreeSet<Vec<u8>>) -> Vec<Note> {
     let is_named = |name: &[u8]| named.iter().any(|of| of == name || of.rsplit(|b| *b == b'/').next() == Some(name));
     let unused = host.control.programs.names().filter(|(name, _)| !is_named(name));
     let finding = |(name, line): (&[u8], usize)| {
-        Note::warning(format!("{path}: line {line}: no program line of a .qmail file names {}", Shown(name)))
+        let text = format!("{path}: line {line}: no program line of a .qmail file names {}", Shown(name));
+        Note::warning(text).of(Code::ProgramUnused)
     };
     unused.map(finding).collect()
 }
@@ -428,22 +447,29 @@ fn of_home(host: &Host, home: &Home, findings: &mut Vec<Note>) {
                      of an address",
                     Shown(name),
                     Shown(&asked)
-                )));
+                ))
+                .of(Code::QmailName));
             } else if name.iter().filter(|b| **b == b':').count() > crate::tables::recipients::MAX_SPELLED_COLONS {
                 many_ways.push(name);
             }
         }
         for (name, cause) in dot_qmails.closed_folders().filter(|(_, cause)| !cause.denied) {
-            findings.push(note(format!(
-                "{shown}/.qmail{}: a directory that is not read: {cause}; names with a / below it are not listed",
-                Shown(name)
-            )));
+            findings.push(
+                note(format!(
+                    "{shown}/.qmail{}: a directory that is not read: {cause}; names with a / below it are not listed",
+                    Shown(name)
+                ))
+                .of(Code::QmailDirectory),
+            );
         }
         if !many_ways.is_empty() {
-            findings.push(note(format!(
-                "{shown}: {}: so many colons that only the spelling with dots and the one with colons are accepted",
-                some(&many_ways)
-            )));
+            findings.push(
+                note(format!(
+                    "{shown}: {}: so many colons that only the spelling with dots and the one with colons are accepted",
+                    some(&many_ways)
+                ))
+                .of(Code::QmailColons),
+            );
         }
     }
     for users in &home.users {
@@ -482,7 +508,8 @@ fn of_mailboxes(host: &Host, home: &[u8], file: &Path, vpasswd: &Vpasswd, findin
         }
         if name.is_empty() {
             let line = line_of(name, &mailbox);
-            findings.push(Note::warning(format!("{file}: {line}a record without a name, which is no mailbox")));
+            let text = format!("{file}: {line}a record without a name, which is no mailbox");
+            findings.push(Note::warning(text).of(Code::MailboxUnnamed));
         } else if !is_legal_name(name) {
             lost.push(name);
         } else if mailbox.shape == Shape::Broken {
@@ -497,7 +524,7 @@ fn of_mailboxes(host: &Host, home: &[u8], file: &Path, vpasswd: &Vpasswd, findin
     }
     if let Some(line) = vpasswd.unended() {
         let text = format!("{file}: line {line}: no newline ends it, so vpopmail does not read it");
-        findings.push(Note::warning(text));
+        findings.push(Note::warning(text).of(Code::MailboxUnended));
     }
     for (fault, places) in damaged {
         let (many, places) = (count(places.len(), "mailbox"), first_few(places));
@@ -506,25 +533,34 @@ fn of_mailboxes(host: &Host, home: &[u8], file: &Path, vpasswd: &Vpasswd, findin
         if fault.is_of_old_vpopmaild() {
             text.push_str("; vpopmaild of a vpopmail before 5.6.7 cuts hashes so");
         }
-        findings.push(Note::warning(text));
+        findings.push(Note::warning(text).of(Code::PasswordDamaged));
     }
-    let mut say = |names: &[&[u8]], level: Level, what: &str| {
+    let mut say = |code: Code, names: &[&[u8]], level: Level, what: &str| {
         if !names.is_empty() {
             let many = count(names.len(), "mailbox");
-            findings.push(Note::new(level, format!("{file}: {many} {what}: {}", some(names))));
+            findings.push(Note::new(level, format!("{file}: {many} {what}: {}", some(names))).of(code));
         }
     };
-    say(&lost, Level::Warning, "that vpopmail never finds, because of a byte in the name");
-    say(&same, Level::Warning, "whose names differ from another's only in case");
-    say(&broken, Level::Warning, "with fewer than three fields, on which vdelivermail crashes");
-    say(&short, Level::Warning, "with three or four fields, whose mail vdelivermail bounces");
+    let unfound = "that vpopmail never finds, because of a byte in the name";
+    say(Code::MailboxName, &lost, Level::Warning, unfound);
+    say(Code::MailboxCase, &same, Level::Warning, "whose names differ from another's only in case");
+    let crashes = "with fewer than three fields, on which vdelivermail crashes";
+    say(Code::MailboxBroken, &broken, Level::Warning, crashes);
+    let bounces = "with three or four fields, whose mail vdelivermail bounces";
+    say(Code::MailboxShort, &short, Level::Warning, bounces);
     if let Some(why) = &host.build.keeps_scheme {
         let what = format!("with a {{SCHEME}} before the hash, which vpopmail compares too: nobody logs in ({why})");
-        say(&with_scheme, Level::Warning, &what);
+        say(Code::PasswordScheme, &with_scheme, Level::Warning, &what);
     }
     for (weakness, names) in weak {
-        let level = if weakness == Weakness::Locked { Level::Status } else { Level::Warning };
-        say(&names, level, weakness.words());
+        let (code, level) = match weakness {
+            Weakness::Empty => (Code::PasswordMissing, Level::Warning),
+            Weakness::Locked => (Code::PasswordLocked, Level::Status),
+            Weakness::Unusable => (Code::PasswordUnknown, Level::Warning),
+            Weakness::Des => (Code::PasswordDes, Level::Warning),
+            Weakness::Md5 => (Code::PasswordMd5, Level::Warning),
+        };
+        say(code, &names, level, weakness.words());
     }
 }
 

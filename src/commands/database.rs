@@ -6,7 +6,7 @@ use crate::host::Host;
 use crate::host::build::Fact;
 use crate::host::user_database::Kind;
 use crate::rebuild::database::file_of;
-use crate::report::{Level, Note};
+use crate::report::{Code, Level, Note};
 use crate::settings::Settings;
 
 /// The findings.
@@ -32,20 +32,27 @@ pub fn findings(settings: &Settings, host: &Host) -> Vec<Note> {
             None => "one table a domain, where there is no table vpopmail (nothing shows it)".to_owned(),
         }
     ));
-    let mut findings: Vec<Note> = texts.into_iter().map(|text| Note::new(Level::Status, text)).collect();
-    let mut warn = |text: String| findings.push(Note::warning(text));
+    let mut findings: Vec<Note> =
+        texts.into_iter().map(|text| Note::new(Level::Status, text).of(Code::UserDatabase)).collect();
+    let mut warn = |code: Code, text: String| findings.push(Note::warning(text).of(code));
     if tables.aliases.is.is_none() {
-        warn("nothing shows whether vpopmail looks aliases up in the user database; --valias can say it".to_owned());
+        warn(
+            Code::UserDatabaseAliases,
+            "nothing shows whether vpopmail looks aliases up in the user database; --valias can say it".to_owned(),
+        );
     }
     if tables.qmail_ext.is.is_some_and(|is| is != layout.qmail_ext) {
-        warn(format!(
-            "{}; --vpopmail-ext is {}: other addresses are accepted than vpopmail delivers",
-            tables.qmail_ext.seen,
-            if layout.qmail_ext { "given" } else { "not given" }
-        ));
+        warn(
+            Code::VpopmailExt,
+            format!(
+                "{}; --vpopmail-ext is {}: other addresses are accepted than vpopmail delivers",
+                tables.qmail_ext.seen,
+                if layout.qmail_ext { "given" } else { "not given" }
+            ),
+        );
     }
     if layout.connection.is_some() && kind == Kind::Sqlite {
-        warn(format!("--sql: does nothing: with SQLite the database is {file}"));
+        warn(Code::SqlUnused, format!("--sql: does nothing: with SQLite the database is {file}"));
     }
     if let End::Found(found) = layout.root.walk(&inside).end {
         findings.extend(exposed(&file.to_string(), &found.perm, layout.connection.is_some(), kind));
@@ -59,7 +66,7 @@ fn unused(settings: &Settings, host: &Host) -> Vec<Note> {
     let given = [(layout.connection.is_some(), "--sql"), (layout.valias.is_some(), "--valias")];
     let given = given.into_iter().filter(|(is_given, _)| *is_given && host.build.asked.is_none());
     let text = |option: &str| format!("{option}: does nothing: this program asks no user database on this host");
-    given.map(|(_, option)| Note::warning(text(option))).collect()
+    given.map(|(_, option)| Note::warning(text(option)).of(Code::SqlUnused)).collect()
 }
 
 /// Who else may read the file with the password, or the hashes.
@@ -70,12 +77,13 @@ fn exposed(file: &str, perm: &Perm, is_given: bool, kind: Kind) -> Option<Note> 
         return Some(Note::warning(format!(
             "{file}: owner {uid}, mode {mode:04o}: others than root may read or change {what} in it; it has to be root's, mode \
              0600"
-        )));
+        )).of(Code::UserDatabaseExposed));
     }
     (perm.mode & 0o007 != 0).then(|| {
         Note::warning(format!(
             "{file}: mode {:04o}: every user of this host may read or change {what} in it; chmod o-rwx",
             perm.mode
         ))
+        .of(Code::UserDatabaseExposed)
     })
 }

@@ -8,115 +8,9 @@ use serde_json::{Value, json};
 use crate::commands::screen::{Form, Tone, wrapped};
 use crate::error::{Error, show_path};
 use crate::host::Host;
-use crate::report::{Level, Note};
+use crate::report::{Code, Level, Note};
 use crate::settings::Settings;
 use crate::text::{Shown, count, our_lines, trim};
-
-/// What a finding is about.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Code {
-    /// A published table: missing, damaged, or with the wrong mode or owner.
-    Table,
-    /// The tables are not what a rebuild would make.
-    TablesStale,
-    /// A setting that cannot be used or that has no such name.
-    Setting,
-    /// Other settings than those of the service.
-    SettingsDiffer,
-    /// The pipe.
-    Pipe,
-    /// A command of --after.
-    After,
-    /// An action.
-    Action,
-    /// What a rebuild says: what is kept, held, widened or stops it.
-    Rebuild,
-    /// A compiled file that is behind its text.
-    Compiled,
-    /// The user database.
-    UserDatabase,
-    /// A domain of another host.
-    Relay,
-    /// users/assign.
-    Assign,
-    /// Logins that differ in case only.
-    LoginCase,
-    /// A domain that leads to nobody.
-    Nobody,
-    /// Accepted addresses whose mail waits.
-    Deferred,
-    /// A program line that takes every name.
-    Open,
-    /// A declaration that no line needs.
-    Declaration,
-    /// A home directory: its `.qmail` files and its mailboxes.
-    Home,
-    /// The readers of homes are not confined.
-    Confinement,
-    /// The list of accepted findings.
-    Accepted,
-}
-
-impl Code {
-    /// Every one.
-    const ALL: [Code; 20] = [
-        Code::Table,
-        Code::TablesStale,
-        Code::Setting,
-        Code::SettingsDiffer,
-        Code::Pipe,
-        Code::After,
-        Code::Action,
-        Code::Rebuild,
-        Code::Compiled,
-        Code::UserDatabase,
-        Code::Relay,
-        Code::Assign,
-        Code::LoginCase,
-        Code::Nobody,
-        Code::Deferred,
-        Code::Open,
-        Code::Declaration,
-        Code::Home,
-        Code::Confinement,
-        Code::Accepted,
-    ];
-
-    /// How it is written. These words are promised: they never change.
-    pub fn word(self) -> &'static str {
-        self.words().0
-    }
-
-    /// What fixes what it names.
-    fn fix(self) -> &'static str {
-        self.words().1
-    }
-
-    fn words(self) -> (&'static str, &'static str) {
-        match self {
-            Code::Table => ("table", "qmail-updater rebuild, or the command that the text names"),
-            Code::TablesStale => ("tables-stale", "qmail-updater rebuild; the service does it by itself"),
-            Code::Setting => ("setting", "correct the variable or the file in the directory of settings"),
-            Code::SettingsDiffer => ("settings-differ", "give both the same settings, and start the service again"),
-            Code::Pipe => ("pipe", "start the service, or correct what is at the path of the pipe"),
-            Code::After => ("after-command", "correct the path of --after, or make the file executable"),
-            Code::Action => ("action", "correct the name, the mode or the owner of the file"),
-            Code::Rebuild => ("rebuild", "correct the file that the text names; the next rebuild reads it"),
-            Code::Compiled => ("compiled-stale", "run qmail-newu or qmail-newmrh"),
-            Code::UserDatabase => ("user-database", "see the guide for users in SQL"),
-            Code::Relay => ("relay-unlisted", "list the names in control/validrcptto.d/DOMAIN, or accept this finding"),
-            Code::Assign => ("assign-misread", "correct the line of users/assign, and run qmail-newu"),
-            Code::LoginCase => ("login-case", "rename one of the two"),
-            Code::Nobody => ("domain-nobody", "correct the line of virtualdomains, or add the user"),
-            Code::Deferred => ("mail-deferred", "correct what the file and line say"),
-            Code::Open => ("domain-open", "say in control/validrcptto.programs what the program does"),
-            Code::Declaration => ("program-unused", "remove the line"),
-            Code::Home => ("home", "rename or correct what the text names"),
-            Code::Confinement => ("confinement", "use a kernel with Landlock"),
-            Code::Accepted => ("accepted-file", "correct the line: a code, a blank, and a domain or a file"),
-        }
-    }
-}
 
 /// One finding.
 #[derive(Clone, Debug)]
@@ -133,13 +27,14 @@ pub struct Finding {
 
 impl Finding {
     /// A finding; its text begins with the file and the line, as all texts do that have a place.
-    pub fn new(code: Code, note: Note) -> Finding {
+    pub fn new(note: Note) -> Finding {
+        let code = note.code.unwrap_or(Code::Other);
         let place = note.text.strip_prefix('/').and_then(|rest| {
             let (file, rest) = rest.split_once(": ")?;
             let line = rest.strip_prefix("line ").and_then(|rest| rest.split(':').next()?.parse().ok());
             Some((format!("/{file}"), line))
         });
-        let relayed = (code == Code::Relay).then(|| note.text.split(": ").nth(2)?.split(' ').next()).flatten();
+        let relayed = (code == Code::RelayUnlisted).then(|| note.text.split(": ").nth(2)?.split(' ').next()).flatten();
         let domain = relayed.map(str::to_owned);
         Finding { code, note, place, domain }
     }
@@ -237,14 +132,14 @@ impl Accepted {
                 (Some(object), None) if is_code => {
                     accepted.0.insert((Shown(code).to_string(), Shown(object).to_string().to_ascii_lowercase()));
                 }
-                _ => findings.push(Finding::new(
-                    Code::Accepted,
-                    Note::warning(format!(
+                _ => {
+                    let note = Note::warning(format!(
                         "{}: line {number}: \"{}\" is not a code of check and a domain or file; no finding is accepted by it",
                         show_path(&path),
                         Shown(line)
-                    )),
-                )),
+                    ));
+                    findings.push(Finding::new(note.of(Code::AcceptedFile)));
+                }
             }
         }
         Ok((accepted, findings))
@@ -368,15 +263,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_code_has_a_word_of_its_own() {
-        let words: BTreeSet<&str> = Code::ALL.iter().map(|code| code.word()).collect();
-        assert_eq!(words.len(), Code::ALL.len());
-        assert!(words.iter().all(|word| word.bytes().all(|b| b.is_ascii_lowercase() || b == b'-')));
-    }
-
-    #[test]
     fn a_place_is_the_file_and_line_that_a_text_begins_with() {
-        let place = |text: &str| Finding::new(Code::Home, Note::warning(text)).place;
+        let place = |text: &str| Finding::new(Note::warning(text)).place;
         assert_eq!(place("/a/b: line 7: wrong"), Some(("/a/b".to_owned(), Some(7))));
         assert_eq!(place("/a/b: wrong"), Some(("/a/b".to_owned(), None)));
         assert_eq!(place("logins a and b differ"), None);

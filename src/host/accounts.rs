@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use crate::error::{Error, Trouble, show_path};
 use crate::fs::failures::of_home;
 use crate::fs::{End, Root, Who};
-use crate::report::Note;
+use crate::report::{Code, Note};
 use crate::text::{Shown, leading_number, lines, lower, signed};
 
 /// qmail-getpw asks only for names shorter than this, in bytes (GETPW_USERLEN).
@@ -72,7 +72,10 @@ impl Accounts {
         let file = b"/etc/passwd";
         let local = root.read(file).map_err(|cause| Error::io("read", &root.path(file), cause))?.unwrap_or_else(|| {
             let path = root.path(file);
-            notes.push(Note::warning(format!("{}: no such file: the host has no accounts", show_path(&path))));
+            notes.push(
+                Note::warning(format!("{}: no such file: the host has no accounts", show_path(&path)))
+                    .of(Code::PasswdMissing),
+            );
             Vec::new()
         });
         let mut known = HashMap::new();
@@ -92,7 +95,7 @@ impl Accounts {
                 "{}: passwd names more than files, and the accounts there cannot be listed; every local address that \
                  no line of users/assign decides is accepted",
                 show_path(&root.path(b"/etc/nsswitch.conf"))
-            )));
+            )).of(Code::AccountsUnlisted));
         }
         let mut accounts = Accounts { alias: known.get(&b"alias"[..]).cloned(), more_unlisted, ..Accounts::default() };
         for (name, _) in order {
@@ -105,7 +108,7 @@ impl Accounts {
                     let home = root.path(&account.home);
                     let (home, name) = (show_path(&home), Shown(&name));
                     let text = format!("unable to look at {home}, the home of {name}: {cause}; taken as its own");
-                    notes.push(Note::alert(text).but_denied(cause.denied));
+                    notes.push(Note::alert(text).of(Code::AccountUnreadable).but_denied(cause.denied));
                     true
                 })
             };

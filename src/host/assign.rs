@@ -9,7 +9,7 @@ use crate::cdb;
 use crate::error::{Error, show_cause, show_path};
 use crate::fs::{Root, Stamp, Who};
 use crate::host::Layout;
-use crate::report::Note;
+use crate::report::{Code, Note};
 use crate::text::{leading_number, lines, lower};
 
 /// What one line assigns.
@@ -127,20 +127,26 @@ impl Assignments {
     ) -> Result<Assignments, Error> {
         match compiled {
             Some(compiled) => {
-                notes.push(Note::warning(format!(
-                    "{}: no such file; what {} says counts",
-                    show_path(path),
-                    show_path(compiled_path)
-                )));
+                notes.push(
+                    Note::warning(format!(
+                        "{}: no such file; what {} says counts",
+                        show_path(path),
+                        show_path(compiled_path)
+                    ))
+                    .of(Code::AssignMissing),
+                );
                 Assignments::parse_compiled(compiled)
                     .map_err(|cause| Error::malformed(compiled_path, None, cause.to_string()))
             }
             None => {
-                notes.push(Note::warning(format!(
-                    "{}: no such file, and no {} either: no address is assigned, and no vpopmail domain is known",
-                    show_path(path),
-                    show_path(compiled_path)
-                )));
+                notes.push(
+                    Note::warning(format!(
+                        "{}: no such file, and no {} either: no address is assigned, and no vpopmail domain is known",
+                        show_path(path),
+                        show_path(compiled_path)
+                    ))
+                    .of(Code::AssignMissing),
+                );
                 Ok(Assignments { are_missing: true, ..Assignments::default() })
             }
         }
@@ -364,7 +370,7 @@ pub fn compiled_file(layout: &Layout, notes: &mut Vec<Note>) -> Vec<u8> {
                  other one, or name the right one with --users-cdb",
                 show_path(&root.path(&other)),
                 show_path(&root.path(&counts))
-            )));
+            )).of(Code::AssignTwoCompiled));
             counts
         }
     }

@@ -10,7 +10,7 @@ use super::line::declared::Declarations;
 use crate::cdb;
 use crate::error::{Error, Trouble, show_cause, show_path};
 use crate::fs::{End, Root};
-use crate::report::Note;
+use crate::report::{Code, Note};
 use crate::text::{Shown, lines, lower, our_lines, split_address, trim, trim_end};
 
 /// A list of names, each with the line it stands on (the first one; `None`: not from a text file).
@@ -246,15 +246,18 @@ impl Control {
                 "{}: no such file: qmail-smtpd lets every domain through, and the table refuses all that neither locals \
                  nor virtualdomains nor morercpthosts names",
                 show_path(&root.path(&file("rcpthosts")))
-            )));
+            )).of(Code::RcpthostsMissing));
         }
         let (morercpthosts, morercpthosts_behind) = read_morercpthosts(root, &file("morercpthosts"), notes)?;
         // Nothing depends on what it says.
         if read("percenthack").map_or(true, |content| content.is_some_and(|content| !names(&content).is_empty())) {
-            notes.push(Note::warning(format!(
-                "{}: not supported: an address with % in it is judged as if qmail left it alone",
-                show_path(&root.path(&file("percenthack")))
-            )));
+            notes.push(
+                Note::warning(format!(
+                    "{}: not supported: an address with % in it is judged as if qmail left it alone",
+                    show_path(&root.path(&file("percenthack")))
+                ))
+                .of(Code::Percenthack),
+            );
         }
         let mut control = Control {
             locals,
@@ -397,7 +400,9 @@ impl Control {
         for (name, _) in names {
             let file = [folder, b"/", &name].concat();
             let path = root.path(&file);
-            let mut ignored = |why: &str| notes.push(Note::warning(format!("{}: ignored: {why}", show_path(&path))));
+            let mut ignored = |why: &str| {
+                notes.push(Note::warning(format!("{}: ignored: {why}", show_path(&path))).of(Code::RelayListIgnored))
+            };
             if self.is_relayed(&lower(&name)) && lower(&name) != name {
                 ignored("its name is not in lower case");
             } else if !self.is_relayed(&name) {
@@ -410,7 +415,7 @@ impl Control {
                     Ok(Some(list)) => {
                         if list.names.is_empty() && list.others.is_none() {
                             let text = format!("{}: empty: every recipient is refused", show_path(&path));
-                            notes.push(Note::warning(text));
+                            notes.push(Note::warning(text).of(Code::RelayListEmpty));
                         }
                         self.relay_lists.insert(name, list);
                     }
@@ -471,13 +476,17 @@ pub fn parse_virtual_domains(content: &[u8], path: &Path, notes: &mut Vec<Note>)
                         Shown(&entry[..colon]),
                         before.line
                     ))
+                    .of(Code::VirtualdomainsTwice)
                 }));
             }
-            None => notes.push(Note::warning(format!(
-                "{}: line {line}: no colon in \"{}\"; qmail-send passes the line over, and so do we",
-                show_path(path),
-                Shown(entry)
-            ))),
+            None => notes.push(
+                Note::warning(format!(
+                    "{}: line {line}: no colon in \"{}\"; qmail-send passes the line over, and so do we",
+                    show_path(path),
+                    Shown(entry)
+                ))
+                .of(Code::VirtualdomainsColon),
+            ),
         }
     }
     found
@@ -502,11 +511,14 @@ fn read_morercpthosts(root: &Root, file: &[u8], notes: &mut Vec<Note>) -> Result
                 Ok((Names::new(), Some(Behind { how, ..Behind::default() })))
             }
             Some(Ok(compiled)) => {
-                notes.push(Note::warning(format!(
-                    "{}: no such file; the domains of {} count",
-                    show_path(&path),
-                    show_path(&compiled_path)
-                )));
+                notes.push(
+                    Note::warning(format!(
+                        "{}: no such file; the domains of {} count",
+                        show_path(&path),
+                        show_path(&compiled_path)
+                    ))
+                    .of(Code::MorercpthostsMissing),
+                );
                 Ok((compiled.into_iter().map(|name| (name, None)).collect(), None))
             }
         };

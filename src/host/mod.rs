@@ -31,7 +31,7 @@ use crate::fs::failures::of_home;
 use crate::fs::silence::{led_to, met};
 use crate::fs::trust::{Link, Ownership, Place, Way, is_foreign};
 use crate::fs::{Directory, End, FileOwners, Folders, Kind, Opened, Perm, Root, Stamp, Who};
-use crate::report::Note;
+use crate::report::{Code, Note};
 use crate::text::{Shown, lower};
 use accounts::{Accounts, Sources};
 use assign::{Assignment, Assignments};
@@ -146,7 +146,7 @@ impl Host {
             notes.push(Note::alert(format!(
                 "{why}; --vpopmail names it; the default domain and the default limits are unknown, and what they decide is \
                  kept as published"
-            )));
+            )).of(Code::VpopmailMissing));
             why
         });
         // VPOPMAIL/etc is vpopmail's: what it does there must not stop a rebuild, and nothing of it is ever told.
@@ -179,7 +179,7 @@ impl Host {
                 )
             } else {
                 format!("{file}: line 1: no domain of users/assign; nobody logs in by a bare name")
-            }));
+            }).of(Code::DefaultDomain));
         }
         let default_limits = match read(b"vlimits.default") {
             Err(_) if gone.is_some() => Err(gone.unwrap_or_default().into()),
@@ -464,7 +464,7 @@ impl Host {
             let path = self.layout.root.path(&unread.path);
             let text = format!("{}: {}; what leads there counts as delivered", show_path(&path), unread.cause);
             let note = if unread.bound { Note::alert(text) } else { Note::warning(text) };
-            note.but_denied(unread.cause.denied)
+            note.of(Code::QmailFileUnreadable).but_denied(unread.cause.denied)
         };
         dot_qmails.unread.iter().map(note).collect()
     }

@@ -12,7 +12,7 @@ use super::build::{find_in, read_config};
 use super::mailboxes::{Latest, Source};
 use crate::error::{Nature, Trouble, show_path};
 use crate::fs::{End, Kind as FileKind};
-use crate::report::Note;
+use crate::report::{Code, Note};
 
 /// How much of etc/lib_deps is looked at, in bytes.
 const MAX_LIBRARIES: usize = 1 << 16;
@@ -204,10 +204,13 @@ pub fn see(layout: &Layout) -> Seen {
     match unread {
         // Root may see something else than what follows.
         Some((path, cause)) if cause.denied || signs.is_empty() => return unknown(path, cause),
-        Some((_, cause)) => notes.push(Note::warning(format!(
-            "{cause}; the other files below {} tell where vpopmail keeps its users; --backend can say it",
-            show_path(&layout.root.path(&layout.vpopmail))
-        ))),
+        Some((_, cause)) => notes.push(
+            Note::warning(format!(
+                "{cause}; the other files below {} tell where vpopmail keeps its users; --backend can say it",
+                show_path(&layout.root.path(&layout.vpopmail))
+            ))
+            .of(Code::UserDatabaseSign),
+        ),
         None => {}
     }
     let mut signs = signs.into_iter();
@@ -260,7 +263,7 @@ fn told(first: Option<Sign>, other: Option<Sign>, mut notes: Vec<Note>) -> Seen 
             first.kind.name(),
             other.seen,
             other.kind.name()
-        )));
+        )).of(Code::UserDatabaseSigns));
     }
     if first.kind == Cdb {
         return Seen { sign: Some(first), notes, ..Seen::default() };
@@ -272,7 +275,7 @@ fn told(first: Option<Sign>, other: Option<Sign>, mut notes: Vec<Note>) -> Seen 
     let cause = format!("vpopmail keeps its users in {} ({}), which is not read", first.kind.name(), first.seen);
     notes.push(Note::alert(format!("{cause}; no vpasswd file is read either; every address that vdelivermail would look up is accepted, the published \
          logins are kept, and no login is added; --backend cdb, if the users are in vpasswd files"
-    )));
+    )).of(Code::UserDatabaseUnsupported));
     Seen { users: Source::Elsewhere(cause.into()), sign: Some(first), asked: None, notes }
 }
 
@@ -284,12 +287,12 @@ pub fn not_answered(sign: &Sign, cause: &Trouble, was_read: bool) -> (Source, No
         Trouble::from(format!("vpopmail keeps its users in {of} ({}), which could not be read: {cause}", sign.seen));
     if was_read {
         let text = format!("{cause}; the user database could not be read; what is published of its users is kept");
-        return (Source::Failed(cause), Note::alert(text));
+        return (Source::Failed(cause), Note::alert(text).of(Code::UserDatabaseFailed));
     }
     let alert = Note::alert(format!(
         "{cause}; nothing of it is published yet; every address that vdelivermail would look up is accepted, the published \
          logins are kept, and no login is added; --backend cdb, if the users are in vpasswd files"
-    ));
+    )).of(Code::UserDatabaseFailed);
     (Source::Elsewhere(cause), alert)
 }
 

@@ -14,7 +14,7 @@ use crate::fs::trust::is_foreign;
 use crate::fs::{Directory, End, Kind, Root};
 use crate::host::Host;
 use crate::host::accounts::Account;
-use crate::report::Note;
+use crate::report::{Code, Note};
 use landlock::{
     ABI, Access, AccessFs, AccessNet, NetPort, PathBeneath, Ruleset, RulesetAttr, RulesetCreated, RulesetCreatedAttr,
     RulesetError, RulesetStatus, Scope, path_beneath_rules,
@@ -73,7 +73,7 @@ pub fn this_thread(root: &Root, folders: &[PathBuf]) -> Option<Note> {
 }
 
 fn readers_unconfined(why: &str) -> Note {
-    Note::warning(format!("{why}; what reads the homes is not confined to them"))
+    Note::warning(format!("{why}; what reads the homes is not confined to them")).of(Code::Confinement)
 }
 
 /// What leaves a thread nothing that the kernel can take from it.

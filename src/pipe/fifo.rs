@@ -20,7 +20,7 @@ use tempfile::Builder;
 
 use super::notice::{MAX_LINE, Notice};
 use crate::error::{Error, is_denied_to_us, show_cause, show_path};
-use crate::report::Note;
+use crate::report::{Code, Note};
 
 /// Everybody may write, only we read.
 const MODE: u32 = 0o622;
@@ -417,28 +417,37 @@ pub fn look(path: &Path, is_read: Option<bool>) -> Result<Vec<Note>, PathBuf> {
         let text = format!(
             "{shown}: nobody reads this pipe: the service does not run; until it does, only rebuild by hand renews the tables"
         );
-        notes.push(Note::warning(text));
+        notes.push(Note::warning(text).of(Code::PipeUnread));
     }
     let meta = match fs::symlink_metadata(path) {
         Ok(meta) if meta.file_type().is_fifo() => meta,
         Ok(_) => {
-            notes.push(Note::alert(match is_sticky(path).unwrap_or(false) {
-                true => format!("{shown}: something else stands there; the service replaces it"),
-                false => format!("{shown}: something else stands there; no service starts until it is moved away"),
-            }));
+            notes.push(
+                Note::alert(match is_sticky(path).unwrap_or(false) {
+                    true => format!("{shown}: something else stands there; the service replaces it"),
+                    false => format!("{shown}: something else stands there; no service starts until it is moved away"),
+                })
+                .of(Code::PipeTaken),
+            );
             return Ok(notes);
         }
         Err(cause) if is_denied_to_us(&cause) => return Err(path.to_owned()),
         Err(_) if is_read != Some(true) => return Ok(notes),
         Err(cause) => {
             let cause = show_cause(&cause);
-            notes.push(Note::alert(format!("{shown}: {cause}; nobody can trigger; the service makes it again")));
+            notes.push(
+                Note::alert(format!("{shown}: {cause}; nobody can trigger; the service makes it again"))
+                    .of(Code::PipeMissing),
+            );
             return Ok(notes);
         }
     };
     if meta.mode() & 0o7777 != MODE {
         let mode = meta.mode() & 0o7777;
-        notes.push(Note::warning(format!("{shown}: mode {mode:04o}; it should be {MODE:04o}, the service fixes it")));
+        notes.push(
+            Note::warning(format!("{shown}: mode {mode:04o}; it should be {MODE:04o}, the service fixes it"))
+                .of(Code::PipeMode),
+        );
     }
     let folder = fs::metadata(path.parent().unwrap_or(Path::new("/")));
     let protected = fs::read_to_string("/proc/sys/fs/protected_fifos").unwrap_or_default();
@@ -453,7 +462,7 @@ pub fn look(path: &Path, is_read: Option<bool>) -> Result<Vec<Note>, PathBuf> {
             meta.uid(),
             folder.uid(),
             protected.trim()
-        )));
+        )).of(Code::PipeProtected));
     }
     Ok(notes)
 }

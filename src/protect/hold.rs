@@ -20,7 +20,7 @@ use crate::host::Host;
 use crate::host::dot_qmail::unspelled;
 use crate::protect::guard::{LEAST_DOMAINS, Left, Loss, Losses, Recipients, Standing, answer, are_many, keep_both};
 use crate::publish::{self, Ready};
-use crate::report::Note;
+use crate::report::{Code, Note};
 use crate::settings::Settings;
 use crate::tables::logins::{Login, Policy};
 use crate::tables::smtpd::{self, Says};
@@ -696,7 +696,7 @@ impl<'a> Scales<'a> {
                 named(&losing, &ToString::to_string),
                 losses(self.recipients.together(), self.logins.together()),
                 follows(&losing)
-            )));
+            )).of(Code::DomainHeld));
         }
         if !leaving.is_empty() {
             let (number, domains, is_much) = self.numbers(&leaving);
@@ -712,7 +712,7 @@ impl<'a> Scales<'a> {
                     "held since they left together with others, {number} of {domains} now: {named}; the held keep their \
                      published entries and get their new ones; {follows}"
                 ),
-            }));
+            }).of(Code::DomainHeld));
         }
         alerts
     }

@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use crate::cdb::{self, Chunk};
 use crate::error::{Error, Nature, show_cause, show_path};
 use crate::publish::{Before, Published};
-use crate::report::{self, Note};
+use crate::report::{self, Code, Note};
 use crate::tables::recipients::PublishedKeys;
 use crate::text::split_address;
 
@@ -184,6 +184,8 @@ pub fn read_whole(published: Option<&Published>, name: &std::path::Path) -> Resu
         let checked = cdb::Reader::new(&image).and_then(|cdb| cdb.check());
         checked.map(|()| image).map_err(|corrupt| corrupt.to_string())
     });
-    let alert = |cause| Note::alert(format!("{}: {cause}; nothing can be kept from it", show_path(name)));
+    let alert = |cause| {
+        Note::alert(format!("{}: {cause}; nothing can be kept from it", show_path(name))).of(Code::TableNotKept)
+    };
     Ok(whole.map_err(|cause| report::say_all(&[alert(cause)])).ok())
 }

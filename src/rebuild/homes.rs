@@ -22,7 +22,7 @@ use crate::host::vpopmail::{ABSENT, Mailboxes};
 use crate::host::{Home, HomeState, Homes, Host};
 use crate::protect::retain::Retained;
 use crate::publish::{Before, Published};
-use crate::report::Note;
+use crate::report::{Code, Note};
 use crate::tables::logins::{Login, Policy, Unknown};
 use crate::tables::recipients::{Answers, Common, Kept, Plan, Unit};
 use crate::tables::smtpd;
@@ -109,7 +109,7 @@ pub fn ask(plan: &Plan, policy: &Policy<'_>, unit: &Unit, homes: &HomeReader, co
                  only the spelling with dots and the one with colons are accepted",
                 show_path(&path),
                 homes.0.host.layout.root.bounds.names
-            )));
+            )).of(Code::QmailSpellings));
         }
     }
     asked.unread.causes.extend(home.trouble().filter(|_| unit.matters).map(|cause| (path.to_vec(), cause)));
@@ -295,7 +295,7 @@ impl Unread {
             }
             let path = host.layout.root.path(home);
             let text = format!("{}: {}; {}", show_path(&path), Shown(cause.as_bytes()), follows.join("; "));
-            let alert = Note::alert(text).but_denied(denied);
+            let alert = Note::alert(text).of(Code::HomeUnreadable).but_denied(denied);
             (!follows.is_empty()).then(|| KeptHome { home: home.clone(), alert, unusable: None })
         };
         // Where vpopmail keeps its users is unknown for all homes at once: one alert says so.
@@ -321,7 +321,7 @@ impl Unread {
         let mut add = |file: &Unusable, follows: &[String]| {
             let path = host.layout.root.path(&file.path);
             let text = format!("{}: {}; {}", show_path(&path), file.cause, follows.join("; "));
-            let alert = Note::alert(text).but_denied(file.cause.denied);
+            let alert = Note::alert(text).of(Code::FileUnusable).but_denied(file.cause.denied);
             found.push(KeptHome { home: file.path.clone(), alert, unusable: Some(file.clone()) });
         };
         for list in host.control.unusable() {

@@ -33,7 +33,7 @@ use crate::os::stop::Stop;
 use crate::protect::hold::{self, Change, Held, Moves, Patience, Scales, published_default};
 use crate::protect::retain::{self, Retained};
 use crate::publish::{Before, Look, Published, Ready, Staged, Target};
-use crate::report::{self, Level, Note, Progress};
+use crate::report::{self, Code, Level, Note, Progress};
 use crate::settings::Settings;
 use crate::tables::logins::{Policy, PublishedLogins};
 use crate::tables::recipients::{self, Common, Plan, PublishedKeys, Tables};
@@ -659,13 +659,9 @@ fn build_and_remember(
     let published = Old::open(settings)?;
     for (before, inside) in [(&published.recipients, &settings.validrcptto), (&published.logins, &settings.auth)] {
         let path = settings.layout.root.path(inside);
-        notes.extend(
-            before
-                .trouble
-                .as_ref()
-                .filter(|cause| !cause.denied)
-                .map(|cause| Note::alert(format!("{}: {cause}; nothing can be kept from it", show_path(&path)))),
-        );
+        notes.extend(before.trouble.as_ref().filter(|cause| !cause.denied).map(|cause| {
+            Note::alert(format!("{}: {cause}; nothing can be kept from it", show_path(&path))).of(Code::TableNotKept)
+        }));
     }
     let mut denied = Denied::default();
     denied.extend(host.denied());
@@ -829,7 +825,7 @@ struct OfHomes {
 fn default_unknown(cause: &Trouble, stays: Option<&[u8]>) -> Option<Note> {
     let name = Shown(stays?);
     let text = format!("{cause}; bare names log in for {name}, of which they are published, as before");
-    Some(Note::alert(text).but_denied(cause.denied))
+    Some(Note::alert(text).of(Code::DefaultDomainUnreadable).but_denied(cause.denied))
 }
 
 /// Builds both tables. Where one would be too long for its format, the largest home stays as it is published, and then the
@@ -1113,10 +1109,13 @@ impl Built {
 pub fn behind(host: &Host, held: &BTreeSet<Vec<u8>>) -> Vec<Note> {
     let note = |compiler: Compiler| {
         let how = &compiler.behind(host)?.how;
-        Some(Note::warning(match compiler.put_off(host, held) {
-            Some(why) => format!("do not run {} now: {why}", compiler.name()),
-            None => format!("{how}: run {}", compiler.name()),
-        }))
+        Some(
+            Note::warning(match compiler.put_off(host, held) {
+                Some(why) => format!("do not run {} now: {why}", compiler.name()),
+                None => format!("{how}: run {}", compiler.name()),
+            })
+            .of(Code::CompiledStale),
+        )
     };
     Compiler::ALL.into_iter().filter_map(note).collect()
 }

@@ -8,7 +8,7 @@ use crate::error::{Denied, Error, is_denied_to_us, show_path};
 use crate::fs::Stamp;
 use crate::host::control::{self, Accepted};
 use crate::publish::{Look, Staged, Target};
-use crate::report::{self, Note};
+use crate::report::{self, Code, Note};
 use crate::settings::{Left, Other, OtherKind, Settings};
 use crate::tables::others::{Entries, Made};
 use crate::tables::recipients::bound_notes;
@@ -120,7 +120,9 @@ fn look_at(settings: &Settings, other: &Other, denied: &mut Denied) -> Option<No
             denied.add(settings.layout.root.path(&other.path));
             return None;
         }
-        Err(error) => return Some(Note::alert(format!("{error}; nothing can be published there"))),
+        Err(error) => {
+            return Some(Note::alert(format!("{error}; nothing can be published there")).of(Code::TablePlace));
+        }
     };
     let follows = match other.kind {
         OtherKind::Sqmail => "s/qmail may accept every recipient",
@@ -130,18 +132,26 @@ fn look_at(settings: &Settings, other: &Other, denied: &mut Denied) -> Option<No
     let image = match target.open().and_then(|published| published.read()) {
         Ok(image) => image,
         Err(cause) if cause.kind() == ErrorKind::NotFound => {
-            return Some(Note::alert(format!("{name}: not there; {follows}; qmail-updater rebuild makes it")));
+            return Some(
+                Note::alert(format!("{name}: not there; {follows}; qmail-updater rebuild makes it"))
+                    .of(Code::TableMissing),
+            );
         }
         Err(cause) if is_denied_to_us(&cause) => {
             denied.add(target.name);
             return None;
         }
-        Err(cause) => return Some(Note::alert(Error::io("read", &target.name, cause).to_string())),
+        Err(cause) => {
+            return Some(Note::alert(Error::io("read", &target.name, cause).to_string()).of(Code::TableUnreadable));
+        }
     };
     let published = match cdb::Reader::new(&image).and_then(|published| published.check().map(|()| published)) {
         Ok(published) => published,
         Err(corrupt) => {
-            return Some(Note::alert(format!("{name}: {corrupt}; {follows}; qmail-updater rebuild makes it again")));
+            return Some(
+                Note::alert(format!("{name}: {corrupt}; {follows}; qmail-updater rebuild makes it again"))
+                    .of(Code::TableDamaged),
+            );
         }
     };
     // Of a validrcptto.cdb that cannot be read others tell.
@@ -154,6 +164,7 @@ fn look_at(settings: &Settings, other: &Other, denied: &mut Denied) -> Option<No
         Note::warning(format!(
             "{name}: not what validrcptto.cdb gives: {changes}; qmail-updater rebuild makes it again"
         ))
+        .of(Code::OtherTableStale)
     })
 }
 

@@ -13,7 +13,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use super::vpopmail::{Mailboxes, NO_SMTP, Vpasswd};
 use crate::error::Trouble;
-use crate::report::Note;
+use crate::report::{Code, Note};
 use rows::Rows;
 use snapshot::Snapshot;
 
@@ -78,12 +78,12 @@ impl Source {
             Source::Unknown(_, cause) => {
                 let follows = "what is published of them is kept; --backend can say it";
                 let text = format!("{cause}; where vpopmail keeps its users is unknown; {follows}");
-                Some((cause, Note::alert(text).but_denied(cause.denied)))
+                Some((cause, Note::alert(text).of(Code::UserDatabaseUnknown).but_denied(cause.denied)))
             }
             Source::Failed(cause) => {
                 let text =
                     format!("{cause}; the user database could not be read; what is published of its users is kept");
-                Some((cause, Note::alert(text).but_denied(cause.denied)))
+                Some((cause, Note::alert(text).of(Code::UserDatabaseFailed).but_denied(cause.denied)))
             }
             Source::Files | Source::Snapshot(_) | Source::Elsewhere(_) => None,
         }

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use crate::cdb;
 use crate::error::Trouble;
 use crate::host::Homes;
-use crate::report::Note;
+use crate::report::{Code, Note};
 use crate::tables::smtpd::{OTHER, Says, default_key, lookup};
 use crate::text::{DEFAULT, Shown, join_address, split_address};
 
@@ -48,7 +48,7 @@ impl Widened {
             "{}; the table cannot say {narrow}@{domain} alone: every {}...@{domain} without a key of its own is accepted",
             self.origin,
             Shown(&self.prefix)
-        ))
+        )).of(Code::AddressWidened)
         .but_denied(self.denied)
     }
 }
