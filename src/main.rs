@@ -31,16 +31,12 @@ use qmail_updater::report::Level;
 use qmail_updater::service::{follow_ups, status};
 use qmail_updater::settings::{self, Refusal, Settings};
 use qmail_updater::text::{count, lower};
-use qmail_updater::{actions, publish, rebuild, report, service, sql};
+use qmail_updater::{actions, publish, rebuild, report, service};
 use signal_hook::consts::{SIGABRT, SIGXFSZ};
 
 fn main() -> ExitCode {
     if let Some(code) = spawn::begin_session(&args::typed()) {
         return ExitCode::from(code);
-    }
-    if let Some(begun) = spawn::begin_companion(&args::typed()) {
-        let served = begun.and_then(|(file, socket)| sql::serve(file.into(), socket));
-        return ExitCode::from(if served.is_ok() { 0 } else { 111 });
     }
     let caller = Caller::find();
     if caller.is_some() {

@@ -197,10 +197,11 @@ impl House {
     fn furnish(&mut self, name: &str) {
         let path = |path: &Path| path.display().to_string();
         let (folder, here) = (path(self.folder.path()), path(repository()));
-        let built = env!("CARGO_BIN_EXE_qmail-updater");
+        let built = path(Path::new(env!("CARGO_BIN_EXE_qmail-updater")).parent().unwrap());
         let script = format!(
             "sh {here}/tests/docs/room.sh {folder} {here} {name} && \
-             install -m 755 {built} {folder}/{name}/root/run/qmail-updater.built"
+             for program in qmail-updater qmail-updater-database; do \
+             install -m 755 {built}/$program {folder}/{name}/root/run/$program.built || exit; done"
         );
         let (code, said) = self.here(&script).unwrap();
         assert_eq!(code, 0, "{said}");

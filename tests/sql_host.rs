@@ -7,10 +7,11 @@ mod support;
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use rusqlite::Connection;
 use support::service::{PATIENCE, Service};
-use support::{MailHost, filled, is_root, skip};
+use support::{Answer, MailHost, filled, is_root, make_program, skip};
 
 const BIN: &str = "/home/vpopmail/bin/vdelivermail";
 const DATABASE: &str = "/home/vpopmail/domains/_vpopmail.sqlite";
@@ -187,7 +188,7 @@ fn the_process_that_asks_is_vpopmails_and_has_nothing_but_its_connection() {
     let process = companion(&service).unwrap();
     let read = |name: &str| fs::read_to_string(process.join(name)).unwrap();
     assert_eq!(read("environ"), "");
-    assert_eq!(read("cmdline"), "qmail-updater-database\x0089\x0089\0");
+    assert_eq!(read("cmdline"), "qmail-updater-database\x001\x0089\x0089\0");
     let status = read("status");
     let line = |name: &str| status.lines().find_map(|line| line.strip_prefix(name)).unwrap().trim().to_owned();
     assert_eq!(
@@ -271,4 +272,242 @@ fn no_message_argument_or_file_of_ours_holds_the_password() {
             .stdout
             .contains("others than root may read or change the password")
     );
+}
+
+/// Where [`install`] puts both programs.
+const INSTALLED: &str = "/usr/local/sbin";
+
+/// The two programs as they were built: the main one, and the one with the clients.
+fn built() -> [PathBuf; 2] {
+    let main = PathBuf::from(env!("CARGO_BIN_EXE_qmail-updater"));
+    let database = main.with_file_name("qmail-updater-database");
+    [main, database]
+}
+
+/// Installs one of them, as a package does it: another file gets the name.
+fn install(host: &MailHost, program: &Path) -> PathBuf {
+    let installed = host.folder(INSTALLED).path(INSTALLED).join(program.file_name().unwrap());
+    let draft = installed.with_extension("new");
+    assert!(Command::new("cp").args([program, &draft]).status().unwrap().success());
+    fs::rename(draft, &installed).unwrap();
+    installed
+}
+
+/// The command of the installed main program.
+fn installed(host: &MailHost, arguments: &[&str]) -> Command {
+    let mut command = Command::new(host.path(INSTALLED).join("qmail-updater"));
+    command.env_clear().arg("--root").arg(host.root()).args(arguments);
+    command
+}
+
+fn rebuild_with_installed(host: &MailHost) -> String {
+    let answer: Answer = installed(host, &["rebuild"]).output().unwrap().into();
+    assert_eq!(answer.code, 0, "{}", answer.stderr);
+    answer.stderr
+}
+
+#[test]
+fn only_the_second_program_holds_the_clients_of_user_databases() {
+    let [main, database] = built().map(|program| fs::read(program).unwrap());
+    let holds = |program: &[u8], words: &str| memchr::memmem::find(program, words.as_bytes()).is_some();
+    for (words, is_built) in [
+        ("sqlite_master", true),
+        ("SCRAM-SHA-256", cfg!(feature = "pgsql")),
+        ("mysql_clear_password", cfg!(feature = "mysql")),
+    ] {
+        assert!(!holds(&main, words), "the main program holds {words}");
+        assert_eq!(holds(&database, words), is_built, "{words} in the other one");
+    }
+}
+
+#[test]
+fn without_the_second_program_an_alert_names_it_and_the_entries_of_its_users_stay() {
+    let host = host();
+    let [main, database] = built();
+    install(&host, &main);
+    let second = install(&host, &database);
+    let said = rebuild_with_installed(&host);
+    assert!(!said.contains("alert"), "{said}");
+    let published = tables(&host);
+    fs::remove_file(&second).unwrap();
+    add(&host, "late", 0);
+    host.write("/home/vpopmail/domains/example.com/.qmail-more", "&x@y.test\n");
+    let said = rebuild_with_installed(&host);
+    let missing = format!(
+        "the program that asks it, {}, is not there: install qmail-updater again, with both programs; the user database could \
+         not be read; what is published of its users is kept",
+        second.display()
+    );
+    assert!(said.contains("alert: vpopmail keeps its users in SQLite (") && said.contains(&missing), "{said}");
+    let checked: Answer = installed(&host, &["check"]).output().unwrap().into();
+    assert!(checked.stdout.contains("install qmail-updater again, with both programs"), "{}", checked.stdout);
+    let asked = ["new@example.com", "late@example.com", "more@example.com"];
+    assert_eq!(host.answers(&asked), ["accept", "refuse", "accept"], "what needs no user of it is rebuilt");
+    assert!(tables(&host)[1] == published[1]);
+    install(&host, &database);
+    let said = rebuild_with_installed(&host);
+    assert!(!said.contains("alert"), "{said}");
+    assert_eq!(host.answers(&asked), ["accept"; 3]);
+}
+
+#[test]
+fn a_host_without_a_user_database_never_needs_the_second_program() {
+    let host = MailHost::sample();
+    host.mode("", 0o755);
+    install(&host, &built()[0]);
+    let said = rebuild_with_installed(&host);
+    assert!(!said.contains("qmail-updater-database") && !said.contains("alert"), "{said}");
+    assert_eq!(host.answers(&["ann@example.com"]), ["accept"]);
+}
+
+#[test]
+fn a_second_program_that_is_of_another_version_or_none_at_all_is_refused_in_plain_words() {
+    let host = host();
+    host.rebuild();
+    let published = tables(&host);
+    install(&host, &built()[0]);
+    let second = host.path(INSTALLED).join("qmail-updater-database");
+    // It says no more than its first line, and nothing is asked of it.
+    let says = |words: &str| format!("#!/bin/sh\nprintf '%-255s\\n' '{words}'\nread -r line && echo asked\n");
+    let of_another = format!(
+        "it is of version 9.8.7, and the qmail-updater that runs is of version {}: restart the service; if that does not help, \
+         install both programs again",
+        env!("CARGO_PKG_VERSION")
+    );
+    for (program, words) in [
+        (says("qmail-updater-database 99 9.8.7"), &of_another[..]),
+        (says("qmail-updater-database 1 9.8.7 Operation not permitted"), "Operation not permitted"),
+        (says("something else"), "it is no qmail-updater-database: install qmail-updater again, with both programs"),
+        ("#!/bin/sh\n".to_owned(), "it ended at its start: install qmail-updater again, with both programs"),
+        ("#!/nowhere/at/all\n".to_owned(), "No such file or directory"),
+    ] {
+        make_program(&second, program);
+        let said = rebuild_with_installed(&host);
+        let alert = said.lines().find(|line| line.contains("alert")).unwrap_or_default();
+        assert!(alert.contains(words) && alert.contains(second.to_str().unwrap()), "{words}: {said}");
+        assert!(tables(&host) == published, "{words}");
+    }
+    // The other way round: an older main program starts it, and it does nothing.
+    let mut command = Command::new(&built()[1]);
+    let answer: Answer = command.args(["0", "", ""]).output().unwrap().into();
+    assert_ne!(answer.code, 0);
+}
+
+#[test]
+fn what_is_typed_at_the_second_program_is_answered_with_what_it_is_for() {
+    for typed in [&[][..], &["--version"], &["--help"], &["1", "89"]] {
+        let answer: Answer = Command::new(&built()[1]).args(typed).output().unwrap().into();
+        assert_eq!(answer.code, 100, "{typed:?}");
+        assert!(
+            answer.stderr.contains("qmail-updater starts this program to read a user database"),
+            "{}",
+            answer.stderr
+        );
+    }
+}
+
+#[test]
+fn root_starts_no_second_program_that_another_user_could_have_put_there() {
+    if !is_root() {
+        return skip("a second program that another user could have put there", "only root can make one");
+    }
+    let host = host();
+    host.rebuild();
+    let published = tables(&host);
+    let [main, database] = built();
+    install(&host, &main);
+    let second = install(&host, &database);
+    // Were it started, this file would be there.
+    let ran = host.path("/ran");
+    make_program(&second, format!("#!/bin/sh\n: >{}\n", ran.display()));
+    let name = format!("{INSTALLED}/qmail-updater-database");
+    let refuses = |words: &str| {
+        let said = rebuild_with_installed(&host);
+        assert!(said.contains(words), "{words}: {said}");
+        assert!(
+            said.contains("qmail-updater-database is not started: it has to be where root alone can write"),
+            "{said}"
+        );
+        assert!(tables(&host) == published && !ran.exists(), "{words}");
+    };
+    host.own(&name, 89, 0);
+    refuses("/qmail-updater-database: it belongs to uid 89");
+    host.own(&name, 0, 0).mode(&name, 0o777);
+    refuses("/qmail-updater-database: others may write it (mode 0777)");
+    host.mode(&name, 0o755).own("/usr/local", 89, 89);
+    refuses("/usr/local: it belongs to uid 89");
+    host.own("/usr/local", 0, 89).mode("/usr/local", 0o775);
+    refuses("/usr/local: others may write it (mode 0775)");
+    // A sticky bit keeps what is there, and lets others add what is not.
+    host.own("/usr/local", 0, 0).mode("/usr/local", 0o755).mode(INSTALLED, 0o1777);
+    refuses("/usr/local/sbin: others may write it (mode 1777)");
+    host.mode(INSTALLED, 0o755);
+    // A link of another user's, to a program of root's.
+    fs::rename(&second, host.path("/usr/local/linked")).unwrap();
+    host.link(&name, "../linked").own(&name, 89, 89);
+    refuses("a link or directory on the way: it is uid 89's");
+    // Others could have changed the main program as well: they gain nothing.
+    fs::remove_file(host.path(&name)).unwrap();
+    install(&host, &database);
+    for installed in ["", "/qmail-updater", "/qmail-updater-database"] {
+        host.own(&format!("{INSTALLED}{installed}"), 89, 89);
+    }
+    let said = rebuild_with_installed(&host);
+    assert!(!said.contains("alert"), "{said}");
+}
+
+#[test]
+fn a_running_service_finds_the_programs_of_an_upgrade_and_says_when_it_has_to_be_restarted() {
+    if !is_root() {
+        return skip(
+            "an upgrade under a service that asks a user database",
+            "only root may find the process that asks",
+        );
+    }
+    let host = host();
+    let [main, database] = built();
+    let [first, second] = [&main, &database].map(|program| install(&host, program));
+    // As hooks are started: by a link of another name.
+    let link = host.path("/usr/local/elsewhere");
+    std::os::unix::fs::symlink("sbin/qmail-updater", &link).unwrap();
+    let mut command = Command::new(&link);
+    command.env_clear().arg("--root").arg(host.root()).args(["run", "--sql-sweep", "86400"]);
+    let service = Service::spawn(host, command);
+    let host = &service.host;
+    service.wait_for("rebuild 1 done");
+    let image = |process: &Path| fs::read_link(process.join("exe")).unwrap();
+    assert_eq!(image(&companion(&service).unwrap()), fs::canonicalize(&second).unwrap());
+    // Both are replaced, and the process that asks ends.
+    for program in [&main, &database] {
+        install(host, program);
+    }
+    let own = fs::read_link(format!("/proc/{}/exe", service.child.id())).unwrap();
+    assert_eq!(own.to_str().unwrap(), format!("{} (deleted)", fs::canonicalize(&first).unwrap().display()));
+    let asks_again = |name: &str| {
+        if let Some(process) = companion(&service) {
+            signal(&process, nix::sys::signal::SIGKILL);
+        }
+        add(host, name, 0);
+        service.trigger(&["add_user", &format!("{name}@example.com"), "-", "after"]);
+    };
+    asks_again("one");
+    service.wait_for_answer("one@example.com", "accept");
+    assert_eq!(image(&companion(&service).unwrap()), fs::canonicalize(&second).unwrap());
+    // One of another version has its name.
+    make_program(&second, "#!/bin/sh\nprintf '%-255s\\n' 'qmail-updater-database 99 9.8.7'\n");
+    asks_again("two");
+    let alert = service.wait_for("restart the service");
+    assert!(alert.contains("alert: ") && alert.contains("of version 9.8.7"), "{alert}");
+    assert_eq!(host.answers(&["one@example.com", "two@example.com"]), ["accept", "refuse"]);
+    // Both are removed.
+    fs::remove_file(&first).unwrap();
+    fs::remove_file(&second).unwrap();
+    asks_again("three");
+    let alert =
+        service.wait_for("qmail-updater was replaced or removed: install both programs, and restart the service");
+    assert!(alert.contains(&second.display().to_string()), "{alert}");
+    assert_eq!(host.answers(&["one@example.com", "three@example.com"]), ["accept", "refuse"]);
+    install(host, &database);
+    asks_again("four");
+    service.wait_for_answer("three@example.com", "accept");
 }

@@ -41,7 +41,9 @@ const NO_WARNERS: &[&str] = &[
     "Note::warning",
 ];
 /// Functions that make the text of an error or alert for somebody else: file and name.
-const ALSO: [(&str, &str); 21] = [
+const ALSO: [(&str, &str); 23] = [
+    ("os/spawn.rs", "database_program"),
+    ("os/spawn.rs", "greeted_with"),
     ("os/spawn.rs", "run"),
     ("os/spawn.rs", "failure_of"),
     ("service/follow_ups.rs", "tell"),

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use crate::error::{Trouble, show_path};
-use crate::fs::trust::is_foreign;
-use crate::fs::{End, Found, Kind, Perm, Root};
+use crate::fs::trust::{Distrust, Trust};
+use crate::fs::{End, Kind};
 use crate::report::{Code, Note};
 use crate::settings::Settings;
 
@@ -20,64 +20,12 @@ pub(super) const AS_ROOT: &str = ".root";
 /// The programs of the folder that are run.
 pub(super) struct Programs(BTreeMap<String, PathBuf>);
 
-/// Why nothing there is run.
-enum Distrust {
-    /// Somebody else than root and we could put something there: how.
-    Open(String),
-    /// It cannot be seen who could: why.
-    Unseen(Trouble),
-}
-
-impl Distrust {
-    /// The note, with what follows from each.
-    fn note(self, open: &str, unseen: &str) -> Note {
-        match self {
-            Distrust::Open(why) => Note::alert(format!("{why}; {open}")).of(Code::ActionUntrusted),
-            Distrust::Unseen(why) => {
-                Note::alert(format!("{why}; {unseen}")).of(Code::ActionUnreadable).but_denied(why.denied)
-            }
-        }
-    }
-}
-
-/// What is there, when nobody but root and we could put something there.
-fn distrust(root: &Root, inside: &[u8]) -> Result<Found, Distrust> {
-    let why = |perm: &Perm| match perm {
-        perm if is_foreign(perm.uid) => Some(format!("it belongs to uid {}", perm.uid)),
-        perm if perm.mode & 0o022 != 0 => Some(format!("others may write it (mode {:04o})", perm.mode)),
-        _ => None,
-    };
-    let ends = inside.iter().enumerate().filter(|(_, b)| **b == b'/').map(|(at, _)| at.max(1)).chain([inside.len()]);
-    for end in ends {
-        let part = &inside[..end];
-        let found = match root.walk(part).end {
-            End::Found(found) => found,
-            End::Missing(cause) | End::Failed(cause) => {
-                return Err(Distrust::Unseen(Trouble::from(cause).of_file(show_path(&root.path(part)))));
-            }
-            End::Silent(silence) => {
-                let trouble = Trouble::from(silence.to_string());
-                return Err(Distrust::Unseen(trouble.of_file(show_path(&root.path(part)))));
-            }
-        };
-        if let Some(why) = why(&found.perm) {
-            return Err(Distrust::Open(format!("{}: {why}", show_path(&root.path(part)))));
-        }
-    }
-    let walk = root.walk(inside);
-    let linked = walk.searched.iter().find_map(why);
-    let linked =
-        linked.or(walk.link_owners.iter().find(|uid| is_foreign(**uid)).map(|uid| format!("it is uid {uid}'s")));
-    match (linked, walk.end) {
-        (None, End::Found(found)) => Ok(found),
-        (Some(why), _) => {
-            Err(Distrust::Open(format!("{}: a link or directory on the way: {why}", show_path(&root.path(inside)))))
-        }
-        (None, End::Missing(cause) | End::Failed(cause)) => {
-            Err(Distrust::Unseen(Trouble::from(cause).of_file(show_path(&root.path(inside)))))
-        }
-        (None, End::Silent(silence)) => {
-            Err(Distrust::Unseen(Trouble::from(silence.to_string()).of_file(show_path(&root.path(inside)))))
+/// The note of why nothing there is run, with what follows from each.
+fn note(why: Distrust, open: &str, unseen: &str) -> Note {
+    match why {
+        Distrust::Open(why) => Note::alert(format!("{why}; {open}")).of(Code::ActionUntrusted),
+        Distrust::Unseen(why) => {
+            Note::alert(format!("{why}; {unseen}")).of(Code::ActionUnreadable).but_denied(why.denied)
         }
     }
 }
@@ -108,9 +56,9 @@ impl Programs {
         }
         let distrusted = |why: Distrust| {
             let open = "no action runs until the directory of actions, and all above it, belongs to root alone";
-            why.note(open, "no action runs until the directory of actions can be read")
+            note(why, open, "no action runs until the directory of actions can be read")
         };
-        let folder = distrust(root, &settings.actions).map_err(distrusted)?;
+        let folder = Trust::default().find(root, &settings.actions).map_err(distrusted)?;
         let listed = folder.open_directory().and_then(|folder| folder.entries(|_| true));
         let shown = show_path(&root.path(&settings.actions)).to_string();
         let listed = listed.map_err(|cause| distrusted(Distrust::Unseen(Trouble::from(&cause).of_file(shown))))?;
@@ -125,11 +73,11 @@ impl Programs {
             let name = String::from_utf8_lossy(&name).into_owned();
             let event = name.strip_suffix(AS_ROOT).unwrap_or(&name);
             match (event == ANY || SEEN.contains(&event), is_program) {
-                (true, Ok(true)) => match distrust(root, &inside) {
+                (true, Ok(true)) => match Trust::default().find(root, &inside) {
                     Ok(found) => drop(programs.0.insert(name, found.real)),
                     Err(why) => {
                         let follows = format!("{shown} is not run");
-                        notes.push(why.note(&follows, &follows));
+                        notes.push(note(why, &follows, &follows));
                     }
                 },
                 (true, Err(cause)) => {

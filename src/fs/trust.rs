@@ -3,13 +3,92 @@
 //! what is in a home directory counts as its owner's only when it belongs to him, and a link counts when what it leads to
 //! belongs to the owner of the link.
 
-use nix::unistd::geteuid;
+use nix::unistd::{getegid, geteuid};
 
-use super::{Opened, Perm, Who};
+use super::{End, Found, Opened, Perm, Root, Who};
+use crate::error::{Trouble, show_path};
 
 /// Whether the uid is neither root's nor that of this process.
 pub fn is_foreign(uid: u32) -> bool {
     uid != 0 && uid != geteuid().as_raw()
+}
+
+/// Why a program that we would start is not trusted.
+#[derive(Debug)]
+pub enum Distrust {
+    /// Another user could have put it there: how.
+    Open(String),
+    /// It cannot be seen who could: why.
+    Unseen(Trouble),
+}
+
+/// Who may have put there a program that we start: root and we.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Trust {
+    /// And those who can change the file of the program that runs, which has these permissions: they could have changed what
+    /// we do in any case. It is used in many places, so a group of our own and directories such as /tmp are no doubt either.
+    pub program: Option<Perm>,
+}
+
+impl Trust {
+    fn is_foreign(&self, uid: u32) -> bool {
+        is_foreign(uid) && self.program.is_none_or(|program| program.uid != uid)
+    }
+
+    /// Why others can change what is there, in words. `is_sticky`: it is a directory, and what is in it is another one, so its
+    /// sticky bit keeps others from replacing that.
+    fn doubt(&self, perm: &Perm, is_sticky: bool) -> Option<String> {
+        let is_own_group = self.program.is_some_and(|program| {
+            let is_of_program = program.mode & 0o020 != 0 && program.gid == perm.gid;
+            perm.gid == 0 || perm.gid == getegid().as_raw() || is_of_program
+        });
+        let others = match self.program {
+            Some(_) if is_sticky && perm.mode & 0o1000 != 0 => 0,
+            Some(_) if is_own_group => 0o002,
+            Some(_) | None => 0o022,
+        };
+        match perm {
+            perm if self.is_foreign(perm.uid) => Some(format!("it belongs to uid {}", perm.uid)),
+            perm if perm.mode & others != 0 => Some(format!("others may write it (mode {:04o})", perm.mode)),
+            _ => None,
+        }
+    }
+
+    /// What is at `inside`, when nobody else could have put something there.
+    ///
+    /// # Errors
+    /// Another user could, or it cannot be seen.
+    pub fn find(&self, root: &Root, inside: &[u8]) -> Result<Found, Distrust> {
+        let ends = inside.iter().enumerate().filter(|(_, b)| **b == b'/').map(|(at, _)| at.max(1));
+        let parent = inside.iter().rposition(|b| *b == b'/').map_or(0, |at| at.max(1));
+        for end in ends.chain([inside.len()]) {
+            let part = &inside[..end];
+            let unseen = |trouble: Trouble| Err(Distrust::Unseen(trouble.of_file(show_path(&root.path(part)))));
+            let found = match root.walk(part).end {
+                End::Found(found) => found,
+                End::Missing(cause) | End::Failed(cause) => return unseen(Trouble::from(cause)),
+                End::Silent(silence) => return unseen(Trouble::from(silence.to_string())),
+            };
+            if let Some(why) = self.doubt(&found.perm, end < parent) {
+                return Err(Distrust::Open(format!("{}: {why}", show_path(&root.path(part)))));
+            }
+        }
+        let walk = root.walk(inside);
+        let last = walk.searched.len().saturating_sub(1);
+        let linked = walk.searched.iter().enumerate().find_map(|(at, perm)| self.doubt(perm, at < last));
+        let foreign = walk.link_owners.iter().find(|uid| self.is_foreign(**uid));
+        let linked = linked.or(foreign.map(|uid| format!("it is uid {uid}'s")));
+        let shown = root.path(inside);
+        let unseen = |trouble: Trouble| Err(Distrust::Unseen(trouble.of_file(show_path(&shown))));
+        match (linked, walk.end) {
+            (None, End::Found(found)) => Ok(found),
+            (Some(why), _) => {
+                Err(Distrust::Open(format!("{}: a link or directory on the way: {why}", show_path(&shown))))
+            }
+            (None, End::Missing(cause) | End::Failed(cause)) => unseen(Trouble::from(cause)),
+            (None, End::Silent(silence)) => unseen(Trouble::from(silence.to_string())),
+        }
+    }
 }
 
 /// A link that was followed.

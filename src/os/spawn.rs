@@ -3,9 +3,11 @@
 
 use std::collections::VecDeque;
 use std::ffi::{OsStr, OsString};
-use std::io::{BufRead, BufReader, PipeReader, PipeWriter, Read, Write};
+use std::io::{BufRead, BufReader, ErrorKind, PipeReader, PipeWriter, Read, Write};
 use std::net::Shutdown;
 use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::MetadataExt;
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -26,7 +28,9 @@ use nix::sys::wait::{Id, WaitPidFlag, waitid};
 use nix::unistd::{Pid, setgid, setgroups, setsid, setuid};
 
 use super::stop::Stop;
-use crate::error::{Nature, show_cause, show_path};
+use crate::error::{Nature, Trouble, show_cause, show_path};
+use crate::fs::trust::{Distrust, Trust};
+use crate::fs::{Bounds, End, Perm, Root};
 use crate::os::raw;
 use crate::report::{self, Level, Note};
 use crate::text::{Shown, count};
@@ -53,8 +57,13 @@ pub const OURSELVES: &str = "/proc/self/exe";
 /// What this program is called when it begins a session and becomes another program.
 const SESSION: &str = "qmail-updater-session";
 
-/// What this program is called when it asks a user database.
-const COMPANION: &str = "qmail-updater-database";
+/// The program that asks a user database for us. It is installed beside this one.
+pub const DATABASE_PROGRAM: &str = "qmail-updater-database";
+/// The form of all that these two programs tell each other: how that one is started, [`crate::sql::ask::Ask`], and
+/// [`crate::host::mailboxes::stream`]. A running service may find that program replaced by another version.
+pub const EXCHANGE: &str = "1";
+/// How long the first line of that program is, in bytes.
+const GREETING: usize = 256;
 /// How long it may take to end when the socket is closed.
 const COMPANION_GRACE: Duration = Duration::from_millis(500);
 
@@ -206,8 +215,55 @@ pub fn begin_session(typed: &[OsString]) -> Option<u8> {
     Some(111)
 }
 
-/// Another process of this program, in a session of its own, that asks a user database for us. It has the uid and gid that it
-/// was started for, an empty environment, and three descriptors: a file that we opened, a socket to us, and /dev/null.
+/// The file of this program as it was started, links resolved, its permissions, and whether another file has its name by now
+/// or none.
+fn own_file() -> std::io::Result<(PathBuf, Perm, bool)> {
+    let (path, file) = (Path::new(OURSELVES).read_link()?, Path::new(OURSELVES).metadata()?);
+    let perm = Perm { mode: file.mode() & 0o7777, uid: file.uid(), gid: file.gid() };
+    let replaced = path.as_os_str().as_bytes().strip_suffix(b" (deleted)");
+    Ok(match replaced.filter(|_| path.symlink_metadata().is_err()) {
+        Some(name) => (PathBuf::from(OsStr::from_bytes(name)), perm, true),
+        None => (path, perm, false),
+    })
+}
+
+/// The program that asks a user database: beside the file of this one, and put there by nobody but root or those who can
+/// change this one.
+///
+/// # Errors
+/// It is not there, or another user could have put it there.
+pub fn database_program(bounds: Bounds) -> Result<PathBuf, Trouble> {
+    if !cfg!(feature = "database") {
+        return Err("this program was built without a client of user databases".into());
+    }
+    let (own, perm, is_replaced) = own_file().map_err(|cause| Trouble::from(&cause).of_file(OURSELVES))?;
+    let program = own.with_file_name(DATABASE_PROGRAM);
+    let root = Root::new(Path::new("/"), bounds);
+    let inside = program.as_os_str().as_bytes();
+    match root.walk(inside).end {
+        End::Missing(_) if is_replaced => Err(Trouble::from(format!(
+            "the program that asks it, {}, is not there, and qmail-updater was replaced or removed: install both programs, and \
+             restart the service",
+            show_path(&program)
+        ))),
+        End::Missing(_) => Err(Trouble::from(format!(
+            "the program that asks it, {}, is not there: install qmail-updater again, with both programs",
+            show_path(&program)
+        ))),
+        End::Found(_) | End::Failed(_) | End::Silent(_) => {
+            let trust = Trust { program: Some(perm) };
+            trust.find(&root, inside).map(|found| found.real).map_err(|why| match why {
+                Distrust::Open(why) => Trouble::from(format!(
+                    "{why}; so {DATABASE_PROGRAM} is not started: it has to be where root alone can write"
+                )),
+                Distrust::Unseen(why) => why,
+            })
+        }
+    }
+}
+
+/// The process that asks a user database for us, in a session of its own. It has the uid and gid that it was started for, an
+/// empty environment, and three descriptors: a file that we opened, a socket to us, and /dev/null.
 #[derive(Debug)]
 pub struct Companion {
     child: Option<Child>,
@@ -215,20 +271,36 @@ pub struct Companion {
 }
 
 impl Companion {
-    /// Starts one. `owner`: uid and gid that it has from its beginning on; `None`: ours.
+    /// Starts one. `owner`: uid and gid that it has before it does anything else; `None`: ours. It has so long to begin.
     ///
     /// # Errors
-    /// Those of socketpair(2), fork(2) and execve(2).
-    pub fn start(owner: Option<(u32, u32)>, input: OwnedFd) -> std::io::Result<Companion> {
+    /// Those of socketpair(2), fork(2) and execve(2); it is of another version, or does not begin.
+    pub fn start(
+        program: &Path,
+        owner: Option<(u32, u32)>,
+        input: OwnedFd,
+        limit: Duration,
+    ) -> Result<Companion, Trouble> {
+        let unable = |cause: &std::io::Error| {
+            let trouble = Trouble::from(cause).of_file(show_path(program));
+            trouble.of_file("the process that asks it cannot be started")
+        };
         // What this process was started with is not for it either.
         close_fds::set_fds_cloexec_threadsafe(3, &[]);
-        let (socket, its) = UnixStream::pair()?;
-        let mut command = Command::new(OURSELVES);
+        let (socket, its) = UnixStream::pair().map_err(|cause| unable(&cause))?;
+        let mut command = Command::new(program);
         let (uid, gid) = owner.map_or((String::new(), String::new()), |(uid, gid)| (uid.to_string(), gid.to_string()));
-        command.arg0(COMPANION).args([uid, gid]).env_clear().current_dir("/");
+        command.arg0(DATABASE_PROGRAM).args([EXCHANGE, &uid, &gid]).env_clear().current_dir("/");
         command.stdin(input).stdout(OwnedFd::from(its)).stderr(Stdio::null());
-        let child = spawn(&mut command)?;
-        Ok(Companion { child: Some(child), socket })
+        let child = spawn(&mut command).map_err(|cause| unable(&cause))?;
+        // It has the end of the socket, and we would wait for our own copy of it.
+        drop(command);
+        let started = Companion { child: Some(child), socket };
+        started.socket.set_read_timeout(Some(limit)).map_err(|cause| unable(&cause))?;
+        let mut greeting = [0; GREETING];
+        let greeted = (&started.socket).read_exact(&mut greeting).map_err(|cause| cause.kind());
+        greeted_with(greeted.map(|()| &greeting[..])).map_err(|why| Trouble::from(why).of_file(show_path(program)))?;
+        Ok(started)
     }
 
     /// The socket to it.
@@ -262,25 +334,66 @@ impl Drop for Companion {
     }
 }
 
-/// When this program was started as a companion: gives the file and the socket that it got, as the uid and gid that it is
-/// for. `None` when it was not.
+/// Whether the program that asks begins as it has to; or why not.
+fn greeted_with(greeting: Result<&[u8], ErrorKind>) -> Result<(), String> {
+    let greeting = match greeting {
+        Ok(greeting) => String::from_utf8_lossy(greeting),
+        Err(ErrorKind::WouldBlock | ErrorKind::TimedOut) => return Err("it does not begin in time".to_owned()),
+        Err(_) => return Err("it ended at its start: install qmail-updater again, with both programs".to_owned()),
+    };
+    let mut words = greeting.trim().splitn(4, ' ');
+    match (words.next(), words.next(), words.next(), words.next()) {
+        (Some(DATABASE_PROGRAM), Some(EXCHANGE), Some(_), None) => Ok(()),
+        (Some(DATABASE_PROGRAM), Some(EXCHANGE), Some(_), Some(why)) => Err(Shown(why.as_bytes()).to_string()),
+        (Some(DATABASE_PROGRAM), Some(_), Some(version), _) => Err(format!(
+            "it is of version {}, and the qmail-updater that runs is of version {}: restart the service; if that does not help, \
+             install both programs again",
+            Shown(version.as_bytes()),
+            env!("CARGO_PKG_VERSION")
+        )),
+        _ => Err(format!("it is no {DATABASE_PROGRAM}: install qmail-updater again, with both programs")),
+    }
+}
+
+/// The first line of the program that asks: its name, the form of the exchange, its version, and why it does not begin.
+fn greeting(why: Option<&str>) -> Vec<u8> {
+    let mut line = format!("{DATABASE_PROGRAM} {EXCHANGE} {}", env!("CARGO_PKG_VERSION")).into_bytes();
+    if let Some(why) = why {
+        line.extend([b" ", why.as_bytes()].concat());
+    }
+    line.resize(GREETING - 1, b' ');
+    line.push(b'\n');
+    line
+}
+
+/// When this program was started by [`Companion::start`]: gives the file and the socket that it got, as the uid and gid that
+/// it is for. `None` when it was not.
 pub fn begin_companion(typed: &[OsString]) -> Option<std::io::Result<(OwnedFd, UnixStream)>> {
-    let [own, uid, gid] = typed else { return None };
-    (own == COMPANION).then(|| {
-        setsid()?;
-        setrlimit(Resource::RLIMIT_CORE, 0, 0)?;
-        if !uid.is_empty() {
-            let number =
-                |typed: &OsString| typed.to_str().and_then(|typed| typed.parse::<u32>().ok()).ok_or(Errno::EINVAL);
-            let (uid, gid) = (number(uid)?, number(gid)?);
-            setgroups(&[])?;
-            setgid(gid.into())?;
-            setuid(uid.into())?;
-        }
-        // Another process of that uid must not look into it. setuid(2) has set that back.
-        set_dumpable(false)?;
-        Ok((raw::inherited(0)?, UnixStream::from(raw::inherited(1)?)))
-    })
+    let [_, exchange, uid, gid] = typed else { return None };
+    let begin = || {
+        let (input, mut socket) = (raw::inherited(0)?, UnixStream::from(raw::inherited(1)?));
+        // The other program is of another version, and says so when it has read this.
+        let begun = if exchange == EXCHANGE { drop_rights(uid, gid) } else { Err(ErrorKind::Unsupported.into()) };
+        let why = begun.as_ref().err().map(show_cause);
+        socket.write_all(&greeting(why.as_deref()))?;
+        begun.map(|()| (input, socket))
+    };
+    Some(begin())
+}
+
+/// Leaves this process the rights of a uid and gid, in a session of its own. Empty ones are those that it has.
+fn drop_rights(uid: &OsStr, gid: &OsStr) -> std::io::Result<()> {
+    setsid()?;
+    setrlimit(Resource::RLIMIT_CORE, 0, 0)?;
+    if !uid.is_empty() {
+        let number = |typed: &OsStr| typed.to_str().and_then(|typed| typed.parse::<u32>().ok()).ok_or(Errno::EINVAL);
+        let (uid, gid) = (number(uid)?, number(gid)?);
+        setgroups(&[])?;
+        setgid(gid.into())?;
+        setuid(uid.into())?;
+    }
+    // Another process of that uid must not look into it. setuid(2) has set that back.
+    Ok(set_dumpable(false)?)
 }
 
 /// A pipe by which the program that started this one wants to be told something.

@@ -1,5 +1,5 @@
-//! How a rebuild learns what vpopmail's user database says. A [`Companion`], which is another process of this program under
-//! the uid of vpopmail, asks the server ([`crate::sql`]); here its rows are read as those of any user, with bounds and time
+//! How a rebuild learns what vpopmail's user database says. A [`Companion`], which is a program of its own under the uid of
+//! vpopmail, asks the server ([`crate::sql`]); here its rows are read as those of any user, with bounds and time
 //! limits. This process opens the file with the password and does not read it.
 
 use std::collections::BTreeSet;
@@ -19,7 +19,7 @@ use crate::host::mailboxes::Source;
 use crate::host::mailboxes::snapshot::{self, Snapshot};
 use crate::host::user_database::{Kind, Sign, not_answered};
 use crate::host::{Host, Layout, VPOPMAIL};
-use crate::os::spawn::Companion;
+use crate::os::spawn::{self, Companion};
 use crate::publish::Target;
 use crate::report::Note;
 use crate::settings::{Database, Settings};
@@ -166,8 +166,8 @@ fn ask_now(settings: &Settings, database: &mut Database, question: Question) -> 
         if !is_kept {
             let Some(file) = file.take() else { break };
             database.companion = None;
-            let unable = |cause: io::Error| Trouble::from(&cause).of_file("the process that asks it cannot be started");
-            let started = Companion::start(owner, OwnedFd::from(file.into_file())).map_err(unable)?;
+            let program = spawn::database_program(settings.layout.root.bounds)?;
+            let started = Companion::start(&program, owner, OwnedFd::from(file.into_file()), ask.connect)?;
             database.companion = Some((key, started));
         }
         let Some((_, companion)) = &database.companion else { break };

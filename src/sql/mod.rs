@@ -1,5 +1,6 @@
-//! The process that asks vpopmail's user database. It is this program, started under the uid of vpopmail, with the file of
-//! the connection and a socket to the process that started it, and nothing else. All of it is not trusted by that process,
+//! The process that asks vpopmail's user database. It is a program of its own, qmail-updater-database, which runs under the
+//! uid of vpopmail, with the file of the connection and a socket to the process that started it, and nothing else. The main
+//! program uses [`ask`] only: so the linker leaves the clients out of it, and hooks are small. All of it is not trusted by that process,
 //! which reads the rows as it reads a file of another user ([`crate::host::mailboxes::stream`]).
 //!
 //! [`serve`] reads the file of the connection once, connects, and answers one [`Ask`] after the other with a stream each. It
@@ -262,7 +263,75 @@ pub fn serve(file: File, socket: UnixStream) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
+    use crate::host::mailboxes::collation::Collation;
+    use crate::host::mailboxes::stream::{About, Row, Writer};
+    use crate::os::spawn::EXCHANGE;
+
+    /// Fields as both forms have them, each with its length.
+    fn fields(fields: &[&[u8]]) -> Vec<u8> {
+        let field = |field: &&[u8]| [&(field.len() as u32).to_le_bytes()[..], field].concat();
+        fields.iter().flat_map(field).collect()
+    }
+
+    #[test]
+    fn what_both_programs_say_has_the_form_of_this_number_and_another_form_needs_another_number() {
+        assert_eq!(EXCHANGE, "1", "then say here what its form is");
+        let ask = Ask {
+            kind: Kind::Pgsql,
+            file: "/f".into(),
+            aliases: Some(true),
+            limits: None,
+            table_each: Some(false),
+            domains: vec![b"a.test".to_vec(), b"b.test".to_vec()],
+            connect: Duration::from_millis(258),
+            read: Duration::from_secs(1),
+        };
+        let mut asked = Vec::new();
+        ask.write(&mut asked).unwrap();
+        let (connect, read) = ([2, 1, 0, 0, 0, 0, 0, 0], [0xe8, 3, 0, 0, 0, 0, 0, 0]);
+        let question = fields(&[b"pgsql", b"/f", &[1, 2, 0], &connect, &read, b"a.test", b"b.test"]);
+        assert_eq!(asked, [&(question.len() as u32).to_le_bytes()[..], &question].concat());
+
+        let exact = || Collation { folds: false, pads: false, has_dotless_i: false, alike: Vec::new() };
+        let about = About {
+            kind: Kind::Mysql,
+            name: b"mysql v".to_vec(),
+            has_aliases: true,
+            has_limits: true,
+            has_table_each: true,
+            of_mailbox: Collation { folds: true, pads: true, has_dotless_i: true, alike: vec![(b'i', b'y')] },
+            of_domain: exact(),
+            of_alias: exact(),
+            of_alias_domain: exact(),
+            of_limits: exact(),
+        };
+        let mut writer = Writer::new(Vec::new(), &about).unwrap();
+        for row in [
+            Row::Mailbox(b"a.test", b"ann", b"hash", 16),
+            Row::Alias(b"a.test", b"x", Some(b"&y")),
+            Row::Alias(b"a.test", b"x", None),
+            Row::Limits(b"a.test", true),
+            Row::Table(b"a_test", Some(b"why")),
+        ] {
+            writer.row(row).unwrap();
+        }
+        let frame = |tag: u8, rest: Vec<u8>| [&[tag][..], &(rest.len() as u32).to_le_bytes(), &rest].concat();
+        let without_line = [fields(&[b"a.test", b"x"]), u32::MAX.to_le_bytes().to_vec()].concat();
+        let counts = [[1, 0, 0, 0, 0, 0, 0, 0], [2, 0, 0, 0, 0, 0, 0, 0], [1, 0, 0, 0, 0, 0, 0, 0]].concat();
+        let stream = [
+            frame(b'Q', fields(&[b"1", b"mysql", b"mysql v", b"alt", b"\x07iy", b"\0", b"\0", b"\0", b"\0"])),
+            frame(b'M', fields(&[b"a.test", b"ann", b"hash", b"16"])),
+            frame(b'A', fields(&[b"a.test", b"x", b"&y"])),
+            frame(b'A', without_line),
+            frame(b'L', fields(&[b"a.test", b"1"])),
+            frame(b'T', fields(&[b"a_test", b"why"])),
+            frame(b'E', fields(&[&counts])),
+        ];
+        assert_eq!(writer.end().unwrap(), stream.concat());
+    }
 
     #[test]
     fn no_password_of_a_connection_text_is_told_however_it_is_quoted() {

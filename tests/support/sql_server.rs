@@ -1,7 +1,7 @@
 //! A real MariaDB or PostgreSQL in a directory of its own, reached by its socket only, as an ordinary user.
 
 use std::fs;
-use std::io::Write;
+use std::io::{BufRead, BufReader, Write};
 use std::net::Shutdown;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::{PermissionsExt, chown};
@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use qmail_updater::host::user_database::Kind;
+use qmail_updater::os::spawn::{DATABASE_PROGRAM, EXCHANGE};
 use qmail_updater::sql::ask::Ask;
 use tempfile::TempDir;
 
@@ -260,10 +261,13 @@ impl Asker {
         file.write_all(connection.as_bytes()).unwrap();
         std::io::Seek::rewind(&mut file).unwrap();
         let (socket, its) = UnixStream::pair().unwrap();
-        let mut command = Command::new(env!("CARGO_BIN_EXE_qmail-updater"));
-        // The name by which the program knows what it is, and no other uid and gid.
-        command.arg0("qmail-updater-database").args(["", ""]).env_clear().current_dir("/");
+        let mut command = Command::new(Path::new(env!("CARGO_BIN_EXE_qmail-updater")).with_file_name(DATABASE_PROGRAM));
+        // No other uid and gid.
+        command.args([EXCHANGE, "", ""]).env_clear().current_dir("/");
         let child = command.stdin(file).stdout(OwnedFd::from(its)).stderr(Stdio::null()).spawn().unwrap();
+        drop(command);
+        // Its first line; nothing follows before it is asked.
+        BufReader::new(&socket).read_line(&mut String::new()).unwrap();
         Asker { socket, child }
     }
 
