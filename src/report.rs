@@ -54,18 +54,26 @@ pub struct Note {
     pub denied: bool,
     /// What kind of finding it is, when `check` can find it.
     pub code: Option<Code>,
+    /// The domain that it concerns, where the place in the text does not show it.
+    pub domain: Option<String>,
 }
 
 impl Note {
     /// A note of this level; a name of hundreds of bytes in it is shortened.
     pub fn new(level: Level, text: impl Into<String>) -> Note {
-        Note { level, text: shorten_words(text.into()), denied: false, code: None }
+        Note { level, text: shorten_words(text.into()), denied: false, code: None, domain: None }
     }
 
     /// The same, as a finding of this kind.
     #[must_use]
     pub fn of(self, code: Code) -> Note {
         Note { code: Some(code), ..self }
+    }
+
+    /// The same, about this domain.
+    #[must_use]
+    pub fn about(self, domain: &[u8]) -> Note {
+        Note { domain: Some(Shown(domain).to_string()), ..self }
     }
 
     /// The same, which may depend on what this process may not read.

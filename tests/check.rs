@@ -24,6 +24,8 @@ fn sound() -> Service {
     }
     std::fs::remove_dir_all(host.path(COM)).unwrap();
     host.write(&format!("{COM}/.qmail-default"), BOUNCE);
+    // The account that the sample forwards this to is not in this users/assign.
+    host.write("/var/qmail/alias/.qmail-postmaster", "&u0@example.com\n");
     let lines: Vec<String> =
         SOUND.iter().enumerate().map(|(number, crypt)| format!("u{number}:{crypt}:1:0:N:/d:Q")).collect();
     host.mailboxes(COM, &lines.iter().map(String::as_str).collect::<Vec<_>>());
@@ -309,6 +311,101 @@ fn each_fault_is_told_of_in_a_line() {
             &["warning: ", "nginx.service.d/tmp.conf: PrivateTmp gives nginx.service", "\tpipe-private-tmp"],
         ),
         (
+            "local and virtual",
+            &|host| host.write(&control("locals"), "mail.example.org\nexample.com\n"),
+            &[
+                "warning: ",
+                "virtualdomains: line 1: \"example.com\" has no effect: ",
+                "locals, line 2, names example.com too",
+                "\tdomain-local-and-virtual",
+            ],
+        ),
+        (
+            "a domain that is not let in",
+            &|host| host.write(&control("rcpthosts"), "mail.example.org\n"),
+            &[
+                "warning: ",
+                "virtualdomains: line 1: example.com is a domain of vpopmail, and control/rcpthosts does not name it",
+                "\tdomain-not-in-rcpthosts",
+            ],
+        ),
+        (
+            "a vdelivermail that is not understood",
+            &|host| host.write(&format!("{COM}/.qmail-default"), "| eval /home/vpopmail/bin/vdelivermail '' $(x)\n"),
+            &["warning: ", ".qmail-default: line 1: it names vdelivermail", "\tvdelivermail-misread"],
+        ),
+        (
+            "vdelivermail with one argument",
+            &|host| {
+                host.write(&format!("{COM}/.qmail-default"), "| /home/vpopmail/bin/vdelivermail bounce-no-mailbox\n")
+            },
+            &["warning: ", ".qmail-default: line 1: ", "without exactly two arguments", "\tvdelivermail-misread"],
+        ),
+        (
+            "a forward to nobody",
+            &|host| host.write(&format!("{COM}/.qmail-sales"), "&u0@example.com\n&gone@example.com\n"),
+            &["warning: ", ".qmail-sales: line 2: forwards to gone@example.com, to which this", "\tforward-refused"],
+        ),
+        (
+            "a forward to itself",
+            &|host| host.write(&format!("{COM}/.qmail-sales"), "&sales@example.com\n"),
+            &["warning: ", ".qmail-sales: line 1: forwards to sales@example.com, which leads back", "\tforward-loop"],
+        ),
+        (
+            "a loop of two",
+            &|host| {
+                host.write(&format!("{COM}/.qmail-a"), "# to b\n&u0@example.com\n&B@Example.com\n");
+                host.write(&format!("{COM}/.qmail-b"), "a@example.com\n")
+            },
+            &["warning: ", ".qmail-a: line 3: forwards to B@Example.com, which leads", "/.qmail-b: ", "\tforward-loop"],
+        ),
+        (
+            "a catch-all of nobody",
+            &|host| {
+                let line = "| /home/vpopmail/bin/vdelivermail '' gone@example.com\n";
+                host.write(&format!("{COM}/.qmail-default"), line)
+            },
+            &["warning: ", ".qmail-default: line 1: the catch-all delivers to gone@ex", "\tcatch-all-nobody"],
+        ),
+        (
+            "a catch-all of an account that is not there",
+            &|host| {
+                let line = "| /home/vpopmail/bin/vdelivermail '' gone@mail.example.org\n";
+                host.write(&format!("{COM}/.qmail-default"), line)
+            },
+            &[
+                "warning: ",
+                "line 1: the catch-all delivers to gone@mail.example.org, to which this",
+                "\tcatch-all-nobody",
+            ],
+        ),
+        (
+            "a line after the end",
+            &|host| host.write(&format!("{COM}/.qmail-x"), "&u0@example.com\n|exit 99\n\n# x\n&u1@example.com\n"),
+            &["warning: ", ".qmail-x: line 5: never reached: exit 99 on line 2", "\tqmail-line-unreached"],
+        ),
+        (
+            "a mailbox without its mail",
+            &|host| host.write(&format!("{COM}/.qmail-u1"), "&u0@example.com\n"),
+            &["warning: ", ".qmail-u1: takes the mail of u1@example.com, which is a mailbox", "\tmailbox-shadowed"],
+        ),
+        (
+            "a mailbox below a pattern",
+            &|host| {
+                host.write(&format!("{COM}/.qmail-u-default"), "&x@elsewhere.test\n");
+                mailboxes(host, &[record("u-1", SOUND[0])])
+            },
+            &["warning: ", ".qmail-u-default: takes the mail of u-1@example.com", "\tmailbox-shadowed"],
+        ),
+        (
+            "an onchange that is never called",
+            &|host| {
+                host.write("/home/vpopmail/etc/onchange", "#!/bin/sh\n");
+                host.write("/home/vpopmail/bin/vadduser", b"\x7fELF\0vadduser: usage\0".as_slice())
+            },
+            &["status: ", "etc/onchange: installed, but ", "bin/vadduser never calls it", "\tonchange-uncalled"],
+        ),
+        (
             "an unreadable domain",
             &|host| host.write(&format!("{COM}/vpasswd.cdb"), "broken"),
             &["alert: ", "vpasswd.cdb: corrupt", "\thome-unreadable"],
@@ -501,4 +598,123 @@ fn the_reference_has_each_code_with_its_fix_and_no_other() {
         .collect();
     let codes: Vec<(&str, &str)> = Code::ALL.iter().map(|code| (code.word(), code.fix())).collect();
     assert_eq!(rows, codes);
+}
+
+/// Each of these is right, or cannot be known to be wrong.
+#[test]
+fn what_is_right_or_unknown_is_no_finding_about_the_ways_of_mail() {
+    type Change<'a> = (&'a str, &'a dyn for<'h> Fn(&'h MailHost) -> &'h MailHost);
+    let control = |name: &str| format!("/var/qmail/control/{name}");
+    let file = |name: &str| format!("{COM}/.qmail-{name}");
+    let vdelivermail = |catch_all: &str| format!("| /home/vpopmail/bin/vdelivermail '' {catch_all}\n");
+    let program = b"\x7fELF\0vadduser: usage\0%s/etc/onchange\0".as_slice();
+    let changes: &[Change<'_>] = &[
+        ("a local name below a virtual suffix", &|host| {
+            host.write(&control("locals"), "mail.example.org\nsub.example.com\n");
+            host.write(&control("virtualdomains"), "example.com:example.com\n.example.com:example.com\n")
+        }),
+        ("an exception for a local name", &|host| {
+            host.write(&control("virtualdomains"), "example.com:example.com\nmail.example.org:\n")
+        }),
+        ("let in by a suffix", &|host| host.write(&control("rcpthosts"), "mail.example.org\n.com\n")),
+        ("let in by morercpthosts", &|host| {
+            host.write(&control("morercpthosts"), "example.com\n");
+            host.write(&control("rcpthosts"), "mail.example.org\n")
+        }),
+        ("no rcpthosts", &|host| host.remove(&control("rcpthosts"))),
+        ("a forward to a mailbox", &|host| host.write(&file("sales"), "&u0@example.com\nU1@EXAMPLE.COM\n")),
+        ("a forward to another host", &|host| host.write(&file("sales"), "&gone@elsewhere.test\n")),
+        ("a forward to a name below a pattern", &|host| {
+            host.write(&file("list-default"), "&u0@example.com\n");
+            host.write(&file("sales"), "&list-anything@example.com\n")
+        }),
+        ("a forward to a name of the catch-all", &|host| {
+            host.write(&file("default"), vdelivermail("u0@example.com"));
+            host.write(&file("sales"), "&anything@example.com\n")
+        }),
+        ("a forward to what the catch-all deletes", &|host| {
+            host.write(&file("default"), vdelivermail("delete"));
+            host.write(&file("sales"), "&anything@example.com\n")
+        }),
+        ("a forward after a program", &|host| {
+            host.write(&file("sales"), "|/usr/local/bin/sort || exit 99\n&gone@example.com\n&sales@example.com\n")
+        }),
+        ("a forward to a domain that cannot be read", &|host| {
+            host.write(&file("sales"), "&gone@example.com\n").write(&format!("{COM}/vpasswd.cdb"), "broken")
+        }),
+        ("two forwards to the same", &|host| {
+            host.write(&file("a"), "&b@example.com\n&c@example.com\n&u0@example.com\n");
+            host.write(&file("b"), "&c@example.com\n").write(&file("c"), "&u0@example.com\n")
+        }),
+        ("a catch-all with a mailbox", &|host| host.write(&file("default"), vdelivermail("u0@example.com"))),
+        ("a catch-all with an alias", &|host| {
+            host.write(&file("default"), vdelivermail("office@example.com"));
+            host.write(&file("office"), "&u0@example.com\n")
+        }),
+        ("a catch-all elsewhere", &|host| host.write(&file("default"), vdelivermail("gone@elsewhere.test"))),
+        ("an end without lines after it", &|host| host.write(&file("x"), "&u0@example.com\n|exit 99\n\n# the end\n")),
+        ("an end that depends", &|host| host.write(&file("x"), "|test -f x && exit 99\n&u0@example.com\n")),
+        ("a file with a copy for the mailbox", &|host| {
+            host.write(&file("u1"), "&u0@example.com\n/home/vpopmail/domains/example.com/u1/Maildir/\n")
+        }),
+        ("a file with vdelivermail for the mailbox", &|host| {
+            host.write(&file("u1"), format!("&u0@example.com\n{}", vdelivermail("bounce-no-mailbox")))
+        }),
+        ("a file with a program for the mailbox", &|host| {
+            host.write(&file("u1"), "|/usr/bin/sorter\n&u0@example.com\n")
+        }),
+        ("a file for another name", &|host| host.write(&file("u"), "&u0@example.com\n")),
+        ("an onchange that is called", &|host| {
+            host.write("/home/vpopmail/etc/onchange", "#!/bin/sh\n").write("/home/vpopmail/bin/vadduser", program)
+        }),
+        ("a wrapper of vadduser", &|host| {
+            host.write("/home/vpopmail/etc/onchange", "#!/bin/sh\n");
+            host.write("/home/vpopmail/bin/vadduser", "#!/bin/sh\nexec /opt/vadduser \"$@\"\n")
+        }),
+        ("no onchange", &|host| host.write("/home/vpopmail/bin/vadduser", b"\x7fELF\0vadduser: usage\0".as_slice())),
+    ];
+    let codes = [
+        Code::DomainLocalAndVirtual,
+        Code::DomainNotInRcpthosts,
+        Code::VdelivermailMisread,
+        Code::ForwardRefused,
+        Code::ForwardLoop,
+        Code::CatchAllNobody,
+        Code::QmailLineUnreached,
+        Code::MailboxShadowed,
+        Code::OnchangeUncalled,
+        Code::PipeShared,
+    ];
+    let service = sound();
+    for (name, change) in changes {
+        let host = MailHost::sample();
+        std::fs::remove_dir_all(host.root()).unwrap();
+        let copied = std::process::Command::new("cp").arg("-Rp").args([service.host.root(), host.root()]).status();
+        assert!(copied.unwrap().success());
+        change(&host);
+        let answer = check(&host);
+        assert!(!answer.stdout.is_empty(), "no service reads the copy's pipe: {answer:?}");
+        for code in codes {
+            assert!(!answer.stdout.contains(&format!("\t{}\n", code.word())), "{name}: {}", answer.stdout);
+        }
+    }
+}
+
+#[test]
+fn another_program_that_reads_the_pipe_is_told_of_and_one_that_writes_is_not() {
+    let service = sound();
+    let fifo = service.fifo();
+    let writer = std::fs::OpenOptions::new().write(true).open(&fifo).unwrap();
+    let own = check(&service.host);
+    assert_eq!((own.code, &own.stdout[..]), (0, ""), "the service and a writer");
+    // Neither reads a byte: the service hears all triggers.
+    let mut reader =
+        std::process::Command::new("sleep").arg("100").stdin(std::fs::File::open(&fifo).unwrap()).spawn().unwrap();
+    let answer = check(&service.host);
+    reader.kill().unwrap();
+    reader.wait().unwrap();
+    drop(writer);
+    let words = format!("reads this pipe too: sleep (process {})", reader.id());
+    assert!(answer.code == 1 && answer.stdout.contains(&words), "{answer:?}");
+    assert!(answer.stdout.ends_with("\tpipe-shared\n") && answer.stdout.lines().count() == 1, "{}", answer.stdout);
 }

@@ -68,7 +68,10 @@ const ALSO: [(&str, &str); 23] = [
 ];
 
 /// Functions that make the text of a warning for somebody else.
-const ALSO_FOUND: [(&str, &str); 6] = [
+const ALSO_FOUND: [(&str, &str); 9] = [
+    ("commands/mail.rs", "loops"),
+    ("commands/mail.rs", "onchange_uncalled"),
+    ("commands/mail.rs", "twice_named"),
     ("tables/others.rs", "sqmail"),
     ("tables/others.rs", "sagredo"),
     ("tables/logins.rs", "words"),

@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::ErrorKind;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
@@ -11,6 +12,8 @@ use crate::cdb;
 use crate::commands::compare::{Compared, compare};
 use crate::commands::database;
 use crate::commands::findings::Finding;
+use crate::commands::forwards;
+use crate::commands::mail::{self, Ways};
 use crate::os::confine;
 use nix::unistd::geteuid;
 
@@ -251,6 +254,9 @@ fn of_host(settings: &Settings, compared: Compared, all: &mut Vec<Finding>) {
     }
     found.extend(relayed(host));
     found.extend(misread_assignments(host));
+    found.extend(mail::twice_named(host));
+    found.extend(mail::not_let_in(host));
+    found.extend(mail::onchange_uncalled(host));
     let mut seen: BTreeMap<Vec<u8>, &[u8]> = BTreeMap::new();
     for login in new.logins.keys() {
         if let Some(other) = seen.insert(lower(login), login) {
@@ -266,6 +272,7 @@ fn of_host(settings: &Settings, compared: Compared, all: &mut Vec<Finding>) {
         let mut found: Vec<Note> = deferred(host, &reader, accepted.iter().map(Vec::as_slice).collect());
         found.extend(nobodys(host, &reader));
         let mut named = BTreeSet::new();
+        let mut ways = Ways::new(host, &reader);
         for path in host.homes() {
             let home = host.read_home(path);
             if let HomeState::Listed(_, dot_qmails) = &home.state
@@ -274,7 +281,14 @@ fn of_host(settings: &Settings, compared: Compared, all: &mut Vec<Finding>) {
                 named.extend(dot_qmails.programs());
             }
             of_home(host, &home, &mut found);
+            ways.of_home(&home, &mut found);
+            for domain in host.domains_of(path) {
+                if let Mailboxes::Known(vpasswd) = home.mailboxes_of(host.user_domain(domain)) {
+                    ways.of_mailboxes(&home, domain, vpasswd, &mut found);
+                }
+            }
         }
+        found.extend(ways.loops());
         found.extend(unused_declarations(host, &named));
         found
     };
@@ -390,7 +404,9 @@ fn deferred(host: &Host, homes: &HomeReader, mut accepted: Vec<&[u8]>) -> Vec<No
     let finding = |(cause, (number, first)): (String, (usize, Vec<u8>))| {
         let more = if number > 1 { format!(" and {}", count(number - 1, "other key")) } else { String::new() };
         let text = format!("{cause}: mail to {}{more} is accepted and deferred", Shown(&first));
-        Note::warning(text).of(Code::MailDeferred)
+        let is_misused =
+            memchr::memmem::find(text.as_bytes(), b": vdelivermail without exactly two arguments").is_some();
+        Note::warning(text).of(if is_misused { Code::VdelivermailMisread } else { Code::MailDeferred })
     };
     let open = open.into_iter().map(|(by, (number, first))| open_finding(host, &by, number, &first));
     by_cause.into_iter().map(finding).chain(open).collect()
@@ -418,7 +434,17 @@ fn open_finding(host: &Host, by: &Open, number: usize, first: &[u8]) -> Note {
             Shown(first)
         ),
     };
-    Note::warning(format!("{}: line {}: {why}", show_path(&by.path), by.line)).of(Code::DomainOpen)
+    let place = format!("{}: line {}", show_path(&by.path), by.line);
+    let inside = by.path.strip_prefix(host.layout.root.top()).unwrap_or(&by.path);
+    let inside = [b"/", inside.as_os_str().as_bytes()].concat();
+    if by.kind == OpenKind::Line && forwards::line_has(host, &inside, by.line, b"vdelivermail") {
+        let text = format!(
+            "{place}: it names vdelivermail, and is no line that vpopmail writes, so every name is accepted by {}{more}",
+            Shown(first)
+        );
+        return Note::warning(text).of(Code::VdelivermailMisread);
+    }
+    Note::warning(format!("{place}: {why}")).of(Code::DomainOpen)
 }
 
 /// Declarations that no program line names.

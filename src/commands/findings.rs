@@ -35,7 +35,7 @@ impl Finding {
             Some((format!("/{file}"), line))
         });
         let relayed = (code == Code::RelayUnlisted).then(|| note.text.split(": ").nth(2)?.split(' ').next()).flatten();
-        let domain = relayed.map(str::to_owned);
+        let domain = note.domain.clone().or(relayed.map(str::to_owned));
         Finding { code, note, place, domain }
     }
 

@@ -16,14 +16,41 @@ const MAX_TARGETS: usize = 100;
 /// An address is at most so long, in bytes.
 const MAX_ADDRESS: usize = 320;
 
-/// The addresses that the lines of this file forward to, each with its line, from 1.
-pub fn of_file(host: &Host, file: &[u8]) -> Vec<(usize, Vec<u8>)> {
+fn read(host: &Host, file: &[u8]) -> Vec<u8> {
     let mut content = Vec::new();
     let read = host.layout.root.open(file).ok().flatten().map(|mut file| file.read_start(&mut content, MAX_LENGTH));
     if read.is_none_or(|read| read.is_err()) {
         return Vec::new();
     }
     content.truncate(MAX_LENGTH);
+    content
+}
+
+/// The first line after this one that is neither blank nor a comment.
+pub fn line_after(host: &Host, file: &[u8], line: usize) -> Option<usize> {
+    let content = read(host, file);
+    let says = |text: &[u8]| !matches!(trim_end(text).first(), None | Some(0 | b'#'));
+    lines(&content).find(|(number, text)| *number > line && says(text)).map(|(number, _)| number)
+}
+
+/// Whether a line has this word in it.
+pub fn line_has(host: &Host, file: &[u8], line: usize, word: &[u8]) -> bool {
+    let content = read(host, file);
+    lines(&content).any(|(number, text)| number == line && memchr::memmem::find(text, word).is_some())
+}
+
+/// The first line that runs a program which may end the delivery.
+fn first_program(content: &[u8]) -> Option<usize> {
+    let may_end = |text: &[u8]| {
+        let is_vdelivermail = || memchr::memmem::find(text, b"vdelivermail").is_some() && !text.contains(&b';');
+        text.first() == Some(&b'|') && !is_vdelivermail()
+    };
+    lines(content).find(|(_, text)| may_end(text)).map(|(number, _)| number)
+}
+
+/// The addresses that the lines of this file forward to, each with its line, from 1.
+pub fn of_file(host: &Host, file: &[u8]) -> Vec<(usize, Vec<u8>)> {
+    let content = read(host, file);
     let targets = lines(&content).filter_map(|(number, line)| Some((number, target(trim_end(line))?)));
     targets.take(MAX_TARGETS).collect()
 }
@@ -60,6 +87,8 @@ pub struct Forward {
     pub target: Vec<u8>,
     /// Whether it is a catch-all.
     pub is_catch_all: bool,
+    /// Whether mail that the file takes surely goes there: no program before it can end the delivery.
+    pub is_certain: bool,
     from: From,
 }
 
@@ -126,9 +155,11 @@ pub fn of_home(host: &Host, home: &Home, take: &mut dyn FnMut(Forward)) {
     if let HomeState::Listed(_, dot_qmails) = &home.state {
         for (name, content) in dot_qmails.forwarding() {
             let file = [&home.path[..], b"/.qmail", name].concat();
+            let program = first_program(&read(host, &file));
             of_content(host, &file, content, &mut |line, target, is_catch_all| {
                 let from = From::File(home.path.clone(), name.to_vec());
-                take(Forward { path: host.layout.root.path(&file), line: Some(line), target, is_catch_all, from });
+                let (path, is_certain) = (host.layout.root.path(&file), program.is_none_or(|program| program > line));
+                take(Forward { path, line: Some(line), target, is_catch_all, is_certain, from });
             });
         }
     }
@@ -138,7 +169,7 @@ pub fn of_home(host: &Host, home: &Home, take: &mut dyn FnMut(Forward)) {
             if let Some(target) = snapshot::line(value).and_then(target) {
                 let from = From::Alias(join_address(name, domain));
                 let path = users.tables.1.clone();
-                take(Forward { path, line: None, target, is_catch_all: false, from });
+                take(Forward { path, line: None, target, is_catch_all: false, is_certain: false, from });
             }
         }
     }

@@ -8,5 +8,6 @@ pub mod demo;
 pub mod explain;
 pub mod findings;
 pub mod forwards;
+pub mod mail;
 pub mod overview;
 pub mod screen;

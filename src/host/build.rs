@@ -2,13 +2,14 @@
 //! VPOPMAIL/include/config.h that `make install` leaves there.
 
 use std::io::{self, Read};
+use std::path::PathBuf;
 
 use super::Layout;
 use super::mailboxes::Source;
 use super::user_database::{self, CONFIG, Kind, Seen, Sign};
 use crate::error::show_path;
-use crate::fs::Root;
 use crate::fs::failures::note_error;
+use crate::fs::{End, Root};
 use crate::report::Note;
 use crate::text::lines;
 
@@ -161,6 +162,22 @@ impl Tables {
                 Fact::new(is, format!("{} {} QMAIL_EXT", shown(CONFIG), if is { "defines" } else { "does not define" }))
             }),
         }
+    }
+}
+
+impl Layout {
+    /// The onchange that is installed, and the program of this vpopmail that shows that it is never called; `None` when it is
+    /// called, or nothing tells.
+    pub fn uncalled_onchange(&self) -> Option<(PathBuf, PathBuf)> {
+        let at = |name: &str| [&self.vpopmail[..], b"/", name.as_bytes()].concat();
+        let (script, program) = (at("etc/onchange"), at("bin/vadduser"));
+        if !matches!(self.root.walk(&script).end, End::Found(_)) {
+            return None;
+        }
+        // A script in its place says nothing, and a library may hold what calls it.
+        let signs: [&[u8]; 4] = [b"\x7fELF", b"vadduser", b"onchange", b"libvpopmail"];
+        let found = find_in(&self.root, &program, &signs).ok().flatten()?;
+        (found == [true, true, false, false]).then(|| (self.root.path(&script), self.root.path(&program)))
     }
 }
 

@@ -553,6 +553,14 @@ impl DotQmails {
         })
     }
 
+    /// The files that were read, by their names without `.qmail`.
+    pub fn files(&self) -> impl Iterator<Item = (&[u8], &DotQmail)> {
+        self.entries.iter().filter_map(|(name, entry)| match entry {
+            Entry::File { content: Ok(content), .. } => Some((name.as_slice(), content)),
+            _ => None,
+        })
+    }
+
     /// The names, without their `.qmail`, of folders that were not read, and why.
     pub fn closed_folders(&self) -> impl Iterator<Item = (&[u8], &Trouble)> {
         fn closed(entry: &Entry) -> Option<&Trouble> {

@@ -21,6 +21,7 @@ use tempfile::Builder;
 use super::notice::{MAX_LINE, Notice};
 use crate::error::{Error, is_denied_to_us, show_cause, show_path};
 use crate::report::{Code, Note};
+use crate::text::Shown;
 
 /// Everybody may write, only we read.
 const MODE: u32 = 0o622;
@@ -406,6 +407,45 @@ fn remove_litter(path: &Path) {
     }
 }
 
+/// The programs, other than this one, that have the pipe open for reading alone, each with its process. What this process
+/// may not look at is left out.
+fn other_readers(pipe: &fs::Metadata) -> Vec<(String, String)> {
+    let name_of = |process: &str| {
+        let real = fs::read_link(format!("{process}/exe")).ok()?;
+        let name = real.file_name()?.to_string_lossy().into_owned();
+        Some(name.trim_end_matches(" (deleted)").to_owned())
+    };
+    let own = name_of("/proc/self");
+    let mut found = Vec::new();
+    for process in fs::read_dir("/proc").into_iter().flatten().flatten() {
+        let number = process.file_name().to_string_lossy().into_owned();
+        if !number.bytes().all(|b| b.is_ascii_digit()) {
+            continue;
+        }
+        let path = format!("/proc/{number}");
+        let descriptors = fs::read_dir(format!("{path}/fd")).into_iter().flatten().flatten();
+        let reads = |descriptor: fs::DirEntry| {
+            let is_it =
+                fs::metadata(descriptor.path()).is_ok_and(|meta| (meta.dev(), meta.ino()) == (pipe.dev(), pipe.ino()));
+            let info = || fs::read_to_string(format!("{path}/fdinfo/{}", descriptor.file_name().to_string_lossy()));
+            is_it && info().is_ok_and(|info| is_read_only(&info))
+        };
+        let mut descriptors = descriptors;
+        if descriptors.any(reads)
+            && let Some(name) = name_of(&path).filter(|name| Some(name) != own.as_ref())
+        {
+            found.push((number, name));
+        }
+    }
+    found
+}
+
+/// Whether a descriptor is open for reading alone, by its fdinfo.
+fn is_read_only(info: &str) -> bool {
+    let flags = info.lines().find_map(|line| line.strip_prefix("flags:"));
+    flags.and_then(|flags| u32::from_str_radix(flags.trim(), 8).ok()).is_some_and(|flags| flags & 0o3 == 0)
+}
+
 /// What keeps others from triggering through a pipe that a service reads, or none; `None` when that cannot be known.
 ///
 /// # Errors
@@ -447,6 +487,16 @@ pub fn look(path: &Path, is_read: Option<bool>) -> Result<Vec<Note>, PathBuf> {
         notes.push(
             Note::warning(format!("{shown}: mode {mode:04o}; it should be {MODE:04o}, the service fixes it"))
                 .of(Code::PipeMode),
+        );
+    }
+    for (process, name) in other_readers(&meta) {
+        notes.push(
+            Note::warning(format!(
+                "{shown}: another program reads this pipe too: {} (process {process}); each of the two misses the triggers that \
+                 the other one reads",
+                Shown(name.as_bytes())
+            ))
+            .of(Code::PipeShared),
         );
     }
     let folder = fs::metadata(path.parent().unwrap_or(Path::new("/")));

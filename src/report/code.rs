@@ -81,6 +81,10 @@ codes! {
     PipeMissing = "pipe-missing", "correct the directory of the pipe; the service makes the pipe again";
     /// The mode of the pipe.
     PipeMode = "pipe-mode", "nothing, if the service runs";
+    /// Another program reads the pipe.
+    PipeShared = "pipe-shared", "stop the other program";
+    /// onchange is installed, and vpopmail never calls it.
+    OnchangeUncalled = "onchange-uncalled", "build vpopmail with --enable-onchange-script, or do nothing";
     /// The kernel lets other users not open the pipe as `touch` does.
     PipeProtected = "pipe-protected", "run the service as root, or let scripts call qmail-updater trigger";
     /// A unit has a /tmp of its own.
@@ -131,14 +135,30 @@ codes! {
     RelayListIgnored = "relay-list-ignored", "rename the file as the domain in control/rcpthosts, or remove it";
     /// A file of validrcptto.d refuses a whole domain.
     RelayListEmpty = "relay-list-empty", "write one name on each line, or remove the file";
+    /// A domain in locals and in virtualdomains.
+    DomainLocalAndVirtual = "domain-local-and-virtual", "remove the domain from control/locals, or the line of virtualdomains";
+    /// A domain of vpopmail that rcpthosts does not name.
+    DomainNotInRcpthosts = "domain-not-in-rcpthosts", "add the domain to control/rcpthosts, or accept this finding";
     /// A domain that leads to no user.
     DomainNobody = "domain-nobody", "correct the line of virtualdomains, or add the user";
     /// A program line that takes every name.
     DomainOpen = "domain-open", "say in control/validrcptto.programs what the program does";
+    /// A line with vdelivermail that vpopmail would not write.
+    VdelivermailMisread = "vdelivermail-misread", "write the line as vadddomain does, with two arguments";
     /// A declaration that no line needs.
     ProgramUnused = "program-unused", "remove the line, or write the program as the .qmail file does";
     /// Accepted addresses whose mail waits.
     MailDeferred = "mail-deferred", "correct what the file and line say";
+    /// A forward to an address of this host that does not exist.
+    ForwardRefused = "forward-refused", "correct the address, or remove the forward";
+    /// Forwards that lead back.
+    ForwardLoop = "forward-loop", "remove one of the forwards";
+    /// A catch-all to an address that does not exist.
+    CatchAllNobody = "catch-all-nobody", "name an address that exists, or bounce-no-mailbox";
+    /// A line of a `.qmail` file after one that ends every delivery.
+    QmailLineUnreached = "qmail-line-unreached", "move the line up, or remove it";
+    /// A `.qmail` file that takes the mail of a mailbox away.
+    MailboxShadowed = "mailbox-shadowed", "rename the file, or add a line that delivers to the mailbox, or accept this finding";
     /// --vpopmail names no directory.
     VpopmailMissing = "vpopmail-missing", "correct --vpopmail, or mount the directory";
     /// The default domain cannot be read.
