@@ -34,6 +34,20 @@ const TOP_HELP: &str = "\
 qmail-updater COMMAND --help says more of one command. Begin with check, which changes nothing.
 Exit status: 0 done; 1 a negative answer; 100 usage or a malformed file; 111 try again later.";
 
+/// What is printed when nothing is typed after the name of the program.
+pub const SHORT_HELP: &str = "\
+qmail-updater keeps the two tables of a qmail and vpopmail host up to date by which qmail-smtpd checks recipients and
+logins: validrcptto.cdb and auth.cdb.
+
+  qmail-updater check               what is wrong on this host; it changes nothing
+  qmail-updater rebuild --dry-run   what a rebuild would change
+  qmail-updater rebuild             make both tables now
+  qmail-updater explain ADDRESS     why an address is accepted or refused
+  qmail-updater status              what the service does
+
+All commands: qmail-updater --help. More: man qmail-updater.
+";
+
 /// Values of options by the variable of each, for what neither the arguments nor the environment say.
 pub type Defaults = BTreeMap<OsString, OsString>;
 

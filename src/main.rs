@@ -12,7 +12,7 @@ use std::time::Duration;
 use nix::errno::Errno;
 use nix::sys::prctl::set_dumpable;
 use nix::sys::resource::{Resource, setrlimit};
-use qmail_updater::args::{self, ACCEPTED, Cli, Command};
+use qmail_updater::args::{self, ACCEPTED, Cli, Color, Command};
 use qmail_updater::commands::answers::Checking;
 use qmail_updater::commands::findings::Shows;
 use qmail_updater::commands::overview::State;
@@ -68,6 +68,9 @@ fn main() -> ExitCode {
 
 /// What was typed, done; the exit status.
 fn command(caller: Option<&Caller>) -> Result<u8, Error> {
+    if caller.is_none() && args::typed().len() <= 1 {
+        Screen::new(Color::Auto, false).print(args::SHORT_HELP)?;
+    }
     let (cli, settings) = match settings::read().map_err(refused) {
         Ok(read) => read,
         Err(error) => {

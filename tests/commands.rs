@@ -232,6 +232,22 @@ fn every_setting_is_an_option_an_environment_variable_and_a_file() {
 }
 
 #[test]
+fn the_program_without_arguments_says_what_it_is_and_names_five_commands() {
+    let answer: Answer = Command::new(env!("CARGO_BIN_EXE_qmail-updater")).output().unwrap().into();
+    assert_eq!((answer.code, &answer.stderr[..]), (100, "qmail-updater: fatal: no command; --help lists them\n"));
+    let commands = answer.stdout.lines().filter_map(|line| line.strip_prefix("  qmail-updater ")?.split_once("  "));
+    let commands: Vec<&str> = commands.map(|(command, _)| command).collect();
+    assert_eq!(commands, ["check", "rebuild --dry-run", "rebuild", "explain ADDRESS", "status"]);
+    assert!(answer.stdout.contains("man qmail-updater") && answer.stdout.lines().all(|line| line.len() <= 120));
+    // Each of them is a command.
+    for command in commands {
+        let words: Vec<&str> = command.split(' ').chain(["--help"]).collect();
+        let help = Command::new(env!("CARGO_BIN_EXE_qmail-updater")).args(words).output().unwrap();
+        assert!(help.status.success(), "{command}");
+    }
+}
+
+#[test]
 fn misuse_exits_100_and_says_how_it_is_used() {
     let host = MailHost::sample();
     for (arguments, says) in [

@@ -516,7 +516,7 @@ fn while_nothing_can_be_remembered_a_sweep_leaves_the_homes_watched() {
         service.add_alias(&name);
         let line = service.wait_for(" done: ");
         assert_eq!(service.host.answers(&[&format!("{name}@example.com")]), ["accept"], "{line}");
-        line.contains("cause=trigger")
+        line.contains(&format!("cause=watch:{COM} "))
     });
     assert!(seen, "only sweeps see it");
 }

@@ -398,7 +398,7 @@ impl Service {
     fn seen(&mut self, seen: Seen) {
         match seen {
             Seen::Changed(scope) => {
-                self.inbox.add(scope);
+                self.inbox.see(scope);
                 // The directory of a mailbox is made a moment before its row.
                 if self.database.is_some() {
                     self.schedule.look_again(Instant::now());
@@ -408,6 +408,7 @@ impl Service {
                 if !self.recreation.hear(Instant::now(), change) {
                     return;
                 }
+                self.inbox.see(Scope::default());
             }
         }
         self.journal.triggered("watch", 1);
@@ -419,13 +420,13 @@ impl Service {
         match heard {
             Heard::Poke => {
                 self.journal.triggered("touch", 1);
-                self.inbox.add(Scope::All);
+                self.inbox.touch();
             }
             // It has said what it knew.
             Heard::Closed => {}
             Heard::Remade(note) => {
                 self.journal.triggered("pipe", 1);
-                self.inbox.add(Scope::All);
+                self.inbox.touch();
                 report::say_all(&[note]);
             }
             Heard::Trouble(note) => return report::say(note.level, &note.text),
