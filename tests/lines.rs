@@ -45,6 +45,12 @@ const LINES: &[&str] = &[
     "bouncesaying 'This address does not exist (see http://example.com/)'",
     "exit 100",
     " autorespond 10000 5 ./message ./DIR",
+    // Brackets that are no pattern.
+    " V/bin/vdelivermail '' bounce-no-mailbox # [old]",
+    "bouncesaying 'no [such] name' # it's [closed",
+    "bouncesaying \"no [such] name\"",
+    "bouncesaying no\\ #[such] name",
+    "bouncesaying x#[y]",
     // Exits.
     "exit",
     "exit 0",

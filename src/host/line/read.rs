@@ -88,7 +88,7 @@ fn is_plain(command: &[u8]) -> bool {
         - memchr::memmem::find_iter(command, b"${").count()
         + command.split(ends_word).filter(|word| OPENING.contains(word)).count();
     // A pattern, or the name of an array: each level of `a[''a[''` takes the parser twice as long as the one before.
-    if operators > MAX_OPERATORS || opening > MAX_DEPTH || unquoted(command).any(|byte| byte == b'[') {
+    if operators > MAX_OPERATORS || opening > MAX_DEPTH || holds_unquoted(command, b'[') {
         return false;
     }
     // Some shells take only one digit for a descriptor, and one `!`, which is a word of its own.
@@ -108,21 +108,24 @@ fn is_plain(command: &[u8]) -> bool {
     true
 }
 
-/// The bytes that stand outside of quotes.
-fn unquoted(command: &[u8]) -> impl Iterator<Item = u8> {
-    let (mut quote, mut is_escaped) = (None, false);
-    command.iter().copied().filter(move |byte| {
+/// Whether this byte stands outside of quotes and comments.
+fn holds_unquoted(command: &[u8], wanted: u8) -> bool {
+    let (mut quote, mut is_escaped, mut starts_word) = (None, false, true);
+    for byte in command {
         let was_escaped = std::mem::take(&mut is_escaped);
-        match (quote, byte) {
-            _ if was_escaped => return false,
+        let may_begin = std::mem::take(&mut starts_word);
+        match (quote, *byte) {
+            _ if was_escaped => {}
+            (None, b'#') if may_begin => return false,
             (None, b'\'' | b'"') => quote = Some(*byte),
-            (Some(open), _) if open == *byte => quote = None,
+            (Some(open), byte) if open == byte => quote = None,
             (None | Some(b'"'), b'\\') => is_escaped = true,
-            (None, _) => return true,
-            (Some(_), _) => {}
+            (None, byte) if byte == wanted => return true,
+            (None, b' ' | b'\t' | b';' | b'|' | b'&' | b'(' | b')') => starts_word = true,
+            _ => {}
         }
-        false
-    })
+    }
+    false
 }
 
 fn compound_list(list: &CompoundList, reader: &mut Reader<'_, '_>) -> Option<Node> {
