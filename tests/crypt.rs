@@ -206,6 +206,11 @@ fn what_no_password_has_and_what_would_take_hours_is_not_the_way_in() {
         format!("$2b$31${salt}"),
         "$y$jHT$abcdefghijkl$tIEIK0tRpVYnb5EbxZDlFLI0ryBZQGiiMcG7Xj5gBz0".to_owned(),
         "$sha1$99999999$abcdefgh$x".to_owned(),
+        // crypt(3) reads these as strtoul(3) does.
+        "$sha1$-4294000000$abcdefgh$W939Y.o2NLj3DRkWx3a2z6b6gYlw".to_owned(),
+        "$sha1$+99999999$abcdefgh$x".to_owned(),
+        "$md5,rounds=-4294000000$abcdefgh$x".to_owned(),
+        "_zzzzabcdxxxxxxxxxxx".to_owned(),
         "$md5,rounds=99999999$abcdefgh$x".to_owned(),
         "$7$U/..../....abcdefgh$tIEIK0tRpVYnb5EbxZDlFLI0ryBZQGiiMcG7Xj5gBz0".to_owned(),
         "$gy$jHT$abcdefghijkl$tIEIK0tRpVYnb5EbxZDlFLI0ryBZQGiiMcG7Xj5gBz0".to_owned(),

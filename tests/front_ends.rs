@@ -1250,3 +1250,24 @@ fn deliverabled_is_right_for_forty_clients_at_a_time() {
     let (number, idle, asked) = ((asked.len(), idle.len()), median(idle), median(asked));
     println!("deliverabled: {} connections, median {asked:?}; /bin/true: {}, median {idle:?}", number.0, number.1);
 }
+
+#[test]
+fn a_slow_hash_that_a_customer_wrote_costs_no_other_login_its_time() {
+    let host = MailHost::sample();
+    let setting = (b"secret".to_vec(), "$6$rounds=1500000$saltsalt$".to_owned());
+    let hash = support::system_crypt(&[setting]).remove(0);
+    host.write(
+        "/var/qmail/control/auth.cdb",
+        qmail_updater::cdb::image([(&b"eve@b.test"[..], hash.as_bytes())]).unwrap(),
+    );
+    let mut talk = Talk::start(&mut front_end(&host, "vpopmaild"));
+    assert_eq!(talk.chunk(), OK);
+    let mut took = |login: &str| {
+        let start = Instant::now();
+        assert_eq!(talk.ask(format!("slogin {login} wrong\n")), NO);
+        start.elapsed()
+    };
+    let (other, slow) = (took("ann@a.test"), took("eve@b.test"));
+    talk.end();
+    assert!(other * 4 < slow, "another login: {other:?}, the slow one: {slow:?}");
+}

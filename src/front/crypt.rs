@@ -3,7 +3,6 @@
 //! place of a difference.
 
 use std::ffi::CStr;
-use std::num::{IntErrorKind, ParseIntError};
 
 use zeroize::Zeroizing;
 
@@ -18,6 +17,9 @@ const STAND_IN: &CStr = c"$6$................$";
 const MAX_ROUNDS: u64 = 5_000_000;
 const MAX_COST: u64 = 16;
 const MAX_BLOCKS: u64 = 1 << 21;
+/// What bcrypt costs, and what yescrypt is told, where nobody chose it.
+const USUAL_COST: u64 = 12;
+const USUAL_YESCRYPT: &[u8] = b"$y$j9T$";
 /// From so many bytes on, crypt(3) refuses a password (CRYPT_MAX_PASSPHRASE_SIZE, its NUL included).
 const TOO_LONG: usize = 512;
 
@@ -81,12 +83,8 @@ fn is_affordable(scheme: Scheme, stored: &[u8]) -> bool {
         Scheme::Sha256 | Scheme::Sha512 => field.strip_prefix(b"rounds=").is_none_or(|n| number(n) <= MAX_ROUNDS),
         Scheme::Sha1 => number(field) <= MAX_ROUNDS,
         Scheme::SunMd5 => {
-            number(
-                stored
-                    .strip_prefix(b"$md5,rounds=")
-                    .and_then(|rest| rest.split(|b| *b == b'$').next())
-                    .unwrap_or_default(),
-            ) <= MAX_ROUNDS
+            let rounds = stored.strip_prefix(b"$md5,rounds=").and_then(|rest| rest.split(|b| *b == b'$').next());
+            rounds.is_none_or(|rounds| number(rounds) <= MAX_ROUNDS)
         }
         Scheme::Bcrypt => number(field) <= MAX_COST,
         // What crypt_gensalt(3) makes: a flavor, N and r, a digit each. More fields make it take longer.
@@ -98,18 +96,28 @@ fn is_affordable(scheme: Scheme, stored: &[u8]) -> bool {
             Some((costs, _)) => blocks(digits(&costs[..1]), digits(&costs[1..6]), digits(&costs[6..])) <= MAX_BLOCKS,
             None => true,
         },
-        Scheme::Des | Scheme::BsdiDes | Scheme::Md5 | Scheme::Nt => true,
+        Scheme::BsdiDes => stored.get(1..5).is_none_or(|count| digits(count) <= MAX_ROUNDS),
+        Scheme::Des | Scheme::Md5 | Scheme::Nt => true,
         Scheme::Other => false,
     }
 }
 
-/// A decimal number. What is none is refused by crypt(3).
+/// Whether the hash takes no longer than those that programs make unasked. A customer writes the hashes of his users.
+pub fn is_usual(stored: &[u8]) -> bool {
+    match judge(stored) {
+        Ok(Scheme::Des | Scheme::Md5 | Scheme::Nt) => true,
+        Ok(Scheme::Sha256 | Scheme::Sha512) => !stored[3..].starts_with(b"rounds="),
+        Ok(Scheme::Bcrypt) => stored.splitn(4, |b| *b == b'$').nth(2).is_some_and(|cost| number(cost) <= USUAL_COST),
+        Ok(Scheme::Yescrypt) => stored.starts_with(USUAL_YESCRYPT),
+        _ => false,
+    }
+}
+
+/// A decimal number. What is none counts as more than all of them: strtoul(3) makes one of it that is as high.
 fn number(text: &[u8]) -> u64 {
-    let number = std::str::from_utf8(text).unwrap_or_default().parse();
-    number.unwrap_or_else(|error: ParseIntError| match error.kind() {
-        IntErrorKind::PosOverflow => u64::MAX,
-        _ => 0,
-    })
+    let is_decimal = !text.is_empty() && text.iter().all(u8::is_ascii_digit);
+    let number = std::str::from_utf8(text).ok().filter(|_| is_decimal).and_then(|text| text.parse().ok());
+    number.unwrap_or(u64::MAX)
 }
 
 /// A number in the digits of crypt(5), the lowest first. A byte that is no digit counts as more than all of them.

@@ -26,6 +26,8 @@ pub fn ask(settings: &Settings, login: &[u8], password: &[u8]) -> Result<Option<
     // No password holds NUL; crypt(3) would compare what stands in front of it.
     let is_one = !password.contains(&0);
     let password = password.split(|b| *b == 0).next().unwrap_or_default();
+    // The hash of a customer who chose a slow one costs nobody else its time.
+    let other = other.filter(|data| crypt::is_usual(hash_of(data)));
     let record = Record { known: known.is_some() && is_one, data: known.or(other).unwrap_or_default() };
     record.judge(password, now()).map_err(|why| {
         let path = settings.layout.root.path(&settings.auth);
@@ -46,6 +48,11 @@ fn now() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(u64::MAX, |since| since.as_secs())
 }
 
+/// The hash in the data of a record.
+fn hash_of(data: &[u8]) -> &[u8] {
+    data.split(|b| *b == b',').next().unwrap_or_default()
+}
+
 /// What a password is compared with: the record of the login, or of another one.
 struct Record {
     known: bool,
@@ -59,11 +66,8 @@ impl Record {
     /// # Errors
     /// Why nobody knows, of a known login only.
     fn judge(&self, password: &[u8], now: u64) -> Result<Option<Variables>, String> {
-        let (hash, groups) = match self.data.iter().position(|b| *b == b',') {
-            Some(comma) => (&self.data[..comma], &self.data[comma + 1..]),
-            None => (&self.data[..], &b""[..]),
-        };
-        let groups = if hash.len() == self.data.len() { Ok(Vec::new()) } else { parse_groups(groups) };
+        let hash = hash_of(&self.data);
+        let groups = self.data.get(hash.len() + 1..).map_or_else(|| Ok(Vec::new()), parse_groups);
         let groups: Result<Variables, String> = groups.map(|groups| groups.into_iter().collect());
         let has_expired = groups.as_ref().is_ok_and(|groups| expires(groups).is_some_and(|time| now >= time));
         match (crypt::compare(password, hash), self.known) {

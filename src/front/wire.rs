@@ -168,7 +168,7 @@ impl<'w> Client<'w> {
     /// # Errors
     /// It has no end.
     pub fn skip_line(&mut self) -> Result<(), End> {
-        let mut until = self.until(false);
+        let until = self.until(false);
         loop {
             let unused = &self.buffer[self.unused.clone()];
             if let Some(end) = memchr::memchr(b'\n', unused) {
@@ -176,7 +176,8 @@ impl<'w> Client<'w> {
                 return Ok(());
             }
             self.take(unused.len());
-            self.fill(&mut until)?;
+            // One limit for all of it.
+            self.fill(&mut until.clone())?;
         }
     }
 
