@@ -139,6 +139,73 @@ const CONTENTS: &[&str] = &[
     "+list\n|exit 100\n",
     "|preline procmail\n",
 ];
+/// Commands of program lines: known, declared, unknown, and some that are not there.
+const PROGRAMS: &[&str] = &[
+    "/home/vpopmail/bin/vdelivermail '' bounce-no-mailbox",
+    "/home/vpopmail/bin/vdelivermail '' delete",
+    "/home/vpopmail/bin/vdelivermail '' ann@example.net",
+    "~vpopmail/bin/vdelivermail \"\" bounce-no-mailbox",
+    "/usr/libexec/dovecot/dovecot-lda -d \"$EXT@$HOST\"",
+    "dovecot-lda -d $EXT@$USER",
+    "/usr/libexec/dovecot/dovecot-lda",
+    "fastforward -d /etc/aliases.cdb",
+    "fastforward -dp /etc/aliases.cdb",
+    "bouncesaying 'gone'",
+    "bouncesaying 'gone' mailer",
+    "mailer",
+    "filter -x",
+    "taker",
+    "refuser",
+    "mailboxes",
+    "unknown",
+    "/nowhere/unknown",
+    "exit 0",
+    "exit 99",
+    "exit 100",
+    "exit 111",
+    "exit",
+    "true",
+];
+/// How one or two of them make another one.
+const JOINS: &[&str] = &[
+    "A || B",
+    "A && B",
+    "A; B",
+    "A | B",
+    "! A",
+    "(A)",
+    "{ A; }",
+    "if A; then B; fi",
+    "if ! A; then exit 100; else B; fi",
+    "preline -f A",
+    "env X=1 A",
+    "nice A",
+    "exec A",
+    "A >/dev/null 2>&1",
+    "A >>log",
+    "A # B",
+];
+/// What the administrator says of some of them.
+const DECLARED: &str = "filter passes\ntaker accepts\nrefuser refuses\nmailboxes mailboxes\n";
+
+/// A program line.
+fn program_line() -> impl Strategy<Value = String> {
+    let command = (0..PROGRAMS.len()).prop_map(|number| PROGRAMS[number].to_owned());
+    let line = command.prop_recursive(3, 6, 2, |part| {
+        (0..JOINS.len(), part.clone(), part).prop_map(|(join, a, b)| {
+            JOINS[join]
+                .chars()
+                .map(|c| match c {
+                    'A' => a.clone(),
+                    'B' => b.clone(),
+                    c => c.to_string(),
+                })
+                .collect()
+        })
+    });
+    line.prop_map(|line| format!("|{line}\n"))
+}
+
 /// Of mailboxes: sound, with flags, and cut off.
 const RECORDS: &[&str] = &[
     "x:1:0:N:/d:Q",
@@ -166,6 +233,9 @@ struct Spec {
     qmail_ext: bool,
     delete_accepts: bool,
     wildcard_rcpthosts: bool,
+    /// Files of one or two program lines, and which of them are the .qmail-default of the domains. Whether some of the
+    /// programs are declared, and whether those of Dovecot are.
+    lines: (Vec<String>, [Option<usize>; 2], bool, bool),
     /// How many alias domains there are, of which kind each is, and whether validrcptto.d has a list for the second one.
     aliases: (Vec<usize>, bool),
 }
@@ -177,7 +247,8 @@ fn spec() -> impl Strategy<Value = Spec> {
         (any::<bool>(), 0..LOCS.len(), 0..HOMES.len(), 0..DASHES.len(), 0..PRES.len(), proptest::bool::weighted(0.95));
     let assign = vec(line, 0..7);
     let accounts = vec((0..ACCOUNTS.len(), 2..5usize), 0..5);
-    let file = (0..5usize, 0..WORDS.len() + 2, 0..CONTENTS.len(), 0..MODES.len(), 0..12usize);
+    let content = prop_oneof![3 => 0..CONTENTS.len(), 2 => CONTENTS.len()..CONTENTS.len() + 4];
+    let file = (0..5usize, 0..WORDS.len() + 2, content, 0..MODES.len(), 0..12usize);
     let files = vec(file, 0..14);
     let mailboxes = vec((0..2usize, 0..WORDS.len() + 1, 0..RECORDS.len()), 0..8);
     let home_modes = vec(prop_oneof![12 => Just(0usize), 1 => 1..5usize], 5);
@@ -185,8 +256,12 @@ fn spec() -> impl Strategy<Value = Spec> {
     let switches = (proptest::bool::weighted(0.15), proptest::bool::weighted(0.25), any::<bool>(), any::<bool>());
     let aliases =
         (vec(prop_oneof![4 => Just(0usize), 1 => 1..6usize], 0..=ALIASES.len()), proptest::bool::weighted(0.1));
-    (locals, keys, assign, accounts, files, mailboxes, home_modes, relay, switches, aliases).prop_map(
-        |(locals, keys, assign, accounts, files, mailboxes, home_modes, relay, switches, aliases)| Spec {
+    let lines = vec(program_line(), 1..3).prop_map(|lines| lines.concat());
+    let default = || proptest::option::weighted(0.4, 0..4usize);
+    let lines = (vec(lines, 4), [default(), default()], any::<bool>(), any::<bool>());
+    let first = (locals, keys, assign, accounts, files);
+    (first, mailboxes, home_modes, relay, switches, aliases, lines).prop_map(
+        |((locals, keys, assign, accounts, files), mailboxes, home_modes, relay, switches, aliases, lines)| Spec {
             locals,
             keys,
             assign,
@@ -200,6 +275,7 @@ fn spec() -> impl Strategy<Value = Spec> {
             delete_accepts: switches.2,
             wildcard_rcpthosts: switches.3,
             aliases,
+            lines,
         },
     )
 }
@@ -274,7 +350,22 @@ fn materialise(spec: &Spec) -> MailHost {
         host.folder(home);
         give(home);
     }
-    for (domain, line) in [(HOMES[0], CONTENTS[7]), (HOMES[1], CONTENTS[8])] {
+    let (generated, defaults, are_declared, is_dovecot_declared) = &spec.lines;
+    let dovecot = if *is_dovecot_declared { "dovecot-lda mailboxes\n" } else { "" };
+    if *are_declared {
+        host.write("/var/qmail/control/validrcptto.programs", format!("{DECLARED}{dovecot}"));
+    }
+    let programs =
+        ["preline", "dovecot-lda", "fastforward", "mailer", "filter", "taker", "refuser", "mailboxes", "unknown"];
+    for program in programs.map(|name| format!("/var/qmail/bin/{name}")) {
+        host.write(&program, "");
+        host.mode(&program, 0o755);
+    }
+    host.write("/usr/libexec/dovecot/dovecot-lda", "");
+    let names = ["list@v0.test", "@al.test", "zz@", "joe@loc.test"].map(|key| format!(":{key}"));
+    host.write("/etc/aliases.cdb", image(names.iter().map(|key| (key.as_bytes(), &b"./Maildir/"[..]))).unwrap());
+    let default = |number: usize, usual| defaults[number].map_or(usual, |line| &generated[line][..]);
+    for (domain, line) in [(HOMES[0], default(0, CONTENTS[7])), (HOMES[1], default(1, CONTENTS[8]))] {
         host.write(&format!("{domain}/.qmail-default"), line);
         give(&format!("{domain}/.qmail-default"));
     }
@@ -295,7 +386,10 @@ fn materialise(spec: &Spec) -> MailHost {
                 host.link(&path, ".qmail-default");
             }
             _ => {
-                host.write(&path, CONTENTS[*content]);
+                host.write(
+                    &path,
+                    CONTENTS.get(*content).copied().unwrap_or_else(|| &generated[content - CONTENTS.len()]),
+                );
                 give(&path);
                 host.mode(&path, MODES[*mode]);
             }
@@ -492,7 +586,7 @@ fn is_wider(
     // X-default bounces while X- delivers: it has the same key.
     let shares_key = local.strip_suffix("default").is_some_and(|prefix| prefix.ends_with(sign));
     // vdelivermail refuses the name for its bytes.
-    let bytes = steps.last().is_some_and(|step| step.text.contains("a byte in the name that vpopmail does not take"));
+    let bytes = steps.iter().any(|step| step.text.contains("a byte in the name that vpopmail does not take"));
     widened || below_loc || shares_key || bytes
 }
 

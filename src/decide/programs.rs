@@ -258,7 +258,8 @@ impl Asking<'_> {
                     Taken::Decided(Delivery { verdict: Verdict::Deliver, taker, .. }) => delivered(met, taker),
                     Taken::Decided(Delivery { verdict: Verdict::Bounce, .. }) => agent(Codes::of(100), 0),
                     Taken::Decided(delivery) => doubted(met, delivery),
-                    Taken::Deleted => agent(Codes::of(0), DELETED),
+                    // A name with a byte that it does not take bounces, and no key of the table could say that.
+                    Taken::Deleted => [agent(Codes::of(0), DELETED), agent(Codes::of(100), 0)].concat(),
                     Taken::Passed => {
                         met.passed = true;
                         agent(Codes::of(0), 0)
