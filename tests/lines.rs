@@ -704,6 +704,9 @@ fn a_line_tells_nothing_of_a_cdb_that_its_user_may_not_read() {
     assert_eq!(host.answers(&["root@mail.example.org", "nobody@mail.example.org"]), ["accept", "accept"]);
     let told = host.run(&["explain", "nobody@mail.example.org"]).stdout;
     assert!(told.contains("/etc/aliases.cdb: uid 7790 may not read it: deferred"), "{told}");
+    // Everybody may read the table.
+    let published = host.run(&["list", "recipients"]).stdout;
+    assert!(!published.contains("info@mail.example.org"), "{published}");
     host.mode("/etc/aliases.cdb", 0o644);
     host.rebuild();
     assert_eq!(host.answers(&["root@mail.example.org", "nobody@mail.example.org"]), ["accept", "refuse"]);
@@ -883,4 +886,70 @@ fn fastforward_takes_the_names_of_its_cdb_and_bounces_or_leaves_all_others() {
     }
     println!("fastforward: {asked:?} refused and accepted");
     assert!(asked.iter().all(|count| *count > 1_000), "{asked:?}");
+}
+
+#[test]
+fn a_program_of_the_home_is_not_taken_for_one_in_path() {
+    let host = host_of_delivery();
+    for program in ["bouncesaying", "vdelivermail"] {
+        host.write(&format!("/var/qmail/bin/{program}"), "").mode(&format!("/var/qmail/bin/{program}"), 0o755);
+    }
+    // The shell looks for a name with a slash in no other directory than it says: these are programs that nobody knows.
+    let lines = [
+        "./bouncesaying x",
+        "bin/bouncesaying x",
+        "../bin/vdelivermail '' bounce-no-mailbox",
+        "./preline bouncesaying x",
+        "./env bouncesaying x",
+        "nice ./vdelivermail '' bounce-no-mailbox",
+        "exec ./bouncesaying",
+    ];
+    for (number, line) in lines.iter().enumerate() {
+        host.write(&format!("{}/.qmail-own{number}", home(0)), format!("|{line}\n"));
+    }
+    host.rebuild();
+    for (number, line) in lines.iter().enumerate() {
+        assert_eq!(host.answers(&[&format!("own{number}@d0.example")]), ["accept"], "{line}");
+    }
+}
+
+#[test]
+fn a_line_that_stands_twice_counts_twice() {
+    let host = host_of_delivery();
+    // The program may have delivered before the line that bounces; what stands between forgets that of the first time only.
+    let twice = "|/usr/bin/filter || exit 111\n";
+    host.write(
+        &format!("{}/.qmail-two", home(0)),
+        format!("{twice}{}{twice}|exit 100\n", "| /home/vpopmail/bin/vdelivermail '' delete\n"),
+    );
+    host.rebuild();
+    assert_eq!(host.answers(&["two@d0.example"]), ["accept"]);
+}
+
+#[test]
+fn many_files_that_ask_for_the_same_names_are_no_keys_of_the_same_hash() {
+    let host = host_of_delivery();
+    for number in 0..150 {
+        host.write(&format!("{}/.qmail-r{number}-default", home(0)), "|fastforward /etc/aliases.cdb\n");
+    }
+    host.write(&format!("{}/.qmail-default", home(0)), BOUNCE);
+    let answer = host.run(&["rebuild", "--no-commands"]);
+    assert!(!answer.stderr.contains("the same hash"), "{}", answer.stderr);
+    assert_eq!(host.answers(&["ann@d0.example", "nobody@d0.example"]), ["accept", "refuse"]);
+}
+
+#[test]
+fn each_name_that_runs_many_programs_counts_them_as_steps() {
+    let host = host_of_delivery();
+    let programs = vec!["fastforward -p /etc/aliases.cdb"; 30].join("; ");
+    let names: Vec<String> = (0..500).map(|number| format!("name{number}:$6$salt$hash:1:0:N:/d:Q")).collect();
+    host.mailboxes(&home(0), &names.iter().map(String::as_str).collect::<Vec<_>>());
+    let told = |line: &str| {
+        host.write(&format!("{}/.qmail-default", home(0)), format!("|{line}\n{BOUNCE}"));
+        host.run(&["rebuild", "--no-commands", "--max-steps", "15000"]).stderr
+    };
+    let few = told("fastforward -p /etc/aliases.cdb");
+    assert!(!few.contains("--max-steps"), "{few}");
+    let many = told(&programs);
+    assert!(many.contains(&home(0)) && many.contains("--max-steps"), "{many}");
 }

@@ -111,7 +111,7 @@ pub struct DotQmail {
     /// How many bytes were read as the shell does.
     pub shell_bytes: usize,
     /// Its other instructions by line, from 1, up to the one that decides whatever comes before; what only repeats an
-    /// earlier one is left out.
+    /// earlier one is left out, but for lines of the shell.
     pub instructions: Vec<(usize, Instruction)>,
 }
 
@@ -201,7 +201,9 @@ impl DotQmail {
                 Instruction::Mailbox | Instruction::Program(_) => false,
             };
             list |= instruction == Instruction::List;
-            if !open || !found.instructions.iter().any(|(_, before)| *before == instruction) {
+            // What a line of the shell comes to depends on the lines before it.
+            let is_shells = matches!(instruction, Instruction::Program(Program::Line(_)));
+            if !open || is_shells || !found.instructions.iter().any(|(_, before)| *before == instruction) {
                 found.instructions.push((number, instruction));
             }
         }
@@ -534,6 +536,14 @@ impl DotQmails {
         if local.contains(&b'/') { dashes } else { dashes.min(self.defaults.len()) }
     }
 
+    /// How many programs the lines of a file that ends in `default` run at most: each of its names has them run.
+    pub fn most_programs(&self) -> usize {
+        let defaults = self.entries.iter().filter(|(name, _)| name.ends_with(DEFAULT));
+        let programs = defaults
+            .map(|(_, entry)| content_of(entry).into_iter().flat_map(DotQmail::lines).map(|line| line.commands).sum());
+        programs.max().unwrap_or(0)
+    }
+
     /// Whether the home holds no name that begins with `.qmail`.
     pub fn is_empty(&self) -> bool {
         self.entries.is_empty()
@@ -595,23 +605,33 @@ impl DotQmails {
             .is_some_and(|content| content.lines().any(Line::asks_names))
     }
 
+    /// Whether any file asks for more of a name than whether it is a mailbox, so that the domain counts.
+    pub fn asks_names(&self) -> bool {
+        self.all_lines().iter().any(|line| line.asks_names())
+    }
+
     /// The programs that the lines run which were read as the shell does, as they name them.
     pub fn programs(&self) -> Vec<Vec<u8>> {
+        self.all_lines().into_iter().flat_map(Line::programs).map(|command| command.name.clone()).collect()
+    }
+
+    /// The program lines of all files that were read as the shell does.
+    fn all_lines(&self) -> Vec<&Line> {
         let mut found = Vec::new();
         let mut left: Vec<&Entry> = self.entries.values().collect();
         while let Some(entry) = left.pop() {
             if let Entry::Directory { entries: Ok(entries), .. } = entry {
                 left.extend(entries.values());
             }
-            let lines = content_of(entry).into_iter().flat_map(DotQmail::lines);
-            found.extend(lines.flat_map(Line::programs).map(|command| command.name.clone()));
+            found.extend(content_of(entry).into_iter().flat_map(DotQmail::lines));
         }
         found
     }
 
     /// The names in the files of fastforward for each file that ends in `default` and runs it: what the name of the file,
-    /// which begins with `dash`, has between that and `default`; whether the names follow that; the names.
-    pub fn aliases(&self, dash: &[u8]) -> Vec<(&[u8], bool, &Aliases)> {
+    /// which begins with `dash`, has between that and `default`; whether the names follow that; the names. `who` has to be
+    /// able to read them: the names of a file of somebody else's are not published.
+    pub fn aliases(&self, dash: &[u8], who: Who) -> Vec<(&[u8], bool, &Aliases)> {
         let prefix =
             |name: &'_ [u8]| name.strip_prefix(dash).and_then(|rest| rest.strip_suffix(DEFAULT)).map(<[u8]>::len);
         let mut found = Vec::new();
@@ -622,7 +642,9 @@ impl DotQmails {
             };
             for line in content_of(entry).iter().flat_map(|content| content.lines()) {
                 for command in line.programs() {
-                    if let Agent::Fastforward(Fastforward { aliases: Ok(aliases), by_default, .. }) = &command.agent {
+                    if let Agent::Fastforward(Fastforward { aliases: Ok(aliases), by_default, .. }) = &command.agent
+                        && aliases.is_readable(who)
+                    {
                         found.push((&name[dash.len()..dash.len() + length], *by_default, &**aliases));
                     }
                 }

@@ -234,7 +234,10 @@ impl<'a, 'p> Reader<'a, 'p> {
             let is_there = is_known && self.is_there(&name);
             return Found { name, in_path: false, is_there };
         }
+        // The shell looks into PATH for a bare name only.
+        let is_bare = !name.contains(&b'/');
         let is_there = is_known
+            && is_bare
             && std::iter::once([qmail, &b"/bin"[..]].concat())
                 .chain(PATH.iter().map(|directory| directory.to_vec()))
                 .any(|directory| self.is_there(&[&directory[..], b"/", &name].concat()));

@@ -1,7 +1,7 @@
 //! The points of one unit: found in its home, and delivery asked about each.
 
 use std::cmp::Ordering;
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 
@@ -50,6 +50,10 @@ impl Plan {
         let home = unit.home.as_ref().map(|path| homes.home(path));
         let has_aliases = home.iter().flat_map(|home| &home.users).any(|users| !users.aliases.is_empty());
         if has_aliases && self.rules_at(b"").next().is_some() {
+            return Vec::new();
+        }
+        // fastforward looks for the address with its domain.
+        if home.iter().any(|home| matches!(&home.state, HomeState::Listed(_, files) if files.asks_names())) {
             return Vec::new();
         }
         let users = home.iter().flat_map(|home| &home.users).map(|users| &users.mailboxes);
@@ -391,7 +395,10 @@ impl Asking<'_> {
                     let rule = &plan.rules[number];
                     let stems =
                         stems.entry((&rule.dash, rule.who)).or_insert_with(|| dot_qmails.stems(&rule.dash, rule.who));
-                    let aliases = alias_file_points(rule, dot_qmails, &mut spare);
+                    let room = most.saturating_sub(points.len());
+                    let Some(aliases) = alias_file_points(rule, dot_qmails, &mut spare, room) else {
+                        return Answers::of_too_many(too_many_entries(bounds.entries));
+                    };
                     for point in stem_points(rule, stems, &mut spare).into_iter().chain(aliases) {
                         self.place(&point, Some(number), &mut points);
                         if points.len() > most {
@@ -441,8 +448,8 @@ impl Asking<'_> {
         {
             // A pattern is asked as a name too.
             let times = |point: &Point| if point.kind == Kind::Pattern { 2 } else { 1 };
-            let asked =
-                points[first..].iter().map(|(_, point)| times(point) * (ASKED + dot_qmails.tries(&point.local)));
+            let each = ASKED + dot_qmails.most_programs();
+            let asked = points[first..].iter().map(|(_, point)| times(point) * (each + dot_qmails.tries(&point.local)));
             if home.steps.saturating_add(asked.sum()) > bounds.steps {
                 return Answers::of_too_many(too_many_steps(bounds));
             }
@@ -567,11 +574,12 @@ fn stem_points(rule: &Rule, stems: &[Vec<u8>], spare: &mut usize) -> Vec<Point> 
 }
 
 /// The points that the names in the files of fastforward make for one rule. A pre that is longer than the name of the file
-/// is taken off the names.
-fn alias_file_points(rule: &Rule, dot_qmails: &DotQmails, spare: &mut usize) -> Vec<Point> {
+/// is taken off the names. `None` when there are more than `most`.
+fn alias_file_points(rule: &Rule, dot_qmails: &DotQmails, spare: &mut usize, most: usize) -> Option<Vec<Point>> {
     let pre = spelled(&rule.pre);
-    let mut points = Vec::new();
-    for (prefix, by_default, aliases) in dot_qmails.aliases(&rule.dash) {
+    // Several files may make the same.
+    let mut found: BTreeSet<Vec<u8>> = BTreeSet::new();
+    for (prefix, by_default, aliases) in dot_qmails.aliases(&rule.dash, rule.who) {
         let starts = prefix.strip_prefix(&pre[..]).map(|rest| spellings(rest, spare));
         for name in aliases.names() {
             let locals = match &starts {
@@ -582,10 +590,14 @@ fn alias_file_points(rule: &Rule, dot_qmails: &DotQmails, spare: &mut usize) -> 
                     .into_iter()
                     .collect(),
             };
-            points.extend(locals.into_iter().map(|local| Point { local, kind: Kind::Name { listed: true } }));
+            found.extend(locals);
+            if found.len() > most {
+                return None;
+            }
         }
     }
-    points
+    let point = |local| Point { local, kind: Kind::Name { listed: true } };
+    Some(found.into_iter().map(point).collect())
 }
 
 /// Every spelling of a stem in addresses: each `:` answers for `.` and for `:`; two of them when there are too many.
