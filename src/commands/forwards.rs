@@ -92,7 +92,7 @@ pub struct Forward {
     from: From,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 enum From {
     /// A `.qmail` file: its home and its name without `.qmail`.
     File(Vec<u8>, Vec<u8>),
@@ -192,10 +192,12 @@ fn of_content(host: &Host, file: &[u8], content: &DotQmail, take: &mut dyn FnMut
 /// The other addresses that lead to this one by a forward, an alias or a catch-all, each with what leads there.
 pub fn that_reach(host: &Host, homes: &dyn Homes, address: &[u8]) -> Vec<(String, Forward)> {
     let wanted = whole(host, address);
-    let mut found = Vec::new();
+    let mut found: Vec<Forward> = Vec::new();
     for path in host.homes() {
         of_home(host, &homes.home(path), &mut |forward| {
-            if whole(host, &forward.target) == wanted {
+            // The first line of several in one file tells it.
+            let is_told = |last: &Forward| (&last.from, last.is_catch_all) == (&forward.from, forward.is_catch_all);
+            if whole(host, &forward.target) == wanted && !found.last().is_some_and(is_told) {
                 found.push(forward);
             }
         });
