@@ -792,6 +792,28 @@ fn a_host_that_cannot_be_read_is_watched_for_being_mended_and_status_says_what_i
 }
 
 #[test]
+fn a_control_directory_that_is_exchanged_for_one_that_cannot_be_used_is_watched_for_being_fixed() {
+    let service = Service::start(MailHost::sample(), &[]);
+    let host = &service.host;
+    let control = host.path("/var/qmail/control");
+    shell(&format!("cp -Rp {0} {0}.new && rm {0}.new/me {0}.new/locals", control.display()));
+    shell(&format!("cd {} && mkdir locals", host.path("/var/qmail/control.new").display()));
+    let locals = fs::read(control.join("locals")).unwrap();
+    let me = fs::read(control.join("me")).unwrap();
+    fs::rename(&control, host.path("/var/qmail/control.old")).unwrap();
+    fs::rename(host.path("/var/qmail/control.new"), &control).unwrap();
+    // Until the next try is far away.
+    for _ in 0..4 {
+        service.wait_for("control/locals");
+    }
+    fs::remove_dir(control.join("locals")).unwrap();
+    fs::write(control.join("me"), me).unwrap();
+    fs::write(control.join("locals"), locals).unwrap();
+    service.add_alias("fixed");
+    assert!(service.wait_for_answer("fixed@example.com", "accept") < Duration::from_secs(4));
+}
+
+#[test]
 fn a_folder_above_the_homes_that_is_renamed_and_a_file_that_is_cut_off_are_seen() {
     let service = Service::start(MailHost::sample(), &[]);
     let host = &service.host;

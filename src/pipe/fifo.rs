@@ -153,7 +153,7 @@ impl Fifo {
     /// times. The error is the name of the limit that is met, or the cause.
     fn watch(&mut self) -> Result<(), &'static str> {
         let cause = |cause: Errno| match cause {
-            Errno::EMFILE => why_no_instance(),
+            Errno::EMFILE => why_no_instance(1),
             Errno::ENOSPC => "sysctl fs.inotify.max_user_watches is too small",
             cause => cause.desc(),
         };
@@ -517,9 +517,10 @@ pub fn look(path: &Path, is_read: Option<bool>) -> Result<Vec<Note>, PathBuf> {
     Ok(notes)
 }
 
-/// Why inotify_init(2) says EMFILE, which it does at two limits.
-pub fn why_no_instance() -> &'static str {
-    match File::open("/") {
+/// Why inotify_init(2) says EMFILE, which it does at two limits, to who needs so many descriptors.
+pub fn why_no_instance(descriptors: usize) -> &'static str {
+    let opened: std::io::Result<Vec<File>> = (0..descriptors).map(|_| File::open("/")).collect();
+    match opened {
         Err(cause) if cause.raw_os_error() == Some(Errno::EMFILE as i32) => Errno::EMFILE.desc(),
         _ => "sysctl fs.inotify.max_user_instances is too small",
     }

@@ -1,6 +1,7 @@
 //! The threads that listen: to the pipes, to the watches, to signals, to what answers again. Each sends what it hears to the
 //! loop, and ends when the loop does.
 
+use std::convert::Infallible;
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -48,13 +49,14 @@ pub struct Ears {
 /// The threads that end when this does.
 pub struct Listeners {
     stops: Vec<OwnedFd>,
+    ends: Vec<Sender<Infallible>>,
     pipes: Vec<JoinHandle<Fifo>>,
 }
 
 impl Listeners {
     /// Ends them, and removes the pipes that this service made.
     pub fn end(self) {
-        drop(self.stops);
+        drop((self.stops, self.ends));
         for pipe in self.pipes {
             if let Ok(fifo) = pipe.join() {
                 fifo.remove();
@@ -77,7 +79,7 @@ pub fn listen(
 ) -> Result<(Ears, Listeners), Error> {
     let (to_pipe, pipe) = bounded(QUEUE);
     let (to_host, host) = bounded(QUEUE);
-    let mut listeners = Listeners { stops: Vec::new(), pipes: Vec::new() };
+    let mut listeners = Listeners { stops: Vec::new(), ends: Vec::new(), pipes: Vec::new() };
     let signals = listen_to_signals(signals, last)?;
     for fifo in fifos {
         let (stop, tell) = (listeners.stop()?, to_pipe.clone());
@@ -93,7 +95,11 @@ pub fn listen(
         });
     })?;
     if let Some(watch) = watch {
-        let (stop, tell, resting) = (listeners.stop()?, to_host.clone(), settings.layout.root.resting.clone());
+        let (stop, mounts) = (listeners.stop()?, watch.clone());
+        thread(move || mounts.listen_to_mounts(&stop))?;
+        let (stopped, stop) = bounded(1);
+        listeners.ends.push(stopped);
+        let (tell, resting) = (to_host.clone(), settings.layout.root.resting.clone());
         thread(move || {
             watch.listen(&stop, &mut |changed| {
                 let tampered = changed.contains(&Changed::Published).then(|| tables.change()).flatten();
@@ -111,7 +117,7 @@ pub fn listen(
                     }
                 }
                 if scope != Scope::default() {
-                    // When the loop does not listen for long, the system keeps what changes, or says that it could not.
+                    // When the loop does not listen for long, what changes is kept, each change once.
                     let _ = tell.send(Seen::Changed(scope));
                 }
             });

@@ -118,7 +118,7 @@ fn supervisor(number: u8) -> Result<PipeWriter, Error> {
 fn make_watch(settings: &Settings) -> Option<Arc<Watch>> {
     let watch = settings.watch.then(Watch::new).transpose().unwrap_or_else(|cause| {
         let why = match cause {
-            Errno::EMFILE => fifo::why_no_instance(),
+            Errno::EMFILE => fifo::why_no_instance(watch::DESCRIPTORS),
             cause => cause.desc(),
         };
         report::say(Level::Warning, &format!("unable to watch files: {why}; what they say, the next sweep sees"));

@@ -1,7 +1,7 @@
 //! The rebuild that runs: in a thread of its own, which keeps what is remembered of the last one; and when the next one
 //! comes by itself.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -9,7 +9,7 @@ use crossbeam_channel::Receiver;
 
 use super::expected;
 use super::schedule::{Cause, Pause};
-use super::watch::{Watch, wanted};
+use super::watch::{After, Watch, wanted};
 use super::worker::{Fault, Worker};
 use crate::actions;
 use crate::error::Error;
@@ -224,21 +224,23 @@ fn carry_out(
     remembered: Remembered,
 ) -> (Ended, Remembered) {
     let notes = RefCell::new(Vec::new());
-    let set = |host: Option<&Host>| {
-        let set = |watch: &Arc<Watch>| watch.set(&settings.layout.root, wanted(settings, host));
+    let set = |host: Option<&Host>, after: After| {
+        let set = |watch: &Arc<Watch>| watch.set(&settings.layout.root, wanted(settings, host), after);
         report::say_all(watch.and_then(set).as_slice());
     };
     // What says where the homes are, before it is read; the homes, before they are.
     if watch.is_some_and(|watch| watch.is_new()) {
-        set(None);
+        set(None, After::Nothing);
     }
     // What is seen now, the rebuild sees too.
     let known = remembered.as_ref().ok().map(|memory| memory.host.clone()).filter(|_| job.scope != Scope::All);
     let seen = if job.expected.is_empty() { Vec::new() } else { expected::seen(settings, known, job.expected.clone()) };
     // A sweep of a host that says what it said leaves the watches as they are.
+    let was_found = Cell::new(false);
     let set_homes = |host: &Host, is_new: bool| {
-        if is_new || job.cause != Cause::Sweep {
-            set(Some(host));
+        was_found.set(true);
+        if is_new || job.cause != Cause::Sweep || watch.is_some_and(|watch| watch.is_stale()) {
+            set(Some(host), After::Host);
         }
     };
     let seconds = settings.hold.as_secs();
@@ -261,6 +263,10 @@ fn carry_out(
         Ok((done, remembered)) => (Ok(done), remembered),
         Err(error) => (Err(error), Err(Because::Failed)),
     };
+    // What has to be fixed may be in a directory that took the place of another one.
+    if result.is_err() && !was_found.get() {
+        set(None, After::Failure);
+    }
     let are_wanted = |done: &Done| actions::are_wanted(settings, &done.host.layout);
     let are_actions_wanted = result.as_ref().is_ok_and(are_wanted);
     (Ended { result, seen, notes: notes.take(), are_actions_wanted }, remembered)
