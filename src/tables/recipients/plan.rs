@@ -317,10 +317,9 @@ impl Plan {
         let line = self.host.assignments.vpopmail_domain(name);
         // Another home has its mailboxes.
         let is_elsewhere = line.is_some_and(|line| line.home != home);
-        let of = self.host.build.users.snapshot().and(line).map(|line| line.user.clone());
         (*accepted && !bare && !is_elsewhere && !self.has_unassigned_users(part.domain)).then(|| OfDomain::Each {
             uid: line.map(|line| line.who.uid),
-            of,
+            user: line.map(|line| line.user.clone()),
             is_legal: is_legal_host(name),
         })
     }
@@ -411,8 +410,8 @@ enum OfDomain {
     Each {
         /// The uid of its line in users/assign, if any.
         uid: Option<u32>,
-        /// The domain under which a user database has its users.
-        of: Option<Vec<u8>>,
+        /// The user of that line: the domain under which a user database has its users, and what a program line knows as `$USER`.
+        user: Option<Vec<u8>>,
         /// Whether vpopmail takes its bytes.
         is_legal: bool,
     },
