@@ -58,7 +58,8 @@ fn the_exit_status_is_that_of_the_published_table_and_the_worst_of_several() {
 fn forwards_name_their_targets_and_an_address_what_leads_to_it() {
     let host = MailHost::sample();
     host.write(&format!("{COM}/.qmail-team"), "# both\n&ann@example.com\n&Joe@Example.net\n|exit 0\n");
-    host.write(&format!("{COM}/.qmail-to:ann"), "ann@example.com\n");
+    // Several lines of one file are one way.
+    host.write(&format!("{COM}/.qmail-to:ann"), "ann@example.com\n".repeat(3));
     host.rebuild();
     let team = explained(&host, "team@example.com");
     assert_eq!(team["forwards_to"], serde_json::json!(["ann@example.com", "Joe@Example.net"]), "{team}");
@@ -74,6 +75,7 @@ fn forwards_name_their_targets_and_an_address_what_leads_to_it() {
     };
     assert_eq!(by("team@example.com").as_deref(), Some("forward"), "{ann}");
     assert_eq!(by("to.ann@example.com").as_deref(), Some("forward"), "{ann}");
+    assert_eq!(ann.to_string().matches("to.ann@example.com").count(), 1, "{ann}");
     assert_eq!(by("(any other name)@example.net").as_deref(), Some("catch-all"), "{ann}");
     assert_eq!(by("ann@example.edu").as_deref(), Some("alias domain"), "{ann}");
     assert_eq!(by("ann@example.com"), None, "{ann}");

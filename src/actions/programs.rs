@@ -58,8 +58,8 @@ impl Programs {
             let open = "no action runs until the directory of actions, and all above it, belongs to root alone";
             note(why, open, "no action runs until the directory of actions can be read")
         };
-        let folder = Trust::default().find(root, &settings.actions).map_err(distrusted)?;
-        let listed = folder.open_directory().and_then(|folder| folder.entries(|_| true));
+        let directory = Trust::default().find(root, &settings.actions).map_err(distrusted)?;
+        let listed = directory.open_directory().and_then(|opened| opened.entries(|_| true));
         let shown = show_path(&root.path(&settings.actions)).to_string();
         let listed = listed.map_err(|cause| distrusted(Distrust::Unseen(Trouble::from(&cause).of_file(shown))))?;
         for (name, _) in listed {

@@ -292,7 +292,7 @@ fn of_host(settings: &Settings, compared: Compared, all: &mut Vec<Finding>) {
         found.extend(unused_declarations(host, &named));
         found
     };
-    match confine::directories(host).and_then(|folders| confine::attempt(&host.layout.root, folders, look)) {
+    match confine::directories(host).and_then(|directories| confine::attempt(&host.layout.root, directories, look)) {
         Ok((of_homes, unconfined)) => {
             found.extend(unconfined);
             found.extend(of_homes);

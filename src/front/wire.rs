@@ -176,8 +176,9 @@ impl<'w> Client<'w> {
                 return Ok(());
             }
             self.take(unused.len());
-            // One limit for all of it.
-            self.fill(&mut until.clone())?;
+            // One limit for all of it: each byte begins another one here.
+            let mut limit = until;
+            self.fill(&mut limit)?;
         }
     }
 
@@ -266,5 +267,35 @@ impl<'w> Client<'w> {
             Err(cause) if cause.kind() == io::ErrorKind::TimedOut => Err(End::Late),
             Err(_) => Err(End::Closed),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Gives a byte at a time, and notes until when it may take.
+    struct Dripping(Vec<u8>, Vec<Option<Instant>>);
+
+    impl Wire for Dripping {
+        fn read(&mut self, buffer: &mut [u8], until: Option<Instant>) -> io::Result<usize> {
+            self.1.push(until);
+            let Some(byte) = self.0.pop() else { return Ok(0) };
+            buffer[0] = byte;
+            Ok(1)
+        }
+
+        fn write(&mut self, _: &[u8]) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn the_rest_of_a_line_has_one_limit_however_slowly_it_comes() {
+        let mut wire = Dripping(b"\nxxxxx".to_vec(), Vec::new());
+        let patience = Patience { idle: None, line: Duration::from_secs(60) };
+        Client::new(&mut wire, 100, patience, None).skip_line().unwrap();
+        assert_eq!(wire.1.len(), 6);
+        assert!(wire.1.iter().all(|until| until.is_some() && *until == wire.1[0]), "{:?}", wire.1);
     }
 }

@@ -19,7 +19,8 @@ pub fn seen(settings: &Settings, known: Option<Arc<Host>>, expected: Vec<Expecte
         let mut homes = BTreeMap::new();
         expected.iter().filter(|change| is_seen(&own, change, &mut homes)).cloned().collect()
     };
-    let looked = confine::directories(&host).and_then(|folders| confine::attempt(&host.layout.root, folders, look));
+    let looked =
+        confine::directories(&host).and_then(|directories| confine::attempt(&host.layout.root, directories, look));
     looked.map_or_else(|_| Vec::new(), |(seen, _)| seen)
 }
 

@@ -1,6 +1,6 @@
 //! Changes that nobody announced, by notify, which reads inotify(7) on Linux. Its mask is silent about what the program reads
 //! itself. Only names that decide something count, so that deliveries into a home do not wake the service, and the
-//! published tables, which others than this service may change. What it cannot see (what links lead to, folders called
+//! published tables, which others than this service may change. What it cannot see (what links lead to, directories called
 //! `.qmail-...`) the next sweep sees.
 //!
 //! notify knows a directory by its path, and takes a path that it knows for watched, whatever is there now. So this module
@@ -35,7 +35,7 @@ use crate::settings::Settings;
 const MAX_LOOKS: usize = 4;
 /// So many operations at once: what follows one that fails is handed back.
 const AT_ONCE: usize = 100;
-/// Beyond so many directories that are not watched any more, all the others are watched anew: notify needs longer to let
+/// Beyond so many directories that are not watched any more, all the others are watched from the beginning: notify needs longer to let
 /// one go the more it watches.
 const MANY_GONE: usize = 200;
 /// How long the watcher may take for all orders of one look.
@@ -45,20 +45,20 @@ pub const DESCRIPTORS: usize = 3;
 /// When so many watchers wait for what does not answer, there is no other one until one of them answers.
 const MAX_AWAY: usize = 3;
 
-/// Which names in a folder matter.
+/// Which names in a directory matter.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Names {
     /// All.
     All,
-    /// This one, which is read before its folder is watched.
+    /// This one, which is read before its directory is watched.
     Source(Vec<u8>),
-    /// This one, which is looked up after its folder is watched.
+    /// This one, which is looked up after its directory is watched.
     This(Vec<u8>),
     /// Those of this home, as users/assign or passwd names it: `.qmail...` and `vpasswd...`.
     Home(Vec<u8>),
     /// All of this home: where mailboxes are in a user database, only their directories show that they come and go.
     Users(Vec<u8>),
-    /// All, in the folder of a published file: another name may be one of its own.
+    /// All, in the directory of a published file: another name may be one of its own.
     Published,
 }
 
@@ -67,13 +67,13 @@ pub enum Names {
 pub enum Changed {
     /// Names in this home, as users/assign or passwd names it.
     Home(Vec<u8>),
-    /// Something in the folder of a published file, by this service or by another program.
+    /// Something in the directory of a published file, by this service or by another program.
     Published,
     /// Something else: nobody knows what that means.
     Anything,
 }
 
-/// What matters in one folder. There is one for each home, so it is small.
+/// What matters in one directory. There is one for each home, so it is small.
 #[derive(Default)]
 struct Matters {
     all: bool,
@@ -199,7 +199,7 @@ struct Found {
 #[derive(Default)]
 struct Orders {
     /// Whether it begins with nothing.
-    anew: bool,
+    from_nothing: bool,
     unwatch: Vec<PathBuf>,
     watch: Vec<PathBuf>,
 }
@@ -333,11 +333,13 @@ pub struct Watch {
 struct Inner {
     /// `None` while another thread gives it orders.
     watcher: Option<Watcher>,
+    /// How many orders were given.
+    orders: u64,
     /// How many threads give orders.
     away: usize,
     /// Whether it was said that the system allows too few watches.
     too_few_said: bool,
-    /// Whether every folder that is there is watched.
+    /// Whether every directory that is there is watched.
     complete: bool,
 }
 
@@ -354,11 +356,11 @@ impl Watch {
         let (wake, woken) = bounded(1);
         let seen: Arc<Mutex<Seen>> = Arc::default();
         let watcher = Some(Watcher::new(seen.clone(), wake.clone())?);
-        let inner = Mutex::new(Inner { watcher, away: 0, too_few_said: false, complete: false });
+        let inner = Mutex::new(Inner { watcher, orders: 0, away: 0, too_few_said: false, complete: false });
         Ok(Watch { seen, wake, woken, mounts: File::open("/proc/self/mountinfo").ok(), inner })
     }
 
-    /// Watches these folders, and no others but those above them, up to the root, where they may be renamed. A folder that
+    /// Watches these directories, and no others but those above them, up to the root, where they may be renamed. A directory that
     /// is missing is waited for in the nearest one that is there; one that does not answer is not waited for. Says when the
     /// system allows too few watches.
     pub fn set(self: &Arc<Self>, root: &Root, wanted: Vec<(PathBuf, Names)>, after: After) -> Option<Note> {
@@ -441,7 +443,7 @@ impl Watch {
             all.sort_by_key(|(_, directory)| !directory.matters.is_source);
             all.iter_mut().for_each(|(_, directory)| directory.state = State::Watched);
             let watch = all.into_iter().map(|(path, _)| path.clone()).collect();
-            (orders, has_sources) = (Orders { anew: true, unwatch: Vec::new(), watch }, true);
+            (orders, has_sources) = (Orders { from_nothing: true, unwatch: Vec::new(), watch }, true);
         }
         (orders, has_sources)
     }
@@ -450,11 +452,14 @@ impl Watch {
     /// not carry them out in time: then another one is taken the next time.
     fn order(self: &Arc<Self>, orders: Orders) -> Option<Outcome> {
         let lost = || lock(&self.seen).are_lost = true;
-        let mut inner = lock(&self.inner);
-        let mut watcher = inner.watcher.take();
-        if orders.anew {
+        let (mut watcher, number, are_many_away) = {
+            let mut inner = lock(&self.inner);
+            inner.orders += 1;
+            (inner.watcher.take(), inner.orders, inner.away >= MAX_AWAY)
+        };
+        if orders.from_nothing {
             watcher.take().into_iter().for_each(Watcher::end);
-            if inner.away < MAX_AWAY {
+            if !are_many_away {
                 watcher = Watcher::new(self.seen.clone(), self.wake.clone()).ok();
             }
         }
@@ -462,18 +467,12 @@ impl Watch {
             lost();
             return None;
         };
-        inner.away += 1;
-        drop(inner);
+        lock(&self.inner).away += 1;
         let (say, hear) = bounded(1);
         let own = self.clone();
         let work = move || {
             let outcome = watcher.carry_out(orders);
-            let mut inner = lock(&own.inner);
-            inner.away -= 1;
-            if inner.watcher.is_none() && !outcome.is_dead {
-                inner.watcher = Some(watcher);
-            }
-            drop(inner);
+            own.give_back(Some(watcher).filter(|_| !outcome.is_dead), number);
             let _ = say.send(outcome);
         };
         if thread(work).is_err() {
@@ -493,6 +492,16 @@ impl Watch {
         Some(outcome)
     }
 
+    /// Takes back the watcher that carried these orders out, if it still can watch. When others were given since then, another
+    /// one has them.
+    fn give_back(&self, watcher: Option<Watcher>, number: u64) {
+        let mut inner = lock(&self.inner);
+        inner.away -= 1;
+        if inner.orders == number {
+            inner.watcher = watcher;
+        }
+    }
+
     /// Whether it was not told yet what to watch.
     pub fn is_new(&self) -> bool {
         lock(&self.seen).directories.is_empty()
@@ -500,14 +509,16 @@ impl Watch {
 
     /// Whether something that was watched is not watched any more.
     pub fn is_stale(&self) -> bool {
-        lock(&self.seen).is_stale || !self.has_watcher()
+        // One lock after the other.
+        let is_stale = lock(&self.seen).is_stale;
+        is_stale || !self.has_watcher()
     }
 
     fn has_watcher(&self) -> bool {
         lock(&self.inner).watcher.as_ref().is_some_and(|watcher| !watcher.is_dead())
     }
 
-    /// Whether it sees every change in the folders that it was told to watch.
+    /// Whether it sees every change in the directories that it was told to watch.
     pub fn is_complete(&self) -> bool {
         self.mounts.is_some() && self.has_watcher() && lock(&self.inner).complete
     }
@@ -552,7 +563,7 @@ impl Watch {
     }
 }
 
-/// Looks the wanted folders up, and those above them.
+/// Looks the wanted directories up, and those above them.
 fn find(root: &Root, wanted: &[(PathBuf, Names)]) -> Found {
     let mut found = Found { directories: Vec::with_capacity(wanted.len()), is_complete: true };
     let mut numbers: HashMap<(u64, u64), usize> = HashMap::new();
@@ -567,11 +578,11 @@ fn find(root: &Root, wanted: &[(PathBuf, Names)]) -> Found {
             }
             found.directories[number].1.matters.add(of_path);
         }
-        // A missing folder is waited for in the one above it.
+        // A missing directory is waited for in the one above it.
         Err(cause) => found.is_complete &= matches!(cause, Errno::ENOENT | Errno::ENOTDIR),
     };
-    for (folder, of_folder) in wanted {
-        let mut path = folder.as_path();
+    for (directory, of_directory) in wanted {
+        let mut path = directory.as_path();
         while let (Some(parent), Some(name)) = (path.parent(), path.file_name())
             && path != root.top()
             && above.insert(path)
@@ -579,13 +590,13 @@ fn find(root: &Root, wanted: &[(PathBuf, Names)]) -> Found {
             add(parent, Names::This(name.as_bytes().to_vec()));
             path = parent;
         }
-        add(folder, of_folder.clone());
+        add(directory, of_directory.clone());
     }
     found
 }
 
-/// The real path of one folder, where links lead to below the root, its device and its inode. `real` remembers where the
-/// folders above are.
+/// The real path of one directory, where links lead to below the root, its device and its inode. `real` remembers where the
+/// directories above are.
 fn find_one(
     root: &Root,
     path: &Path,
@@ -607,14 +618,14 @@ fn find_one(
         let found = look(&path)?;
         return Ok((path, (found.dev(), found.ino())));
     };
-    let folder = match real.get(parent) {
+    let above = match real.get(parent) {
         Some(known) => known.clone()?,
         None => {
             let walked = walk(below.parent().unwrap_or(Path::new(""))).map(|found| found.real);
             real.entry(parent.to_owned()).or_insert(walked).clone()?
         }
     };
-    let path = folder.join(name);
+    let path = above.join(name);
     let found = look(&path)?;
     if found.is_dir() {
         return Ok((path, (found.dev(), found.ino())));
@@ -623,7 +634,7 @@ fn find_one(
     if found.kind == Kind::Directory { Ok((found.real, found.id)) } else { Err(Errno::ENOTDIR) }
 }
 
-/// The folder and name of a file that is read before it is watched, for [`Watch::set`].
+/// The directory and name of a file that is read before it is watched, for [`Watch::set`].
 fn source(path: &Path) -> Option<(PathBuf, Names)> {
     Some((path.parent()?.to_owned(), Names::Source(path.file_name()?.as_bytes().to_vec())))
 }
@@ -633,12 +644,12 @@ fn coming(path: &Path) -> Option<(PathBuf, Names)> {
     Some((path.parent()?.to_owned(), Names::This(path.file_name()?.as_bytes().to_vec())))
 }
 
-/// The folder of a file that we publish.
+/// The directory of a file that we publish.
 pub fn published(path: &Path) -> Option<(PathBuf, Names)> {
     Some((path.parent()?.to_owned(), Names::Published))
 }
 
-/// What the service has to watch; of a host that cannot be read, what has to be mended.
+/// What the service has to watch; of a host that cannot be read, what has to be fixed.
 pub fn wanted(settings: &Settings, host: Option<&Host>) -> Vec<(PathBuf, Names)> {
     let layout = host.map_or(&settings.layout, |host| &host.layout);
     let root = &layout.root;
@@ -758,7 +769,7 @@ mod tests {
     }
 
     #[test]
-    fn after_more_events_than_the_system_keeps_every_directory_is_watched_anew() {
+    fn after_more_events_than_the_system_keeps_every_directory_is_watched_again() {
         let watched = Watched::new();
         create_dir(watched.path("home")).unwrap();
         watched.set("home", After::Nothing);
@@ -788,6 +799,20 @@ mod tests {
         assert!(!watched.watch.is_complete() && watched.watch.is_stale());
         watched.set("home", After::Host);
         watched.sees("home");
+    }
+
+    #[test]
+    fn a_watcher_that_comes_back_late_does_not_take_the_place_of_the_one_with_newer_orders() {
+        let watched = Watched::new();
+        let watcher = || Watcher::new(watched.watch.seen.clone(), watched.watch.wake.clone()).unwrap();
+        {
+            let mut inner = lock(&watched.watch.inner);
+            (inner.watcher, inner.orders, inner.away) = (None, 2, 2);
+        }
+        watched.watch.give_back(Some(watcher()), 1);
+        assert!(!watched.watch.has_watcher(), "the newer orders are not carried out yet");
+        watched.watch.give_back(Some(watcher()), 2);
+        assert!(watched.watch.has_watcher());
     }
 
     #[test]
