@@ -1096,6 +1096,44 @@ fn an_absolute_link_below_the_root_is_watched_where_it_leads_there() {
 }
 
 #[test]
+fn a_control_file_that_is_a_link_is_watched_where_it_leads() {
+    let host = MailHost::sample();
+    let lists = |host: &MailHost, name: &str| {
+        host.write("/srv/lists/rcpthosts.new", format!("example.com\n{name}\n")).path("/srv/lists")
+    };
+    let directory = lists(&host, "example.net");
+    fs::rename(directory.join("rcpthosts.new"), directory.join("rcpthosts")).unwrap();
+    host.remove("/var/qmail/control/rcpthosts").link("/var/qmail/control/rcpthosts", "../../../srv/lists/rcpthosts");
+    let service = Service::start(host, &[]);
+    let host = &service.host;
+    assert_eq!(host.answers(&["x@backup.example"]), ["refuse"]);
+    let directory = lists(host, "backup.example");
+    fs::rename(directory.join("rcpthosts.new"), directory.join("rcpthosts")).unwrap();
+    service.wait_for_answer("x@backup.example", "accept");
+}
+
+#[test]
+fn the_file_of_fastforward_is_watched() {
+    let host = MailHost::sample();
+    let line = "|/usr/local/bin/fastforward -d /etc/aliases.cdb\n";
+    let aliases = |names: &[&str]| {
+        let keys: Vec<String> = names.iter().map(|name| format!(":{name}@")).collect();
+        qmail_updater::cdb::image(keys.iter().map(|key| (key.as_bytes(), &b"x@y.test"[..]))).unwrap()
+    };
+    host.write(&format!("{COM}/.qmail-default"), line).write("/etc/aliases.cdb", aliases(&["old"]));
+    host.write("/usr/local/bin/fastforward", "").mode("/usr/local/bin/fastforward", 0o755);
+    let service = Service::start(host, &[]);
+    let host = &service.host;
+    let (old, new) = ("old@example.com", "new@example.com");
+    assert_eq!(host.answers(&[old, new]), ["accept", "refuse"]);
+    // As newaliases does, which tells nobody.
+    host.write("/etc/aliases.tmp", aliases(&["new"]));
+    fs::rename(host.path("/etc/aliases.tmp"), host.path("/etc/aliases.cdb")).unwrap();
+    service.wait_for_answer(new, "accept");
+    service.wait_for_answer(old, "refuse");
+}
+
+#[test]
 fn a_trigger_that_reaches_nobody_tells_what_it_found() {
     let host = MailHost::sample();
     host.folder("/tmp").mode("/tmp", 0o1777);

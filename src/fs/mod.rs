@@ -4,7 +4,7 @@
 //!
 //! Nothing is opened that is no regular file or directory: a FIFO cannot hang us and a device is never touched.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::ffi::{OsStr, OsString};
 use std::fs::DirBuilder;
 use std::io;
@@ -228,6 +228,28 @@ struct Step {
     name: OsString,
 }
 
+/// Files outside the homes that lines of the homes name, and that decide, as the host names them.
+#[derive(Debug, Default)]
+pub struct Elsewhere(Mutex<BTreeSet<Vec<u8>>>);
+
+/// Each user may name such files: so many are known.
+const MAX_ELSEWHERE: usize = 1_000;
+
+impl Elsewhere {
+    /// A line names this file.
+    pub fn add(&self, file: &[u8]) {
+        let mut files = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if files.len() < MAX_ELSEWHERE && file.starts_with(b"/") && !files.contains(file) {
+            files.insert(file.to_vec());
+        }
+    }
+
+    /// All that were named.
+    pub fn all(&self) -> BTreeSet<Vec<u8>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
 /// The directory that every absolute path is taken below, `/` on a real host.
 #[derive(Clone, Debug)]
 pub struct Root {
@@ -238,6 +260,8 @@ pub struct Root {
     pub silences: Arc<Silences>,
     /// The homes that cost more than they may.
     pub resting: Arc<Resting>,
+    /// Files outside the homes that their lines name, and that decide.
+    pub elsewhere: Arc<Elsewhere>,
     /// What a home may cost, where one is read.
     budget: Option<Budget>,
 }
@@ -246,7 +270,14 @@ impl Root {
     /// The root at `prefix`, an existing directory.
     pub fn new(prefix: &Path, bounds: Bounds) -> Root {
         let silences = Arc::new(Silences::new(prefix, bounds.wait));
-        Root { prefix: prefix.to_owned(), bounds, silences, resting: Arc::default(), budget: None }
+        Root {
+            prefix: prefix.to_owned(),
+            bounds,
+            silences,
+            resting: Arc::default(),
+            elsewhere: Arc::default(),
+            budget: None,
+        }
     }
 
     /// The same root for who reads a home: what is walked and read is counted in this budget.

@@ -397,6 +397,7 @@ impl Host {
         };
         let aliases = |file: &[u8]| {
             asked.set(true);
+            root.elsewhere.add(file);
             Aliases::read(root, file)
         };
         let programs = Programs {

@@ -258,7 +258,15 @@ fn carry_out(
         // It comes every minute.
         is_quiet: job.cause == Cause::Database,
     };
+    let elsewhere = &settings.layout.root.elsewhere;
+    let known = elsewhere.all();
     let rebuilt = rebuild::rebuild_again(settings, &order, &job.scope, remembered, &set_homes);
+    // A line that was read names another file that decides.
+    if let Ok((done, _)) = &rebuilt
+        && elsewhere.all() != known
+    {
+        set(Some(&done.host), After::Host);
+    }
     let (result, remembered) = match rebuilt {
         Ok((done, remembered)) => (Ok(done), remembered),
         Err(error) => (Err(error), Err(Because::Failed)),

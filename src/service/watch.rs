@@ -1,13 +1,14 @@
 //! Changes that nobody announced, by notify, which reads inotify(7) on Linux. Its mask is silent about what the program reads
 //! itself. Only names that decide something count, so that deliveries into a home do not wake the service, and the
-//! published tables, which others than this service may change. What it cannot see (what links lead to, directories called
-//! `.qmail-...`) the next sweep sees.
+//! published tables, which others than this service may change. What it cannot see (what links in a home lead to, directories
+//! called `.qmail-...`) the next sweep sees.
 //!
 //! notify knows a directory by its path, and takes a path that it knows for watched, whatever is there now. So this module
 //! notes which directory it had watched, and has it watched again when another one is there.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::convert::Infallible;
+use std::ffi::OsStr;
 use std::fs::File;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
@@ -591,8 +592,25 @@ fn find(root: &Root, wanted: &[(PathBuf, Names)]) -> Found {
             path = parent;
         }
         add(directory, of_directory.clone());
+        if let Names::Source(name) = of_directory
+            && let Some((directory, names)) = led_to(root, &directory.join(OsStr::from_bytes(name)))
+        {
+            add(&directory, names);
+        }
     }
     found
+}
+
+/// Where the file is that a source leads to; `None` when it is no link, or leads nowhere.
+fn led_to(root: &Root, source: &Path) -> Option<(PathBuf, Names)> {
+    let is_silent = root.silences.of(source).is_some();
+    let look = || at(|| source.to_owned(), || std::fs::symlink_metadata(source)).ok();
+    look().filter(|found| !is_silent && found.is_symlink())?;
+    let inside = source.strip_prefix(root.top()).ok()?;
+    match root.walk(&[b"/", inside.as_os_str().as_bytes()].concat()).end {
+        End::Found(found) => self::source(&found.real),
+        End::Missing(_) | End::Failed(_) | End::Silent(_) => None,
+    }
 }
 
 /// The real path of one directory, where links lead to below the root, its device and its inode. `real` remembers where the
@@ -667,6 +685,7 @@ pub fn wanted(settings: &Settings, host: Option<&Host>) -> Vec<(PathBuf, Names)>
         |source: &[u8]| source.ends_with(b"/morercpthosts.cdb") || (source.starts_with(&users) && !counts(source));
     let unused = |source: &[u8]| source == b"/etc/group" || (source == b"/etc/shadow" && !settings.auth_system_users);
     sources.retain(|source| !made(source) && !unused(source));
+    sources.extend(root.elsewhere.all());
     let mut wanted: Vec<_> = sources.iter().filter_map(|path| source(&root.path(path))).collect();
     let lists = root.path(&[&settings.layout.qmail[..], b"/control/validrcptto.d"].concat());
     wanted.extend(source(&lists));
