@@ -118,7 +118,7 @@ fn the_directory_says_what_envdir_makes_of_it() {
             host.write(&format!("{DIRECTORY}/{name}"), "/copy\n");
         }
         let ours: Answer = host.command(&["trigger", "-v"]).output().unwrap().into();
-        let mut command = Command::new("envdir");
+        let mut command = Command::new(support::program("envdir").unwrap());
         command.arg(host.path(DIRECTORY)).arg(env!("CARGO_BIN_EXE_qmail-updater")).args(["--settings", ""]);
         let theirs: Answer = command
             .env_clear()
