@@ -115,13 +115,14 @@ fn compare_with_service(settings: &Settings, goes_on: bool) -> Result<(), Error>
 
 /// Rebuilds; `force` names the domains that the guard must not hold, and without a name it holds none.
 fn rebuild(settings: &Settings, commands: bool, force: Option<&[OsString]>) -> Result<(), Error> {
+    report::say_all(&settings.unknown_variables());
     let stop = Stop::never();
     let patience = if force.is_some_and(<[_]>::is_empty) { Patience::Force } else { Patience::Ever };
     let let_go: Vec<Vec<u8>> = force.unwrap_or_default().iter().map(|name| lower(name.as_bytes())).collect();
     if let_go.iter().any(Vec::is_empty) {
         return Err(Error::Usage("--force \"\": a domain has a name; --force alone holds none".to_owned()));
     }
-    let then = "rebuild --force publishes them as the host is";
+    let then = "restore what is missing; if the loss is right, rebuild --force publishes it";
     let note = &report::say_all;
     let order =
         Order { head: "rebuild done", middle: "", patience, let_go: &let_go, then, note, stop: &stop, is_quiet: false };

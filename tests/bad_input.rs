@@ -1029,7 +1029,7 @@ fn that_qmail_smtpd_answers_421_is_told_of_a_table_that_is_not_there_only() {
     let answer = host.run(&["lookup", "ann@example.com"]);
     assert_eq!(answer.code, 111, "{}", answer.stderr);
     assert!(
-        answer.stderr.ends_with("No such file or directory; qmail-smtpd answers 421 to every client\n"),
+        answer.stderr.ends_with("No such file or directory; a qmail-smtpd that asks it answers 421 to every client\n"),
         "{}",
         answer.stderr
     );

@@ -73,7 +73,8 @@ fn a_published_table_that_cannot_be_read_is_told_with_the_cause_and_not_as_missi
         fs::remove_dir(&table).unwrap();
         // A missing one is told so.
         let answer = host.run(&["check"]);
-        let follows = if is_recipients { "qmail-smtpd answers 421 to every client" } else { "nobody can log in" };
+        let follows =
+            if is_recipients { "a qmail-smtpd that asks it answers 421 to every client" } else { "nobody can log in" };
         assert!(answer.stdout.contains(&format!("{name}: not there; {follows}")), "{}", answer.stdout);
         assert!(!answer.stdout.contains("no regular file"), "{}", answer.stdout);
         fs::rename(&aside, &table).unwrap();

@@ -62,7 +62,7 @@ fn each_fault_is_told_of_in_a_line() {
         (
             "missing table",
             &|host| host.remove(&control("validrcptto.cdb")),
-            &["alert: ", "validrcptto.cdb: not there; qmail-smtpd answers 421", "\ttable-missing"],
+            &["alert: ", "validrcptto.cdb: not there; a qmail-smtpd that asks it answers 421", "\ttable-missing"],
         ),
         (
             "damaged table",
@@ -568,7 +568,13 @@ fn an_accepted_finding_is_counted_and_not_shown_and_does_not_set_the_exit_status
     assert!(json(&[]).is_empty());
     let nagios = host.run(&["check", "--nagios"]);
     assert_eq!((nagios.code, &nagios.stdout[..]), (0, "OK - 0 alerts, 0 warnings | alerts=0 warnings=0 accepted=1\n"));
-    host.write("/etc/list", "relay-unlisted\nno-such-code open.example\n");
+    host.write("/etc/list", "relay-unlisted a.example b.example\nno-such-code open.example\n");
+    // A code alone accepts what has no domain and no file, and nothing else.
+    host.write("/etc/qmail-updater/accepted", "relay-unlisted\n");
+    assert!(host.run(&["check", "--nagios"]).stdout.ends_with(" | alerts=0 warnings=1 accepted=0\n"));
+    host.write("/etc/qmail-updater/accepted", "relay-unlisted open.example\nsetting-unknown\n");
+    let mistyped = host.command(&["check", "--nagios"]).env("QMAIL_UPDATER_SWEP", "9").output().unwrap();
+    assert_eq!(mistyped.stdout, b"OK - 0 alerts, 0 warnings | alerts=0 warnings=0 accepted=2\n");
     let answer = host.run(&["check", "--accepted", "/etc/list"]);
     assert_eq!((answer.code, answer.stdout.matches("\taccepted-file\n").count()), (1, 2), "{answer:?}");
     assert_eq!(host.run(&["check", "--accepted", "/etc/none"]).code, 100);

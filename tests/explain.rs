@@ -55,6 +55,22 @@ fn the_exit_status_is_that_of_the_published_table_and_the_worst_of_several() {
 }
 
 #[test]
+fn what_was_pasted_with_an_address_is_named() {
+    let host = MailHost::sample();
+    host.rebuild();
+    let reason = |address: &str| explained(&host, address)["reason"].as_str().unwrap().to_owned();
+    for pasted in ["bob@example.com ", "Bob B. <bob@example.com>", "bob@example.com,", " bob@example.com."] {
+        let told = reason(pasted);
+        assert!(
+            told.ends_with("\"; did you mean bob@example.com?") && told.contains("does not list \""),
+            "{pasted}: {told}"
+        );
+    }
+    assert!(reason("x@gmail.example").ends_with("rcpthosts does not list gmail.example"));
+    assert!(reason("@example.net").starts_with("no name before the @; "), "{}", reason("@example.net"));
+}
+
+#[test]
 fn forwards_name_their_targets_and_an_address_what_leads_to_it() {
     let host = MailHost::sample();
     host.write(&format!("{COM}/.qmail-team"), "# both\n&ann@example.com\n&Joe@Example.net\n|exit 0\n");

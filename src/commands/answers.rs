@@ -540,7 +540,7 @@ impl Published {
         let image = target.open().and_then(|published| published.read()).map_err(|cause| {
             let is_missing = cause.kind() == io::ErrorKind::NotFound;
             let error = Error::io("read", &target.name, cause);
-            if is_missing { error.then("qmail-smtpd answers 421 to every client") } else { error }
+            if is_missing { error.then("a qmail-smtpd that asks it answers 421 to every client") } else { error }
         })?;
         if let Some(damage) = check::damage(&target.name, &image) {
             report::say(damage.level, &damage.text);

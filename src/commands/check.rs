@@ -9,7 +9,7 @@ use std::path::Path;
 
 use crate::actions;
 use crate::cdb;
-use crate::commands::compare::{Compared, compare};
+use crate::commands::compare::{Change, Compared, compare};
 use crate::commands::database;
 use crate::commands::findings::Finding;
 use crate::commands::forwards;
@@ -97,7 +97,7 @@ fn unreadable(target: &Target, cause: std::io::Error) -> Note {
 /// The published files: there, whole, and with the mode and owner that they must have.
 fn published(settings: &Settings, denied: &mut Denied) -> Vec<Note> {
     let files = [
-        (settings.recipients_target(), "qmail-smtpd answers 421 to every client"),
+        (settings.recipients_target(), "a qmail-smtpd that asks it answers 421 to every client"),
         (settings.logins_target(), "nobody can log in"),
     ];
     let damaged = files.iter().filter_map(|(target, _)| {
@@ -246,8 +246,11 @@ fn of_host(settings: &Settings, compared: Compared, all: &mut Vec<Finding>) {
     let mut found: Vec<Note> = Vec::new();
     found.extend(rebuild::behind(host, &held));
     found.extend(database::findings(settings, host));
-    if !changes.is_empty() {
-        let changes = count(changes.len(), "change");
+    // The held ones have an alert.
+    let is_held = |change: &&Change| change.sign != '+' && held.contains(change.domain());
+    let changes = changes.len() - changes.iter().filter(is_held).count();
+    if changes > 0 {
+        let changes = count(changes, "change");
         let text =
             format!("the published tables are out of date: {changes}, which qmail-updater rebuild --dry-run shows");
         found.push(Note::warning(text).of(Code::TablesStale));

@@ -109,7 +109,7 @@ pub fn compare(settings: &Settings) -> Result<Compared, Error> {
         if let Some(published) = file(&published.1, logins.as_deref()) {
             scales.weigh_logins(&published, &|key| !new.logins.contains_key(key))?;
         }
-        let held = scales.held(Patience::Ever);
+        let (held, _) = scales.held(Patience::Ever);
         let alerts = scales.alerts(&held, "only with --force does a rebuild make all of these changes");
         (alerts, hold::names(&held))
     } else {

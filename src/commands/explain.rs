@@ -65,6 +65,20 @@ struct Explainer<'a> {
     reads_all: bool,
 }
 
+/// The address in what was pasted: without brackets, a name before them, blanks, and what ends a sentence; `None` when that is
+/// what was typed.
+fn meant(typed: &[u8]) -> Option<&[u8]> {
+    let bare = match (typed.iter().rposition(|b| *b == b'<'), typed.iter().rposition(|b| *b == b'>')) {
+        (Some(start), Some(end)) if start < end => &typed[start + 1..end],
+        _ => typed,
+    };
+    let is_beside = |b: &u8| b.is_ascii_whitespace() || b"<>.,;:".contains(b);
+    let start = bare.iter().position(|b| !is_beside(b))?;
+    let end = bare.iter().rposition(|b| !is_beside(b))?;
+    let meant = &bare[start..=end];
+    (meant != typed && meant.contains(&b'@')).then_some(meant)
+}
+
 impl Explainer<'_> {
     fn explain(&self, address: &[u8]) -> Explained {
         let host = self.host;
@@ -115,10 +129,15 @@ impl Explainer<'_> {
                 Err(error) if !error.is_missing() => error.to_string(),
                 _ => "the recipient table is not published yet".to_owned(),
             },
-            (Answer::No, _) if !is_let_in && relayed => {
-                format!("not our domain: rcpthosts does not list {}", Shown(&domain))
+            (Answer::No, _) if !is_let_in => {
+                let ours = if relayed { "not our domain: " } else { "" };
+                let meant = meant(address).map(|meant| format!("; did you mean {}?", Shown(meant))).unwrap_or_default();
+                let quote = if meant.is_empty() { "" } else { "\"" };
+                format!("{ours}rcpthosts does not list {quote}{}{quote}{meant}", Shown(&domain))
             }
-            (Answer::No, _) if !is_let_in => format!("rcpthosts does not list {}", Shown(&domain)),
+            (_, Some(answer)) if answer != wanted && address.starts_with(b"@") => {
+                format!("no name before the @; qmail-updater domains {} tells of the domain", Shown(&domain))
+            }
             (_, Some(answer)) if answer != wanted => match state {
                 State::Held => "the published entry is held by the loss guard".to_owned(),
                 State::Kept => "the published answer is kept, because its source cannot be read".to_owned(),
@@ -126,7 +145,7 @@ impl Explainer<'_> {
             },
             (Answer::Yes, _) if relayed && listed.is_some() => format!("relayed: {decided}"),
             (Answer::Yes, _) if relayed => "relayed: any name is accepted for another host".to_owned(),
-            (Answer::No, _) if relayed => format!("relayed, but refused: {decided}"),
+            (Answer::No, _) if relayed => "relayed, but control/validrcptto.d refuses it".to_owned(),
             (Answer::Yes, _) if delivery.verdict == Verdict::Defer => match state {
                 State::Kept => "its source cannot be read, so the published entry is kept".to_owned(),
                 _ => format!("qmail keeps the mail and tries again: {decided}"),

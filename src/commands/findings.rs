@@ -129,8 +129,10 @@ impl Accepted {
             let (code, object, more) = (words.next().unwrap_or_default(), words.next(), words.next());
             let is_code = Code::ALL.iter().any(|known| known.word().as_bytes() == code);
             match (object, more) {
-                (Some(object), None) if is_code => {
-                    accepted.0.insert((Shown(code).to_string(), Shown(object).to_string().to_ascii_lowercase()));
+                // Some findings are of the whole host: their code is enough.
+                (object, None) if is_code => {
+                    let object = Shown(object.unwrap_or_default()).to_string().to_ascii_lowercase();
+                    accepted.0.insert((Shown(code).to_string(), object));
                 }
                 _ => {
                     let note = Note::warning(format!(
@@ -150,7 +152,8 @@ impl Accepted {
             let with_line = line.map(|line| format!("{file}:{line}"));
             std::iter::once(file.clone()).chain(with_line)
         });
-        let mut objects = finding.domain.iter().cloned().chain(places);
+        let of_host = Some(String::new()).filter(|_| finding.object().is_none());
+        let mut objects = finding.domain.iter().cloned().chain(places).chain(of_host);
         objects.any(|object| self.0.contains(&(finding.code.word().to_owned(), object.to_ascii_lowercase())))
     }
 }

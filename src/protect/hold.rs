@@ -561,10 +561,10 @@ impl<'a> Scales<'a> {
     }
 
     /// The domains that lose too much or leave with too many others, those that lose most first, and those that are held
-    /// already and would still lose what they are held for; without those that were held long enough.
-    pub fn held(&self, patience: Patience) -> Vec<Held> {
+    /// already and would still lose what they are held for; apart from them those that were held long enough.
+    pub fn held(&self, patience: Patience) -> (Vec<Held>, Vec<Held>) {
         if patience == Patience::Force || self.settings.max_loss >= 100 {
-            return Vec::new();
+            return (Vec::new(), Vec::new());
         }
         let (share, now, before) = (self.settings.max_loss, now(), &self.before);
         let leaves = |domain: &[u8]| self.recipients.leaves(domain, share) || self.logins.leaves(domain, share);
@@ -610,9 +610,9 @@ impl<'a> Scales<'a> {
             Patience::Until(patience) => before.contains_key(&held.domain) && held.let_go_in(patience).is_zero(),
             Patience::Force | Patience::Ever => false,
         };
-        let mut held: Vec<Held> = domains.into_iter().map(held).filter(|held| !is_over(held)).collect();
+        let mut held: Vec<Held> = domains.into_iter().map(held).collect();
         held.sort_by_key(|held| std::cmp::Reverse(held.lost()));
-        held
+        held.into_iter().partition(|held| !is_over(held))
     }
 
     /// Notes what is published now of those whose hold begins: that, and no more, is kept.
@@ -671,6 +671,17 @@ impl<'a> Scales<'a> {
         split_address(key).map_or(&self.host.control.envnoathost[..], |(_, domain)| domain)
     }
 
+    /// That the domains which were held for so long lose their entries now.
+    pub fn published(over: &[Held], patience: Patience) -> Option<Note> {
+        let Patience::Until(patience) = patience else { return None };
+        let (first, seconds) = (over.first()?, patience.as_secs());
+        let more = if over.len() > 1 { format!(", and {} more", over.len() - 1) } else { String::new() };
+        Some(Note::alert(format!(
+            "{first}{more}: held for {seconds} s and published now as the host is; if the loss is wrong, restore what is \
+             missing, and the next rebuild publishes it"
+        )).of(Code::DomainHeld))
+    }
+
     /// What an administrator has to know about the held domains: one alert about those that would lose much, one about
     /// those that would leave. `then` says how they are published all the same.
     pub fn alerts(&self, held: &[Held], then: &str) -> Vec<Note> {
@@ -684,7 +695,7 @@ impl<'a> Scales<'a> {
         };
         let follows = |held: &[&Held]| {
             let named = held.iter().find(|held| held.domain != SYSTEM_ACCOUNTS).map(|held| held.name());
-            let one = named.map(|name| format!("; rebuild --force {name} publishes only that domain as it is"));
+            let one = named.map(|name| format!(", and rebuild --force {name} only that of this domain"));
             format!("{then}{}", one.unwrap_or_default())
         };
         let max_loss = self.settings.max_loss;

@@ -494,8 +494,9 @@ fn guard(
     let policy = built.policy();
     let mut scales = Scales::new(settings, &built.host, &policy)?;
     scales.weigh(of_recipients.as_ref(), of_logins.as_ref())?;
+    let (held, over) = scales.held(order.patience);
     let (let_go, mut held): (Vec<Held>, Vec<Held>) =
-        scales.held(order.patience).into_iter().partition(|held| order.let_go.contains(&held.domain));
+        held.into_iter().partition(|held| order.let_go.contains(&held.domain));
     let notes = not_held(order.let_go, &let_go, &|domain| scales.knows(domain) || built.host.knows(domain))?;
     scales.begin(
         &mut held,
@@ -507,10 +508,11 @@ fn guard(
         report::say_all(&[Note::warning(format!("{error}; the next rebuild does not know what is held"))]);
     }
     notes.iter().for_each(|text| report::say(Level::Status, text));
-    let alerts = scales.alerts(&held, order.then);
+    let mut alerts = scales.alerts(&held, order.then);
+    alerts.extend(Scales::published(&over, order.patience));
     report::say_all(&alerts);
     if held.is_empty() {
-        return Ok(Guarded::whole((recipients, logins), built.next_expiry));
+        return Ok(Guarded { alerts, ..Guarded::whole((recipients, logins), built.next_expiry) });
     }
     let mut moves = Moves::default();
     let (mut kept_recipients, mut kept_logins) = stage()?;

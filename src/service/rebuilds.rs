@@ -245,7 +245,8 @@ fn carry_out(
     };
     let seconds = settings.hold.as_secs();
     let then = format!(
-        "rebuild --force publishes them as the host is, the service does after {seconds} s in which they lose nothing more"
+        "restore what is missing: after {seconds} s in which they lose nothing more, the service publishes the loss; if the \
+         loss is right, rebuild --force publishes it"
     );
     let order = Order {
         head: &format!("rebuild {} done", job.number),
