@@ -874,11 +874,7 @@ fn a_home_of_many_large_files_costs_little() {
     for number in 0..40 {
         host.link(&format!("/home/carol/.qmail-l{number}"), ".qmail-big");
     }
-    let limited = format!(
-        "ulimit -v 600000; exec {} --root {} rebuild",
-        env!("CARGO_BIN_EXE_qmail-updater"),
-        host.root().display()
-    );
+    let limited = format!("ulimit -v 600000; exec {} --root {} rebuild", support::tested(), host.root().display());
     let output = std::process::Command::new("bash").args(["-c", &limited]).output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let asked = ["carol-big@mail.example.org", "carol-l39@mail.example.org", "carol-x@mail.example.org"];

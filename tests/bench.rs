@@ -14,7 +14,7 @@ fn the_benchmark_runs_and_all_contenders_make_the_same_tables() {
     let folder = tempfile::Builder::new().prefix("qmail-updater-test.").tempdir().unwrap();
     let output = Command::new(env!("CARGO"))
         .args(["run", "--quiet", "--example", "bench", "--", "S", "--runs", "1"])
-        .args(["--program", env!("CARGO_BIN_EXE_qmail-updater")])
+        .args(["--program", support::tested()])
         .arg("--folder")
         .arg(folder.path())
         .arg("--svg")

@@ -225,7 +225,7 @@ fn every_setting_is_an_option_an_environment_variable_and_a_file() {
     options.push("rebuild".to_owned());
     check(host.run(&options.iter().map(String::as_str).collect::<Vec<_>>()));
     // An option beats the environment, and the root is a setting too.
-    let mut command = Command::new(env!("CARGO_BIN_EXE_qmail-updater"));
+    let mut command = Command::new(support::tested());
     command.env_clear().env("QMAIL_UPDATER_ROOT", outside.root()).arg("--root").arg(host.root());
     command.args(["--qmail", "/var/mailer", "list", "recipients"]);
     assert!(command.output().unwrap().status.success());
@@ -233,7 +233,7 @@ fn every_setting_is_an_option_an_environment_variable_and_a_file() {
 
 #[test]
 fn the_program_without_arguments_says_what_it_is_and_names_five_commands() {
-    let answer: Answer = Command::new(env!("CARGO_BIN_EXE_qmail-updater")).output().unwrap().into();
+    let answer: Answer = Command::new(support::tested()).output().unwrap().into();
     assert_eq!((answer.code, &answer.stderr[..]), (100, "qmail-updater: fatal: no command; --help lists them\n"));
     let commands = answer.stdout.lines().filter_map(|line| line.strip_prefix("  qmail-updater ")?.split_once("  "));
     let commands: Vec<&str> = commands.map(|(command, _)| command).collect();
@@ -242,7 +242,7 @@ fn the_program_without_arguments_says_what_it_is_and_names_five_commands() {
     // Each of them is a command.
     for command in commands {
         let words: Vec<&str> = command.split(' ').chain(["--help"]).collect();
-        let help = Command::new(env!("CARGO_BIN_EXE_qmail-updater")).args(words).output().unwrap();
+        let help = Command::new(support::tested()).args(words).output().unwrap();
         assert!(help.status.success(), "{command}");
     }
 }
@@ -263,7 +263,7 @@ fn misuse_exits_100_and_says_how_it_is_used() {
         (&["rebuild", "--root", "/nonexistent/root"], "--root /nonexistent/root: no such directory"),
     ] {
         let answer: Answer = if arguments.contains(&"--root") {
-            Command::new(env!("CARGO_BIN_EXE_qmail-updater")).args(arguments).output().unwrap().into()
+            Command::new(support::tested()).args(arguments).output().unwrap().into()
         } else {
             host.run(arguments)
         };
@@ -287,7 +287,7 @@ fn a_closed_or_full_standard_output_or_error_never_panics() {
     let host = MailHost::sample();
     host.rebuild();
     let shell = |command: &str| -> Answer {
-        let script = format!("{} --root {} {command}", env!("CARGO_BIN_EXE_qmail-updater"), host.root().display());
+        let script = format!("{} --root {} {command}", support::tested(), host.root().display());
         Command::new("bash").args(["-c", &format!("set -o pipefail; {script}")]).output().unwrap().into()
     };
     for command in
@@ -324,7 +324,7 @@ fn progress_is_never_shown_where_standard_error_is_no_terminal() {
     if !support::has("script") {
         return skip("progress on a terminal", "script(1) is not installed");
     }
-    let command = format!("{} --root {} rebuild", env!("CARGO_BIN_EXE_qmail-updater"), host.root().display());
+    let command = format!("{} --root {} rebuild", support::tested(), host.root().display());
     let terminal = Command::new("script").args(["-qec", &command, "/dev/null"]).stdin(Stdio::null()).output().unwrap();
     let shown = String::from_utf8_lossy(&terminal.stdout).into_owned();
     assert!(shown.contains("rebuild done"), "{shown}");
@@ -581,7 +581,7 @@ fn what_an_ordinary_user_may_not_read_is_unknown_and_nothing_is_kept_for_him() {
 fn help_names_a_command_and_each_help_leaves_the_options_of_the_host_to_the_program() {
     let host = MailHost::sample();
     let help = host.run(&["rebuild", "--help"]);
-    let mut by_word = Command::new(env!("CARGO_BIN_EXE_qmail-updater"));
+    let mut by_word = Command::new(support::tested());
     let by_word: Answer = by_word.env_clear().args(["help", "rebuild"]).output().unwrap().into();
     assert_eq!((by_word.code, &by_word.stdout), (0, &help.stdout));
     for command in ["rebuild", "list", "lookup", "run", "check", "status", "trigger", "explain", "domains", "user"] {
@@ -638,7 +638,7 @@ fn demo_shows_the_program_on_a_copy_of_the_sample_host_whatever_the_settings_are
     let demo = |arguments: &[&str]| -> Answer {
         // Settings of a host that must stay as it is.
         Command::new("sh")
-            .args(["-c", "umask 077; exec \"$0\" demo \"$@\"", env!("CARGO_BIN_EXE_qmail-updater")])
+            .args(["-c", "umask 077; exec \"$0\" demo \"$@\"", support::tested()])
             .args(arguments)
             .env("TMPDIR", dir.path())
             .env("QMAIL_UPDATER_VALIDRCPTTO", dir.path().join("elsewhere"))

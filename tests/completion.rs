@@ -59,7 +59,7 @@ struct Shell {
 
 impl Shell {
     fn start(command: &str, host: &MailHost, home: &Path) -> Shell {
-        let program = Path::new(env!("CARGO_BIN_EXE_qmail-updater")).parent().unwrap();
+        let program = Path::new(support::tested()).parent().unwrap();
         let path = format!("{}:{}", program.display(), std::env::var("PATH").unwrap());
         let mut child = Command::new("script")
             .args(["-qec", command, "/dev/null"])

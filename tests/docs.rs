@@ -197,7 +197,7 @@ impl House {
     fn furnish(&mut self, name: &str) {
         let path = |path: &Path| path.display().to_string();
         let (folder, here) = (path(self.folder.path()), path(repository()));
-        let built = path(Path::new(env!("CARGO_BIN_EXE_qmail-updater")).parent().unwrap());
+        let built = path(Path::new(support::tested()).parent().unwrap());
         let script = format!(
             "sh {here}/tests/docs/room.sh {folder} {here} {name} && \
              for program in qmail-updater qmail-updater-database; do \

@@ -165,7 +165,7 @@ fn below_a_relative_root_commands_run_and_are_told_paths_that_they_find() {
     let host = host();
     script(&host, "/etc/push", "IFS=:; cat $QMAIL_UPDATER_CHANGED >told");
     let top = host.path("/");
-    let mut command = Command::new(env!("CARGO_BIN_EXE_qmail-updater"));
+    let mut command = Command::new(support::tested());
     command.current_dir(top.parent().unwrap()).env_clear().arg("--root").arg(top.file_name().unwrap());
     let answer = support::Answer::from(command.args(["rebuild", "--after", "/etc/push"]).output().unwrap());
     assert_eq!(answer.code, 0, "{}", answer.stderr);

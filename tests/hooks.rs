@@ -27,7 +27,7 @@ const LATER: &str = "451 unable to check this recipient, try again later (#4.3.0
 fn link(host: &MailHost, name: &str) -> PathBuf {
     let path = host.path(&format!("/{name}"));
     if !path.exists() {
-        symlink(env!("CARGO_BIN_EXE_qmail-updater"), &path).unwrap();
+        symlink(support::tested(), &path).unwrap();
     }
     path
 }
@@ -341,7 +341,7 @@ fn a_descriptor_is_taken_as_it_was_given() {
         return skip("a_descriptor_is_taken_as_it_was_given", "another uid's pipe needs root");
     }
     let copy = host.path("/rcptcheck-copy");
-    output_of("cp", &[env!("CARGO_BIN_EXE_qmail-updater"), copy.to_str().unwrap()]);
+    output_of("cp", &[support::tested(), copy.to_str().unwrap()]);
     let mut command = hook(&host, "rcptcheck");
     command.env("USE_FD4", "1").env("RECIPIENT", "nobody@example.com").env("COPY", copy);
     let script = r#"$^F = 255; pipe(R, W); if (!fork) { dup2(fileno W, 4); $( = $) = "65534 65534"; $< = $> = 65534;
@@ -747,7 +747,7 @@ fn a_thousand_recipients_and_200_logins_behind_tcpserver_are_answered_as_by_qmai
     let copies = ["rcptcheck", "qmail-spp-rcpt", "checkpassword"].map(|name| host.path(&format!("/{name}")));
     let harness = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/qmail-smtpd.pl");
     let [original, link, another] = copies.each_ref().map(|copy| copy.to_str().unwrap());
-    output_of("cp", &[env!("CARGO_BIN_EXE_qmail-updater"), original]);
+    output_of("cp", &[support::tested(), original]);
     output_of("cp", &[harness, host.path("/qmail-smtpd.pl").to_str().unwrap()]);
     [link, another].iter().for_each(|name| symlink(original, name).unwrap());
     if is_root() {

@@ -255,7 +255,7 @@ fn rebuild(host: &MailHost, is_confined: bool) -> Answer {
         command.args(["-f", "-qq", "--seccomp-bpf", "-o", "/dev/null"]);
         command.args(["-e", "trace=landlock_create_ruleset"]);
         command.args(["-e", "inject=landlock_create_ruleset:error=EOPNOTSUPP"]);
-        command.arg(env!("CARGO_BIN_EXE_qmail-updater")).arg("--root").arg(host.root()).arg("rebuild");
+        command.arg(support::tested()).arg("--root").arg(host.root()).arg("rebuild");
         command.output().unwrap().into()
     };
     assert_eq!(answer.code, 0, "{}", answer.stderr);

@@ -45,7 +45,7 @@ fn large(mailboxes: usize) -> MailHost {
 #[test]
 fn modes_are_right_under_any_umask_and_unchanged_files_stay() {
     let host = MailHost::sample();
-    let binary = env!("CARGO_BIN_EXE_qmail-updater");
+    let binary = support::tested();
     let script = format!("umask 077; exec {binary} --root {} rebuild", host.root().display());
     assert!(Command::new("sh").args(["-c", &script]).stderr(Stdio::null()).status().unwrap().success());
     assert_eq!(look(&host, "validrcptto.cdb").1, 0o644);
@@ -203,8 +203,7 @@ fn a_table_that_cannot_be_written_leaves_both_as_they_are() {
     host.rebuild();
     let before = contents(&host);
     host.write("/home/vpopmail/domains/example.com/.qmail-new", "&x@y.test\n");
-    let script =
-        format!("ulimit -f 0; exec {} --root {} rebuild", env!("CARGO_BIN_EXE_qmail-updater"), host.root().display());
+    let script = format!("ulimit -f 0; exec {} --root {} rebuild", support::tested(), host.root().display());
     let output = Command::new("bash").args(["-c", &script]).output().unwrap();
     let said = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(111), "{said}");

@@ -49,7 +49,7 @@ fn the_first_command_prints_what_stands_under_it_under_any_umask() {
 
 #[test]
 fn every_option_has_its_entry_in_the_reference_and_nothing_else_has_one() {
-    let help: Answer = Command::new(env!("CARGO_BIN_EXE_qmail-updater")).arg("--help").output().unwrap().into();
+    let help: Answer = Command::new(support::tested()).arg("--help").output().unwrap().into();
     let options = |lines: &mut dyn Iterator<Item = &str>| -> std::collections::BTreeSet<String> {
         let name = |line: &str| -> String {
             line.trim_start().chars().take_while(|c| c.is_ascii_lowercase() || *c == '-').collect()
@@ -67,7 +67,7 @@ fn the_documents_name_no_option_that_is_not_there() {
     let reference = read("docs/reference/commands.md");
     let commands = reference.lines().filter_map(|line| line.strip_prefix("## "));
     let help = |arguments: &[&str]| -> String {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_qmail-updater"));
+        let mut command = Command::new(support::tested());
         Answer::from(command.args(arguments).arg("--help").output().unwrap()).stdout
     };
     let mut known = help(&[]);

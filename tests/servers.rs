@@ -107,7 +107,7 @@ fn talk(host: &MailHost, server: &Server, sessions: &[Session], secrets: &[Strin
     command
         .args(["--mount", "--net", "--pid", "--fork", "--kill-child", "sh"])
         .arg(Path::new(REPOSITORY).join("tests/servers/run.sh"));
-    command.arg(server.name).arg(directory.path()).arg(unpacked(server.name)).arg(env!("CARGO_BIN_EXE_qmail-updater"));
+    command.arg(server.name).arg(directory.path()).arg(unpacked(server.name)).arg(support::tested());
     command.arg(host.path("/var/qmail/control"));
     let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
     let lines: String =

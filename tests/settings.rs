@@ -9,7 +9,7 @@ use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
 
 use support::service::{Service, status_of};
-use support::{Answer, MailHost, filled, has, is_root, me, skip};
+use support::{Answer, MailHost, filled, is_root, me, program, skip};
 
 /// Where the settings are.
 const DIRECTORY: &str = "/etc/qmail-updater/env";
@@ -96,9 +96,9 @@ fn a_link_in_the_directory_leads_below_the_root() {
 
 #[test]
 fn the_directory_says_what_envdir_makes_of_it() {
-    if !has("envdir") {
+    let Some(envdir) = program("envdir") else {
         return skip("the directory against envdir", "envdir is not installed (daemontools)");
-    }
+    };
     let contents: [&[u8]; 8] = [
         b"/a",
         b"/a \t \nsecond\n",
@@ -118,8 +118,8 @@ fn the_directory_says_what_envdir_makes_of_it() {
             host.write(&format!("{DIRECTORY}/{name}"), "/copy\n");
         }
         let ours: Answer = host.command(&["trigger", "-v"]).output().unwrap().into();
-        let mut command = Command::new(support::program("envdir").unwrap());
-        command.arg(host.path(DIRECTORY)).arg(env!("CARGO_BIN_EXE_qmail-updater")).args(["--settings", ""]);
+        let mut command = Command::new(&envdir);
+        command.arg(host.path(DIRECTORY)).arg(support::tested()).args(["--settings", ""]);
         let theirs: Answer = command
             .env_clear()
             .env("PATH", "/usr/bin:/bin")
@@ -403,7 +403,7 @@ fn a_hook_by_its_own_name_reads_the_directory_below_the_root_of_its_environment(
     let host = MailHost::sample();
     host.write("/srv/settings/QMAIL_UPDATER_VALIDRCPTTO", "/srv/v.cdb\n");
     assert_eq!(host.run(&["--settings", "/srv/settings", "rebuild"]).code, 0);
-    symlink(env!("CARGO_BIN_EXE_qmail-updater"), host.path("/rcptcheck")).unwrap();
+    symlink(support::tested(), host.path("/rcptcheck")).unwrap();
     for (recipient, code) in [("ann@example.com", 0), ("nobody@example.com", 100)] {
         let mut command = Command::new(host.path("/rcptcheck"));
         command.env_clear().env("QMAIL_UPDATER_ROOT", host.root()).env("QMAIL_UPDATER_SETTINGS", "/srv/settings");
@@ -516,7 +516,7 @@ fn each_setting_that_decides_about_the_tables_is_compared_and_no_other() {
     // The same root by another name.
     let link = host.path("/link");
     symlink(host.root(), &link).unwrap();
-    let mut command = Command::new(env!("CARGO_BIN_EXE_qmail-updater"));
+    let mut command = Command::new(support::tested());
     let answer: Answer =
         command.env_clear().arg("--root").arg(&link).args(same).arg("rebuild").output().unwrap().into();
     assert_eq!(answer.code, 0, "{}", answer.stderr);

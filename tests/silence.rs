@@ -429,7 +429,7 @@ fn a_settings_directory_that_does_not_answer_holds_up_no_front_end_and_ends_each
     assert!(trigger.code == 0 && trigger.stderr.contains(&format!(" {pipe}: no pipe to write to")), "{trigger:?}");
     for (name, code) in [("ann", 0), ("nobody-at-all", 100)] {
         let start = Instant::now();
-        let mut hook = Command::new(env!("CARGO_BIN_EXE_qmail-updater"));
+        let mut hook = Command::new(support::tested());
         hook.arg("rcptcheck").env_clear().env("QMAIL_UPDATER_ROOT", host.root()).stdin(Stdio::null());
         let answer: Answer = hook.env("RECIPIENT", format!("{name}@example.com")).output().unwrap().into();
         assert!(start.elapsed() < soon, "{:?}", start.elapsed());

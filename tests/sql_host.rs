@@ -279,7 +279,7 @@ const INSTALLED: &str = "/usr/local/sbin";
 
 /// The two programs as they were built: the main one, and the one with the clients.
 fn built() -> [PathBuf; 2] {
-    let main = PathBuf::from(env!("CARGO_BIN_EXE_qmail-updater"));
+    let main = PathBuf::from(support::tested());
     let database = main.with_file_name("qmail-updater-database");
     [main, database]
 }

@@ -82,7 +82,7 @@ fn the_service_folder_works_as_it_is_under_supervise_and_multilog() {
     let folder = host.path("/service/qmail-updater");
     copy(&Path::new(env!("CARGO_MANIFEST_DIR")).join("service"), &folder);
     host.folder("/bin");
-    symlink(env!("CARGO_BIN_EXE_qmail-updater"), host.path("/bin/qmail-updater")).unwrap();
+    symlink(support::tested(), host.path("/bin/qmail-updater")).unwrap();
     let path = format!("{}:{}", host.path("/bin").display(), std::env::var("PATH").unwrap());
     let user = if is_root() { "nobody" } else { "" }.to_owned();
     let root = host.root().to_str().unwrap().to_owned();
@@ -126,7 +126,7 @@ fn the_commands_of_the_page_install_it_under_svscan() {
     // The same below a root of its own.
     let host = MailHost::sample();
     host.folder("/tmp").mode("/tmp", 0o1777).folder("/service").folder("/etc").folder("/bin");
-    symlink(env!("CARGO_BIN_EXE_qmail-updater"), host.path("/bin/qmail-updater")).unwrap();
+    symlink(support::tested(), host.path("/bin/qmail-updater")).unwrap();
     let root = host.root().to_str().unwrap();
     let here = |commands: &str| {
         let commands = commands.replace("/etc/qmail-updater", &format!("{root}/etc/qmail-updater"));
@@ -176,7 +176,7 @@ fn s6_learns_when_the_service_hears_triggers() {
     host.folder("/tmp").mode("/tmp", 0o1777).folder("/service").folder("/bin");
     let folder = host.path("/service/qmail-updater");
     copy(&Path::new(env!("CARGO_MANIFEST_DIR")).join("packaging/s6"), &folder);
-    symlink(env!("CARGO_BIN_EXE_qmail-updater"), host.path("/bin/qmail-updater")).unwrap();
+    symlink(support::tested(), host.path("/bin/qmail-updater")).unwrap();
     let path = format!("{}:{}", host.path("/bin").display(), std::env::var("PATH").unwrap());
     // s6-supervise renames its status there; each of them is awaited.
     let status = folder.join("supervise");
@@ -214,12 +214,8 @@ fn a_descriptor_that_is_no_pipe_is_not_written_to() {
     let host = MailHost::sample();
     let file = host.path("/tmp-file");
     fs::write(&file, "").unwrap();
-    let script = format!(
-        "exec {} --root {} run --ready-fd 7 7>>{}",
-        env!("CARGO_BIN_EXE_qmail-updater"),
-        host.root().display(),
-        file.display()
-    );
+    let script =
+        format!("exec {} --root {} run --ready-fd 7 7>>{}", support::tested(), host.root().display(), file.display());
     for script in [script.clone(), script.replace(" 7>>", " 8>>")] {
         let output = Command::new("sh").args(["-c", &script]).output().unwrap();
         assert_eq!(output.status.code(), Some(100));

@@ -12,9 +12,19 @@ use std::io::Write;
 use std::os::unix::fs::{PermissionsExt, chown, symlink};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
+use std::sync::LazyLock;
 
 use base64::Engine;
 use tempfile::TempDir;
+
+/// The real binary; another build of it where the variable TESTED_PROGRAM has its path, with the program of user databases beside
+/// it.
+pub fn tested() -> &'static str {
+    static PROGRAM: LazyLock<String> = LazyLock::new(|| {
+        std::env::var("TESTED_PROGRAM").unwrap_or_else(|_| env!("CARGO_BIN_EXE_qmail-updater").to_owned())
+    });
+    &PROGRAM
+}
 
 /// Whether the tests run as root; those that need it say so when they do not.
 pub fn is_root() -> bool {
@@ -203,7 +213,7 @@ impl MailHost {
 
     /// The real binary, told of this host.
     pub fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_qmail-updater"));
+        let mut command = Command::new(tested());
         command.env_clear().arg("--root").arg(self.root()).args(arguments).stdin(Stdio::null());
         command
     }
