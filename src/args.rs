@@ -6,12 +6,14 @@ use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
 
 use clap::builder::BoolishValueParser;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{ArgAction, Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 
 use crate::args::envdir::PREFIX;
+use crate::kernel::{ACCEPTED, ACTIONS, SETTINGS, STATE, VPOPMAIL};
 
 /// What the program is called.
 const NAME: &str = "qmail-updater";
@@ -293,15 +295,20 @@ fn in_words(said: &str) -> String {
     }
 }
 
-/// Where a Debian package has the directory of actions; nobody misses it there.
-pub const ACTIONS: &str = "/etc/qmail-updater/actions.d";
-
-/// Where the settings are that no option and no variable of the environment gives.
-pub const SETTINGS: &str = "/etc/qmail-updater/env";
 /// What says where everything is cannot stand in the directory of settings.
 pub const ROOT_VARIABLE: &str = "QMAIL_UPDATER_ROOT";
 /// See [`ROOT_VARIABLE`].
 pub const SETTINGS_VARIABLE: &str = "QMAIL_UPDATER_SETTINGS";
+
+/// What help says of --vpopmail.
+static VPOPMAIL_HELP: LazyLock<String> = LazyLock::new(|| {
+    format!("vpopmail's directory [default: the home directory of the user vpopmail, else {VPOPMAIL}]")
+});
+
+/// What it says of --accepted.
+static ACCEPTED_HELP: LazyLock<String> = LazyLock::new(|| {
+    format!("The findings that do not count, one per line: a code, and a domain or a file [default: {ACCEPTED}]")
+});
 
 /// Settings of the host, as they are typed.
 #[derive(Debug, Args)]
@@ -316,8 +323,8 @@ pub struct Options {
     /// qmail's directory [default: /var/qmail]
     #[arg(long, global = true, value_name = "DIR", env = "QMAIL_UPDATER_QMAIL")]
     pub qmail: Option<OsString>,
-    /// vpopmail's directory [default: the home directory of the user vpopmail, else /home/vpopmail]
-    #[arg(long, global = true, value_name = "DIR", env = "QMAIL_UPDATER_VPOPMAIL")]
+    /// vpopmail's directory
+    #[arg(long, global = true, value_name = "DIR", env = "QMAIL_UPDATER_VPOPMAIL", help = VPOPMAIL_HELP.as_str())]
     pub vpopmail: Option<OsString>,
     /// The file in QMAIL/users that qmail-newu writes [default: cdb, or assign.cdb of s/qmail]
     #[arg(long, global = true, value_name = "NAME", env = "QMAIL_UPDATER_USERS_CDB")]
@@ -338,7 +345,7 @@ pub struct Options {
     #[arg(long, global = true, value_name = "FILE", env = "QMAIL_UPDATER_FIFO")]
     pub fifo: Vec<OsString>,
     /// The directory of locks and of the status file
-    #[arg(long, global = true, value_name = "DIR", env = "QMAIL_UPDATER_STATE", default_value = "/run/qmail-updater")]
+    #[arg(long, global = true, value_name = "DIR", env = "QMAIL_UPDATER_STATE", default_value = STATE)]
     pub state: OsString,
     /// Where vpopmail keeps its users [auto: as its programs and files show]
     #[arg(long, global = true, value_name = "DATABASE", env = "QMAIL_UPDATER_BACKEND", default_value = "auto")]
@@ -543,7 +550,8 @@ pub enum Command {
         /// Print the findings as JSON
         #[arg(long)]
         json: bool,
-        /// The findings that do not count, one per line: a code, and a domain or a file [default: /etc/qmail-updater/accepted]
+        /// The findings that do not count
+        #[arg(help = ACCEPTED_HELP.as_str())]
         #[arg(long, value_name = "FILE")]
         accepted: Option<OsString>,
         /// Show accepted findings too
@@ -726,9 +734,6 @@ pub enum Table {
     /// auth.cdb
     Logins,
 }
-
-/// Where the findings are that an administrator accepts, when no option says it.
-pub const ACCEPTED: &str = "/etc/qmail-updater/accepted";
 
 /// What a shell can complete.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

@@ -62,25 +62,26 @@
 //!
 //! | directory | what it owns | uses |
 //! |---|---|---|
-//! | [`front`] | what other mail servers ask: one file a protocol, one judge of recipients and one of logins | args cdb error fs host os report settings tables text |
+//! | [`front`] | what other mail servers ask: one file a protocol, one judge of recipients and one of logins | args cdb error fs host kernel os report settings tables text |
 //! | [`commands`] | what people type: list, lookup, explain, status, check, domains, user: the only printers to standard output | actions args cdb decide error fs host os pipe protect publish rebuild report service settings tables text |
-//! | [`service`] | the threads and the loop, what they wait for, and what others may see of them | actions cdb error fs host os pipe protect publish rebuild report settings text |
-//! | [`actions`] | what runs for what the service saw change, and the skeleton of a new mailbox | error fs host os publish rebuild report settings text |
+//! | [`service`] | the threads and the loop, what they wait for, and what others may see of them | actions cdb error fs host kernel os pipe protect publish rebuild report settings text |
+//! | [`actions`] | what runs for what the service saw change, and the skeleton of a new mailbox | error fs host kernel os publish rebuild report settings text |
 //! | [`rebuild`] | the story of one rebuild | cdb error fs host os protect publish report settings sql tables text |
 //! | [`protect`] | why an entry stays: which domains a sudden loss holds, and what is published of them | cdb error host publish report settings tables text |
 //! | [`sql`] | the process that asks a user database: the question, and a client of each database | host os text |
 //! | [`tables`] | pure: which keys and logins, each decided by `decide`, and how qmail-smtpd looks a recipient up | cdb decide error fs host report text |
 //! | [`decide`] | pure: what qmail would do with one address, and why | error fs host text |
-//! | [`settings`] | what was typed, made usable: paths below the root, policies | args error fs host os publish report text |
-//! | [`os`] | what only the system does: the only spawner, locks, Landlock, and the only unsafe code | error fs host report text |
-//! | [`args`] | what can be typed, and a directory of settings with one file a variable | error fs text |
-//! | [`publish`] | atomic replacement: the only writer of published files | cdb error fs |
-//! | [`pipe`] | the named pipe, both ends | error report text |
-//! | [`host`] | what the mail host says: the only readers of its files | cdb error fs report text |
+//! | [`settings`] | what was typed, made usable: paths below the root, policies | args error fs host kernel os publish report text |
+//! | [`os`] | what only the system does: the only spawner, locks, confinement, and the only unsafe code | error fs host kernel report text |
+//! | [`args`] | what can be typed, and a directory of settings with one file a variable | error fs kernel text |
+//! | [`publish`] | atomic replacement: the only writer of published files | cdb error fs kernel |
+//! | [`pipe`] | the named pipe, both ends | error kernel report text |
+//! | [`host`] | what the mail host says: the only readers of its files | cdb error fs kernel report text |
 //! | [`cdb`] | the file format, both ways, and what came and went between two files |  |
 //! | [`report`] | every log line: the only printer to standard error | error text |
-//! | [`fs`] | walking and opening paths below the root | error text |
+//! | [`fs`] | walking and opening paths below the root | error kernel text |
 //! | [`error`] | what failed, doing what, to which file | text |
+//! | [`kernel`] | what one system has and another one has not, one file a system: Landlock, inotify, /proc, paths | text |
 //! | [`text`] | bytes as people read them |  |
 //!
 //! Names and addresses are bytes, not text; they are compared in ASCII lower case where qmail does, and only there.
@@ -97,6 +98,7 @@ pub mod error;
 pub mod front;
 pub mod fs;
 pub mod host;
+pub mod kernel;
 pub mod os;
 pub mod pipe;
 pub mod protect;

@@ -10,9 +10,8 @@ use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use nix::errno::Errno;
-use nix::sys::prctl::set_dumpable;
 use nix::sys::resource::{Resource, setrlimit};
-use qmail_updater::args::{self, ACCEPTED, Cli, Color, Command};
+use qmail_updater::args::{self, Cli, Color, Command};
 use qmail_updater::commands::answers::Checking;
 use qmail_updater::commands::findings::Shows;
 use qmail_updater::commands::overview::State;
@@ -21,6 +20,8 @@ use qmail_updater::commands::{answers, demo, explain};
 use qmail_updater::error::{Error, show_path};
 use qmail_updater::front::Caller;
 use qmail_updater::fs::silence::Back;
+use qmail_updater::kernel::ACCEPTED;
+use qmail_updater::os::raw;
 use qmail_updater::os::spawn;
 use qmail_updater::os::stop::Stop;
 use qmail_updater::pipe::notice::to_line;
@@ -49,7 +50,7 @@ fn main() -> ExitCode {
     let _ = signal_hook::flag::register_conditional_shutdown(SIGABRT, out_of_memory, Arc::new(AtomicBool::new(true)));
     // No core dump, and no debugger of another user: the memory holds hashes.
     let _ = setrlimit(Resource::RLIMIT_CORE, 0, 0);
-    let _ = set_dumpable(false);
+    let _ = raw::keep_memory_private();
     std::panic::set_hook(Box::new(|fault| report::fault(fault.location())));
     let code = match catch_unwind(AssertUnwindSafe(|| command(caller.as_ref()))) {
         Ok(Ok(code)) => code,

@@ -13,7 +13,7 @@ use nix::errno::Errno;
 use nix::unistd::{Group, User, getegid, geteuid};
 
 use crate::args::envdir::Envdir;
-use crate::args::{self, ACTIONS, Backend, CatchallDelete, Cli, Command, Defaults, YesNo};
+use crate::args::{self, Backend, CatchallDelete, Cli, Command, Defaults, YesNo};
 use crate::error::{Error, Trouble, show_path};
 use crate::fs::{Bounds, Root, Stamp};
 use crate::host::accounts::id;
@@ -22,6 +22,7 @@ use crate::host::control::Accepted;
 use crate::host::mailboxes::snapshot::Snapshot;
 use crate::host::user_database::{Kind, Sign};
 use crate::host::{Layout, VPOPMAIL, accounts, vpopmail_of, without_slash};
+use crate::kernel;
 use crate::os::spawn::{self, Companion};
 use crate::publish::{Look, Owner, Target};
 use crate::report::{Code, Note};
@@ -242,7 +243,7 @@ fn read_directory(cli: &Cli) -> Result<Option<Envdir>, Error> {
     let wait = Duration::from_secs(u64::from(cli.options.max_wait));
     let root = Root::new(&cli.options.root, Bounds { wait, ..Bounds::default() });
     match needed.map_or_else(|| read_in_time(&root, &inside), |needed| read_needed(&root, &inside, needed)) {
-        None if needed.is_none() && named != args::SETTINGS => {
+        None if needed.is_none() && named != kernel::SETTINGS => {
             let path = root.path(&inside);
             Err(Error::Usage(format!("--settings {}: no such directory; --settings '' is none", show_path(&path))))
         }
@@ -437,7 +438,7 @@ impl Settings {
             auth_system_users,
             fifos,
             after,
-            actions_named: actions != ACTIONS.as_bytes(),
+            actions_named: actions != kernel::ACTIONS.as_bytes(),
             actions,
             action_limit: Duration::from_secs(60),
             watch: true,
@@ -497,7 +498,7 @@ impl Settings {
         let of_qmail = of_qmail.iter().chain(&COMPILED).map(|name| name.as_bytes().to_vec());
         let named = self.layout.users_cdb.iter().map(|name| [b"users/", &name[..]].concat());
         let of_qmail = of_qmail.chain(named).map(|name| [&self.layout.qmail[..], b"/", &name].concat());
-        let of_system = [b"/etc/passwd".to_vec(), b"/etc/shadow".to_vec(), b"/etc/group".to_vec()];
+        let of_system = [b"/etc/passwd".to_vec(), kernel::PASSWORDS.0.as_bytes().to_vec(), b"/etc/group".to_vec()];
         of_qmail.chain(self.layout.vpopmail_sources()).chain(of_system).collect()
     }
 

@@ -747,3 +747,24 @@ fn a_service_follows_the_user_vpopmail_to_another_home() {
         support::service::pause();
     }
 }
+
+/// The defaults of a system, as its file below src/kernel has them.
+fn defaults_of(system: &str) -> Vec<String> {
+    let text = read(&format!("src/kernel/{system}"));
+    let constants = text.lines().filter_map(|line| line.strip_prefix("pub const ")?.split('"').nth(1));
+    constants.filter(|value| value.starts_with('/')).map(str::to_owned).collect()
+}
+
+fn read(file: &str) -> String {
+    fs::read_to_string(std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(file)).unwrap()
+}
+
+#[test]
+fn the_defaults_of_each_system_are_in_the_reference() {
+    let reference = read("docs/reference/settings.md");
+    let (_, of_freebsd) = reference.split_once("\n## Defaults on FreeBSD\n").unwrap();
+    let [linux, freebsd] = ["linux/mod.rs", "freebsd.rs"].map(defaults_of);
+    assert_eq!((linux.len(), freebsd.len()), (6, 6), "{linux:?} {freebsd:?}");
+    let missing: Vec<_> = freebsd.iter().filter(|value| !of_freebsd.contains(&format!("`{value}`"))).collect();
+    assert!(missing.is_empty(), "{missing:?}");
+}

@@ -64,7 +64,7 @@ const ALSO: [(&str, &str); 23] = [
     ("fs/silence.rs", "too_many"),
     ("fs/trust.rs", "doubt"),
     ("fs/trust.rs", "doubt_of_file"),
-    ("pipe/fifo.rs", "why_no_instance"),
+    ("kernel/linux/touches.rs", "why_no_watcher"),
 ];
 
 /// Functions that make the text of a warning for somebody else.

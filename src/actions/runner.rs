@@ -11,6 +11,7 @@ use nix::unistd::{getegid, geteuid};
 use crate::error::show_path;
 use crate::fs::{End, Who};
 use crate::host::Layout;
+use crate::kernel::own_program;
 use crate::os::spawn::{self, Outcome, Task};
 use crate::os::stop::Stop;
 use crate::report::{self, Level, Note};
@@ -156,8 +157,8 @@ impl<'a> Runner<'a> {
             argument(directory),
         ];
         // Ourselves, whatever became of the file meanwhile.
-        let program = Path::new(spawn::OURSELVES);
-        let task = Task { arguments, label: Some("skel"), ..Task::new(program, Path::new("/"), self.stop) };
+        let program = own_program();
+        let task = Task { arguments, label: Some("skel"), ..Task::new(&program, Path::new("/"), self.stop) };
         self.run_as(event, event.of.who, false, task)
     }
 

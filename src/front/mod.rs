@@ -24,7 +24,7 @@ use std::os::unix::ffi::OsStringExt;
 use std::path::Path;
 
 use nix::errno::Errno;
-use nix::sys::stat::{fstat, makedev};
+use nix::sys::stat::fstat;
 
 use crate::args::{
     CHECKPASSWORD, DELIVERABLED, DOVECOT_AUTH, Hook, OPENSMTPD_TABLE, QMAIL_SPP_RCPT, RCPTCHECK, RCPTCHECK_NEXT,
@@ -34,6 +34,7 @@ use crate::cdb::{Corrupt, FileReader};
 use crate::error::{Error, show_cause};
 use crate::fs::Root;
 use crate::host::control;
+use crate::kernel::null_device;
 use crate::os::raw::inherited;
 use crate::os::spawn::become_program;
 use crate::report::{self, Level};
@@ -194,7 +195,7 @@ impl Caller {
 
 /// Whether what is written is lost: a closed descriptor 0 to 2 has become /dev/null before `main`.
 fn is_null(out: &impl AsFd) -> bool {
-    fstat(out).is_ok_and(|found| found.st_rdev == makedev(1, 3))
+    fstat(out).is_ok_and(|found| Some(found.st_rdev) == null_device())
 }
 
 /// Whether the table says nothing about this recipient: as in the patched qmail-smtpd it is asked only for clients that

@@ -12,6 +12,7 @@ use nix::sys::stat::{Mode, fchmod, mkdirat};
 use nix::unistd::{UnlinkatFlags, linkat, symlinkat, unlinkat};
 
 use super::{Directory, Opened};
+use crate::kernel::mode_of;
 
 /// What a file is called until it is whole.
 const TEMPORARY: &str = ".qmail-updater.draft";
@@ -37,7 +38,7 @@ impl Directory {
     /// # Errors
     /// Those of mkdirat(2).
     pub fn make_directory(&self, name: &[u8], mode: u32) -> io::Result<bool> {
-        is_made(mkdirat(&self.fd, OsStr::from_bytes(name), Mode::from_bits_truncate(mode)))
+        is_made(mkdirat(&self.fd, OsStr::from_bytes(name), mode_of(mode)))
     }
 
     /// Makes a symbolic link; false when something of that name is there.
@@ -81,6 +82,6 @@ impl Directory {
     /// # Errors
     /// Those of fchmod(2).
     pub fn set_mode(&self, mode: u32) -> io::Result<()> {
-        Ok(fchmod(&self.fd, Mode::from_bits_truncate(mode))?)
+        Ok(fchmod(&self.fd, mode_of(mode))?)
     }
 }

@@ -20,14 +20,14 @@ use nix::fcntl::{AT_FDCWD, AtFlags, OFlag, openat, readlinkat};
 use nix::sys::stat::{FileStat, Mode, SFlag, fstat, fstatat, lstat};
 use nix::unistd::{AccessFlags, faccessat};
 use rustix::buffer::spare_capacity;
-use rustix::fs::{CWD, FileType, RawDir, SeekFrom, StatxAttributes, StatxFlags, statx};
+use rustix::fs::{FileType, SeekFrom};
 
 use crate::error::{Nature, outside};
+use crate::kernel;
 
 pub mod budget;
 pub mod failures;
 mod make;
-mod mounts;
 pub mod sample;
 pub mod silence;
 pub mod trust;
@@ -117,7 +117,7 @@ pub struct Perm {
 
 impl Perm {
     fn of(stat: &FileStat) -> Perm {
-        Perm { mode: stat.st_mode & 0o7777, uid: stat.st_uid, gid: stat.st_gid }
+        Perm { mode: kernel::bits_of_mode(stat) & 0o7777, uid: stat.st_uid, gid: stat.st_gid }
     }
 
     /// Whether `who`, no superuser, may read the file.
@@ -612,12 +612,6 @@ fn open_above(dirs: &mut [Step]) -> nix::Result<()> {
     Ok(())
 }
 
-/// Whether something is mounted over this real path; false when that cannot be known.
-pub fn is_mount_point(real: &Path) -> bool {
-    let stat = statx(CWD, real, rustix::fs::AtFlags::SYMLINK_NOFOLLOW, StatxFlags::BASIC_STATS);
-    stat.is_ok_and(|stat| stat.stx_attributes.contains(StatxAttributes::MOUNT_ROOT))
-}
-
 /// Opens directories that stand side by side in few folders: it walks to a folder once, and goes on from there for as
 /// long as it remembers it, whatever becomes of the folder meanwhile.
 #[derive(Debug)]
@@ -871,11 +865,9 @@ impl Directory {
         self.stat(b".")?;
         let is_failed = |cause: rustix::io::Errno| failed(Errno::from_raw(cause.raw_os_error()), OsStr::new("."));
         rustix::fs::seek(&self.fd, SeekFrom::Start(0)).map_err(is_failed)?;
-        let mut buffer: Vec<u8> = Vec::with_capacity(CHUNK);
-        let mut listing = RawDir::new(&self.fd, buffer.spare_capacity_mut());
         let mut found = Vec::new();
         let mut looked_at = 0;
-        while let Some(entry) = listing.next() {
+        kernel::list(&self.fd, CHUNK, |entry| {
             back();
             // A folder with millions of other names costs time, too.
             looked_at += 1;
@@ -884,19 +876,18 @@ impl Directory {
                 None if looked_at > self.bounds.steps => return Err(io::Error::other(too_many_steps(&self.bounds))),
                 None => {}
             }
-            let entry = match entry {
+            let (name, kind) = match entry {
                 // As readdir(3) has it: a directory that was removed meanwhile has come to its end.
-                Err(rustix::io::Errno::NOENT) => break,
+                Err(rustix::io::Errno::NOENT) => return Ok(false),
                 entry => entry.map_err(is_failed)?,
             };
-            let name = entry.file_name().to_bytes();
             if name != b"." && name != b".." && wanted(name) {
                 if found.len() >= self.bounds.names {
                     // Those of a home count together.
                     self.budget.as_ref().map_or(Ok(()), |budget| budget.names(found.len() + 1))?;
                     return Err(io::Error::other(too_many_names(&self.bounds)));
                 }
-                let kind = match entry.file_type() {
+                let kind = match kind {
                     FileType::RegularFile => Some(Kind::Regular),
                     FileType::Directory => Some(Kind::Directory),
                     FileType::Symlink => Some(Kind::Link),
@@ -905,7 +896,8 @@ impl Directory {
                 };
                 found.push((name.to_vec(), kind));
             }
-        }
+            Ok(true)
+        })?;
         found.sort_unstable_by(|a, b| a.0.cmp(&b.0));
         Ok(found)
     }
@@ -1050,9 +1042,11 @@ fn open_in(dir: impl AsFd, name: &OsStr, flags: OFlag) -> io::Result<OwnedFd> {
     openat(&dir, name, flags, Mode::empty()).map_err(|cause| {
         let may = || faccessat(&dir, name, AccessFlags::R_OK, AtFlags::AT_EACCESS).is_ok();
         let stat = || fstatat(&dir, name, AtFlags::AT_SYMLINK_NOFOLLOW).map(|stat| kind_of(&stat));
+        // FreeBSD's word for a link that is not followed.
+        let cause = if cause == Errno::EMLINK { Errno::ELOOP } else { cause };
         match cause {
-            // A socket cannot be opened.
-            Errno::ENXIO if stat() == Ok(Kind::Other) => not_regular(),
+            // A socket cannot be opened. FreeBSD says it in another way.
+            Errno::ENXIO | Errno::EOPNOTSUPP if stat() == Ok(Kind::Other) => not_regular(),
             // Somebody holds a lease on the file (fcntl(2)), which ends soon.
             Errno::EAGAIN => {
                 failures::note_as(Nature::Storage, cause, || name.into());

@@ -18,10 +18,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{Builder, JoinHandle};
 use std::time::{Duration, Instant};
 
-use rustix::fs::{Mode, OFlags, RawDir, statfs};
+use rustix::fs::{Mode, OFlags, statfs};
 
-use super::mounts::{self, Mount};
 use crate::error::unanswered;
+use crate::kernel::{self, Mount};
 use crate::text::Shown;
 
 /// When so many threads were given up, no other network file system is looked at until one of them comes back.
@@ -268,13 +268,13 @@ impl Silences {
     /// Reads what is mounted, and forgets the silence of what is not mounted any more. When the list cannot be read, the
     /// last one counts.
     pub fn read_mounts(&self) {
-        let Some(mounts) = mounts::read() else { return };
+        let Some(mounts) = kernel::mounts() else { return };
         let mut inner = self.inner();
         inner.mounts = mounts;
         let Inner { mounts, silent, .. } = &mut *inner;
         // The threads that wait there stay given up.
         silent.retain(|silent| {
-            silent.mount.is_none() || mounts::of(mounts, &silent.silence.place).map(|mount| mount.id) == silent.mount
+            silent.mount.is_none() || Mount::of(mounts, &silent.silence.place).map(|mount| mount.id) == silent.mount
         });
         self.any.store(!silent.is_empty(), Ordering::Relaxed);
     }
@@ -318,20 +318,20 @@ impl Silences {
         if inner.away.len() < MANY_GIVEN_UP {
             return None;
         }
-        let mount = mounts::of(&inner.mounts, path).filter(|mount| self.is_of_network(inner, mount))?;
+        let mount = Mount::of(&inner.mounts, path).filter(|mount| self.is_of_network(inner, mount))?;
         Some(Silence { place: mount.point.clone(), mounted: Some(mount.words()), waited: Duration::ZERO })
     }
 
     /// Whether it is the file system of a network, and not the one that everything here is on.
     fn is_of_network(&self, inner: &Inner, mount: &Mount) -> bool {
-        mount.has_no_device && Some(mount) != mounts::of(&inner.mounts, &self.root.1)
+        mount.has_no_device && Some(mount) != Mount::of(&inner.mounts, &self.root.1)
     }
 
     /// Believes another process, which has asked, that this does not answer.
     pub fn believe(&self, silence: Silence) {
         self.read_mounts();
         let mut inner = self.inner();
-        let mount = mounts::of(&inner.mounts, &silence.place).map(|mount| mount.id);
+        let mount = Mount::of(&inner.mounts, &silence.place).map(|mount| mount.id);
         inner.silent.push(Silent { silence, mount, waiting: Vec::new() });
         self.any.store(true, Ordering::Relaxed);
     }
@@ -447,7 +447,7 @@ impl Silences {
                 known.waiting.push((spot, path));
                 return known.silence.clone();
             }
-            let mount = mounts::of(&inner.mounts, &path).cloned();
+            let mount = Mount::of(&inner.mounts, &path).cloned();
             let is_network = mount.as_ref().is_some_and(|mount| self.is_of_network(&inner, mount));
             (mount, is_network, inner.away.len() < MANY_GIVEN_UP)
         };
@@ -620,8 +620,7 @@ fn ask(point: &Path) {
     let _ = statfs(point);
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
     if let Ok(directory) = rustix::fs::open(point, flags, Mode::empty()) {
-        let mut buffer: Vec<u8> = Vec::with_capacity(1 << 12);
-        let _ = RawDir::new(&directory, buffer.spare_capacity_mut()).next();
+        let _ = kernel::list(&directory, 1 << 12, |_| Ok(false));
     }
 }
 

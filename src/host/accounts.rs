@@ -1,10 +1,11 @@
-//! System accounts as qmail-getpw(8) sees them (docs/rules.md, 3.4), and the hashes of etc/shadow.
+//! System accounts as qmail-getpw(8) sees them (docs/rules.md, 3.4), and the hashes of etc/shadow or etc/master.passwd.
 
 use std::collections::{BTreeMap, HashMap};
 
 use crate::error::{Error, Trouble, show_path};
 use crate::fs::failures::of_home;
 use crate::fs::{End, Root, Who};
+use crate::kernel::PASSWORDS;
 use crate::report::{Code, Note};
 use crate::text::{Shown, leading_number, lines, lower, signed};
 
@@ -211,23 +212,24 @@ fn parse_nsswitch(text: &[u8]) -> Sources {
     if other { Sources::More } else { Sources::Files }
 }
 
-/// The usable, unexpired hashes of etc/shadow by account, of equal names the first line (shadow(5)). `today` counts days
-/// since 1970-01-01 UTC.
+/// The usable, unexpired hashes of accounts, of equal names the first line (shadow(5), or master.passwd(5) of the BSDs). `now`
+/// counts seconds since 1970-01-01 UTC.
 ///
 /// # Errors
 /// A file that is missing or cannot be read.
-pub fn read_shadow(root: &Root, today: u64) -> Result<HashMap<Vec<u8>, Vec<u8>>, Error> {
-    let file = b"/etc/shadow";
-    let path = root.path(file);
+pub fn read_shadow(root: &Root, now: u64) -> Result<HashMap<Vec<u8>, Vec<u8>>, Error> {
+    let (file, is_master) = PASSWORDS;
+    let path = root.path(file.as_bytes());
     let text = root
-        .read(file)
+        .read(file.as_bytes())
         .and_then(|content| content.ok_or_else(|| nix::errno::Errno::ENOENT.into()))
         .map_err(|cause| Error::io("read", &path, cause))?;
     let mut seen = HashMap::new();
     for (_, line) in lines(&text) {
         let fields: Vec<&[u8]> = line.split(|b| *b == b':').collect();
         if let [name, hash, rest @ ..] = &fields[..] {
-            let hash = is_current(rest, today).then(|| hash.to_vec());
+            let is_current = if is_master { is_current_of_master(rest, now) } else { is_current(rest, now / 86_400) };
+            let hash = is_current.then(|| hash.to_vec());
             seen.entry(name.to_vec()).or_insert(hash);
         }
     }
@@ -246,6 +248,13 @@ fn is_current(fields: &[&[u8]], today: u64) -> bool {
         _ => false,
     };
     !password_expired && expires.is_none_or(|expires| today < expires)
+}
+
+/// The same of master.passwd(5); `fields` begins with the uid. Both times are in seconds, and 0 is never.
+fn is_current_of_master(fields: &[&[u8]], now: u64) -> bool {
+    let (change, expire) = (fields.get(3), fields.get(4));
+    let times = change.into_iter().chain(expire).map(|field| leading_number(field));
+    times.into_iter().all(|time| time == 0 || now < time)
 }
 
 #[cfg(test)]
@@ -303,5 +312,19 @@ mod tests {
         assert!(current("19000:0:1000:7:::"), "on its last day");
         assert!(!current("19000:0:99999:7::20000:"), "the account expires today");
         assert!(current("19000:0:99999:7::20001:"));
+    }
+
+    #[test]
+    fn expired_passwords_and_accounts_of_master_passwd_5() {
+        let current = |times: &str| {
+            let line = format!("1001:1001:default:{times}:Carol:/home/carol:/bin/sh");
+            let fields: Vec<&[u8]> = line.split(':').map(str::as_bytes).collect();
+            is_current_of_master(&fields, 1_728_000_000)
+        };
+        assert!(current("0:0") && current(":"));
+        assert!(!current("1728000000:0"), "the password has to be changed now");
+        assert!(current("1728000001:0"));
+        assert!(!current("0:1728000000"), "the account expires now");
+        assert!(current("0:1728000001"));
     }
 }

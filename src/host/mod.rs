@@ -31,6 +31,7 @@ use crate::fs::failures::of_home;
 use crate::fs::silence::{led_to, met};
 use crate::fs::trust::{Link, Ownership, Place, Way, is_foreign};
 use crate::fs::{Directory, End, FileOwners, Folders, Kind, Opened, Perm, Root, Stamp, Who};
+use crate::kernel;
 use crate::report::{Code, Note};
 use crate::text::{Shown, lower};
 use accounts::{Accounts, Sources};
@@ -90,7 +91,7 @@ pub const VPOPMAIL: &[u8] = b"vpopmail";
 /// vpopmail's directory where the administrator names none: the home of its user, where there is one.
 pub fn vpopmail_of(home: Option<&[u8]>) -> Vec<u8> {
     let home = home.filter(|home| home.starts_with(b"/")).map(without_slash);
-    home.filter(|home| !home.is_empty()).unwrap_or(b"/home/vpopmail").to_vec()
+    home.filter(|home| !home.is_empty()).unwrap_or(kernel::VPOPMAIL.as_bytes()).to_vec()
 }
 
 /// A path without the slashes at its end.

@@ -14,14 +14,8 @@ use crate::fs::trust::is_foreign;
 use crate::fs::{Directory, End, Kind, Root};
 use crate::host::Host;
 use crate::host::accounts::Account;
+use crate::kernel::Fence;
 use crate::report::{Code, Note};
-use landlock::{
-    ABI, Access, AccessFs, AccessNet, NetPort, PathBeneath, Ruleset, RulesetAttr, RulesetCreated, RulesetCreatedAttr,
-    RulesetError, RulesetStatus, Scope, path_beneath_rules,
-};
-
-/// What is asked of the kernel; an older one gives what it has.
-const KNOWN: ABI = ABI::V6;
 
 /// Does the work in a thread of its own, which, like every thread that it starts, can open only what lies in these
 /// folders, for reading. The note says when the kernel cannot do that; the work is done all the same. The work itself must
@@ -37,8 +31,8 @@ pub fn within<T: Send>(
     let (own, folders) = (root.clone(), folders.to_vec());
     let fence = root.silences.attempt_apart(move || fence(&own, &folders)).map_err(|cause| Error::undone(&cause))?;
     let confined = || {
-        let confined = fence.and_then(|fence| Ok(fence.restrict_self()?.ruleset));
-        (work(), unconfined(confined).map(|why| readers_unconfined(&why)))
+        let unconfined = fence.close();
+        (work(), unconfined.map(|why| readers_unconfined(&why)))
     };
     std::thread::scope(|scope| {
         let thread =
@@ -68,46 +62,24 @@ pub fn attempt<T: Send + 'static>(
 /// From now on this thread, and those that it starts, can open only what lies in these folders, for reading, where the
 /// kernel can do that.
 pub fn this_thread(root: &Root, folders: &[PathBuf]) -> Option<Note> {
-    let confined = fence(root, folders).and_then(|fence| Ok(fence.restrict_self()?.ruleset));
-    unconfined(confined).map(|why| readers_unconfined(&why))
+    fence(root, folders).close().map(|why| readers_unconfined(&why))
 }
 
 fn readers_unconfined(why: &str) -> Note {
     Note::warning(format!("{why}; what reads the homes is not confined to them")).of(Code::Confinement)
 }
 
-/// What leaves a thread nothing that the kernel can take from it.
-fn nothing() -> Result<RulesetCreated, RulesetError> {
-    Ruleset::default()
-        .handle_access(AccessFs::from_all(KNOWN))?
-        .handle_access(AccessNet::from_all(KNOWN))?
-        .scope(Scope::from_all(KNOWN))?
-        .create()
-}
-
 /// What confines a thread to these directories; those that do not answer are left out.
-fn fence(root: &Root, directories: &[PathBuf]) -> Result<RulesetCreated, RulesetError> {
-    let mut fence = nothing()?;
-    for directory in directories.iter().filter(|directory| root.silences.of(directory).is_none()) {
-        let rules = path_beneath_rules([directory], AccessFs::ReadFile | AccessFs::ReadDir);
-        fence = at(|| directory.clone(), || fence.add_rules(rules))?;
-    }
-    Ok(fence)
+fn fence(root: &Root, directories: &[PathBuf]) -> Fence {
+    let answering = directories.iter().filter(|directory| root.silences.of(directory).is_none());
+    answering.fold(Fence::of_nothing(), |fence, directory| at(|| directory.clone(), || fence.read(directory)))
 }
 
 /// From now on this thread can read below one directory, make and write below another, and nothing else. The note says
 /// when the kernel cannot do that.
 pub fn copying(from: &Directory, into: &Directory) -> Option<Note> {
-    let read = AccessFs::ReadFile | AccessFs::ReadDir;
-    let make = AccessFs::MakeDir | AccessFs::MakeReg | AccessFs::MakeSym | AccessFs::WriteFile;
-    // To list it is to look at what is there; a file that cannot be finished goes again.
-    let make = make | AccessFs::ReadDir | AccessFs::RemoveFile;
-    let restrict = || -> Result<RulesetStatus, RulesetError> {
-        let rules = nothing()?;
-        let rules = rules.add_rule(PathBeneath::new(from, read))?.add_rule(PathBeneath::new(into, make))?;
-        Ok(rules.restrict_self()?.ruleset)
-    };
-    unconfined(restrict()).map(|why| Note::warning(format!("{why}; what copies the skeleton is not confined to it")))
+    let unconfined = Fence::of_nothing().read_below(from).make_below(into).close();
+    unconfined.map(|why| Note::warning(format!("{why}; what copies the skeleton is not confined to it")))
 }
 
 /// What the process reaches that asks a user database.
@@ -139,28 +111,10 @@ const LOOKUPS: [&str; 12] = [
 /// none, and connect to no other port. The note says when the kernel cannot do that. Sockets that are files are left out:
 /// Landlock of today does not know them.
 pub fn client(reach: &Reach) -> Option<Note> {
-    let restrict = || -> Result<RulesetStatus, RulesetError> {
-        let fence = nothing()?;
-        let read = AccessFs::ReadFile | AccessFs::ReadDir;
-        let mut rules = fence.add_rules(path_beneath_rules(LOOKUPS, read))?;
-        if let Some(directory) = &reach.directory {
-            rules = rules.add_rules(path_beneath_rules([directory], read))?;
-        }
-        for port in &reach.ports {
-            rules = rules.add_rule(NetPort::new(*port, AccessNet::ConnectTcp))?;
-        }
-        Ok(rules.restrict_self()?.ruleset)
-    };
-    unconfined(restrict()).map(|why| Note::warning(format!("{why}; what asks the user database is not confined to it")))
-}
-
-/// Why a thread is not confined.
-fn unconfined(result: Result<RulesetStatus, RulesetError>) -> Option<String> {
-    match result {
-        Ok(RulesetStatus::FullyEnforced | RulesetStatus::PartiallyEnforced) => None,
-        Ok(RulesetStatus::NotEnforced) => Some("Landlock is not available".to_owned()),
-        Err(cause) => Some(format!("Landlock: {cause}")),
-    }
+    let files = LOOKUPS.into_iter().map(Path::new).chain(reach.directory.as_deref());
+    let fence =
+        reach.ports.iter().fold(files.fold(Fence::of_nothing(), Fence::read), |fence, port| fence.connect(*port));
+    fence.close().map(|why| Note::warning(format!("{why}; what asks the user database is not confined to it")))
 }
 
 /// The real path of one home, to confine to; `None` when it is the root itself, not there, or a link leads there that does

@@ -3,6 +3,7 @@
 //! - Descriptors that the parent gave. The standard library knows only 0, 1 and 2 without it, and `/proc/self/fd` opens a
 //!   file anew: not a socket, not another user's pipe, and at its beginning.
 //! - crypt(3) of the system, which knows each scheme that the hashes of this host have.
+//! - procctl(2) of FreeBSD.
 
 #![allow(unsafe_code)]
 
@@ -21,6 +22,23 @@ pub fn inherited(number: u8) -> io::Result<OwnedFd> {
     // there is one thread nobody closes it meanwhile.
     let given = unsafe { BorrowedFd::borrow_raw(RawFd::from(number)) };
     given.try_clone_to_owned()
+}
+
+/// No core dump of this process, and no debugger of another user, until it becomes another program or has another uid.
+///
+/// # Errors
+/// Those of prctl(2), or of procctl(2).
+pub fn keep_memory_private() -> io::Result<()> {
+    #[cfg(target_os = "linux")]
+    nix::sys::prctl::set_dumpable(false)?;
+    #[cfg(target_os = "freebsd")]
+    {
+        use nix::libc::{P_PID, PROC_TRACE_CTL, PROC_TRACE_CTL_DISABLE, procctl};
+        let (own, mut word) = (nix::unistd::getpid().as_raw().into(), PROC_TRACE_CTL_DISABLE);
+        // SAFETY: it is about this process. The word outlives the call, which only reads it.
+        nix::errno::Errno::result(unsafe { procctl(P_PID, own, PROC_TRACE_CTL, (&raw mut word).cast()) })?;
+    }
+    Ok(())
 }
 
 /// The crypt string of a password, with the scheme, the costs and the salt of a setting: a prefix, or another crypt string

@@ -20,7 +20,6 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{after, bounded, select_biased};
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use nix::sys::prctl::set_dumpable;
 use nix::sys::resource::{Resource, getrlimit, rlim_t, setrlimit};
 use nix::sys::signal::{Signal, kill, killpg};
 use nix::sys::stat::{SFlag, fstat};
@@ -31,6 +30,7 @@ use super::stop::Stop;
 use crate::error::{Nature, Trouble, show_cause, show_path};
 use crate::fs::trust::{Distrust, Trust};
 use crate::fs::{Bounds, End, Perm, Root};
+use crate::kernel::{own_file, own_program};
 use crate::os::raw;
 use crate::report::{self, Level, Note};
 use crate::text::{Shown, count};
@@ -52,8 +52,6 @@ const OUTPUT_GRACE: Duration = Duration::from_secs(1);
 /// What commands find on their way.
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
-/// This program, also when another file has its name by now.
-pub const OURSELVES: &str = "/proc/self/exe";
 /// What this program is called when it begins a session and becomes another program.
 const SESSION: &str = "qmail-updater-session";
 
@@ -153,7 +151,7 @@ pub fn ourselves(
     arguments: &[OsString],
     environment: impl Iterator<Item = (&'static str, OsString)>,
 ) -> std::io::Result<Option<i32>> {
-    let mut command = Command::new(OURSELVES);
+    let mut command = Command::new(own_program());
     command.args(arguments).env_clear().envs(environment);
     Ok(spawn(&mut command)?.wait()?.code())
 }
@@ -181,7 +179,7 @@ fn start(task: &Task<'_>, output: PipeWriter, errors: PipeWriter) -> std::io::Re
         // would wait for him without an end. Therefore a copy of this program is started as we are, and does the rest.
         Some((uid, gid)) => {
             let (failure, report) = std::io::pipe()?;
-            let mut command = Command::new(OURSELVES);
+            let mut command = Command::new(own_program());
             command.arg0(SESSION).args([uid.to_string(), gid.to_string()]).arg(program).stdin(report);
             (command, Some(failure))
         }
@@ -215,18 +213,6 @@ pub fn begin_session(typed: &[OsString]) -> Option<u8> {
     Some(111)
 }
 
-/// The file of this program as it was started, links resolved, its permissions, and whether another file has its name by now
-/// or none.
-fn own_file() -> std::io::Result<(PathBuf, Perm, bool)> {
-    let (path, file) = (Path::new(OURSELVES).read_link()?, Path::new(OURSELVES).metadata()?);
-    let perm = Perm { mode: file.mode() & 0o7777, uid: file.uid(), gid: file.gid() };
-    let replaced = path.as_os_str().as_bytes().strip_suffix(b" (deleted)");
-    Ok(match replaced.filter(|_| path.symlink_metadata().is_err()) {
-        Some(name) => (PathBuf::from(OsStr::from_bytes(name)), perm, true),
-        None => (path, perm, false),
-    })
-}
-
 /// The program that asks a user database: beside the file of this one, and put there by nobody but root or those who can
 /// change this one.
 ///
@@ -236,7 +222,9 @@ pub fn database_program(bounds: Bounds) -> Result<PathBuf, Trouble> {
     if !cfg!(feature = "database") {
         return Err("this program was built without a client of user databases".into());
     }
-    let (own, perm, is_replaced) = own_file().map_err(|cause| Trouble::from(&cause).of_file(OURSELVES))?;
+    let (own, file, is_replaced) =
+        own_file().map_err(|cause| Trouble::from(&cause).of_file(show_path(&own_program())))?;
+    let perm = Perm { mode: file.mode() & 0o7777, uid: file.uid(), gid: file.gid() };
     let program = own.with_file_name(DATABASE_PROGRAM);
     let root = Root::new(Path::new("/"), bounds);
     let inside = program.as_os_str().as_bytes();
@@ -393,7 +381,7 @@ fn drop_rights(uid: &OsStr, gid: &OsStr) -> std::io::Result<()> {
         setuid(uid.into())?;
     }
     // Another process of that uid must not look into it. setuid(2) has set that back.
-    Ok(set_dumpable(false)?)
+    raw::keep_memory_private()
 }
 
 /// A pipe by which the program that started this one wants to be told something.
@@ -464,7 +452,7 @@ pub fn run(task: &Task<'_>) -> Outcome {
         Ok(begun) => begun,
         // Without /proc, which may come.
         Err(cause) if task.owner.is_some() && cause.kind() == std::io::ErrorKind::NotFound => {
-            return Outcome::Later(format!("unable to run {OURSELVES}: {}", show_cause(&cause)));
+            return Outcome::Later(format!("unable to run {}: {}", show_path(&own_program()), show_cause(&cause)));
         }
         Err(cause) => return not_begun(&cause),
     };

@@ -10,16 +10,15 @@ use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use nix::errno::Errno;
 use nix::fcntl::{OFlag, open};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify, InotifyEvent};
 use nix::sys::stat::Mode;
 use nix::unistd::{geteuid, mkfifo};
 use tempfile::Builder;
 
 use super::notice::{MAX_LINE, Notice};
 use crate::error::{Error, is_denied_to_us, show_cause, show_path};
+use crate::kernel::{Touches, other_readers, protected_fifos};
 use crate::report::{Code, Note};
 use crate::text::Shown;
 
@@ -55,7 +54,7 @@ pub struct Fifo {
     reader: File,
     /// Its device and inode; `None`: it was never made.
     id: Option<(u64, u64)>,
-    watch: Option<Inotify>,
+    watch: Option<Touches>,
     /// Whether it was said that the pipe cannot be made again.
     lost_said: bool,
     /// Whether it was said that the pipe cannot be watched.
@@ -152,14 +151,7 @@ impl Fifo {
     /// Watches the inode: a writer that keeps the pipe open hides the others' closing, and busybox touch only sets its
     /// times. The error is the name of the limit that is met, or the cause.
     fn watch(&mut self) -> Result<(), &'static str> {
-        let cause = |cause: Errno| match cause {
-            Errno::EMFILE => why_no_instance(1),
-            Errno::ENOSPC => "sysctl fs.inotify.max_user_watches is too small",
-            cause => cause.desc(),
-        };
-        let events = AddWatchFlags::IN_ATTRIB | AddWatchFlags::IN_CLOSE_WRITE | AddWatchFlags::IN_DONT_FOLLOW;
-        let watch = Inotify::init(InitFlags::IN_NONBLOCK | InitFlags::IN_CLOEXEC).map_err(cause)?;
-        watch.add_watch(&self.path, events).map_err(cause)?;
+        let watch = Touches::of(&self.path)?;
         // What is watched is what stands there now; another pipe is made again anyway.
         if !self.is_lost() {
             self.watch = Some(watch);
@@ -217,8 +209,8 @@ impl Fifo {
             }
             let reader = self.reader.as_fd();
             let mut fds = vec![PollFd::new(stop.as_fd(), PollFlags::POLLIN), PollFd::new(reader, PollFlags::POLLIN)];
-            if let Some(watch) = &self.watch {
-                fds.push(PollFd::new(watch.as_fd(), PollFlags::POLLIN));
+            if let Some(watch) = self.watch.as_ref().and_then(Touches::ready) {
+                fds.push(PollFd::new(watch, PollFlags::POLLIN));
             }
             if poll(&mut fds, PollTimeout::from(LOOK_EVERY)).is_err() {
                 continue;
@@ -243,14 +235,13 @@ impl Fifo {
             } else if !data.is_empty() || !touched.is_empty() {
                 self.drain(hear);
             }
-            let events = self.watch.as_ref().and_then(|watch| watch.read_events().ok()).unwrap_or_default();
-            let is_close = |event: &&InotifyEvent| event.mask.contains(AddWatchFlags::IN_CLOSE_WRITE);
-            let closes = events.iter().filter(is_close).count();
+            let (closes, touches) = self.watch.as_mut().map(Touches::take).unwrap_or_default();
             let hung_up = data.contains(PollFlags::POLLHUP);
             let (lines, last) = self.lines;
             let lines = if last.is_some_and(|last| last.elapsed() < AT_ONCE) { lines } else { 0 };
             // Whoever wrote a line has said what he knows. Where nobody counts, any end may be a touch.
-            if closes > lines || events.len() > closes || (hung_up && self.watch.is_none()) {
+            let is_counted = Touches::COUNT_CLOSES && self.watch.is_some();
+            if closes > lines || touches > 0 || (hung_up && !is_counted) {
                 hear(Heard::Poke);
             } else if closes > 0 || hung_up {
                 hear(Heard::Closed);
@@ -407,45 +398,6 @@ fn remove_litter(path: &Path) {
     }
 }
 
-/// The programs, other than this one, that have the pipe open for reading alone, each with its process. What this process
-/// may not look at is left out.
-fn other_readers(pipe: &fs::Metadata) -> Vec<(String, String)> {
-    let name_of = |process: &str| {
-        let real = fs::read_link(format!("{process}/exe")).ok()?;
-        let name = real.file_name()?.to_string_lossy().into_owned();
-        Some(name.trim_end_matches(" (deleted)").to_owned())
-    };
-    let own = name_of("/proc/self");
-    let mut found = Vec::new();
-    for process in fs::read_dir("/proc").into_iter().flatten().flatten() {
-        let number = process.file_name().to_string_lossy().into_owned();
-        if !number.bytes().all(|b| b.is_ascii_digit()) {
-            continue;
-        }
-        let path = format!("/proc/{number}");
-        let descriptors = fs::read_dir(format!("{path}/fd")).into_iter().flatten().flatten();
-        let reads = |descriptor: fs::DirEntry| {
-            let is_it =
-                fs::metadata(descriptor.path()).is_ok_and(|meta| (meta.dev(), meta.ino()) == (pipe.dev(), pipe.ino()));
-            let info = || fs::read_to_string(format!("{path}/fdinfo/{}", descriptor.file_name().to_string_lossy()));
-            is_it && info().is_ok_and(|info| is_read_only(&info))
-        };
-        let mut descriptors = descriptors;
-        if descriptors.any(reads)
-            && let Some(name) = name_of(&path).filter(|name| Some(name) != own.as_ref())
-        {
-            found.push((number, name));
-        }
-    }
-    found
-}
-
-/// Whether a descriptor is open for reading alone, by its fdinfo.
-fn is_read_only(info: &str) -> bool {
-    let flags = info.lines().find_map(|line| line.strip_prefix("flags:"));
-    flags.and_then(|flags| u32::from_str_radix(flags.trim(), 8).ok()).is_some_and(|flags| flags & 0o3 == 0)
-}
-
 /// What keeps others from triggering through a pipe that a service reads, or none; `None` when that cannot be known.
 ///
 /// # Errors
@@ -500,30 +452,21 @@ pub fn look(path: &Path, is_read: Option<bool>) -> Result<Vec<Note>, PathBuf> {
         );
     }
     let folder = fs::metadata(path.parent().unwrap_or(Path::new("/")));
-    let protected = fs::read_to_string("/proc/sys/fs/protected_fifos").unwrap_or_default();
+    let protected = protected_fifos();
     if let Ok(folder) = folder
         && folder.mode() & 0o1002 == 0o1002
         && meta.uid() != folder.uid()
-        && matches!(protected.trim(), "1" | "2")
+        && matches!(&protected[..], "1" | "2")
     {
         notes.push(Note::warning(format!(
             "{shown}: it belongs to uid {}, its sticky directory to uid {}: with sysctl fs.protected_fifos={} a touch or a > of \
              another user fails there; qmail-updater trigger works",
             meta.uid(),
             folder.uid(),
-            protected.trim()
+            protected
         )).of(Code::PipeProtected));
     }
     Ok(notes)
-}
-
-/// Why inotify_init(2) says EMFILE, which it does at two limits, to who needs so many descriptors.
-pub fn why_no_instance(descriptors: usize) -> &'static str {
-    let opened: std::io::Result<Vec<File>> = (0..descriptors).map(|_| File::open("/")).collect();
-    match opened {
-        Err(cause) if cause.raw_os_error() == Some(Errno::EMFILE as i32) => Errno::EMFILE.desc(),
-        _ => "sysctl fs.inotify.max_user_instances is too small",
-    }
 }
 
 /// Whether everybody may put something there, and nobody may remove what others put there.

@@ -35,7 +35,7 @@ pub fn poke(path: &Path, line: &[u8], service: Option<u32>) -> Poked {
         // A FIFO or a socket; either way nobody reads.
         Err(Errno::ENXIO) => return Poked::NoReader,
         // A link, which is not followed, or a directory.
-        Err(Errno::ELOOP | Errno::EISDIR) => return Poked::NoFifo,
+        Err(Errno::ELOOP | Errno::EMLINK | Errno::EISDIR) => return Poked::NoFifo,
         Err(cause) => return Poked::Failed(cause),
     };
     let stat = match fstat(fifo.as_fd()) {

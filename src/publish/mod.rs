@@ -13,8 +13,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use nix::errno::Errno;
-use nix::fcntl::{OFlag, PosixFadviseAdvice, open, posix_fadvise};
-use nix::sys::stat::Mode;
+use nix::fcntl::{PosixFadviseAdvice, posix_fadvise};
 use nix::unistd::{Gid, Uid, fchown, geteuid};
 
 use crate::cdb::diff::Difference;
@@ -22,7 +21,8 @@ use crate::cdb::{self, PIECE};
 use crate::error::{Error, Nature, Trouble, is_denied_to_us, show_cause, show_path};
 use crate::fs::silence::at;
 use crate::fs::trust::is_foreign;
-use crate::fs::{End, Kind, Root, Stamp, is_mount_point};
+use crate::fs::{End, Kind, Root, Stamp};
+use crate::kernel::{holders_of_lock, is_mount_point, nameless_file};
 
 use temporary::Temporary;
 
@@ -253,28 +253,13 @@ impl Target {
 /// that it may read.
 fn is_written(file: &File) -> bool {
     let Ok(meta) = file.metadata() else { return true };
-    // proc_locks(5): the process, and then the device and the inode.
-    let (device, inode) = (meta.dev(), meta.ino());
-    let id = format!("{:02x}:{:02x}:{inode}", nix::sys::stat::major(device), nix::sys::stat::minor(device));
-    let locks = fs::read_to_string("/proc/locks").unwrap_or_default();
-    let holders = locks.lines().filter_map(|line| {
-        let mut fields = line.split_ascii_whitespace().skip_while(|field| field.parse::<u32>().is_err());
-        let (process, place) = (fields.next()?, fields.next()?);
-        (place == id).then(|| real_uid(process)).flatten()
-    });
-    let holders: Vec<u32> = holders.collect();
+    let holders = holders_of_lock(&meta);
     let is_ours = |uid: &u32| *uid == 0 || *uid == geteuid().as_raw();
     if holders.is_empty() {
         // The holder is not known. No rebuild writes for so long without a word.
         return meta.modified().is_ok_and(|time| time.elapsed().is_ok_and(|age| age < LEFT_AFTER));
     }
     holders.iter().any(is_ours)
-}
-
-/// The user that started a process, by proc_pid_status(5).
-fn real_uid(process: &str) -> Option<u32> {
-    let status = fs::read_to_string(format!("/proc/{process}/status")).ok()?;
-    status.lines().find_map(|line| line.strip_prefix("Uid:"))?.split_ascii_whitespace().next()?.parse().ok()
 }
 
 /// What was published before.
@@ -574,14 +559,7 @@ pub fn replace(root: &Root, inside: &[u8], mode: u32, content: &[u8]) -> Result<
 /// Those of open(2) and write(2).
 pub fn try_to_write(root: &Root, folder: &[u8]) -> io::Result<()> {
     let End::Found(found) = root.walk(folder).end else { return Ok(()) };
-    let written = at(
-        || found.real.clone(),
-        || {
-            let flags = OFlag::O_TMPFILE | OFlag::O_WRONLY | OFlag::O_CLOEXEC;
-            let file = open(&found.real, flags, Mode::S_IRUSR | Mode::S_IWUSR)?;
-            File::from(file).write_all_at(&[0; 4096], 0)
-        },
-    );
+    let written = at(|| found.real.clone(), || nameless_file(&found.real)?.write_all_at(&[0; 4096], 0));
     match written.as_ref().map_err(io::Error::raw_os_error) {
         // Not every file system has such files.
         Err(Some(code))

@@ -14,6 +14,8 @@ use signal_hook::iterator::Signals;
 use signal_hook::low_level::emulate_default_handler;
 use tempfile::NamedTempFile;
 
+use crate::kernel::ignored_signals;
+
 /// How long their removal may take.
 const LAST_WAIT: Duration = Duration::from_millis(500);
 
@@ -79,10 +81,7 @@ pub fn remove_all() {
 
 /// From now on TERM and INT remove all of them before they end the program. A signal that is ignored stays ignored.
 pub fn leave_none() {
-    // proc_pid_status(5): a bit for each signal, from the lowest.
-    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
-    let ignored = ignored.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or_default();
+    let ignored = ignored_signals();
     let caught = [SIGTERM, SIGINT].into_iter().filter(move |signal| ignored >> (signal - 1) & 1 == 0);
     let (ready, wait) = channel();
     // The thread first: signals that are caught, and end nothing, are worse than a file that stays.

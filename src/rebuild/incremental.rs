@@ -69,7 +69,7 @@ pub(super) fn rebuild(
     }
     let mut edits = Edits::open(&mut memory, targets)?;
     let now = now();
-    let hashes = settings.auth_system_users.then(|| read_shadow(&settings.layout.root, now / 86_400)).transpose()?;
+    let hashes = settings.auth_system_users.then(|| read_shadow(&settings.layout.root, now)).transpose()?;
     // A clock that was set back: what had expired has not yet.
     if now < std::mem::replace(&mut memory.now, now) {
         return Err(Halt::Full(Because::Clock));

@@ -688,7 +688,7 @@ fn build_and_remember(
         to_keep = (if_whole(&settings.validrcptto, recipients)?, if_whole(&settings.auth, logins)?);
     }
     let now = now();
-    let hashes = settings.auth_system_users.then(|| read_shadow(&settings.layout.root, now / 86_400)).transpose()?;
+    let hashes = settings.auth_system_users.then(|| read_shadow(&settings.layout.root, now)).transpose()?;
     // The variables that control/authvars cannot tell now are those that are published.
     let unusable = variables.unusable();
     denied.extend(unusable.filter(|file| file.cause.denied).map(|file| settings.layout.root.path(&file.path)));

@@ -31,10 +31,11 @@ use signal_hook::iterator::Signals;
 
 use crate::actions::{self, Round};
 use crate::error::{Error, show_path};
+use crate::kernel;
 use crate::os::lock::{self, FifoLock};
 use crate::os::spawn;
 use crate::os::stop::{Stop, Stopper};
-use crate::pipe::fifo::{self, Fifo, Heard};
+use crate::pipe::fifo::{Fifo, Heard};
 use crate::pipe::notice::{Expected, Notice};
 use crate::publish;
 use crate::rebuild::memory::Scope;
@@ -118,7 +119,7 @@ fn supervisor(number: u8) -> Result<PipeWriter, Error> {
 fn make_watch(settings: &Settings) -> Option<Arc<Watch>> {
     let watch = settings.watch.then(Watch::new).transpose().unwrap_or_else(|cause| {
         let why = match cause {
-            Errno::EMFILE => fifo::why_no_instance(watch::DESCRIPTORS),
+            Errno::EMFILE => kernel::why_no_watcher(watch::DESCRIPTORS),
             cause => cause.desc(),
         };
         report::say(Level::Warning, &format!("unable to watch files: {why}; what they say, the next sweep sees"));

@@ -1,7 +1,7 @@
-//! Changes that nobody announced, by notify, which reads inotify(7) on Linux. Its mask is silent about what the program reads
-//! itself. Only names that decide something count, so that deliveries into a home do not wake the service, and the
-//! published tables, which others than this service may change. What it cannot see (what links in a home lead to, directories
-//! called `.qmail-...`) the next sweep sees.
+//! Changes that nobody announced, by notify, which reads inotify(7) on Linux, and kqueue(2) on a system without it. Its mask is
+//! silent about what the program reads itself. Only names that decide something count, so that deliveries into a home do not
+//! wake the service, and the published tables, which others than this service may change. What it cannot see (what links
+//! in a home lead to, directories called `.qmail-...`) the next sweep sees.
 //!
 //! notify knows a directory by its path, and takes a path that it knows for watched, whatever is there now. So this module
 //! notes which directory it had watched, and has it watched again when another one is there.
@@ -20,15 +20,18 @@ use std::time::Duration;
 use crossbeam_channel::{Receiver, Sender, TryRecvError, bounded, select};
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::resource::{Resource, getrlimit};
 use notify::event::{EventKind, ModifyKind, RenameMode};
 use notify::{
     Config, ErrorKind, Event, EventKindMask, PathOp, RecommendedWatcher, RecursiveMode, WatchPathConfig, Watcher as _,
+    WatcherKind,
 };
 
 use super::worker::thread;
 use crate::fs::silence::at;
 use crate::fs::{End, Kind, Root};
 use crate::host::Host;
+use crate::kernel::{self, PASSWORDS};
 use crate::report::Note;
 use crate::settings::Settings;
 
@@ -112,6 +115,17 @@ impl Matters {
         self.these.extend(before.these);
     }
 
+    /// Something in it changed, and nobody says what. The tables are published beside control files: there each rebuild would
+    /// bring another one, so that control files wait for the next sweep.
+    fn changed_somehow(&self, changed: &mut HashSet<Changed>) {
+        if self.published {
+            changed.insert(Changed::Published);
+        } else if self.all || !self.these.is_empty() {
+            changed.insert(Changed::Anything);
+        }
+        changed.extend(self.homes.iter().map(|(path, _)| Changed::Home(path.clone())));
+    }
+
     fn changed(&self, name: &[u8], changed: &mut HashSet<Changed>) {
         let is_of_home = name.starts_with(b".qmail") || name == b"vpasswd" || name == b"vpasswd.cdb";
         if self.published {
@@ -172,6 +186,10 @@ impl Seen {
         for path in &event.paths {
             // About the directory itself: moved, removed, another mode.
             if let Some(directory) = self.directories.get_mut(path) {
+                if is_kqueue() && matches!(event.kind, EventKind::Modify(ModifyKind::Any | ModifyKind::Data(_))) {
+                    directory.matters.changed_somehow(&mut self.changed);
+                    continue;
+                }
                 let state = match event.kind {
                     EventKind::Remove(_) => State::Unwatched,
                     EventKind::Modify(ModifyKind::Name(_)) | EventKind::Create(_) => State::Moved,
@@ -326,7 +344,7 @@ pub struct Watch {
     /// Told when something was seen.
     wake: Sender<()>,
     woken: Receiver<()>,
-    /// Tells when something is mounted or unmounted (proc(5)); `None` where there is no /proc.
+    /// Tells when something is mounted or unmounted; `None` where that cannot be known.
     mounts: Option<File>,
     inner: Mutex<Inner>,
 }
@@ -344,6 +362,18 @@ struct Inner {
     complete: bool,
 }
 
+/// Whether notify uses kqueue(2), as on a FreeBSD without inotify(2): it tells that something in a directory came or went, not
+/// what, and nothing of a file that is written in place.
+fn is_kqueue() -> bool {
+    RecommendedWatcher::kind() == WatcherKind::Kqueue
+}
+
+/// How many directories may be watched. kqueue(2) needs a descriptor for each, and what is read needs some too.
+fn most() -> usize {
+    let descriptors = || getrlimit(Resource::RLIMIT_NOFILE).map_or(0, |(soft, _)| soft / 2);
+    if is_kqueue() { usize::try_from(descriptors()).unwrap_or(usize::MAX) } else { usize::MAX }
+}
+
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -358,7 +388,7 @@ impl Watch {
         let seen: Arc<Mutex<Seen>> = Arc::default();
         let watcher = Some(Watcher::new(seen.clone(), wake.clone())?);
         let inner = Mutex::new(Inner { watcher, orders: 0, away: 0, too_few_said: false, complete: false });
-        Ok(Watch { seen, wake, woken, mounts: File::open("/proc/self/mountinfo").ok(), inner })
+        Ok(Watch { seen, wake, woken, mounts: kernel::mount_events(), inner })
     }
 
     /// Watches these directories, and no others but those above them, up to the root, where they may be renamed. A directory that
@@ -371,7 +401,10 @@ impl Watch {
         // What was made between the look and the watch, the next look finds.
         for _ in 0..MAX_LOOKS {
             let (below, all) = (root.clone(), wanted.clone());
-            let Ok(found) = root.silences.attempt(move || find(&below, &all)) else { break };
+            let Ok(mut found) = root.silences.attempt(move || find(&below, &all)) else { break };
+            are_too_few |= found.directories.len() > most();
+            // The first ones count most.
+            found.directories.truncate(most());
             complete = found.is_complete && refused.is_empty();
             let (orders, has_sources) = self.note(found, after, &refused);
             is_unread |= has_sources;
@@ -394,10 +427,10 @@ impl Watch {
         inner.complete = complete;
         let said = std::mem::replace(&mut inner.too_few_said, are_too_few);
         (are_too_few && !said).then(|| {
-            Note::warning(
-                "the system allows too few watches (sysctl fs.inotify.max_user_watches); what they would see, the next \
-                 sweep sees",
-            )
+            Note::warning(format!(
+                "the system allows too few watches ({}); what they would see, the next sweep sees",
+                kernel::LIMIT_OF_WATCHES
+            ))
         })
     }
 
@@ -683,7 +716,8 @@ pub fn wanted(settings: &Settings, host: Option<&Host>) -> Vec<(PathBuf, Names)>
     };
     let made =
         |source: &[u8]| source.ends_with(b"/morercpthosts.cdb") || (source.starts_with(&users) && !counts(source));
-    let unused = |source: &[u8]| source == b"/etc/group" || (source == b"/etc/shadow" && !settings.auth_system_users);
+    let unused =
+        |source: &[u8]| source == b"/etc/group" || (source == PASSWORDS.0.as_bytes() && !settings.auth_system_users);
     sources.retain(|source| !made(source) && !unused(source));
     sources.extend(root.elsewhere.all());
     let mut wanted: Vec<_> = sources.iter().filter_map(|path| source(&root.path(path))).collect();
@@ -715,6 +749,20 @@ mod tests {
 
     use super::*;
     use crate::fs::Bounds;
+
+    #[test]
+    fn where_no_name_is_told_a_publication_brings_no_rebuild_and_a_change_in_a_home_brings_its_own() {
+        let told = |names: &[Names]| {
+            let (mut matters, mut changed) = (Matters::default(), HashSet::new());
+            names.iter().for_each(|names| matters.add(names.clone()));
+            matters.changed_somehow(&mut changed);
+            changed
+        };
+        let source = || Names::Source(b"rcpthosts".to_vec());
+        assert_eq!(told(&[source(), Names::Published]), HashSet::from([Changed::Published]));
+        assert_eq!(told(&[source()]), HashSet::from([Changed::Anything]));
+        assert_eq!(told(&[Names::Home(b"/home/joe".to_vec())]), HashSet::from([Changed::Home(b"/home/joe".to_vec())]));
+    }
 
     /// Watches, and the directory that is their root.
     struct Watched {

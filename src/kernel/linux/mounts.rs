@@ -1,23 +1,14 @@
 //! What is mounted where, by /proc/self/mountinfo (proc(5)).
 
 use std::ffi::OsString;
+use std::fs::File;
 use std::os::unix::ffi::OsStringExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use crate::text::Shown;
+use crate::kernel::Mount;
 
-/// A mounted file system.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Mount {
-    /// Its number, which no other one gets as long as anything still uses it.
-    pub(super) id: u64,
-    /// Where it is mounted.
-    pub(super) point: PathBuf,
-    /// Whether it lies on no device of this machine: a network's, or the kernel's own.
-    pub(super) has_no_device: bool,
-    kind: Vec<u8>,
-    source: Vec<u8>,
-}
+/// The table of them.
+const TABLE: &str = "/proc/self/mountinfo";
 
 /// Kinds that the kernel answers for itself.
 const OF_THE_KERNEL: [&[u8]; 22] = [
@@ -45,22 +36,14 @@ const OF_THE_KERNEL: [&[u8]; 22] = [
     b"tracefs",
 ];
 
-impl Mount {
-    /// What is mounted, in words.
-    pub(super) fn words(&self) -> String {
-        format!("{} from {}", Shown(&self.kind), Shown(&self.source))
-    }
-}
-
 /// All that is mounted; `None` where that cannot be read.
-pub(super) fn read() -> Option<Vec<Mount>> {
-    std::fs::read("/proc/self/mountinfo").ok().map(|text| parse(&text))
+pub fn mounts() -> Option<Vec<Mount>> {
+    std::fs::read(TABLE).ok().map(|text| parse(&text))
 }
 
-/// The last one that is mounted at this path or nearest above it.
-pub(super) fn of<'m>(mounts: &'m [Mount], path: &Path) -> Option<&'m Mount> {
-    let above = mounts.iter().filter(|mount| path.starts_with(&mount.point));
-    above.max_by_key(|mount| mount.point.as_os_str().len())
+/// What is ready for POLLPRI when something is mounted or unmounted; `None` where that cannot be known.
+pub fn mount_events() -> Option<File> {
+    File::open(TABLE).ok()
 }
 
 fn parse(text: &[u8]) -> Vec<Mount> {
@@ -103,6 +86,8 @@ fn unescape(field: &[u8]) -> Vec<u8> {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::*;
 
     #[test]
@@ -113,12 +98,12 @@ mod tests {
             42 22 0:5 / /srv/mail/a\\134b rw - proc proc rw\n\
             no line\n\n";
         let mounts = parse(text);
-        let found = |path: &str| of(&mounts, Path::new(path)).map(|mount| (mount.id, mount.words()));
+        let found = |path: &str| Mount::of(&mounts, Path::new(path)).map(|mount| (mount.id, mount.words()));
         assert_eq!(found("/srv/mailbox"), Some((22, "ext4 from /dev/sda1".to_owned())));
         assert_eq!(found("/srv/mail"), Some((41, "fuse.sshfs from joe@host:/my mail".to_owned())));
         assert_eq!(found("/srv/mail/a\\b/c"), Some((42, "proc from proc".to_owned())));
         let of_network: Vec<u64> = mounts.iter().filter(|mount| mount.has_no_device).map(|mount| mount.id).collect();
         assert_eq!(of_network, [40, 41]);
-        assert!(of(&read().unwrap(), Path::new("/")).is_some());
+        assert!(Mount::of(&super::mounts().unwrap(), Path::new("/")).is_some());
     }
 }
