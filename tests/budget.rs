@@ -74,7 +74,7 @@ fn links_that_lead_through_links_are_followed_as_far_as_the_steps_go() {
     assert_kept(
         &host,
         &answer,
-        "its directories, links, files and names take more than the 50000 steps of --max-steps",
+        "its directories, links, files, names and rows take more than the 50000 steps of --max-steps",
     );
     // Who allows more gets all of it.
     let answer = host.run(&["rebuild"]);
@@ -89,7 +89,11 @@ fn a_directory_with_very_many_other_names_is_not_listed_to_its_end() {
         host.write(&format!("{HIS}/f{number}"), "");
     }
     let answer = host.run(&["rebuild", "--max-steps", "1000"]);
-    assert_kept(&host, &answer, "its directories, links, files and names take more than the 1000 steps of --max-steps");
+    assert_kept(
+        &host,
+        &answer,
+        "its directories, links, files, names and rows take more than the 1000 steps of --max-steps",
+    );
 }
 
 #[test]
@@ -102,7 +106,7 @@ fn files_that_are_read_and_addresses_that_are_asked_count_as_steps() {
     // To read them takes 21 steps each; to ask for them in each domain, 42 more.
     for (steps, is_enough) in [("1000", false), ("3000", false), ("6000", true)] {
         let answer = host.run(&["rebuild", "--max-steps", steps]);
-        let words = format!("names take more than the {steps} steps of --max-steps");
+        let words = format!("rows take more than the {steps} steps of --max-steps");
         assert_eq!(answer.stderr.contains(&words), !is_enough, "{}", answer.stderr);
         let expected = if is_enough { "accept" } else { "refuse" };
         assert_eq!(host.answers(&["carol-n7@mail.example.org", "dora@example.net"]), [expected, "accept"], "{steps}");
@@ -172,7 +176,7 @@ fn the_bytes_of_all_files_of_a_home_count_together() {
         host.write(&format!("{HIS}/.qmail-f{number}"), "#".repeat(1 << 19));
     }
     let answer = host.run(&["rebuild", "--max-read", "2"]);
-    assert_kept(&host, &answer, "its files hold more than the 2 MiB of --max-read");
+    assert_kept(&host, &answer, "its files and rows hold more than the 2 MiB of --max-read");
 }
 
 #[test]
@@ -185,7 +189,7 @@ fn a_file_that_only_seems_long_is_not_read() {
         }
         File::create(host.path(&format!("{HIS}/{name}"))).unwrap().set_len(200 << 20).unwrap();
         let answer = limited(&host, 400_000, 1024, &["rebuild"]);
-        assert_kept(&host, &answer, "its files hold more than the 64 MiB of --max-read");
+        assert_kept(&host, &answer, "its files and rows hold more than the 64 MiB of --max-read");
     }
 }
 

@@ -15,7 +15,7 @@ use crate::commands::screen::{Form, Screen, Tone, VERSION, wrapped};
 use crate::decide::{Delivery, Route, Step, Trail, Verdict, deliver, route};
 use crate::error::{Denied, Error, show_path};
 use crate::host::dot_qmail::Opening;
-use crate::host::mailboxes::{Users, alias, snapshot};
+use crate::host::mailboxes::Users;
 use crate::host::{HomeState, Homes, Host};
 use crate::os::confine;
 use crate::protect::hold;
@@ -201,10 +201,10 @@ impl Explainer<'_> {
         // A row of an alias.
         let with_domain = |users: &&Users| users.of.is_some() && users.tables.1 == *path;
         if let Some(users) = home.users.iter().find(with_domain)
-            && let Some((_, rows)) = alias::find(users, &assigned.ext, self.host.layout.qmail_ext)
+            && let Some(aliases) = users.known_aliases()
+            && let Some((alias, _)) = aliases.find(&assigned.ext, self.host.layout.qmail_ext)
         {
-            let rows = rows.into_iter().filter_map(snapshot::line);
-            return shown(rows.filter_map(forwards::target).collect());
+            return shown(aliases.lines_of(alias).filter_map(forwards::target).collect());
         }
         let begin = self.host.layout.root.path(&[assigned.home, b"/.qmail"].concat());
         let name = path.as_os_str().as_bytes().strip_prefix(begin.as_os_str().as_bytes());

@@ -5,7 +5,7 @@
 use std::path::PathBuf;
 
 use crate::host::dot_qmail::{DotQmail, unspelled};
-use crate::host::mailboxes::snapshot;
+use crate::host::mailboxes::alias::Aliases;
 use crate::host::{Home, HomeState, Homes, Host};
 use crate::text::{DEFAULT, Shown, join_address, lines, lower, trim_end};
 
@@ -165,8 +165,8 @@ pub fn of_home(host: &Host, home: &Home, take: &mut dyn FnMut(Forward)) {
     }
     for users in &home.users {
         let Some(domain) = &users.of else { continue };
-        for (name, value) in users.aliases.iter() {
-            if let Some(target) = snapshot::line(value).and_then(target) {
+        for (name, line) in users.known_aliases().into_iter().flat_map(Aliases::lines) {
+            if let Some(target) = target(line) {
                 let from = From::Alias(join_address(name, domain));
                 let path = users.tables.1.clone();
                 take(Forward { path, line: None, target, is_catch_all: false, is_certain: false, from });

@@ -13,7 +13,7 @@ use crate::fs::Who;
 use crate::host::assign::{Assignment, Match};
 use crate::host::dot_qmail::{Catchall, DotQmail, Instruction, Opening, Program, spelled};
 use crate::host::line::codes::bounces;
-use crate::host::mailboxes::alias::{self, Effect};
+use crate::host::mailboxes::alias::Effect;
 use crate::host::mailboxes::{Source, Users};
 use crate::host::vpopmail::{
     ABSENT, ADDRESS_MAX, COMPILED, Mail, Mailbox, Mailboxes, TEXT, Vpasswd, is_legal_host, is_legal_name,
@@ -662,7 +662,7 @@ fn vdelivermail(
             let its_home = if line.home == home.path { home.clone() } else { homes.home(&line.home) };
             let is_own = line.who.uid == assigned.who.uid;
             let users = its_home.users_of(&line.user);
-            let found = users.and_then(|users| ask_aliases(host, users, name, trail));
+            let found = users.and_then(|users| ask_aliases(host, assigned, (users, &line.home), here, trail));
             found.or_else(|| {
                 if is_own || users.is_some_and(|users| users.for_any_uid) {
                     let mailboxes = its_home.known_mailboxes(&line.user);
@@ -678,7 +678,7 @@ fn vdelivermail(
         }
         None => {
             let users = homes.unassigned(domain);
-            let found = users.as_ref().and_then(|users| ask_aliases(host, users, name, trail));
+            let found = users.as_ref().and_then(|users| ask_aliases(host, assigned, (users, &home.path), here, trail));
             found.or_else(|| {
                 if let Some(users) = users.as_deref().filter(|users| users.for_any_uid) {
                     let mailboxes = match &users.mailboxes {
@@ -711,13 +711,23 @@ fn vdelivermail(
     })
 }
 
-/// What the aliases of a user database make of a name; `None` when none answers for it.
-fn ask_aliases(host: &Host, users: &Users, name: &[u8], trail: &mut Trail) -> Option<Taken> {
-    let (alias, rows) = alias::find(users, name, host.layout.qmail_ext)?;
-    let (effect, number, words) = alias::decide(&rows, &host.layout);
+/// What the aliases of a user database make of a name; `None` when none answers for it. They are those of the domain whose
+/// home directory is `home`.
+fn ask_aliases(
+    host: &Host,
+    assigned: &Assigned<'_>,
+    (users, home): (&Users, &[u8]),
+    here: &Place<'_>,
+    trail: &mut Trail,
+) -> Option<Taken> {
+    let aliases = match &users.aliases {
+        Ok(aliases) => aliases,
+        Err(cause) => return Some(cannot_know(host, assigned, (home, cause), here, trail)),
+    };
+    let (alias, (effect, number, words)) = aliases.find(&assigned.ext, host.layout.qmail_ext)?;
     let of = users.of.as_deref().unwrap_or_default();
     let table = Place { path: &|| users.tables.1.clone(), line: None };
-    table.note(trail, || format!("{}, row {number}: {words}", Shown(&join_address(&alias, of))));
+    table.note(trail, || format!("{}, row {number}: {words}", Shown(&join_address(alias, of))));
     Some(match effect {
         Effect::Passes => Taken::Passed,
         Effect::Delivers => Taken::Decided(Delivery { taker: Taker::Alias, ..Verdict::Deliver.into() }),
@@ -747,14 +757,7 @@ fn ask_mailboxes(
     let home = asked.home;
     let found = asked.mailboxes.as_ref().map(|mailboxes| find_mailbox(host, mailboxes, name));
     match found {
-        Err(cause) => {
-            let path = host.layout.root.path(home);
-            here.note(trail, || {
-                let taken = if cause.denied { "unknown" } else { "taken as deferred" };
-                format!("vdelivermail: {}: {cause}: {taken}", show_path(&path))
-            });
-            Some(Taken::Decided(assigned.doubted(home, cause.clone())))
-        }
+        Err(cause) => Some(cannot_know(host, assigned, (home, cause), here, trail)),
         Ok(Some((its, mailbox))) => {
             let taker = if its == name { Taker::Mailbox } else { Taker::Extension };
             let name = its;
@@ -778,6 +781,21 @@ fn ask_mailboxes(
             None
         }
     }
+}
+
+/// Where the users of the domain whose home directory is `home` could not be read.
+fn cannot_know(
+    host: &Host,
+    assigned: &Assigned<'_>,
+    (home, cause): (&[u8], &Trouble),
+    here: &Place<'_>,
+    trail: &mut Trail,
+) -> Taken {
+    here.note(trail, || {
+        let taken = if cause.denied { "unknown" } else { "taken as deferred" };
+        format!("vdelivermail: {}: {cause}: {taken}", show_path(&host.layout.root.path(home)))
+    });
+    Taken::Decided(assigned.doubted(home, cause.clone()))
 }
 
 /// The mailbox that takes the name, or, with qmail-ext, the name up to its first `-`.

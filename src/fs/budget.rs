@@ -1,6 +1,7 @@
-//! How much one home may cost one rebuild. What its files make us do is counted together, whatever part of them asks for
-//! it: directories and links that are walked through, names that are listed, bytes that are read. When a count passes
-//! its bound, nothing more of the home is read, and all of it is kept as published.
+//! How much one home may cost one rebuild. What its files, and the rows that a user database has of its domains, make us do
+//! is counted together, whatever part of them asks for it: directories and links that are walked through, names that are
+//! listed, bytes that are read, aliases that are decided. When a count passes its bound, nothing more of the home is read,
+//! and all of it is kept as published.
 
 use std::collections::HashMap;
 use std::io;
@@ -31,7 +32,7 @@ struct Counts {
 /// What was spent of a budget.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Counted {
-    /// Directories and links that were walked through, and other names that were looked at.
+    /// Directories and links that were walked through, other names that were looked at, and rows of aliases.
     pub steps: u64,
     /// Names that were listed.
     pub names: u64,
@@ -135,11 +136,11 @@ pub const ASKED: usize = 14;
 
 /// That more is walked through than the bound allows, in words.
 pub fn too_many_steps(bounds: &Bounds) -> String {
-    format!("its directories, links, files and names take more than the {} steps of --max-steps", bounds.steps)
+    format!("its directories, links, files, names and rows take more than the {} steps of --max-steps", bounds.steps)
 }
 
 fn too_many_bytes(bounds: &Bounds) -> String {
-    format!("its files hold more than the {} MiB of --max-read", bounds.bytes >> 20)
+    format!("its files and rows hold more than the {} MiB of --max-read", bounds.bytes >> 20)
 }
 
 /// That there are more names than the bound allows, in words.

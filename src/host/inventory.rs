@@ -62,7 +62,7 @@ impl Host {
         };
         let assigned = self.assigned(path);
         let place = Place { way: &way, perm: directory.perm, assigned: &assigned };
-        let (mailboxes, doubt) = match self.read_users(path).into_iter().next() {
+        let (mailboxes, doubt) = match self.read_users(path, &budget).into_iter().next() {
             Some(users) => (users.mailboxes, None),
             None => self.read_mailboxes(root, folders, path, &place, &directory),
         };

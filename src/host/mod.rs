@@ -419,7 +419,7 @@ impl Host {
             path: path.to_vec(),
             above: way.searched.clone(),
             state: HomeState::Missing(String::new()),
-            users: self.read_users(path),
+            users: self.read_users(path, budget),
             look: None,
             asked_elsewhere: false,
             is_certain: false,
@@ -590,7 +590,7 @@ impl Host {
     }
 
     /// What the user database says of the domains of the home at `path`; nothing when the files of directories hold it.
-    fn read_users(&self, path: &[u8]) -> Vec<Users> {
+    fn read_users(&self, path: &[u8], budget: &Budget) -> Vec<Users> {
         let Some(snapshot) = &self.build.users.snapshot() else { return Vec::new() };
         let domains = self.domains_of(path);
         let of: BTreeSet<&[u8]> =
@@ -599,7 +599,8 @@ impl Host {
             true => self.default_limits.clone(),
             false => Err("its directory could not be read".into()),
         };
-        of.into_iter().map(|of| Users::of_database(snapshot, of, limits.clone())).collect()
+        let users = |of| Users::of_database(snapshot, of, limits.clone(), (&self.layout, budget));
+        of.into_iter().map(users).collect()
     }
 
     /// What the user database has under the domains of these homes, as a number; 0 without one.
@@ -614,7 +615,8 @@ impl Host {
     pub fn unassigned_users(&self, domain: &[u8]) -> Option<Users> {
         let snapshot = self.build.users.snapshot().filter(|snapshot| snapshot.knows(domain))?;
         let is_unassigned = self.assignments.vpopmail_domain(domain).is_none();
-        is_unassigned.then(|| Users::of_database(&snapshot, domain, Ok(0)))
+        let budget = || Budget::new(self.layout.root.bounds);
+        is_unassigned.then(|| Users::of_database(&snapshot, domain, Ok(0), (&self.layout, &budget())))
     }
 
     /// The limits that the files of a domain directory set.

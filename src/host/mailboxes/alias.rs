@@ -1,12 +1,16 @@
 //! What vdelivermail does with the lines of an alias in a user database (docs/rules.md, 10.5). They are no lines of a
 //! `.qmail` file: a forward happens at once, and each line is one row.
 
+use std::collections::BTreeMap;
+use std::io;
+
 use super::super::Layout;
 use super::super::dot_qmail::{Program, program_of};
 use super::super::line::codes::bounces;
-use super::Users;
+use super::collation::Collation;
 use super::rows::Rows;
 use super::snapshot::line;
+use crate::fs::budget::Budget;
 
 /// What the name of an alias ends in that answers for every name that begins as it does.
 pub const DEFAULT: &[u8] = b"default";
@@ -50,25 +54,80 @@ pub fn effect(line: Option<&[u8]>, layout: &Layout) -> (Effect, &'static str) {
     }
 }
 
-/// The alias that answers for a name: its own name, and its rows.
-pub fn find<'u>(users: &'u Users, name: &[u8], qmail_ext: bool) -> Option<(Vec<u8>, Vec<&'u [u8]>)> {
-    let Users { aliases, .. } = users;
-    if aliases.is_empty() {
-        return None;
-    }
-    let dashes = || (0..name.len()).filter(|at| name[*at] == b'-');
-    let wildcards = dashes().rev().map(|at| [&name[..=at], DEFAULT].concat());
-    let base = dashes().next().filter(|_| qmail_ext).map(|at| name[..at].to_vec());
-    let rows = |alias: Vec<u8>| {
-        let rows: Vec<&[u8]> = aliases.of(&alias).collect();
-        (!rows.is_empty()).then_some((alias, rows))
-    };
-    std::iter::once(name.to_vec()).chain(wildcards).chain(base).find_map(rows)
+/// What becomes of a message by an alias, the number of the row that decides, and its words.
+type Decided = (Effect, usize, &'static str);
+
+/// The aliases of a domain. What each makes of a message is decided once, and not for each name that leads to it.
+#[derive(Clone, Debug, Default)]
+pub struct Aliases {
+    /// By each spelling of their names.
+    decided: BTreeMap<Vec<u8>, Decided>,
+    /// A row for each line, under the first spelling of the name.
+    rows: Rows,
+    collation: Collation,
 }
 
-/// What becomes of a message by the rows of an alias, with the number of the row that decides and its words. Their order is
-/// the server's: what some order does counts, delivered before deferred.
-pub fn decide(rows: &[&[u8]], layout: &Layout) -> (Effect, usize, &'static str) {
+impl Aliases {
+    /// Those that have these rows, which are found as this column compares. Each row is a step, and so is each other spelling
+    /// of a name.
+    ///
+    /// # Errors
+    /// There are more than the budget allows.
+    pub fn decide(rows: Rows, collation: &Collation, layout: &Layout, budget: &Budget) -> io::Result<Aliases> {
+        budget.steps(rows.len())?;
+        let mut decided = BTreeMap::new();
+        for key in rows.names() {
+            let of_key = decide(rows.of(key), layout);
+            let spellings = collation.spellings(key);
+            budget.steps(spellings.len().saturating_sub(1))?;
+            decided.extend(spellings.into_iter().map(|name| (name, of_key)));
+        }
+        Ok(Aliases { decided, rows, collation: collation.clone() })
+    }
+
+    /// The alias that answers for a name: its own name, and what it makes of a message.
+    pub fn find(&self, name: &[u8], qmail_ext: bool) -> Option<(&[u8], Decided)> {
+        let find = |alias: &[u8]| self.decided.get_key_value(alias).map(|(alias, decided)| (&alias[..], *decided));
+        let dashes = || memchr::memchr_iter(b'-', name);
+        let wildcards = || dashes().rev().find_map(|at| find(&[&name[..=at], DEFAULT].concat()));
+        let base = || dashes().next().filter(|_| qmail_ext).and_then(|at| find(&name[..at]));
+        find(name).or_else(wildcards).or_else(base)
+    }
+
+    /// For how many aliases [`Aliases::find`] looks at most.
+    pub fn tries(&self, name: &[u8]) -> usize {
+        if self.is_empty() { 0 } else { 2 + memchr::memchr_iter(b'-', name).count() }
+    }
+
+    /// Whether one has exactly this name.
+    pub fn has(&self, name: &[u8]) -> bool {
+        self.decided.contains_key(name)
+    }
+
+    /// The names in each spelling, sorted.
+    pub fn names(&self) -> impl Iterator<Item = &[u8]> {
+        self.decided.keys().map(Vec::as_slice)
+    }
+
+    /// The lines of this alias, without those that are NULL.
+    pub fn lines_of(&self, name: &[u8]) -> impl Iterator<Item = &[u8]> + use<'_> {
+        self.rows.of(&self.collation.key(name)).filter_map(line)
+    }
+
+    /// Each line with the name of its alias.
+    pub fn lines(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
+        self.rows.iter().filter_map(|(name, row)| Some((name, line(row)?)))
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.decided.is_empty()
+    }
+}
+
+/// What becomes of a message by the rows of an alias. Their order is the server's: what some order does counts, delivered
+/// before deferred.
+fn decide<'r>(rows: impl Iterator<Item = &'r [u8]>, layout: &Layout) -> Decided {
     let rank = |effect: Effect| match effect {
         Effect::Delivers => 3,
         Effect::Defers => 2,
@@ -88,14 +147,8 @@ pub fn decide(rows: &[&[u8]], layout: &Layout) -> (Effect, usize, &'static str) 
     found
 }
 
-/// Whether an alias has exactly this name.
-pub fn has(aliases: &Rows, name: &[u8]) -> bool {
-    !aliases.is_empty() && aliases.of(name).next().is_some()
-}
-
 #[cfg(test)]
 mod tests {
-    use super::super::super::vpopmail::Mailboxes;
     use super::super::rows;
     use super::*;
     use crate::fs::{Bounds, Root};
@@ -161,18 +214,23 @@ mod tests {
         assert_eq!(effect(None, &layout()).0, Defers);
     }
 
-    fn users(rows: &[(&str, &str)]) -> Users {
+    fn rows(rows: &[(&str, &str)]) -> Rows {
         let mut bytes = Vec::new();
         for (name, line) in rows {
             rows::add(&mut bytes, name.as_bytes(), &[b"\x01", line.as_bytes()].concat());
         }
-        Users { aliases: Rows::parse(bytes).unwrap(), ..Users::of_files(Mailboxes::Absent) }
+        Rows::parse(bytes).unwrap()
+    }
+
+    fn aliases(its: &[(&str, &str)]) -> Aliases {
+        let (layout, collation) = (layout(), Collation::default());
+        Aliases::decide(rows(its), &collation, &layout, &Budget::new(layout.root.bounds)).unwrap()
     }
 
     #[test]
     fn an_alias_is_found_whole_then_by_default_from_the_right_then_by_what_stands_before_its_first_dash() {
         let rows = ["a", "a-b", "a-default", "a-b-default", "c", "default", "-default", "e-"];
-        let users = users(&rows.map(|name| (name, "x")));
+        let aliases = aliases(&rows.map(|name| (name, "x")));
         for (name, found, with_ext) in [
             ("a-b", "a-b", "a-b"),
             ("a-c", "a-default", "a-default"),
@@ -189,8 +247,8 @@ mod tests {
             ("", "", ""),
         ] {
             let find = |ext: bool| {
-                let (alias, _) = find(&users, name.as_bytes(), ext).unwrap_or_default();
-                String::from_utf8(alias).unwrap()
+                let found = aliases.find(name.as_bytes(), ext);
+                String::from_utf8(found.map_or(&b""[..], |(alias, _)| alias).to_vec()).unwrap()
             };
             assert_eq!((find(false), find(true)), (found.to_owned(), with_ext.to_owned()), "{name}");
         }
@@ -207,10 +265,28 @@ mod tests {
             (vec!["|exit 99", "|exit 100"], Delivers, 1),
         ] {
             let rows: Vec<(&str, &str)> = lines.iter().map(|line| ("a", *line)).collect();
-            let users = users(&rows);
-            let (_, rows) = find(&users, b"a", false).unwrap();
-            let (effect, number, _) = decide(&rows, &layout());
+            let aliases = aliases(&rows);
+            let (_, (effect, number, _)) = aliases.find(b"a", false).unwrap();
             assert_eq!((effect, number), (does, decides), "{lines:?}");
+        }
+    }
+
+    #[test]
+    fn a_row_is_a_step_and_so_is_each_other_spelling_of_a_name() {
+        let lithuanian = Collation { alike: vec![(b'i', b'y')], ..Collation::default() };
+        let its = rows(&[("ii", "#"), ("ii", "|exit 100"), ("o", "#")]);
+        let layout = layout();
+        let budget = |steps| Budget::new(Bounds { steps, ..Bounds::default() });
+        let enough = budget(6);
+        let aliases = Aliases::decide(its.clone(), &lithuanian, &layout, &enough).unwrap();
+        assert_eq!(aliases.lines_of(b"yi").collect::<Vec<_>>(), [&b"#"[..], b"|exit 100"]);
+        assert_eq!(enough.steps_taken(), 6);
+        assert_eq!(aliases.names().collect::<Vec<_>>(), [&b"ii"[..], b"iy", b"o", b"yi", b"yy"]);
+        assert!(
+            aliases.names().all(|name| (aliases.find(name, false).unwrap().1.0 == Effect::Bounces) == (name != b"o"))
+        );
+        for steps in [2, 5] {
+            assert!(Aliases::decide(its.clone(), &lithuanian, &layout, &budget(steps)).is_err(), "{steps}");
         }
     }
 }

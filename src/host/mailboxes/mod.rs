@@ -11,9 +11,12 @@ pub mod stream;
 use std::path::PathBuf;
 use std::sync::{Arc, PoisonError, RwLock};
 
+use super::Layout;
 use super::vpopmail::{Mailboxes, NO_SMTP, Vpasswd};
 use crate::error::Trouble;
+use crate::fs::budget::Budget;
 use crate::report::{Code, Note};
+use alias::Aliases;
 use rows::Rows;
 use snapshot::Snapshot;
 
@@ -114,8 +117,8 @@ pub struct Users {
     pub of: Option<Vec<u8>>,
     /// Its mailboxes.
     pub mailboxes: Mailboxes,
-    /// Its aliases that the user database holds.
-    pub aliases: Rows,
+    /// Its aliases that the user database holds, or why they could not be read.
+    pub aliases: Result<Aliases, Trouble>,
     /// The domain's limits as flags, or why they could not be read.
     pub limits: Result<u64, Trouble>,
     /// Why no login is taken from its mailboxes, though they decide about mail: they may be another's.
@@ -129,16 +132,29 @@ pub struct Users {
 impl Users {
     /// Those of the files of a home directory.
     pub fn of_files(mailboxes: Mailboxes) -> Users {
-        let (of, aliases, tables) = (None, Rows::default(), Default::default());
+        let (of, aliases, tables) = (None, Ok(Aliases::default()), Default::default());
         Users { of, mailboxes, aliases, limits: Ok(0), logins: Ok(()), for_any_uid: false, tables }
     }
 
-    /// Those that a user database has under this domain; `others` are the limits where it holds none of the domain.
-    pub fn of_database(snapshot: &Snapshot, domain: &[u8], others: Result<u64, Trouble>) -> Users {
-        let rows = snapshot.mailboxes(domain).and_then(|mailboxes| Ok((mailboxes, snapshot.aliases(domain)?)));
-        let (mailboxes, aliases) = match rows {
-            Ok((mailboxes, aliases)) => (Mailboxes::Known(Vpasswd::Rows(mailboxes)), aliases),
-            Err(cause) => (Mailboxes::Unknown(cause), Rows::default()),
+    /// Those that a user database has under this domain; `others` are the limits where it holds none of the domain. What its
+    /// rows take is counted in this budget.
+    pub fn of_database(
+        snapshot: &Snapshot,
+        domain: &[u8],
+        others: Result<u64, Trouble>,
+        (layout, budget): (&Layout, &Budget),
+    ) -> Users {
+        let counted = |counted: std::io::Result<()>| counted.map_err(|cause| Trouble::from(&cause));
+        let read = || -> Result<(Rows, Aliases), Trouble> {
+            counted(budget.bytes(snapshot.size(domain)))?;
+            let mailboxes = snapshot.mailboxes(domain)?;
+            counted(budget.entries(mailboxes.len()))?;
+            let aliases = Aliases::decide(snapshot.aliases(domain)?, &snapshot.about().of_alias, layout, budget);
+            Ok((mailboxes, aliases.map_err(|cause| Trouble::from(&cause))?))
+        };
+        let (mailboxes, aliases) = match read() {
+            Ok((mailboxes, aliases)) => (Mailboxes::Known(Vpasswd::Rows(mailboxes)), Ok(aliases)),
+            Err(cause) => (Mailboxes::Unknown(cause.clone()), Err(cause)),
         };
         Users {
             of: Some(domain.to_vec()),
@@ -149,5 +165,10 @@ impl Users {
             for_any_uid: !snapshot.about().asks_uid(),
             tables: (snapshot.mailbox_table(domain), snapshot.alias_table()),
         }
+    }
+
+    /// Its aliases, where there are any and they are known.
+    pub fn known_aliases(&self) -> Option<&Aliases> {
+        self.aliases.as_ref().ok().filter(|aliases| !aliases.is_empty())
     }
 }

@@ -97,12 +97,17 @@ impl Snapshot {
         self.rows(What::Mailboxes, &key)
     }
 
-    /// The aliases that it has under this domain: a row for each line.
+    /// The aliases that it has under this domain: a row for each line, under the first of the spellings of a name.
     ///
     /// # Errors
     /// The rows cannot be read back.
     pub fn aliases(&self, domain: &[u8]) -> Result<Rows, Trouble> {
         self.rows(What::Aliases, &self.about.of_alias_domain.key(domain))
+    }
+
+    /// How long the rows of this domain are together, in bytes.
+    pub fn size(&self, domain: &[u8]) -> u64 {
+        self.places_of(domain).iter().filter_map(|place| self.places.get(place)).map(|place| place.length).sum()
     }
 
     /// Whether the users of this domain may not log in for SMTP; `None` when the user database holds no limits of it.
@@ -129,11 +134,14 @@ impl Snapshot {
 
     /// Whether it has any rows under this domain.
     pub fn knows(&self, domain: &[u8]) -> bool {
-        let places = [
+        self.places_of(domain).iter().any(|place| self.places.contains_key(place))
+    }
+
+    fn places_of(&self, domain: &[u8]) -> [Box<[u8]>; 2] {
+        [
             place_of(What::Mailboxes, &self.mailbox_key(domain)),
             place_of(What::Aliases, &self.about.of_alias_domain.key(domain)),
-        ];
-        places.iter().any(|place| self.places.contains_key(place))
+        ]
     }
 
     /// What it has under this domain, as a number: as long as that stays, so do the rows. Numbers of two snapshots compare
@@ -321,9 +329,8 @@ pub fn read(
                 let (name, key) = (about.of_alias.key(name), about.of_alias_domain.key(domain));
                 if about.has_aliases && is_found(&name) && is_domain(&key) {
                     let value = [&[u8::from(line.is_some())], line.unwrap_or_default()].concat();
-                    for name in about.of_alias.spellings(&name) {
-                        grouping.add((What::Aliases, &key), &name, &value)?;
-                    }
+                    // The other spellings of its name are made where its rows are decided: each would hold all of them.
+                    grouping.add((What::Aliases, &key), &name, &value)?;
                 }
             }
             Row::Table(table, why) => {

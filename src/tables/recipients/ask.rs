@@ -11,8 +11,8 @@ use crate::fs::Who;
 use crate::fs::budget::{ASKED, too_many_alike, too_many_entries, too_many_steps};
 use crate::host::control::Unusable;
 use crate::host::dot_qmail::{DotQmails, spelled, spelled_byte};
-use crate::host::mailboxes::alias;
-use crate::host::mailboxes::rows::Rows;
+use crate::host::mailboxes::Users;
+use crate::host::mailboxes::alias::{self, Aliases};
 use crate::host::vpopmail::{Mail, Mailboxes, Vpasswd, is_found, is_legal_name};
 use crate::host::{Home, HomeState, Homes, Host};
 use crate::tables::smtpd::{OTHER, Says, default_key};
@@ -48,7 +48,7 @@ impl Plan {
         }
         let mut named: HashSet<usize> = HashSet::new();
         let home = unit.home.as_ref().map(|path| homes.home(path));
-        let has_aliases = home.iter().flat_map(|home| &home.users).any(|users| !users.aliases.is_empty());
+        let has_aliases = home.iter().flat_map(|home| &home.users).any(|users| users.known_aliases().is_some());
         if has_aliases && self.rules_at(b"").next().is_some() {
             return Vec::new();
         }
@@ -87,7 +87,7 @@ impl Plan {
         uid: u32,
         unit: &Unit,
         home: &Home,
-        (mailboxes, aliases): (&'n Vpasswd, &Rows),
+        (mailboxes, aliases): (&'n Vpasswd, Option<&Aliases>),
         homes: &dyn Homes,
     ) -> (Judged<'n>, Vec<&'n [u8]>) {
         let one_way = self.takes_one_way(domain, uid, unit);
@@ -103,7 +103,7 @@ impl Plan {
                 // The shell makes more of some bytes.
                 && !name.iter().any(|b| matches!(b, b'-' | b'/' | b'*' | b'?') || *b == self.host.layout.break_byte)
                 && !dot_qmails.answers_for(name)
-                && !alias::has(aliases, name)
+                && !aliases.is_some_and(|aliases| aliases.has(name))
         };
         let (mut alike, mut others) = (Vec::with_capacity(mailboxes.size().0), Vec::new());
         let mut known: Vec<(Mail, Option<Says>)> = Vec::new();
@@ -198,9 +198,9 @@ impl Plan {
 
     /// The points that the aliases make which a user database has of a domain: one for every rule that can lead to
     /// vdelivermail with their name, and one for the names that an alias `X-default` answers for.
-    fn alias_points<'n>(&'n self, domain: usize, aliases: &'n Rows) -> impl Iterator<Item = Point> + 'n {
-        let prefix = self.domains[domain].prefix.as_ref().filter(|_| !aliases.is_empty());
-        prefix.into_iter().flat_map(move |prefix| {
+    fn alias_points<'n>(&'n self, domain: usize, aliases: Option<&'n Aliases>) -> impl Iterator<Item = Point> + 'n {
+        let with_prefix = self.domains[domain].prefix.as_ref().zip(aliases);
+        with_prefix.into_iter().flat_map(move |(prefix, aliases)| {
             let rules = self.rules_before(prefix).chain(self.rules_below(prefix)).map(|rule| &self.rules[rule]);
             rules.flat_map(move |rule| {
                 aliases.names().filter(|name| is_legal_name(name)).flat_map(move |alias| {
@@ -411,9 +411,8 @@ impl Asking<'_> {
                 let Some(index) = plan.domain(domain) else { continue };
                 let mailboxes = home.mailboxes_of(plan.host.user_domain(domain));
                 if let (Some(mailboxes), false) = (mailboxes.known(), self.shares.has(index, None)) {
-                    let no_aliases = Rows::default();
                     let users = home.users_of(plan.host.user_domain(domain));
-                    let aliases = users.map_or(&no_aliases, |users| &users.aliases);
+                    let aliases = users.and_then(Users::known_aliases);
                     let only = users.is_none_or(|users| !users.for_any_uid).then_some(*uid);
                     let room = most.saturating_sub(points.len()) + 1;
                     points.extend(plan.alias_points(index, aliases).take(room).map(|point| (index, point)));
@@ -433,7 +432,7 @@ impl Asking<'_> {
         for index in unit.unassigned.iter().copied() {
             let Some(users) = homes.unassigned(&plan.domains[index].name) else { continue };
             let room = most.saturating_sub(points.len()) + 1;
-            points.extend(plan.alias_points(index, &users.aliases).take(room).map(|point| (index, point)));
+            points.extend(plan.alias_points(index, users.known_aliases()).take(room).map(|point| (index, point)));
             if let Some(mailboxes) = users.mailboxes.known().filter(|_| users.for_any_uid) {
                 let names: Vec<&[u8]> = mailboxes.usable().map(|(name, _)| name).collect();
                 let room = most.saturating_sub(points.len()) + 1;
@@ -449,7 +448,9 @@ impl Asking<'_> {
             // A pattern is asked as a name too.
             let times = |point: &Point| if point.kind == Kind::Pattern { 2 } else { 1 };
             let each = ASKED + dot_qmails.most_programs();
-            let asked = points[first..].iter().map(|(_, point)| times(point) * (each + dot_qmails.tries(&point.local)));
+            let aliases = home.users.iter().find_map(Users::known_aliases);
+            let tries = |local: &[u8]| dot_qmails.tries(local) + aliases.map_or(0, |aliases| aliases.tries(local));
+            let asked = points[first..].iter().map(|(_, point)| times(point) * (each + tries(&point.local)));
             if home.steps.saturating_add(asked.sum()) > bounds.steps {
                 return Answers::of_too_many(too_many_steps(bounds));
             }
