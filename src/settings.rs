@@ -20,6 +20,7 @@ use crate::host::accounts::id;
 use crate::host::assign::COMPILED;
 use crate::host::control::Accepted;
 use crate::host::mailboxes::snapshot::Snapshot;
+use crate::host::mailboxes::standing::Standing;
 use crate::host::user_database::{Kind, Sign};
 use crate::host::{Layout, VPOPMAIL, accounts, vpopmail_of, without_slash};
 use crate::kernel;
@@ -49,6 +50,8 @@ pub struct Settings {
     last_owner: Mutex<Option<Owner>>,
     /// Where the last rebuild that could tell saw that vpopmail keeps its users, when that is not in vpasswd files.
     pub users_seen: Mutex<Option<Sign>>,
+    /// How it stands with the user database: never locked while it is asked.
+    pub standing: Mutex<Option<Standing>>,
     /// What is known of the user database from one question to the next.
     pub database: Mutex<Database>,
     /// Whether system accounts log in too.
@@ -434,6 +437,7 @@ impl Settings {
             auth_owner,
             last_owner: Mutex::default(),
             users_seen: Mutex::default(),
+            standing: Mutex::default(),
             database: Mutex::default(),
             auth_system_users,
             fifos,

@@ -221,6 +221,8 @@ tests:
       - { series: 'qmail_updater_actions_failed_total{instance="acting"}', values: '0x50 1x50' }
       - { series: 'qmail_updater_commands_failing{instance="well"}', values: '0x100' }
       - { series: 'qmail_updater_commands_failing{instance="failing"}', values: '0x50 1x50' }
+      - { series: 'qmail_updater_database_up{instance="well"}', values: '1x100' }
+      - { series: 'qmail_updater_database_up{instance="silent"}', values: '1x50 0x50' }
     promql_expr_test:
       - expr: ALERTS{alertstate="firing"}
         eval_time: 40m
@@ -236,6 +238,7 @@ tests:
           - { labels: '{alertname="QmailUpdaterDomainsKept",instance="kept"}', value: 1 }
           - { labels: '{alertname="QmailUpdaterActionsFailed",instance="acting"}', value: 1 }
           - { labels: '{alertname="QmailUpdaterCommandsFailing",instance="failing"}', value: 1 }
+          - { labels: '{alertname="QmailUpdaterDatabaseSilent",instance="silent"}', value: 1 }
 "#;
 
 #[test]

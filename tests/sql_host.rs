@@ -9,6 +9,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use qmail_updater::os::spawn::EXCHANGE;
 use rusqlite::Connection;
 use support::service::{PATIENCE, Service};
 use support::{Answer, MailHost, filled, is_root, make_program, skip};
@@ -188,7 +189,7 @@ fn the_process_that_asks_is_vpopmails_and_has_nothing_but_its_connection() {
     let process = companion(&service).unwrap();
     let read = |name: &str| fs::read_to_string(process.join(name)).unwrap();
     assert_eq!(read("environ"), "");
-    assert_eq!(read("cmdline"), "qmail-updater-database\x001\x0089\x0089\0");
+    assert_eq!(read("cmdline"), format!("qmail-updater-database\0{EXCHANGE}\x0089\x0089\0"));
     let status = read("status");
     let line = |name: &str| status.lines().find_map(|line| line.strip_prefix(name)).unwrap().trim().to_owned();
     assert_eq!(
@@ -228,6 +229,77 @@ fn a_process_that_is_killed_or_hangs_is_another_one_and_no_entry_is_lost() {
     service.wait_for_answer("two@example.com", "accept");
     assert_eq!(host.answers(&["new@example.com", "one@example.com"]), ["accept"; 2]);
     assert_ne!(companion(&service), Some(hanging));
+}
+
+/// Waits until what the status file says of the user database is so.
+fn wait_for_database(host: &MailHost, is_so: &dyn Fn(&serde_json::Value) -> bool) -> serde_json::Value {
+    let start = std::time::Instant::now();
+    loop {
+        let database = support::service::status_of(host)["database"].clone();
+        if is_so(&database) {
+            return database;
+        }
+        assert!(start.elapsed() < PATIENCE, "{database:#}");
+        support::service::pause();
+    }
+}
+
+#[test]
+fn status_and_metrics_tell_which_database_is_read_whether_it_answers_and_when_it_changed() {
+    const METRICS: &str = "/var/lib/node_exporter/qmail-updater.prom";
+    let host = host();
+    host.folder("/var/lib/node_exporter");
+    let image = fs::read(host.path(DATABASE)).unwrap();
+    let service = Service::start(host, &["--sql-sweep", "1", "--metrics", METRICS]);
+    let host = &service.host;
+    let metric = |line: &str| fs::read_to_string(host.path(METRICS)).unwrap().lines().any(|its| its == line);
+    let wait_for_metric = |line: &str| {
+        let start = std::time::Instant::now();
+        while !metric(line) {
+            assert!(start.elapsed() < PATIENCE, "{line}");
+            support::service::pause();
+        }
+    };
+    let first = wait_for_database(host, &|database| database["answered"].is_u64());
+    assert_eq!(
+        (&first["backend"], &first["name"], &first["answers"]),
+        (&"sqlite".into(), &"_vpopmail.sqlite".into(), &true.into())
+    );
+    assert_eq!(first["file"], host.path(DATABASE).display().to_string());
+    for nothing in ["server", "failing_since", "error", "changed"] {
+        assert!(first[nothing].is_null(), "{first:#}");
+    }
+    wait_for_metric("qmail_updater_database_up 1");
+    let said = || host.run(&["status"]).stdout;
+    assert!(said().contains("; no row has changed since the service started\n"), "{}", said());
+    // A row comes, and is told of.
+    add(host, "late", 0);
+    let changed = wait_for_database(host, &|database| database["changed"].is_u64());
+    assert!(changed["asked"].as_u64() >= changed["changed"].as_u64() && changed["answers"] == true, "{changed:#}");
+    assert!(said().contains("; its rows changed "), "{}", said());
+    // It is gone: since when is told, and stays.
+    fs::write(host.path(DATABASE), "garbage").unwrap();
+    let failing = wait_for_database(host, &|database| database["failing_since"].is_u64());
+    assert!(!failing["answers"].as_bool().unwrap() && failing["error"].is_string(), "{failing:#}");
+    assert!(failing["answered"].as_u64() >= first["answered"].as_u64(), "{failing:#}");
+    let again = wait_for_database(host, &|database| database["asked"].as_u64() > failing["asked"].as_u64());
+    assert_eq!(again["failing_since"], failing["failing_since"]);
+    wait_for_metric("qmail_updater_database_up 0");
+    let text = said();
+    assert!(
+        text.contains("user database: sqlite _vpopmail.sqlite, by ") && text.contains("; no answer for "),
+        "{text}"
+    );
+    fs::write(host.path(DATABASE), image).unwrap();
+    wait_for_database(host, &|database| database["answers"] == true && database["failing_since"].is_null());
+    wait_for_metric("qmail_updater_database_up 1");
+}
+
+#[test]
+fn a_host_without_a_user_database_says_nothing_of_one() {
+    let service = Service::sample();
+    assert!(support::service::status_of(&service.host)["database"].is_null());
+    assert!(!service.host.run(&["status"]).stdout.contains("user database"));
 }
 
 #[test]
@@ -376,7 +448,7 @@ fn a_second_program_that_is_of_another_version_or_none_at_all_is_refused_in_plai
     );
     for (program, words) in [
         (says("qmail-updater-database 99 9.8.7"), &of_another[..]),
-        (says("qmail-updater-database 1 9.8.7 Operation not permitted"), "Operation not permitted"),
+        (says(&format!("qmail-updater-database {EXCHANGE} 9.8.7 Operation not permitted")), "Operation not permitted"),
         (says("something else"), "it is no qmail-updater-database: install qmail-updater again, with both programs"),
         ("#!/bin/sh\n".to_owned(), "it ended at its start: install qmail-updater again, with both programs"),
         ("#!/nowhere/at/all\n".to_owned(), "No such file or directory"),

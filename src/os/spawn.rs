@@ -59,7 +59,7 @@ const SESSION: &str = "qmail-updater-session";
 pub const DATABASE_PROGRAM: &str = "qmail-updater-database";
 /// The form of all that these two programs tell each other: how that one is started, [`crate::sql::ask::Ask`], and
 /// [`crate::host::mailboxes::stream`]. A running service may find that program replaced by another version.
-pub const EXCHANGE: &str = "1";
+pub const EXCHANGE: &str = "2";
 /// How long the first line of that program is, in bytes.
 const GREETING: usize = 256;
 /// How long it may take to end when the socket is closed.

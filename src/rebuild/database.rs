@@ -17,6 +17,8 @@ use crate::error::{Trouble, show_path};
 use crate::fs::{End, Opened, Who};
 use crate::host::mailboxes::Source;
 use crate::host::mailboxes::snapshot::{self, Snapshot};
+use crate::host::mailboxes::standing::Standing;
+use crate::host::mailboxes::stream;
 use crate::host::user_database::{Kind, Sign, not_answered};
 use crate::host::{Host, Layout, VPOPMAIL};
 use crate::os::spawn::{self, Companion};
@@ -49,6 +51,11 @@ pub struct Question {
 
 fn lock(settings: &Settings) -> MutexGuard<'_, Database> {
     settings.database.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// How it stands with the user database.
+pub fn standing(settings: &Settings) -> MutexGuard<'_, Option<Standing>> {
+    settings.standing.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// A rebuild begins: it asks again. What it is told counts to its end.
@@ -117,7 +124,10 @@ pub fn question(host: &Host) -> Option<Question> {
 
 /// Asks the user database, when there is one: from now on the host has the users of its answer.
 pub fn answer(settings: &Settings, host: &mut Host, question: Option<Question>, notes: &mut Vec<Note>) {
-    let Some(question) = question else { return };
+    let Some(question) = question else {
+        *standing(settings) = None;
+        return;
+    };
     let (sign, path) = (question.sign.clone(), question.path.clone());
     match ask(settings, question) {
         Ok(snapshot) => {
@@ -144,7 +154,15 @@ pub fn ask(settings: &Settings, question: Question) -> Result<Arc<Snapshot>, Tro
         return answer.clone();
     }
     let (kind, path) = (question.sign.kind, question.path.clone());
-    let answer = ask_now(settings, &mut database, question).map(Arc::new).map_err(|cause| {
+    let mut server = None;
+    let answer = ask_now(settings, &mut database, question, &mut server).map(Arc::new);
+    let shown = show_path(&path).to_string();
+    let answered = answer.as_ref().map(|snapshot| (&**snapshot, snapshot.print_of_all(&database.seed)));
+    let before = standing(settings).take().filter(|before| (before.kind, &before.file) == (kind, &shown));
+    let mut now = before.unwrap_or_else(|| Standing::new(kind, shown));
+    now.asked(super::now(), server, answered);
+    *standing(settings) = Some(now);
+    let answer = answer.map_err(|cause| {
         database.companion = None;
         cause.of_file(format!("{} ({})", kind.name(), show_path(&path)))
     });
@@ -152,7 +170,13 @@ pub fn ask(settings: &Settings, question: Question) -> Result<Arc<Snapshot>, Tro
     answer
 }
 
-fn ask_now(settings: &Settings, database: &mut Database, question: Question) -> Result<Snapshot, Trouble> {
+/// Asks it now; where its server is, is told when it is known.
+fn ask_now(
+    settings: &Settings,
+    database: &mut Database,
+    question: Question,
+    server: &mut Option<String>,
+) -> Result<Snapshot, Trouble> {
     let Question { file, who, ask, .. } = question;
     let file = file?;
     let owner = geteuid().is_root().then_some((who.uid, who.gid));
@@ -173,7 +197,11 @@ fn ask_now(settings: &Settings, database: &mut Database, question: Question) -> 
         let Some((_, companion)) = &database.companion else { break };
         let beside = Target::find(&settings.layout.root, &settings.auth).ok();
         let mut copy = || beside.as_ref().map_or_else(crate::publish::unnamed, Target::unnamed);
-        let answer = exchange(companion.socket(), &ask, &mut |rows| snapshot::read(rows, &mut copy, &seed));
+        let mut read = |mut rows: &mut dyn Read| {
+            *server = stream::server(&mut rows)?;
+            snapshot::read(rows, &mut copy, &seed)
+        };
+        let answer = exchange(companion.socket(), &ask, &mut read);
         match answer {
             // It may have ended since it was asked last.
             Err(Unanswered::Ended(_)) if is_kept => {}
@@ -309,7 +337,10 @@ mod tests {
                 answer(&mut its);
             });
             let seed = RandomState::new();
-            let mut read = |rows: &mut dyn Read| snapshot::read(rows, &mut tempfile::tempfile, &seed);
+            let mut read = |mut rows: &mut dyn Read| {
+                stream::server(&mut rows)?;
+                snapshot::read(rows, &mut tempfile::tempfile, &seed)
+            };
             let told = match exchange(&socket, &asked(), &mut read) {
                 Ok(_) => "an answer".to_owned(),
                 Err(Unanswered::Ended(cause)) => format!("ended: {cause}"),
@@ -323,19 +354,19 @@ mod tests {
     #[test]
     fn what_a_process_that_was_taken_over_sends_is_no_answer_and_takes_no_longer_than_the_limits() {
         assert_eq!(told(|_| ()), "ended: the rows of the user database broke off");
-        assert_eq!(told(|its| its.write_all(b"Qgarbage").unwrap()), "what came from the user database is malformed");
-        let longer = |its: &mut UnixStream| its.write_all(&[b'Q', 255, 255, 255, 255]).unwrap();
+        assert_eq!(told(|its| its.write_all(b"Sgarbage").unwrap()), "what came from the user database is malformed");
+        let longer = |its: &mut UnixStream| its.write_all(&[b'S', 255, 255, 255, 255]).unwrap();
         assert_eq!(told(longer), "what came from the user database is malformed");
         // It begins, and sends nothing more: the end of its socket comes when this one is closed.
         let silent = |its: &mut UnixStream| {
-            its.write_all(b"Q").unwrap();
+            its.write_all(b"S").unwrap();
             let _ = its.read(&mut [0]);
         };
         let start = Instant::now();
         assert_eq!(told(silent), "no answer within 1 s");
         // It goes on for ever, a byte at a time.
         let slow = |its: &mut UnixStream| {
-            its.write_all(&[b'Q', 0, 0, 16, 0]).unwrap();
+            its.write_all(&[b'S', 0, 0, 16, 0]).unwrap();
             its.set_read_timeout(Some(Duration::from_millis(50))).unwrap();
             while its.write_all(b"x").is_ok() && its.read(&mut [0]).is_err() {}
         };

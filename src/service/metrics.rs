@@ -5,7 +5,9 @@ use std::fmt::Write;
 use std::time::Duration;
 
 use crate::error::Error;
+use crate::host::mailboxes::standing::Standing;
 use crate::publish;
+use crate::rebuild::database::standing;
 use crate::rebuild::{self, Done};
 use crate::settings::Settings;
 use crate::text::{leading_number, lines};
@@ -109,11 +111,12 @@ impl Metrics {
     /// Those of the file system.
     pub fn write(&self, settings: &Settings, is_up: bool) -> Result<(), Error> {
         let Some(file) = &settings.metrics else { return Ok(()) };
-        publish::replace(&settings.layout.root, file, 0o644, self.text(is_up).as_bytes())
+        let text = self.text(is_up, standing(settings).as_ref());
+        publish::replace(&settings.layout.root, file, 0o644, text.as_bytes())
     }
 
     /// The text exposition format: a family of samples without a sample is left out.
-    fn text(&self, is_up: bool) -> String {
+    fn text(&self, is_up: bool, database: Option<&Standing>) -> String {
         let mut text = String::new();
         let mut family = |name: &str, kind: &str, help: &str, samples: &[(String, String)]| {
             if samples.is_empty() {
@@ -198,6 +201,16 @@ impl Metrics {
                 "qmail_updater_domains_kept",
                 "Domain directories and homes that cannot be read: their published entries are kept.",
                 last.map(|last| last.kept as u64),
+            ),
+            (
+                "qmail_updater_database_up",
+                "1 while the user database answers, 0 when it did not answer the last time.",
+                database.map(|its| its.failing.is_none().into()),
+            ),
+            (
+                "qmail_updater_database_answer_timestamp_seconds",
+                "When the user database answered last, in Unix time.",
+                database.and_then(|its| its.answered),
             ),
         ];
         for (name, help, value) in gauges {

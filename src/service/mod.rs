@@ -2,6 +2,7 @@
 //! loop's state is in small machines: what was heard (`inbox`), when it is answered ([`schedule`]), the rebuild that
 //! runs (`rebuilds`), what follows it (`following`, `rounds`), and what others may see of it (`journal`).
 
+mod database;
 mod ears;
 mod expected;
 pub mod follow_ups;

@@ -14,7 +14,9 @@ use crate::fs::silence::Silence;
 use crate::os::lock;
 use crate::protect::hold::Held;
 use crate::publish;
+use crate::rebuild::database::standing;
 use crate::rebuild::{Done, TableDone};
+use crate::service::database;
 use crate::service::owed::{self, FollowUps, Owed};
 use crate::settings::Settings;
 use crate::text::{Shown, count};
@@ -182,6 +184,7 @@ impl Status {
             "open_domains": self.open_domains,
             "settings": effective,
             "unanswered": settings.layout.root.silences.all().iter().map(unanswered).collect::<Vec<_>>(),
+            "database": database::to_json(standing(settings).as_ref()),
         });
         publish::replace(&settings.layout.root, &file(settings), 0o640, format!("{status:#}\n").as_bytes())
     }
@@ -471,6 +474,7 @@ pub fn describe(file: &[u8], seen: &Seen) -> Option<String> {
     if let Some(sweep) = status["next_sweep"].as_u64().filter(|_| alive) {
         text += &format!("next sweep: in {} s\n", sweep.saturating_sub(now()));
     }
+    text.extend(database::describe(&status["database"], now()));
     Some(text)
 }
 

@@ -107,6 +107,24 @@ impl Connection {
         }
     }
 
+    /// Where the server is: its socket, or its host and port. Nothing else of the connection is told.
+    fn server(&self) -> String {
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        match self {
+            Connection::Mysql(Mysql { server, .. }) => match server {
+                connection::Server::Socket(Some(socket)) => text(socket),
+                connection::Server::Socket(None) => "localhost".to_owned(),
+                connection::Server::Tcp(host, port) => format!("{}:{port}", text(host)),
+            },
+            Connection::Pgsql(Pgsql(conninfo)) => {
+                let last = |key: &'static [u8]| values(conninfo, key).last().map(|value| text(&value));
+                let host = last(b"host").or_else(|| last(b"hostaddr")).unwrap_or_default();
+                last(b"port").map_or_else(|| host.clone(), |port| format!("{host}:{port}"))
+            }
+            Connection::Sqlite => String::new(),
+        }
+    }
+
     /// Connects. `ask` has the time limits.
     fn connect(&self, ask: &Ask) -> Result<Box<dyn Client>, Failure> {
         match self {
@@ -226,6 +244,7 @@ pub fn serve(file: File, socket: UnixStream) -> io::Result<()> {
     end_with(watched);
     let mut client: Option<Box<dyn Client>> = None;
     loop {
+        stream::name_server(&mut output, &connection.as_ref().map(Connection::server).unwrap_or_default())?;
         let answered = match &connection {
             Err(fault) => Err(Failure::Server(fault.clone())),
             Ok(connection) => {
@@ -278,7 +297,7 @@ mod tests {
 
     #[test]
     fn what_both_programs_say_has_the_form_of_this_number_and_another_form_needs_another_number() {
-        assert_eq!(EXCHANGE, "1", "then say here what its form is");
+        assert_eq!(EXCHANGE, "2", "then say here what its form is");
         let ask = Ask {
             kind: Kind::Pgsql,
             file: "/f".into(),
@@ -321,7 +340,7 @@ mod tests {
         let frame = |tag: u8, rest: Vec<u8>| [&[tag][..], &(rest.len() as u32).to_le_bytes(), &rest].concat();
         let without_line = [fields(&[b"a.test", b"x"]), u32::MAX.to_le_bytes().to_vec()].concat();
         let counts = [[1, 0, 0, 0, 0, 0, 0, 0], [2, 0, 0, 0, 0, 0, 0, 0], [1, 0, 0, 0, 0, 0, 0, 0]].concat();
-        let stream = [
+        let all = [
             frame(b'Q', fields(&[b"1", b"mysql", b"mysql v", b"alt", b"\x07iy", b"\0", b"\0", b"\0", b"\0"])),
             frame(b'M', fields(&[b"a.test", b"ann", b"hash", b"16"])),
             frame(b'A', fields(&[b"a.test", b"x", b"&y"])),
@@ -330,7 +349,21 @@ mod tests {
             frame(b'T', fields(&[b"a_test", b"why"])),
             frame(b'E', fields(&[&counts])),
         ];
-        assert_eq!(writer.end().unwrap(), stream.concat());
+        assert_eq!(writer.end().unwrap(), all.concat());
+        let mut named = Vec::new();
+        stream::name_server(&mut named, "h:1").unwrap();
+        assert_eq!(named, frame(b'S', fields(&[b"h:1"])));
+    }
+
+    #[test]
+    fn of_a_connection_nothing_is_told_but_where_the_server_is() {
+        let of_mysql = |text: &[u8]| connection::parse_mysql(text).map(Connection::Mysql).unwrap().server();
+        assert_eq!(of_mysql(b"localhost|/run/s|u|secret|d\n"), "/run/s");
+        assert_eq!(of_mysql(b"localhost|0|u|secret|d\n"), "localhost");
+        assert_eq!(of_mysql(b"db.test|0|u|secret|d\n"), "db.test:3306");
+        let of_pgsql = |text: &[u8]| connection::parse_pgsql(text).map(Connection::Pgsql).unwrap().server();
+        assert_eq!(of_pgsql(b"/run/pg|5432|u|secret|d\n"), "/run/pg:5432");
+        assert_eq!(of_pgsql(b"|5433|u|'it host=''s'|d sslmode=require\n"), "localhost:5433");
     }
 
     #[test]

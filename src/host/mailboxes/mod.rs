@@ -6,6 +6,7 @@ pub mod collation;
 pub mod connection;
 pub mod rows;
 pub mod snapshot;
+pub mod standing;
 pub mod stream;
 
 use std::path::PathBuf;

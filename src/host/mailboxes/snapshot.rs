@@ -159,6 +159,12 @@ impl Snapshot {
         wanted.fold(0, |all, (place, Place { print, .. })| all ^ seed.hash_one((place, print)))
     }
 
+    /// All that it has, as a number; see [`Snapshot::print`].
+    pub fn print_of_all(&self, seed: &RandomState) -> u64 {
+        let limits = self.limits.iter().fold(0, |all, limits| all ^ seed.hash_one(limits));
+        self.print_of(&|_| true, seed) ^ limits
+    }
+
     fn mailbox_key(&self, domain: &[u8]) -> Vec<u8> {
         match self.about.has_table_each {
             true => table_of(domain, self.about.kind),

@@ -4,6 +4,7 @@
 //! ```text
 //! frame  = tag (1 byte), length of the rest (4), fields
 //! field  = length (4; 2^32-1: NULL), bytes
+//! S = server                                          in front of a stream: where the server is
 //! Q = version, kind, name, options, five collations   the first frame: the user database
 //! M = domain or table, name, password, flags          a mailbox; flags in decimal digits
 //! A = domain, name, line                              one line of an alias
@@ -171,6 +172,27 @@ impl<W: Write> Writer<W> {
 /// Those of write(2).
 pub fn fail(output: impl Write, why: &str) -> io::Result<()> {
     Writer { output, counts: Counts::default() }.frame(b'X', &[Some(why.as_bytes())])
+}
+
+/// Says where the server is that is asked, in front of a stream.
+///
+/// # Errors
+/// Those of write(2).
+pub fn name_server(output: impl Write, server: &str) -> io::Result<()> {
+    Writer { output, counts: Counts::default() }.frame(b'S', &[Some(server.as_bytes())])
+}
+
+/// Reads where the server is that is asked; `None` when none is.
+///
+/// # Errors
+/// Something else comes, or nothing.
+pub fn server(input: impl Read) -> Result<Option<String>, Trouble> {
+    let mut reader = Reader { input, frame: Vec::new(), counts: Counts::default() };
+    if reader.next_frame()? != b'S' {
+        return Err(malformed());
+    }
+    let [server] = fields(&reader.frame).ok_or_else(malformed)?;
+    Ok(server.filter(|server| !server.is_empty()).map(|server| shown(server).text))
 }
 
 /// Reads a stream.
