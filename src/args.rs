@@ -566,7 +566,7 @@ pub enum Command {
     },
     /// Show the last rebuild, unreadable domains and whether the tables are current; exit 1 if something is wrong
     Status {
-        /// Print the status file as it is
+        /// Print the status file as JSON, with what is seen beside it
         #[arg(long)]
         json: bool,
     },
@@ -720,6 +720,7 @@ JSON: an object with version and addresses.";
 const USER_HELP: &str = "\
 Flags have the names that vpopmaild gives them. Effective flags are the mailbox's and those of the
 domain's limits, unless it has override_domain_limits. Nothing of a password or hash is shown.
+Of an address without a mailbox it is said whether its mail is accepted, and what takes it.
 
 JSON: an array of objects, one per line, with address, alias_of, uid, gid, comment, folder, quota,
 password (how it is hashed), flags, effective_flags, mail (deliver, defer, bounce or

@@ -16,7 +16,8 @@ use qmail_updater::commands::answers::Checking;
 use qmail_updater::commands::findings::Shows;
 use qmail_updater::commands::overview::State;
 use qmail_updater::commands::screen::Screen;
-use qmail_updater::commands::{answers, demo, explain};
+use qmail_updater::commands::status::status;
+use qmail_updater::commands::{answers, demo, explain, list, user};
 use qmail_updater::error::{Error, show_path};
 use qmail_updater::front::Caller;
 use qmail_updater::fs::silence::Back;
@@ -29,10 +30,10 @@ use qmail_updater::pipe::write::{Poked, poke};
 use qmail_updater::protect::hold::{self, Patience};
 use qmail_updater::rebuild::Order;
 use qmail_updater::report::Level;
-use qmail_updater::service::{follow_ups, status};
+use qmail_updater::service::{self, follow_ups};
 use qmail_updater::settings::{self, Refusal, Settings};
 use qmail_updater::text::{count, lower};
-use qmail_updater::{actions, publish, rebuild, report, service};
+use qmail_updater::{actions, publish, rebuild, report};
 use signal_hook::consts::{SIGABRT, SIGXFSZ};
 
 fn main() -> ExitCode {
@@ -102,7 +103,7 @@ fn refused(refusal: Refusal) -> Error {
 /// Says in what these settings differ from those of the service that runs. That stops a command that would publish other
 /// tables, unless it is to.
 fn compare_with_service(settings: &Settings, goes_on: bool) -> Result<(), Error> {
-    match status::differences(settings) {
+    match service::status::differences(settings) {
         Some(differences) if !goes_on => Err(Error::Usage(format!(
             "{differences}; nothing is published; change the settings of the service and start it again, or give rebuild \
              --own-settings"
@@ -215,7 +216,7 @@ fn run(cli: &Cli, settings: Settings) -> Result<u8, Error> {
             compare_with_service(&settings, true)?;
             answers::dry_run(&settings, &screen(*json), !*no_commands, *summary).map(|()| true)
         }
-        Command::List { what, format, json } => answers::list(&settings, &screen(*json), *what, *format).map(|()| true),
+        Command::List { what, format, json } => list::list(&settings, &screen(*json), *what, *format).map(|()| true),
         Command::Lookup { addresses, json } => answers::lookup(&settings, &screen(*json), addresses),
         Command::Run { .. } => service::run(&Arc::new(settings)).map(|()| true),
         Command::Check { json, accepted, all, quiet, nagios } => {
@@ -224,7 +225,7 @@ fn run(cli: &Cli, settings: Settings) -> Result<u8, Error> {
             let checking = Checking { accepted: (file, accepted.is_some()), shows, nagios: *nagios };
             return answers::check(&settings, &screen(*json), &checking);
         }
-        Command::Status { json } => answers::status(&settings, *json),
+        Command::Status { json } => status(&settings, &screen(*json)),
         Command::Trigger { verbose, notice } => {
             trigger(&settings, notice, *verbose || report::is_terminal());
             Ok(true)
@@ -241,7 +242,7 @@ fn run(cli: &Cli, settings: Settings) -> Result<u8, Error> {
             let only = [(*held, State::Held), (*open, State::Open)].into_iter().filter(|(is, _)| *is);
             answers::domains(&settings, &screen(*json), domains, &only.map(|(_, state)| state).collect::<Vec<_>>())
         }
-        Command::User { addresses, json } => answers::user(&settings, addresses, *json),
+        Command::User { addresses, json } => user::user(&settings, &screen(*json), addresses),
         // Cannot come here because whoever runs a hook is found.
         Command::Hook(_) => Err(Error::Temporary("nobody waits for an answer".to_owned())),
     }?;

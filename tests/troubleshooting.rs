@@ -68,10 +68,14 @@ const ALSO: [(&str, &str); 23] = [
 ];
 
 /// Functions that make the text of a warning for somebody else.
-const ALSO_FOUND: [(&str, &str); 9] = [
+const ALSO_FOUND: [(&str, &str); 13] = [
     ("commands/mail.rs", "loops"),
     ("commands/mail.rs", "onchange_uncalled"),
     ("commands/mail.rs", "twice_named"),
+    ("commands/status.rs", "facts"),
+    ("commands/status.rs", "for_terminal"),
+    ("commands/status.rs", "reasons"),
+    ("commands/status.rs", "status"),
     ("tables/others.rs", "sqmail"),
     ("tables/others.rs", "sagredo"),
     ("tables/logins.rs", "words"),

@@ -346,7 +346,7 @@ complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand status" -l t
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand status" -l color -d 'Colour in answers on a terminal; NO_COLOR in the environment turns it off too' -r -f -a "auto\t'On a terminal'
 always\t'Also in a pipe, which then gets what a terminal gets'
 never\t'Nowhere'"
-complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand status" -l json -d 'Print the status file as it is'
+complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand status" -l json -d 'Print the status file as JSON, with what is seen beside it'
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand status" -l vpopmail-ext -d 'vpopmail was built with --enable-qmail-ext'
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand status" -l auth-system-users -d 'System accounts may log in, too'
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand status" -s h -l help -d 'Print help (see more with \'--help\')'

@@ -1,35 +1,31 @@
-//! The commands that only look: list, what a rebuild would change, lookup, explain, status, domains, user. They print answers to standard
-//! output, and hold no rule of their own.
+//! The commands that only look: what a rebuild would change, check, lookup, domains. They print answers to standard output, and
+//! hold no rule of their own.
 
 use std::cell::{Cell, OnceCell};
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, BufRead, IsTerminal, Write};
 use std::os::unix::ffi::OsStrExt;
 use std::sync::Arc;
-use std::time::Duration;
 
-use crate::args::{Completed, Format, Table};
+use crate::args::Completed;
 use crate::cdb;
 use crate::commands::check;
-use crate::commands::compare::{Change, Compared, Sorted, compare, word};
+use crate::commands::compare::{Change, Compared, compare, word};
 use crate::commands::findings::{Accepted, Findings, Shows};
-use crate::commands::overview::{self, Absence, Agreement, Answer, Domain, User, Users};
-use crate::commands::screen::{Field, Form, Row, Screen, Tone, VERSION, table};
+use crate::commands::overview::{self, Answer, Domain};
+use crate::commands::screen::{Field, Form, Row, Screen, Tone, VERSION, table, wrapped};
 use crate::decide::{Delivery, Verdict};
-use crate::error::{Denied, Error, show_path};
+use crate::error::{Error, show_path};
 use crate::host::Host;
 use crate::os::confine;
-use crate::os::lock;
 use crate::protect::hold;
-use crate::rebuild::homes::{HomeReader, KeptHome};
-use crate::rebuild::{behind, build, now, others, read_host};
+use crate::rebuild::homes::HomeReader;
+use crate::rebuild::{behind, others, read_host};
 use crate::report::{self, Level, Note};
 use crate::service::follow_ups;
-use crate::service::status;
 use crate::settings::Settings;
-use crate::tables::logins::{Policy, PublishedLogins};
-use crate::tables::smtpd::{self, Says};
-use crate::text::{DEFAULT, Shown, count, join_address, lower, split_address};
+use crate::tables::smtpd;
+use crate::text::{DEFAULT, Shown, count, lower, split_address};
 
 /// How a failure to write an answer ends the command: a closed standard output is no failure, nobody reads on.
 pub(crate) fn written(result: io::Result<()>) -> Result<(), Error> {
@@ -38,85 +34,6 @@ pub(crate) fn written(result: io::Result<()>) -> Result<(), Error> {
         Err(cause) => Err(Error::Io { doing: "write to", path: "standard output".into(), cause }),
         Ok(()) => Ok(()),
     }
-}
-
-/// Prints what a rebuild would write.
-///
-/// # Errors
-/// What stops a rebuild; a standard output that is full.
-pub fn list(settings: &Settings, screen: &Screen, what: Table, format: Format) -> Result<(), Error> {
-    if (what, format) == (Table::Recipients, Format::PasswdFile) {
-        return Err(Error::Usage("--format passwd-file: it is for logins only".to_owned()));
-    }
-    let mut sorted = Sorted::default();
-    let mut built = build(settings, &mut sorted)?;
-    built.notes.retain(|note| !note.denied);
-    report::say_all(&built.notes);
-    report::say_all(&behind(&built.host, &hold::held_before(settings)?));
-    built.denied.nothing_closed("what a rebuild writes is unknown")?;
-    if screen.form == Form::Json {
-        let shown = |key: &Vec<u8>| Shown(key).to_string();
-        let entries: Vec<_> = match what {
-            Table::Recipients => {
-                let entry = |(key, data): (&Vec<u8>, &&[u8])| serde_json::json!({ "key": shown(key), "accepts": smtpd::accepts(data) });
-                sorted.recipients.iter().map(entry).collect()
-            }
-            Table::Logins => sorted.logins.keys().map(|key| serde_json::json!({ "key": shown(key) })).collect(),
-        };
-        let name = if what == Table::Recipients { "recipients" } else { "logins" };
-        let all = serde_json::json!({ "version": VERSION, "table": name, "entries": entries });
-        return screen.print(&format!("{all:#}\n"));
-    }
-    let mut out = io::BufWriter::new(io::stdout().lock());
-    let mut print = || -> io::Result<()> {
-        let recipients = sorted.recipients.iter().map(|(key, data)| (&key[..], *data));
-        let logins = sorted.logins.iter().map(|(key, data)| (&key[..], &data[..]));
-        match (what, format) {
-            (Table::Recipients, Format::Text) => {
-                for (key, data) in recipients {
-                    let says = Says::of(data);
-                    writeln!(out, "{}\t{}\t{says}", word(says.accepts()), Shown(key))?;
-                }
-            }
-            (Table::Logins, Format::Text) => {
-                for (key, _) in logins {
-                    writeln!(out, "{}", Shown(key))?;
-                }
-            }
-            (Table::Recipients, Format::Cdbmake) => print_cdbmake(&mut out, recipients)?,
-            (Table::Logins, Format::Cdbmake) => print_cdbmake(&mut out, logins)?,
-            (_, Format::PasswdFile) => print_passwd_file(&mut out, logins)?,
-        }
-        out.flush()
-    };
-    written(print())
-}
-
-/// The text form of a cdb: `+klen,dlen:key->data` a line, then an empty line.
-fn print_cdbmake<'r>(out: &mut impl Write, records: impl Iterator<Item = (&'r [u8], &'r [u8])>) -> io::Result<()> {
-    for (key, data) in records {
-        write!(out, "+{},{}:", key.len(), data.len())?;
-        out.write_all(key)?;
-        out.write_all(b"->")?;
-        out.write_all(data)?;
-        out.write_all(b"\n")?;
-    }
-    out.write_all(b"\n")
-}
-
-/// The lines of a passwd-file of Dovecot, `LOGIN:{CRYPT}HASH`.
-fn print_passwd_file<'r>(out: &mut impl Write, records: impl Iterator<Item = (&'r [u8], &'r [u8])>) -> io::Result<()> {
-    for (login, data) in records {
-        let hash = data.split(|byte| *byte == b',').next().unwrap_or_default();
-        let ends = |byte: &u8| *byte <= b' ' || *byte == b':' || *byte == 0x7f;
-        if login.is_empty() || login.starts_with(b"#") || login.iter().chain(hash).any(ends) {
-            let text = format!("{}: left out: a passwd-file cannot hold this login or its hash", Shown(login));
-            report::say(Level::Warning, &text);
-            continue;
-        }
-        out.write_all(&[login, b":{CRYPT}", hash, b"\n"].concat())?;
-    }
-    Ok(())
 }
 
 /// Prints what a rebuild would change: each change, or how many each domain has.
@@ -137,17 +54,50 @@ pub fn dry_run(settings: &Settings, screen: &Screen, commands: bool, summary: bo
     let follow_ups =
         if commands { follow_ups::would_run(settings, &built.host, &held) } else { behind(&built.host, &held) };
     report::say_all(&follow_ups);
+    let head = match screen.form {
+        Form::Terminal(width) => wrapped(&total(&changes, &held), width, 0, 2),
+        Form::Pipe | Form::Json => String::new(),
+    };
     let text = if summary {
-        Summary::of(&changes, &held).text(screen.form)
+        Summary::of(&changes, &held).text(screen.form, &head)
     } else {
-        changes_as_text(screen.form, &changes, &held)
+        changes_as_text(screen.form, &changes, &held, &head)
     };
     screen.print(&text)?;
     denied.nothing_closed("further changes are unknown")
 }
 
-fn changes_as_text(form: Form, changes: &[Change], held: &BTreeSet<Vec<u8>>) -> String {
-    let is_held = |change: &Change| change.sign != '+' && held.contains(change.domain());
+/// Whether the loss guard holds it.
+fn state_field(is_held: bool) -> Field {
+    if is_held { Field::word("HELD", Tone::Caution) } else { Field::text("ok") }
+}
+
+/// Whether the loss guard holds a change.
+fn is_held(change: &Change, held: &BTreeSet<Vec<u8>>) -> bool {
+    change.sign != '+' && held.contains(change.domain())
+}
+
+/// How much would change, in a sentence.
+fn total(changes: &[Change], held: &BTreeSet<Vec<u8>>) -> String {
+    let of = |what: &str, is_login: bool| {
+        let number = |sign: char| {
+            changes.iter().filter(|change| change.accepts.is_none() == is_login && change.sign == sign).count()
+        };
+        let words = [('+', "added"), ('-', "removed"), ('~', "changed")].map(|(sign, word)| (number(sign), word));
+        let some: Vec<String> =
+            words.iter().filter(|(number, _)| *number > 0).map(|(number, word)| format!("{number} {word}")).collect();
+        (!some.is_empty()).then(|| format!("{what} {}", some.join(", ")))
+    };
+    let words: Vec<String> = [of("recipients", false), of("logins", true)].into_iter().flatten().collect();
+    let held = match changes.iter().filter(|change| is_held(change, held)).count() {
+        0 => String::new(),
+        number => format!("; the loss guard holds {}", count(number, "change")),
+    };
+    format!("A rebuild would make {}: {}{held}.", count(changes.len(), "change"), words.join("; "))
+}
+
+fn changes_as_text(form: Form, changes: &[Change], held: &BTreeSet<Vec<u8>>, head: &str) -> String {
+    let is_held = |change: &Change| is_held(change, held);
     match form {
         Form::Json => {
             let change = |change: &Change| {
@@ -166,16 +116,21 @@ fn changes_as_text(form: Form, changes: &[Change], held: &BTreeSet<Vec<u8>>) -> 
         Form::Terminal(width) => {
             let row = |change: &Change| {
                 let tone = if change.accepts == Some(false) { Tone::Bad } else { Tone::Good };
-                let held = if is_held(change) { Field::word("HELD", Tone::Caution) } else { Field::text("") };
+                let state = state_field(is_held(change));
                 let cells = vec![
-                    Field::text(change.sign.to_string()),
+                    Field::text(match change.sign {
+                        '+' => "add",
+                        '-' => "remove",
+                        _ => "change",
+                    }),
                     Field::word(change.word(), tone),
                     Field::text(Shown(&change.key).to_string()),
-                    held,
+                    state,
                 ];
                 Row { cells, below: Vec::new() }
             };
-            table(width, &["", "ENTRY", "KEY", ""], &changes.iter().map(row).collect::<Vec<_>>())
+            let rows: Vec<Row> = changes.iter().map(row).collect();
+            format!("{head}\n{}", table(width, &["CHANGE", "ENTRY", "KEY", "STATE"], &rows))
         }
     }
 }
@@ -206,9 +161,8 @@ impl Summary {
         if domain.is_empty() { "-".to_owned() } else { Shown(domain).to_string() }
     }
 
-    fn text(&self, form: Form) -> String {
+    fn text(&self, form: Form, head: &str) -> String {
         let state = |is_held: bool| if is_held { "held" } else { "ok" };
-        let total = |at: usize| self.0.values().map(|(numbers, _)| numbers[at]).sum::<usize>();
         match form {
             Form::Json => {
                 let domain = |(domain, (numbers, is_held)): (&Vec<u8>, &([usize; 5], bool))| {
@@ -244,147 +198,19 @@ impl Summary {
                     signs.into_iter().zip(numbers).map(number).collect::<Vec<_>>()
                 };
                 let row = |name: String, numbers: [usize; 5], is_held: bool| {
-                    let state = if is_held { Field::word("HELD", Tone::Caution) } else { Field::text("") };
+                    let state = state_field(is_held);
                     Row { cells: [vec![Field::text(name)], signed(numbers), vec![state]].concat(), below: Vec::new() }
                 };
-                let domains =
-                    self.0.iter().map(|(domain, (numbers, is_held))| row(Summary::name(domain), *numbers, *is_held));
-                let all = [0, 1, 2, 3, 4].map(total);
-                let rows: Vec<Row> = domains.chain([row("total".to_owned(), all, false)]).collect();
-                table(width, &["DOMAIN", "RECIPIENTS", "", "LOGINS", "", "", ""], &rows)
+                let name = |domain: &[u8]| if domain.is_empty() { "(none)".to_owned() } else { Summary::name(domain) };
+                let domains = self.0.iter().map(|(domain, (numbers, is_held))| row(name(domain), *numbers, *is_held));
+                let is_any_held = self.0.values().any(|(_, is_held)| *is_held);
+                let all = [0, 1, 2, 3, 4].map(|at| self.0.values().map(|(numbers, _)| numbers[at]).sum());
+                let rows: Vec<Row> = domains.chain([row("(all)".to_owned(), all, is_any_held)]).collect();
+                let headings = ["DOMAIN", "RECIPIENTS +", "-", "LOGINS +", "-", "~", "STATE"];
+                format!("{head}\n{}", table(width, &headings, &rows))
             }
         }
     }
-}
-
-/// How long `status` asks network file systems whether they answer.
-const ASKED_FOR: Duration = Duration::from_millis(500);
-
-/// Prints what the service did last, and whether the published files say what the host says. Whether all is well is the
-/// answer: the service is alive, neither its last rebuild failed nor a command that follows one, all could be read, and the
-/// files are current.
-///
-/// # Errors
-/// A status file that cannot be read, when it is asked for; a standard output that is full.
-pub fn status(settings: &Settings, json: bool) -> Result<bool, Error> {
-    let state = match status::read(settings) {
-        Err(error) if error.is_denied() => {
-            return Err(error.then("only who may read it can tell how the service is"));
-        }
-        Err(error) if json => return Err(error),
-        Err(error) => {
-            report::say(Level::Warning, &error.to_string());
-            None
-        }
-        Ok(state) => state,
-    };
-    let is_read = |fifo| lock::is_fifo_read(&settings.layout.root, &settings.state, fifo);
-    let read: Vec<Option<bool>> = settings.fifos.iter().map(|fifo| is_read(fifo)).collect();
-    let alive = read.iter().all(|read| *read == Some(true));
-    let is_service_known = alive || read.contains(&Some(false));
-    let rebuilding = lock::is_rebuild_running(&settings.layout.root, &settings.state) == Some(true);
-    let stale = alive.then(|| status::staleness(settings, state.as_deref(), rebuilding)).flatten();
-    let anything_held = hold::is_anything_held(settings)?;
-    let seen = status::Seen { alive, writes: stale.is_none(), rebuilding, anything_held };
-    let differences = status::differences(settings);
-    if let Some(differences) = differences.as_ref().filter(|_| json) {
-        report::say(Level::Warning, differences);
-    }
-    let mut out = io::stdout().lock();
-    let mut print = || -> io::Result<()> {
-        if json {
-            return out.write_all(state.as_deref().unwrap_or(b"null\n"));
-        }
-        writeln!(
-            out,
-            "service: {}",
-            if !is_service_known {
-                "unknown"
-            } else if alive {
-                "alive"
-            } else {
-                "not running"
-            }
-        )?;
-        if let Some(why) = &stale {
-            writeln!(out, "{why}")?;
-        }
-        match state.as_deref().and_then(|state| status::describe(state, &seen)) {
-            Some(lines) => out.write_all(lines.as_bytes()),
-            None => writeln!(out, "nothing is known of a rebuild by the service"),
-        }
-    };
-    // Before the host is looked at, which may take its time.
-    written(print().and_then(|()| out.flush()))?;
-    let silences = &settings.layout.root.silences;
-    // What the service waits for is not waited for again.
-    let known = state.as_deref().filter(|_| alive).map(status::silences).unwrap_or_default();
-    known.into_iter().for_each(|silence| silences.believe(silence));
-    silences.probe_every(ASKED_FOR);
-    let compared = compare(settings);
-    let mut denied = Denied::default();
-    let state_folder = settings.layout.root.path(&settings.state);
-    if !is_service_known && silences.of(&state_folder).is_none() {
-        denied.add(state_folder);
-    }
-    denied.extend(compared.iter().flat_map(|compared| compared.denied.clone()));
-    let of_others = others::look(settings, &mut denied);
-    let kept = |compared: &Compared| -> Vec<KeptHome> {
-        compared.built.kept.iter().filter(|home| !home.alert.denied).cloned().collect()
-    };
-    // Of a user database that is not read, not even the tables that are current say everything.
-    let unread = compared.as_ref().ok().and_then(|compared| compared.built.host.build.users.elsewhere().cloned());
-    let compared = compared.map(|compared| (compared.changes.len(), kept(&compared), compared.denied.is_empty()));
-    let mut print = || -> io::Result<()> {
-        if json {
-            return Ok(());
-        }
-        if let Some(differences) = &differences {
-            writeln!(out, "settings: {differences}; what follows is said by those of this command")?;
-        }
-        if let Ok((_, kept, _)) = &compared
-            && !kept.is_empty()
-        {
-            writeln!(
-                out,
-                "{} (the home of a domain or of an account, or a file of our own in control) cannot be used; fix what each line \
-                 names, and the next rebuild uses it:",
-                count(kept.len(), "source")
-            )?;
-            kept.iter().take(status::MAX_NAMED).try_for_each(|home| writeln!(out, "  {}", home.alert.text))?;
-            if let more @ 1.. = kept.len().saturating_sub(status::MAX_NAMED) {
-                writeln!(out, "  and {more} more; qmail-updater check names all")?;
-            }
-        }
-        if let Some(cause) = &unread {
-            writeln!(out, "users: {cause}; their names are accepted, and their published logins kept")?;
-        }
-        match &compared {
-            Ok((_, _, false)) => writeln!(out, "tables: unknown: {}", denied.words()),
-            Ok((0, kept, _)) if kept.is_empty() && unread.is_none() => writeln!(out, "tables: as the host says"),
-            Ok((0, ..)) => writeln!(out, "tables: as the host says, where it can be read"),
-            Ok((number, ..)) => {
-                let changes = count(*number, "change");
-                writeln!(out, "tables: not what the host says: {changes}; qmail-updater rebuild --dry-run shows them")
-            }
-            Err(error) => writeln!(out, "tables: they cannot be compared with the host: {error}"),
-        }?;
-        of_others.iter().try_for_each(|note| writeln!(out, "tables: {}", note.text))
-    };
-    written(print())?;
-    let compared = match compared {
-        Err(error) if error.is_denied() => return Err(error),
-        compared => compared,
-    };
-    denied.nothing_closed("whether all is well is unknown")?;
-    let failing = state.as_deref().is_some_and(status::is_anything_failing);
-    Ok(alive
-        && stale.is_none()
-        && !failing
-        && differences.is_none()
-        && unread.is_none()
-        && of_others.is_empty()
-        && compared.is_ok_and(|(changes, kept, _)| changes == 0 && kept.is_empty()))
 }
 
 /// How `check` answers.
@@ -641,7 +467,7 @@ fn is_whole(image: &[u8]) -> bool {
 }
 
 /// Reads the host without its homes, and says what there is to say about it.
-fn read_host_only(settings: &Settings) -> Result<Arc<Host>, Error> {
+pub(crate) fn read_host_only(settings: &Settings) -> Result<Arc<Host>, Error> {
     let mut notes = Vec::new();
     let host = read_host(settings, &mut notes)?;
     say_seen(notes);
@@ -705,7 +531,16 @@ fn domains_as_table(width: usize, domains: &[Domain]) -> String {
         Row { cells, below: alias.into_iter().chain(domain.notes.iter().cloned()).collect() }
     };
     let headings = ["DOMAIN", "KIND", "MAILBOXES", "ALIASES", "OTHERS", "STATE", "CATCH-ALL"];
-    table(width, &headings, &domains.iter().map(row).collect::<Vec<_>>())
+    if domains.is_empty() {
+        return "no domain\n".to_owned();
+    }
+    let number = |state: overview::State| match domains.iter().filter(|domain| domain.state == state).count() {
+        0 => None,
+        number => Some(format!("{number} {}", state.word())),
+    };
+    let states: Vec<String> = overview::State::ALL.into_iter().filter_map(number).collect();
+    let head = wrapped(&format!("{}: {}", count(domains.len(), "domain"), states.join(", ")), width, 0, 2);
+    format!("{head}\n{}", table(width, &headings, &domains.iter().map(row).collect::<Vec<_>>()))
 }
 
 fn domain_as_json(domain: &Domain) -> serde_json::Value {
@@ -722,156 +557,5 @@ fn domain_as_json(domain: &Domain) -> serde_json::Value {
         "catch_all": domain.catch_all,
         "notes": domain.notes,
         "state": domain.state.word(),
-    })
-}
-
-/// Prints mailboxes: one, or all of a domain. Whether each address is one is the answer.
-///
-/// # Errors
-/// What stops a rebuild; a mailbox file that cannot be read; a standard output that is full.
-pub fn user(settings: &Settings, addresses: &[std::ffi::OsString], json: bool) -> Result<bool, Error> {
-    let host = read_host_only(settings)?;
-    let variables = host.read_authvars();
-    let before = settings.logins_target()?.0.before();
-    let kept = before.file.as_ref().map(|logins| &**logins as &dyn PublishedLogins);
-    let policy = Policy::new(&host, &variables, now()).keeping(kept);
-    let mut is_concerned = false;
-    let find = || -> io::Result<(Vec<Absence>, Denied)> {
-        let homes = HomeReader::new(&host, &before, settings.threads(), None);
-        let (published, published_at) = (before.cdb(), before.changed());
-        let users = Users { host: &host, homes: &homes, policy: &policy, published, published_at };
-        let mut out = io::BufWriter::new(io::stdout().lock());
-        let mut number = 0;
-        let mut print = |user: &User<'_>| -> io::Result<()> {
-            number += 1;
-            is_concerned |= variables.is_concerned(&join_address(user.name, user.domain));
-            match (json, number) {
-                (true, 1) => write!(out, "[\n{}", user_as_json(user)),
-                (true, _) => write!(out, ",\n{}", user_as_json(user)),
-                (false, 1) => out.write_all(user_as_text(user).as_bytes()),
-                (false, _) => write!(out, "\n{}", user_as_text(user)),
-            }
-        };
-        let mut absent = Vec::new();
-        for address in addresses {
-            absent.extend(users.find(address.as_bytes(), &mut print)?.err());
-        }
-        if json {
-            out.write_all(if number == 0 { b"[]\n" } else { b"\n]\n" })?;
-        }
-        out.flush().map(|()| (absent, homes.denied()))
-    };
-    let (result, unconfined) = confine::within(&host.layout.root, &confine::directories(&host)?, find)?;
-    report::say_all(unconfined.as_slice());
-    if let Some(file) = variables.unusable().filter(|file| is_concerned && !file.cause.denied) {
-        let path = host.layout.root.path(&file.path);
-        let text =
-            format!("{}: {}; logins that depend on it keep their published variables", show_path(&path), file.cause);
-        report::say(Level::Alert, &text);
-    }
-    let (absent, mut denied) = match result {
-        Ok(found) => found,
-        Err(cause) => return written(Err(cause)).map(|()| true),
-    };
-    let mut unread = None;
-    for absence in &absent {
-        match absence {
-            Absence::None(why) => report::say(Level::Warning, why),
-            // Told of at the end.
-            Absence::Unread(why) if why.denied => {}
-            Absence::Unread(why) if unread.is_none() => unread = Some(Error::Temporary(why.text.clone())),
-            Absence::Unread(why) => report::say(Level::Alert, &why.text),
-        }
-    }
-    denied.extend(before.closed);
-    denied.extend(host.denied());
-    let closed = variables.unusable().filter(|file| is_concerned && file.cause.denied);
-    denied.extend(closed.map(|file| host.layout.root.path(&file.path)));
-    match (unread, denied.nothing_closed("what depends on it is unknown")) {
-        (Some(error), Ok(())) => Err(error),
-        (unread, denied) => {
-            report::say_all(&unread.map(|error| Note::alert(error.to_string())).into_iter().collect::<Vec<_>>());
-            denied.map(|()| absent.is_empty())
-        }
-    }
-}
-
-/// The address of a mailbox, of an alias domain with the real one.
-fn user_address(user: &User<'_>) -> String {
-    format!("{}@{}", Shown(user.name), Shown(user.domain))
-}
-
-fn user_as_text(user: &User<'_>) -> String {
-    let words = |words: &[String]| if words.is_empty() { "none".to_owned() } else { words.join(", ") };
-    let alias = user.alias_of.map(|real| format!(" (alias of {})", Shown(real)));
-    let mut text = format!("{}{}\n", user_address(user), alias.unwrap_or_default());
-    let mut line = |name: &str, value: String| text.push_str(&format!("  {name}: {value}\n"));
-    line("owner", format!("{}:{}", user.who.uid, user.who.gid));
-    match &user.particulars {
-        Some(particulars) => {
-            line("comment", Shown(particulars.gecos).to_string());
-            line("folder", Shown(particulars.folder).to_string());
-            line("quota", Shown(particulars.quota).to_string());
-        }
-        None => line("record", "not as vpopmail writes it: neither comment nor folder nor quota are shown".to_owned()),
-    }
-    line("password", user.scheme.clone());
-    line("flags", words(&user.flags));
-    line("effective flags", user.effective.as_ref().map_or_else(|why| format!("unknown: {why}"), |flags| words(flags)));
-    let refused =
-        if user.accepted { "" } else { "; but rcpthosts does not list the domain: strangers' mail is refused" };
-    line(
-        "mail",
-        match &user.mail {
-            None => "none: vpopmail never finds that name".to_owned(),
-            Some((delivery, None)) => format!("{}{refused}", delivery.verdict),
-            Some((delivery, Some(step))) => format!("{}: {step}{refused}", delivery.verdict),
-        },
-    );
-    let published = match &user.published {
-        Ok(None | Some(Agreement::Same)) => String::new(),
-        Ok(Some(Agreement::Changed)) => "; auth.cdb says otherwise: the host has changed since".to_owned(),
-        Ok(Some(Agreement::Other)) => "; auth.cdb says otherwise".to_owned(),
-        Err(cause) => format!("; auth.cdb: {cause}"),
-    };
-    line(
-        "smtp login",
-        match &user.login {
-            Err(why) => format!("unknown: {why}"),
-            Ok(Ok(_)) if user.never.is_some() => format!("never: {}{published}", user.never.unwrap_or_default()),
-            Ok(Ok(logins)) => {
-                let logins: Vec<String> = logins.iter().map(|login| Shown(login).to_string()).collect();
-                format!("yes, as {}{published}", logins.join(" and "))
-            }
-            Ok(Err(why)) => format!("no: {why}{published}"),
-        },
-    );
-    text
-}
-
-fn user_as_json(user: &User<'_>) -> serde_json::Value {
-    let shown = |bytes: &[u8]| Shown(bytes).to_string();
-    let particulars = user.particulars.as_ref();
-    serde_json::json!({
-        "address": user_address(user),
-        "alias_of": user.alias_of.map(shown),
-        "uid": user.who.uid,
-        "gid": user.who.gid,
-        "comment": particulars.map(|particulars| shown(particulars.gecos)),
-        "folder": particulars.map(|particulars| shown(particulars.folder)),
-        "quota": particulars.map(|particulars| shown(particulars.quota)),
-        "password": user.scheme,
-        "flags": user.flags,
-        "effective_flags": user.effective.as_ref().ok(),
-        "mail": user.mail.as_ref().map(|(delivery, _)| delivery.verdict.to_string()),
-        "mail_by": user.mail.as_ref().and_then(|(_, step)| step.as_ref()).map(ToString::to_string),
-        "accepted": user.accepted,
-        "logins": user.login.as_ref().ok().map(|may| {
-            let logins = may.iter().flatten().map(|login| shown(login));
-            logins.collect::<Vec<_>>()
-        }),
-        "login_refused": user.login.as_ref().ok().and_then(|may| may.as_ref().err().map(String::as_str)).or(user.never),
-        "login_unknown": user.login.as_ref().err().map(ToString::to_string),
-        "published": user.published.as_ref().ok().and_then(Option::as_ref).map(|is| *is == Agreement::Same),
     })
 }

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use include_dir::{Dir, include_dir};
 
-use super::screen::Screen;
+use super::screen::{Form, Screen, wrapped};
 use crate::args;
 use crate::error::{Error, show_cause, show_path};
 use crate::fs::sample;
@@ -29,7 +29,11 @@ const OF_TERMINAL: [&str; 4] = ["TERM", "COLUMNS", "NO_COLOR", "LANG"];
 pub fn demo(screen: &Screen, directory: Option<&OsStr>) -> Result<(), Error> {
     let top = sample::copy(&HOST, directory.map(Path::new))?;
     let shown = show_path(&top);
-    screen.print(&format!("The sample host is copied to {shown}. Nothing else is touched.\n"))?;
+    let say = |text: &str| match screen.form {
+        Form::Terminal(width) => screen.print(&wrapped(text, width, 0, 0)),
+        Form::Pipe | Form::Json => screen.print(&format!("{text}\n")),
+    };
+    say(&format!("The sample host is copied to {shown}. Nothing else is touched."))?;
     for command in COMMANDS {
         screen.print(&format!("\n$ qmail-updater --root {shown} {}\n", command.join(" ")))?;
         let mut arguments = vec![OsString::from("--root"), top.clone().into_os_string()];
@@ -42,9 +46,10 @@ pub fn demo(screen: &Screen, directory: Option<&OsStr>) -> Result<(), Error> {
             return Err(Error::Temporary(format!("{} failed; the copy stays in {shown}", command[0])));
         }
     }
+    screen.print("\n")?;
+    say(&format!("Change a file in {shown}, rebuild, and ask again. These commands tell more:"))?;
     screen.print(&format!(
-        "\nChange a file in {shown}, rebuild, and ask again. These commands tell more:\n\
-         \x20 qmail-updater --root {shown} rebuild --dry-run\n\
+        "\x20 qmail-updater --root {shown} rebuild --dry-run\n\
          \x20 qmail-updater --root {shown} check\n\
          \x20 qmail-updater --root {shown} domains\n\
          \x20 qmail-updater --root {shown} explain sales@example.com\n\

@@ -12,7 +12,7 @@ use crate::commands::answers::{Published, say_seen};
 use crate::commands::forwards;
 use crate::commands::overview::State;
 use crate::commands::screen::{Form, Screen, Tone, VERSION, wrapped};
-use crate::decide::{Delivery, Route, Step, Trail, Verdict, deliver, route};
+use crate::decide::{Delivery, Route, Step, Taker, Trail, Verdict, deliver, route};
 use crate::error::{Denied, Error, show_path};
 use crate::host::dot_qmail::Opening;
 use crate::host::mailboxes::Users;
@@ -24,7 +24,7 @@ use crate::rebuild::read_host;
 use crate::report;
 use crate::settings::Settings;
 use crate::tables::recipients::relay_step;
-use crate::text::{Shown, count, lower, split_address};
+use crate::text::{Shown, count, join_address, lower, split_address};
 
 /// So many addresses that reach one are told on a terminal.
 const MAX_REACHING: usize = 10;
@@ -60,7 +60,7 @@ struct Explainer<'a> {
     host: &'a Host,
     homes: &'a HomeReader,
     published: &'a Result<Published, Error>,
-    held: BTreeMap<Vec<u8>, Duration>,
+    held: &'a BTreeMap<Vec<u8>, Duration>,
     /// Whether forwards are looked for, which reads every home.
     reads_all: bool,
 }
@@ -77,6 +77,31 @@ fn meant(typed: &[u8]) -> Option<&[u8]> {
     let end = bare.iter().rposition(|b| !is_beside(b))?;
     let meant = &bare[start..=end];
     (meant != typed && meant.contains(&b'@')).then_some(meant)
+}
+
+/// What an [`Explainer`] asks.
+struct Sources {
+    homes: HomeReader,
+    published: Result<Published, Error>,
+    held: BTreeMap<Vec<u8>, Duration>,
+}
+
+impl Sources {
+    fn read(settings: &Settings, host: &Arc<Host>) -> Result<Sources, Error> {
+        let before = settings.logins_target()?.0.before();
+        let held = match hold::held_for(settings) {
+            // Said at the end, when it matters.
+            Err(error) if error.is_denied() => BTreeMap::new(),
+            held => held?,
+        };
+        let homes = HomeReader::new(host, &before, settings.threads(), None);
+        Ok(Sources { homes, published: Published::open(settings), held })
+    }
+
+    fn explainer<'a>(&'a self, settings: &'a Settings, host: &'a Host, reads_all: bool) -> Explainer<'a> {
+        let Sources { homes, published, held } = self;
+        Explainer { settings, host, homes, published, held, reads_all }
+    }
 }
 
 impl Explainer<'_> {
@@ -248,16 +273,9 @@ pub fn explain(settings: &Settings, screen: &Screen, addresses: &[std::ffi::OsSt
     let mut notes = Vec::new();
     let host = Arc::new(read_host(settings, &mut notes)?);
     say_seen(notes);
-    let before = settings.logins_target()?.0.before();
-    let homes = HomeReader::new(&host, &before, settings.threads(), None);
-    let published = Published::open(settings);
-    let held = match hold::held_for(settings) {
-        // Said at the end, when it matters.
-        Err(error) if error.is_denied() => BTreeMap::new(),
-        held => held?,
-    };
-    let reads_all = screen.form != Form::Pipe;
-    let explainer = Explainer { settings, host: &host, homes: &homes, published: &published, held, reads_all };
+    let sources = Sources::read(settings, &host)?;
+    let explainer = sources.explainer(settings, &host, screen.form != Form::Pipe);
+    let Sources { homes, published, .. } = &sources;
     let explain_all = || {
         let mut found: Vec<(Answer, bool)> = Vec::new();
         let mut as_json = Vec::new();
@@ -292,13 +310,74 @@ pub fn explain(settings: &Settings, screen: &Screen, addresses: &[std::ffi::OsSt
     let is_closed = published.as_ref().is_err_and(Error::is_denied);
     denied.extend(is_closed.then(|| settings.layout.root.path(&settings.validrcptto)));
     denied.nothing_closed("what depends on it is unknown")?;
-    match published {
+    match sources.published {
         Err(error) if found.iter().any(|(accepted, _)| *accepted == Answer::Unknown) => Err(error),
         _ => Ok(found.iter().all(|(accepted, _)| *accepted == Answer::Yes)),
     }
 }
 
+/// What becomes of mail to addresses that are no mailboxes, each in a sentence. Of what this process may not read, that
+/// is said.
+///
+/// # Errors
+/// What stops a rebuild.
+pub(crate) fn in_a_sentence(settings: &Settings, host: &Arc<Host>, addresses: &[&[u8]]) -> Result<Vec<String>, Error> {
+    if addresses.is_empty() {
+        return Ok(Vec::new());
+    }
+    let sources = Sources::read(settings, host)?;
+    let explainer = sources.explainer(settings, host, false);
+    let explain = || addresses.iter().map(|address| explainer.explain(address).sentence(host)).collect();
+    // The note was said when the mailboxes were looked for.
+    confine::within(&host.layout.root, &confine::directories(host)?, explain).map(|(found, _)| found)
+}
+
 impl Explained {
+    /// Whether its mail is accepted, and what takes it.
+    fn sentence(&self, host: &Host) -> String {
+        let Explained { reason, delivery, .. } = self;
+        let taker = if delivery.verdict == Verdict::Deliver { self.taker(host) } else { None };
+        match (self.accepted, taker) {
+            (Answer::Yes, Some(taker)) => format!("its mail is accepted: {taker}"),
+            (Answer::Yes, None) => format!("its mail is accepted: {reason}"),
+            (Answer::No, Some(taker)) => format!("its mail is refused: {reason}; by the configuration, {taker}"),
+            (Answer::No, None) => format!("its mail is refused: {reason}"),
+            (Answer::Unknown, Some(taker)) => {
+                format!("whether its mail is accepted is unknown: {reason}; by the configuration, {taker}")
+            }
+            (Answer::Unknown, None) => format!("whether its mail is accepted is unknown: {reason}"),
+        }
+    }
+
+    /// What takes its mail, when it is delivered.
+    fn taker(&self, host: &Host) -> Option<String> {
+        let (step, targets) =
+            self.steps.iter().rev().find(|(step, _)| step.path.as_ref() != Some(&host.control_path("rcpthosts")))?;
+        let Route::Local(assigned) = route(host, &self.address, &mut Trail::unkept()) else { return None };
+        let is_dot_qmail =
+            step.path.as_deref().and_then(Path::file_name).is_some_and(|name| name.as_bytes().starts_with(b".qmail"));
+        let taker = match (&self.delivery.open, self.delivery.taker) {
+            (Some(open), _) => format!(
+                "{}: line {}: the program {} takes it; whether it has no such user is not known",
+                show_path(&open.path),
+                open.line,
+                Shown(&open.program)
+            ),
+            (None, Taker::Mailbox) => {
+                format!("the mailbox {} takes it", Shown(&join_address(&assigned.ext, assigned.user)))
+            }
+            (None, Taker::Extension) => "the mailbox before the first - of its name takes it".to_owned(),
+            (None, Taker::Alias) => format!("an alias of the user database takes it ({step})"),
+            (None, Taker::CatchAll) => format!("the catch-all of its domain takes it ({step})"),
+            (None, Taker::Other) if is_dot_qmail && !targets.is_empty() => format!("an alias takes it ({step})"),
+            (None, Taker::Other) if is_dot_qmail => format!("a .qmail file takes it ({step})"),
+            (None, Taker::Other) => format!("the user {} takes it ({step})", Shown(assigned.user)),
+        };
+        let forwards =
+            if targets.is_empty() { String::new() } else { format!(", and it goes to {}", targets.join(", ")) };
+        Some(taker + &forwards)
+    }
+
     fn table_path(explainer: &Explainer<'_>) -> std::path::PathBuf {
         explainer.settings.layout.root.path(&explainer.settings.validrcptto)
     }

@@ -106,6 +106,9 @@ pub enum State {
 }
 
 impl State {
+    /// Each of them.
+    pub const ALL: [State; 5] = [State::Ok, State::Held, State::Kept, State::Open, State::Unknown];
+
     /// What follows from how mail is delivered; the caller knows what the loss guard holds.
     pub fn of(delivery: &Delivery) -> State {
         match (&delivery.doubt, &delivery.open) {
@@ -405,6 +408,13 @@ pub enum Absence {
     Unread(Trouble),
 }
 
+impl Absence {
+    /// Whether it is known that there is none.
+    pub fn is_certain(&self) -> bool {
+        matches!(self, Absence::None(_))
+    }
+}
+
 /// What decides about mailboxes.
 pub struct Users<'a> {
     /// The host.
@@ -420,6 +430,22 @@ pub struct Users<'a> {
 }
 
 impl Users<'_> {
+    /// The local part and the domain, in lower case, of what was asked for: a bare name is one of the default domain.
+    fn parts<'n>(&self, address: &'n [u8]) -> Option<(&'n [u8], Vec<u8>)> {
+        let default = self.host.default_domain.as_ref().ok().and_then(Option::as_deref);
+        match (split_address(address), default) {
+            (Some((local, domain)), _) => Some((local, lower(domain))),
+            (None, Some(default)) if !address.is_empty() => Some((address, default.to_vec())),
+            (None, _) => None,
+        }
+    }
+
+    /// The whole address that is asked for; `None` for what is none, and for all mailboxes of a domain.
+    pub fn whole(&self, address: &[u8]) -> Option<Vec<u8>> {
+        let (local, domain) = self.parts(address)?;
+        (!local.is_empty()).then(|| join_address(local, &domain))
+    }
+
     /// Hands the mailbox of this address, or with an empty local part every mailbox of the domain, to `take`.
     ///
     /// # Errors
@@ -431,11 +457,8 @@ impl Users<'_> {
     ) -> io::Result<Result<(), Absence>> {
         let host = self.host;
         let none = |why: String| Ok(Err(Absence::None(format!("{}: {why}", Shown(address)))));
-        let default = host.default_domain.as_ref().ok().and_then(Option::as_deref);
-        let (local, domain) = match (split_address(address), default) {
-            (Some((local, domain)), _) => (local, lower(domain)),
-            (None, Some(default)) if !address.is_empty() => (address, default.to_vec()),
-            (None, _) => return none("no @ in it, and no name of the default domain".to_owned()),
+        let Some((local, domain)) = self.parts(address) else {
+            return none("no @ in it, and no name of the default domain".to_owned());
         };
         let Some(line) = host.assignments.vpopmail_domain(&domain) else {
             let path = host.assign_path();

@@ -1,7 +1,7 @@
 //! How an answer is written: for a terminal, for a pipe, or as JSON. A command makes one value of what it found; its three
 //! forms are made of that here and beside that value, and nowhere in the middle of a command.
 
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, BufWriter, IsTerminal, StdoutLock, Write};
 
 use anstream::{AutoStream, ColorChoice};
 use anstyle::{AnsiColor, Style};
@@ -57,8 +57,18 @@ impl Screen {
     /// # Errors
     /// A standard output that is full.
     pub fn print(&self, text: &str) -> Result<(), Error> {
-        let mut out = AutoStream::new(io::stdout().lock(), self.choice);
+        let mut out = self.out();
         written(out.write_all(text.as_bytes()).and_then(|()| out.flush()))
+    }
+
+    /// Where an answer goes that is too long for one piece. What is written must be flushed.
+    pub fn out(&self) -> BufWriter<AutoStream<StdoutLock<'static>>> {
+        BufWriter::new(AutoStream::new(io::stdout().lock(), self.choice))
+    }
+
+    /// The same for bytes that stay as they are.
+    pub fn raw(&self) -> BufWriter<StdoutLock<'static>> {
+        BufWriter::new(io::stdout().lock())
     }
 }
 
@@ -117,7 +127,13 @@ impl Field {
         Field { tone: Some(tone), ..Field::text(text) }
     }
 
-    fn padded(&self, width: usize) -> String {
+    /// Whether it is never wrapped.
+    fn stays_whole(&self) -> bool {
+        self.is_number || self.tone.is_some()
+    }
+
+    /// The text with blanks up to the width.
+    pub fn padded(&self, width: usize) -> String {
         let room = " ".repeat(width.saturating_sub(self.text.len()));
         let text = self.tone.map_or_else(|| self.text.clone(), |tone| tone.paint(&self.text));
         if self.is_number { room + &text } else { text + &room }
@@ -136,23 +152,16 @@ pub struct Row {
 /// What is between two columns.
 const GAP: &str = "  ";
 
-/// Rows below headings, in aligned columns. A field that is wider than half a line does not widen its column, and the last
-/// column is wrapped.
+/// Rows below headings, in aligned columns. The columns are made so narrow that a line fits: after a field that is wider than
+/// its column the row goes on in the next line, and the last column is wrapped.
 pub fn table(width: usize, headings: &[&str], rows: &[Row]) -> String {
-    let most = width / 2;
-    let columns: Vec<usize> = (0..headings.len())
-        .map(|column| {
-            let cells = rows.iter().filter_map(|row| row.cells.get(column)).map(|cell| cell.text.len());
-            cells.filter(|length| *length <= most).chain([headings[column].len()]).max().unwrap_or_default()
-        })
-        .collect();
-    let before_last: usize = columns.iter().rev().skip(1).map(|column| column + GAP.len()).sum();
+    let columns = widths(width, headings, rows);
     let is_number = |column: usize| rows.iter().any(|row| row.cells.get(column).is_some_and(|cell| cell.is_number));
     let heading =
         |(column, text): (usize, &&str)| Field { text: (*text).to_owned(), tone: None, is_number: is_number(column) };
-    let mut text = line(&headings.iter().enumerate().map(heading).collect::<Vec<_>>(), &columns, width, before_last);
+    let mut text = line(&headings.iter().enumerate().map(heading).collect::<Vec<_>>(), &columns, width);
     for row in rows {
-        text.push_str(&line(&row.cells, &columns, width, before_last));
+        text.push_str(&line(&row.cells, &columns, width));
         for below in &row.below {
             text.push_str(&wrapped(below, width, 4, 6));
         }
@@ -160,17 +169,43 @@ pub fn table(width: usize, headings: &[&str], rows: &[Row]) -> String {
     text
 }
 
-fn line(cells: &[Field], columns: &[usize], width: usize, before_last: usize) -> String {
+/// How wide each column is.
+fn widths(width: usize, headings: &[&str], rows: &[Row]) -> Vec<usize> {
+    let lengths = |column: usize| {
+        let cells = rows.iter().filter_map(move |row| row.cells.get(column)).map(|cell| cell.text.len());
+        cells.chain([headings[column].len()])
+    };
+    let mut columns: Vec<usize> = (0..headings.len()).map(|column| lengths(column).max().unwrap_or_default()).collect();
+    let Some(last) = columns.len().checked_sub(1) else { return columns };
+    if !rows.iter().any(|row| row.cells.get(last).is_some_and(Field::stays_whole)) {
+        columns[last] = columns[last].min((width / 4).max(headings[last].len()));
+    }
+    while columns.iter().map(|column| column + GAP.len()).sum::<usize>() > width + GAP.len() {
+        let Some(widest) = (0..last).filter(|at| columns[*at] > headings[*at].len()).max_by_key(|at| columns[*at])
+        else {
+            break;
+        };
+        columns[widest] = lengths(widest).filter(|length| *length < columns[widest]).max().unwrap_or_default();
+    }
+    columns
+}
+
+fn line(cells: &[Field], columns: &[usize], width: usize) -> String {
     let Some((last, first)) = cells.split_last() else { return "\n".to_owned() };
-    let mut text: String =
-        first.iter().zip(columns).map(|(cell, width)| cell.padded(*width) + GAP).collect::<Vec<_>>().concat();
-    let room = width.saturating_sub(before_last);
-    if last.is_number || last.text.len() <= room.max(LEAST_WIDTH / 2) {
+    let (mut text, mut start) = (String::new(), 0);
+    for (cell, column) in first.iter().zip(columns) {
+        start += column + GAP.len();
+        if cell.text.len() > *column {
+            text.push_str(&format!("{}\n{}", cell.padded(0), " ".repeat(start)));
+        } else {
+            text.push_str(&(cell.padded(*column) + GAP));
+        }
+    }
+    if last.stays_whole() {
         let own = if last.is_number { columns.last().copied().unwrap_or_default() } else { 0 };
         text.push_str(&last.padded(own));
     } else {
-        let rest = wrapped(&last.text, width.max(before_last + LEAST_WIDTH / 2), before_last, before_last);
-        text.push_str(rest.trim());
+        text.push_str(wrapped(&last.text, width.max(start + LEAST_WIDTH / 2), start, start).trim());
     }
     text.truncate(text.trim_end().len());
     text + "\n"

@@ -22,23 +22,24 @@ pub fn to_json(standing: Option<&Standing>) -> Value {
     })
 }
 
-/// In words, in a line; nothing where the status file says nothing of it.
-pub fn describe(database: &Value, now: u64) -> Option<String> {
-    let ago = |name: &str| Some(now.saturating_sub(database[name].as_u64()?));
-    let mut text = format!("user database: {}", database["backend"].as_str()?);
+/// In words; nothing where the status file says nothing of it. `since` tells in words how long ago a time is, in seconds since
+/// 1970-01-01 UTC.
+pub fn describe(database: &Value, since: impl Fn(u64) -> String) -> Option<String> {
+    let ago = |name: &str| Some(since(database[name].as_u64()?));
+    let mut text = database["backend"].as_str()?.to_owned();
     text.extend(database["name"].as_str().map(|name| format!(" {name}")));
     text.extend(database["server"].as_str().map(|server| format!(" at {server}")));
     text += &format!(", by {}", database["file"].as_str()?);
     match (ago("failing_since"), ago("answered")) {
         (Some(since), answered) => {
-            text += &format!("; no answer for {since} s: {}", database["error"].as_str()?);
-            text.extend(answered.map(|answered| format!("; the last answer was {answered} s ago")));
+            text += &format!("; no answer for {since}: {}", database["error"].as_str()?);
+            text.extend(answered.map(|answered| format!("; the last answer was {answered} ago")));
         }
-        (None, answered) => text += &format!("; it answered {} s ago", answered?),
+        (None, answered) => text += &format!("; it answered {} ago", answered?),
     }
     text += &match ago("changed") {
-        Some(changed) => format!("; its rows changed {changed} s ago\n"),
-        None => "; no row has changed since the service started\n".to_owned(),
+        Some(changed) => format!("; its rows changed {changed} ago"),
+        None => "; no row has changed since the service started".to_owned(),
     };
     Some(text)
 }

@@ -16,6 +16,7 @@ use crate::protect::hold::Held;
 use crate::publish;
 use crate::rebuild::database::standing;
 use crate::rebuild::{Done, TableDone};
+use crate::report::Level;
 use crate::service::database;
 use crate::service::owed::{self, FollowUps, Owed};
 use crate::settings::Settings;
@@ -318,10 +319,11 @@ pub fn differences(settings: &Settings) -> Option<String> {
     Some(format!("this command has other settings than the running service: {differences}"))
 }
 
-/// Whether a rebuild, or a command that follows one, failed, says this status file, and did not do better since.
-pub fn is_anything_failing(file: &[u8]) -> bool {
-    let is_failing = |status: Value| status["last_error"].is_object() || status["commands_error"].is_object();
-    serde_json::from_slice(file).is_ok_and(is_failing)
+/// Whether the last rebuild failed, and whether a command that follows one did, says this status file, and did not do better
+/// since.
+pub fn failing(file: &[u8]) -> (bool, bool) {
+    let status: Value = serde_json::from_slice(file).unwrap_or_default();
+    (status["last_error"].is_object(), status["commands_error"].is_object())
 }
 
 /// What is seen of a service beside its status file.
@@ -361,16 +363,113 @@ pub fn staleness(settings: &Settings, file: Option<&[u8]>, rebuilding: bool) -> 
     })
 }
 
+/// What a fact is about: the last rebuild of the service.
+pub const LAST_REBUILD: &str = "last rebuild";
+/// The same: the file that says so.
+pub const STATUS_FILE: &str = "status file";
+
+/// One thing that there is to say of a service.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fact {
+    /// What it is about, for people.
+    pub about: &'static str,
+    /// What a line for scripts begins with: such a word with its colon, or nothing.
+    prefix: &'static str,
+    /// Whether something should be done about it.
+    pub level: Level,
+    /// What there is to say.
+    pub text: String,
+    /// Lines that belong to it.
+    pub below: Vec<String>,
+}
+
+impl Fact {
+    /// Something that needs no attention.
+    pub fn new(about: &'static str, prefix: &'static str, text: impl Into<String>) -> Fact {
+        Fact { about, prefix, level: Level::Status, text: text.into(), below: Vec::new() }
+    }
+
+    /// The same, as something that should be looked at.
+    #[must_use]
+    pub fn as_warning(self) -> Fact {
+        Fact { level: Level::Warning, ..self }
+    }
+
+    /// The same, as something that makes the tables less than the truth.
+    #[must_use]
+    pub fn as_alert(self) -> Fact {
+        Fact { level: Level::Alert, ..self }
+    }
+
+    /// The same, with these lines below it.
+    #[must_use]
+    pub fn with(self, below: Vec<String>) -> Fact {
+        Fact { below, ..self }
+    }
+
+    /// The lines for scripts.
+    pub fn lines(&self) -> String {
+        let below: String = self.below.iter().map(|line| format!("  {line}\n")).collect();
+        format!("{}{}\n{below}", self.prefix, self.text)
+    }
+}
+
 /// The status file in words, of a service of which this is seen; `None` when it is no status file.
 pub fn describe(file: &[u8], seen: &Seen) -> Option<String> {
+    Some(facts(file, seen, false)?.iter().map(Fact::lines).collect())
+}
+
+/// A time that has passed or will pass, in words.
+fn span(seconds: u64, for_people: bool) -> String {
+    match seconds {
+        _ if !for_people => format!("{seconds} s"),
+        0..120 => format!("{seconds} s"),
+        120..7_200 => format!("{} min", seconds / 60),
+        7_200..172_800 => format!("{} h", seconds / 3_600),
+        _ => format!("{} days", seconds / 86_400),
+    }
+}
+
+/// What a status file says, one after the other; `None` when it is no status file. For people, times are rounded, and what
+/// matters least comes last.
+pub fn facts(file: &[u8], seen: &Seen, for_people: bool) -> Option<Vec<Fact>> {
     let status: Value = serde_json::from_slice(file).ok()?;
+    let mut facts = activity(&status, seen, for_people)?;
+    facts.extend(last_rebuild(&status, for_people)?);
+    facts.extend(failures(&status, for_people)?);
+    if let Some(held) = status["held_in_words"].as_str().filter(|_| seen.anything_held) {
+        let text = format!(
+            "{held}; they keep their published entries; rebuild --force publishes them as they are, and rebuild --force \
+             DOMAIN one of them"
+        );
+        facts.push(Fact::new("held", "held: ", text).as_warning());
+    }
+    if let Some(open) = status["open_domains"].as_u64().filter(|open| *open > 0) {
+        let text = format!(
+            "{}: a program takes each name there, because its users are not known; qmail-updater check names the lines",
+            count(usize::try_from(open).unwrap_or(usize::MAX), "domain")
+        );
+        facts.push(Fact::new("open", "open: ", text));
+    }
+    let alive = seen.alive && seen.writes;
+    facts.extend(commands(&status, alive, for_people)?);
+    if let Some(sweep) = status["next_sweep"].as_u64().filter(|_| alive) {
+        let text = format!("in {}", span(sweep.saturating_sub(now()), for_people));
+        facts.push(Fact::new("full check", "next sweep: ", text));
+    }
+    let database = database::describe(&status["database"], |at| span(now().saturating_sub(at), for_people));
+    facts.extend(database.map(|text| Fact::new("user database", "user database: ", text)));
+    Some(facts)
+}
+
+/// What the service does now.
+fn activity(status: &Value, seen: &Seen, for_people: bool) -> Option<Vec<Fact>> {
     let state = status["state"].as_str()?;
-    let ago = |value: &Value| Some(now().saturating_sub(value.get("at")?.as_u64()?));
-    let mut text = String::new();
-    // What it does now.
+    let mut facts = Vec::new();
+    let mut add = |text: String| facts.push(Fact::new("now", "", text));
     let alive = seen.alive && seen.writes;
     if seen.alive && !seen.writes && seen.rebuilding {
-        text += "a rebuild is running\n";
+        add("a rebuild is running".to_owned());
     }
     if alive && state == State::Rebuilding.word() {
         let seconds = now().saturating_sub(status["rebuilding_since"].as_u64()?);
@@ -381,101 +480,107 @@ pub fn describe(file: &[u8], seen: &Seen) -> Option<String> {
             }
             _ => String::new(),
         };
-        text += &format!("a rebuild has been running for {seconds} s{unusual}\n");
+        add(format!("a rebuild has been running for {}{unusual}", span(seconds, for_people)));
     }
     for silence in status["unanswered"].as_array().into_iter().flatten().filter(|_| seen.alive) {
-        text += &format!("{}; what it holds is kept as published\n", silence["in_words"].as_str()?);
+        add(format!("{}; what it holds is kept as published", silence["in_words"].as_str()?));
     }
     if alive && state == State::Following.word() {
-        text += "the commands that follow a rebuild are running\n";
+        add("the commands that follow a rebuild are running".to_owned());
     }
     if alive && status["pending_triggers"] == true {
-        text += "triggers wait for the next rebuild\n";
+        add("triggers wait for the next rebuild".to_owned());
     }
+    Some(facts)
+}
+
+/// How many seconds ago something of the status file happened.
+fn ago(value: &Value) -> Option<u64> {
+    Some(now().saturating_sub(value.get("at")?.as_u64()?))
+}
+
+fn last_rebuild(status: &Value, for_people: bool) -> Option<Option<Fact>> {
     let rebuild = &status["last_rebuild"];
-    if let Some(ago) = ago(rebuild) {
-        let table = |name: &str| {
-            let table = &rebuild[name];
-            let word = if table["published"] == true { "published" } else { "unchanged" };
-            format!("{name} {} ({word})", table["records"])
-        };
-        text += &format!(
-            "last rebuild: number {}, {ago} s ago, {} ms, cause {}, {}, {}\n",
-            rebuild["number"],
-            rebuild["ms"],
-            rebuild["cause"].as_str()?,
-            table("recipients"),
-            table("logins")
-        );
-    }
+    let Some(ago) = ago(rebuild) else { return Some(None) };
+    let table = |name: &str| {
+        let table = &rebuild[name];
+        let word = if table["published"] == true { "published" } else { "unchanged" };
+        format!("{name} {} ({word})", table["records"])
+    };
+    let (number, ms, cause) = (&rebuild["number"], &rebuild["ms"], rebuild["cause"].as_str()?);
+    let (recipients, logins, ago) = (table("recipients"), table("logins"), span(ago, for_people));
+    let text = match for_people {
+        true => format!("{ago} ago, in {ms} ms; number {number}, cause {cause}; {recipients}, {logins}"),
+        false => format!("number {number}, {ago} ago, {ms} ms, cause {cause}, {recipients}, {logins}"),
+    };
+    Some(Some(Fact::new(LAST_REBUILD, "last rebuild: ", text)))
+}
+
+/// What failed last.
+fn failures(status: &Value, for_people: bool) -> Option<Vec<Fact>> {
+    let mut facts = Vec::new();
+    let ago = |value: &Value| Some(span(ago(value)?, for_people));
     let error = &status["last_error"];
     if let Some(ago) = ago(error) {
-        text += &format!("last error: rebuild {}, {ago} s ago: {}\n", error["number"], error["error"].as_str()?);
+        let text = format!("rebuild {}, {ago} ago: {}", error["number"], error["error"].as_str()?);
+        facts.push(Fact::new("last error", "last error: ", text).as_alert());
     }
     let error = &status["commands_error"];
     if let Some(ago) = ago(error) {
-        text += &format!("after rebuild {}, {ago} s ago: {}\n", error["number"], error["error"].as_str()?);
+        let text = format!("after rebuild {}, {ago} ago: {}", error["number"], error["error"].as_str()?);
+        let mut below = Vec::new();
         for command in error["commands"].as_array().into_iter().flatten() {
-            text += &format!("  {}\n", command["what"].as_str()?);
+            below.push(command["what"].as_str()?.to_owned());
             for line in command["said"].as_array()? {
-                text += &format!("    {}\n", line.as_str()?);
+                below.push(format!("  {}", line.as_str()?));
             }
         }
+        facts.push(Fact::new("commands", "", text).as_warning().with(below));
     }
     let failed = &status["actions_failed"];
     if let Some(ago) = ago(failed) {
         let (count, last) = (&failed["count"], failed["last"].as_str()?);
-        text += &format!("actions that failed since the service started: {count}; the last one {ago} s ago: {last}\n");
+        let text = format!("actions that failed since the service started: {count}; the last one {ago} ago: {last}");
+        facts.push(Fact::new("actions", "", text).as_warning());
     }
-    if let Some(held) = status["held_in_words"].as_str().filter(|_| seen.anything_held) {
-        text += &format!(
-            "held: {held}; they keep their published entries; rebuild --force publishes them as they are, and rebuild \
-             --force DOMAIN one of them\n"
-        );
-    }
-    if let Some(open) = status["open_domains"].as_u64().filter(|open| *open > 0) {
-        text += &format!(
-            "open: {}: a program takes each name there, because its users are not known; qmail-updater check names the lines\n",
-            count(usize::try_from(open).unwrap_or(usize::MAX), "domain")
-        );
-    }
+    Some(facts)
+}
+
+/// What each command that follows a rebuild is owed.
+fn commands(status: &Value, alive: bool, for_people: bool) -> Option<Vec<Fact>> {
+    let mut facts = Vec::new();
+    let mut add = |text: String| facts.push(Fact::new("commands", "", text).as_warning());
     let names = |owed: &Value| -> Option<String> {
         let owed: Vec<&str> = owed.as_array()?.iter().filter_map(Value::as_str).collect();
         (!owed.is_empty()).then(|| owed.join(", "))
     };
-    match status["commands"].as_array() {
-        Some(commands) => {
-            for entry in commands {
-                let command = entry["command"].as_str()?;
-                let wait = entry["next_try"].as_u64().filter(|_| alive).map(|next| next.saturating_sub(now()));
-                let next = match wait {
-                    Some(wait) => format!("; next try in {wait} s"),
-                    None if alive && entry["running"] == true => "; it is running".to_owned(),
-                    None => String::new(),
-                };
-                if let Some(why) = entry["put_off"].as_str() {
-                    text += &format!("{command} is not run, because {why}\n");
-                }
-                match (names(&entry["owed"]), wait) {
-                    (Some(owed), _) => text += &format!("{command} has not been told of {owed}{next}\n"),
-                    (None, _) if entry["failed"] == true => text += &format!("{command} failed{next}\n"),
-                    (None, Some(wait)) => text += &format!("{command} runs in {wait} s if it is still needed then\n"),
-                    (None, None) => {}
-                }
-            }
-        }
+    let Some(commands) = status["commands"].as_array() else {
         // Of version 0.1.0.
-        None => {
-            let owed =
-                names(&status["owed"]).map(|owed| format!("the commands of --after have not been told of {owed}\n"));
-            text += &owed.unwrap_or_default();
+        if let Some(owed) = names(&status["owed"]) {
+            add(format!("the commands of --after have not been told of {owed}"));
+        }
+        return Some(facts);
+    };
+    for entry in commands {
+        let command = entry["command"].as_str()?;
+        let wait = entry["next_try"].as_u64().filter(|_| alive).map(|next| next.saturating_sub(now()));
+        let wait = wait.map(|wait| span(wait, for_people));
+        let next = match &wait {
+            Some(wait) => format!("; next try in {wait}"),
+            None if alive && entry["running"] == true => "; it is running".to_owned(),
+            None => String::new(),
+        };
+        if let Some(why) = entry["put_off"].as_str() {
+            add(format!("{command} is not run, because {why}"));
+        }
+        match (names(&entry["owed"]), wait) {
+            (Some(owed), _) => add(format!("{command} has not been told of {owed}{next}")),
+            (None, _) if entry["failed"] == true => add(format!("{command} failed{next}")),
+            (None, Some(wait)) => add(format!("{command} runs in {wait} if it is still needed then")),
+            (None, None) => {}
         }
     }
-    if let Some(sweep) = status["next_sweep"].as_u64().filter(|_| alive) {
-        text += &format!("next sweep: in {} s\n", sweep.saturating_sub(now()));
-    }
-    text.extend(database::describe(&status["database"], now()));
-    Some(text)
+    Some(facts)
 }
 
 #[cfg(test)]

@@ -1,0 +1,300 @@
+//! `status`: what the service did last, and whether the published tables are as the configuration is.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::commands::compare::{Compared, compare};
+use crate::commands::screen::{Field, Form, Screen, Tone, wrapped};
+use crate::error::{Denied, Error};
+use crate::os::lock;
+use crate::protect::hold;
+use crate::rebuild::homes::KeptHome;
+use crate::rebuild::others;
+use crate::report::Level::{Alert, Warning};
+use crate::report::{self, Level};
+use crate::service::status::{self, Fact, LAST_REBUILD, STATUS_FILE};
+use crate::settings::Settings;
+use crate::text::count;
+
+/// How long `status` asks network file systems whether they answer.
+const ASKED_FOR: Duration = Duration::from_millis(500);
+
+/// What is seen of the service.
+struct Service {
+    /// Its status file.
+    file: Option<Vec<u8>>,
+    /// Whether it runs; `None` when this process may not see it.
+    alive: Option<bool>,
+    /// Why its file says no more what it does.
+    stale: Option<String>,
+    /// In which settings it differs from this command.
+    differences: Option<String>,
+    seen: status::Seen,
+}
+
+impl Service {
+    fn look(settings: &Settings, file: Option<Vec<u8>>) -> Result<Service, Error> {
+        let is_read = |fifo| lock::is_fifo_read(&settings.layout.root, &settings.state, fifo);
+        let read: Vec<Option<bool>> = settings.fifos.iter().map(|fifo| is_read(fifo)).collect();
+        let alive = read.iter().all(|read| *read == Some(true));
+        let is_known = alive || read.contains(&Some(false));
+        let rebuilding = lock::is_rebuild_running(&settings.layout.root, &settings.state) == Some(true);
+        let stale = alive.then(|| status::staleness(settings, file.as_deref(), rebuilding)).flatten();
+        let anything_held = hold::is_anything_held(settings)?;
+        let seen = status::Seen { alive, writes: stale.is_none(), rebuilding, anything_held };
+        Ok(Service { file, alive: is_known.then_some(alive), stale, differences: status::differences(settings), seen })
+    }
+
+    /// The number of its process, for people.
+    fn pid(&self, for_people: bool) -> String {
+        let status: Option<Value> = self.file.as_deref().and_then(|file| serde_json::from_slice(file).ok());
+        let pid = status.and_then(|status| status["pid"].as_u64()).filter(|_| for_people && self.stale.is_none());
+        pid.map(|pid| format!(", pid {pid}")).unwrap_or_default()
+    }
+
+    fn facts(&self, for_people: bool) -> Vec<Fact> {
+        let alive = match self.alive {
+            None => Fact::new("service", "service: ", "unknown").as_warning(),
+            Some(true) => Fact::new("service", "service: ", format!("alive{}", self.pid(for_people))),
+            Some(false) => Fact::new("service", "service: ", "not running").as_warning(),
+        };
+        let stale = self.stale.iter().map(|why| Fact::new(STATUS_FILE, "", why).as_alert());
+        let told = self.file.as_deref().and_then(|file| status::facts(file, &self.seen, for_people));
+        let told =
+            told.unwrap_or_else(|| vec![Fact::new(LAST_REBUILD, "", "nothing is known of a rebuild by the service")]);
+        [alive].into_iter().chain(stale).chain(told).collect()
+    }
+}
+
+/// What is seen of the tables and their sources.
+struct Tables {
+    /// How many entries a rebuild would change, and the sources that it could not use.
+    compared: Result<(usize, Vec<KeptHome>), Error>,
+    /// Why vpopmail's users are not read.
+    unread: Option<String>,
+    /// What is wrong with the tables of other qmails.
+    others: Vec<String>,
+    /// What this process may not read.
+    denied: Denied,
+}
+
+impl Tables {
+    fn look(settings: &Settings, is_service_known: bool) -> Tables {
+        let mut denied = Denied::default();
+        let compared = compare(settings);
+        let state = settings.layout.root.path(&settings.state);
+        if !is_service_known && settings.layout.root.silences.of(&state).is_none() {
+            denied.add(state);
+        }
+        denied.extend(compared.iter().flat_map(|compared| compared.denied.clone()));
+        let others = others::look(settings, &mut denied).into_iter().map(|note| note.text).collect();
+        // Of a user database that is not read, not even the tables that are current say everything.
+        let unread = compared.as_ref().ok().and_then(|compared| compared.built.host.build.users.elsewhere().cloned());
+        let kept = |compared: &Compared| -> Vec<KeptHome> {
+            compared.built.kept.iter().filter(|home| !home.alert.denied).cloned().collect()
+        };
+        let compared = compared.map(|compared| (compared.changes.len(), kept(&compared)));
+        Tables { compared, unread: unread.map(|cause| cause.to_string()), others, denied }
+    }
+
+    /// Whether both are as the configuration is; `None` when that cannot be known.
+    fn are_current(&self) -> Option<bool> {
+        let (changes, _) = self.compared.as_ref().ok().filter(|_| self.denied.is_empty())?;
+        Some(*changes == 0)
+    }
+
+    fn facts(&self, for_people: bool) -> Vec<Fact> {
+        let (right, wrong) = match for_people {
+            true => ("up to date", "not up to date"),
+            false => ("as the host says", "not what the host says"),
+        };
+        let mut facts = Vec::new();
+        if let Ok((_, kept)) = &self.compared
+            && !kept.is_empty()
+        {
+            let text = format!(
+                "{} (the home of a domain or of an account, or a file of our own in control) cannot be used; fix what each \
+                 line names, and the next rebuild uses it:",
+                count(kept.len(), "source")
+            );
+            let mut below: Vec<String> =
+                kept.iter().take(status::MAX_NAMED).map(|home| home.alert.text.clone()).collect();
+            if let more @ 1.. = kept.len().saturating_sub(status::MAX_NAMED) {
+                below.push(format!("and {more} more; qmail-updater check names all"));
+            }
+            facts.push(Fact::new("kept", "", text).as_alert().with(below));
+        }
+        if let Some(cause) = &self.unread {
+            let text = format!("{cause}; their names are accepted, and their published logins kept");
+            facts.push(Fact::new("users", "users: ", text).as_alert());
+        }
+        let tables = |text: String| Fact::new("tables", "tables: ", text);
+        facts.push(match &self.compared {
+            Ok(_) if !self.denied.is_empty() => tables(format!("unknown: {}", self.denied.words())).as_warning(),
+            Ok((0, kept)) if kept.is_empty() && self.unread.is_none() => tables(right.to_owned()),
+            Ok((0, _)) => tables(format!("{right}, where it can be read")).as_warning(),
+            Ok((number, _)) => {
+                let changes = count(*number, "change");
+                tables(format!("{wrong}: {changes}; qmail-updater rebuild --dry-run shows them")).as_warning()
+            }
+            Err(error) => tables(format!("they cannot be compared with the host: {error}")).as_alert(),
+        });
+        facts.extend(self.others.iter().map(|text| tables(text.clone()).as_warning()));
+        facts
+    }
+}
+
+/// What is not well, each in a few words; the exit status is 1 when there is anything.
+fn reasons(service: &Service, tables: &Tables) -> Vec<(Level, String)> {
+    let mut reasons = Vec::new();
+    let mut add = |level: Level, text: String| reasons.push((level, text));
+    if service.alive != Some(true) {
+        let known =
+            if service.alive.is_none() { "whether the service runs is unknown" } else { "the service does not run" };
+        add(Warning, known.to_owned());
+    }
+    if service.stale.is_some() {
+        add(Alert, "the service cannot write its status file".to_owned());
+    }
+    let (is_rebuild, is_command) = service.file.as_deref().map(status::failing).unwrap_or_default();
+    if is_rebuild {
+        add(Alert, "the last rebuild failed".to_owned());
+    }
+    if is_command {
+        add(Warning, "a command after the last rebuild failed".to_owned());
+    }
+    if service.differences.is_some() {
+        add(Warning, "this command has other settings than the service".to_owned());
+    }
+    if tables.unread.is_some() {
+        add(Alert, "the users of vpopmail are not read".to_owned());
+    }
+    match &tables.compared {
+        Err(_) => add(Alert, "the tables cannot be compared with the configuration".to_owned()),
+        Ok(_) if !tables.denied.is_empty() => {
+            add(Warning, "whether the tables are up to date is unknown".to_owned());
+        }
+        Ok((changes, kept)) => {
+            if let sources @ 1.. = kept.len() {
+                add(Alert, format!("{} cannot be used", count(sources, "source")));
+            }
+            if *changes > 0 {
+                add(Warning, format!("a rebuild would make {}", count(*changes, "change")));
+            }
+        }
+    }
+    if !tables.others.is_empty() {
+        add(Warning, format!("of the tables of other qmails, {} not right", are(tables.others.len())));
+    }
+    reasons
+}
+
+fn are(number: usize) -> String {
+    if number == 1 { "one is".to_owned() } else { format!("{number} are") }
+}
+
+/// Prints what the service did last, and whether the published files say what the host says. Whether all is well is the
+/// answer: the service is alive, neither its last rebuild failed nor a command that follows one, all could be read, and the
+/// files are current.
+///
+/// # Errors
+/// A status file that cannot be read, when it is asked for; a standard output that is full.
+pub fn status(settings: &Settings, screen: &Screen) -> Result<bool, Error> {
+    let is_json = screen.form == Form::Json;
+    let file = match status::read(settings) {
+        Err(error) if error.is_denied() => {
+            return Err(error.then("only who may read it can tell how the service is"));
+        }
+        Err(error) if is_json => return Err(error),
+        Err(error) => {
+            report::say(Warning, &error.to_string());
+            None
+        }
+        Ok(file) => file,
+    };
+    let service = Service::look(settings, file)?;
+    if let Some(differences) = service.differences.as_ref().filter(|_| is_json) {
+        report::say(Warning, differences);
+    }
+    let lines = |facts: &[Fact]| facts.iter().map(Fact::lines).collect::<String>();
+    if screen.form == Form::Pipe {
+        // Before the host is looked at, which may take its time.
+        screen.print(&lines(&service.facts(false)))?;
+    }
+    let silences = &settings.layout.root.silences;
+    // What the service waits for is not waited for again.
+    let known = service.file.as_deref().filter(|_| service.seen.alive).map(status::silences).unwrap_or_default();
+    known.into_iter().for_each(|silence| silences.believe(silence));
+    silences.probe_every(ASKED_FOR);
+    let tables = Tables::look(settings, service.alive.is_some());
+    let settings_differ = service.differences.iter().map(|differences| {
+        let text = format!("{differences}; what follows is said by those of this command");
+        Fact::new("settings", "settings: ", text).as_warning()
+    });
+    let of_tables: Vec<Fact> = settings_differ.chain(tables.facts(screen.form != Form::Pipe)).collect();
+    let reasons = reasons(&service, &tables);
+    screen.print(&match screen.form {
+        Form::Pipe => lines(&of_tables),
+        Form::Json => as_json(&service, &tables, &reasons),
+        Form::Terminal(width) => {
+            let mut facts: Vec<Fact> = service.facts(true).into_iter().chain(of_tables).collect();
+            // The worst first.
+            facts.sort_by_key(|fact| std::cmp::Reverse(fact.level));
+            for_terminal(width, &reasons, !tables.denied.is_empty(), &facts)
+        }
+    })?;
+    if let Err(error) = tables.compared
+        && error.is_denied()
+    {
+        return Err(error);
+    }
+    tables.denied.nothing_closed("whether all is well is unknown")?;
+    Ok(reasons.is_empty())
+}
+
+/// The status file, and what is seen beside it; `null` when there is none.
+fn as_json(service: &Service, tables: &Tables, reasons: &[(Level, String)]) -> String {
+    let mut status: Value =
+        service.file.as_deref().and_then(|file| serde_json::from_slice(file).ok()).unwrap_or_default();
+    if let Some(members) = status.as_object_mut() {
+        members.insert("alive".to_owned(), service.alive.into());
+        members.insert("tables_current".to_owned(), tables.are_current().into());
+        let reasons: Vec<Value> =
+            reasons.iter().map(|(level, text)| json!({ "level": level.to_string(), "text": text })).collect();
+        members.insert("attention".to_owned(), reasons.into());
+    }
+    format!("{status:#}\n")
+}
+
+/// The width of the words before the facts.
+const NAMES: usize = 14;
+
+/// The verdict with its reasons, then each fact beside what it is about.
+fn for_terminal(width: usize, reasons: &[(Level, String)], is_unknown: bool, facts: &[Fact]) -> String {
+    let worst = reasons.iter().map(|(level, _)| *level).max();
+    let (word, tone) = match worst {
+        None => ("OK", Tone::Good),
+        _ if is_unknown => ("UNKNOWN", Tone::Caution),
+        Some(level) if level < Alert => ("WARNING", Tone::Caution),
+        Some(_) => ("ALERT", Tone::Bad),
+    };
+    let why: Vec<&str> = reasons.iter().map(|(_, text)| &text[..]).collect();
+    let why =
+        if why.is_empty() { "the service is alive, and both tables are up to date".to_owned() } else { why.join("; ") };
+    let head = wrapped(&format!("{word}  {why}"), width, 0, 2);
+    let mut text = format!("{}\n", head.replacen(word, &tone.paint(word), 1));
+    for fact in facts {
+        let tone = match fact.level {
+            Warning => Some(Tone::Caution),
+            level => (level >= Alert).then_some(Tone::Bad),
+        };
+        let name = tone.map_or_else(|| Field::text(fact.about), |tone| Field::word(fact.about, tone));
+        let rest = wrapped(&fact.text, width, NAMES, NAMES);
+        text.push_str(&format!("{}{}", name.padded(NAMES), rest.trim_start()));
+        for line in &fact.below {
+            text.push_str(&wrapped(line, width, NAMES + 2, NAMES + 4));
+        }
+    }
+    text
+}

@@ -1,0 +1,350 @@
+//! `user`: mailboxes with what takes their mail and how they may log in; and what takes the mail of an address that is none.
+
+use std::io::{self, Write};
+use std::os::unix::ffi::OsStrExt;
+
+use crate::commands::answers::{read_host_only, written};
+use crate::commands::explain;
+use crate::commands::overview::{Absence, Agreement, User, Users};
+use crate::commands::screen::{Field, Form, Row, Screen, Tone, table, wrapped};
+use crate::decide::{Taker, Verdict};
+use crate::error::{Denied, Error, show_path};
+use crate::os::confine;
+use crate::rebuild::homes::HomeReader;
+use crate::rebuild::now;
+use crate::report::{self, Level, Note};
+use crate::settings::Settings;
+use crate::tables::logins::{Policy, PublishedLogins};
+use crate::text::{Shown, count, join_address};
+
+/// An address without a mailbox: the whole address, whose mail something may take all the same, and why there is none.
+type Absent = (Option<Vec<u8>>, Absence);
+
+/// Prints mailboxes: one, or all of a domain. Whether each address is one is the answer.
+///
+/// # Errors
+/// What stops a rebuild; a mailbox file that cannot be read; a standard output that is full.
+pub fn user(settings: &Settings, screen: &Screen, addresses: &[std::ffi::OsString]) -> Result<bool, Error> {
+    let host = read_host_only(settings)?;
+    let variables = host.read_authvars();
+    let before = settings.logins_target()?.0.before();
+    let kept = before.file.as_ref().map(|logins| &**logins as &dyn PublishedLogins);
+    let policy = Policy::new(&host, &variables, now()).keeping(kept);
+    let mut is_concerned = false;
+    let mut number = 0;
+    let find = || -> io::Result<(Vec<Absent>, Denied)> {
+        let homes = HomeReader::new(&host, &before, settings.threads(), None);
+        let (published, published_at) = (before.cdb(), before.changed());
+        let users = Users { host: &host, homes: &homes, policy: &policy, published, published_at };
+        let mut printer = Printer { form: screen.form, out: screen.out(), number: 0, several: Vec::new() };
+        let mut absent = Vec::new();
+        for address in addresses {
+            let address = address.as_bytes();
+            let is_domain = address.first() == Some(&b'@');
+            let mut print = |user: &User<'_>| -> io::Result<()> {
+                is_concerned |= variables.is_concerned(&join_address(user.name, user.domain));
+                printer.take(user, is_domain)
+            };
+            match users.find(address, &mut print)? {
+                Ok(()) if is_domain => printer.end_domain(&address[1..])?,
+                Ok(()) => {}
+                Err(absence) => absent.push((users.whole(address), absence)),
+            }
+        }
+        number = printer.end()?;
+        Ok((absent, homes.denied()))
+    };
+    let (result, unconfined) = confine::within(&host.layout.root, &confine::directories(&host)?, find)?;
+    report::say_all(unconfined.as_slice());
+    if let Some(file) = variables.unusable().filter(|file| is_concerned && !file.cause.denied) {
+        let path = host.layout.root.path(&file.path);
+        let text =
+            format!("{}: {}; logins that depend on it keep their published variables", show_path(&path), file.cause);
+        report::say(Level::Alert, &text);
+    }
+    let (absent, mut denied) = match result {
+        Ok(found) => found,
+        Err(cause) => return written(Err(cause)).map(|()| true),
+    };
+    let instead: Vec<&[u8]> = absent.iter().filter_map(|absent| takes_instead(absent)).collect();
+    let mut sentences = explain::in_a_sentence(settings, &host, &instead)?.into_iter();
+    let mut unread = None;
+    for absent in &absent {
+        let sentence = takes_instead(absent).and_then(|address| Some((address, sentences.next()?)));
+        match (&absent.1, &sentence, screen.form) {
+            // The answer below says it.
+            (Absence::None(_), Some(_), Form::Terminal(_)) => {}
+            (Absence::None(why), ..) => report::say(Level::Warning, why),
+            // Told of at the end.
+            (Absence::Unread(why), ..) if why.denied => {}
+            (Absence::Unread(why), ..) if unread.is_none() => unread = Some(Error::Temporary(why.text.clone())),
+            (Absence::Unread(why), ..) => report::say(Level::Alert, &why.text),
+        }
+        match (sentence, screen.form) {
+            (None, _) => {}
+            (Some((address, sentence)), Form::Terminal(width)) => {
+                let gap = if number > 0 { "\n" } else { "" };
+                number += 1;
+                screen.print(&(gap.to_owned() + &absent_for_terminal(address, &absent.1, &sentence, width)))?;
+            }
+            (Some((address, sentence)), Form::Pipe | Form::Json) => {
+                report::say(Level::Status, &format!("{}: {sentence}", Shown(address)));
+            }
+        }
+    }
+    denied.extend(before.closed);
+    denied.extend(host.denied());
+    let closed = variables.unusable().filter(|file| is_concerned && file.cause.denied);
+    denied.extend(closed.map(|file| host.layout.root.path(&file.path)));
+    match (unread, denied.nothing_closed("what depends on it is unknown")) {
+        (Some(error), Ok(())) => Err(error),
+        (unread, denied) => {
+            report::say_all(&unread.map(|error| Note::alert(error.to_string())).into_iter().collect::<Vec<_>>());
+            denied.map(|()| absent.is_empty())
+        }
+    }
+}
+
+/// The address whose mail something may take, though it has no mailbox.
+fn takes_instead((address, absence): &Absent) -> Option<&[u8]> {
+    let is_denied = matches!(absence, Absence::Unread(why) if why.denied);
+    address.as_deref().filter(|_| !is_denied)
+}
+
+fn absent_for_terminal(address: &[u8], absence: &Absence, sentence: &str, width: usize) -> String {
+    let (word, tone) = if absence.is_certain() { ("NO MAILBOX", Tone::Bad) } else { ("UNKNOWN", Tone::Caution) };
+    let address = Shown(address);
+    format!(
+        "{address}  {}\n{}{}",
+        tone.paint(word),
+        wrapped(sentence, width, 2, 4),
+        wrapped(&format!("each step: qmail-updater explain {address}"), width, 2, 4)
+    )
+}
+
+/// Prints one mailbox after the other. On a terminal those of a domain are rows of one table.
+struct Printer<W: Write> {
+    form: Form,
+    out: W,
+    /// How many answers there are.
+    number: usize,
+    /// The rows of the mailboxes of a domain, and which of them get mail and may log in.
+    several: Vec<(Row, bool, bool)>,
+}
+
+impl<W: Write> Printer<W> {
+    fn take(&mut self, user: &User<'_>, is_of_domain: bool) -> io::Result<()> {
+        if is_of_domain && let Form::Terminal(_) = self.form {
+            self.several.push((row(user), gets_mail(user), may_log_in(user)));
+            return Ok(());
+        }
+        self.number += 1;
+        let begin = match (self.form, self.number) {
+            (Form::Json, 1) => "[\n",
+            (Form::Json, _) => ",\n",
+            (_, 1) => "",
+            (_, _) => "\n",
+        };
+        self.out.write_all(begin.as_bytes())?;
+        match self.form {
+            Form::Json => write!(self.out, "{}", user_as_json(user)),
+            Form::Pipe => self.out.write_all(for_pipe(user).as_bytes()),
+            Form::Terminal(width) => self.out.write_all(for_terminal(user, width).as_bytes()),
+        }
+    }
+
+    /// All mailboxes of a domain were taken.
+    fn end_domain(&mut self, domain: &[u8]) -> io::Result<()> {
+        let Form::Terminal(width) = self.form else { return Ok(()) };
+        let several = std::mem::take(&mut self.several);
+        let receiving = several.iter().filter(|(_, gets_mail, _)| *gets_mail).count();
+        let sending = several.iter().filter(|(.., may_log_in)| *may_log_in).count();
+        let mailboxes = count(several.len(), "mailbox");
+        let rows: Vec<Row> = several.into_iter().map(|(row, ..)| row).collect();
+        let headings = ["ADDRESS", "MAIL", "SMTP LOGIN", "FLAGS", "COMMENT"];
+        let table = if rows.is_empty() { String::new() } else { format!("\n{}", table(width, &headings, &rows)) };
+        let head = format!("{}  {mailboxes}: mail arrives in {receiving}, {sending} may log in", Shown(domain));
+        let gap = if self.number > 0 { "\n" } else { "" };
+        self.number += 1;
+        write!(self.out, "{gap}{}{table}", wrapped(&head, width, 0, 2))
+    }
+
+    /// Ends the answers; their number.
+    fn end(mut self) -> io::Result<usize> {
+        if self.form == Form::Json {
+            self.out.write_all(if self.number == 0 { b"[]\n" } else { b"\n]\n" })?;
+        }
+        self.out.flush().map(|()| self.number)
+    }
+}
+
+/// The address of a mailbox, of an alias domain with the real one.
+fn user_address(user: &User<'_>) -> String {
+    format!("{}@{}", Shown(user.name), Shown(user.domain))
+}
+
+/// Whether mail to a mailbox arrives in it.
+fn gets_mail(user: &User<'_>) -> bool {
+    let arrives =
+        |delivery: &crate::decide::Delivery| delivery.verdict == Verdict::Deliver && delivery.taker == Taker::Mailbox;
+    user.accepted && user.mail.as_ref().is_some_and(|(delivery, _)| arrives(delivery))
+}
+
+fn may_log_in(user: &User<'_>) -> bool {
+    user.never.is_none() && matches!(user.login, Ok(Ok(_)))
+}
+
+fn for_pipe(user: &User<'_>) -> String {
+    let alias = user.alias_of.map(|real| format!(" (alias of {})", Shown(real)));
+    let lines: String = facts(user).iter().map(|(name, value)| format!("  {name}: {value}\n")).collect();
+    format!("{}{}\n{lines}", user_address(user), alias.unwrap_or_default())
+}
+
+/// What comes of the mail of a mailbox, and of its logins, in a word each.
+fn in_words(user: &User<'_>) -> [(&'static str, Tone); 2] {
+    let mail = match user.mail.as_ref().map(|(delivery, _)| delivery.verdict) {
+        None => ("none", Tone::Bad),
+        Some(Verdict::Unknown) => ("unknown", Tone::Caution),
+        Some(_) if !user.accepted => ("refuse", Tone::Bad),
+        Some(Verdict::Deliver) if gets_mail(user) => ("deliver", Tone::Good),
+        Some(Verdict::Deliver) => ("deliver", Tone::Caution),
+        Some(Verdict::Defer) => ("defer", Tone::Caution),
+        Some(Verdict::Remote) => ("remote", Tone::Caution),
+        Some(Verdict::Bounce) => ("bounce", Tone::Bad),
+    };
+    let login = match &user.login {
+        Err(_) => ("unknown", Tone::Caution),
+        Ok(Ok(_)) if user.never.is_some() => ("never", Tone::Bad),
+        Ok(Ok(_)) => ("yes", Tone::Good),
+        Ok(Err(_)) => ("no", Tone::Bad),
+    };
+    [mail, login]
+}
+
+fn row(user: &User<'_>) -> Row {
+    let [(mail, of_mail), (login, of_login)] = in_words(user);
+    let flags = user.effective.as_ref().map_or_else(|_| "unknown".to_owned(), |flags| flags.join(", "));
+    let comment = user.particulars.as_ref().map(|particulars| Shown(particulars.gecos).to_string());
+    let cells = vec![
+        Field::text(user_address(user)),
+        Field::word(mail, of_mail),
+        Field::word(login, of_login),
+        Field::text(if flags.is_empty() { "-".to_owned() } else { flags }),
+        Field::text(comment.unwrap_or_else(|| "-".to_owned())),
+    ];
+    Row { cells, below: Vec::new() }
+}
+
+/// The width of the names before the facts.
+const NAMES: usize = 19;
+
+fn for_terminal(user: &User<'_>, width: usize) -> String {
+    let (mail, login) = (gets_mail(user), may_log_in(user));
+    let tone = if mail && login { Tone::Good } else { Tone::Caution };
+    let summary = match in_words(user) {
+        [("deliver", _), _] if mail => "its mail arrives",
+        [("deliver", _), _] => "something else takes its mail",
+        [("defer", _), _] => "its mail waits",
+        [("unknown", _), _] => "whether mail arrives is unknown",
+        _ => "no mail arrives",
+    };
+    let of_login = match in_words(user)[1].0 {
+        "yes" => "it may log in",
+        "unknown" => "whether it may log in is unknown",
+        _ => "it may not log in",
+    };
+    let head = wrapped(&format!("{}  MAILBOX  {summary}; {of_login}", user_address(user)), width, 0, 2);
+    let mut text = head.replacen("MAILBOX", &tone.paint("MAILBOX"), 1);
+    let alias =
+        user.alias_of.map(|real| ("alias domain", format!("{} is an alias of {}", Shown(user.domain), Shown(real))));
+    let [(mail, of_mail), (login, of_login)] = in_words(user);
+    let words = [("mail", mail, of_mail), ("smtp login", login, of_login)];
+    let all = facts(user);
+    let (first, others): (Vec<_>, Vec<_>) =
+        all.into_iter().partition(|(name, _)| ["mail", "smtp login"].contains(name));
+    for (name, value) in first.into_iter().chain(alias).chain(others) {
+        let name = if name == "folder" { "directory" } else { name };
+        let lines = wrapped(&format!("{name:<width$}{value}", width = NAMES - 2), width, 2, NAMES);
+        let of_word = words.iter().find(|(about, word, _)| *about == name && value.starts_with(word));
+        text.push_str(&match of_word {
+            Some((_, word, tone)) => lines.replacen(word, &tone.paint(word), 1),
+            None => lines,
+        });
+    }
+    text
+}
+
+/// What there is to say of a mailbox, each with its name.
+fn facts(user: &User<'_>) -> Vec<(&'static str, String)> {
+    let words = |words: &[String]| if words.is_empty() { "none".to_owned() } else { words.join(", ") };
+    let mut facts = Vec::new();
+    let mut line = |name: &'static str, value: String| facts.push((name, value));
+    line("owner", format!("{}:{}", user.who.uid, user.who.gid));
+    match &user.particulars {
+        Some(particulars) => {
+            line("comment", Shown(particulars.gecos).to_string());
+            line("folder", Shown(particulars.folder).to_string());
+            line("quota", Shown(particulars.quota).to_string());
+        }
+        None => line("record", "not as vpopmail writes it: neither comment nor folder nor quota are shown".to_owned()),
+    }
+    line("password", user.scheme.clone());
+    line("flags", words(&user.flags));
+    line("effective flags", user.effective.as_ref().map_or_else(|why| format!("unknown: {why}"), |flags| words(flags)));
+    let refused =
+        if user.accepted { "" } else { "; but rcpthosts does not list the domain: strangers' mail is refused" };
+    line(
+        "mail",
+        match &user.mail {
+            None => "none: vpopmail never finds that name".to_owned(),
+            Some((delivery, None)) => format!("{}{refused}", delivery.verdict),
+            Some((delivery, Some(step))) => format!("{}: {step}{refused}", delivery.verdict),
+        },
+    );
+    let published = match &user.published {
+        Ok(None | Some(Agreement::Same)) => String::new(),
+        Ok(Some(Agreement::Changed)) => "; auth.cdb says otherwise: the host has changed since".to_owned(),
+        Ok(Some(Agreement::Other)) => "; auth.cdb says otherwise".to_owned(),
+        Err(cause) => format!("; auth.cdb: {cause}"),
+    };
+    line(
+        "smtp login",
+        match &user.login {
+            Err(why) => format!("unknown: {why}"),
+            Ok(Ok(_)) if user.never.is_some() => format!("never: {}{published}", user.never.unwrap_or_default()),
+            Ok(Ok(logins)) => {
+                let logins: Vec<String> = logins.iter().map(|login| Shown(login).to_string()).collect();
+                format!("yes, as {}{published}", logins.join(" and "))
+            }
+            Ok(Err(why)) => format!("no: {why}{published}"),
+        },
+    );
+    facts
+}
+
+fn user_as_json(user: &User<'_>) -> serde_json::Value {
+    let shown = |bytes: &[u8]| Shown(bytes).to_string();
+    let particulars = user.particulars.as_ref();
+    serde_json::json!({
+        "address": user_address(user),
+        "alias_of": user.alias_of.map(shown),
+        "uid": user.who.uid,
+        "gid": user.who.gid,
+        "comment": particulars.map(|particulars| shown(particulars.gecos)),
+        "folder": particulars.map(|particulars| shown(particulars.folder)),
+        "quota": particulars.map(|particulars| shown(particulars.quota)),
+        "password": user.scheme,
+        "flags": user.flags,
+        "effective_flags": user.effective.as_ref().ok(),
+        "mail": user.mail.as_ref().map(|(delivery, _)| delivery.verdict.to_string()),
+        "mail_by": user.mail.as_ref().and_then(|(_, step)| step.as_ref()).map(ToString::to_string),
+        "accepted": user.accepted,
+        "logins": user.login.as_ref().ok().map(|may| {
+            let logins = may.iter().flatten().map(|login| shown(login));
+            logins.collect::<Vec<_>>()
+        }),
+        "login_refused": user.login.as_ref().ok().and_then(|may| may.as_ref().err().map(String::as_str)).or(user.never),
+        "login_unknown": user.login.as_ref().err().map(ToString::to_string),
+        "published": user.published.as_ref().ok().and_then(Option::as_ref).map(|is| *is == Agreement::Same),
+    })
+}
