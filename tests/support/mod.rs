@@ -116,7 +116,12 @@ impl MailHost {
     /// A copy of the sample host, with the modes that demo gives it. It has no compiled users/cdb: tests change
     /// users/assign.
     pub fn sample() -> MailHost {
-        let host = MailHost::empty();
+        MailHost::sample_below(&std::env::temp_dir())
+    }
+
+    /// The same below this directory.
+    pub fn sample_below(place: &Path) -> MailHost {
+        let host = MailHost::below(place);
         host.copy(&Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/host"), "");
         host.remove("/var/qmail/users/cdb");
         host

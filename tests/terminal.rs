@@ -1,0 +1,504 @@
+//! What each command shows on a real terminal of 80 and of 120 columns, with colour and without, held against the texts in
+//! tests/golden/terminal. Each of them begins with the reasons why it is right; what they have in common is asserted here:
+//! the verdict comes first, columns are aligned, no line is wider than the terminal unless one word is, and colour changes
+//! nothing but words of verdicts.
+//!
+//! `QMAIL_UPDATER_GOLDEN=write` writes the texts again. Read each difference before you commit it.
+
+mod support;
+
+use std::fs;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use support::service::{COM, Service, pause, status_of};
+use support::{MailHost, is_root, skip};
+
+const WIDTHS: [u16; 2] = [80, 120];
+const NET: &str = "/home/vpopmail/domains/example.net";
+
+/// What the program paints words with, and how the texts show it.
+const COLORS: [(&str, &str); 4] =
+    [("\x1b[1m\x1b[32m", "{green "), ("\x1b[1m\x1b[33m", "{yellow "), ("\x1b[1m\x1b[31m", "{red "), ("\x1b[0m", "}")];
+
+/// Words that may have a colour: verdicts, levels, and what a fact of `status` is about.
+const PAINTED: [&str; 25] = [
+    "OK",
+    "WARNING",
+    "ALERT",
+    "ACCEPTED",
+    "REFUSED",
+    "MAILBOX",
+    "NO MAILBOX",
+    "accept",
+    "refuse",
+    "login",
+    "deliver",
+    "bounce",
+    "yes",
+    "no",
+    // The facts of status.
+    "service",
+    "status file",
+    "last error",
+    "commands",
+    "actions",
+    "held",
+    "kept",
+    "users",
+    "settings",
+    "tables",
+    "unknown",
+];
+
+/// The sample host with its compiled users/cdb, published, at a path whose length is always the same: lines are wrapped by
+/// it.
+fn host() -> MailHost {
+    let host = MailHost::sample_below(Path::new("/tmp"));
+    let compiled = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/host/var/qmail/users/cdb");
+    host.write("/var/qmail/users/cdb", fs::read(compiled).unwrap());
+    host.rebuild();
+    host
+}
+
+/// What a command shows on a terminal, and its exit status.
+fn shown(host: &MailHost, arguments: &[&str], width: u16, variables: &[(&str, &str)]) -> (String, i32) {
+    let size = nix::pty::Winsize { ws_row: 50, ws_col: width, ws_xpixel: 0, ws_ypixel: 0 };
+    let terminal = nix::pty::openpty(Some(&size), None).unwrap();
+    let mut command = host.command(arguments);
+    command.env("TERM", "xterm").envs(variables.iter().copied());
+    command.stdout(terminal.slave.try_clone().unwrap()).stderr(terminal.slave);
+    let mut child = command.spawn().unwrap();
+    // Only the program has the terminal open then, and reading ends with it.
+    drop(command);
+    let (mut master, mut bytes, mut buffer) = (fs::File::from(terminal.master), Vec::new(), [0; 4096]);
+    while let Ok(length @ 1..) = master.read(&mut buffer) {
+        bytes.extend_from_slice(&buffer[..length]);
+    }
+    let code = child.wait().unwrap().code().unwrap();
+    (String::from_utf8(bytes).unwrap().replace("\r\n", "\n"), code)
+}
+
+/// The text with what differs from run to run replaced: the directory of the host, process numbers and times.
+fn settled(host: &MailHost, text: &str) -> String {
+    let root = host.root().to_str().unwrap();
+    let name = "/tmp/qmail-updater-test.SAMPLE";
+    assert_eq!(root.len(), name.len(), "{root}: lines would be wrapped elsewhere");
+    let line = |line: &str| {
+        let words: Vec<&str> = line.split(' ').collect();
+        let word = |(at, word): (usize, &&str)| {
+            let next = words.get(at + 1).map_or("", |next| next.trim_end_matches([',', ';']));
+            let digits = word.trim_start_matches("ms=").trim_end_matches([',', ';']);
+            let is_number = !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit());
+            let is_time = ["ms", "s", "min"].contains(&next) || word.starts_with("ms=");
+            let is_pid = at > 0 && words[at - 1] == "pid";
+            if is_number && (is_time || is_pid) { word.replace(digits, "N") } else { (*word).to_owned() }
+        };
+        words.iter().enumerate().map(word).collect::<Vec<_>>().join(" ")
+    };
+    text.replace(root, name).split('\n').map(line).collect::<Vec<_>>().join("\n")
+}
+
+fn with_marks(text: &str) -> String {
+    COLORS.iter().fold(text.to_owned(), |text, (color, mark)| text.replace(color, mark))
+}
+
+fn without_color(text: &str) -> String {
+    COLORS.iter().fold(text.to_owned(), |text, (color, _)| text.replace(color, ""))
+}
+
+/// What is painted in a text.
+fn painted(text: &str) -> Vec<String> {
+    let starts = text.split("\x1b[1m").skip(1);
+    starts.map(|part| part.split_once('m').unwrap().1.split("\x1b[0m").next().unwrap().to_owned()).collect()
+}
+
+/// No line is wider, but where its last word leaves no choice: an address or a path stays whole, so that it can be copied.
+/// What can be typed, and lines of the log, are not wrapped at all.
+fn fits(name: &str, text: &str, width: usize) {
+    let is_wrapped = |line: &&str| !line.starts_with("$ ") && !line.trim_start().starts_with("qmail-updater");
+    for line in text.lines().filter(is_wrapped) {
+        let last = line.rsplit(' ').next().unwrap().len();
+        assert!(line.len() <= width || last > width / 2, "{name} at {width}: a wide line: {line}");
+    }
+}
+
+/// The places of the headings of a line, from and to.
+fn headings(line: &str) -> Vec<(usize, usize)> {
+    let (mut found, mut at) = (Vec::new(), 0);
+    for part in line.split("  ") {
+        let start = at + part.len() - part.trim_start().len();
+        if !part.trim().is_empty() {
+            found.push((start, start + part.trim().len()));
+        }
+        at += part.len() + 2;
+    }
+    found
+}
+
+/// Each row begins or ends a field where each heading begins or ends.
+fn is_aligned(name: &str, text: &str, first: &str) {
+    let mut lines = text.lines().skip_while(|line| !line.starts_with(first));
+    let heading = lines.next().unwrap_or_else(|| panic!("{name}: no heading {first}:\n{text}"));
+    let rows: Vec<&str> = lines.take_while(|line| !line.is_empty()).filter(|line| !line.starts_with("    ")).collect();
+    assert!(!rows.is_empty(), "{name}: no rows below {heading}");
+    for row in rows {
+        let byte = |at: usize| row.as_bytes().get(at).copied().unwrap_or(b' ');
+        for (from, to) in headings(heading) {
+            let begins = byte(from) != b' ' && (from == 0 || byte(from - 1) == b' ');
+            let ends = byte(to - 1) != b' ' && byte(to) == b' ';
+            assert!(begins || ends, "{name}: {:?} is not aligned in\n{heading}\n{row}", &heading[from..to]);
+        }
+    }
+}
+
+/// How two texts differ: what they have in common at their beginning and end is left out.
+fn difference(wanted: &str, found: &str) -> String {
+    let (wanted, found): (Vec<&str>, Vec<&str>) = (wanted.lines().collect(), found.lines().collect());
+    let same = wanted.iter().zip(&found).take_while(|(a, b)| a == b).count();
+    let (wanted, found) = (&wanted[same..], &found[same..]);
+    let end = wanted.iter().rev().zip(found.iter().rev()).take_while(|(a, b)| a == b).count();
+    let lines = |sign: &str, lines: &[&str]| {
+        lines[..lines.len() - end].iter().map(|line| format!("{sign} {line}\n")).collect::<String>()
+    };
+    format!("from line {}:\n{}{}", same + 1, lines("-", wanted), lines("+", found))
+}
+
+/// One command, and what is right about its answer.
+struct Case<'a> {
+    /// The name of its text.
+    name: &'a str,
+    arguments: &'a [&'a str],
+    code: i32,
+    /// How the first line begins.
+    verdict: &'a str,
+    /// The first heading, where there are columns.
+    columns: Option<&'a str>,
+    /// Why the text is right; its lines stand at its beginning.
+    why: &'a str,
+}
+
+impl Case<'_> {
+    fn hold(&self, host: &MailHost) {
+        let mut text: String = self.why.lines().map(|line| format!("# {}\n", line.trim())).collect();
+        for width in WIDTHS {
+            let (plain, code) = shown(host, self.arguments, width, &[("NO_COLOR", "1")]);
+            assert_eq!(code, self.code, "{}: {plain}", self.name);
+            assert!(plain.starts_with(self.verdict), "{}: the verdict comes first: {plain}", self.name);
+            assert!(!plain.contains('\x1b'), "{}: NO_COLOR: {plain:?}", self.name);
+            let (colored, code) = shown(host, self.arguments, width, &[]);
+            assert_eq!(code, self.code, "{}: {colored}", self.name);
+            let (plain, settled_color) = (settled(host, &plain), settled(host, &colored));
+            assert_eq!(without_color(&settled_color), plain, "{}: colour changes no text", self.name);
+            for word in painted(&colored) {
+                assert!(PAINTED.contains(&&word[..]), "{}: {word:?} has a colour", self.name);
+            }
+            fits(self.name, &plain, usize::from(width));
+            if let Some(first) = self.columns {
+                is_aligned(self.name, &plain, first);
+            }
+            let command = self.arguments.join(" ");
+            text += &format!("\n$ qmail-updater {command}  # {width} columns\n{plain}=> {}\n", self.code);
+            text += &format!(
+                "\n$ qmail-updater {command}  # {width} columns, colour\n{}=> {}\n",
+                with_marks(&settled_color),
+                self.code
+            );
+        }
+        let text = settled(host, &text);
+        let file = golden(self.name);
+        if std::env::var_os("QMAIL_UPDATER_GOLDEN").is_some_and(|value| value == "write") {
+            fs::create_dir_all(file.parent().unwrap()).unwrap();
+            fs::write(&file, &text).unwrap();
+        }
+        let wanted = fs::read_to_string(&file).unwrap_or_default();
+        assert!(
+            wanted == text,
+            "{}: not as it was; if it is better now, QMAIL_UPDATER_GOLDEN=write: {}",
+            file.display(),
+            difference(&wanted, &text)
+        );
+    }
+}
+
+fn golden(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/golden/terminal/{name}.txt"))
+}
+
+#[test]
+fn addresses_and_domains() {
+    let host = host();
+    let cases = [
+        Case {
+            name: "explain",
+            arguments: &[
+                "explain",
+                "ann@example.com",
+                "bob@example.com",
+                "office.desk@example.com",
+                "list@example.com",
+                "x@example.net",
+                "erik@relay.example",
+                "zz@elsewhere.example",
+            ],
+            code: 1,
+            verdict: "ann@example.com  ACCEPTED  mailbox ann",
+            columns: None,
+            why: "Each address begins with its verdict and the reason; then what it leads to and what leads to it, then the steps.
+                  bob has the flag bounce_mail. office.desk is an alias of two. A program takes list: whether it does is not known,
+                  so it must be accepted. example.net has a catch-all, relay.example a list of names. elsewhere.example is not ours.",
+        },
+        Case {
+            name: "lookup",
+            arguments: &["lookup", "ANN@example.com", "nobody@example.com", "bob@example.com", "anybody@example.net"],
+            code: 1,
+            verdict: "ANSWER",
+            columns: Some("ANSWER"),
+            why: "The verdict is the first column. The key is what answered: of example.net the whole domain. Nothing answers for
+                  nobody, nor for bob, whose mail is switched off.",
+        },
+        Case {
+            name: "domains",
+            arguments: &["domains"],
+            code: 0,
+            verdict: "6 domains: 6 ok",
+            columns: Some("DOMAIN"),
+            why: "How the domains are comes first. Names that are not listed are accepted where rcpthosts lets a domain be relayed
+                  without a list, and by the catch-all of example.net. Notes stand below their domain.",
+        },
+        Case {
+            name: "list-recipients",
+            arguments: &["list", "recipients"],
+            code: 0,
+            verdict: "A rebuild would write 64 entries (62 accept, 2 refuse) into",
+            columns: Some("ANSWER"),
+            why: "How many entries, where, then each by its key. The two that refuse are the spamtrap, which the catch-all of
+                  example.net would take else.",
+        },
+        Case {
+            name: "list-logins",
+            arguments: &["list", "logins"],
+            code: 0,
+            verdict: "A rebuild would write 11 logins into",
+            columns: Some("LOGIN"),
+            why: "Never a hash. Users of the default domain, example.com, log in by bare names too; carla has the flag no_smtp.",
+        },
+    ];
+    cases.iter().for_each(|case| case.hold(&host));
+}
+
+#[test]
+fn users() {
+    let host = host();
+    // One whose mail another file takes away, one of an alias domain in virtualdomains only.
+    host.write(
+        "/var/qmail/control/virtualdomains",
+        "example.com:example.com\nexample.net:example.net\nexample.edu:example.edu\nalso.example:example.com\n",
+    );
+    host.write(
+        "/var/qmail/control/rcpthosts",
+        "mail.example.org\nexample.com\nexample.net\nexample.edu\nalso.example\nbackup.example\nrelay.example\n",
+    );
+    host.rebuild();
+    let cases = [
+        Case {
+            name: "user",
+            arguments: &["user", "ann@example.com", "bob@example.com", "carla@example.edu"],
+            code: 0,
+            verdict: "ann@example.com  MAILBOX  its mail arrives; it may log in",
+            columns: None,
+            why: "Each mailbox begins with what a helpdesk is asked: whether mail arrives, and whether it may log in. bob has the
+                  flag bounce_mail, carla no_smtp. example.edu is an alias domain.",
+        },
+        Case {
+            name: "user-none",
+            arguments: &[
+                "user",
+                "office.desk@example.com",
+                "list@example.com",
+                "anybody@example.net",
+                "ann@also.example",
+                "carol@mail.example.org",
+                "nobody@example.com",
+                "zz@elsewhere.example",
+            ],
+            code: 1,
+            verdict: "office.desk@example.com  NO MAILBOX\n",
+            columns: None,
+            why: "None of them is a mailbox, which is said first, and what takes its mail second: an alias, the program of a list,
+                  a catch-all, an account; or why it is refused. also.example leads to example.com in virtualdomains, but
+                  vpopmail does not know it.",
+        },
+        Case {
+            name: "user-domain",
+            arguments: &["user", "@example.com", "@example.net"],
+            code: 0,
+            verdict: "example.com  4 mailboxes: mail arrives in 3, 3 may log in",
+            columns: Some("ADDRESS"),
+            why: "All mailboxes of a domain are a table: bob gets no mail, carla may not log in.",
+        },
+    ];
+    cases.iter().for_each(|case| case.hold(&host));
+}
+
+#[test]
+fn what_a_rebuild_would_change() {
+    let host = host();
+    let nothing = Case {
+        name: "dry-run-nothing",
+        arguments: &["rebuild", "--dry-run"],
+        code: 0,
+        verdict: "nothing would change\n",
+        columns: None,
+        why: "The tables were just published.",
+    };
+    nothing.hold(&host);
+    host.write(&format!("{COM}/.qmail-new"), "&ann@example.com\n").remove(&format!("{NET}/.qmail-spamtrap"));
+    let verdict = "A rebuild would make 8 changes: recipients 6 added, 2 removed.\n";
+    let cases = [
+        Case {
+            name: "dry-run",
+            arguments: &["rebuild", "--dry-run"],
+            code: 0,
+            verdict,
+            columns: Some("CHANGE"),
+            why: "How much would change comes first. new is an alias in example.com, and so in its alias domain; the spamtrap that
+                  is gone need not be refused any more. The names with a - are those of local domains: mail.example.org, or none.",
+        },
+        Case {
+            name: "dry-run-summary",
+            arguments: &["rebuild", "--dry-run", "--summary"],
+            code: 0,
+            verdict,
+            columns: Some("DOMAIN"),
+            why: "The same, counted; a dot is none.",
+        },
+    ];
+    cases.iter().for_each(|case| case.hold(&host));
+}
+
+#[test]
+fn what_is_wrong_and_how_the_service_is() {
+    if !is_root() {
+        return skip("check and status on a terminal", "the owners of the tables are those of root");
+    }
+    let host = host();
+    let cases = [
+        Case {
+            name: "check",
+            arguments: &["check"],
+            code: 1,
+            verdict: "WARNING  0 alerts, 5 warnings\n",
+            columns: None,
+            why: "How many findings comes first. Each has its level, its place, what is wrong, what follows, its code with what the
+                  list of accepted findings calls it by, and what to do.",
+        },
+        Case {
+            name: "status-stopped",
+            arguments: &["status"],
+            code: 1,
+            verdict: "WARNING  the service does not run\n",
+            columns: None,
+            why: "No service runs, which alone makes it a warning: the tables were published by hand.",
+        },
+    ];
+    cases.iter().for_each(|case| case.hold(&host));
+    let service = Service::start(host, &["--no-watch"]);
+    while status_of(&service.host)["state"] != "idle" {
+        pause();
+    }
+    let running = Case {
+        name: "status-running",
+        arguments: &["status"],
+        code: 0,
+        verdict: "OK  the service is alive, and both tables are up to date\n",
+        columns: None,
+        why: "All is well, in one line. The open domain is one of ezmlm, see check.",
+    };
+    running.hold(&service.host);
+    let host = &service.host;
+    fs::rename(host.path(COM), host.path("/home/vpopmail/domains/away")).unwrap();
+    host.write("/var/qmail/control/validrcptto.d/relay.example", "erik\nfrida\nerik-old\ngustav\n");
+    let kept = Case {
+        name: "status-kept",
+        arguments: &["status"],
+        code: 1,
+        verdict: "ALERT  1 source cannot be used; a rebuild would make ",
+        columns: None,
+        why: "The directory of example.com is missing: an alert. A change of relay.example is not published yet, because the
+              service does not watch: a warning.",
+    };
+    kept.hold(host);
+}
+
+#[test]
+fn the_demo() {
+    let host = host();
+    let directory = host.path("/demo");
+    for width in WIDTHS {
+        for (end, variables) in [("", &[("NO_COLOR", "1")][..]), ("-color", &[])] {
+            let (text, code) = shown(&host, &["demo", directory.to_str().unwrap()], width, variables);
+            assert_eq!(code, 0, "{text}");
+            assert!(text.starts_with("The sample host is copied to "), "{text}");
+            fits("demo", &without_color(&text), usize::from(width));
+            let text = with_marks(&settled(&host, &text));
+            let file = golden(&format!("demo-{width}{end}"));
+            if std::env::var_os("QMAIL_UPDATER_GOLDEN").is_some_and(|value| value == "write") {
+                fs::write(&file, &text).unwrap();
+            }
+            let wanted = fs::read_to_string(&file).unwrap_or_default();
+            assert!(wanted == text, "{}: {}", file.display(), difference(&wanted, &text));
+            fs::remove_dir_all(&directory).unwrap();
+        }
+    }
+}
+
+#[test]
+fn colour_is_as_it_was_asked_for() {
+    let host = host();
+    let arguments = ["lookup", "ann@example.com", "nobody@example.com"];
+    let (colored, _) = shown(&host, &arguments, 80, &[]);
+    let (plain, _) = shown(&host, &arguments, 80, &[("NO_COLOR", "1")]);
+    assert!(
+        colored.contains("\x1b[1m\x1b[32maccept\x1b[0m") && colored.contains("\x1b[1m\x1b[31mrefuse\x1b[0m"),
+        "{colored:?}"
+    );
+    let never = [&["--color", "never"], &arguments[..]].concat();
+    assert_eq!(shown(&host, &never, 80, &[]).0, plain);
+    let always = [&["--color", "always"], &arguments[..]].concat();
+    assert_eq!(host.run(&always).stdout, colored, "in a pipe too, 80 columns wide");
+    assert_eq!(shown(&host, &arguments, 80, &[("TERM", "dumb")]).0, plain);
+}
+
+#[test]
+fn no_name_of_the_host_sends_an_escape_sequence_to_a_terminal() {
+    let host = host();
+    host.write(&format!("{COM}/.qmail-a\x1b[2J"), "&b\x1b[2J@example.com\n");
+    host.write("/var/qmail/control/rcpthosts", "example.com\nexample.net\nodd\x1b[2J.example\n");
+    host.mailboxes(
+        NET,
+        &["eva\x1b[2J:$6$a$b:1:0:Eva \x1b[31m:/d\x1b[2J:NOQUOTA", "eve:$6$a$b:1:0:Eve \x1b[31m:/d\x1b[2J:NOQUOTA"],
+    );
+    assert_eq!(host.run(&["rebuild", "--force"]).code, 0);
+    host.write("/home/vpopmail/domains/example.com/vpasswd.cdb", "no cdb");
+    for arguments in [
+        &["list", "recipients"][..],
+        &["list", "logins"],
+        &["user", "@example.net"],
+        &["user", "eve@example.net", "a\x1b[2J@example.net", "x\x1b[2J@odd\x1b[2J.example"],
+        &["explain", "a\x1b[2J@example.com"],
+        &["lookup", "a\x1b[2J@example.com"],
+        &["domains"],
+        &["check"],
+        &["status"],
+        &["rebuild", "--dry-run"],
+    ] {
+        for width in WIDTHS {
+            let (text, _) = shown(&host, arguments, width, &[("NO_COLOR", "1")]);
+            let is_plain = text.bytes().all(|byte| byte == b'\n' || (b' '..0x7f).contains(&byte));
+            assert!(is_plain, "{arguments:?}: {text:?}");
+        }
+    }
+    let (text, _) = shown(&host, &["user", "eve@example.net"], 80, &[]);
+    assert!(text.contains("Eve \\x1b[31m"), "{text}");
+}
