@@ -76,17 +76,16 @@ fn addresses() -> Vec<String> {
     all.take(170).collect()
 }
 
-/// The files that a section of docs/guide/front-ends.md shows: each code block that begins with `# /PATH` is the file of this path.
+/// The files that a section of docs/guide/front-ends.md shows: before the block with the content, the text ends with the path, as `/PATH`:
 fn page(section: &str) -> Vec<(String, String)> {
     let page = fs::read_to_string(Path::new(REPOSITORY).join("docs/guide/front-ends.md")).unwrap();
     let (_, text) = page.split_once(&format!("\n## {section}\n")).unwrap();
-    let text = text.split("\n## ").next().unwrap();
-    let block = |block: &str| {
-        let (first, content) = block.split_once('\n')?.1.split_once('\n')?;
-        let path = first.strip_prefix("# /")?.split(' ').next()?;
-        Some((path.to_owned(), format!("{content}\n")))
+    let parts: Vec<&str> = text.split("\n## ").next().unwrap().split("```").collect();
+    let file = |pair: &[&str]| {
+        let (_, path) = pair[0].strip_suffix("`:\n\n")?.rsplit_once("`/")?;
+        Some((path.to_owned(), pair.get(1)?.split_once('\n')?.1.to_owned()))
     };
-    text.split("```").skip(1).step_by(2).filter_map(block).collect()
+    parts.chunks(2).filter_map(file).collect()
 }
 
 /// The answers of a server with the configuration of its section to the commands of these sessions. No front end may have

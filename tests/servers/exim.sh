@@ -10,6 +10,9 @@ primary_hostname = hub.example
 domainlist relay_to_domains = lsearch;/var/qmail/control/rcpthosts
 acl_smtp_rcpt = acl_check_rcpt
 host_lookup =
+tls_advertise_hosts = *
+tls_certificate = /etc/exim4/exim.crt
+tls_privatekey = /etc/exim4/exim.key
 rfc1413_query_timeout = 0s
 smtp_accept_max = 0
 smtp_max_unknown_commands = 1000
@@ -37,6 +40,9 @@ unit() {
 }
 
 start() {
+    certificate /etc/exim4/exim.crt /etc/exim4/exim.key
+    chown Debian-exim /etc/exim4/exim.crt /etc/exim4/exim.key
+    tls=tls
     if [ -z "${exim_light:-}" ]; then
         socket=$(unit .socket ListenStream)
         # As systemd starts a socket unit with Accept=yes. The socket itself is of root there.

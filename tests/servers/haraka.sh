@@ -13,8 +13,8 @@ start() {
     certificate /etc/haraka/config/tls_cert.pem /etc/haraka/config/tls_key.pem
     tls=tls
     (traced /service/deliverabled/run) &
-    (traced /service/vpopmaild/run) &
-    await 8998 89
+    (traced /service/qmail-logins/run) &
+    await 8998 8989
     (exec node /usr/lib/haraka/node_modules/Haraka/bin/haraka -c /etc/haraka) &
     await 25
 }

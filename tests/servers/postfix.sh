@@ -2,7 +2,7 @@
 prepare() {
     user postfix 7800
     echo postdrop:x:7801: >>"$root/etc/group"
-    mkdir -p "$root/etc/postfix" "$root/var/spool/postfix"
+    mkdir -p "$root/etc/postfix" "$root/var/spool/postfix" "$root/etc/ssl/certs" "$root/etc/ssl/private"
     # Nothing is chrooted, because a chroot needs copies of files of /etc.
     sed 's/^\([a-z0-9]\S*\s\+\S\+\s\+\S\+\s\+\S\+\s\+\)y/\1n/' "$unpacked/usr/share/postfix/master.cf.dist" \
         >"$root/etc/postfix/master.cf"
@@ -23,7 +23,6 @@ smtpd_soft_error_limit = 10000
 smtpd_hard_error_limit = 10000
 smtpd_recipient_limit = 10000
 smtpd_client_connection_count_limit = 0
-relay_transport = discard:
 biff = no
 END
     for file in main.cf master.cf; do
@@ -33,6 +32,8 @@ END
 }
 
 start() {
+    certificate /etc/ssl/certs/mail.pem /etc/ssl/private/mail.key
+    tls=tls
     postfix set-permissions || true
     (traced postfix start-fg) &
     await 25

@@ -15,8 +15,8 @@ prepare() {
 start() {
     [ -z "${qpsmtpd_plugins:-}" ] || cp "/etc/qpsmtpd/$qpsmtpd_plugins" /etc/qpsmtpd/plugins
     (traced /service/deliverabled/run) &
-    (traced /service/vpopmaild/run) &
-    await 8998 89
+    (traced /service/qmail-logins/run) &
+    await 8998 8989
     export QPSMTPD_CONFIG=/etc/qpsmtpd
     (traced qpsmtpd-forkserver --port 25 --listen-address 127.0.0.1 --user qpsmtpd --no-rdns --limit-connections 100 --max-from-ip 100) &
     await 25

@@ -34,6 +34,7 @@ ln -sf ../../bin/qmail-updater "$root/usr/lib/qmail-updater/checkpassword"
 cat >"$root/etc/passwd" <<END
 root:x:0:0:root:/root:/bin/sh
 nobody:x:65534:65534:nobody:/nonexistent:/usr/sbin/nologin
+qmail-logins:x:7790:2108::/nonexistent:/usr/sbin/nologin
 END
 printf '%s\n' root:x:0: nogroup:x:65534: nofiles:x:2108: >"$root/etc/group"
 printf '%s\n' 'passwd: files' 'group: files' 'hosts: files' >"$root/etc/nsswitch.conf"
