@@ -210,7 +210,7 @@ fn commands() -> String {
         };
         inlines.into_iter().map(plain).collect()
     };
-    let mut page = "# Commands\n\nThe manual page qmail-updater(8) says the same. [Settings](settings.md) are options of every command.\n\
+    let mut page = "# Commands\n\nThe manual page qmail-updater(8) says the same. The [settings](settings.md) of the host are options of every command.\n\
                     [Exit statuses](exit-statuses.md) are those of all commands.\n"
         .to_owned();
     for command in own_commands(&Cli::command()) {

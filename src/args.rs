@@ -347,7 +347,7 @@ pub struct Options {
     /// The directory of locks and of the status file
     #[arg(long, global = true, value_name = "DIR", env = "QMAIL_UPDATER_STATE", default_value = STATE)]
     pub state: OsString,
-    /// Where vpopmail keeps its users [auto: as its programs and files show]
+    /// Where vpopmail keeps its users; auto: as its programs and files show
     #[arg(long, global = true, value_name = "DATABASE", env = "QMAIL_UPDATER_BACKEND", default_value = "auto")]
     pub backend: Backend,
     /// How to reach the user database, in the form of vpopmail.mysql or vpopmail.pgsql [default: that file in VPOPMAIL/etc]
@@ -470,6 +470,7 @@ pub enum CatchallDelete {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Read the configuration and publish both tables
+    #[command(after_help = REBUILD_HELP)]
     Rebuild {
         /// Publish nothing; print what would change, one line per change
         #[arg(long)]
@@ -506,6 +507,7 @@ pub enum Command {
         json: bool,
     },
     /// Ask the published recipient table as qmail-smtpd does; exit 1 if an address is refused
+    #[command(after_help = LOOKUP_HELP)]
     Lookup {
         /// The addresses; without any, or with -, one per line from standard input
         addresses: Vec<OsString>,
@@ -620,7 +622,7 @@ pub enum Command {
         /// Only those that the loss guard holds
         #[arg(long)]
         held: bool,
-        /// Only those that accept every name, because a program decides and cannot be known
+        /// Only those where a program decides, and it is not known which names it takes
         #[arg(long)]
         open: bool,
         /// Print them as JSON
@@ -686,6 +688,28 @@ pub enum Hook {
     },
 }
 
+/// The columns of `rebuild --dry-run`.
+const REBUILD_HELP: &str = "\
+Columns of --dry-run, separated by tabs:
+  change      + is new, - would go, ~ would change
+  entry       accept or refuse: validrcptto.cdb; login: auth.cdb
+  key         an address, @DOMAIN, NAME-default@DOMAIN, or a login
+A terminal marks what the loss guard holds.
+
+Columns of --summary, separated by tabs:
+  domain      - for the entries without one
+  recipients  two numbers: added, removed
+  logins      three numbers: added, removed, changed
+  state       held, or ok";
+
+/// The columns of `lookup`.
+const LOOKUP_HELP: &str = "\
+Columns, separated by tabs, - where there is nothing to say:
+  answer      accept or refuse
+  address     as it was given
+  key         the entry that decides
+  by          what takes the mail: mailbox, alias, catch-all, qmail-ext or other";
+
 /// The columns of `domains`.
 const DOMAINS_HELP: &str = "\
 Columns, separated by tabs, - where there is nothing to say:
@@ -700,7 +724,7 @@ Columns, separated by tabs, - where there is nothing to say:
   catch-all   what answers for such a name: bounce-no-mailbox, delete, an address, a directory, ...
   notes       what else there is to know, or to fix
   state       held: the loss guard keeps entries that would go; kept: its source cannot be read, so its
-              published entries stay; open: a program accepts every name and cannot be known;
+              published entries stay; open: a program decides, and it is not known which names it takes;
               unknown: only root may look; else ok
 
 A terminal gets headings, and the notes below each domain; owner and directory are left out.

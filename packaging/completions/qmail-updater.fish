@@ -35,7 +35,7 @@ complete -c qmail-updater -n "__fish_qmail_updater_needs_command" -l sqmail-reci
 complete -c qmail-updater -n "__fish_qmail_updater_needs_command" -l sagredo-recipients -d 'Publish the recipient table also as morevalidrcptto.cdb of sagredo\'s qmail' -r -F
 complete -c qmail-updater -n "__fish_qmail_updater_needs_command" -l fifo -d 'A named pipe where triggers arrive; may be given again [default: /tmp/update-qmail]' -r -F
 complete -c qmail-updater -n "__fish_qmail_updater_needs_command" -l state -d 'The directory of locks and of the status file' -r -f -a "(__fish_complete_directories)"
-complete -c qmail-updater -n "__fish_qmail_updater_needs_command" -l backend -d 'Where vpopmail keeps its users [auto: as its programs and files show]' -r -f -a "auto\t'As bin/vdelivermail, include/config.h and the files in etc show'
+complete -c qmail-updater -n "__fish_qmail_updater_needs_command" -l backend -d 'Where vpopmail keeps its users; auto: as its programs and files show' -r -f -a "auto\t'As bin/vdelivermail, include/config.h and the files in etc show'
 cdb\t'In vpasswd.cdb and vpasswd'
 mysql\t'In MySQL or MariaDB'
 pgsql\t'In PostgreSQL'
@@ -98,7 +98,7 @@ complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand rebuild" -l 
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand rebuild" -l sagredo-recipients -d 'Publish the recipient table also as morevalidrcptto.cdb of sagredo\'s qmail' -r -F
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand rebuild" -l fifo -d 'A named pipe where triggers arrive; may be given again [default: /tmp/update-qmail]' -r -F
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand rebuild" -l state -d 'The directory of locks and of the status file' -r -f -a "(__fish_complete_directories)"
-complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand rebuild" -l backend -d 'Where vpopmail keeps its users [auto: as its programs and files show]' -r -f -a "auto\t'As bin/vdelivermail, include/config.h and the files in etc show'
+complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand rebuild" -l backend -d 'Where vpopmail keeps its users; auto: as its programs and files show' -r -f -a "auto\t'As bin/vdelivermail, include/config.h and the files in etc show'
 cdb\t'In vpasswd.cdb and vpasswd'
 mysql\t'In MySQL or MariaDB'
 pgsql\t'In PostgreSQL'
@@ -147,7 +147,7 @@ complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand list" -l sqm
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand list" -l sagredo-recipients -d 'Publish the recipient table also as morevalidrcptto.cdb of sagredo\'s qmail' -r -F
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand list" -l fifo -d 'A named pipe where triggers arrive; may be given again [default: /tmp/update-qmail]' -r -F
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand list" -l state -d 'The directory of locks and of the status file' -r -f -a "(__fish_complete_directories)"
-complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand list" -l backend -d 'Where vpopmail keeps its users [auto: as its programs and files show]' -r -f -a "auto\t'As bin/vdelivermail, include/config.h and the files in etc show'
+complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand list" -l backend -d 'Where vpopmail keeps its users; auto: as its programs and files show' -r -f -a "auto\t'As bin/vdelivermail, include/config.h and the files in etc show'
 cdb\t'In vpasswd.cdb and vpasswd'
 mysql\t'In MySQL or MariaDB'
 pgsql\t'In PostgreSQL'
@@ -188,7 +188,7 @@ complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand lookup" -l s
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand lookup" -l sagredo-recipients -d 'Publish the recipient table also as morevalidrcptto.cdb of sagredo\'s qmail' -r -F
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand lookup" -l fifo -d 'A named pipe where triggers arrive; may be given again [default: /tmp/update-qmail]' -r -F
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand lookup" -l state -d 'The directory of locks and of the status file' -r -f -a "(__fish_complete_directories)"
-complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand lookup" -l backend -d 'Where vpopmail keeps its users [auto: as its programs and files show]' -r -f -a "auto\t'As bin/vdelivermail, include/config.h and the files in etc show'
+complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand lookup" -l backend -d 'Where vpopmail keeps its users; auto: as its programs and files show' -r -f -a "auto\t'As bin/vdelivermail, include/config.h and the files in etc show'
 cdb\t'In vpasswd.cdb and vpasswd'
 mysql\t'In MySQL or MariaDB'
 pgsql\t'In PostgreSQL'
@@ -234,7 +234,7 @@ complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand run" -l sqma
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand run" -l sagredo-recipients -d 'Publish the recipient table also as morevalidrcptto.cdb of sagredo\'s qmail' -r -F
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand run" -l fifo -d 'A named pipe where triggers arrive; may be given again [default: /tmp/update-qmail]' -r -F
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand run" -l state -d 'The directory of locks and of the status file' -r -f -a "(__fish_complete_directories)"
-complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand run" -l backend -d 'Where vpopmail keeps its users [auto: as its programs and files show]' -r -f -a "auto\t'As bin/vdelivermail, include/config.h and the files in etc show'
+complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand run" -l backend -d 'Where vpopmail keeps its users; auto: as its programs and files show' -r -f -a "auto\t'As bin/vdelivermail, include/config.h and the files in etc show'
 cdb\t'In vpasswd.cdb and vpasswd'
 mysql\t'In MySQL or MariaDB'
 pgsql\t'In PostgreSQL'
@@ -276,7 +276,7 @@ complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand check" -l sq
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand check" -l sagredo-recipients -d 'Publish the recipient table also as morevalidrcptto.cdb of sagredo\'s qmail' -r -F
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand check" -l fifo -d 'A named pipe where triggers arrive; may be given again [default: /tmp/update-qmail]' -r -F
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand check" -l state -d 'The directory of locks and of the status file' -r -f -a "(__fish_complete_directories)"
-complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand check" -l backend -d 'Where vpopmail keeps its users [auto: as its programs and files show]' -r -f -a "auto\t'As bin/vdelivermail, include/config.h and the files in etc show'
+complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand check" -l backend -d 'Where vpopmail keeps its users; auto: as its programs and files show' -r -f -a "auto\t'As bin/vdelivermail, include/config.h and the files in etc show'
 cdb\t'In vpasswd.cdb and vpasswd'
 mysql\t'In MySQL or MariaDB'
 pgsql\t'In PostgreSQL'
@@ -320,7 +320,7 @@ complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand status" -l s
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand status" -l sagredo-recipients -d 'Publish the recipient table also as morevalidrcptto.cdb of sagredo\'s qmail' -r -F
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand status" -l fifo -d 'A named pipe where triggers arrive; may be given again [default: /tmp/update-qmail]' -r -F
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand status" -l state -d 'The directory of locks and of the status file' -r -f -a "(__fish_complete_directories)"
-complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand status" -l backend -d 'Where vpopmail keeps its users [auto: as its programs and files show]' -r -f -a "auto\t'As bin/vdelivermail, include/config.h and the files in etc show'
+complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand status" -l backend -d 'Where vpopmail keeps its users; auto: as its programs and files show' -r -f -a "auto\t'As bin/vdelivermail, include/config.h and the files in etc show'
 cdb\t'In vpasswd.cdb and vpasswd'
 mysql\t'In MySQL or MariaDB'
 pgsql\t'In PostgreSQL'
@@ -361,7 +361,7 @@ complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand trigger" -l 
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand trigger" -l sagredo-recipients -d 'Publish the recipient table also as morevalidrcptto.cdb of sagredo\'s qmail' -r -F
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand trigger" -l fifo -d 'A named pipe where triggers arrive; may be given again [default: /tmp/update-qmail]' -r -F
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand trigger" -l state -d 'The directory of locks and of the status file' -r -f -a "(__fish_complete_directories)"
-complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand trigger" -l backend -d 'Where vpopmail keeps its users [auto: as its programs and files show]' -r -f -a "auto\t'As bin/vdelivermail, include/config.h and the files in etc show'
+complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand trigger" -l backend -d 'Where vpopmail keeps its users; auto: as its programs and files show' -r -f -a "auto\t'As bin/vdelivermail, include/config.h and the files in etc show'
 cdb\t'In vpasswd.cdb and vpasswd'
 mysql\t'In MySQL or MariaDB'
 pgsql\t'In PostgreSQL'
@@ -402,7 +402,7 @@ complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand demo" -l sqm
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand demo" -l sagredo-recipients -d 'Publish the recipient table also as morevalidrcptto.cdb of sagredo\'s qmail' -r -F
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand demo" -l fifo -d 'A named pipe where triggers arrive; may be given again [default: /tmp/update-qmail]' -r -F
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand demo" -l state -d 'The directory of locks and of the status file' -r -f -a "(__fish_complete_directories)"
-complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand demo" -l backend -d 'Where vpopmail keeps its users [auto: as its programs and files show]' -r -f -a "auto\t'As bin/vdelivermail, include/config.h and the files in etc show'
+complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand demo" -l backend -d 'Where vpopmail keeps its users; auto: as its programs and files show' -r -f -a "auto\t'As bin/vdelivermail, include/config.h and the files in etc show'
 cdb\t'In vpasswd.cdb and vpasswd'
 mysql\t'In MySQL or MariaDB'
 pgsql\t'In PostgreSQL'
@@ -442,7 +442,7 @@ complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand explain" -l 
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand explain" -l sagredo-recipients -d 'Publish the recipient table also as morevalidrcptto.cdb of sagredo\'s qmail' -r -F
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand explain" -l fifo -d 'A named pipe where triggers arrive; may be given again [default: /tmp/update-qmail]' -r -F
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand explain" -l state -d 'The directory of locks and of the status file' -r -f -a "(__fish_complete_directories)"
-complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand explain" -l backend -d 'Where vpopmail keeps its users [auto: as its programs and files show]' -r -f -a "auto\t'As bin/vdelivermail, include/config.h and the files in etc show'
+complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand explain" -l backend -d 'Where vpopmail keeps its users; auto: as its programs and files show' -r -f -a "auto\t'As bin/vdelivermail, include/config.h and the files in etc show'
 cdb\t'In vpasswd.cdb and vpasswd'
 mysql\t'In MySQL or MariaDB'
 pgsql\t'In PostgreSQL'
@@ -483,7 +483,7 @@ complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand domains" -l 
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand domains" -l sagredo-recipients -d 'Publish the recipient table also as morevalidrcptto.cdb of sagredo\'s qmail' -r -F
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand domains" -l fifo -d 'A named pipe where triggers arrive; may be given again [default: /tmp/update-qmail]' -r -F
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand domains" -l state -d 'The directory of locks and of the status file' -r -f -a "(__fish_complete_directories)"
-complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand domains" -l backend -d 'Where vpopmail keeps its users [auto: as its programs and files show]' -r -f -a "auto\t'As bin/vdelivermail, include/config.h and the files in etc show'
+complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand domains" -l backend -d 'Where vpopmail keeps its users; auto: as its programs and files show' -r -f -a "auto\t'As bin/vdelivermail, include/config.h and the files in etc show'
 cdb\t'In vpasswd.cdb and vpasswd'
 mysql\t'In MySQL or MariaDB'
 pgsql\t'In PostgreSQL'
@@ -510,7 +510,7 @@ complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand domains" -l 
 always\t'Also in a pipe, which then gets what a terminal gets'
 never\t'Nowhere'"
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand domains" -l held -d 'Only those that the loss guard holds'
-complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand domains" -l open -d 'Only those that accept every name, because a program decides and cannot be known'
+complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand domains" -l open -d 'Only those where a program decides, and it is not known which names it takes'
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand domains" -l json -d 'Print them as JSON'
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand domains" -l vpopmail-ext -d 'vpopmail was built with --enable-qmail-ext'
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand domains" -l auth-system-users -d 'System accounts may log in, too'
@@ -526,7 +526,7 @@ complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand user" -l sqm
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand user" -l sagredo-recipients -d 'Publish the recipient table also as morevalidrcptto.cdb of sagredo\'s qmail' -r -F
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand user" -l fifo -d 'A named pipe where triggers arrive; may be given again [default: /tmp/update-qmail]' -r -F
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand user" -l state -d 'The directory of locks and of the status file' -r -f -a "(__fish_complete_directories)"
-complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand user" -l backend -d 'Where vpopmail keeps its users [auto: as its programs and files show]' -r -f -a "auto\t'As bin/vdelivermail, include/config.h and the files in etc show'
+complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand user" -l backend -d 'Where vpopmail keeps its users; auto: as its programs and files show' -r -f -a "auto\t'As bin/vdelivermail, include/config.h and the files in etc show'
 cdb\t'In vpasswd.cdb and vpasswd'
 mysql\t'In MySQL or MariaDB'
 pgsql\t'In PostgreSQL'
@@ -568,7 +568,7 @@ complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand rcptcheck" -
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand rcptcheck" -l sagredo-recipients -d 'Publish the recipient table also as morevalidrcptto.cdb of sagredo\'s qmail' -r -F
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand rcptcheck" -l fifo -d 'A named pipe where triggers arrive; may be given again [default: /tmp/update-qmail]' -r -F
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand rcptcheck" -l state -d 'The directory of locks and of the status file' -r -f -a "(__fish_complete_directories)"
-complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand rcptcheck" -l backend -d 'Where vpopmail keeps its users [auto: as its programs and files show]' -r -f -a "auto\t'As bin/vdelivermail, include/config.h and the files in etc show'
+complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand rcptcheck" -l backend -d 'Where vpopmail keeps its users; auto: as its programs and files show' -r -f -a "auto\t'As bin/vdelivermail, include/config.h and the files in etc show'
 cdb\t'In vpasswd.cdb and vpasswd'
 mysql\t'In MySQL or MariaDB'
 pgsql\t'In PostgreSQL'
@@ -608,7 +608,7 @@ complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand qmail-spp-rc
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand qmail-spp-rcpt" -l sagredo-recipients -d 'Publish the recipient table also as morevalidrcptto.cdb of sagredo\'s qmail' -r -F
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand qmail-spp-rcpt" -l fifo -d 'A named pipe where triggers arrive; may be given again [default: /tmp/update-qmail]' -r -F
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand qmail-spp-rcpt" -l state -d 'The directory of locks and of the status file' -r -f -a "(__fish_complete_directories)"
-complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand qmail-spp-rcpt" -l backend -d 'Where vpopmail keeps its users [auto: as its programs and files show]' -r -f -a "auto\t'As bin/vdelivermail, include/config.h and the files in etc show'
+complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand qmail-spp-rcpt" -l backend -d 'Where vpopmail keeps its users; auto: as its programs and files show' -r -f -a "auto\t'As bin/vdelivermail, include/config.h and the files in etc show'
 cdb\t'In vpasswd.cdb and vpasswd'
 mysql\t'In MySQL or MariaDB'
 pgsql\t'In PostgreSQL'
@@ -648,7 +648,7 @@ complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand checkpasswor
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand checkpassword" -l sagredo-recipients -d 'Publish the recipient table also as morevalidrcptto.cdb of sagredo\'s qmail' -r -F
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand checkpassword" -l fifo -d 'A named pipe where triggers arrive; may be given again [default: /tmp/update-qmail]' -r -F
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand checkpassword" -l state -d 'The directory of locks and of the status file' -r -f -a "(__fish_complete_directories)"
-complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand checkpassword" -l backend -d 'Where vpopmail keeps its users [auto: as its programs and files show]' -r -f -a "auto\t'As bin/vdelivermail, include/config.h and the files in etc show'
+complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand checkpassword" -l backend -d 'Where vpopmail keeps its users; auto: as its programs and files show' -r -f -a "auto\t'As bin/vdelivermail, include/config.h and the files in etc show'
 cdb\t'In vpasswd.cdb and vpasswd'
 mysql\t'In MySQL or MariaDB'
 pgsql\t'In PostgreSQL'
@@ -688,7 +688,7 @@ complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand spamdyke-rcp
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand spamdyke-rcpt" -l sagredo-recipients -d 'Publish the recipient table also as morevalidrcptto.cdb of sagredo\'s qmail' -r -F
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand spamdyke-rcpt" -l fifo -d 'A named pipe where triggers arrive; may be given again [default: /tmp/update-qmail]' -r -F
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand spamdyke-rcpt" -l state -d 'The directory of locks and of the status file' -r -f -a "(__fish_complete_directories)"
-complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand spamdyke-rcpt" -l backend -d 'Where vpopmail keeps its users [auto: as its programs and files show]' -r -f -a "auto\t'As bin/vdelivermail, include/config.h and the files in etc show'
+complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand spamdyke-rcpt" -l backend -d 'Where vpopmail keeps its users; auto: as its programs and files show' -r -f -a "auto\t'As bin/vdelivermail, include/config.h and the files in etc show'
 cdb\t'In vpasswd.cdb and vpasswd'
 mysql\t'In MySQL or MariaDB'
 pgsql\t'In PostgreSQL'
@@ -728,7 +728,7 @@ complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand sqmail-rcpt"
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand sqmail-rcpt" -l sagredo-recipients -d 'Publish the recipient table also as morevalidrcptto.cdb of sagredo\'s qmail' -r -F
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand sqmail-rcpt" -l fifo -d 'A named pipe where triggers arrive; may be given again [default: /tmp/update-qmail]' -r -F
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand sqmail-rcpt" -l state -d 'The directory of locks and of the status file' -r -f -a "(__fish_complete_directories)"
-complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand sqmail-rcpt" -l backend -d 'Where vpopmail keeps its users [auto: as its programs and files show]' -r -f -a "auto\t'As bin/vdelivermail, include/config.h and the files in etc show'
+complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand sqmail-rcpt" -l backend -d 'Where vpopmail keeps its users; auto: as its programs and files show' -r -f -a "auto\t'As bin/vdelivermail, include/config.h and the files in etc show'
 cdb\t'In vpasswd.cdb and vpasswd'
 mysql\t'In MySQL or MariaDB'
 pgsql\t'In PostgreSQL'
@@ -768,7 +768,7 @@ complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand socketmap" -
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand socketmap" -l sagredo-recipients -d 'Publish the recipient table also as morevalidrcptto.cdb of sagredo\'s qmail' -r -F
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand socketmap" -l fifo -d 'A named pipe where triggers arrive; may be given again [default: /tmp/update-qmail]' -r -F
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand socketmap" -l state -d 'The directory of locks and of the status file' -r -f -a "(__fish_complete_directories)"
-complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand socketmap" -l backend -d 'Where vpopmail keeps its users [auto: as its programs and files show]' -r -f -a "auto\t'As bin/vdelivermail, include/config.h and the files in etc show'
+complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand socketmap" -l backend -d 'Where vpopmail keeps its users; auto: as its programs and files show' -r -f -a "auto\t'As bin/vdelivermail, include/config.h and the files in etc show'
 cdb\t'In vpasswd.cdb and vpasswd'
 mysql\t'In MySQL or MariaDB'
 pgsql\t'In PostgreSQL'
@@ -808,7 +808,7 @@ complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand deliverabled
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand deliverabled" -l sagredo-recipients -d 'Publish the recipient table also as morevalidrcptto.cdb of sagredo\'s qmail' -r -F
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand deliverabled" -l fifo -d 'A named pipe where triggers arrive; may be given again [default: /tmp/update-qmail]' -r -F
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand deliverabled" -l state -d 'The directory of locks and of the status file' -r -f -a "(__fish_complete_directories)"
-complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand deliverabled" -l backend -d 'Where vpopmail keeps its users [auto: as its programs and files show]' -r -f -a "auto\t'As bin/vdelivermail, include/config.h and the files in etc show'
+complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand deliverabled" -l backend -d 'Where vpopmail keeps its users; auto: as its programs and files show' -r -f -a "auto\t'As bin/vdelivermail, include/config.h and the files in etc show'
 cdb\t'In vpasswd.cdb and vpasswd'
 mysql\t'In MySQL or MariaDB'
 pgsql\t'In PostgreSQL'
@@ -848,7 +848,7 @@ complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand dovecot-auth
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand dovecot-auth" -l sagredo-recipients -d 'Publish the recipient table also as morevalidrcptto.cdb of sagredo\'s qmail' -r -F
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand dovecot-auth" -l fifo -d 'A named pipe where triggers arrive; may be given again [default: /tmp/update-qmail]' -r -F
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand dovecot-auth" -l state -d 'The directory of locks and of the status file' -r -f -a "(__fish_complete_directories)"
-complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand dovecot-auth" -l backend -d 'Where vpopmail keeps its users [auto: as its programs and files show]' -r -f -a "auto\t'As bin/vdelivermail, include/config.h and the files in etc show'
+complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand dovecot-auth" -l backend -d 'Where vpopmail keeps its users; auto: as its programs and files show' -r -f -a "auto\t'As bin/vdelivermail, include/config.h and the files in etc show'
 cdb\t'In vpasswd.cdb and vpasswd'
 mysql\t'In MySQL or MariaDB'
 pgsql\t'In PostgreSQL'
@@ -888,7 +888,7 @@ complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand vpopmaild" -
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand vpopmaild" -l sagredo-recipients -d 'Publish the recipient table also as morevalidrcptto.cdb of sagredo\'s qmail' -r -F
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand vpopmaild" -l fifo -d 'A named pipe where triggers arrive; may be given again [default: /tmp/update-qmail]' -r -F
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand vpopmaild" -l state -d 'The directory of locks and of the status file' -r -f -a "(__fish_complete_directories)"
-complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand vpopmaild" -l backend -d 'Where vpopmail keeps its users [auto: as its programs and files show]' -r -f -a "auto\t'As bin/vdelivermail, include/config.h and the files in etc show'
+complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand vpopmaild" -l backend -d 'Where vpopmail keeps its users; auto: as its programs and files show' -r -f -a "auto\t'As bin/vdelivermail, include/config.h and the files in etc show'
 cdb\t'In vpasswd.cdb and vpasswd'
 mysql\t'In MySQL or MariaDB'
 pgsql\t'In PostgreSQL'
@@ -928,7 +928,7 @@ complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand opensmtpd-ta
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand opensmtpd-table" -l sagredo-recipients -d 'Publish the recipient table also as morevalidrcptto.cdb of sagredo\'s qmail' -r -F
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand opensmtpd-table" -l fifo -d 'A named pipe where triggers arrive; may be given again [default: /tmp/update-qmail]' -r -F
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand opensmtpd-table" -l state -d 'The directory of locks and of the status file' -r -f -a "(__fish_complete_directories)"
-complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand opensmtpd-table" -l backend -d 'Where vpopmail keeps its users [auto: as its programs and files show]' -r -f -a "auto\t'As bin/vdelivermail, include/config.h and the files in etc show'
+complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand opensmtpd-table" -l backend -d 'Where vpopmail keeps its users; auto: as its programs and files show' -r -f -a "auto\t'As bin/vdelivermail, include/config.h and the files in etc show'
 cdb\t'In vpasswd.cdb and vpasswd'
 mysql\t'In MySQL or MariaDB'
 pgsql\t'In PostgreSQL'
