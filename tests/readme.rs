@@ -77,7 +77,8 @@ fn the_documents_name_no_option_that_is_not_there() {
         // Those that a span begins with; commands are run by tests/docs.rs. rsync has --fsync, vpopmail the other one.
         for (_, rest) in text.match_indices("`--").map(|(at, _)| text.split_at(at + 1)) {
             let option: String = rest.chars().take_while(|c| c.is_ascii_lowercase() || *c == '-').collect();
-            let is_of_others = ["--fsync", "--enable-onchange-script", "--enable-qmail-ext", "--disable-clear-passwd"].contains(&&*option);
+            let is_of_others = ["--fsync", "--enable-onchange-script", "--enable-qmail-ext", "--disable-clear-passwd"]
+                .contains(&&*option);
             assert!(is_of_others || known.contains(&option), "{name}: {option}");
         }
     }

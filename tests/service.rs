@@ -176,8 +176,13 @@ fn a_service_starts_where_its_pipe_cannot_be_made_yet_and_makes_it_later() {
     let told = "/run/pipes/p: No such file or directory; nobody can trigger a rebuild until it can be made";
     assert!(alert.ends_with(told), "{alert}");
     service.wait_for("rebuild 1 done");
+    let status = || service.host.run(&["--fifo", "/run/pipes/p", "status"]);
+    let told = "/run/pipes/p: No such file or directory; nobody can trigger; the service makes it again\n";
+    assert!(status().stdout.starts_with("service: alive\n") && status().stdout.contains(told), "{:?}", status());
+    assert_eq!(status().code, 1);
     service.host.folder("/run/pipes");
     service.wait_for("/run/pipes/p: can be made now; the service listens on it");
+    assert!(!status().stdout.contains("pipe: "), "{:?}", status());
     assert_eq!(fs::metadata(service.host.path("/run/pipes/p")).unwrap().mode() & 0o7777, 0o622);
     service.add_alias("later");
     fs::write(service.host.path("/run/pipes/p"), "any\n").unwrap();

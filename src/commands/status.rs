@@ -1,5 +1,6 @@
 //! `status`: what the service did last, and whether the published tables are as the configuration is.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -8,6 +9,7 @@ use crate::commands::compare::{Compared, compare};
 use crate::commands::screen::{Field, Form, Screen, Tone, wrapped};
 use crate::error::{Denied, Error};
 use crate::os::lock;
+use crate::pipe::fifo;
 use crate::protect::hold;
 use crate::rebuild::homes::KeptHome;
 use crate::rebuild::others;
@@ -30,6 +32,8 @@ struct Service {
     stale: Option<String>,
     /// In which settings it differs from this command.
     differences: Option<String>,
+    /// Why nobody can trigger it through one of its pipes.
+    pipes: Vec<String>,
     seen: status::Seen,
 }
 
@@ -43,7 +47,11 @@ impl Service {
         let stale = alive.then(|| status::staleness(settings, file.as_deref(), rebuilding)).flatten();
         let anything_held = hold::is_anything_held(settings)?;
         let seen = status::Seen { alive, writes: stale.is_none(), rebuilding, anything_held };
-        Ok(Service { file, alive: is_known.then_some(alive), stale, differences: status::differences(settings), seen })
+        let (alive, differences) = (is_known.then_some(alive), status::differences(settings));
+        let notes = |(fifo, read): (&PathBuf, &Option<bool>)| fifo::look(fifo, *read).unwrap_or_default();
+        let notes = settings.fifos.iter().zip(&read).filter(|(_, read)| **read == Some(true)).flat_map(notes);
+        let pipes = notes.filter(|note| note.level >= Alert).map(|note| note.text).collect();
+        Ok(Service { file, alive, stale, differences, pipes, seen })
     }
 
     /// The number of its process, for people.
@@ -63,7 +71,8 @@ impl Service {
         let told = self.file.as_deref().and_then(|file| status::facts(file, &self.seen, for_people));
         let told =
             told.unwrap_or_else(|| vec![Fact::new(LAST_REBUILD, "", "nothing is known of a rebuild by the service")]);
-        [alive].into_iter().chain(stale).chain(told).collect()
+        let pipes = self.pipes.iter().map(|why| Fact::new("pipe", "pipe: ", why).as_alert());
+        [alive].into_iter().chain(stale).chain(told).chain(pipes).collect()
     }
 }
 
@@ -156,6 +165,9 @@ fn reasons(service: &Service, tables: &Tables) -> Vec<(Level, String)> {
     }
     if service.stale.is_some() {
         add(Alert, "the service cannot write its status file".to_owned());
+    }
+    if !service.pipes.is_empty() {
+        add(Alert, "nobody can trigger it".to_owned());
     }
     let (is_rebuild, is_command) = service.file.as_deref().map(status::failing).unwrap_or_default();
     if is_rebuild {
