@@ -101,6 +101,7 @@ fn few_rooms_touch_the_disk_one_spawns_and_one_prints_to_standard_error() {
                 // Open files without a name only.
                 "host/mailboxes/snapshot.rs",
                 "sql/mod.rs",
+                "sql/sqlite.rs",
             ],
         ),
         ("nix::fcntl", &["fs/", "kernel/", "os/lock.rs", "pipe/", "publish/"]),

@@ -143,6 +143,95 @@ fn a_database_of_which_nothing_was_published_refuses_nobody_until_it_is_read() {
     assert_eq!(host.answers(&["ann@example.com", "new@example.com"]), ["refuse", "accept"]);
 }
 
+/// Puts the database into WAL mode, as its user has it.
+fn in_wal_mode(host: &MailHost) {
+    sql(host, "PRAGMA journal_mode = WAL");
+    assert!(!host.path(&format!("{DATABASE}-wal")).exists());
+}
+
+/// A database beside which a process that ended without closing it left its files: they have the mailbox `late`.
+fn left_open(host: &MailHost) {
+    let connection = Connection::open(host.path(DATABASE)).unwrap();
+    connection.execute_batch("INSERT INTO vpopmail (pw_name, pw_domain) VALUES ('late', 'example.com')").unwrap();
+    let files = ["", "-wal", "-shm"].map(|end| host.path(&format!("{DATABASE}{end}")));
+    let held = files.clone().map(|file| fs::read(file).unwrap());
+    drop(connection);
+    for (file, bytes) in files.iter().zip(held) {
+        fs::write(file, bytes).unwrap();
+        if is_root() {
+            std::os::unix::fs::chown(file, Some(89), Some(89)).unwrap();
+        }
+    }
+}
+
+#[test]
+fn a_database_in_wal_mode_is_read_whether_or_not_another_process_has_it_open() {
+    let host = host();
+    in_wal_mode(&host);
+    let quiet = |what: &str| {
+        let answer = host.rebuild();
+        assert!(answer.code == 0 && !answer.stderr.contains("alert"), "{what}: {}", answer.stderr);
+    };
+    quiet("closed");
+    assert_eq!(
+        host.answers(&["new@example.com", "ann@example.com", "open@example.com"]),
+        ["accept", "refuse", "refuse"]
+    );
+    let open = Connection::open(host.path(DATABASE)).unwrap();
+    open.execute_batch("INSERT INTO vpopmail (pw_name, pw_domain) VALUES ('open', 'example.com')").unwrap();
+    quiet("open");
+    assert_eq!(host.answers(&["open@example.com", "late@example.com"]), ["accept", "refuse"]);
+    drop(open);
+    left_open(&host);
+    quiet("left");
+    assert_eq!(host.answers(&["open@example.com", "late@example.com"]), ["accept"; 2]);
+    // Its changes cannot be read, so nobody knows what it holds.
+    let published = tables(&host);
+    host.remove(&format!("{DATABASE}-shm"));
+    if is_root() {
+        host.own(&format!("{DATABASE}-wal"), 0, 0);
+    }
+    host.mode(&format!("{DATABASE}-wal"), 0);
+    let answer = host.rebuild();
+    assert!(answer.stderr.contains("it is in WAL mode: _vpopmail.sqlite-wal: Permission denied"), "{}", answer.stderr);
+    assert!(tables(&host) == published);
+}
+
+#[test]
+fn a_database_in_wal_mode_that_changes_all_the_time_loses_no_mailbox() {
+    let host = host();
+    in_wal_mode(&host);
+    let hash = filled("$6$saltsalt$");
+    let stop = std::sync::atomic::AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        // As vchkpw does it: each login opens, writes and closes it. What comes for one that goes is one transaction.
+        scope.spawn(|| {
+            for n in (0..).take_while(|_| !stop.load(std::sync::atomic::Ordering::Relaxed)) {
+                let (old, new) = (["a", "b"][n % 2], ["b", "a"][n % 2]);
+                let text = format!(
+                    "BEGIN; DELETE FROM vpopmail WHERE pw_name = '{old}'; INSERT OR REPLACE INTO vpopmail (pw_name, \
+                     pw_domain, pw_passwd, pw_gid) VALUES ('{new}', 'example.com', '{hash}', 0); COMMIT"
+                );
+                let connection = Connection::open(host.path(DATABASE)).unwrap();
+                connection.busy_timeout(PATIENCE).unwrap();
+                connection.execute_batch(&text).unwrap();
+            }
+        });
+        let mut read = 0;
+        for _ in 0..10 {
+            let answer = host.rebuild();
+            if answer.stderr.contains("alert") {
+                continue;
+            }
+            read += 1;
+            let answers = host.answers(&["a@example.com", "b@example.com", "new@example.com"]);
+            assert!(answers[0] != answers[1] && answers[2] == "accept", "{answers:?}");
+        }
+        stop.store(true, std::sync::atomic::Ordering::Relaxed);
+        assert!(read > 0);
+    });
+}
+
 /// The process of a service that asks its user database.
 fn companion(service: &Service) -> Option<PathBuf> {
     let parent = format!("PPid:\t{}", service.child.id());

@@ -1,10 +1,16 @@
 //! The client of SQLite: the file VPOPMAIL/domains/_vpopmail.sqlite, read-only.
 
-use std::io::Write;
-use std::time::Duration;
+use std::ffi::OsString;
+use std::fs::{self, File, Metadata};
+use std::io::{self, ErrorKind, Read, Write};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
 
 use rusqlite::types::{Value, ValueRef};
-use rusqlite::{Connection, OpenFlags, params_from_iter};
+use rusqlite::{Connection, ErrorCode, OpenFlags, params_from_iter};
 
 use super::ask::Ask;
 use super::reading::{self, EachRow, Field, Refusal, Session};
@@ -12,6 +18,10 @@ use super::{Client, Failure};
 
 /// No statement has more columns.
 const COLUMNS: usize = 4;
+/// A file that another process just opens or closes is looked at again so often, ...
+const ATTEMPTS: usize = 10;
+/// ... after this time. A later change than that shows in the times of a file, whatever their resolution is.
+const PAUSE: Duration = Duration::from_millis(20);
 
 /// An open database. It is opened for each question: another file may have taken its place.
 #[derive(Debug)]
@@ -34,20 +44,105 @@ fn refusal(cause: &rusqlite::Error) -> Refusal {
     }
 }
 
+/// A file beside the database.
+fn beside(database: &Path, end: &str) -> PathBuf {
+    let mut path = OsString::from(database);
+    path.push(end);
+    path.into()
+}
+
+/// What a change changes: device, inode and size, and the times of the contents and of the inode.
+type Stamp = ([u64; 3], [i64; 4]);
+
+/// What is there of a database.
+#[derive(PartialEq, Eq)]
+enum Place {
+    /// It is locked while it changes.
+    Locked,
+    /// Its changes are in a file beside it (WAL), which is shared with other processes.
+    Shared,
+    /// The same, and that file is not there, or empty: nobody has it open, or nobody has changed it. Who opens it in the usual way makes
+    /// files, which this process may not. With this stamp the database is whole.
+    Alone { stamp: Stamp },
+    /// The same, and it changed just now: another change may leave the same stamp.
+    Fresh,
+}
+
+impl Place {
+    fn of(database: &Path) -> io::Result<Place> {
+        // Its first bytes: 18 and 19 are 2 for a database with such a file.
+        let mut header = [0; 20];
+        let mut file = File::open(database)?;
+        match file.read_exact(&mut header) {
+            Ok(()) if header[18..] == [2, 2] => {}
+            Err(cause) if cause.kind() != ErrorKind::UnexpectedEof => return Err(cause),
+            _ => return Ok(Place::Locked),
+        }
+        match fs::metadata(beside(database, "-wal")) {
+            Ok(changes) if changes.len() > 0 => return Ok(Place::Shared),
+            Err(cause) if cause.kind() != ErrorKind::NotFound => return Ok(Place::Shared),
+            _ => {}
+        }
+        let found = file.metadata()?;
+        // Where it is now, not where it was when it was opened.
+        let is_here = fs::metadata(database).is_ok_and(|here| stamp(&here) == stamp(&found));
+        let is_fresh =
+            |found: &Metadata| found.modified().is_ok_and(|time| time.elapsed().is_ok_and(|age| age < PAUSE));
+        Ok(match !is_here || is_fresh(&found) {
+            true => Place::Fresh,
+            false => Place::Alone { stamp: stamp(&found) },
+        })
+    }
+}
+
+fn stamp(found: &Metadata) -> Stamp {
+    let times = [found.mtime(), found.mtime_nsec(), found.ctime(), found.ctime_nsec()];
+    ([found.dev(), found.ino(), found.size()], times)
+}
+
+/// What opens a database that does not change: no lock is taken, and no file beside it is looked for.
+fn unchanging(database: &Path) -> String {
+    let bytes = database.as_os_str().as_bytes().iter();
+    let path: String = bytes.map(|b| if *b == b'/' { "/".to_owned() } else { format!("%{b:02x}") }).collect();
+    format!("file:{path}?immutable=1")
+}
+
 struct Transaction {
     connection: Connection,
     database: String,
 }
 
 impl Transaction {
-    fn begin(ask: &Ask) -> Result<Transaction, Failure> {
-        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        let connection = Connection::open_with_flags(&ask.file, flags).map_err(|cause| failure(&cause))?;
-        let wait = |time: Duration| connection.busy_timeout(time);
-        wait(ask.read).and_then(|()| connection.execute_batch("BEGIN")).map_err(|cause| failure(&cause))?;
+    fn begin(ask: &Ask, path: &Path) -> rusqlite::Result<Transaction> {
+        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_URI;
+        let connection = Connection::open_with_flags(path, flags)?;
+        connection.busy_timeout(ask.read)?;
+        // The first row that is read begins it.
+        connection.execute_batch("BEGIN; SELECT 1 FROM sqlite_master LIMIT 1")?;
         let database = ask.file.file_name().unwrap_or_default().to_string_lossy().into_owned();
         Ok(Transaction { connection, database })
     }
+
+    /// Begins where another process may open or close it at the same time, which makes and removes the files beside it.
+    fn begin_shared(ask: &Ask) -> Result<Option<Transaction>, Failure> {
+        match Transaction::begin(ask, &ask.file) {
+            Ok(transaction) => Ok(Some(transaction)),
+            Err(cause) if matches!(cause.sqlite_error_code(), Some(ErrorCode::ReadOnly | ErrorCode::CannotOpen)) => {
+                Ok(None)
+            }
+            Err(cause) => Err(failure(&cause)),
+        }
+    }
+}
+
+/// Why a database with a file of changes cannot be opened.
+fn why_not_shared(database: &Path) -> Failure {
+    let unread = ["-wal", "-shm"].map(|end| beside(database, end)).into_iter().find_map(|file| {
+        let cause = File::open(&file).err()?;
+        Some(format!("{}: {cause}", file.file_name().unwrap_or_default().to_string_lossy()))
+    });
+    let what = unread.unwrap_or_else(|| "the files -wal and -shm beside it cannot be used".to_owned());
+    Failure::Server(format!("it is in WAL mode: {what}"))
 }
 
 impl Session for Transaction {
@@ -112,9 +207,40 @@ impl Session for Transaction {
     }
 }
 
+/// Reads the whole while nobody changes the database; `None` when somebody did.
+fn answer_alone(ask: &Ask, place: &Place) -> Option<Result<Vec<u8>, Failure>> {
+    let mut rows = Vec::new();
+    let answered = Transaction::begin(ask, Path::new(&unchanging(&ask.file)))
+        .map_err(|cause| failure(&cause))
+        .and_then(|mut transaction| reading::answer(&mut transaction, ask, &mut rows));
+    let is_same = Place::of(&ask.file).is_ok_and(|now| now == *place);
+    is_same.then(|| answered.map(|()| rows))
+}
+
 impl Client for SqliteClient {
     fn answer(&mut self, ask: &Ask, output: &mut dyn Write) -> Result<(), Failure> {
-        let mut transaction = Transaction::begin(ask)?;
-        reading::answer(&mut transaction, ask, output)
+        let (start, mut refused) = (Instant::now(), 0);
+        while refused < ATTEMPTS {
+            match Place::of(&ask.file).map_err(|cause| Failure::Server(cause.to_string()))? {
+                Place::Locked => {
+                    let begun = Transaction::begin(ask, &ask.file).map_err(|cause| failure(&cause));
+                    return reading::answer(&mut begun?, ask, output);
+                }
+                Place::Shared => match Transaction::begin_shared(ask)? {
+                    Some(mut transaction) => return reading::answer(&mut transaction, ask, output),
+                    None => refused += 1,
+                },
+                place @ Place::Alone { .. } => match answer_alone(ask, &place) {
+                    Some(rows) => return Ok(output.write_all(&rows?)?),
+                    None => {}
+                },
+                Place::Fresh => {}
+            }
+            if start.elapsed() > ask.read {
+                return Err(Failure::Server("it changed again whenever it was read".to_owned()));
+            }
+            sleep(PAUSE);
+        }
+        Err(why_not_shared(&ask.file))
     }
 }
