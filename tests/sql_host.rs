@@ -232,6 +232,21 @@ fn a_database_in_wal_mode_that_changes_all_the_time_loses_no_mailbox() {
     });
 }
 
+#[test]
+fn a_locked_database_is_waited_for_once() {
+    const WAIT: u64 = 5;
+    let service = Service::start(host(), &["--sql-sweep", "86400", "--max-wait", &WAIT.to_string()]);
+    let host = &service.host;
+    let lock = Connection::open(host.path(DATABASE)).unwrap();
+    lock.execute_batch("BEGIN EXCLUSIVE").unwrap();
+    service.trigger(&["mod_user", "new@example.com", "-", "after"]);
+    let done = service.wait_for("rebuild 2 done");
+    let took: u64 = done.trim_end().rsplit_once("ms=").unwrap().1.parse().unwrap();
+    assert!((WAIT * 1_000..WAIT * 2_000).contains(&took), "{done}");
+    lock.execute_batch("INSERT INTO vpopmail (pw_name, pw_domain) VALUES ('late', 'example.com'); COMMIT").unwrap();
+    service.wait_for_answer("late@example.com", "accept");
+}
+
 /// The process of a service that asks its user database.
 fn companion(service: &Service) -> Option<PathBuf> {
     let parent = format!("PPid:\t{}", service.child.id());

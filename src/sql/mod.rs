@@ -268,7 +268,8 @@ pub fn serve(file: File, socket: UnixStream) -> io::Result<()> {
             }
         };
         match answered {
-            Ok(connected) => client = Some(connected),
+            // Nothing of SQLite is kept: what failed would be tried once more, and wait for a lock as long again.
+            Ok(connected) => client = Some(connected).filter(|_| !matches!(connection, Ok(Connection::Sqlite))),
             Err(Failure::Server(words)) => stream::fail(&mut output, &words)?,
             Err(Failure::Output(cause)) => return Err(cause),
         }
