@@ -247,6 +247,55 @@ fn a_locked_database_is_waited_for_once() {
     service.wait_for_answer("late@example.com", "accept");
 }
 
+#[test]
+fn what_another_program_writes_into_the_file_is_seen_at_once() {
+    for is_wal in [false, true] {
+        let host = host();
+        if is_wal {
+            in_wal_mode(&host);
+        }
+        let service = Service::start(host, &["--sql-sweep", "86400"]);
+        let host = &service.host;
+        // One that stays open writes into the file beside it.
+        let open = Connection::open(host.path(DATABASE)).unwrap();
+        for name in ["one", "two"] {
+            let row = format!("INSERT INTO vpopmail (pw_name, pw_domain) VALUES ('{name}', 'example.com')");
+            open.execute_batch(&row).unwrap();
+            service.wait_for_answer(&format!("{name}@example.com"), "accept");
+        }
+        assert_eq!(host.path(&format!("{DATABASE}-wal")).exists(), is_wal);
+        drop(open);
+        add(host, "three", 0);
+        service.wait_for_answer("three@example.com", "accept");
+    }
+}
+
+#[test]
+fn what_the_service_reads_of_the_file_itself_is_no_trigger() {
+    for is_wal in [false, true] {
+        let host = host();
+        if is_wal {
+            in_wal_mode(&host);
+        }
+        let open = Connection::open(host.path(DATABASE)).unwrap();
+        let service = Service::start(host, &["--sql-sweep", "1"]);
+        open.execute_batch("INSERT INTO vpopmail (pw_name, pw_domain) VALUES ('one', 'example.com')").unwrap();
+        service.wait_for_answer("one@example.com", "accept");
+        // The rebuilds that only the time brings: no other one comes between.
+        let (mut number, mut in_a_row, start) = (0, 0, std::time::Instant::now());
+        while in_a_row < 3 && start.elapsed() < PATIENCE / 4 {
+            let last = support::service::status_of(&service.host)["last_rebuild"].clone();
+            let next = last["number"].as_u64().unwrap_or_default();
+            if next > number {
+                in_a_row = if next == number + 1 && last["cause"] == "database" { in_a_row + 1 } else { 0 };
+                number = next;
+            }
+            support::service::pause();
+        }
+        assert_eq!(in_a_row, 3, "WAL: {is_wal}");
+    }
+}
+
 /// The process of a service that asks its user database.
 fn companion(service: &Service) -> Option<PathBuf> {
     let parent = format!("PPid:\t{}", service.child.id());

@@ -106,17 +106,19 @@ pub fn listen(
                 if let Some(change) = tampered {
                     let _ = tell.send(Seen::Tampered(change));
                 }
+                // Each rebuild asks the user database.
+                let is_database = changed.contains(&Changed::Database);
                 let mut scope = Scope::default();
                 for changed in changed {
                     match changed {
                         // One that rests is read when it is due.
                         Changed::Home(path) if resting.puts_off(&path) => {}
                         Changed::Home(path) => scope.add(Scope::home(path)),
-                        Changed::Published => {}
+                        Changed::Published | Changed::Database => {}
                         Changed::Anything => scope.add(Scope::All),
                     }
                 }
-                if scope != Scope::default() {
+                if is_database || scope != Scope::default() {
                     // When the loop does not listen for long, what changes is kept, each change once.
                     let _ = tell.send(Seen::Changed(scope));
                 }

@@ -31,7 +31,9 @@ use super::worker::thread;
 use crate::fs::silence::at;
 use crate::fs::{End, Kind, Root};
 use crate::host::Host;
+use crate::host::user_database::Kind as Backend;
 use crate::kernel::{self, PASSWORDS};
+use crate::rebuild::database::file_of;
 use crate::report::Note;
 use crate::settings::Settings;
 
@@ -62,6 +64,8 @@ pub enum Names {
     Home(Vec<u8>),
     /// All of this home: where mailboxes are in a user database, only their directories show that they come and go.
     Users(Vec<u8>),
+    /// The user database in a file of this name, and what its writers keep beside it.
+    Database(Vec<u8>),
     /// All, in the directory of a published file: another name may be one of its own.
     Published,
 }
@@ -71,6 +75,8 @@ pub enum Names {
 pub enum Changed {
     /// Names in this home, as users/assign or passwd names it.
     Home(Vec<u8>),
+    /// The user database, which each rebuild asks.
+    Database,
     /// Something in the directory of a published file, by this service or by another program.
     Published,
     /// Something else: nobody knows what that means.
@@ -87,11 +93,12 @@ struct Matters {
     /// Each home, and whether all of its names matter.
     homes: Vec<(Vec<u8>, bool)>,
     these: BTreeSet<Vec<u8>>,
+    database: Option<Vec<u8>>,
 }
 
 impl Matters {
     fn add(&mut self, names: Names) {
-        self.is_source |= matches!(names, Names::All | Names::Source(_));
+        self.is_source |= matches!(names, Names::All | Names::Source(_) | Names::Database(_));
         let mut add_home = |path, has_all| {
             // There is hardly ever another one.
             self.homes.reserve_exact(1);
@@ -102,6 +109,7 @@ impl Matters {
             Names::Home(path) => add_home(path, false),
             Names::Users(path) => add_home(path, true),
             Names::Source(name) | Names::This(name) => drop(self.these.insert(name)),
+            Names::Database(name) => self.database = Some(name),
             Names::Published => self.published = true,
         }
     }
@@ -112,6 +120,7 @@ impl Matters {
         self.published |= before.published;
         self.is_source |= before.is_source;
         self.homes = before.homes;
+        self.database = before.database;
         self.these.extend(before.these);
     }
 
@@ -124,9 +133,18 @@ impl Matters {
             changed.insert(Changed::Anything);
         }
         changed.extend(self.homes.iter().map(|(path, _)| Changed::Home(path.clone())));
+        changed.extend(self.database.as_ref().map(|_| Changed::Database));
     }
 
-    fn changed(&self, name: &[u8], changed: &mut HashSet<Changed>) {
+    fn changed(&self, name: &[u8], kind: EventKind, changed: &mut HashSet<Changed>) {
+        let of_database = self.database.as_ref().and_then(|database| name.strip_prefix(&database[..]));
+        if matches!(of_database, Some(b"" | b"-wal" | b"-journal")) {
+            // Who reads it may close what is open for writing.
+            if !matches!(kind, EventKind::Access(_)) {
+                changed.insert(Changed::Database);
+            }
+            return;
+        }
         let is_of_home = name.starts_with(b".qmail") || name == b"vpasswd" || name == b"vpasswd.cdb";
         if self.published {
             changed.insert(Changed::Published);
@@ -202,7 +220,7 @@ impl Seen {
             if let (Some(parent), Some(name)) = (path.parent(), path.file_name())
                 && let Some(directory) = self.directories.get(parent)
             {
-                directory.matters.changed(name.as_bytes(), &mut self.changed);
+                directory.matters.changed(name.as_bytes(), event.kind, &mut self.changed);
             }
         }
     }
@@ -695,6 +713,11 @@ fn coming(path: &Path) -> Option<(PathBuf, Names)> {
     Some((path.parent()?.to_owned(), Names::This(path.file_name()?.as_bytes().to_vec())))
 }
 
+/// The same of a user database.
+fn in_file(path: &Path) -> Option<(PathBuf, Names)> {
+    Some((path.parent()?.to_owned(), Names::Database(path.file_name()?.as_bytes().to_vec())))
+}
+
 /// The directory of a file that we publish.
 pub fn published(path: &Path) -> Option<(PathBuf, Names)> {
     Some((path.parent()?.to_owned(), Names::Published))
@@ -729,6 +752,8 @@ pub fn wanted(settings: &Settings, host: Option<&Host>) -> Vec<(PathBuf, Names)>
         |home: &[u8]| host.is_some_and(|host| host.build.asked.is_some() && host.domains_of(home).next().is_some());
     let names = |home: &[u8]| if is_asked(home) { Names::Users(home.to_vec()) } else { Names::Home(home.to_vec()) };
     wanted.extend(homes.map(|home| (root.path(home), names(home))));
+    let database = host.filter(|host| host.build.asked.as_ref().is_some_and(|sign| sign.kind == Backend::Sqlite));
+    wanted.extend(database.and_then(|host| in_file(&root.path(&file_of(&host.layout, Backend::Sqlite)))));
     // An account counts as soon as its home is there and its own.
     let passed_over = host.iter().flat_map(|host| host.accounts.passed_over.values());
     let homes = passed_over.filter(|account| account.home.starts_with(b"/")).map(|account| root.path(&account.home));
