@@ -296,6 +296,36 @@ fn what_the_service_reads_of_the_file_itself_is_no_trigger() {
     }
 }
 
+#[test]
+fn a_name_or_domain_that_is_no_text_is_no_mailbox_and_a_hash_that_is_none_is_read_as_one() {
+    let host = host();
+    let hash = filled("$6$saltsalt$");
+    sql(
+        &host,
+        &format!(
+            "INSERT INTO vpopmail (pw_name, pw_domain, pw_passwd, pw_gid) VALUES (CAST('blob' AS BLOB), 'example.com', \
+             '{hash}', 0), ('of', CAST('example.com' AS BLOB), '{hash}', 0), ('hash', 'example.com', CAST('{hash}' AS BLOB), 0), \
+             ('shut', 'example.com', '{hash}', CAST('16' AS BLOB)), (5, 'example.com', '{hash}', 0)"
+        ),
+    );
+    // vpopmail looks it up so.
+    let connection = Connection::open(host.path(DATABASE)).unwrap();
+    let finds = |name: &str| {
+        let statement = format!("SELECT * FROM vpopmail WHERE pw_name = '{name}' AND pw_domain = 'example.com'");
+        connection.prepare(&statement).unwrap().exists([]).unwrap()
+    };
+    let answer = host.rebuild();
+    assert!(!answer.stderr.contains("alert"), "{}", answer.stderr);
+    for name in ["blob", "of", "hash", "5", "new"] {
+        let expected = if finds(name) { "accept" } else { "refuse" };
+        assert_eq!(host.answers(&[&format!("{name}@example.com")]), [expected], "{name}");
+        assert_eq!(host.logins().contains_key(&format!("{name}@example.com")), finds(name), "{name}");
+    }
+    assert!(finds("hash") && !finds("blob") && !finds("of"));
+    // Flags are numbers, whatever they are stored as.
+    assert_eq!(host.answers(&["shut@example.com"]), ["refuse"]);
+}
+
 /// The process of a service that asks its user database.
 fn companion(service: &Service) -> Option<PathBuf> {
     let parent = format!("PPid:\t{}", service.child.id());

@@ -18,6 +18,8 @@ use super::{Client, Failure};
 
 /// No statement has more columns.
 const COLUMNS: usize = 4;
+/// The first of them are compared with texts, as vpopmail compares them: the domain and the name. The others are read.
+const COMPARED: usize = 2;
 /// A file that another process just opens or closes is looked at again so often, ...
 const ATTEMPTS: usize = 10;
 /// ... after this time. A later change than that shows in the times of a file, whatever their resolution is.
@@ -195,7 +197,8 @@ impl Session for Transaction {
             for (at, field) in fields.iter_mut().enumerate().take(columns) {
                 *field = match row.get_ref(at).map_err(|cause| lost(&cause))? {
                     ValueRef::Text(text) => Some(text),
-                    ValueRef::Blob(bytes) => Some(bytes),
+                    // It is equal to no text, and is read as one.
+                    ValueRef::Blob(bytes) => Some(bytes).filter(|_| at >= COMPARED),
                     ValueRef::Null | ValueRef::Integer(_) | ValueRef::Real(_) => {
                         numbers[at].as_deref().map(str::as_bytes)
                     }
