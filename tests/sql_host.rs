@@ -326,6 +326,19 @@ fn a_name_or_domain_that_is_no_text_is_no_mailbox_and_a_hash_that_is_none_is_rea
     assert_eq!(host.answers(&["shut@example.com"]), ["refuse"]);
 }
 
+#[test]
+fn a_table_of_a_domain_is_found_whatever_the_case_of_its_name_is() {
+    let host = host();
+    host.write(BIN, b"\x7fELF\0_vpopmail.sqlite\0select pw_name where\0vpasswd\0");
+    for table in ["Example_Com", "Example_Net"] {
+        sql(&host, &SCHEMA.replace("TABLE vpopmail", &format!("TABLE {table}")));
+    }
+    sql(&host, "INSERT INTO example_com (pw_name, pw_gid) VALUES ('each', 0)");
+    let answer = host.rebuild();
+    assert!(!answer.stderr.contains("alert"), "{}", answer.stderr);
+    assert_eq!(host.answers(&["each@example.com", "new@example.com"]), ["accept", "refuse"]);
+}
+
 /// The process of a service that asks its user database.
 fn companion(service: &Service) -> Option<PathBuf> {
     let parent = format!("PPid:\t{}", service.child.id());

@@ -472,6 +472,8 @@ struct Each {
 fn tables_of(session: &mut dyn Session, ask: &Ask) -> Result<Vec<Each>, Refusal> {
     // PostgreSQL cuts longer names.
     let longest = if ask.kind == Kind::Pgsql { 63 } else { usize::MAX };
+    // SQLite finds a table whatever its case is; so the names of domains, which are in lower case, are found by that.
+    let key = |name: &[u8]| if ask.kind == Kind::Sqlite { name.to_ascii_lowercase() } else { name.to_vec() };
     let wanted: BTreeSet<Vec<u8>> = ask.domains.iter().map(|domain| table_of(domain, ask.kind)).collect();
     let mut by_name: BTreeMap<Vec<u8>, Vec<Vec<u8>>> = BTreeMap::new();
     for table in wanted {
@@ -481,7 +483,7 @@ fn tables_of(session: &mut dyn Session, ask: &Ask) -> Result<Vec<Each>, Refusal>
     let statement = session.tables();
     session.select(statement, &[], &mut |fields| {
         let [Some(name), compares] = fields else { return Ok(()) };
-        if let (Some(tables), Ok(text)) = (by_name.remove(*name), std::str::from_utf8(name)) {
+        if let (Some(tables), Ok(text)) = (by_name.remove(&key(name)), std::str::from_utf8(name)) {
             let compares = compares.unwrap_or_default();
             found.extend(tables.into_iter().map(|table| (table, text.to_owned(), compares.to_vec())));
         }
