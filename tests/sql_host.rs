@@ -339,6 +339,17 @@ fn a_table_of_a_domain_is_found_whatever_the_case_of_its_name_is() {
     assert_eq!(host.answers(&["each@example.com", "new@example.com"]), ["accept", "refuse"]);
 }
 
+#[test]
+fn the_line_of_an_account_is_no_domain_where_users_are_in_a_user_database() {
+    let host = host();
+    let assign = fs::read_to_string(host.path("/var/qmail/users/assign")).unwrap();
+    host.write("/var/qmail/users/assign", format!("+carol-:carol:1001:1001:/home/carol:-::\n{assign}"));
+    let all = host.run(&["domains"]);
+    assert!(all.stdout.contains("example.com") && !all.stdout.contains("carol"), "{}", all.stdout);
+    let one = host.run(&["domains", "carol"]);
+    assert!(one.code == 1 && one.stderr.contains("no domain of this host"), "{}{}", one.stdout, one.stderr);
+}
+
 /// The process of a service that asks its user database.
 fn companion(service: &Service) -> Option<PathBuf> {
     let parent = format!("PPid:\t{}", service.child.id());

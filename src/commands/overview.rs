@@ -171,11 +171,13 @@ fn domain(
 ) -> Option<Domain> {
     let control = &host.control;
     let line = host.assignments.vpopmail_domain(name);
+    // A line of an account looks the same.
+    let is_one = || host.is_vpopmail_like(name) || name.contains(&b'.');
     let vpopmail_home =
         line.map(|line| homes.home(&line.home)).filter(|home| match home.mailboxes_of(host.user_domain(name)) {
             Mailboxes::Absent => host.is_vpopmail_like(name) && home.trouble().is_some(),
-            // A line of an account looks the same.
-            Mailboxes::Elsewhere(_) | Mailboxes::Unknown(_) => host.is_vpopmail_like(name) || name.contains(&b'.'),
+            Mailboxes::Elsewhere(_) | Mailboxes::Unknown(_) => is_one(),
+            Mailboxes::Known(Vpasswd::Rows(rows)) => !rows.is_empty() || is_one(),
             Mailboxes::Known(_) | Mailboxes::Unreadable(..) => true,
         });
     let accepted = control.accepts(name);
