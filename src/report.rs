@@ -7,13 +7,14 @@ use std::collections::{HashMap, VecDeque};
 use std::fmt;
 use std::hash::{BuildHasher, RandomState};
 use std::io::{IsTerminal, Write};
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{LazyLock, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 
-use crate::error::Error;
+use crate::error::{Error, show_path};
 use crate::text::{Shown, count, shorten_words};
 
 pub use code::Code;
@@ -56,12 +57,14 @@ pub struct Note {
     pub code: Option<Code>,
     /// The domain that it concerns, where the place in the text does not show it.
     pub domain: Option<String>,
+    /// The file that it is about, and the line in it, where the text does not show them surely: its owner chose its name.
+    pub place: Option<(String, Option<usize>)>,
 }
 
 impl Note {
     /// A note of this level; a name of hundreds of bytes in it is shortened.
     pub fn new(level: Level, text: impl Into<String>) -> Note {
-        Note { level, text: shorten_words(text.into()), denied: false, code: None, domain: None }
+        Note { level, text: shorten_words(text.into()), denied: false, code: None, domain: None, place: None }
     }
 
     /// The same, as a finding of this kind.
@@ -74,6 +77,12 @@ impl Note {
     #[must_use]
     pub fn about(self, domain: &[u8]) -> Note {
         Note { domain: Some(Shown(domain).to_string()), ..self }
+    }
+
+    /// The same, about this file, and this line in it.
+    #[must_use]
+    pub fn at(self, file: &Path, line: Option<usize>) -> Note {
+        Note { place: Some((show_path(file).to_string(), line)), ..self }
     }
 
     /// The same, which may depend on what this process may not read.

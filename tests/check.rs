@@ -724,3 +724,101 @@ fn another_program_that_reads_the_pipe_is_told_of_and_one_that_writes_is_not() {
     assert!(answer.code == 1 && answer.stdout.contains(&words), "{answer:?}");
     assert!(answer.stdout.ends_with("\tpipe-shared\n") && answer.stdout.lines().count() == 1, "{}", answer.stdout);
 }
+
+/// The findings of this kind, as they are printed.
+fn told(answer: &Answer, code: Code) -> Vec<&str> {
+    let end = format!("\t{}", code.word());
+    answer.stdout.lines().filter_map(|line| line.strip_suffix(&end[..])).collect()
+}
+
+#[test]
+fn what_one_customer_does_wrong_without_end_is_counted_and_hides_nothing_of_others() {
+    let service = sound();
+    let host = &service.host;
+    let gone: String = (0..100).map(|number| format!("&gone{number}@example.com\n")).collect();
+    for number in 0..200 {
+        let file = |name: &str| format!("{COM}/.qmail-{name}{number:03}");
+        host.write(&file("gone"), &gone).write(&file("loop"), format!("&loop{number:03}@example.com\n"));
+        host.write(&file("end"), "|exit 100\n&u0@example.com\n").write(&file("Upper"), "&u0@example.com\n");
+        host.write(&file("blank"), "\n");
+        host.write(&file("chain"), format!("&chain{:03}@example.com\n", number + 1));
+    }
+    host.write("/var/qmail/alias/.qmail-a", "&b@mail.example.org\n&gone@example.com\n");
+    host.write("/var/qmail/alias/.qmail-b", "&a@mail.example.org\n");
+    let answer = check(host);
+    for (code, more) in [
+        // The last of the chain forwards to nobody, too.
+        (Code::ForwardRefused, 20_001 - 10),
+        (Code::ForwardLoop, 190),
+        (Code::QmailLineUnreached, 190),
+        (Code::QmailName, 190),
+        (Code::MailDeferred, 190),
+    ] {
+        let found = told(&answer, code);
+        let of_others = found.iter().filter(|line| line.contains("/var/qmail/alias/.qmail-")).count();
+        let is_about_others = matches!(code, Code::ForwardRefused | Code::ForwardLoop);
+        assert_eq!((found.len(), of_others), (11 + of_others, is_about_others.into()), "{found:#?}");
+        let words = format!(": and {more} more findings of the kind {}", code.word());
+        assert!(found.iter().any(|line| line.ends_with(&words)), "{words}: {found:#?}");
+    }
+    let json: Vec<serde_json::Value> = serde_json::from_str(&host.run(&["check", "--json"]).stdout).unwrap();
+    let is_more = |finding: &&serde_json::Value| finding["text"].as_str().unwrap().contains(": and ");
+    for finding in json.iter().filter(is_more) {
+        assert_eq!(finding["domain"].as_str(), Some("example.com"), "{finding}");
+    }
+}
+
+#[test]
+fn a_chain_of_forwards_hides_no_loop_of_others() {
+    let service = sound();
+    let host = &service.host;
+    for number in 0..1_600 {
+        host.write(&format!("{COM}/.qmail-{number}"), format!("&{}@example.com\n&u0@example.com\n", number + 1));
+    }
+    host.write(&format!("{COM}/.qmail-1600"), "&u0@example.com\n");
+    host.write("/var/qmail/alias/.qmail-a", "&b@mail.example.org\n").write("/var/qmail/alias/.qmail-b", "a\n");
+    let answer = check(host);
+    let found = told(&answer, Code::ForwardLoop);
+    let [other] = &found[..] else { panic!("{found:#?}") };
+    assert!(other.contains("/alias/.qmail-a: line 1: forwards to b@mail.example.org, which leads back"), "{other}");
+    // Closed, it is one finding of readable length.
+    host.write(&format!("{COM}/.qmail-1600"), "&0@example.com\n");
+    let answer = check(host);
+    let found = told(&answer, Code::ForwardLoop);
+    assert!(found.len() == 2 && found[0].contains(".qmail-0: line 1: "), "{found:#?}");
+    assert!(found[0].contains(", and 1597 others: qmail bounces"), "{found:#?}");
+}
+
+#[test]
+fn a_forward_that_never_happens_is_no_finding() {
+    let service = sound();
+    let host = &service.host;
+    let file = |name: &str, lines: &str| host.write(&format!("{COM}/.qmail-{name}"), lines);
+    for (name, after) in [
+        ("refusing", "|exit 100"),
+        ("deferring", "| exit 111"),
+        ("unknown", "|/usr/local/bin/sorter"),
+        ("bounced", "|bouncesaying 'gone'"),
+        ("without-mailbox", BOUNCE),
+        ("misused", "|/home/vpopmail/bin/vdelivermail ''"),
+        ("list", "+list\n/home/vpopmail/Maildir/"),
+        ("far", &("#\n".repeat(40_000) + "|exit 100")),
+        ("Upper", ""),
+        ("executable", "./Maildir/"),
+    ] {
+        file(name, &format!("&gone@example.com\n&{name}@example.com\n{after}\n"));
+    }
+    host.mode(&format!("{COM}/.qmail-executable"), 0o744);
+    let answer = check(host);
+    assert_eq!(told(&answer, Code::ForwardRefused), [""; 0], "{}", answer.stdout);
+    assert_eq!(told(&answer, Code::ForwardLoop), [""; 0], "{}", answer.stdout);
+    let found = told(&answer, Code::QmailName);
+    assert!(found.len() == 1 && found[0].contains(".qmail-Upper: no mail comes to it"), "{found:?}");
+    // These do not stop it.
+    for (name, after) in [("u1", BOUNCE), ("done", "|exit 0\n|exit 99\n|exit 100"), ("kept", "./Maildir/")] {
+        file(name, &format!("&gone@example.com\n{after}\n"));
+    }
+    let answer = check(host);
+    let found = told(&answer, Code::ForwardRefused);
+    assert_eq!(found.len(), 3, "{found:#?}");
+}

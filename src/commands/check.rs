@@ -5,12 +5,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io::ErrorKind;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::actions;
 use crate::cdb;
 use crate::commands::compare::{Change, Compared, compare};
 use crate::commands::database;
+use crate::commands::few::{Few, MAX_NAMED};
 use crate::commands::findings::Finding;
 use crate::commands::forwards;
 use crate::commands::mail::{self, Ways};
@@ -21,7 +22,7 @@ use crate::commands::overview::{self, Answer, Kind};
 use crate::decide::{Open, OpenKind, Trail, Verdict, deliver};
 use crate::error::{Denied, Error, is_denied_to_us, show_cause, show_path};
 use crate::host::crypt::Fault;
-use crate::host::dot_qmail::spelled;
+use crate::host::dot_qmail::{is_never_asked, spelled};
 use crate::host::units::with_private_tmp;
 use crate::host::vpopmail::{Mailbox, Mailboxes, Shape, TEXT, TextBeside, Vpasswd, is_legal_name};
 use crate::host::{Home, HomeState, Host};
@@ -37,9 +38,6 @@ use crate::service::status;
 use crate::settings::Settings;
 use crate::tables::logins::{Weakness, has_scheme, hash_damage, weakness};
 use crate::text::{Shown, count, join_address, lower, split_address, without_word};
-
-/// How many names a finding about many names.
-const MAX_NAMED: usize = 3;
 
 /// Looks at everything. The worst findings come first; what is of level status needs no attention.
 /// Beside them is the error that ends the command when this process, which is not root, may not look at everything.
@@ -275,7 +273,7 @@ fn of_host(settings: &Settings, compared: Compared, all: &mut Vec<Finding>) {
         let mut found: Vec<Note> = deferred(host, &reader, accepted.iter().map(Vec::as_slice).collect());
         found.extend(nobodys(host, &reader));
         let mut named = BTreeSet::new();
-        let mut ways = Ways::new(host, &reader);
+        let (mut ways, mut few) = (Ways::new(host, &reader), Few::default());
         for path in host.homes() {
             let home = host.read_home(path);
             if let HomeState::Listed(_, dot_qmails) = &home.state
@@ -283,15 +281,16 @@ fn of_host(settings: &Settings, compared: Compared, all: &mut Vec<Finding>) {
             {
                 named.extend(dot_qmails.programs());
             }
-            of_home(host, &home, &mut found);
-            ways.of_home(&home, &mut found);
+            of_home(host, &home, &mut found, &mut few);
+            ways.of_home(&home, &mut few);
             for domain in host.domains_of(path) {
                 if let Mailboxes::Known(vpasswd) = home.mailboxes_of(host.user_domain(domain)) {
-                    ways.of_mailboxes(&home, domain, vpasswd, &mut found);
+                    ways.of_mailboxes(&home, domain, vpasswd, &mut few);
                 }
             }
         }
-        found.extend(ways.loops());
+        ways.loops(&mut few);
+        found.extend(few.notes());
         found.extend(unused_declarations(host, &named));
         found
     };
@@ -382,7 +381,7 @@ fn nobodys(host: &Host, homes: &HomeReader) -> Vec<Note> {
 fn deferred(host: &Host, homes: &HomeReader, mut accepted: Vec<&[u8]>) -> Vec<Note> {
     // Domain by domain, so that each home is read once.
     accepted.sort_by_key(|key| split_address(key).map_or((true, *key, *key), |(local, domain)| (false, domain, local)));
-    let mut by_cause: BTreeMap<String, (usize, Vec<u8>)> = BTreeMap::new();
+    let mut by_cause: BTreeMap<(String, Option<PathBuf>, Option<usize>), (usize, Vec<u8>)> = BTreeMap::new();
     let mut open: BTreeMap<Open, (usize, Vec<u8>)> = BTreeMap::new();
     for key in accepted {
         let address = stands_for(key, host.layout.break_byte);
@@ -402,17 +401,26 @@ fn deferred(host: &Host, homes: &HomeReader, mut accepted: Vec<&[u8]>) -> Vec<No
         deliver(host, homes, &address, &mut trail);
         let Some(last) = trail.steps().pop() else { continue };
         let cause = without_word(&last.to_string(), &NOBODY);
-        by_cause.entry(cause).or_insert_with(|| (0, key.to_vec())).0 += 1;
+        by_cause.entry((cause, last.path, last.line)).or_insert_with(|| (0, key.to_vec())).0 += 1;
     }
-    let finding = |(cause, (number, first)): (String, (usize, Vec<u8>))| {
+    let mut few = Few::default();
+    for ((cause, path, line), (number, first)) in by_cause {
         let more = if number > 1 { format!(" and {}", count(number - 1, "other key")) } else { String::new() };
         let text = format!("{cause}: mail to {}{more} is accepted and deferred", Shown(&first));
         let is_misused =
             memchr::memmem::find(text.as_bytes(), b": vdelivermail without exactly two arguments").is_some();
-        Note::warning(text).of(if is_misused { Code::VdelivermailMisread } else { Code::MailDeferred })
-    };
-    let open = open.into_iter().map(|(by, (number, first))| open_finding(host, &by, number, &first));
-    by_cause.into_iter().map(finding).chain(open).collect()
+        let note = Note::warning(text).of(if is_misused { Code::VdelivermailMisread } else { Code::MailDeferred });
+        few.add(&domain_of(&first), path.into_iter().fold(note, |note, path| note.at(&path, line)));
+    }
+    for (by, (number, first)) in open {
+        few.add(&domain_of(&first), open_finding(host, &by, number, &first).at(&by.path, Some(by.line)));
+    }
+    few.notes()
+}
+
+/// The domain of an address, as a finding names it.
+fn domain_of(address: &[u8]) -> String {
+    Shown(split_address(address).map_or(address, |(_, domain)| domain)).to_string()
 }
 
 /// A program line that takes every name, and what closes it.
@@ -463,33 +471,32 @@ fn unused_declarations(host: &Host, named: &BTreeSet<Vec<u8>>) -> Vec<Note> {
 }
 
 /// One home: its .qmail files, and its mailboxes.
-fn of_home(host: &Host, home: &Home, findings: &mut Vec<Note>) {
+fn of_home(host: &Host, home: &Home, findings: &mut Vec<Note>, few: &mut Few) {
     let path = host.layout.root.path(&home.path);
+    let file = |name: &[u8]| host.layout.root.path(&[&home.path[..], b"/.qmail", name].concat());
     let shown = show_path(&path).to_string();
     if let HomeState::Listed(_, dot_qmails) = &home.state {
         let mut many_ways = Vec::new();
         for name in dot_qmails.extensions() {
-            if name.iter().any(|b| b.is_ascii_uppercase() || *b == b'.') {
+            if is_never_asked(name) {
                 let asked = spelled(&lower(name));
-                findings.push(Note::warning(format!(
+                let text = format!(
                     "{shown}/.qmail{}: no mail comes to it: qmail looks for .qmail{}, in lower case and with a : for each dot \
                      of an address",
                     Shown(name),
                     Shown(&asked)
-                ))
-                .of(Code::QmailName));
+                );
+                few.add(&shown, Note::warning(text).of(Code::QmailName).at(&file(name), None));
             } else if name.iter().filter(|b| **b == b':').count() > crate::tables::recipients::MAX_SPELLED_COLONS {
                 many_ways.push(name);
             }
         }
         for (name, cause) in dot_qmails.closed_folders().filter(|(_, cause)| !cause.denied) {
-            findings.push(
-                note(format!(
-                    "{shown}/.qmail{}: a directory that is not read: {cause}; names with a / below it are not listed",
-                    Shown(name)
-                ))
-                .of(Code::QmailDirectory),
+            let text = format!(
+                "{shown}/.qmail{}: a directory that is not read: {cause}; names with a / below it are not listed",
+                Shown(name)
             );
+            few.add(&shown, note(text).of(Code::QmailDirectory).at(&file(name), None));
         }
         if !many_ways.is_empty() {
             findings.push(

@@ -26,14 +26,15 @@ pub struct Finding {
 }
 
 impl Finding {
-    /// A finding; its text begins with the file and the line, as all texts do that have a place.
+    /// A finding; where it says no place, its text begins with the file and the line, if it has any.
     pub fn new(note: Note) -> Finding {
         let code = note.code.unwrap_or(Code::Other);
-        let place = note.text.strip_prefix('/').and_then(|rest| {
-            let (file, rest) = rest.split_once(": ")?;
+        let of_text = || {
+            let (file, rest) = note.text.strip_prefix('/')?.split_once(": ")?;
             let line = rest.strip_prefix("line ").and_then(|rest| rest.split(':').next()?.parse().ok());
             Some((format!("/{file}"), line))
-        });
+        };
+        let place = note.place.clone().or_else(of_text);
         let relayed = (code == Code::RelayUnlisted).then(|| note.text.split(": ").nth(2)?.split(' ').next()).flatten();
         let domain = note.domain.clone().or(relayed.map(str::to_owned));
         Finding { code, note, place, domain }

@@ -4,7 +4,7 @@
 
 use std::path::PathBuf;
 
-use crate::host::dot_qmail::{DotQmail, unspelled};
+use crate::host::dot_qmail::{DotQmail, Program, program_of, unspelled};
 use crate::host::mailboxes::alias::Aliases;
 use crate::host::{Home, HomeState, Homes, Host};
 use crate::text::{DEFAULT, Shown, join_address, lines, lower, trim_end};
@@ -39,13 +39,27 @@ pub fn line_has(host: &Host, file: &[u8], line: usize, word: &[u8]) -> bool {
     lines(&content).any(|(number, text)| number == line && memchr::memmem::find(text, word).is_some())
 }
 
-/// The first line that runs a program which may end the delivery.
-fn first_program(content: &[u8]) -> Option<usize> {
-    let may_end = |text: &[u8]| {
-        let is_vdelivermail = || memchr::memmem::find(text, b"vdelivermail").is_some() && !text.contains(&b';');
-        text.first() == Some(&b'|') && !is_vdelivermail()
-    };
-    lines(content).find(|(_, text)| may_end(text)).map(|(number, _)| number)
+/// The first line that may end the delivery, and the first one whose forward may not be sent: what a file forwards is sent
+/// only after all its lines went well.
+fn ends(host: &Host, content: &[u8]) -> (usize, usize) {
+    let is_vdelivermail = |text: &[u8]| memchr::memmem::find(text, b"vdelivermail").is_some() && !text.contains(&b';');
+    let mut is_list = false;
+    for (number, text) in lines(content) {
+        let text = trim_end(text);
+        match text.first() {
+            Some(b'|' | b'/' | b'.') if is_list => return (number, 0),
+            Some(b'|') => match program_of(&text[1..], &host.layout.qmail, &host.layout.vpopmail) {
+                Program::Exit(0) | Program::Vdelivermail(_) => {}
+                Program::Exit(99) => return (number, number),
+                Program::Unknown(_) if is_vdelivermail(text) => {}
+                _ => return (number, 0),
+            },
+            Some(b'+') => is_list |= text == b"+list" || text.starts_with(b"+list\0"),
+            _ => {}
+        }
+    }
+    // What stands behind that is not read.
+    if content.len() < MAX_LENGTH { (usize::MAX, usize::MAX) } else { (usize::MAX, 0) }
 }
 
 /// The addresses that the lines of this file forward to, each with its line, from 1.
@@ -87,7 +101,7 @@ pub struct Forward {
     pub target: Vec<u8>,
     /// Whether it is a catch-all.
     pub is_catch_all: bool,
-    /// Whether mail that the file takes surely goes there: no program before it can end the delivery.
+    /// Whether mail that the file takes surely goes there: no program can end the delivery before that.
     pub is_certain: bool,
     from: From,
 }
@@ -155,10 +169,11 @@ pub fn of_home(host: &Host, home: &Home, take: &mut dyn FnMut(Forward)) {
     if let HomeState::Listed(_, dot_qmails) = &home.state {
         for (name, content) in dot_qmails.forwarding() {
             let file = [&home.path[..], b"/.qmail", name].concat();
-            let program = first_program(&read(host, &file));
+            let (end, unsent) = ends(host, &read(host, &file));
             of_content(host, &file, content, &mut |line, target, is_catch_all| {
                 let from = From::File(home.path.clone(), name.to_vec());
-                let (path, is_certain) = (host.layout.root.path(&file), program.is_none_or(|program| program > line));
+                let path = host.layout.root.path(&file);
+                let is_certain = line < if is_catch_all { end } else { unsent };
                 take(Forward { path, line: Some(line), target, is_catch_all, is_certain, from });
             });
         }

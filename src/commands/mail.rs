@@ -1,17 +1,19 @@
 //! What `check` finds about the ways of mail: domains that are named twice or not let in, lines that are never reached, and
 //! forwards, catch-alls and files that lose mail. Whether mail arrives is decided by [`deliver`]; nothing is decided here.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
+use crate::commands::circles::Leads;
+use crate::commands::few::{Few, MAX_NAMED};
 use crate::commands::forwards::{self, Forward};
 use crate::decide::{Delivery, Step, Taker, Trail, Verdict, deliver};
 use crate::error::show_path;
-use crate::host::dot_qmail::{DotQmail, Instruction, Opening, Program};
+use crate::host::assign::Assignment;
+use crate::host::dot_qmail::{DotQmail, Instruction, Opening, Program, is_never_asked, unspelled};
 use crate::host::vpopmail::{Vpasswd, is_found};
 use crate::host::{Home, HomeState, Homes, Host};
 use crate::report::{Code, Level, Note};
-use crate::text::{Shown, join_address, split_address};
+use crate::text::{DEFAULT, Shown, count, join_address, split_address};
 
 /// Domains, and addresses of virtualdomains, that control/locals names too.
 pub fn twice_named(host: &Host) -> Vec<Note> {
@@ -69,39 +71,60 @@ pub struct Ways<'a> {
     /// The same where `delete` takes mail: what a catch-all swallows on purpose is not lost.
     tolerant: Host,
     homes: &'a dyn Homes,
-    /// What surely leads on from a file, and from its catch-all, to which of them.
-    next: BTreeMap<Node, Vec<(Node, Forward)>>,
+    /// What surely leads on from a file, and from its catch-all.
+    leads: Leads,
 }
-
-/// So many steps are taken to find loops: the owners of domains write what leads where.
-const MAX_STEPS: usize = 1_000_000;
-
-/// A file, and whether it is its catch-all that takes the mail.
-type Node = (PathBuf, bool);
 
 impl<'a> Ways<'a> {
     /// Of this host.
     pub fn new(host: &'a Host, homes: &'a dyn Homes) -> Ways<'a> {
         let mut tolerant = host.clone();
         tolerant.layout.refuse_delete = false;
-        Ways { host, tolerant, homes, next: BTreeMap::new() }
+        Ways { host, tolerant, homes, leads: Leads::default() }
     }
 
     /// What one home shows by itself.
-    pub fn of_home(&mut self, home: &Home, findings: &mut Vec<Note>) {
+    pub fn of_home(&mut self, home: &Home, findings: &mut Few) {
         self.unreached(home, findings);
-        let mut found = Vec::new();
-        forwards::of_home(self.host, home, &mut |forward| found.push(forward));
-        for forward in found {
-            findings.extend(self.of_forward(forward));
-        }
+        let of = show_path(&self.host.layout.root.path(&home.path)).to_string();
+        let mut asked: Option<(PathBuf, bool)> = None;
+        forwards::of_home(self.host, home, &mut |forward| {
+            let asked_before = asked.take().filter(|(path, _)| *path == forward.path);
+            let (path, reached) = asked_before.unwrap_or_else(|| (forward.path.clone(), self.reaches(home, &forward)));
+            asked = Some((path, reached));
+            if let Some(note) = self.of_forward(forward).filter(|_| reached) {
+                findings.add(&of, note);
+            }
+        });
     }
 
-    /// What becomes of mail, and the last step of the way.
-    fn ask(&self, address: &[u8]) -> (Delivery, Option<Step>) {
+    /// What becomes of mail, and the steps of its way.
+    fn ask(&self, address: &[u8]) -> (Delivery, Vec<Step>) {
         let mut trail = Trail::kept();
         let delivery = deliver(&self.tolerant, self.homes, address, &mut trail);
-        (delivery, trail.steps().pop())
+        (delivery, trail.steps())
+    }
+
+    /// Whether mail may come to the file of a forward, and be sent on: in a domain of vpopmail that is asked.
+    fn reaches(&self, home: &Home, forward: &Forward) -> bool {
+        let Some(file) = name_of(&self.host.layout.root.path(&home.path), &forward.path) else { return true };
+        if is_never_asked(&file) {
+            return false;
+        }
+        let Some(name) = file.strip_prefix(b"-").filter(|_| !file.ends_with(DEFAULT)) else { return true };
+        let mut domains = self.host.domains_of(&home.path).filter(|domain| self.has_its_files(home, domain)).peekable();
+        let sends = |domain: &[u8]| {
+            let (delivery, steps) = self.ask(&join_address(&unspelled(name), domain));
+            let is_by = |step: &Step| step.path.as_ref() == Some(&forward.path);
+            delivery.known && delivery.verdict == Verdict::Deliver && steps.iter().any(is_by)
+        };
+        domains.peek().is_none() || domains.any(sends)
+    }
+
+    /// Whether the names of a domain of vpopmail are those of the files of this home.
+    fn has_its_files(&self, home: &Home, domain: &[u8]) -> bool {
+        let is_usual = |line: &Assignment| line.home == home.path && line.dash == b"-" && line.ext.is_empty();
+        self.host.is_vpopmail_like(domain) && self.host.assignments.vpopmail_domain(domain).is_some_and(is_usual)
     }
 
     fn of_forward(&mut self, forward: Forward) -> Option<Note> {
@@ -114,8 +137,8 @@ impl<'a> Ways<'a> {
         if local.is_empty() || self.host.control.prefix(domain).is_none() {
             return None;
         }
-        let (delivery, last) = self.ask(&target);
-        let last = last?;
+        let (delivery, mut steps) = self.ask(&target);
+        let last = steps.pop()?;
         let line = forward.line.map(|line| format!("line {line}: ")).unwrap_or_default();
         let place = format!("{}: {line}", show_path(&forward.path));
         let to = Shown(&target).to_string();
@@ -125,93 +148,65 @@ impl<'a> Ways<'a> {
                 false => ("forwards to", Code::ForwardRefused),
             };
             let text = format!("{place}{what} {to}, to which this host delivers nothing ({last})");
-            return Some(Note::warning(text).of(code));
+            return Some(Note::warning(text).of(code).at(&forward.path, forward.line));
         }
-        if delivery.verdict != Verdict::Deliver || forward.line.is_none() {
-            return None;
-        }
+        let line = forward.line.filter(|_| delivery.verdict == Verdict::Deliver)?;
         let to_node = (last.path?, delivery.taker == Taker::CatchAll);
         let from = (forward.path.clone(), forward.is_catch_all);
         if forward.is_catch_all && to_node == from {
             let text =
                 format!("{place}the catch-all delivers to {to}, which no mailbox has, so the catch-all takes it again");
-            return Some(Note::warning(text).of(Code::CatchAllNobody));
+            return Some(Note::warning(text).of(Code::CatchAllNobody).at(&forward.path, forward.line));
         }
-        self.next.entry(from).or_default().push((to_node, forward));
+        self.leads.add(from, to_node, line, forward.target);
         None
     }
 
     /// Forwards that lead back to the file that they are in.
-    pub fn loops(&self) -> Vec<Note> {
-        let mut notes = Vec::new();
-        let mut told: BTreeSet<&Node> = BTreeSet::new();
-        let mut steps = MAX_STEPS;
-        for (start, leads) in &self.next {
-            if told.contains(start) {
-                continue;
+    pub fn loops(&self, findings: &mut Few) {
+        for circle in self.leads.circles(MAX_NAMED) {
+            let mut others: Vec<String> = circle.others.iter().map(|path| show_path(path).to_string()).collect();
+            if circle.number > others.len() {
+                others.push(format!("and {}", count(circle.number - others.len(), "other")));
             }
-            let first = leads.iter().find_map(|(to, forward)| Some((self.way_back(to, start, &mut steps)?, forward)));
-            let Some((nodes, forward)) = first else { continue };
-            told.extend(nodes.iter().copied());
-            let others = nodes.iter().filter(|node| **node != start).map(|(path, _)| show_path(path).to_string());
-            let others: Vec<String> = others.collect();
             let by = if others.is_empty() { String::new() } else { format!(" by {}", others.join(", ")) };
-            let line = forward.line.unwrap_or_default();
             let text = format!(
-                "{}: line {line}: forwards to {}, which leads back to this file{by}: qmail bounces what loops",
-                show_path(&start.0),
-                Shown(&forward.target)
+                "{}: line {}: forwards to {}, which leads back to this file{by}: qmail bounces what loops",
+                show_path(circle.file),
+                circle.line,
+                Shown(circle.target)
             );
-            notes.push(Note::warning(text).of(Code::ForwardLoop));
+            let of = show_path(circle.file.parent().unwrap_or(circle.file)).to_string();
+            findings.add(&of, Note::warning(text).of(Code::ForwardLoop).at(circle.file, Some(circle.line)));
         }
-        notes
-    }
-
-    /// The files on a way from `from` to `to`, when there is one.
-    fn way_back<'s>(&'s self, from: &'s Node, to: &'s Node, steps: &mut usize) -> Option<Vec<&'s Node>> {
-        let mut before: BTreeMap<&Node, Option<&Node>> = BTreeMap::from([(from, None)]);
-        let mut waiting = vec![from];
-        while let Some(node) = waiting.pop() {
-            *steps = steps.checked_sub(1)?;
-            if node == to {
-                let way = std::iter::successors(Some(node), |node| before.get(*node).copied().flatten());
-                return Some(way.collect());
-            }
-            for (next, _) in self.next.get(node).into_iter().flatten() {
-                before.entry(next).or_insert_with(|| {
-                    waiting.push(next);
-                    Some(node)
-                });
-            }
-        }
-        None
     }
 
     /// Lines after one that ends the delivery.
-    fn unreached(&self, home: &Home, findings: &mut Vec<Note>) {
+    fn unreached(&self, home: &Home, findings: &mut Few) {
         let HomeState::Listed(_, dot_qmails) = &home.state else { return };
-        for (name, end, word) in dot_qmails.files().filter_map(|(name, content)| {
-            let (line, word) = end_of(content)?;
-            Some((name, line, word))
-        }) {
+        let of = show_path(&self.host.layout.root.path(&home.path)).to_string();
+        for (name, content) in dot_qmails.files().filter(|(name, _)| !is_never_asked(name)) {
+            let Some((end, word)) = end_of(content) else { continue };
             let file = [&home.path[..], b"/.qmail", name].concat();
             if let Some(line) = forwards::line_after(self.host, &file, end) {
+                let path = self.host.layout.root.path(&file);
                 let text = format!(
                     "{}: line {line}: never reached: {word} on line {end} ends every delivery",
-                    show_path(&self.host.layout.root.path(&file))
+                    show_path(&path)
                 );
-                findings.push(Note::warning(text).of(Code::QmailLineUnreached));
+                findings.add(&of, Note::warning(text).of(Code::QmailLineUnreached).at(&path, Some(line)));
             }
         }
     }
 
     /// Mailboxes whose mail goes to a `.qmail` file that only forwards it, or takes it for nothing.
-    pub fn of_mailboxes(&self, home: &Home, domain: &[u8], vpasswd: &Vpasswd, findings: &mut Vec<Note>) {
+    pub fn of_mailboxes(&self, home: &Home, domain: &[u8], vpasswd: &Vpasswd, findings: &mut Few) {
         let HomeState::Listed(_, dot_qmails) = &home.state else { return };
         let Some(line) = self.host.assignments.vpopmail_domain(domain) else { return };
-        if !self.host.is_vpopmail_like(domain) || line.home != home.path || line.dash != b"-" || !line.ext.is_empty() {
+        if !self.has_its_files(home, domain) {
             return;
         }
+        let of = Shown(domain).to_string();
         let mut before: Option<&[u8]> = None;
         for (name, _) in vpasswd.all() {
             let is_other = before.replace(name) != Some(name);
@@ -221,8 +216,8 @@ impl<'a> Ways<'a> {
                 continue;
             }
             let address = join_address(name, domain);
-            let (delivery, last) = self.ask(&address);
-            let Some(Step { path: Some(path), .. }) = last.filter(|_| delivery.known) else { continue };
+            let (delivery, mut steps) = self.ask(&address);
+            let Some(Step { path: Some(path), .. }) = steps.pop().filter(|_| delivery.known) else { continue };
             let Some(file) = name_of(&self.host.layout.root.path(&home.path), &path) else { continue };
             let Opening::File(_, content) = dot_qmails.open(&file, line.who) else { continue };
             if content.first_forward.is_some() && keeps_nothing(content) {
@@ -231,7 +226,7 @@ impl<'a> Ways<'a> {
                     show_path(&path),
                     Shown(&address)
                 );
-                findings.push(Note::warning(text).of(Code::MailboxShadowed).about(domain));
+                findings.add(&of, Note::warning(text).of(Code::MailboxShadowed).about(domain).at(&path, None));
             }
         }
     }

@@ -2,10 +2,12 @@
 
 pub mod answers;
 pub mod check;
+pub mod circles;
 pub mod compare;
 pub mod database;
 pub mod demo;
 pub mod explain;
+pub mod few;
 pub mod findings;
 pub mod forwards;
 pub mod list;

@@ -48,6 +48,12 @@ pub fn unspelled(name: &[u8]) -> Vec<u8> {
     name.iter().map(|b| if *b == b':' { b'.' } else { *b }).collect()
 }
 
+/// Whether qmail-local never asks for a file, by its name without `.qmail`: it looks for names in lower case and with a `:`
+/// for each dot.
+pub fn is_never_asked(name: &[u8]) -> bool {
+    name.first() == Some(&b'-') && name.iter().any(|b| b.is_ascii_uppercase() || *b == b'.')
+}
+
 /// What one line of a dot-qmail file says that does more than forward.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Instruction {
