@@ -293,6 +293,63 @@ fn what_is_no_mailbox_is_told_with_what_answers_for_it() {
 }
 
 #[test]
+fn what_takes_the_mail_of_an_address_without_a_mailbox_is_told() {
+    let host = MailHost::sample();
+    let net = "/home/vpopmail/domains/example.net";
+    let ext = "|/usr/local/bin/unknown-filter\n";
+    host.write("/home/carol/.qmail-x-default", ext)
+        .write(&format!("{COM}/.qmail-both"), "&ann@example.com\n&x@y.test\n");
+    host.rebuild();
+    for (address, words) in [
+        ("both@example.com", "accepted: an alias takes it (".to_owned()),
+        (
+            "both@example.com",
+            ".qmail-both: line 1: forwards: delivered), and it goes to ann@example.com, x@y.test".to_owned(),
+        ),
+        ("BOTH@Example.EDU", "accepted: an alias takes it (".to_owned()),
+        ("list@example.com", "line 1: the program /usr/local/bin/ezmlm/ezmlm-send takes it".to_owned()),
+        (
+            "any@example.net",
+            format!("the catch-all of its domain takes it ({}/.qmail-default: line 1: ", host.path(net).display()),
+        ),
+        ("any@example.net", ", and it goes to ann@example.com".to_owned()),
+        ("carol@mail.example.org", "the user carol takes it (".to_owned()),
+        ("carol-x-y@mail.example.org", "the program /usr/local/bin/unknown-filter takes it".to_owned()),
+        ("x@backup.example", "accepted: relayed: any name is accepted for another host".to_owned()),
+        ("spamtrap@example.net", "refused: exit 100: bounced".to_owned()),
+        ("nobody@example.com", "refused: ".to_owned()),
+        ("x@elsewhere.example", "refused: not our domain: rcpthosts does not list elsewhere.example".to_owned()),
+    ] {
+        let answer = host.run(&["user", address]);
+        assert_eq!((answer.code, &answer.stdout[..]), (1, ""), "{address}: no mailbox: {}", answer.stderr);
+        let lines: Vec<&str> = answer.stderr.lines().collect();
+        let said =
+            lines.iter().find(|line| line.starts_with("qmail-updater: status: ") && line.contains("its mail is "));
+        assert!(said.is_some_and(|line| line.contains(&words)), "{address}: {words}: {lines:#?}");
+        // The line of before stays.
+        assert!(lines.iter().any(|line| line.contains("warning") && line.contains(": no ")), "{lines:#?}");
+        // It is what explain says.
+        let accepted = host.run(&["explain", address]).code == 0;
+        assert_eq!(said.unwrap().contains("its mail is accepted"), accepted, "{address}");
+    }
+    // All of a domain, or nothing at all, is no address.
+    for address in ["@mail.example.org", ""] {
+        assert!(!host.run(&["user", address]).stderr.contains("its mail"), "{address:?}");
+    }
+    // Where the users of vpopmail are not known, neither is whether there is a mailbox.
+    let answer = host.run(&["--backend", "mysql", "user", "ann@example.com"]);
+    assert_eq!((answer.code, &answer.stdout[..]), (111, ""), "{}", answer.stderr);
+    assert!(answer.stderr.contains("status: ann@example.com: its mail is accepted: "), "{}", answer.stderr);
+    // Before anything is published.
+    host.remove("/var/qmail/control/validrcptto.cdb");
+    let answer = host.run(&["user", "both@example.com"]);
+    assert!(
+        answer.stderr.contains("unknown: the recipient table is not published yet; by the configuration, an alias")
+    );
+    assert_eq!(answer.code, 1);
+}
+
+#[test]
 fn who_may_not_read_the_mailboxes_is_told_so() {
     if !is_root() {
         return skip("a mailbox file of somebody else", "only root can make one");

@@ -256,4 +256,20 @@ mod tests {
                       bb    100  a text that is longer than\n           what is left of the line\n";
         assert_eq!(text, wanted);
     }
+
+    #[test]
+    fn a_row_goes_on_in_the_next_line_after_a_field_that_is_wider_than_its_column() {
+        let row = |fields: [&str; 4]| Row { cells: fields.map(Field::text).to_vec(), below: Vec::new() };
+        let long = "a-long-name@a-long-domain.example";
+        let rows = [row(["yes", "a@b.example", "b.example", "one two"]), row(["no", long, long, "three words more"])];
+        let text = table(50, &["IS", "ADDRESS", "KEY", "WHY"], &rows);
+        let wanted = "IS   ADDRESS      KEY        WHY\n\
+                      yes  a@b.example  b.example  one two\n\
+                      no   a-long-name@a-long-domain.example\n                  a-long-name@a-long-domain.example\n\
+                      \x20                            three words more\n";
+        assert_eq!(text, wanted);
+        // What fits is not broken.
+        let text = table(120, &["IS", "ADDRESS", "KEY", "WHY"], &rows);
+        assert_eq!(text.lines().count(), 3, "{text}");
+    }
 }

@@ -107,9 +107,14 @@ impl Tables {
         Tables { compared, unread: unread.map(|cause| cause.to_string()), others, denied }
     }
 
+    /// Whether this process may not read what decides.
+    fn is_unknown(&self) -> bool {
+        !self.denied.is_empty() || self.compared.as_ref().is_err_and(Error::is_denied)
+    }
+
     /// Whether both are as the configuration is; `None` when that cannot be known.
     fn are_current(&self) -> Option<bool> {
-        let (changes, _) = self.compared.as_ref().ok().filter(|_| self.denied.is_empty())?;
+        let (changes, _) = self.compared.as_ref().ok().filter(|_| !self.is_unknown())?;
         Some(*changes == 0)
     }
 
@@ -147,7 +152,10 @@ impl Tables {
                 let changes = count(*number, "change");
                 tables(format!("{wrong}: {changes}; qmail-updater rebuild --dry-run shows them")).as_warning()
             }
-            Err(error) => tables(format!("they cannot be compared with the host: {error}")).as_alert(),
+            Err(error) => {
+                let fact = tables(format!("they cannot be compared with the host: {error}"));
+                if error.is_denied() { fact.as_warning() } else { fact.as_alert() }
+            }
         });
         facts.extend(self.others.iter().map(|text| tables(text.clone()).as_warning()));
         facts
@@ -183,10 +191,8 @@ fn reasons(service: &Service, tables: &Tables) -> Vec<(Level, String)> {
         add(Alert, "the users of vpopmail are not read".to_owned());
     }
     match &tables.compared {
+        _ if tables.is_unknown() => add(Warning, "whether the tables are up to date is unknown".to_owned()),
         Err(_) => add(Alert, "the tables cannot be compared with the configuration".to_owned()),
-        Ok(_) if !tables.denied.is_empty() => {
-            add(Warning, "whether the tables are up to date is unknown".to_owned());
-        }
         Ok((changes, kept)) => {
             if let sources @ 1.. = kept.len() {
                 add(Alert, format!("{} cannot be used", count(sources, "source")));
@@ -253,7 +259,7 @@ pub fn status(settings: &Settings, screen: &Screen) -> Result<bool, Error> {
             let mut facts: Vec<Fact> = service.facts(true).into_iter().chain(of_tables).collect();
             // The worst first.
             facts.sort_by_key(|fact| std::cmp::Reverse(fact.level));
-            for_terminal(width, &reasons, !tables.denied.is_empty(), &facts)
+            for_terminal(width, &reasons, tables.is_unknown(), &facts)
         }
     })?;
     if let Err(error) = tables.compared
@@ -287,9 +293,9 @@ fn for_terminal(width: usize, reasons: &[(Level, String)], is_unknown: bool, fac
     let worst = reasons.iter().map(|(level, _)| *level).max();
     let (word, tone) = match worst {
         None => ("OK", Tone::Good),
-        _ if is_unknown => ("UNKNOWN", Tone::Caution),
-        Some(level) if level < Alert => ("WARNING", Tone::Caution),
-        Some(_) => ("ALERT", Tone::Bad),
+        Some(level) if level >= Alert => ("ALERT", Tone::Bad),
+        Some(_) if is_unknown => ("UNKNOWN", Tone::Caution),
+        Some(_) => ("WARNING", Tone::Caution),
     };
     let why: Vec<&str> = reasons.iter().map(|(_, text)| &text[..]).collect();
     let why =
