@@ -720,12 +720,12 @@ Columns, separated by tabs, - where there is nothing to say:
   owner       uid:gid of users/assign or passwd
   mailboxes   how many that vpopmail finds
   aliases     how many names have a .qmail file
-  others      accept or refuse: whether a name that is not listed is accepted; unknown: only root may look
+  others      accept or refuse: whether a name that is not listed is accepted; unknown: run it as root
   catch-all   what answers for such a name: bounce-no-mailbox, delete, an address, a directory, ...
   notes       what else there is to know, or to fix
   state       held: the loss guard keeps entries that would go; kept: its source cannot be read, so its
               published entries stay; open: a program decides, and it is not known which names it takes;
-              unknown: only root may look; else ok
+              unknown: run it as root to see; else ok
 
 A terminal gets headings, and the notes below each domain; owner and directory are left out.
 JSON: an array of objects with domain, alias_of, kind, folder, uid, gid, mailboxes, aliases,
