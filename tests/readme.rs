@@ -74,7 +74,7 @@ fn the_documents_name_no_option_that_is_not_there() {
     commands.for_each(|command| known += &help(&[command]));
     for name in documents() {
         let text = read(&name);
-        // Those that a span begins with; commands are run by tests/docs.rs. rsync has --fsync, vpopmail the other one.
+        // Those that a span begins with; commands are run by tests/docs.rs. rsync has --fsync, vpopmail the others.
         for (_, rest) in text.match_indices("`--").map(|(at, _)| text.split_at(at + 1)) {
             let option: String = rest.chars().take_while(|c| c.is_ascii_lowercase() || *c == '-').collect();
             let is_of_others = ["--fsync", "--enable-onchange-script", "--enable-qmail-ext", "--disable-clear-passwd"]
