@@ -528,7 +528,20 @@ fn domains_as_table(width: usize, domains: &[Domain]) -> String {
             },
             Field::text(domain.catch_all.clone().unwrap_or_else(|| "-".to_owned())),
         ];
-        Row { cells, below: alias.into_iter().chain(domain.notes.iter().cloned()).collect() }
+        let trouble = domain.trouble.as_ref().map(ToString::to_string);
+        let note = |note: &String| match (&domain.folder, &trouble) {
+            (Some((folder, _)), Some(trouble)) if note == trouble => format!("{}: {note}", Shown(folder)),
+            _ => note.clone(),
+        };
+        let state = match domain.state {
+            overview::State::Held => Some(format!(
+                "the loss guard keeps entries that would go; rebuild --force {} publishes it as it is",
+                Shown(&domain.name)
+            )),
+            overview::State::Kept => Some("what is published of it stays until it can be read".to_owned()),
+            _ => None,
+        };
+        Row { cells, below: alias.into_iter().chain(domain.notes.iter().map(note)).chain(state).collect() }
     };
     let headings = ["DOMAIN", "KIND", "MAILBOXES", "ALIASES", "OTHERS", "STATE", "CATCH-ALL"];
     if domains.is_empty() {
