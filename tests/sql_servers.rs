@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
 use qmail_updater::host::mailboxes::snapshot::{self, Snapshot};
-use qmail_updater::host::mailboxes::stream::{Reader, Row};
+use qmail_updater::host::mailboxes::stream::{self, Reader, Row};
 use qmail_updater::host::user_database::Kind;
 use qmail_updater::sql::ask::Ask;
 use serde_json::Value;
@@ -42,12 +42,16 @@ fn ask(kind: Kind) -> Ask {
 }
 
 fn snapshot_of(asker: &mut Asker, ask: &Ask) -> Result<Snapshot, String> {
-    snapshot::read(asker.ask(ask), &mut tempfile::tempfile, &RandomState::new()).map_err(|cause| cause.text)
+    let mut stream = asker.ask(ask);
+    stream::server(&mut stream).map_err(|cause| cause.text)?;
+    snapshot::read(stream, &mut tempfile::tempfile, &RandomState::new()).map_err(|cause| cause.text)
 }
 
 /// The rows of an answer as text, or why it has none.
 fn rows(asker: &mut Asker, ask: &Ask) -> Result<Vec<String>, String> {
-    let (mut reader, _) = Reader::new(asker.ask(ask)).map_err(|cause| cause.text)?;
+    let mut stream = asker.ask(ask);
+    stream::server(&mut stream).map_err(|cause| cause.text)?;
+    let (mut reader, _) = Reader::new(stream).map_err(|cause| cause.text)?;
     let mut rows = Vec::new();
     let text = |bytes: &[u8]| bytes.escape_ascii().to_string();
     while let Some(row) = reader.next_row().map_err(|cause| cause.text)? {
@@ -430,6 +434,24 @@ fn rows_of_any_kind_and_tables_that_lack_something_are_read_or_told() {
     // A line of its own for what is read before: vpopmail looks mailboxes up over the second one.
     let both = format!("{}{connection}", connection.replace(PASSWORD, "wrong-one"));
     assert!(rows(&mut Asker::start(&both), &unknown).is_ok());
+}
+
+#[test]
+fn a_server_that_repeats_the_password_for_one_table_tells_it_to_nobody() {
+    let Some(server) = Server::start(Kind::Mysql, &[]) else { return };
+    // Its user has the same name, which the server tells of each privilege that lacks.
+    server.sql("", "create database vpopmail;");
+    server.sql("vpopmail", &format!("create table b_c_test (pw_name varchar(64), pw_passwd text, pw_gid int);
+        insert into b_c_test values ('joe', 'h', 0);
+        create table a_test like b_c_test;
+        create user '{PASSWORD}'@localhost identified by '{PASSWORD}'; grant select on vpopmail.b_c_test to '{PASSWORD}'@localhost;
+        grant select (pw_name) on vpopmail.a_test to '{PASSWORD}'@localhost;"));
+    let mut asker = Asker::start(&format!("{}|{PASSWORD}|{PASSWORD}|vpopmail\n", server.place()));
+    let each = Ask { aliases: Some(false), table_each: Some(true), limits: Some(false), ..ask(Kind::Mysql) };
+    let found = rows(&mut asker, &each).unwrap();
+    assert!(found.iter().any(|row| row.starts_with("T a_test 1143: ")), "{found:?}");
+    assert!(found.contains(&"M b_c_test joe h 0".to_owned()), "{found:?}");
+    assert!(!found.iter().any(|row| row.contains(PASSWORD)), "{found:?}");
 }
 
 /// What becomes of an answer while the server is stopped, killed and started again.

@@ -50,12 +50,19 @@ pub struct Target {
     folder: PathBuf,
 }
 
-/// A file without a name in the directory of temporary files, which goes when it is closed.
+/// A file without a name in the directory of temporary files, which goes when it is closed. Nobody else may open it: it may
+/// hold hashes.
 ///
 /// # Errors
 /// Those of open(2).
 pub fn unnamed() -> io::Result<File> {
-    tempfile::tempfile()
+    private(tempfile::tempfile()?)
+}
+
+/// Takes the rights from a new file that O_TMPFILE gave others.
+fn private(file: File) -> io::Result<File> {
+    file.set_permissions(fs::Permissions::from_mode(0o600))?;
+    Ok(file)
 }
 
 impl Target {
@@ -65,7 +72,7 @@ impl Target {
     /// # Errors
     /// Those of open(2).
     pub fn unnamed(&self) -> io::Result<File> {
-        tempfile::tempfile_in(&self.folder).or_else(|_| unnamed())
+        tempfile::tempfile_in(&self.folder).and_then(private).or_else(|_| unnamed())
     }
 
     /// Finds out where the file `inside` (absolute, below the root) is to be published.

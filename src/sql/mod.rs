@@ -16,6 +16,7 @@ pub mod pgsql;
 mod reading;
 #[cfg(feature = "sqlite")]
 pub mod sqlite;
+mod words;
 
 use std::fs::File;
 use std::io::{self, BufReader, BufWriter, Read, Write};
@@ -142,12 +143,15 @@ impl Connection {
     /// What must be in no message, and what stands in its place.
     fn without_password(&self, words: String) -> String {
         let passwords: Vec<Zeroizing<Vec<u8>>> = match self {
-            Connection::Mysql(mysql) => vec![Zeroizing::new(mysql.password.to_vec())],
+            Connection::Mysql(Mysql { password, database, has_more, .. }) => {
+                let piece = has_more.then(|| Zeroizing::new(database.clone()));
+                std::iter::once(password.clone()).chain(piece).collect()
+            }
             Connection::Pgsql(Pgsql(conninfo)) => values(conninfo, b"password").collect(),
             Connection::Sqlite => Vec::new(),
         };
         let passwords = passwords.iter().filter_map(|password| std::str::from_utf8(password).ok());
-        passwords.filter(|password| !password.is_empty()).fold(words, |words, password| words.replace(password, "..."))
+        passwords.fold(words, words::without)
     }
 }
 
@@ -380,6 +384,8 @@ mod tests {
             let words = connection.without_password(format!("user u, password {password}, is refused"));
             assert_eq!(words, "user u, password ..., is refused", "{conninfo}");
         }
+        let of_mysql = connection::parse_mysql(b"h|1|u|secret|with a bar|d\n").map(Connection::Mysql).unwrap();
+        assert_eq!(of_mysql.without_password("Unknown database 'with a bar'".to_owned()), "Unknown database '...'");
         let all = values(b"port=1 host='a port=2' word port = 3", b"port");
         assert_eq!(all.map(|port| port.to_vec()).collect::<Vec<_>>(), [b"1", b"3"]);
     }

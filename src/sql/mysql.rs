@@ -12,6 +12,7 @@ use mysql::{Conn, DriverError, Error, OptsBuilder, QueryResult, SslOpts, Value};
 
 use super::ask::Ask;
 use super::reading::{self, EachRow, Field, Refusal, Session, seconds};
+use super::words::without;
 use super::{Client, Failure};
 use crate::host::mailboxes::connection::{Mysql, Server};
 
@@ -271,7 +272,9 @@ impl Client for MysqlClient {
             begin(&mut self.conn)?;
         }
         self.has_answered = true;
-        reading::answer(&mut Transaction { conn: &mut self.conn, database, read: ask.read }, ask, output)?;
+        let password = String::from_utf8_lossy(&self.to.password);
+        let told = |words: String| without(words, &password);
+        reading::answer(&mut Transaction { conn: &mut self.conn, database, read: ask.read }, ask, output, &told)?;
         // The answer is whole; a connection that is gone is found by the next question.
         let _ = self.conn.query_drop("COMMIT");
         Ok(())

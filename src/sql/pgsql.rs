@@ -300,7 +300,8 @@ impl Client for PgsqlClient {
         self.has_answered = true;
         let runtime = self.runtime.as_ref().ok_or_else(gone)?;
         let mut transaction = Transaction { runtime, client: &self.client, database, read: ask.read };
-        reading::answer(&mut transaction, ask, output)?;
+        // What a statement is refused with ends the transaction, and is told as that.
+        reading::answer(&mut transaction, ask, output, &|words| words)?;
         // The answer is whole; a connection that is gone is found by the next question.
         let _ = transaction.send("COMMIT");
         Ok(())

@@ -494,11 +494,17 @@ fn tables_of(session: &mut dyn Session, ask: &Ask) -> Result<Vec<Each>, Refusal>
     Ok(found.into_iter().map(each).collect())
 }
 
-/// Asks a server for everything, in a transaction that has begun, and writes its answer as one stream.
+/// Asks a server for everything, in a transaction that has begun, and writes its answer as one stream. `told` takes the
+/// password out of the words of the server that are written as such.
 ///
 /// # Errors
 /// Why it is not whole.
-pub fn answer(session: &mut dyn Session, ask: &Ask, output: &mut dyn Write) -> Result<(), Failure> {
+pub fn answer(
+    session: &mut dyn Session,
+    ask: &Ask,
+    output: &mut dyn Write,
+    told: &dyn Fn(String) -> String,
+) -> Result<(), Failure> {
     let mut has = |said: Option<bool>, table: &str| match said {
         Some(false) => Ok((false, false)),
         Some(true) => session.lacks(table).map(|lacks| (true, !lacks)),
@@ -575,7 +581,7 @@ pub fn answer(session: &mut dyn Session, ask: &Ask, output: &mut dyn Write) -> R
         };
         match read {
             Ok(()) => rows.writer.row(Row::Table(table, None))?,
-            Err(Refusal::Statement(words)) => rows.writer.row(Row::Table(table, Some(words.as_bytes())))?,
+            Err(Refusal::Statement(words)) => rows.writer.row(Row::Table(table, Some(told(words).as_bytes())))?,
             Err(Refusal::Connection(failure)) => return Err(failure),
         }
     }

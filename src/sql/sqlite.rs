@@ -215,7 +215,7 @@ fn answer_alone(ask: &Ask, place: &Place) -> Option<Result<Vec<u8>, Failure>> {
     let mut rows = Vec::new();
     let answered = Transaction::begin(ask, Path::new(&unchanging(&ask.file)))
         .map_err(|cause| failure(&cause))
-        .and_then(|mut transaction| reading::answer(&mut transaction, ask, &mut rows));
+        .and_then(|mut transaction| reading::answer(&mut transaction, ask, &mut rows, &|words| words));
     let is_same = Place::of(&ask.file).is_ok_and(|now| now == *place);
     is_same.then(|| answered.map(|()| rows))
 }
@@ -227,10 +227,10 @@ impl Client for SqliteClient {
             match Place::of(&ask.file).map_err(|cause| Failure::Server(cause.to_string()))? {
                 Place::Locked => {
                     let begun = Transaction::begin(ask, &ask.file).map_err(|cause| failure(&cause));
-                    return reading::answer(&mut begun?, ask, output);
+                    return reading::answer(&mut begun?, ask, output, &|words| words);
                 }
                 Place::Shared => match Transaction::begin_shared(ask)? {
-                    Some(mut transaction) => return reading::answer(&mut transaction, ask, output),
+                    Some(mut transaction) => return reading::answer(&mut transaction, ask, output, &|words| words),
                     None => refused += 1,
                 },
                 place @ Place::Alone { .. } => match answer_alone(ask, &place) {

@@ -51,6 +51,8 @@ pub struct Mysql {
     pub password: Zeroizing<Vec<u8>>,
     /// The database, blanks and a CR at the end of the line with it.
     pub database: Vec<u8>,
+    /// Whether fields follow, which vpopmail passes over: then the database may be a piece of a password with a bar.
+    pub has_more: bool,
 }
 
 impl fmt::Debug for Mysql {
@@ -110,21 +112,22 @@ pub fn parse_mysql(text: &[u8]) -> Result<Mysql, Fault> {
         let fault = |what| Fault { line: Some(number), what };
         // strtok(3): what is empty is no field.
         let fields: Vec<&[u8]> = line.text.split(|b| *b == b'|').filter(|field| !field.is_empty()).collect();
-        let [host, port, user, password, database, ..] = fields[..] else {
+        let [host, port, user, password, database, rest @ ..] = &fields[..] else {
             return Err(fault("fewer than five fields between bars; an empty one is none"));
         };
         let (socket, port) = match port.first() {
             Some(b'/') => (Some(port.to_vec()), 0),
             _ => (None, u16::try_from(atoi(port)).map_err(|_| fault("no port"))?),
         };
-        let server = match (host, port) {
+        let server = match (*host, port) {
             // The client library takes the socket for this name, whatever port there is.
             (b"localhost", _) => Server::Socket(socket),
             (host, 0) => Server::Tcp(host.to_vec(), MYSQL_PORT),
             (host, port) => Server::Tcp(host.to_vec(), port),
         };
         let password = Zeroizing::new(password.to_vec());
-        Ok(Mysql { server, user: user.to_vec(), password, database: database.to_vec() })
+        let has_more = !rest.is_empty();
+        Ok(Mysql { server, user: user.to_vec(), password, database: database.to_vec(), has_more })
     };
     // One that cannot be used is one too many, whichever of both it is.
     let both: Vec<Mysql> = lines(text).take(2).map(of_line).collect::<Result<_, _>>()?;
