@@ -158,10 +158,11 @@ pub fn ask(settings: &Settings, question: Question) -> Result<Arc<Snapshot>, Tro
     let answer = ask_now(settings, &mut database, question, &mut server).map(Arc::new);
     let shown = show_path(&path).to_string();
     let answered = answer.as_ref().map(|snapshot| (&**snapshot, snapshot.print_of_all(&database.seed)));
-    let before = standing(settings).take().filter(|before| (before.kind, &before.file) == (kind, &shown));
-    let mut now = before.unwrap_or_else(|| Standing::new(kind, shown));
-    now.asked(super::now(), server, answered);
-    *standing(settings) = Some(now);
+    // Locked as a whole: a status file that is written meanwhile must not lack it.
+    let mut stands = standing(settings);
+    let before = stands.take().filter(|before| (before.kind, &before.file) == (kind, &shown));
+    stands.insert(before.unwrap_or_else(|| Standing::new(kind, shown))).asked(super::now(), server, answered);
+    drop(stands);
     let answer = answer.map_err(|cause| {
         database.companion = None;
         cause.of_file(format!("{} ({})", kind.name(), show_path(&path)))
