@@ -64,8 +64,16 @@ pub fn waste_time(password: &[u8]) {
 fn hash(password: &[u8], setting: &[u8]) -> Option<Vec<u8>> {
     let password = with_nul(password);
     let (password, setting) = (CStr::from_bytes_with_nul(&password).ok()?, CStr::from_bytes_with_nul(setting).ok()?);
-    // On failure some systems give no string, and others one that begins with "*".
-    raw::crypt(password, setting).filter(|hash| !hash.starts_with(b"*"))
+    // On failure some systems give no string, and others one that begins with "*". musl takes a scheme that it does not know
+    // for the salt of DES.
+    raw::crypt(password, setting)
+        .filter(|hash| !hash.starts_with(b"*") && hash.starts_with(scheme_in(setting.to_bytes())))
+}
+
+/// What a crypt string begins with that names its scheme, such as `$6$`; nothing of DES.
+fn scheme_in(setting: &[u8]) -> &[u8] {
+    let end = setting.strip_prefix(b"$").and_then(|rest| rest.iter().position(|b| *b == b'$'));
+    end.map_or(&[], |end| &setting[..end + 2])
 }
 
 /// A copy with a NUL at its end, which does not stay in memory.
