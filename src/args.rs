@@ -288,8 +288,6 @@ fn in_words(said: &str) -> String {
     let before = before.strip_suffix(value).unwrap_or(before);
     match range.split_once("..") {
         Some((least, "")) => format!("{before}it must be at least {least}{rest}"),
-        // No upper bound of its own: the largest number that the type holds.
-        Some((least, "=4294967295")) => format!("{before}it must be at least {least}{rest}"),
         Some((least, most)) => format!("{before}it must be between {least} and {}{rest}", most.trim_start_matches('=')),
         None => said.clone(),
     }

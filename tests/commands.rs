@@ -599,7 +599,8 @@ fn a_value_that_is_refused_is_refused_in_words() {
     for (arguments, says) in [
         (["--max-loss", "20%"], "a whole number is needed"),
         (["--max-loss", "101"], "it must be between 0 and 100"),
-        (["--max-wait", "0"], "it must be at least 1"),
+        (["--max-wait", "0"], "it must be between 1 and 4294967295"),
+        (["--max-wait", "99999999999"], "it must be between 1 and 4294967295"),
         (["--threads", "0"], "it must be between 1 and 256"),
     ] {
         let answer = host.run(&[&["rebuild"], &arguments[..]].concat());
