@@ -13,7 +13,7 @@ use nix::errno::Errno;
 use nix::sys::resource::{Resource, setrlimit};
 use qmail_updater::args::{self, Cli, Color, Command};
 use qmail_updater::commands::answers::Checking;
-use qmail_updater::commands::findings::Shows;
+use qmail_updater::commands::findings::{self, Shows};
 use qmail_updater::commands::overview::State;
 use qmail_updater::commands::screen::Screen;
 use qmail_updater::commands::status::status;
@@ -57,15 +57,31 @@ fn main() -> ExitCode {
         Ok(Ok(code)) => code,
         Ok(Err(error)) => {
             // The answer first: a hook's caller waits for nothing else.
-            let code = caller.as_ref().map_or_else(|| error.exit_code(), Caller::failed);
+            let code = caller.as_ref().map_or_else(|| failed(&error), Caller::failed);
             report::fatal(&if caller.is_some() { error } else { error.or_as_root() });
             code
         }
         // The panic's own hook has said where.
-        Err(_) => caller.map_or(111, |caller| caller.failed()),
+        Err(_) => {
+            let error = Error::Temporary("a fault in this program".to_owned());
+            caller.map_or_else(|| failed(&error), |caller| caller.failed())
+        }
     };
     report::flush(LAST_WORDS);
     ExitCode::from(code)
+}
+
+/// The exit status of a command that failed. Nagios reads standard output, and has exit statuses of its own.
+fn failed(error: &Error) -> u8 {
+    let typed = args::typed();
+    let is_typed = |word: &str| typed.iter().any(|typed| typed == word);
+    if is_typed("check") && is_typed("--nagios") {
+        return match Screen::new(Color::Never, false).print(&findings::nagios_unknown(error)) {
+            Ok(()) => findings::NAGIOS_UNKNOWN,
+            Err(error) => error.exit_code(),
+        };
+    }
+    error.exit_code()
 }
 
 /// What was typed, done; the exit status.
@@ -183,7 +199,7 @@ fn end_in_time(settings: &Settings) -> Back {
                 let error = Error::Temporary(silence.to_string());
                 report::fatal(&error);
                 report::flush(LAST_WORDS);
-                std::process::exit(error.exit_code().into());
+                std::process::exit(failed(&error).into());
             }
         }
     };

@@ -246,13 +246,13 @@ impl Findings {
         let (alerts, warnings, accepted) = self.numbers();
         let (word, status) = match (alerts, warnings, unknown) {
             (1.., ..) => ("CRITICAL", 2),
-            (_, _, Some(_)) => ("UNKNOWN", 3),
+            (_, _, Some(_)) => ("UNKNOWN", NAGIOS_UNKNOWN),
             (0, 1.., _) => ("WARNING", 1),
             (0, 0, None) => ("OK", 0),
         };
         let first = self.0.iter().find(|(finding, is_accepted)| !is_accepted && finding.counts());
         let why = match (unknown, first) {
-            (Some(error), _) if status == 3 => format!("; {error}"),
+            (Some(error), _) if status == NAGIOS_UNKNOWN => format!("; {error}"),
             (_, Some((finding, _))) => format!("; {}", finding.note.text),
             _ => String::new(),
         };
@@ -260,6 +260,14 @@ impl Findings {
         let text = format!("{}, {}{why}", count(alerts, "alert"), count(warnings, "warning")).replace('|', "/");
         (format!("{word} - {text} | alerts={alerts} warnings={warnings} accepted={accepted}\n"), status)
     }
+}
+
+/// The exit status by which Nagios knows that nothing is known.
+pub const NAGIOS_UNKNOWN: u8 = 3;
+
+/// The line for Nagios when nothing could be looked at.
+pub fn nagios_unknown(error: &Error) -> String {
+    format!("UNKNOWN - {}\n", Shown(error.to_string().as_bytes()).to_string().replace('|', "/"))
 }
 
 #[cfg(test)]
