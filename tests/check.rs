@@ -398,6 +398,44 @@ fn each_fault_is_told_of_in_a_line() {
             &["warning: ", ".qmail-u-default: takes the mail of u-1@example.com", "\tmailbox-shadowed"],
         ),
         (
+            "a file of comments over a mailbox",
+            &|host| host.write(&format!("{COM}/.qmail-u1"), "# nothing yet\n"),
+            &[
+                "warning: ",
+                ".qmail-u1: takes the mail of u1@example.com, which is a mailbox, and does nothing with it",
+                "\tmailbox-shadowed",
+            ],
+        ),
+        (
+            "a default that forwards",
+            &|host| host.write(&format!("{COM}/.qmail-default"), "&u0@elsewhere.test\n"),
+            &[
+                "warning: ",
+                ".qmail-default: takes the mail of 4 mailboxes of example.com (u0, u1, u2, and 1 other) and forwards it",
+                "\tmailbox-shadowed",
+            ],
+        ),
+        (
+            "a default that forwards to a mailbox of its own",
+            &|host| host.write(&format!("{COM}/.qmail-default"), "&u0@example.com\n"),
+            &["warning: ", ".qmail-default: takes the mail of 4 mailboxes of example.com", "\tmailbox-shadowed"],
+        ),
+        (
+            "no default",
+            &|host| host.remove(&format!("{COM}/.qmail-default")),
+            &[
+                "warning: ",
+                "no .qmail file answers: no mailbox here by that name; so mail to 4 mailboxes of example.com (u0, u1, u2, and 1 \
+                 other) bounces",
+                "\tmailbox-unreached",
+            ],
+        ),
+        (
+            "a default that refuses",
+            &|host| host.write(&format!("{COM}/.qmail-default"), "|exit 100\n"),
+            &["warning: ", "line 1: exit 100: bounced; so mail to 4 mailboxes of example.com", "\tmailbox-unreached"],
+        ),
+        (
             "an onchange that is never called",
             &|host| {
                 host.write("/home/vpopmail/etc/onchange", "#!/bin/sh\n");
@@ -578,6 +616,22 @@ fn an_accepted_finding_is_counted_and_not_shown_and_does_not_set_the_exit_status
     let answer = host.run(&["check", "--accepted", "/etc/list"]);
     assert_eq!((answer.code, answer.stdout.matches("\taccepted-file\n").count()), (1, 2), "{answer:?}");
     assert_eq!(host.run(&["check", "--accepted", "/etc/none"]).code, 100);
+    // Nagios reads standard output, and 100 says nothing to it.
+    for wrong in [
+        ["--accepted", "/etc/no|ne"],
+        ["--root", "/none"],
+        ["--qmail", "/none"],
+        ["--max-wait", "0"],
+        ["--nothing", ""],
+    ] {
+        let nagios = host.run(&[&["check", "--nagios"], &wrong[..]].concat());
+        assert_eq!((nagios.code, nagios.stdout.lines().count()), (3, 1), "{wrong:?}: {nagios:?}");
+        let is_unknown = nagios.stdout.starts_with("UNKNOWN - ") && nagios.stdout.contains("no");
+        assert!(is_unknown || nagios.stdout.contains("between"), "{wrong:?}: {nagios:?}");
+    }
+    let mut command = host.command(&["check", "--nagios"]);
+    let wrong: Answer = command.env("QMAIL_UPDATER_MAX_WAIT", "x").output().unwrap().into();
+    assert!(wrong.code == 3 && wrong.stdout.starts_with("UNKNOWN - invalid value 'x'"), "{wrong:?}");
     // A damaged table is critical.
     std::fs::write(host.published("auth.cdb"), "no cdb").unwrap();
     let nagios = host.run(&["check", "--nagios"]);
@@ -669,6 +723,14 @@ fn what_is_right_or_unknown_is_no_finding_about_the_ways_of_mail() {
         ("a file with a program for the mailbox", &|host| {
             host.write(&file("u1"), "|/usr/bin/sorter\n&u0@example.com\n")
         }),
+        ("a default with an unknown program", &|host| host.write(&file("default"), "|/usr/bin/maildrop\n")),
+        ("a default with a filter", &|host| {
+            host.write(&file("default"), format!("|/usr/bin/spamc | {}", BOUNCE.trim_start_matches('|')))
+        }),
+        ("a mailbox that is switched off", &|host| {
+            host.mailboxes(COM, &["u0:$6$salt$hash:1:0:N:/d:Q", "u1:$6$salt$hash:1:16:N:/d:Q"])
+        }),
+        ("a domain of another host", &|host| host.write(&control("virtualdomains"), "example.com:\n")),
         ("a file for another name", &|host| host.write(&file("u"), "&u0@example.com\n")),
         ("an onchange that is called", &|host| {
             host.write("/home/vpopmail/etc/onchange", "#!/bin/sh\n").write("/home/vpopmail/bin/vadduser", program)
@@ -688,6 +750,7 @@ fn what_is_right_or_unknown_is_no_finding_about_the_ways_of_mail() {
         Code::CatchAllNobody,
         Code::QmailLineUnreached,
         Code::MailboxShadowed,
+        Code::MailboxUnreached,
         Code::OnchangeUncalled,
         Code::PipeShared,
     ];

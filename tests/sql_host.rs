@@ -93,6 +93,29 @@ fn the_rows_of_the_user_database_decide_and_stale_vpasswd_files_do_not() {
 }
 
 #[test]
+fn findings_about_the_rows_of_two_domains_are_two_and_each_can_be_accepted() {
+    let host = host();
+    for domain in ["example.com", "example.net"] {
+        let row = format!("('weak', '{domain}', 'abJnggxhB/yWI', 0)");
+        sql(&host, &format!("INSERT INTO vpopmail (pw_name, pw_domain, pw_passwd, pw_gid) VALUES {row}"));
+    }
+    host.rebuild();
+    let found = || -> Vec<(String, String)> {
+        let json: Vec<serde_json::Value> = serde_json::from_str(&host.run(&["check", "--json"]).stdout).unwrap();
+        let of_code = json.iter().filter(|finding| finding["code"] == "password-des");
+        let words = |finding: &serde_json::Value| {
+            ["domain", "text"].map(|member| finding[member].as_str().unwrap_or("none").to_owned())
+        };
+        of_code.map(|finding| words(finding).into()).collect()
+    };
+    let both = found();
+    assert_eq!(both.iter().map(|(domain, _)| &domain[..]).collect::<Vec<_>>(), ["example.com", "example.net"]);
+    assert!(both.iter().all(|(domain, text)| text.contains(&format!(": {domain}: 1 mailbox with DES"))), "{both:?}");
+    host.write("/etc/qmail-updater/accepted", "password-des example.com\n");
+    assert_eq!(found().iter().map(|(domain, _)| &domain[..]).collect::<Vec<_>>(), ["example.net"]);
+}
+
+#[test]
 fn a_database_that_cannot_be_read_keeps_what_is_published_and_the_rest_is_rebuilt() {
     let host = host();
     host.rebuild();

@@ -11,7 +11,7 @@ use crate::actions;
 use crate::cdb;
 use crate::commands::compare::{Change, Compared, compare};
 use crate::commands::database;
-use crate::commands::few::{Few, MAX_NAMED};
+use crate::commands::few::{Few, first_few};
 use crate::commands::findings::Finding;
 use crate::commands::forwards;
 use crate::commands::mail::{self, Ways};
@@ -502,26 +502,32 @@ fn of_home(host: &Host, home: &Home, findings: &mut Vec<Note>, few: &mut Few) {
             findings.push(
                 note(format!(
                     "{shown}: {}: so many colons that only the spelling with dots and the one with colons are accepted",
-                    some(&many_ways)
+                    first_few(&many_ways, many_ways.len())
                 ))
                 .of(Code::QmailColons),
             );
         }
     }
     for users in &home.users {
-        if let Mailboxes::Known(vpasswd) = &users.mailboxes {
-            let file = match users.of {
-                Some(_) => users.tables.0.clone(),
-                None => host.layout.root.path(&[&home.path[..], b"/", vpasswd.file().as_bytes()].concat()),
-            };
-            of_mailboxes(host, &home.path, &file, vpasswd, findings);
+        let Mailboxes::Known(vpasswd) = &users.mailboxes else { continue };
+        let mut found = Vec::new();
+        match &users.of {
+            Some(domain) => {
+                let table = format!("{}: {}", show_path(&users.tables.0), Shown(domain));
+                of_mailboxes(host, &home.path, &table, vpasswd, &mut found);
+                findings.extend(found.into_iter().map(|note| note.about(domain)));
+            }
+            None => {
+                let file = host.layout.root.path(&[&home.path[..], b"/", vpasswd.file().as_bytes()].concat());
+                of_mailboxes(host, &home.path, &show_path(&file).to_string(), vpasswd, &mut found);
+                findings.extend(found);
+            }
         }
     }
 }
 
-/// The mailboxes of a domain directory, which this file or table has.
-fn of_mailboxes(host: &Host, home: &[u8], file: &Path, vpasswd: &Vpasswd, findings: &mut Vec<Note>) {
-    let file = show_path(file);
+/// The mailboxes of a domain directory, which this file has, or this table with this domain.
+fn of_mailboxes(host: &Host, home: &[u8], file: &str, vpasswd: &Vpasswd, findings: &mut Vec<Note>) {
     let mut beside = TextBeside::new(&host.layout.root, home);
     let mut line_of = |name: &[u8], mailbox: &Mailbox<'_>| match mailbox.line {
         Some(line) => format!("line {line}: "),
@@ -563,7 +569,7 @@ fn of_mailboxes(host: &Host, home: &[u8], file: &Path, vpasswd: &Vpasswd, findin
         findings.push(Note::warning(text).of(Code::MailboxUnended));
     }
     for (fault, places) in damaged {
-        let (many, places) = (count(places.len(), "mailbox"), first_few(places));
+        let (many, places) = (count(places.len(), "mailbox"), first_few(&places, places.len()));
         let mut text =
             format!("{file}: {many} with a hash that no password has, so nobody logs in: {places} ({fault})");
         if fault.is_of_old_vpopmaild() {
@@ -574,7 +580,8 @@ fn of_mailboxes(host: &Host, home: &[u8], file: &Path, vpasswd: &Vpasswd, findin
     let mut say = |code: Code, names: &[&[u8]], level: Level, what: &str| {
         if !names.is_empty() {
             let many = count(names.len(), "mailbox");
-            findings.push(Note::new(level, format!("{file}: {many} {what}: {}", some(names))).of(code));
+            findings
+                .push(Note::new(level, format!("{file}: {many} {what}: {}", first_few(names, names.len()))).of(code));
         }
     };
     let unfound = "that vpopmail never finds, because of a byte in the name";
@@ -597,21 +604,5 @@ fn of_mailboxes(host: &Host, home: &[u8], file: &Path, vpasswd: &Vpasswd, findin
             Weakness::Md5 => (Code::PasswordMd5, Level::Warning),
         };
         say(code, &names, level, weakness.words());
-    }
-}
-
-/// The first few names, and how many there are beside.
-fn some(names: &[&[u8]]) -> String {
-    first_few(names.iter().map(|name| Shown(name).to_string()).collect())
-}
-
-/// The first few of these, and how many there are beside.
-fn first_few(mut places: Vec<String>) -> String {
-    match places.len().saturating_sub(MAX_NAMED) {
-        0 => places.join(", "),
-        more => {
-            places.truncate(MAX_NAMED);
-            format!("{}, and {}", places.join(", "), count(more, "other"))
-        }
     }
 }

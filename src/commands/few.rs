@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 
 use crate::report::{Code, Note};
+use crate::text::{Shown, count};
 
 /// How many names a finding about many names.
 pub const MAX_NAMED: usize = 3;
@@ -41,4 +42,13 @@ impl Few {
         });
         self.told.into_iter().chain(more).collect()
     }
+}
+
+/// The first few of these names, and how many of `number` there are beside.
+pub fn first_few(names: &[impl AsRef<[u8]>], number: usize) -> String {
+    let mut words: Vec<String> = names.iter().take(MAX_NAMED).map(|name| Shown(name.as_ref()).to_string()).collect();
+    if number > words.len() {
+        words.push(format!("and {}", count(number - words.len(), "other")));
+    }
+    words.join(", ")
 }

@@ -1,10 +1,12 @@
 //! What `check` finds about the ways of mail: domains that are named twice or not let in, lines that are never reached, and
 //! forwards, catch-alls and files that lose mail. Whether mail arrives is decided by [`deliver`]; nothing is decided here.
 
+use std::collections::BTreeMap;
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use crate::commands::circles::Leads;
-use crate::commands::few::{Few, MAX_NAMED};
+use crate::commands::few::{Few, MAX_NAMED, first_few};
 use crate::commands::forwards::{self, Forward};
 use crate::decide::{Delivery, Step, Taker, Trail, Verdict, deliver};
 use crate::error::show_path;
@@ -165,11 +167,9 @@ impl<'a> Ways<'a> {
     /// Forwards that lead back to the file that they are in.
     pub fn loops(&self, findings: &mut Few) {
         for circle in self.leads.circles(MAX_NAMED) {
-            let mut others: Vec<String> = circle.others.iter().map(|path| show_path(path).to_string()).collect();
-            if circle.number > others.len() {
-                others.push(format!("and {}", count(circle.number - others.len(), "other")));
-            }
-            let by = if others.is_empty() { String::new() } else { format!(" by {}", others.join(", ")) };
+            let others: Vec<&[u8]> = circle.others.iter().map(|path| path.as_os_str().as_bytes()).collect();
+            let by =
+                if others.is_empty() { String::new() } else { format!(" by {}", first_few(&others, circle.number)) };
             let text = format!(
                 "{}: line {}: forwards to {}, which leads back to this file{by}: qmail bounces what loops",
                 show_path(circle.file),
@@ -199,34 +199,79 @@ impl<'a> Ways<'a> {
         }
     }
 
-    /// Mailboxes whose mail goes to a `.qmail` file that only forwards it, or takes it for nothing.
+    /// Mailboxes that no mail reaches: it bounces before, or goes to a `.qmail` file that only forwards it, or takes it for
+    /// nothing.
     pub fn of_mailboxes(&self, home: &Home, domain: &[u8], vpasswd: &Vpasswd, findings: &mut Few) {
-        let HomeState::Listed(_, dot_qmails) = &home.state else { return };
-        let Some(line) = self.host.assignments.vpopmail_domain(domain) else { return };
         if !self.has_its_files(home, domain) {
             return;
         }
-        let of = Shown(domain).to_string();
+        let mut lost: BTreeMap<Lost, (usize, Vec<Vec<u8>>, String)> = BTreeMap::new();
         let mut before: Option<&[u8]> = None;
         for (name, _) in vpasswd.all() {
             let is_other = before.replace(name) != Some(name);
-            // Most have no file that could answer.
-            let may = dot_qmails.answers_for(name) || name.contains(&b'-') && dot_qmails.tries(name) > 0;
-            if !is_other || name.contains(&b'/') || !is_found(name) || !may {
+            if !is_other || name.contains(&b'/') || !is_found(name) {
                 continue;
             }
-            let address = join_address(name, domain);
-            let (delivery, mut steps) = self.ask(&address);
-            let Some(Step { path: Some(path), .. }) = steps.pop().filter(|_| delivery.known) else { continue };
-            let Some(file) = name_of(&self.host.layout.root.path(&home.path), &path) else { continue };
-            let Opening::File(_, content) = dot_qmails.open(&file, line.who) else { continue };
-            if content.first_forward.is_some() && keeps_nothing(content) {
-                let text = format!(
-                    "{}: takes the mail of {}, which is a mailbox, and forwards it: nothing arrives in the mailbox",
-                    show_path(&path),
-                    Shown(&address)
-                );
-                findings.add(&of, Note::warning(text).of(Code::MailboxShadowed).about(domain).at(&path, None));
+            let Some((by, last)) = self.loses(home, domain, name) else { continue };
+            let (number, first, _) = lost.entry(by).or_insert_with(|| (0, Vec::new(), last.to_string()));
+            *number += 1;
+            if first.len() < MAX_NAMED {
+                first.push(name.to_vec());
+            }
+        }
+        let of = Shown(domain).to_string();
+        for (by, (number, names, why)) in lost {
+            let (whose, there) = match &names[..] {
+                [name] => (format!("{}, which is a mailbox,", Shown(&join_address(name, domain))), "the mailbox"),
+                _ => (format!("{} of {of} ({})", count(number, "mailbox"), first_few(&names, number)), "them"),
+            };
+            findings.add(&of, by.note(&why, &whose, there).about(domain));
+        }
+    }
+
+    /// What takes the mail of this mailbox away, when it is surely lost, and the last step of its way.
+    fn loses(&self, home: &Home, domain: &[u8], name: &[u8]) -> Option<(Lost, Step)> {
+        let address = join_address(name, domain);
+        let delivery = deliver(&self.tolerant, self.homes, &address, &mut Trail::unkept());
+        let is_taken = matches!(delivery.taker, Taker::Mailbox | Taker::Extension | Taker::Alias);
+        if is_taken || !delivery.known || !matches!(delivery.verdict, Verdict::Bounce | Verdict::Deliver) {
+            return None;
+        }
+        let last = self.ask(&address).1.pop()?;
+        let path = last.path.clone()?;
+        if delivery.verdict == Verdict::Bounce {
+            return Some((Lost::Bounced(path, last.line), last));
+        }
+        let HomeState::Listed(_, dot_qmails) = &home.state else { return None };
+        let who = self.host.assignments.vpopmail_domain(domain)?.who;
+        let file = name_of(&self.host.layout.root.path(&home.path), &path)?;
+        let Opening::File(_, content) = dot_qmails.open(&file, who) else { return None };
+        keeps_nothing(content).then_some((Lost::Taken(path, content.first_forward.is_some()), last))
+    }
+}
+
+/// What takes the mail of a mailbox away.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+enum Lost {
+    /// It bounces by this file, or by what this directory has not, and this line.
+    Bounced(PathBuf, Option<usize>),
+    /// A file takes it, and may forward it.
+    Taken(PathBuf, bool),
+}
+
+impl Lost {
+    /// The finding that mail to `whose` mailboxes is lost, because of what the last step of its way says.
+    fn note(&self, why: &str, whose: &str, there: &str) -> Note {
+        match self {
+            Lost::Bounced(path, line) => {
+                let text = format!("{why}; so mail to {whose} bounces: nothing arrives in {there}");
+                Note::warning(text).of(Code::MailboxUnreached).at(path, *line)
+            }
+            Lost::Taken(path, forwards) => {
+                let what = if *forwards { "forwards it" } else { "does nothing with it" };
+                let path_shown = show_path(path);
+                let text = format!("{path_shown}: takes the mail of {whose} and {what}: nothing arrives in {there}");
+                Note::warning(text).of(Code::MailboxShadowed).at(path, None)
             }
         }
     }
@@ -234,7 +279,6 @@ impl<'a> Ways<'a> {
 
 /// The name, without its `.qmail`, of a file in a home.
 fn name_of(home: &Path, path: &Path) -> Option<Vec<u8>> {
-    use std::os::unix::ffi::OsStrExt;
     let rest = path.strip_prefix(home).ok()?.as_os_str().as_bytes();
     rest.strip_prefix(b".qmail").map(<[u8]>::to_vec)
 }

@@ -159,6 +159,8 @@ codes! {
     QmailLineUnreached = "qmail-line-unreached", "move the line up, or remove it";
     /// A `.qmail` file that takes the mail of a mailbox away.
     MailboxShadowed = "mailbox-shadowed", "rename the file, or add a line that delivers to the mailbox, or accept this finding";
+    /// Mailboxes whose mail bounces.
+    MailboxUnreached = "mailbox-unreached", "let .qmail-default run vdelivermail as vadddomain writes it, or correct what the text names";
     /// --vpopmail names no directory.
     VpopmailMissing = "vpopmail-missing", "correct --vpopmail, or mount the directory";
     /// The default domain cannot be read.
