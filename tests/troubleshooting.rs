@@ -68,7 +68,9 @@ const ALSO: [(&str, &str); 23] = [
 ];
 
 /// Functions that make the text of a warning for somebody else.
-const ALSO_FOUND: [(&str, &str); 13] = [
+const ALSO_FOUND: [(&str, &str); 15] = [
+    ("commands/few.rs", "notes"),
+    ("commands/mail.rs", "of_mailboxes"),
     ("commands/mail.rs", "loops"),
     ("commands/mail.rs", "onchange_uncalled"),
     ("commands/mail.rs", "twice_named"),
@@ -284,7 +286,7 @@ const PARTS: &[&str] = &[
 ];
 
 /// What completes other warnings, or belongs to what is none.
-const NO_FINDINGS: &[&str] = &["..., and ...", ", ... s ago"];
+const NO_FINDINGS: &[&str] = &[", ... s ago"];
 
 /// The code spans of the first columns of the tables between two headings.
 fn of_document(from: &str, to: Option<&str>) -> BTreeSet<String> {

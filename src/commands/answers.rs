@@ -239,6 +239,11 @@ pub fn check(settings: &Settings, screen: &Screen, checking: &Checking<'_>) -> R
         return screen.print(&line).map(|()| status);
     }
     screen.print(&findings.text(screen.form, checking.shows))?;
+    let warnings = findings.only_warnings();
+    if checking.shows.quiet && warnings > 0 {
+        let warnings = count(warnings, "warning");
+        report::say(Level::Warning, &format!("{warnings}, which check shows without -q"));
+    }
     unknown?;
     Ok(if findings.is_fine() { 0 } else { 1 })
 }

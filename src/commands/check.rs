@@ -344,6 +344,7 @@ fn relayed(host: &Host) -> Vec<Note> {
             Shown(name)
         ))
         .of(Code::RelayUnlisted)
+        .about(name)
     });
     let suffixes = host.control.suffixes().into_iter().map(|(name, file, line)| {
         note(format!(

@@ -35,8 +35,7 @@ impl Finding {
             Some((format!("/{file}"), line))
         };
         let place = note.place.clone().or_else(of_text);
-        let relayed = (code == Code::RelayUnlisted).then(|| note.text.split(": ").nth(2)?.split(' ').next()).flatten();
-        let domain = note.domain.clone().or(relayed.map(str::to_owned));
+        let domain = note.domain.clone();
         Finding { code, note, place, domain }
     }
 
@@ -66,6 +65,11 @@ impl Finding {
         self.note.level >= Level::Alert
     }
 
+    /// What fixes it, with its domain in place of `DOMAIN`.
+    fn fix(&self) -> String {
+        self.code.fix().replace("DOMAIN", self.domain.as_deref().unwrap_or("DOMAIN"))
+    }
+
     fn as_json(&self, is_accepted: bool) -> Value {
         json!({
             "level": self.note.level.to_string(),
@@ -74,7 +78,7 @@ impl Finding {
             "file": self.place.as_ref().map(|(file, _)| file),
             "line": self.place.as_ref().and_then(|(_, line)| *line),
             "domain": self.domain,
-            "fix": self.code.fix(),
+            "fix": self.fix(),
             "accepted": is_accepted,
         })
     }
@@ -90,10 +94,7 @@ impl Finding {
         let lines = wrapped(&format!("{level:<9}{}{accepted}", self.note.text), width, 0, 9);
         let painted = lines.replacen(&level, &tone.paint(&level), 1);
         let object = self.object().map(|object| format!(" {object}")).unwrap_or_default();
-        format!(
-            "{painted}{}",
-            wrapped(&format!("[{}{object}]  fix: {}", self.code.word(), self.code.fix()), width, 9, 9)
-        )
+        format!("{painted}{}", wrapped(&format!("[{}{object}]  fix: {}", self.code.word(), self.fix()), width, 9, 9))
     }
 
     /// What a line of the list of accepted findings calls it by: its domain, else its file.
@@ -192,6 +193,14 @@ impl Findings {
     /// How many alerts, warnings and accepted findings there are.
     fn numbers(&self) -> (usize, usize, usize) {
         (self.number(Level::Alert), self.number(Level::Warning), self.accepted())
+    }
+
+    /// How many warnings there are, when nothing else sets the exit status.
+    pub fn only_warnings(&self) -> usize {
+        match self.numbers() {
+            (0, warnings, _) => warnings,
+            _ => 0,
+        }
     }
 
     fn accepted(&self) -> usize {

@@ -405,13 +405,18 @@ fn remove_litter(path: &Path) {
 pub fn look(path: &Path, is_read: Option<bool>) -> Result<Vec<Note>, PathBuf> {
     let shown = show_path(path).to_string();
     let mut notes = Vec::new();
+    let seen = fs::symlink_metadata(path);
     if is_read == Some(false) {
-        let text = format!(
-            "{shown}: nobody reads this pipe: the service does not run; until it does, only rebuild by hand renews the tables"
-        );
+        let is_missing = match &seen {
+            Ok(meta) => !meta.file_type().is_fifo(),
+            Err(cause) => !is_denied_to_us(cause),
+        };
+        let what = if is_missing { "no pipe is there" } else { "nobody reads this pipe" };
+        let text =
+            format!("{shown}: {what}: the service does not run; until it does, only rebuild by hand renews the tables");
         notes.push(Note::warning(text).of(Code::PipeUnread));
     }
-    let meta = match fs::symlink_metadata(path) {
+    let meta = match seen {
         Ok(meta) if meta.file_type().is_fifo() => meta,
         Ok(_) => {
             notes.push(
