@@ -729,6 +729,7 @@ fn what_is_right_or_unknown_is_no_finding_about_the_ways_of_mail() {
         ("a file with a program for the mailbox", &|host| {
             host.write(&file("u1"), "|/usr/bin/sorter\n&u0@example.com\n")
         }),
+        ("a file that refuses for a mailbox", &|host| host.write(&file("u1"), "|bouncesaying 'moved'\n")),
         ("a default with an unknown program", &|host| host.write(&file("default"), "|/usr/bin/maildrop\n")),
         ("a default with a filter", &|host| {
             host.write(&file("default"), format!("|/usr/bin/spamc | {}", BOUNCE.trim_start_matches('|')))
@@ -890,4 +891,34 @@ fn a_forward_that_never_happens_is_no_finding() {
     let answer = check(host);
     let found = told(&answer, Code::ForwardRefused);
     assert_eq!(found.len(), 3, "{found:#?}");
+}
+
+#[test]
+fn the_place_of_a_finding_is_that_of_the_file_whatever_its_name_is() {
+    let service = sound();
+    let host = &service.host;
+    let write = |name: &str, lines: &str| host.write(&format!("{COM}/.qmail-{name}: line 7: b"), lines);
+    write("a", "&u0@example.com\n&gone@example.com\n&a: line 7: b@example.com\n");
+    write("Upper", "&u0@example.com\n");
+    write("end", "|exit 100\n&u0@example.com\n");
+    write("blank", "\n");
+    host.write(&format!("{COM}/.qmail-long: line 7: b"), vec![b'#'; (1 << 20) + 1]);
+    host.folder(&format!("{COM}/.qmail-default: line 7: b"));
+    let answer = host.run(&["check", "--json"]);
+    let json: Vec<serde_json::Value> = serde_json::from_str(&answer.stdout).unwrap();
+    let place = |code: Code| {
+        let mut of_code = json.iter().filter(|finding| finding["code"] == code.word());
+        let finding = of_code.next().unwrap_or_else(|| panic!("{}: {}", code.word(), answer.stdout));
+        assert!(of_code.next().is_none(), "{}: {}", code.word(), answer.stdout);
+        (finding["file"].as_str().unwrap().rsplit_once("/.qmail-").unwrap().1.to_owned(), finding["line"].as_u64())
+    };
+    for (code, name, line) in [
+        (Code::ForwardRefused, "a", Some(2)),
+        (Code::QmailName, "Upper", None),
+        (Code::QmailLineUnreached, "end", Some(2)),
+        (Code::MailDeferred, "blank", Some(1)),
+        (Code::QmailFileUnreadable, "long", None),
+    ] {
+        assert_eq!(place(code), (format!("{name}: line 7: b"), line), "{}", code.word());
+    }
 }

@@ -11,7 +11,7 @@ use crate::commands::forwards::{self, Forward};
 use crate::decide::{Delivery, Step, Taker, Trail, Verdict, deliver};
 use crate::error::show_path;
 use crate::host::assign::Assignment;
-use crate::host::dot_qmail::{DotQmail, Instruction, Opening, Program, is_never_asked, unspelled};
+use crate::host::dot_qmail::{DotQmail, Instruction, Opening, Program, is_never_asked, spelled, unspelled};
 use crate::host::vpopmail::{Vpasswd, is_found};
 use crate::host::{Home, HomeState, Homes, Host};
 use crate::report::{Code, Level, Note};
@@ -239,12 +239,15 @@ impl<'a> Ways<'a> {
         }
         let last = self.ask(&address).1.pop()?;
         let path = last.path.clone()?;
+        let file = name_of(&self.host.layout.root.path(&home.path), &path);
         if delivery.verdict == Verdict::Bounce {
-            return Some((Lost::Bounced(path, last.line), last));
+            // Its own file refuses it on purpose.
+            let is_own = file.is_some_and(|file| file == [b"-", &spelled(name)[..]].concat());
+            return (!is_own).then_some((Lost::Bounced(path, last.line), last));
         }
         let HomeState::Listed(_, dot_qmails) = &home.state else { return None };
         let who = self.host.assignments.vpopmail_domain(domain)?.who;
-        let file = name_of(&self.host.layout.root.path(&home.path), &path)?;
+        let file = file?;
         let Opening::File(_, content) = dot_qmails.open(&file, who) else { return None };
         keeps_nothing(content).then_some((Lost::Taken(path, content.first_forward.is_some()), last))
     }

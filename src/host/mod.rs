@@ -466,7 +466,7 @@ impl Host {
             let path = self.layout.root.path(&unread.path);
             let text = format!("{}: {}; what leads there counts as delivered", show_path(&path), unread.cause);
             let note = if unread.bound { Note::alert(text) } else { Note::warning(text) };
-            note.of(Code::QmailFileUnreadable).but_denied(unread.cause.denied)
+            note.of(Code::QmailFileUnreadable).at(&path, None).but_denied(unread.cause.denied)
         };
         dot_qmails.unread.iter().map(note).collect()
     }
