@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io::ErrorKind;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use crate::actions;
 use crate::cdb;
@@ -19,7 +19,7 @@ use crate::os::confine;
 use nix::unistd::geteuid;
 
 use crate::commands::overview::{self, Answer, Kind};
-use crate::decide::{Open, OpenKind, Trail, Verdict, deliver};
+use crate::decide::{Open, OpenKind, Step, Trail, Verdict, deliver};
 use crate::error::{Denied, Error, is_denied_to_us, show_cause, show_path};
 use crate::host::crypt::Fault;
 use crate::host::dot_qmail::{is_never_asked, spelled};
@@ -382,7 +382,7 @@ fn nobodys(host: &Host, homes: &HomeReader) -> Vec<Note> {
 fn deferred(host: &Host, homes: &HomeReader, mut accepted: Vec<&[u8]>) -> Vec<Note> {
     // Domain by domain, so that each home is read once.
     accepted.sort_by_key(|key| split_address(key).map_or((true, *key, *key), |(local, domain)| (false, domain, local)));
-    let mut by_cause: BTreeMap<(String, Option<PathBuf>, Option<usize>), (usize, Vec<u8>)> = BTreeMap::new();
+    let mut by_cause: BTreeMap<String, (usize, Vec<u8>, Step)> = BTreeMap::new();
     let mut open: BTreeMap<Open, (usize, Vec<u8>)> = BTreeMap::new();
     for key in accepted {
         let address = stands_for(key, host.layout.break_byte);
@@ -402,16 +402,17 @@ fn deferred(host: &Host, homes: &HomeReader, mut accepted: Vec<&[u8]>) -> Vec<No
         deliver(host, homes, &address, &mut trail);
         let Some(last) = trail.steps().pop() else { continue };
         let cause = without_word(&last.to_string(), &NOBODY);
-        by_cause.entry((cause, last.path, last.line)).or_insert_with(|| (0, key.to_vec())).0 += 1;
+        by_cause.entry(cause).or_insert_with(|| (0, key.to_vec(), last)).0 += 1;
     }
     let mut few = Few::default();
-    for ((cause, path, line), (number, first)) in by_cause {
+    for (cause, (number, first, last)) in by_cause {
         let more = if number > 1 { format!(" and {}", count(number - 1, "other key")) } else { String::new() };
         let text = format!("{cause}: mail to {}{more} is accepted and deferred", Shown(&first));
         let is_misused =
             memchr::memmem::find(text.as_bytes(), b": vdelivermail without exactly two arguments").is_some();
         let note = Note::warning(text).of(if is_misused { Code::VdelivermailMisread } else { Code::MailDeferred });
-        few.add(&domain_of(&first), path.into_iter().fold(note, |note, path| note.at(&path, line)));
+        let note = if let Some(path) = &last.path { note.at(path, last.line) } else { note };
+        few.add(&domain_of(&first), note);
     }
     for (by, (number, first)) in open {
         few.add(&domain_of(&first), open_finding(host, &by, number, &first).at(&by.path, Some(by.line)));

@@ -36,7 +36,7 @@ impl Few {
         let more = self.numbers.into_iter().filter_map(|((of, code), (number, first_more))| {
             let more = first_more?;
             let word = code.unwrap_or(Code::Other).word();
-            let text = format!("{of}: and {} more findings of the kind {word}", number - MAX_TOLD);
+            let text = format!("{of}: and {} of the kind {word}", count(number - MAX_TOLD, "more finding"));
             let (domain, place) = if of.starts_with('/') { (None, Some((of, None))) } else { (Some(of), None) };
             Some(Note { text, domain: more.domain.or(domain), place, ..more })
         });
