@@ -443,7 +443,10 @@ pub fn domains(
         confine::attempt(&host.layout.root, confine::directories(&host)?, find)?;
     report::say_all(unconfined.as_slice());
     for domain in &found {
-        if let (Some(cause), Some((folder, _))) = (&domain.trouble, &domain.folder) {
+        // What is so for all of them was said.
+        if let (Some(cause), Some((folder, _))) = (&domain.trouble, &domain.folder)
+            && host.build.users.unread() != Some(cause)
+        {
             let path = host.layout.root.path(folder);
             let text = format!("{}: {cause}; the mailboxes of {} are unknown", show_path(&path), Shown(&domain.name));
             report::say(Level::Alert, &text);

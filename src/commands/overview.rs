@@ -5,6 +5,7 @@
 use std::collections::{BTreeSet, HashMap};
 use std::io;
 use std::os::unix::ffi::OsStrExt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::cdb;
@@ -19,6 +20,9 @@ use crate::protect::guard::{NOBODY, stands_for};
 use crate::tables::logins::{Policy, Refusal, Weakness, scheme, weakness};
 use crate::tables::recipients::relay_step;
 use crate::text::{DEFAULT, Shown, count, join_address, lower, split_address, without_word};
+
+/// The note on a domain where one alert says why, for all of them.
+const UNREAD: &str = "its mailboxes are unknown";
 
 /// Whose a domain is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -256,11 +260,10 @@ fn domain(
     if let Some((_, lost @ 1..)) = counted {
         domain.notes.push(format!("{} that vpopmail never finds beside these", count(lost, "mailbox")));
     }
-    let unread = vpopmail_home.as_ref().and_then(|home| match home.mailboxes_of(host.user_domain(name)) {
-        Mailboxes::Elsewhere(cause) => Some(cause),
-        _ => None,
-    });
-    domain.notes.extend(unread.map(|cause| format!("its mailboxes are unknown: {cause}")));
+    let is_elsewhere = |home: &Arc<Home>| matches!(home.mailboxes_of(host.user_domain(name)), Mailboxes::Elsewhere(_));
+    if vpopmail_home.as_ref().is_some_and(is_elsewhere) {
+        domain.notes.push(UNREAD.to_owned());
+    }
     if let Some(open) = &delivery.open {
         domain.notes.insert(0, format!("open: the users of {} are not known", Shown(&open.program)));
     } else if let (Verdict::Defer, true, None, Some(last)) = (delivery.verdict, delivery.known, &domain.trouble, last) {
@@ -318,7 +321,9 @@ fn answering_file(host: &Host, home: &Home, who: Who, last: &Step) -> Option<Str
 
 fn notes(host: &Host, domain: &Domain, prefix: Option<&[u8]>, accepted: bool, elsewhere: usize) -> Vec<String> {
     let name = &domain.name[..];
-    let mut notes: Vec<String> = domain.trouble.iter().map(ToString::to_string).collect();
+    let is_for_all = |trouble: &Trouble| host.build.users.unread() == Some(trouble);
+    let note = |trouble: &Trouble| if is_for_all(trouble) { UNREAD.to_owned() } else { trouble.to_string() };
+    let mut notes: Vec<String> = domain.trouble.iter().map(note).collect();
     match domain.kind {
         Kind::Virtual => notes.push(format!("leads to {}", Shown(prefix.unwrap_or_default()))),
         Kind::Nobody => {

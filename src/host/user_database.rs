@@ -279,21 +279,23 @@ fn told(first: Option<Sign>, other: Option<Sign>, mut notes: Vec<Note>) -> Seen 
     Seen { users: Source::Elsewhere(cause.into()), sign: Some(first), asked: None, notes }
 }
 
-/// What follows from a user database that could not be asked, and why that is. What is published of its users is kept; when
+/// What follows from a user database that could not be asked; the cause names it. What is published of its users is kept; when
 /// nothing of them ever was, or only what vpasswd files said, every address is accepted.
-pub fn not_answered(sign: &Sign, cause: &Trouble, was_read: bool) -> (Source, Note) {
-    let of = sign.kind.name();
-    let cause =
-        Trouble::from(format!("vpopmail keeps its users in {of} ({}), which could not be read: {cause}", sign.seen));
+pub fn not_answered(sign: &Sign, cause: &Trouble, was_read: bool) -> (Source, Option<Note>) {
+    // The file in the cause may be the sign.
+    let is_named = sign.seen.strip_suffix(IS_THERE).is_some_and(|file| cause.text.contains(file));
+    let seen = if is_named { String::new() } else { format!("; the sign: {}", sign.seen) };
+    let cause = Trouble::from(format!("vpopmail keeps its users in {cause}{seen}"));
     if was_read {
-        let text = format!("{cause}; the user database could not be read; what is published of its users is kept");
-        return (Source::Failed(cause), Note::alert(text).of(Code::UserDatabaseFailed));
+        let users = Source::Failed(cause);
+        let alert = users.unknown().map(|(_, alert)| alert);
+        return (users, alert);
     }
     let alert = Note::alert(format!(
         "{cause}; nothing of it is published yet; every address that vdelivermail would look up is accepted, the published \
          logins are kept, and no login is added; --backend cdb, if the users are in vpasswd files"
     )).of(Code::UserDatabaseFailed);
-    (Source::Elsewhere(cause), alert)
+    (Source::Elsewhere(cause), Some(alert))
 }
 
 /// What the administrator says.
@@ -311,6 +313,9 @@ fn sign(layout: &Layout, file: &str, kind: Kind, what: &str) -> Sign {
 
 /// What a file below VPOPMAIL says; an error when it is there and cannot be read.
 type Looker = fn(&Layout, &str) -> io::Result<Option<Sign>>;
+
+/// What is seen of a file that is the sign itself.
+const IS_THERE: &str = " is there";
 
 /// Where to look, in the order in which it counts.
 const LOOKS: [(&str, Looker); 7] = [
@@ -355,7 +360,7 @@ fn of_libraries(layout: &Layout, file: &str) -> io::Result<Option<Sign>> {
 fn of_file(layout: &Layout, file: &str) -> io::Result<Option<Sign>> {
     let of_kind = FILES.iter().find(|(name, _)| *name == file);
     match layout.root.walk(&below(layout, file)).end {
-        End::Found(_) => Ok(of_kind.map(|(_, kind)| sign(layout, file, *kind, "is there"))),
+        End::Found(_) => Ok(of_kind.map(|(_, kind)| sign(layout, file, *kind, IS_THERE.trim_start()))),
         End::Missing(_) => Ok(None),
         End::Failed(cause) => Err(cause.into()),
         End::Silent(silence) => Err(silence.into()),

@@ -142,7 +142,7 @@ pub fn answer(settings: &Settings, host: &mut Host, question: Option<Question>, 
             let (users, alert) = not_answered(&sign, &cause, users_seen::was_read(settings, sign.kind));
             host.build.users = users;
             host.build.is_unanswered = true;
-            notes.push(alert);
+            notes.extend(alert);
         }
     }
 }

@@ -85,12 +85,19 @@ impl Source {
                 Some((cause, Note::alert(text).of(Code::UserDatabaseUnknown).but_denied(cause.denied)))
             }
             Source::Failed(cause) => {
-                let text =
-                    format!("{cause}; the user database could not be read; what is published of its users is kept");
+                let text = format!(
+                    "{cause}; the user database could not be read; what is published of its users is kept; a domain of which \
+                     nothing is published accepts every name"
+                );
                 Some((cause, Note::alert(text).of(Code::UserDatabaseFailed).but_denied(cause.denied)))
             }
             Source::Files | Source::Snapshot(_) | Source::Elsewhere(_) => None,
         }
+    }
+
+    /// Why no users are read, on the whole host.
+    pub fn unread(&self) -> Option<&Trouble> {
+        self.elsewhere().or_else(|| self.unknown().map(|(cause, _)| cause))
     }
 
     /// The file that would tell, and may not be read by this process, which is not root.
