@@ -233,10 +233,11 @@ impl Client for SqliteClient {
                     Some(mut transaction) => return reading::answer(&mut transaction, ask, output, &|words| words),
                     None => refused += 1,
                 },
-                place @ Place::Alone { .. } => match answer_alone(ask, &place) {
-                    Some(rows) => return Ok(output.write_all(&rows?)?),
-                    None => {}
-                },
+                place @ Place::Alone { .. } => {
+                    if let Some(rows) = answer_alone(ask, &place) {
+                        return Ok(output.write_all(&rows?)?);
+                    }
+                }
                 Place::Fresh => {}
             }
             if start.elapsed() > ask.read {
