@@ -48,9 +48,9 @@ impl Service {
         let anything_held = hold::is_anything_held(settings)?;
         let seen = status::Seen { alive, writes: stale.is_none(), rebuilding, anything_held };
         let (alive, differences) = (is_known.then_some(alive), status::differences(settings));
-        let notes = |(fifo, read): (&PathBuf, &Option<bool>)| fifo::look(fifo, *read).unwrap_or_default();
-        let notes = settings.fifos.iter().zip(&read).filter(|(_, read)| **read == Some(true)).flat_map(notes);
-        let pipes = notes.filter(|note| note.level >= Alert).map(|note| note.text).collect();
+        let is_heard = |(_, read): &(&PathBuf, &Option<bool>)| **read == Some(true);
+        let heard = settings.fifos.iter().zip(&read).filter(is_heard);
+        let pipes = heard.filter_map(|(fifo, _)| fifo::missing(fifo)).collect();
         Ok(Service { file, alive, stale, differences, pipes, seen })
     }
 

@@ -398,6 +398,16 @@ fn remove_litter(path: &Path) {
     }
 }
 
+/// Why nobody can trigger through a pipe that a service reads; `None` when it is there, or may not be looked at.
+pub fn missing(path: &Path) -> Option<String> {
+    let cause = fs::symlink_metadata(path).err().filter(|cause| !is_denied_to_us(cause))?;
+    Some(not_there(path, &cause))
+}
+
+fn not_there(path: &Path, cause: &io::Error) -> String {
+    format!("{}: {}; nobody can trigger; the service makes it again", show_path(path), show_cause(cause))
+}
+
 /// What keeps others from triggering through a pipe that a service reads, or none; `None` when that cannot be known.
 ///
 /// # Errors
@@ -431,11 +441,7 @@ pub fn look(path: &Path, is_read: Option<bool>) -> Result<Vec<Note>, PathBuf> {
         Err(cause) if is_denied_to_us(&cause) => return Err(path.to_owned()),
         Err(_) if is_read != Some(true) => return Ok(notes),
         Err(cause) => {
-            let cause = show_cause(&cause);
-            notes.push(
-                Note::alert(format!("{shown}: {cause}; nobody can trigger; the service makes it again"))
-                    .of(Code::PipeMissing),
-            );
+            notes.push(Note::alert(not_there(path, &cause)).of(Code::PipeMissing));
             return Ok(notes);
         }
     };
