@@ -261,7 +261,7 @@ impl Asker {
         file.write_all(connection.as_bytes()).unwrap();
         std::io::Seek::rewind(&mut file).unwrap();
         let (socket, its) = UnixStream::pair().unwrap();
-        let mut command = Command::new(Path::new(super::tested()).with_file_name(DATABASE_PROGRAM));
+        let mut command = Command::new(Path::new(crate::support::tested()).with_file_name(DATABASE_PROGRAM));
         // No other uid and gid.
         command.args([EXCHANGE, "", ""]).env_clear().current_dir("/");
         let child = command.stdin(file).stdout(OwnedFd::from(its)).stderr(Stdio::null()).spawn().unwrap();
