@@ -1,8 +1,8 @@
 //! When to rebuild: events and instants in, "now" or "not before" out. Pure: no clock, no thread, no file.
 //!
-//! - Idle and triggered: at once (5 ms). After a rebuild a pause of four times its duration, but of more than a quarter of a
-//!   second only when the rebuild took longer than that; what is triggered meanwhile is one more rebuild. So a change is
-//!   published within three durations and half a second, however hard it storms, and a storm takes a part of the time only.
+//! - Idle and triggered: at once (5 ms). After a rebuild a pause of its duration, and a longer one when there were many lately:
+//!   five may follow each other, then there are five in a second. What is triggered meanwhile is one more rebuild. So a
+//!   change is published within three durations and half a second, however hard it storms.
 //! - A notice that comes before its change brings follow-ups after 1, 5 and 30 seconds, then at doubling distances up to
 //!   the sweep's, until the change is seen.
 //! - A rebuild that failed is tried again after growing pauses, and at the next trigger.
@@ -15,11 +15,11 @@ use std::time::{Duration, Instant};
 
 use crate::pipe::notice::Expected;
 
-/// The pause after a rebuild that took longer than this is its duration.
-const LONG: Duration = Duration::from_millis(250);
-/// The pause after a short rebuild is so many times its duration, at most [`LONG`]: a user who triggers rebuilds that find
-/// nothing makes others wait for little more than the rebuild.
-const SHORT_PAUSE: u32 = 4;
+/// In the long run there is one rebuild in so much time.
+const SPACING: Duration = Duration::from_millis(200);
+/// As many as that makes in so much time may follow each other: a user who triggers one now and then makes others wait for
+/// little more than the rebuild.
+const AT_ONCE: Duration = Duration::from_secs(1);
 /// From the first trigger to the rebuild: a writer's line and its closing of the pipe are one trigger, not two.
 const SETTLE: Duration = Duration::from_millis(5);
 /// The first pause after a failure; each further one is twice as long.
@@ -73,6 +73,8 @@ pub struct Schedule {
     running: Option<Instant>,
     /// No rebuild starts before.
     rest_until: Instant,
+    /// Until when all rebuilds so far would last with their [`SPACING`].
+    spaced_until: Instant,
     last_full: Instant,
     /// How often the user database is asked, where there is one.
     ask_every: Option<Duration>,
@@ -117,6 +119,7 @@ impl Schedule {
             started: false,
             running: None,
             rest_until: now,
+            spaced_until: now,
             last_full: now,
             ask_every: None,
             last_start: now,
@@ -195,7 +198,9 @@ impl Schedule {
     /// The rebuild ended now, of which it waited so long for nothing; `wake` is when the next change comes by itself: a login expires, a held domain is let go.
     pub fn end(&mut self, now: Instant, waited: Duration, succeeded: bool, wake: Option<(Instant, Cause)>) {
         let duration = self.running.take().map_or(Duration::ZERO, |start| (now - start).saturating_sub(waited));
-        self.rest_until = now + pause_after(duration);
+        self.spaced_until = self.spaced_until.max(now) + SPACING;
+        let many = self.spaced_until.saturating_duration_since(now).saturating_sub(AT_ONCE);
+        self.rest_until = now + duration.max(many);
         self.wake = wake;
         if succeeded {
             self.retry_pause = Pause::default();
@@ -260,11 +265,6 @@ impl Schedule {
         .filter_map(|(due, cause)| Some((due?.max(self.rest_until), cause)))
         .min_by_key(|(due, _)| *due)
     }
-}
-
-/// The pause after a rebuild that took so long.
-fn pause_after(duration: Duration) -> Duration {
-    duration.max(duration.saturating_mul(SHORT_PAUSE).min(LONG))
 }
 
 /// The pause before something that failed is tried again: each is twice as long as the one before.
@@ -354,8 +354,10 @@ mod tests {
             }
             for pair in rebuilds.windows(2) {
                 let (start, end, _) = pair[0];
-                let took = end - start;
-                prop_assert!(pair[1].0 >= end + took.max((4 * took).min(250)), "no pause: {pair:?}");
+                prop_assert!(pair[1].0 >= end + (end - start), "no pause: {pair:?}");
+            }
+            for many in rebuilds.windows(12) {
+                prop_assert!(many[11].0 - many[0].1 >= 1_000, "too many in a second: {many:?}");
             }
             // Whatever else it heard.
             let full: Vec<_> = rebuilds.iter().filter(|(.., cause)| *cause != Cause::Trigger).collect();
@@ -379,7 +381,7 @@ mod tests {
     #[test]
     fn a_storm_makes_few_rebuilds_and_idleness_only_sweeps() {
         let storm: Vec<u64> = (0..10_000).collect();
-        assert!(run(&storm, &[(100, true)], 20_000).len() <= 30);
+        assert!(run(&storm, &[(10, true)], 20_000).len() <= 60);
         let idle = run(&[], &[(50, true)], 3_600_000);
         assert_eq!(
             idle.iter().map(|rebuild| rebuild.0).collect::<Vec<_>>(),
@@ -392,7 +394,7 @@ mod tests {
     #[test]
     fn a_short_rebuild_makes_the_next_trigger_wait_little() {
         let twice = run(&[100_000, 100_020], &[(10, true)], 200_000);
-        assert_eq!(twice[2], (100_055, 100_065, Cause::Trigger), "after four times its 10 ms");
+        assert_eq!(twice[2], (100_025, 100_035, Cause::Trigger), "after its 10 ms");
     }
 
     #[test]
