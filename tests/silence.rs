@@ -137,6 +137,8 @@ fn a_home_that_does_not_answer_holds_up_no_other_domain() {
         assert_eq!(status.code, 1, "{status:?}");
         // The log says that the rebuild is done before the status file does.
         wait_until(&alert, || host.run(&["status"]).stdout.contains(&alert));
+        // The log tells of it when a second look finds it again, and then also of its end.
+        service.wait_for(&alert);
         // Once it is known, nothing waits for it, and no more threads do.
         let mut most = 0;
         for number in 1..=rebuilds() {
