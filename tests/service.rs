@@ -1133,6 +1133,33 @@ fn a_control_file_that_is_a_link_is_watched_where_it_leads() {
 }
 
 #[test]
+fn each_link_on_the_way_to_a_file_that_decides_is_watched() {
+    let host = MailHost::sample();
+    let rcpthosts = fs::read_to_string(host.path("/var/qmail/control/rcpthosts")).unwrap();
+    // A link to a link, whose second one leads through a directory that is a link itself, as a release that is switched.
+    host.write("/srv/one/rcpthosts", &rcpthosts).write("/srv/two/rcpthosts", format!("{rcpthosts}other.example\n"));
+    host.link("/srv/current", "one").link("/srv/rcpthosts", "/srv/current/rcpthosts");
+    host.remove("/var/qmail/control/rcpthosts").link("/var/qmail/control/rcpthosts", "/srv/rcpthosts");
+    // A list of names, and one that is not there yet.
+    host.write("/srv/list", "erik\n");
+    host.remove("/var/qmail/control/validrcptto.d/relay.example");
+    host.link("/var/qmail/control/validrcptto.d/relay.example", "../../../../srv/list");
+    host.link("/var/qmail/control/validrcptto.d/backup.example", "/srv/later");
+    let service = Service::start(host, &[]);
+    let host = &service.host;
+    let asked = ["x@other.example", "new@relay.example", "any@backup.example"];
+    assert_eq!(host.answers(&asked), ["refuse", "refuse", "accept"]);
+    host.write("/srv/later", "one\n");
+    service.wait_for_answer("any@backup.example", "refuse");
+    host.write("/srv/list.new", "erik\nnew\n");
+    fs::rename(host.path("/srv/list.new"), host.path("/srv/list")).unwrap();
+    service.wait_for_answer("new@relay.example", "accept");
+    host.link("/srv/next", "two");
+    fs::rename(host.path("/srv/next"), host.path("/srv/current")).unwrap();
+    service.wait_for_answer("x@other.example", "accept");
+}
+
+#[test]
 fn the_file_of_fastforward_is_watched() {
     let host = MailHost::sample();
     let line = "|/usr/local/bin/fastforward -d /etc/aliases.cdb\n";

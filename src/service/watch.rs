@@ -13,7 +13,7 @@ use std::fs::File;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -620,7 +620,7 @@ fn find(root: &Root, wanted: &[(PathBuf, Names)]) -> Found {
     let mut found = Found { directories: Vec::with_capacity(wanted.len()), is_complete: true };
     let mut numbers: HashMap<(u64, u64), usize> = HashMap::new();
     let mut real = HashMap::new();
-    let mut above: BTreeSet<&Path> = BTreeSet::new();
+    let mut above: BTreeSet<PathBuf> = BTreeSet::new();
     let mut add = |path: &Path, of_path: Names| match find_one(root, path, &mut real) {
         Ok((path, id)) => {
             let number = *numbers.entry(id).or_insert(found.directories.len());
@@ -633,35 +633,70 @@ fn find(root: &Root, wanted: &[(PathBuf, Names)]) -> Found {
         // A missing directory is waited for in the one above it.
         Err(cause) => found.is_complete &= matches!(cause, Errno::ENOENT | Errno::ENOTDIR),
     };
-    for (directory, of_directory) in wanted {
-        let mut path = directory.as_path();
+    let mut look = |directory: &Path, names: &Names| {
+        let mut path = directory;
         while let (Some(parent), Some(name)) = (path.parent(), path.file_name())
             && path != root.top()
-            && above.insert(path)
+            && !above.contains(path)
         {
+            above.insert(path.to_owned());
             add(parent, Names::This(name.as_bytes().to_vec()));
             path = parent;
         }
-        add(directory, of_directory.clone());
-        if let Names::Source(name) = of_directory
-            && let Some((directory, names)) = led_to(root, &directory.join(OsStr::from_bytes(name)))
-        {
-            add(&directory, names);
+        add(directory, names.clone());
+    };
+    for (directory, names) in wanted {
+        look(directory, names);
+        for mut file in files_of(root, directory, names) {
+            for _ in 0..MAX_LINKS {
+                let Some(next) = led_to(root, &file) else { break };
+                let Some((directory, names)) = source(&next) else { break };
+                look(&directory, &names);
+                file = next;
+            }
         }
     }
     found
 }
 
-/// Where the file is that a source leads to; `None` when it is no link, or leads nowhere.
-fn led_to(root: &Root, source: &Path) -> Option<(PathBuf, Names)> {
-    let is_silent = root.silences.of(source).is_some();
-    let look = || at(|| source.to_owned(), || std::fs::symlink_metadata(source)).ok();
-    look().filter(|found| !is_silent && found.is_symlink())?;
-    let inside = source.strip_prefix(root.top()).ok()?;
-    match root.walk(&[b"/", inside.as_os_str().as_bytes()].concat()).end {
-        End::Found(found) => self::source(&found.real),
-        End::Missing(_) | End::Failed(_) | End::Silent(_) => None,
+/// So many links are followed from a file that is watched.
+const MAX_LINKS: usize = 8;
+
+/// The files in a watched directory that may be links, and that decide.
+fn files_of(root: &Root, directory: &Path, names: &Names) -> Vec<PathBuf> {
+    match names {
+        Names::Source(name) => vec![directory.join(OsStr::from_bytes(name))],
+        Names::All if root.silences.of(directory).is_none() => {
+            let entries = at(|| directory.to_owned(), || std::fs::read_dir(directory));
+            let files = entries.into_iter().flatten().flatten();
+            let is_link = |entry: &std::fs::DirEntry| entry.file_type().is_ok_and(|kind| kind.is_symlink());
+            files.filter(is_link).map(|entry| entry.path()).collect()
+        }
+        _ => Vec::new(),
     }
+}
+
+/// The path that is written in a link; `None` when the file is none. What it leads to need not be there.
+fn led_to(root: &Root, file: &Path) -> Option<PathBuf> {
+    if root.silences.of(file).is_some() {
+        return None;
+    }
+    let target = at(|| file.to_owned(), || std::fs::read_link(file)).ok()?;
+    if target.is_absolute() {
+        return Some(root.path(target.as_os_str().as_bytes()));
+    }
+    // `..` is taken from where the link really is.
+    let inside = file.parent()?.strip_prefix(root.top()).ok()?;
+    let End::Found(directory) = root.walk(&[b"/", inside.as_os_str().as_bytes()].concat()).end else { return None };
+    let mut path = directory.real;
+    for part in target.components() {
+        match part {
+            Component::ParentDir if path != root.top() => drop(path.pop()),
+            Component::Normal(name) => path.push(name),
+            _ => {}
+        }
+    }
+    Some(path)
 }
 
 /// The real path of one directory, where links lead to below the root, its device and its inode. `real` remembers where the
