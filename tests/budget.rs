@@ -14,13 +14,10 @@ use nix::fcntl::{OFlag, open, openat};
 use nix::sys::stat::{Mode, mkdirat};
 use qmail_updater::args::Cli;
 use qmail_updater::cdb::{Chunk, HEADER, Writer, hash};
-use qmail_updater::protect::hold::Patience;
-use qmail_updater::rebuild::{Order, rebuild};
-use qmail_updater::report::{Level, Note};
 use qmail_updater::settings::Settings;
 use support::attacked::alike;
 use support::service::{COM as HIS, Service};
-use support::{Answer, MailHost};
+use support::{Answer, MailHost, rebuild_with_alerts};
 
 /// The attacker's mailbox and his new file, a new file of another user, and another domain.
 const ASKED: [&str; 4] = ["ann@example.com", "new@example.com", "carol-new@mail.example.org", "dora@example.net"];
@@ -335,24 +332,7 @@ fn rebuild_within(host: &MailHost, length: u64) -> (Result<(), String>, Vec<Stri
     let cli = Cli::parse_from(["qmail-updater", "--root", root, "rebuild"]);
     let mut settings = Settings::new(&cli).unwrap();
     settings.layout.root.bounds.table = length;
-    let alerts = std::cell::RefCell::new(Vec::new());
-    let note = |notes: &[Note]| {
-        let new = notes.iter().filter(|note| note.level == Level::Alert).map(|note| note.text.clone());
-        alerts.borrow_mut().extend(new);
-    };
-    let stop = qmail_updater::os::stop::Stop::never();
-    let order = Order {
-        head: "rebuild done",
-        middle: "",
-        patience: Patience::Ever,
-        let_go: &[],
-        then: "",
-        note: &note,
-        stop: &stop,
-        is_quiet: false,
-    };
-    let done = rebuild(&settings, &order).map(drop).map_err(|error| error.to_string());
-    (done, alerts.into_inner())
+    rebuild_with_alerts(&settings)
 }
 
 #[test]

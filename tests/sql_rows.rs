@@ -3,7 +3,6 @@
 
 mod support;
 
-use std::cell::RefCell;
 use std::hash::RandomState;
 use std::sync::Arc;
 
@@ -13,12 +12,8 @@ use qmail_updater::host::mailboxes::collation::Collation;
 use qmail_updater::host::mailboxes::snapshot::{self, Snapshot};
 use qmail_updater::host::mailboxes::stream::{About, Row, Writer};
 use qmail_updater::host::user_database::Kind;
-use qmail_updater::os::stop::Stop;
-use qmail_updater::protect::hold::Patience;
-use qmail_updater::rebuild::{Order, rebuild};
-use qmail_updater::report::{Level, Note};
 use qmail_updater::settings::Settings;
-use support::{MailHost, filled, give, is_root, me};
+use support::{MailHost, filled, give, is_root, me, rebuild_with_alerts};
 
 /// The directory of the customer's domain.
 const HIS: &str = "/home/vpopmail/domains/his.test";
@@ -90,24 +85,9 @@ fn rebuild_with(host: &MailHost, options: &[&str], snapshot: Arc<Snapshot>) -> V
     let arguments = [&["qmail-updater", "--root", root, "rebuild"], options].concat();
     let mut settings = Settings::new(&Cli::parse_from(arguments)).unwrap();
     settings.layout.snapshot = Some(Ok(snapshot));
-    let alerts = RefCell::new(Vec::new());
-    let note = |notes: &[Note]| {
-        let new = notes.iter().filter(|note| note.level == Level::Alert).map(|note| note.text.clone());
-        alerts.borrow_mut().extend(new);
-    };
-    let stop = Stop::never();
-    let order = Order {
-        head: "rebuild done",
-        middle: "",
-        patience: Patience::Ever,
-        let_go: &[],
-        then: "",
-        note: &note,
-        stop: &stop,
-        is_quiet: true,
-    };
-    rebuild(&settings, &order).unwrap();
-    alerts.into_inner()
+    let (done, alerts) = rebuild_with_alerts(&settings);
+    done.unwrap();
+    alerts
 }
 
 fn mailbox(domain: &'static str, name: &str) -> Made {

@@ -12,7 +12,7 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use support::service::{COM, Service, pause, status_of};
-use support::{MailHost, is_root, skip};
+use support::{MailHost, is_root, lose_much, skip};
 
 const WIDTHS: [u16; 2] = [80, 120];
 const NET: &str = "/home/vpopmail/domains/example.net";
@@ -350,14 +350,7 @@ fn users() {
 /// A domain that the loss guard holds, one whose directory is missing, and one that a program opens.
 fn in_trouble() -> MailHost {
     let host = host();
-    host.write(&format!("{NET}/.qmail-default"), "|/home/vpopmail/bin/vdelivermail '' bounce-no-mailbox\n");
-    for number in 0..150 {
-        host.write(&format!("{NET}/.qmail-u{number}"), format!("&u{number}@far.example\n"));
-    }
-    host.rebuild();
-    for number in 0..150 {
-        host.remove(&format!("{NET}/.qmail-u{number}"));
-    }
+    lose_much(&host, NET);
     fs::rename(host.path(COM), host.path("/home/vpopmail/domains/away")).unwrap();
     host.write("/home/carol/.qmail-default", "|/usr/local/bin/unknown-filter\n");
     // What is held is not published, which the exit status says.

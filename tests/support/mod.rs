@@ -6,6 +6,7 @@ pub mod fuse;
 pub mod service;
 pub mod witness;
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::Write;
@@ -15,6 +16,11 @@ use std::process::{Command, Output, Stdio};
 use std::sync::LazyLock;
 
 use base64::Engine;
+use qmail_updater::os::stop::Stop;
+use qmail_updater::protect::hold::Patience;
+use qmail_updater::rebuild::{Order, rebuild};
+use qmail_updater::report::{Level, Note};
+use qmail_updater::settings::Settings;
 use tempfile::TempDir;
 
 /// The real binary; another build of it where the variable TESTED_PROGRAM has its path, with the program of user databases beside
@@ -311,6 +317,41 @@ pub fn program(name: &str) -> Option<PathBuf> {
 /// Whether PATH finds a program.
 pub fn has(name: &str) -> bool {
     program(name).is_some()
+}
+
+/// Rebuilds under these settings in this process: how that ended, and the alerts.
+pub fn rebuild_with_alerts(settings: &Settings) -> (Result<(), String>, Vec<String>) {
+    let alerts = RefCell::new(Vec::new());
+    let note = |notes: &[Note]| {
+        let new = notes.iter().filter(|note| note.level == Level::Alert).map(|note| note.text.clone());
+        alerts.borrow_mut().extend(new);
+    };
+    let stop = Stop::never();
+    let order = Order {
+        head: "rebuild done",
+        middle: "",
+        patience: Patience::Ever,
+        let_go: &[],
+        then: "",
+        note: &note,
+        stop: &stop,
+        is_quiet: true,
+    };
+    let done = rebuild(settings, &order).map(drop).map_err(|error| error.to_string());
+    (done, alerts.into_inner())
+}
+
+/// Publishes 150 aliases of the domain at `home`, and takes them away: the next rebuild holds what it loses.
+pub fn lose_much(host: &MailHost, home: &str) {
+    host.write(&format!("{home}/.qmail-default"), "|/home/vpopmail/bin/vdelivermail '' bounce-no-mailbox\n");
+    let files: Vec<String> = (0..150).map(|number| format!("{home}/.qmail-u{number}")).collect();
+    for file in &files {
+        host.write(file, "&x@far.example\n");
+    }
+    host.rebuild();
+    for file in &files {
+        host.remove(file);
+    }
 }
 
 /// strace, also for a command without PATH. The traced program does not get the library path of an unpacked strace.
