@@ -41,7 +41,7 @@ const NO_WARNERS: &[&str] = &[
     "Note::warning",
 ];
 /// Functions that make the text of an error or alert for somebody else: file and name.
-const ALSO: [(&str, &str); 23] = [
+const ALSO: [(&str, &str); 24] = [
     ("os/spawn.rs", "database_program"),
     ("os/spawn.rs", "greeted_with"),
     ("os/spawn.rs", "run"),
@@ -65,6 +65,7 @@ const ALSO: [(&str, &str); 23] = [
     ("fs/trust.rs", "doubt"),
     ("fs/trust.rs", "doubt_of_file"),
     ("kernel/linux/touches.rs", "why_no_watcher"),
+    ("pipe/fifo.rs", "not_there"),
 ];
 
 /// Functions that make the text of a warning for somebody else.

@@ -421,10 +421,13 @@ pub fn look(path: &Path, is_read: Option<bool>) -> Result<Vec<Note>, PathBuf> {
             Ok(meta) => !meta.file_type().is_fifo(),
             Err(cause) => !is_denied_to_us(cause),
         };
-        let what = if is_missing { "no pipe is there" } else { "nobody reads this pipe" };
-        let text =
-            format!("{shown}: {what}: the service does not run; until it does, only rebuild by hand renews the tables");
-        notes.push(Note::warning(text).of(Code::PipeUnread));
+        notes.push(
+            Note::warning(format!(
+                "{shown}: {}: the service does not run; until it does, only rebuild by hand renews the tables",
+                if is_missing { "no pipe is there" } else { "nobody reads this pipe" }
+            ))
+            .of(Code::PipeUnread),
+        );
     }
     let meta = match seen {
         Ok(meta) if meta.file_type().is_fifo() => meta,
