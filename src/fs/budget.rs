@@ -197,6 +197,8 @@ struct Seen {
     beyond: Option<(Vec<Option<Stamp>>, Trouble)>,
     /// The domains that it has.
     domains: Vec<Vec<u8>>,
+    /// When it was read.
+    read: Instant,
     /// It is not read before, whatever changes.
     rests_until: Instant,
     /// It is not read before, when nothing changes.
@@ -231,18 +233,17 @@ impl Resting {
     /// Why this home is beyond its budget, when it was seen lately, or still looks like that.
     pub fn of(&self, path: &[u8], stamps: &[Option<Stamp>]) -> Option<Trouble> {
         let mut homes = self.homes();
-        let seen = homes.get_mut(path)?;
-        let (before, cause) = seen.beyond.as_ref()?;
-        // What changed inside a file is in no stamp of the directory.
-        let (now, is_same) = (Instant::now(), !stamps.is_empty() && *before == stamps && !seen.has_changed);
-        if now < seen.rests_until || (is_same && now < seen.until) {
-            let cause = cause.clone();
-            seen.has_changed |= !is_same;
-            seen.is_wanted = true;
-            return Some(cause);
+        let seen = homes.get_mut(path).filter(|seen| seen.beyond.is_some())?;
+        let cause = seen.why_still(stamps);
+        if cause.is_none() {
+            homes.remove(path);
         }
-        homes.remove(path);
-        None
+        cause
+    }
+
+    /// Whether [`Resting::of`] would say why.
+    pub fn stays_beyond(&self, path: &[u8], stamps: &[Option<Stamp>]) -> bool {
+        self.homes().get_mut(path).is_some_and(|seen| seen.why_still(stamps).is_some())
     }
 
     /// Whether a home rests that is inside its budget and has changed. It is due later.
@@ -286,12 +287,17 @@ impl Resting {
 
     /// Remembers a home that is beyond its budget, and that it took so long to find out.
     pub fn add(&self, path: &[u8], domains: Vec<Vec<u8>>, stamps: Vec<Option<Stamp>>, cause: &Trouble, took: Duration) {
-        let now = Instant::now();
-        let rests_until = now + took.saturating_mul(SHARE_OF_CHANGED).min(LONGEST_OF_CHANGED);
-        let until = now + took.saturating_mul(SHARE).min(LONGEST);
+        let read = Instant::now();
         let beyond = Some((stamps, cause.clone()));
         let has_changed = self.has_changed_meanwhile(path);
-        self.insert(path, Seen { beyond, domains, rests_until, until, has_changed, is_wanted: true });
+        let mut seen = Seen { beyond, domains, read, rests_until: read, until: read, has_changed, is_wanted: true };
+        seen.takes(took);
+        self.insert(path, seen);
+    }
+
+    /// Remembers that it took so long to say what is published of a home that is beyond its budget, if it is one.
+    pub fn took_beyond(&self, path: &[u8], took: Duration) {
+        self.homes().get_mut(path).filter(|seen| seen.beyond.is_some()).into_iter().for_each(|seen| seen.takes(took));
     }
 
     /// Remembers that it took so long to read a home that is inside its budget, and to ask for all its addresses.
@@ -302,9 +308,9 @@ impl Resting {
             return;
         }
         let rest = if took < LONG { Duration::ZERO } else { took.saturating_mul(SHARE_OF_LARGE).min(LONGEST_OF_LARGE) };
-        let until = Instant::now() + rest;
-        let is_wanted = has_changed;
-        self.insert(path, Seen { beyond: None, domains, rests_until: until, until, has_changed, is_wanted });
+        let read = Instant::now();
+        let (until, is_wanted) = (read + rest, has_changed);
+        self.insert(path, Seen { beyond: None, domains, read, rests_until: until, until, has_changed, is_wanted });
     }
 
     /// Whether a change was put off that nobody has looked at: it may have come while the home was read.
@@ -329,6 +335,27 @@ impl Resting {
 }
 
 impl Seen {
+    /// Lets a home that is beyond its budget, and takes so long, rest from when it was read.
+    fn takes(&mut self, took: Duration) {
+        let rest = |share, longest: Duration| self.read + took.saturating_mul(share).min(longest);
+        self.rests_until = self.rests_until.max(rest(SHARE_OF_CHANGED, LONGEST_OF_CHANGED));
+        self.until = self.until.max(rest(SHARE, LONGEST));
+    }
+
+    /// Why it is beyond its budget, when it need not be read now. It is due later.
+    fn why_still(&mut self, stamps: &[Option<Stamp>]) -> Option<Trouble> {
+        let (before, cause) = self.beyond.as_ref()?;
+        // What changed inside a file is in no stamp of the directory.
+        let (now, is_same) = (Instant::now(), !stamps.is_empty() && *before == stamps && !self.has_changed);
+        if now >= self.rests_until && !(is_same && now < self.until) {
+            return None;
+        }
+        let cause = cause.clone();
+        self.has_changed |= !is_same;
+        self.is_wanted = true;
+        Some(cause)
+    }
+
     fn is_put_off(&mut self) -> bool {
         if Instant::now() >= self.rests_until {
             return false;
@@ -383,6 +410,26 @@ mod tests {
         let due = resting.due().unwrap();
         assert!(due > Instant::now() && due <= Instant::now() + LONG * SHARE_OF_LARGE);
         assert!(resting.take_due().is_empty());
+    }
+
+    #[test]
+    fn a_home_beyond_its_budget_rests_as_long_as_its_kept_entries_take_and_stays_beyond_meanwhile() {
+        let (resting, stamps) = (Resting::default(), [Stamp::of_file(std::fs::File::open("/").unwrap()).ok()]);
+        resting.add(b"/h", Vec::new(), stamps.to_vec(), &"too much".into(), Duration::ZERO);
+        assert!(!resting.stays_beyond(b"/h", &stamps) && resting.is_beyond(b"/h"), "nothing was spent on it");
+        // Found out in no time, but what is published of it takes long to say, each time.
+        resting.took_beyond(b"/h", LONG);
+        let due = resting.due().unwrap();
+        assert!(due > Instant::now() + LONG * SHARE_OF_CHANGED);
+        assert!(resting.stays_beyond(b"/h", &stamps));
+        resting.took_beyond(b"/h", LONG);
+        assert_eq!(resting.due(), Some(due), "that rebuilds ask it does not put it off");
+        assert!(resting.stays_beyond(b"/h", &[None]), "it looks different, and rests");
+        end_rest(&resting, b"/h");
+        assert!(!resting.stays_beyond(b"/h", &stamps), "it has looked different");
+        resting.took(b"/large", Vec::new(), LONG);
+        resting.took_beyond(b"/large", LONG * 2);
+        assert!(!resting.is_beyond(b"/large") && !resting.stays_beyond(b"/large", &stamps));
     }
 
     #[test]

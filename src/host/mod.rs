@@ -374,6 +374,13 @@ impl Host {
         Some((way.searched, directory.perm, cause))
     }
 
+    /// Whether the home at `path` need not be read, because it is beyond its budget and rests.
+    pub fn rests_spent(&self, folders: &Folders, path: &[u8]) -> bool {
+        let resting = &self.layout.root.resting;
+        let stays = |directory: &Directory| resting.stays_beyond(path, &stamps_of(directory));
+        resting.is_beyond(path) && folders.open_directory(path).is_some_and(|(_, directory)| stays(&directory))
+    }
+
     /// What stands in the place of a home that is beyond its budget, which took so long to find out.
     pub fn spent_home(&self, home: &Home, cause: Trouble, took: Duration) -> Home {
         if !home.stamps.is_empty() {

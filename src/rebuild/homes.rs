@@ -42,6 +42,8 @@ pub struct Asked {
     pub unknown: Unknown,
     /// What its home looked like before it was read, where that is remembered.
     pub look: Option<Look>,
+    /// Whether its home is beyond its budget, so that it says what is published.
+    pub is_spent: bool,
     /// The other homes that its answers depend on.
     pub others: BTreeSet<Vec<u8>>,
     /// What the user database has under its domains and those of `others`, as a number; 0 without one.
@@ -73,8 +75,11 @@ pub fn ask(plan: &Plan, policy: &Policy<'_>, unit: &Unit, homes: &HomeReader, co
         unread.recipients = plan.retain(unit, &mut answers, &followed, (Some(published), common));
     }
     let resting = &homes.0.host.layout.root.resting;
-    if let Some(home) = own.as_ref().filter(|home| homes.seed().is_some() && !resting.is_beyond(&home.path)) {
-        resting.took(&home.path, homes.0.host.some_domains_of(&home.path), took());
+    if let Some(Home { path, .. }) = own.as_deref().filter(|_| homes.seed().is_some()) {
+        match resting.is_beyond(path) {
+            true => resting.took_beyond(path, took()),
+            false => resting.took(path, homes.0.host.some_domains_of(path), took()),
+        }
     }
     if let (Some(path), true) = (&unit.home, homes.seed().is_some()) {
         answers.bound_notes(&homes.0.host.layout.root.path(path));
@@ -86,6 +91,7 @@ pub fn ask(plan: &Plan, policy: &Policy<'_>, unit: &Unit, homes: &HomeReader, co
         expiry: None,
         unknown: Unknown::default(),
         look: None,
+        is_spent: false,
         others: followed.others.into_inner(),
         users: 0,
         stamps: Vec::new(),
@@ -98,6 +104,7 @@ pub fn ask(plan: &Plan, policy: &Policy<'_>, unit: &Unit, homes: &HomeReader, co
     }
     let (Some(path), Some(home)) = (&unit.home, own) else { return asked };
     asked.look = home.look.clone();
+    asked.is_spent = resting.is_beyond(path);
     asked.stamps.clone_from(&home.stamps);
     let policy = policy.again();
     if unit.matters {
@@ -472,6 +479,11 @@ impl HomeReader {
     pub fn looks_like(&self, path: &[u8], look: &Look) -> bool {
         let Reader { host, folders, seed, .. } = &*self.0;
         seed.as_ref().is_some_and(|seed| host.looks_like(folders, path, look, seed))
+    }
+
+    /// Whether the home at `path` need not be read, because it is beyond its budget and rests.
+    pub fn rests_spent(&self, path: &[u8]) -> bool {
+        self.0.host.rests_spent(&self.0.folders, path)
     }
 
     /// The home in the place of one that is beyond its budget, as was seen after so long.

@@ -310,8 +310,11 @@ impl Looking {
     }
 
     fn looks_the_same(&self, number: usize) -> bool {
-        let look = self.memory.units[number].look.as_ref().zip(self.memory.plan.units[number].home.as_ref());
-        look.is_some_and(|(look, home)| self.homes.looks_like(home, look))
+        let (known, home) = (&self.memory.units[number], self.memory.plan.units[number].home.as_ref());
+        home.is_some_and(|home| match &known.look {
+            Some(look) => self.homes.looks_like(home, look),
+            None => known.is_spent && self.homes.rests_spent(home),
+        })
     }
 
     fn ask(&self, number: usize) -> Asked {

@@ -116,6 +116,8 @@ impl Stretch {
 pub struct Known {
     /// What it looked like; `None` when that would not tell whether it changed.
     pub look: Option<Look>,
+    /// Whether it is beyond its budget: as long as it rests, that has not changed.
+    pub is_spent: bool,
     /// The other homes that its answers depend on.
     pub others: Vec<Vec<u8>>,
     /// Its own recipients.
@@ -145,6 +147,7 @@ impl Known {
     pub fn new(asked: &Asked, recipients: u64, logins: u64, seed: &RandomState) -> Known {
         Known {
             look: asked.look.clone(),
+            is_spent: asked.is_spent,
             others: asked.others.iter().cloned().collect(),
             recipients: Stretch::new(recipients, &asked.answers.records, seed),
             logins: Stretch::new(logins, &asked.logins, seed),
