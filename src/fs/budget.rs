@@ -165,12 +165,13 @@ pub fn too_long(table: &Path) -> String {
 
 /// What is spent on a home that is beyond its budget and does not change is at most this part of the time.
 const SHARE: u32 = 100;
-/// Such a home is read again after so long at the latest.
-const LONGEST: Duration = Duration::from_secs(300);
+/// Such a home is read again after so long at the earliest, and at the latest: however little it takes, the rebuild that
+/// reads it makes others wait for the pause behind it.
+const REST: (Duration, Duration) = (Duration::from_secs(10), Duration::from_secs(300));
 /// The same for one that changes.
 const SHARE_OF_CHANGED: u32 = 20;
 /// See [`SHARE_OF_CHANGED`].
-const LONGEST_OF_CHANGED: Duration = Duration::from_secs(60);
+const REST_OF_CHANGED: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(60));
 /// The same for one that is inside its budget and takes long.
 const SHARE_OF_LARGE: u32 = 10;
 /// A home takes long that takes so much time.
@@ -337,9 +338,9 @@ impl Resting {
 impl Seen {
     /// Lets a home that is beyond its budget, and takes so long, rest from when it was read.
     fn takes(&mut self, took: Duration) {
-        let rest = |share, longest: Duration| self.read + took.saturating_mul(share).min(longest);
-        self.rests_until = self.rests_until.max(rest(SHARE_OF_CHANGED, LONGEST_OF_CHANGED));
-        self.until = self.until.max(rest(SHARE, LONGEST));
+        let rest = |share, (shortest, longest)| self.read + took.saturating_mul(share).clamp(shortest, longest);
+        self.rests_until = self.rests_until.max(rest(SHARE_OF_CHANGED, REST_OF_CHANGED));
+        self.until = self.until.max(rest(SHARE, REST));
     }
 
     /// Why it is beyond its budget, when it need not be read now. It is due later.
@@ -416,13 +417,15 @@ mod tests {
     fn a_home_beyond_its_budget_rests_as_long_as_its_kept_entries_take_and_stays_beyond_meanwhile() {
         let (resting, stamps) = (Resting::default(), [Stamp::of_file(std::fs::File::open("/").unwrap()).ok()]);
         resting.add(b"/h", Vec::new(), stamps.to_vec(), &"too much".into(), Duration::ZERO);
-        assert!(!resting.stays_beyond(b"/h", &stamps) && resting.is_beyond(b"/h"), "nothing was spent on it");
-        // Found out in no time, but what is published of it takes long to say, each time.
-        resting.took_beyond(b"/h", LONG);
-        let due = resting.due().unwrap();
-        assert!(due > Instant::now() + LONG * SHARE_OF_CHANGED);
         assert!(resting.stays_beyond(b"/h", &stamps));
-        resting.took_beyond(b"/h", LONG);
+        let shortest = resting.due().unwrap();
+        assert!(shortest > Instant::now() + REST_OF_CHANGED.0, "it is not due at once");
+        // Found out in no time, but what is published of it takes long to say, each time.
+        resting.took_beyond(b"/h", LONG * 2);
+        let due = resting.due().unwrap();
+        assert!(due > shortest && due > Instant::now() + LONG * SHARE_OF_CHANGED);
+        assert!(resting.stays_beyond(b"/h", &stamps));
+        resting.took_beyond(b"/h", LONG * 2);
         assert_eq!(resting.due(), Some(due), "that rebuilds ask it does not put it off");
         assert!(resting.stays_beyond(b"/h", &[None]), "it looks different, and rests");
         end_rest(&resting, b"/h");
