@@ -248,7 +248,7 @@ fn a_mailbox_is_told_with_what_takes_its_mail_and_why_it_may_not_log_in() {
     assert_eq!(of("a", "quota"), "NOQUOTA");
     assert_eq!(of("a", "smtp login"), "yes, as a@example.com and a");
     assert_eq!(line(&host, "a", "smtp login"), "yes, as a@example.com and a", "the default domain");
-    assert_eq!(of("h", "smtp login"), "no: its password field holds nothing that authenticates");
+    assert_eq!(of("h", "smtp login"), "no: its password is locked: it begins with * or !");
     assert_eq!(of("i", "smtp login"), "never: its password field holds nothing that crypt(3) makes");
     assert!(host.logins().contains_key("i@example.com"), "the table is as vpopmail would have it");
     assert!(of("sales", "mail").contains(".qmail-sales: "), "its .qmail file wins: {}", of("sales", "mail"));
@@ -260,7 +260,7 @@ fn a_mailbox_is_told_with_what_takes_its_mail_and_why_it_may_not_log_in() {
     host.write("/var/qmail/control/authvars", "a@example.com PASSWORD_EXPIRES=\"1\"\n");
     assert_eq!(
         of("a", "smtp login"),
-        "no: expired, says control/authvars; auth.cdb says otherwise: the host has changed since"
+        "no: expired, by its PASSWORD_EXPIRES in control/authvars; auth.cdb says otherwise: the host has changed since"
     );
     host.write("/var/qmail/control/rcpthosts", "example.net\n");
     assert!(of("a", "mail").ends_with("rcpthosts does not list the domain: strangers' mail is refused"));

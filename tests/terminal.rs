@@ -544,3 +544,48 @@ fn no_name_of_the_host_sends_an_escape_sequence_to_a_terminal() {
     let (text, _) = shown(&host, &["user", "eve@example.net"], 80, &[]);
     assert!(text.contains("Eve \\x1b[31m"), "{text}");
 }
+
+#[test]
+fn a_forward_that_bounces_or_loops_is_named_on_a_terminal() {
+    let host = MailHost::sample();
+    for (name, content) in [
+        ("dead", "&nobody@example.com\n&ann@example.com\n"),
+        ("self", "&self@example.com\n"),
+        ("one", "&two@example.com\n"),
+        ("two", "&three@example.com\n"),
+        ("three", "&one@example.com\n"),
+        ("away", "&somebody@elsewhere.example\n"),
+        ("long", "&one@example.com\n"),
+        ("twice", "&ann@example.com\n&ann@example.com\n&ann@example.edu\n"),
+    ] {
+        host.write(&format!("{COM}/.qmail-{name}"), content);
+    }
+    host.rebuild();
+    let forwards = |address: &str| {
+        let text = shown(&host, &["explain", address], 120, &[]).0;
+        let (_, rest) = text.split_once("  forwards to ").unwrap();
+        let further = rest.lines().skip(1).take_while(|line| line.starts_with("     "));
+        let lines: Vec<&str> = rest.lines().take(1).chain(further).flat_map(str::split_whitespace).collect();
+        lines.join(" ")
+    };
+    let dead = forwards("dead@example.com");
+    assert!(dead.starts_with("nobody@example.com (bounces: "), "{dead}");
+    assert!(dead.contains("), ann@example.com"), "{dead}");
+    let is_lost = "(leads in a circle: qmail bounces what loops)";
+    assert!(forwards("self@example.com").starts_with(&format!("self@example.com {is_lost}")));
+    assert!(forwards("one@example.com").starts_with(&format!("two@example.com {is_lost}")));
+    assert!(forwards("three@example.com").starts_with(&format!("one@example.com {is_lost}")));
+    assert!(forwards("long@example.com").starts_with(&format!("one@example.com {is_lost}")));
+    for (address, to) in [("away@example.com", "somebody@elsewhere.example"), ("twice@example.com", "ann@example.com")]
+    {
+        let shown = forwards(address);
+        assert!(shown.starts_with(&to) && !shown.contains('('), "{shown}");
+    }
+    // A script reads the addresses alone.
+    let json = host.run(&["explain", "--json", "dead@example.com"]).stdout;
+    let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+    let both = serde_json::json!(["nobody@example.com", "ann@example.com"]);
+    assert_eq!(json["addresses"][0]["forwards_to"], both);
+    let user = host.run(&["user", "dead@example.com"]);
+    assert!(user.stderr.contains("nobody@example.com (bounces: "), "{user:?}");
+}

@@ -28,6 +28,8 @@ use crate::text::{Shown, count, join_address, lower, split_address};
 
 /// So many addresses that reach one are told on a terminal.
 const MAX_REACHING: usize = 10;
+/// So many forwards in a row are followed.
+const MAX_FOLLOWED: usize = 100;
 
 /// Whether qmail-smtpd takes mail for an address from strangers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,6 +39,23 @@ enum Answer {
     Unknown,
 }
 
+/// An address that is forwarded to.
+#[derive(Clone)]
+struct Target {
+    /// As it is written.
+    address: String,
+    /// Why mail to it comes back, when it surely does.
+    lost: Option<String>,
+}
+
+impl Target {
+    /// For people.
+    fn words(&self) -> String {
+        let Target { address, lost } = self;
+        lost.as_ref().map_or_else(|| address.clone(), |lost| format!("{address} ({lost})"))
+    }
+}
+
 /// What there is to say of one address.
 struct Explained {
     address: Vec<u8>,
@@ -44,7 +63,7 @@ struct Explained {
     reason: String,
     delivery: Delivery,
     /// Each with the addresses that it forwards to.
-    steps: Vec<(Step, Vec<String>)>,
+    steps: Vec<(Step, Vec<Target>)>,
     state: State,
     /// What the state means, for people.
     state_reason: Option<String>,
@@ -117,9 +136,10 @@ impl Explainer<'_> {
             wanted = *accepted;
         }
         let targets = self.targets(address, steps.last(), delivery.verdict);
+        let targets: Vec<Target> = targets.iter().map(|to| self.target(address, to)).collect();
         let last = steps.len().saturating_sub(1);
         let with_targets = |(number, step)| (step, if number == last { targets.clone() } else { Vec::new() });
-        let mut steps: Vec<(Step, Vec<String>)> = steps.into_iter().enumerate().map(with_targets).collect();
+        let mut steps: Vec<(Step, Vec<Target>)> = steps.into_iter().enumerate().map(with_targets).collect();
         let decided = steps.last().map(|(step, _)| step.text.clone()).unwrap_or_default();
         let domain = split_address(address).map(|(_, domain)| lower(domain)).unwrap_or_default();
         let is_let_in = !address.contains(&b'@') || host.control.accepts(&domain);
@@ -172,7 +192,7 @@ impl Explainer<'_> {
             (Answer::Yes, _) if relayed => "relayed: any name is accepted for another host".to_owned(),
             (Answer::No, _) if relayed => "relayed, but control/validrcptto.d refuses it".to_owned(),
             (Answer::Yes, _) if delivery.verdict == Verdict::Defer => match state {
-                State::Kept => "its source cannot be read, so the published entry is kept".to_owned(),
+                State::Kept => "as published before; delivery waits until what decides can be read".to_owned(),
                 _ => format!("qmail keeps the mail and tries again: {decided}"),
             },
             _ => decided,
@@ -195,8 +215,8 @@ impl Explainer<'_> {
     fn state_reason(&self, domain: &[u8], delivery: &Delivery) -> Option<String> {
         match (self.held.get(domain), State::of(delivery), &delivery.doubt, &delivery.open) {
             (Some(held), ..) => Some(format!(
-                "{0} is held by the loss guard for {1} min: it keeps entries that would go; rebuild --force {0} publishes it \
-                 as it is",
+                "{0} has been held by the loss guard for {1} min, which keeps entries that would go: restore what is missing; \
+                 if the loss is right, rebuild --force {0} publishes it as it is",
                 Shown(domain),
                 held.as_secs() / 60
             )),
@@ -211,8 +231,42 @@ impl Explainer<'_> {
         }
     }
 
+    /// What becomes of mail that is forwarded to this address.
+    fn target(&self, from: &[u8], to: &[u8]) -> Target {
+        let mut trail = Trail::kept();
+        let whole = forwards::whole(self.host, to);
+        let delivery = deliver(self.host, self.homes, &whole, &mut trail);
+        let lost = if delivery.verdict == Verdict::Bounce && delivery.known {
+            let why = trail.steps().pop().map(|step| step.text).unwrap_or_default();
+            Some(format!("bounces: {}", why.strip_suffix(": bounced").unwrap_or(&why)))
+        } else {
+            let is_lost = self.leads_round(&mut vec![forwards::whole(self.host, from)], whole, &mut { MAX_FOLLOWED });
+            is_lost.then(|| "leads in a circle: qmail bounces what loops".to_owned())
+        };
+        Target { address: Shown(to).to_string(), lost }
+    }
+
+    /// Whether mail to this address comes to an address for a second time, as far as so many forwards show; `way` has those
+    /// before it.
+    fn leads_round(&self, way: &mut Vec<Vec<u8>>, address: Vec<u8>, left: &mut usize) -> bool {
+        if way.contains(&address) {
+            return true;
+        }
+        if *left == 0 {
+            return false;
+        }
+        *left -= 1;
+        let mut trail = Trail::kept();
+        let delivery = deliver(self.host, self.homes, &address, &mut trail);
+        let targets = self.targets(&address, trail.steps().last(), delivery.verdict);
+        way.push(address);
+        let is_round = targets.iter().any(|to| self.leads_round(way, forwards::whole(self.host, to), left));
+        way.pop();
+        is_round
+    }
+
     /// Where the step that decides forwards to.
-    fn targets(&self, address: &[u8], last: Option<&Step>, verdict: Verdict) -> Vec<String> {
+    fn targets(&self, address: &[u8], last: Option<&Step>, verdict: Verdict) -> Vec<Vec<u8>> {
         if verdict != Verdict::Deliver {
             return Vec::new();
         }
@@ -222,24 +276,23 @@ impl Explainer<'_> {
             return Vec::new();
         };
         let home = self.homes.home(assigned.home);
-        let shown = |addresses: Vec<Vec<u8>>| addresses.iter().map(|to| Shown(to).to_string()).collect();
         // A row of an alias.
         let with_domain = |users: &&Users| users.of.is_some() && users.tables.1 == *path;
         if let Some(users) = home.users.iter().find(with_domain)
             && let Some(aliases) = users.known_aliases()
             && let Some((alias, _)) = aliases.find(&assigned.ext, self.host.layout.qmail_ext)
         {
-            return shown(aliases.lines_of(alias).filter_map(forwards::target).collect());
+            return aliases.lines_of(alias).filter_map(forwards::target).collect();
         }
         let begin = self.host.layout.root.path(&[assigned.home, b"/.qmail"].concat());
         let name = path.as_os_str().as_bytes().strip_prefix(begin.as_os_str().as_bytes());
         let (Some(name), HomeState::Listed(_, dot_qmails)) = (name, &home.state) else { return Vec::new() };
         let Opening::File(_, content) = dot_qmails.open(name, assigned.who) else { return Vec::new() };
         match (content.catch_all(), content.first_forward) {
-            (Some((at, to)), _) if Some(at) == *line => vec![Shown(to).to_string()],
+            (Some((at, to)), _) if Some(at) == *line => vec![to.to_vec()],
             (_, Some(at)) if Some(at) == *line => {
                 let file = [assigned.home, b"/.qmail", name].concat();
-                shown(forwards::of_file(self.host, &file).into_iter().map(|(_, to)| to).collect())
+                forwards::of_file(self.host, &file).into_iter().map(|(_, to)| to).collect()
             }
             _ => Vec::new(),
         }
@@ -373,6 +426,7 @@ impl Explained {
             (None, Taker::Other) if is_dot_qmail => format!("a .qmail file takes it ({step})"),
             (None, Taker::Other) => format!("the user {} takes it ({step})", Shown(assigned.user)),
         };
+        let targets: Vec<String> = targets.iter().map(Target::words).collect();
         let forwards =
             if targets.is_empty() { String::new() } else { format!(", and it goes to {}", targets.join(", ")) };
         Some(taker + &forwards)
@@ -386,7 +440,7 @@ impl Explained {
     fn for_pipe(&self, explainer: &Explainer<'_>) -> String {
         let mut text = format!("{}\n", Shown(&self.address));
         for (step, targets) in &self.steps {
-            let targets: String = targets.iter().map(|target| format!("\t{target}")).collect();
+            let targets: String = targets.iter().map(|target| format!("\t{}", target.address)).collect();
             text.push_str(&format!("  {step}{targets}\n"));
         }
         if let Some(table) = &self.table {
@@ -423,7 +477,7 @@ impl Explained {
         if self.delivery.verdict == Verdict::Defer {
             fact("delivery", "deferred: qmail keeps the message and tries again".to_owned());
         }
-        let targets: Vec<&str> = self.steps.iter().flat_map(|(_, targets)| targets).map(String::as_str).collect();
+        let targets: Vec<String> = self.steps.iter().flat_map(|(_, targets)| targets).map(Target::words).collect();
         if !targets.is_empty() {
             fact("forwards to", targets.join(", "));
         }
@@ -459,12 +513,13 @@ impl Explained {
     }
 
     fn as_json(&self, explainer: &Explainer<'_>) -> Value {
+        let addresses = |targets: &[Target]| targets.iter().map(|to| to.address.clone()).collect::<Vec<_>>();
         let steps = self.steps.iter().map(|(step, targets)| {
             json!({
                 "file": step.path.as_ref().map(|path| show_path(path).to_string()),
                 "line": step.line,
                 "text": step.text,
-                "forwards_to": targets,
+                "forwards_to": addresses(targets),
             })
         });
         let answer = explainer.published.as_ref().ok().map(|published| published.lookup(&self.address));
@@ -486,7 +541,7 @@ impl Explained {
                 "text": self.table,
             },
             "steps": steps.collect::<Vec<_>>(),
-            "forwards_to": self.steps.iter().flat_map(|(_, targets)| targets).collect::<Vec<_>>(),
+            "forwards_to": self.steps.iter().flat_map(|(_, targets)| addresses(targets)).collect::<Vec<_>>(),
             "also_reached_by": self.reached_by.iter().map(|(from, how)| json!({ "address": from, "by": how }))
                 .collect::<Vec<_>>(),
         })

@@ -250,8 +250,12 @@ pub enum Refusal {
     Limit,
     /// vpopmail compares the `{SCHEME}` before its hash too.
     Scheme,
-    /// There is nothing in its record to compare with, or nothing that a table can hold.
-    Nothing,
+    /// There is nothing in its record to compare with.
+    Empty,
+    /// What there is begins with `*` or `!`.
+    Locked,
+    /// A comma is in it, which ends the hash in a table.
+    Comma,
     /// No password has its hash.
     Hash(Fault),
     /// control/authvars says that it has expired.
@@ -270,13 +274,15 @@ impl fmt::Display for Refusal {
             Refusal::Flag => "its flag no_smtp",
             Refusal::Limit => "the domain's limit disable_smtp",
             Refusal::Scheme => "its password begins with a {SCHEME}, and vpopmail before 5.6 compares that too",
-            Refusal::Nothing => "its password field holds nothing that authenticates",
+            Refusal::Empty => "no password is set",
+            Refusal::Locked => "its password is locked: it begins with * or !",
+            Refusal::Comma => "its hash has a comma, which auth.cdb cannot hold; set a new password",
             Refusal::Hash(fault) => return write!(f, "no password has its hash ({fault})"),
-            Refusal::Expired => "expired, says control/authvars",
+            Refusal::Expired => "expired, by its PASSWORD_EXPIRES in control/authvars",
             Refusal::PublishedExpired => {
                 "expired, says the published PASSWORD_EXPIRES; control/authvars cannot tell another"
             }
-            Refusal::Variables => "control/authvars cannot tell its variables, and none are published that could stay",
+            Refusal::Variables => "control/authvars cannot be used, and this login was not published before",
         })
     }
 }
@@ -294,7 +300,7 @@ fn usable_crypt(mailbox: Mailbox<'_>, limits: u64, cuts_scheme: bool) -> Result<
         return Err(Refusal::Scheme);
     }
     if memchr::memchr(b',', mailbox.crypt).is_some() {
-        return Err(Refusal::Nothing);
+        return Err(Refusal::Comma);
     }
     usable_hash(without_scheme(mailbox.crypt))
 }
@@ -374,8 +380,9 @@ pub fn scheme(crypt: &[u8]) -> String {
 /// authenticates, and no password has a hash that was cut off.
 fn usable_hash(crypt: &[u8]) -> Result<&[u8], Refusal> {
     match judge(crypt) {
-        _ if memchr::memchr(b',', crypt).is_some() => Err(Refusal::Nothing),
-        Err(Fault::Empty | Fault::Locked) => Err(Refusal::Nothing),
+        _ if memchr::memchr(b',', crypt).is_some() => Err(Refusal::Comma),
+        Err(Fault::Empty) => Err(Refusal::Empty),
+        Err(Fault::Locked) => Err(Refusal::Locked),
         Err(fault) if fault.is_damage() => Err(Refusal::Hash(fault)),
         Ok(_) | Err(_) => Ok(crypt),
     }
