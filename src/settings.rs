@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use nix::errno::Errno;
 use nix::unistd::{Group, User, getegid, geteuid};
+use serde_json::{Map, Value};
 
 use crate::args::envdir::Envdir;
 use crate::args::{self, Backend, CatchallDelete, Cli, Command, Defaults, YesNo};
@@ -86,6 +87,8 @@ pub struct Settings {
     pub threads: Option<usize>,
     /// The directory of settings, when there is one.
     pub directory: Option<Envdir>,
+    /// Those of a service that is started now, by the directory alone; for `check`.
+    of_started: Option<Map<String, Value>>,
     /// What there is to say of it.
     pub notes: Vec<Note>,
 }
@@ -201,7 +204,9 @@ pub fn read() -> Result<(Cli, Settings), Refusal> {
         // What only the service uses.
         let typed =
             ["", "--root"].map(OsString::from).into_iter().chain([cli.options.root.clone().into(), "run".into()]);
-        let faults = faults(&typed.collect::<Vec<_>>(), &directory, &defaults);
+        let typed: Vec<OsString> = typed.collect();
+        let faults = faults(&typed, &directory, &defaults);
+        settings.of_started = usable(&typed, &defaults).ok().map(|(_, service)| service.effective());
         notes.extend(
             faults
                 .into_iter()
@@ -456,6 +461,7 @@ impl Settings {
             threads: options.threads.map(usize::from),
             directory: None,
             notes: Vec::new(),
+            of_started: None,
         };
         if let Command::Run { sweep, sql_sweep, hold, metrics, ready_fd, no_watch, verify, action_limit } = &cli.command
         {

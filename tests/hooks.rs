@@ -427,6 +427,20 @@ fn the_hooks_work_under_the_limit_that_readme_names() {
     }
 }
 
+/// RCPTCHECK that names the program itself, or a link with a typing error, and a line of a `.qmail` file.
+#[test]
+fn a_call_by_a_wrong_name_refuses_no_mail() {
+    let host = published(&[], "");
+    for (name, arguments) in [("qmail-updater", &[][..]), ("rcptchek", &[]), ("qmail-updater", &["triger", "x"])] {
+        let mut command = hook(&host, name);
+        command.args(arguments);
+        let typed: Answer = command.output().unwrap().into();
+        assert_eq!(typed.code, 100, "{name} {arguments:?}: {typed:?}");
+        let asked: Answer = command.env("RECIPIENT", "ann@example.com").output().unwrap().into();
+        assert_eq!((asked.code, asked.stderr), (111, typed.stderr), "{name} {arguments:?}");
+    }
+}
+
 #[test]
 fn settings_and_calls_that_cannot_be_used_never_accept() {
     let host = published(&[&format!("ann:{SECRET}:1:0:N:/d:Q")], "");

@@ -481,6 +481,22 @@ fn what_is_typed_says_what_the_service_says() {
 }
 
 #[test]
+fn a_setting_of_the_service_alone_that_it_has_not_read_is_found() {
+    let service = service_with(&[("SWEEP", "600\n")], &["--hold", "100"]);
+    let host = &service.host;
+    let said = host.run(&["check"]).stdout;
+    assert!(!said.contains("has not read all its settings"), "what its run script gives it is no fault: {said}");
+    set(host, &[("SWEEP", "700\n"), ("METRICS", "/srv/m.prom\n")]);
+    let expected = "warning: the running service has not read all its settings; restart it: --sweep is 700 here and 600 there, \
+                    --metrics is /srv/m.prom here and not set there\tsettings-differ\n";
+    let said = host.run(&["check"]).stdout;
+    assert!(said.contains(expected), "{said}");
+    let answer = host.run(&["rebuild"]);
+    assert_eq!(answer.code, 0, "it publishes the same tables: {}", answer.stderr);
+    drop(service);
+}
+
+#[test]
 fn each_setting_that_decides_about_the_tables_is_compared_and_no_other() {
     let service = service_with(&[("MAX_LOSS", "30\n")], &["--catchall-delete", "accept"]);
     let host = &service.host;

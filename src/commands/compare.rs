@@ -110,7 +110,8 @@ pub fn compare(settings: &Settings) -> Result<Compared, Error> {
             scales.weigh_logins(&published, &|key| !new.logins.contains_key(key))?;
         }
         let (held, _) = scales.held(Patience::Ever);
-        let alerts = scales.alerts(&held, "only with --force does a rebuild make all of these changes");
+        let alerts = scales.alerts(&held, "restore what is missing; only with --force does a rebuild make all of these changes, and the service makes \
+             them when the hold ends");
         (alerts, hold::names(&held))
     } else {
         (Vec::new(), hold::held_before(settings)?)

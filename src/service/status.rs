@@ -7,7 +7,7 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use crate::error::{Error, show_cause, show_path};
 use crate::fs::silence::Silence;
@@ -308,6 +308,17 @@ pub fn read(settings: &Settings) -> Result<Option<Vec<u8>>, Error> {
 /// In which settings that decide about the tables a command with these settings and the service that runs differ, in
 /// words. `None` when they do not, when no service runs, and when it does not say.
 pub fn differences(settings: &Settings) -> Option<String> {
+    let differences = settings.differences(&of_running_service(settings)?)?;
+    Some(format!("this command has other settings than the running service: {differences}"))
+}
+
+/// Which settings of the directory the service that runs has not read, in words; they decide about the service alone.
+pub fn unheeded(settings: &Settings) -> Option<String> {
+    settings.unheeded(&of_running_service(settings)?)
+}
+
+/// The settings of the service that runs, where it says them.
+fn of_running_service(settings: &Settings) -> Option<Map<String, Value>> {
     let status: Value = serde_json::from_slice(&read(settings).ok()??).ok()?;
     let of_service = status["settings"].as_object()?;
     // Its pipes may be others than ours.
@@ -315,8 +326,7 @@ pub fn differences(settings: &Settings) -> Option<String> {
     let mut fifos = its_fifos.chain(settings.fifos.iter().map(PathBuf::as_path));
     let (root, state) = (&settings.layout.root, &settings.state);
     let is_running = fifos.any(|fifo| lock::is_fifo_read(root, state, fifo) == Some(true));
-    let differences = settings.differences(of_service).filter(|_| is_running)?;
-    Some(format!("this command has other settings than the running service: {differences}"))
+    is_running.then(|| of_service.clone())
 }
 
 /// Whether the last rebuild failed, and whether a command that follows one did, says this status file, and did not do better

@@ -1,12 +1,14 @@
 //! The settings as they take effect, by the names of their options: what the service writes into the status file, and by
 //! which of them another command would publish other tables.
 
+use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use serde_json::{Map, Value};
 
 use super::{OtherKind, Settings};
+use crate::args::envdir::PREFIX;
 use crate::host::user_database::Kind;
 use crate::text::Shown;
 
@@ -79,13 +81,33 @@ impl Settings {
     /// In which settings that decide about the tables a command with these and a service that said this of its own
     /// differ, in words; `None` when they do not. What the service did not say is no difference.
     pub fn differences(&self, of_service: &Map<String, Value>) -> Option<String> {
-        let of_setting = |setting: &Setting| {
-            let (here, there) = ((setting.value)(self), of_service.get(setting.option)?);
-            (here != *there).then(|| format!("--{} is {} here and {} there", setting.option, word(&here), word(there)))
-        };
-        let all: Vec<String> = ALL.iter().filter(|setting| setting.decides).filter_map(of_setting).collect();
-        (!all.is_empty()).then(|| all.join(", "))
+        differing(&self.effective(), of_service, |setting| setting.decides)
     }
+
+    /// The same for the settings that decide about the service alone, and are in the directory of settings: it has not
+    /// been started since they were written.
+    pub fn unheeded(&self, of_service: &Map<String, Value>) -> Option<String> {
+        let (started, variables) = (self.of_started.as_ref()?, &self.directory.as_ref()?.variables);
+        let is_written = |setting: &Setting| {
+            let name = format!("{PREFIX}{}", setting.option.replace('-', "_").to_uppercase());
+            variables.contains_key(OsStr::new(&name))
+        };
+        differing(started, of_service, |setting| !setting.decides && is_written(setting))
+    }
+}
+
+/// In which of the settings that count two differ, in words.
+fn differing(
+    here: &Map<String, Value>,
+    there: &Map<String, Value>,
+    counts: impl Fn(&Setting) -> bool,
+) -> Option<String> {
+    let of_setting = |setting: &Setting| {
+        let (here, there) = (here.get(setting.option)?, there.get(setting.option)?);
+        (here != there).then(|| format!("--{} is {} here and {} there", setting.option, word(here), word(there)))
+    };
+    let all: Vec<String> = ALL.iter().filter(|setting| counts(setting)).filter_map(of_setting).collect();
+    (!all.is_empty()).then(|| all.join(", "))
 }
 
 fn text(bytes: &[u8]) -> Value {
