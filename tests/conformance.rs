@@ -86,6 +86,7 @@ fn check(name: &str) {
     let description = description(name);
     let host = conformance_host(&description);
     host.rebuild();
+    host.give_logins();
 
     let verdicts = description["smtpd"].as_object().unwrap();
     let addresses: String = verdicts.keys().map(|address| format!("{address}\n")).collect();

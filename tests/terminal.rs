@@ -306,6 +306,7 @@ fn users() {
         "mail.example.org\nexample.com\nexample.net\nexample.edu\nalso.example\nbackup.example\nrelay.example\n",
     );
     host.rebuild();
+    host.give_logins();
     let cases = [
         Case {
             name: "user",

@@ -95,11 +95,38 @@ fn unreadable(target: &Target, cause: std::io::Error) -> Note {
     Note::alert(Error::io("read", &target.name, cause).to_string()).of(Code::TableUnreadable)
 }
 
+/// What follows when auth.cdb is missing.
+const NO_LOGINS: &str = "nobody can log in";
+
+/// What is said of a published table that is missing; `follows` is what follows from that.
+fn not_there(follows: &str) -> String {
+    format!("not there; {follows}; qmail-updater rebuild makes it")
+}
+
+/// What is wrong with the mode and owner of auth.cdb when only root can read it, and no setting says that this is meant.
+fn only_root_reads(settings: &Settings, target: &Target) -> Option<&'static str> {
+    let (mode, (uid, gid)) = target.look()?;
+    let is_closed = uid == 0 && mode & 0o004 == 0 && (gid == 0 || mode & 0o040 == 0);
+    (is_closed && settings.auth_owner != Some((0, 0))).then_some(
+        "only root can read it: nobody logs in where qmail-smtpd runs under another group; rebuild with --auth-owner \
+         root:GROUP",
+    )
+}
+
+/// Why nobody can log in now, whatever auth.cdb says: it is missing, or only root can read it.
+pub fn no_logins(settings: &Settings, target: &Target) -> Option<String> {
+    match target.seen() {
+        Ok(None) => Some(not_there(NO_LOGINS)),
+        Ok(Some(_)) => only_root_reads(settings, target).map(str::to_owned),
+        Err(_) => None,
+    }
+}
+
 /// The published files: there, whole, and with the mode and owner that they must have.
 fn published(settings: &Settings, denied: &mut Denied) -> Vec<Note> {
     let files = [
         (settings.recipients_target(), "a qmail-smtpd that asks it answers 421 to every client"),
-        (settings.logins_target(), "nobody can log in"),
+        (settings.logins_target(), NO_LOGINS),
     ];
     let damaged = files.iter().filter_map(|(target, _)| {
         let target = &target.as_ref().ok()?.0;
@@ -115,18 +142,9 @@ fn published(settings: &Settings, denied: &mut Denied) -> Vec<Note> {
         }
     });
     let mut findings: Vec<Note> = damaged.collect();
-    let is_closed = |target: &Target| {
-        settings.auth_owner != Some((0, 0))
-            && target.look().is_some_and(|(mode, owner)| owner == (0, 0) && mode & 0o004 == 0)
-    };
-    let closed = files[1].0.as_ref().ok().filter(|(target, _)| is_closed(target));
-    findings.extend(closed.map(|(target, _)| {
-        Note::warning(format!(
-            "{}: only root can read it: nobody logs in where qmail-smtpd runs under another group; rebuild with --auth-owner \
-             root:GROUP",
-            show_path(&target.name)
-        ))
-        .of(Code::LoginTableGroup)
+    let closed = files[1].0.as_ref().ok().and_then(|(target, _)| Some((target, only_root_reads(settings, target)?)));
+    findings.extend(closed.map(|(target, why)| {
+        Note::warning(format!("{}: {why}", show_path(&target.name))).of(Code::LoginTableGroup)
     }));
     let finding = |(target, follows): (Result<(Target, Look), Error>, &str)| -> Option<Note> {
         let (target, wanted) = match target {
@@ -148,8 +166,7 @@ fn published(settings: &Settings, denied: &mut Denied) -> Vec<Note> {
             }
             Ok(None) => {
                 return Some(
-                    Note::alert(format!("{name}: not there; {follows}; qmail-updater rebuild makes it"))
-                        .of(Code::TableMissing),
+                    Note::alert(format!("{name}: {}", not_there(follows))).of(Code::TableMissing),
                 );
             }
             Err(cause) if is_denied_to_us(&cause) => {

@@ -391,6 +391,8 @@ pub struct User<'a> {
     pub login: Result<Result<Vec<Vec<u8>>, String>, Trouble>,
     /// Why these never succeed, whatever the password.
     pub never: Option<&'static str>,
+    /// Why nobody can log in now, whatever the table says.
+    pub closed: Option<&'a str>,
     /// What the published auth.cdb says of it, `None` when that cannot be compared; or why it cannot be read.
     pub published: Result<Option<Agreement>, String>,
 }
@@ -434,6 +436,8 @@ pub struct Users<'a> {
     pub published: Result<cdb::FileReader<'a>, String>,
     /// When it was published, since 1970-01-01 UTC.
     pub published_at: Duration,
+    /// Why nobody can log in by it, whatever it says.
+    pub closed: Option<String>,
 }
 
 impl Users<'_> {
@@ -562,6 +566,7 @@ impl Users<'_> {
             login: login.map(|may| may.map(|()| logins.into_iter().map(|(key, _)| key).collect())),
             never: (weakness(mailbox.crypt) == Some(Weakness::Unusable))
                 .then_some("its password field holds nothing that crypt(3) makes"),
+            closed: self.closed.as_deref(),
             published,
         }
     }

@@ -4,7 +4,7 @@ use std::io::{self, Write};
 use std::os::unix::ffi::OsStrExt;
 
 use crate::commands::answers::{read_host_only, written};
-use crate::commands::explain;
+use crate::commands::{check, explain};
 use crate::commands::overview::{Absence, Agreement, User, Users};
 use crate::commands::screen::{Field, Form, Row, Screen, Tone, table, wrapped};
 use crate::decide::{Taker, Verdict};
@@ -27,7 +27,8 @@ type Absent = (Option<Vec<u8>>, Absence);
 pub fn user(settings: &Settings, screen: &Screen, addresses: &[std::ffi::OsString]) -> Result<bool, Error> {
     let host = read_host_only(settings)?;
     let variables = host.read_authvars();
-    let before = settings.logins_target()?.0.before();
+    let (target, _) = settings.logins_target()?;
+    let before = target.before();
     let kept = before.file.as_ref().map(|logins| &**logins as &dyn PublishedLogins);
     let policy = Policy::new(&host, &variables, now()).keeping(kept);
     let mut is_concerned = false;
@@ -35,7 +36,8 @@ pub fn user(settings: &Settings, screen: &Screen, addresses: &[std::ffi::OsStrin
     let find = || -> io::Result<(Vec<Absent>, Denied)> {
         let homes = HomeReader::new(&host, &before, settings.threads(), None);
         let (published, published_at) = (before.cdb(), before.changed());
-        let users = Users { host: &host, homes: &homes, policy: &policy, published, published_at };
+        let closed = check::no_logins(settings, &target);
+        let users = Users { host: &host, homes: &homes, policy: &policy, published, published_at, closed };
         let mut printer = Printer { form: screen.form, out: screen.out(), number: 0, several: Vec::new() };
         let mut absent = Vec::new();
         for address in addresses {
@@ -191,7 +193,7 @@ fn gets_mail(user: &User<'_>) -> bool {
 }
 
 fn may_log_in(user: &User<'_>) -> bool {
-    user.never.is_none() && matches!(user.login, Ok(Ok(_)))
+    user.never.is_none() && user.closed.is_none() && matches!(user.login, Ok(Ok(_)))
 }
 
 fn for_pipe(user: &User<'_>) -> String {
@@ -215,8 +217,8 @@ fn in_words(user: &User<'_>) -> [(&'static str, Tone); 2] {
     let login = match &user.login {
         Err(_) => ("unknown", Tone::Caution),
         Ok(Ok(_)) if user.never.is_some() => ("never", Tone::Bad),
-        Ok(Ok(_)) => ("yes", Tone::Good),
-        Ok(Err(_)) => ("no", Tone::Bad),
+        Ok(Ok(_)) if user.closed.is_none() => ("yes", Tone::Good),
+        Ok(_) => ("no", Tone::Bad),
     };
     [mail, login]
 }
@@ -314,7 +316,11 @@ fn facts(user: &User<'_>) -> Vec<(&'static str, String)> {
             Ok(Ok(_)) if user.never.is_some() => format!("never: {}{published}", user.never.unwrap_or_default()),
             Ok(Ok(logins)) => {
                 let logins: Vec<String> = logins.iter().map(|login| Shown(login).to_string()).collect();
-                format!("yes, as {}{published}", logins.join(" and "))
+                let logins = logins.join(" and ");
+                match user.closed {
+                    Some(why) => format!("no: auth.cdb: {why}; after that it may log in, as {logins}"),
+                    None => format!("yes, as {logins}{published}"),
+                }
             }
             Ok(Err(why)) => format!("no: {why}{published}"),
         },
@@ -340,10 +346,13 @@ fn user_as_json(user: &User<'_>) -> serde_json::Value {
         "mail_by": user.mail.as_ref().and_then(|(_, step)| step.as_ref()).map(ToString::to_string),
         "accepted": user.accepted,
         "logins": user.login.as_ref().ok().map(|may| {
-            let logins = may.iter().flatten().map(|login| shown(login));
+            let logins = may.iter().flatten().filter(|_| user.closed.is_none()).map(|login| shown(login));
             logins.collect::<Vec<_>>()
         }),
-        "login_refused": user.login.as_ref().ok().and_then(|may| may.as_ref().err().map(String::as_str)).or(user.never),
+        "login_refused": user.login.as_ref().ok().and_then(|may| match may {
+            Err(why) => Some(why.clone()),
+            Ok(_) => user.never.map(str::to_owned).or_else(|| user.closed.map(|why| format!("auth.cdb: {why}"))),
+        }),
         "login_unknown": user.login.as_ref().err().map(ToString::to_string),
         "published": user.published.as_ref().ok().and_then(Option::as_ref).map(|is| *is == Agreement::Same),
     })
