@@ -115,7 +115,8 @@ fn a_table_that_only_root_can_read_is_told_so_and_one_with_another_mode_or_group
     host.rebuild();
     let table = host.published("auth.cdb");
     let told = || host.run(&["check"]).stdout.contains("auth.cdb: only root can read it");
-    for (mode, gid, is_told) in [(0o640, 0, true), (0o600, 0, true), (0o644, 0, false), (0o640, 4242, false), (0o600, 4242, true)]
+    for (mode, gid, is_told) in
+        [(0o640, 0, true), (0o600, 0, true), (0o644, 0, false), (0o640, 4242, false), (0o600, 4242, true)]
     {
         host.mode("/var/qmail/control/auth.cdb", mode);
         give(&table, 0, gid);

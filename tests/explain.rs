@@ -99,6 +99,49 @@ fn forwards_name_their_targets_and_an_address_what_leads_to_it() {
 }
 
 #[test]
+fn an_address_is_reached_by_those_that_are_delivered_to_it_in_each_name_of_their_domain_and_by_no_others() {
+    let host = MailHost::sample();
+    let virtual_domains = std::fs::read_to_string(host.path("/var/qmail/control/virtualdomains")).unwrap();
+    host.write("/var/qmail/control/virtualdomains", format!("carla@example.edu:carol\n{virtual_domains}"));
+    for (name, lines) in [
+        ("team", "&ann@example.com\n"),
+        // By the other name of its domain.
+        ("crew", "&ann@example.edu\n"),
+        ("list-default", "&ann@example.com\n"),
+        // No mail comes to it; it bounces first; what stands behind exit 99 is not read.
+        ("Upper", "&ann@example.com\n"),
+        ("bounced", "&ann@example.com\n|exit 100\n"),
+        ("done", "|exit 99\n&ann@example.com\n"),
+    ] {
+        host.write(&format!("{COM}/.qmail-{name}"), lines);
+    }
+    host.rebuild();
+    let reached = |address: &str| -> BTreeSet<String> {
+        let told = explained(&host, address);
+        let told = told["also_reached_by"].as_array().unwrap();
+        let one = |by: &Value| format!("{} {}", by["address"].as_str().unwrap(), by["by"].as_str().unwrap());
+        told.iter().map(one).collect()
+    };
+    let of_ann = reached("ann@example.com");
+    let both = |name: &str| ["com", "edu"].map(|end| format!("{name}@example.{end} forward"));
+    let forwards = ["team", "crew", "list-(any other name)"].into_iter().flat_map(both);
+    for wanted in forwards.chain(["ann@example.edu alias domain".to_owned()]) {
+        assert!(of_ann.contains(&wanted), "{wanted} is missing: {of_ann:?}");
+    }
+    for no in ["upper@", "Upper@", "bounced@", "done@"] {
+        assert!(!of_ann.iter().any(|by| by.starts_with(no)), "{no}: {of_ann:?}");
+    }
+    // The same mailbox by its other name.
+    let by_its_alias = reached("ann@example.edu");
+    assert!(by_its_alias.contains("ann@example.com alias domain"), "{by_its_alias:?}");
+    assert_eq!(of_ann.len(), by_its_alias.len(), "{of_ann:?} {by_its_alias:?}");
+    // No mailbox has this name; the mail of the other one goes to carol.
+    assert_eq!(reached("nosuch@example.com"), BTreeSet::new());
+    let of_carla = reached("carla@example.com");
+    assert!(!of_carla.iter().any(|by| by.starts_with("carla@example.edu")), "{of_carla:?}");
+}
+
+#[test]
 fn a_link_to_secrets_shows_none_of_their_lines() {
     let host = MailHost::sample();
     host.write("/home/vpopmail/secret", "root:$6$salt$abcdefghijklmnop:1::::::\nplainword$x\n");

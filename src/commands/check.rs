@@ -143,9 +143,11 @@ fn published(settings: &Settings, denied: &mut Denied) -> Vec<Note> {
     });
     let mut findings: Vec<Note> = damaged.collect();
     let closed = files[1].0.as_ref().ok().and_then(|(target, _)| Some((target, only_root_reads(settings, target)?)));
-    findings.extend(closed.map(|(target, why)| {
-        Note::warning(format!("{}: {why}", show_path(&target.name))).of(Code::LoginTableGroup)
-    }));
+    findings.extend(
+        closed.map(|(target, why)| {
+            Note::warning(format!("{}: {why}", show_path(&target.name))).of(Code::LoginTableGroup)
+        }),
+    );
     let finding = |(target, follows): (Result<(Target, Look), Error>, &str)| -> Option<Note> {
         let (target, wanted) = match target {
             Ok(target) => target,
@@ -165,9 +167,7 @@ fn published(settings: &Settings, denied: &mut Denied) -> Vec<Note> {
                 );
             }
             Ok(None) => {
-                return Some(
-                    Note::alert(format!("{name}: {}", not_there(follows))).of(Code::TableMissing),
-                );
+                return Some(Note::alert(format!("{name}: {}", not_there(follows))).of(Code::TableMissing));
             }
             Err(cause) if is_denied_to_us(&cause) => {
                 denied.add(target.name.clone());

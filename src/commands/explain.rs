@@ -197,7 +197,7 @@ impl Explainer<'_> {
             },
             _ => decided,
         };
-        let reached_by = if self.reads_all { self.reached_by(address) } else { Vec::new() };
+        let reached_by = if self.reads_all { forwards::that_reach(self.host, self.homes, address) } else { Vec::new() };
         Explained {
             address: address.to_vec(),
             accepted,
@@ -296,25 +296,6 @@ impl Explainer<'_> {
             }
             _ => Vec::new(),
         }
-    }
-
-    fn reached_by(&self, address: &[u8]) -> Vec<(String, &'static str)> {
-        let own = Shown(&forwards::whole(self.host, address)).to_string();
-        let forwards = forwards::that_reach(self.host, self.homes, address)
-            .into_iter()
-            .map(|(from, forward)| (from, if forward.is_catch_all { "catch-all" } else { "forward" }));
-        let mut found: Vec<(String, &'static str)> = forwards.filter(|(from, _)| *from != own).collect();
-        if let Some((local, domain)) = split_address(&lower(address)) {
-            let (assignments, control) = (&self.host.assignments, &self.host.control);
-            let aliases = assignments.domains().map(|(name, _)| name);
-            let mut aliases: Vec<&[u8]> = aliases
-                .filter(|name| assignments.alias_of(name) == Some(domain) && control.prefix(name).is_some())
-                .collect();
-            aliases.sort_unstable();
-            let named = |name: &[u8]| (format!("{}@{}", Shown(local), Shown(name)), "alias domain");
-            found.extend(aliases.into_iter().map(named));
-        }
-        found
     }
 }
 

@@ -2,12 +2,15 @@
 //! reached. A rebuild needs none of this, so the lines are read again here. Only what has the form of an address is shown:
 //! a link can make a file with secrets look like one that forwards.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
+use crate::decide::{Delivery, Step, Taker, Trail, Verdict, deliver};
 use crate::host::dot_qmail::{DotQmail, Program, program_of, unspelled};
 use crate::host::mailboxes::alias::Aliases;
 use crate::host::{Home, HomeState, Homes, Host};
-use crate::text::{DEFAULT, Shown, join_address, lines, lower, trim_end};
+use crate::protect::guard::{NOBODY, stands_for};
+use crate::text::{DEFAULT, Shown, join_address, lines, lower, split_address, trim_end};
 
 /// So much of a file is read, in bytes.
 const MAX_LENGTH: usize = 1 << 16;
@@ -15,6 +18,8 @@ const MAX_LENGTH: usize = 1 << 16;
 const MAX_TARGETS: usize = 100;
 /// An address is at most so long, in bytes.
 const MAX_ADDRESS: usize = 320;
+/// So many addresses are asked whether they lead to one.
+const MAX_ASKED: usize = 20_000;
 
 fn read(host: &Host, file: &[u8]) -> Vec<u8> {
     let mut content = Vec::new();
@@ -103,6 +108,8 @@ pub struct Forward {
     pub is_catch_all: bool,
     /// Whether mail that the file takes surely goes there: no program can end the delivery before that.
     pub is_certain: bool,
+    /// Whether the delivery always ends before its line.
+    is_unread: bool,
     from: From,
 }
 
@@ -110,57 +117,88 @@ pub struct Forward {
 enum From {
     /// A `.qmail` file: its home and its name without `.qmail`.
     File(Vec<u8>, Vec<u8>),
-    /// An alias of a user database.
-    Alias(Vec<u8>),
+    /// An alias of a user database: its name and its domain.
+    Alias(Vec<u8>, Vec<u8>),
 }
 
 impl Forward {
-    /// The addresses that lead to it; a catch-all has none of its own, so `(any other name)` is in their place.
-    pub fn addresses(&self, host: &Host) -> Vec<String> {
+    /// The addresses that may lead to it. For a catch-all or another file for many names it is one that nobody lists.
+    fn addresses(&self, host: &Host) -> BTreeSet<Vec<u8>> {
         let (home, name) = match &self.from {
-            From::Alias(address) => return vec![Shown(address).to_string()],
+            From::Alias(name, domain) => {
+                return family(host, domain).iter().map(|domain| join_address(name, domain)).collect();
+            }
             From::File(home, name) => (home, name),
         };
-        let mut locals = Vec::new();
+        let mut locals = BTreeSet::new();
         // These are addresses of each local domain too, but mail is not sent to them by those names.
-        let mut of_vpopmail = Vec::new();
+        let mut of_vpopmail = BTreeSet::new();
         for (local, line) in host.assignments.exact.iter().filter(|(_, line)| line.home == *home) {
             if [&line.dash[..], &line.ext].concat() == *name {
-                locals.push(local.clone());
+                locals.insert(local.clone());
             }
         }
         for (loc, line) in host.assignments.wildcards.iter().filter(|(_, line)| line.home == *home) {
             if let Some(rest) = name.strip_prefix(&[&line.dash[..], &line.ext].concat()[..]) {
                 let domain = loc.strip_suffix(b"-").filter(|domain| host.is_vpopmail_like(domain));
                 let its = if domain.is_some() { &mut of_vpopmail } else { &mut locals };
-                its.push([&loc[..], &unspelled(rest)].concat());
+                its.insert([&loc[..], &unspelled(rest)].concat());
             }
         }
         let accounts = &host.accounts;
         let is_alias = accounts.alias.as_ref().is_some_and(|alias| alias.home == *home);
         locals.extend(name.strip_prefix(b"-").filter(|_| is_alias).map(unspelled));
         for (account, _) in accounts.accepted.iter().filter(|(_, account)| account.home == *home && !is_alias) {
-            locals.push([&account[..], &unspelled(name)].concat());
+            locals.insert([&account[..], &unspelled(name)].concat());
         }
-        let mut found: Vec<String> = Vec::new();
+        let mut found = BTreeSet::new();
         for domain in host.control.domains().filter(|domain| domain.first() != Some(&b'.') && !domain.is_empty()) {
             let Some(prefix) = host.control.prefix(domain) else { continue };
-            // Those of its alias domains are told as such.
-            if host.assignments.alias_of(domain).is_some() {
-                continue;
-            }
-            let its = of_vpopmail.iter().filter(|_| !prefix.is_empty());
-            for local in locals.iter().chain(its).filter_map(|local| local.strip_prefix(&prefix[..])) {
-                let shown = match local.strip_suffix(DEFAULT) {
-                    Some(start) if name.ends_with(DEFAULT) => format!("{}(any other name)", Shown(start)),
-                    _ => Shown(local).to_string(),
-                };
-                found.push(format!("{shown}@{}", Shown(domain)));
+            let its = [Some(&locals), Some(&of_vpopmail).filter(|_| !prefix.is_empty())];
+            for local in its.into_iter().flatten().flat_map(|its| its.range(prefix.clone()..)) {
+                let Some(local) = local.strip_prefix(&prefix[..]) else { break };
+                let address = join_address(local, domain);
+                found.insert(if name.ends_with(DEFAULT) {
+                    stands_for(&address, host.layout.break_byte)
+                } else {
+                    address
+                });
             }
         }
-        found.sort();
-        found.dedup();
         found
+    }
+
+    /// Whether mail to this address comes to it, and is sent on.
+    fn takes(&self, host: &Host, homes: &dyn Homes, address: &[u8]) -> bool {
+        let (delivery, last) = end_of(host, homes, address);
+        let is_here = last.is_some_and(|step| {
+            step.path.as_ref() == Some(&self.path) && (!self.is_catch_all || step.line == self.line)
+        });
+        is_here && delivery.verdict == Verdict::Deliver && self.is_catch_all == (delivery.taker == Taker::CatchAll)
+    }
+}
+
+/// What becomes of mail to an address, and the step that decides.
+fn end_of(host: &Host, homes: &dyn Homes, address: &[u8]) -> (Delivery, Option<Step>) {
+    let mut trail = Trail::kept();
+    let delivery = deliver(host, homes, address, &mut trail);
+    (delivery, trail.steps().pop())
+}
+
+/// A domain, the real one of an alias domain, and all alias domains of that, in the order of their names.
+fn family<'h>(host: &'h Host, domain: &'h [u8]) -> BTreeSet<&'h [u8]> {
+    let assignments = &host.assignments;
+    let real = assignments.alias_of(domain).unwrap_or(domain);
+    let aliases = assignments.domains().map(|(name, _)| name).filter(|name| assignments.alias_of(name) == Some(real));
+    aliases.chain([domain, real]).collect()
+}
+
+/// How an address is told: a name that nobody lists stands for many.
+fn shown(address: &[u8]) -> String {
+    let nobody = split_address(address).and_then(|(local, domain)| Some((local.strip_suffix(&NOBODY[..])?, domain)));
+    match nobody {
+        Some((start, domain)) => format!("{}(any other name)@{}", Shown(start), Shown(domain)),
+        None => Shown(address).to_string(),
     }
 }
 
@@ -174,7 +212,8 @@ pub fn of_home(host: &Host, home: &Home, take: &mut dyn FnMut(Forward)) {
                 let from = From::File(home.path.clone(), name.to_vec());
                 let path = host.layout.root.path(&file);
                 let is_certain = line < if is_catch_all { end } else { unsent };
-                take(Forward { path, line: Some(line), target, is_catch_all, is_certain, from });
+                let is_unread = line > end && end == unsent;
+                take(Forward { path, line: Some(line), target, is_catch_all, is_certain, is_unread, from });
             });
         }
     }
@@ -182,9 +221,9 @@ pub fn of_home(host: &Host, home: &Home, take: &mut dyn FnMut(Forward)) {
         let Some(domain) = &users.of else { continue };
         for (name, line) in users.known_aliases().into_iter().flat_map(Aliases::lines) {
             if let Some(target) = target(line) {
-                let from = From::Alias(join_address(name, domain));
-                let path = users.tables.1.clone();
-                take(Forward { path, line: None, target, is_catch_all: false, is_certain: false, from });
+                let from = From::Alias(name.to_vec(), domain.clone());
+                let (path, is_catch_all, is_certain, is_unread) = (users.tables.1.clone(), false, false, false);
+                take(Forward { path, line: None, target, is_catch_all, is_certain, is_unread, from });
             }
         }
     }
@@ -204,23 +243,50 @@ fn of_content(host: &Host, file: &[u8], content: &DotQmail, take: &mut dyn FnMut
     }
 }
 
-/// The other addresses that lead to this one by a forward, an alias or a catch-all, each with what leads there.
-pub fn that_reach(host: &Host, homes: &dyn Homes, address: &[u8]) -> Vec<(String, Forward)> {
-    let wanted = whole(host, address);
+/// The other addresses whose mail comes to this one by a forward, a catch-all or an alias domain, each with which of these
+/// it is. Each was asked how it is delivered, but of very many only the first.
+pub fn that_reach(host: &Host, homes: &dyn Homes, address: &[u8]) -> Vec<(String, &'static str)> {
+    let own = whole(host, address);
+    let mut same = of_other_names(host, homes, &own);
     let mut found: Vec<Forward> = Vec::new();
     for path in host.homes() {
         of_home(host, &homes.home(path), &mut |forward| {
             // The first line of several in one file tells it.
             let is_told = |last: &Forward| (&last.from, last.is_catch_all) == (&forward.from, forward.is_catch_all);
-            if whole(host, &forward.target) == wanted && !found.last().is_some_and(is_told) {
+            let target = whole(host, &forward.target);
+            let is_wanted = target == own || same.contains(&target);
+            if is_wanted && !forward.is_unread && !found.last().is_some_and(is_told) {
                 found.push(forward);
             }
         });
     }
-    let named = |forward: Forward| forward.addresses(host).into_iter().map(move |address| (address, forward.clone()));
-    let mut found: Vec<(String, Forward)> = found.into_iter().flat_map(named).collect();
-    found.sort_by(|a, b| (a.1.is_catch_all, &a.0).cmp(&(b.1.is_catch_all, &b.0)));
-    found
+    let named = |forward: &Forward| forward.addresses(host).into_iter();
+    let all = found.iter().flat_map(|forward| named(forward).map(move |address| (forward, address)));
+    let reaches = |(forward, address): &(&Forward, Vec<u8>)| *address != own && forward.takes(host, homes, address);
+    let all: Vec<(&Forward, Vec<u8>)> = all.take(MAX_ASKED).filter(reaches).collect();
+    all.iter().for_each(|(_, address)| _ = same.remove(address));
+    let told = all.into_iter().map(|(forward, address)| (forward.is_catch_all, shown(&address)));
+    let told: BTreeSet<(bool, String)> = told.collect();
+    let by = |is_catch_all| if is_catch_all { "catch-all" } else { "forward" };
+    let told = told.into_iter().map(|(is_catch_all, address)| (address, by(is_catch_all)));
+    told.chain(same.iter().map(|address| (shown(address), "alias domain"))).collect()
+}
+
+/// The addresses that an address has in the other names of its domain, if the same takes their mail.
+fn of_other_names(host: &Host, homes: &dyn Homes, own: &[u8]) -> BTreeSet<Vec<u8>> {
+    let Some((local, domain)) = split_address(own) else { return BTreeSet::new() };
+    let (delivery, last) = end_of(host, homes, own);
+    // A mailbox whose mail is switched off is one all the same.
+    let is_somebodys = delivery.accepted() || delivery.taker == Taker::Mailbox;
+    if !is_somebodys || last.is_none() {
+        return BTreeSet::new();
+    }
+    let others = family(host, domain).into_iter().filter(|name| *name != domain).map(|name| join_address(local, name));
+    let is_same = |address: &Vec<u8>| {
+        let (its, its_last) = end_of(host, homes, address);
+        its.verdict == delivery.verdict && its_last == last
+    };
+    others.take(MAX_ASKED).filter(is_same).collect()
 }
 
 #[cfg(test)]

@@ -4,9 +4,9 @@ use std::io::{self, Write};
 use std::os::unix::ffi::OsStrExt;
 
 use crate::commands::answers::{read_host_only, written};
-use crate::commands::{check, explain};
 use crate::commands::overview::{Absence, Agreement, User, Users};
 use crate::commands::screen::{Field, Form, Row, Screen, Tone, table, wrapped};
+use crate::commands::{check, explain};
 use crate::decide::{Taker, Verdict};
 use crate::error::{Denied, Error, show_path};
 use crate::os::confine;
