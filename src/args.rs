@@ -315,7 +315,7 @@ pub struct Options {
     /// Take every absolute path below DIR, as after chroot
     #[arg(long, global = true, value_name = "DIR", env = ROOT_VARIABLE, default_value = "/")]
     pub root: PathBuf,
-    /// The directory of settings, one file per variable; an empty DIR is none
+    /// The directory of settings, one file per variable; '' means none
     #[arg(long, global = true, value_name = "DIR", env = SETTINGS_VARIABLE, default_value = SETTINGS)]
     pub settings: OsString,
     /// qmail's directory [default: /var/qmail]
@@ -387,23 +387,23 @@ pub struct Options {
     #[arg(long, global = true, value_name = "MIB", env = "QMAIL_UPDATER_MAX_FILE", default_value = "1024")]
     #[arg(value_parser = clap::value_parser!(u32).range(1..))]
     pub max_file: u32,
-    /// Keep a domain with more than N .qmail files as published
+    /// If a domain has more than N .qmail files, keep its published entries
     #[arg(long, global = true, value_name = "N", env = "QMAIL_UPDATER_MAX_NAMES", default_value = "200000")]
     #[arg(value_parser = clap::value_parser!(u32).range(1..))]
     pub max_names: u32,
-    /// Keep a domain of which more than MIB mebibytes would be read as published
+    /// If a rebuild would read more than MIB mebibytes of a domain, keep its published entries
     #[arg(long, global = true, value_name = "MIB", env = "QMAIL_UPDATER_MAX_READ", default_value = "64")]
     #[arg(value_parser = clap::value_parser!(u32).range(1..))]
     pub max_read: u32,
-    /// Keep a domain that takes more than N steps of work as published
+    /// If a domain takes more than N steps of work, keep its published entries
     #[arg(long, global = true, value_name = "N", env = "QMAIL_UPDATER_MAX_STEPS", default_value = "2000000")]
     #[arg(value_parser = clap::value_parser!(u32).range(1..))]
     pub max_steps: u32,
-    /// Keep a domain with more than N entries in a table as published
+    /// If a domain has more than N entries in a table, keep its published entries
     #[arg(long, global = true, value_name = "N", env = "QMAIL_UPDATER_MAX_ENTRIES", default_value = "1000000")]
     #[arg(value_parser = clap::value_parser!(u32).range(1..))]
     pub max_entries: u32,
-    /// Keep a domain with more than N entries of one hash as published
+    /// If a domain has more than N entries whose keys have the same hash, keep its published entries
     #[arg(long, global = true, value_name = "N", env = "QMAIL_UPDATER_MAX_ALIKE", default_value = "100")]
     #[arg(value_parser = clap::value_parser!(u32).range(1..))]
     pub max_alike: u32,
@@ -425,7 +425,7 @@ pub struct Options {
 pub enum Color {
     /// On a terminal
     Auto,
-    /// Also in a pipe, which then gets what a terminal gets
+    /// In a pipe, too: it then gets what a terminal gets
     Always,
     /// Nowhere
     Never,
@@ -566,13 +566,13 @@ pub enum Command {
     },
     /// Show the last rebuild, unreadable domains and whether the tables are current; exit 1 if something is wrong
     Status {
-        /// Print the status file as JSON, with what is seen beside it
+        /// Print the status file as JSON, and what this command sees itself
         #[arg(long)]
         json: bool,
     },
     /// Trigger a rebuild by the service, and never wait; exit 0 whether or not it listens
     Trigger {
-        /// Say on standard error what became of it
+        /// Say on standard error whether the service got it
         #[arg(short, long)]
         verbose: bool,
         /// What vpopmail tells its onchange script: the command, its two arguments, and when
@@ -612,7 +612,7 @@ pub enum Command {
         #[arg(long)]
         json: bool,
     },
-    /// List the domains of this host; exit 1 if a named one is none of them
+    /// List the domains of this host; exit 1 if a domain that you name is not one of them
     #[command(after_help = DOMAINS_HELP)]
     Domains {
         /// Only these
@@ -647,13 +647,13 @@ pub enum Command {
 pub enum Hook {
     /// RCPTCHECK of qmail-smtpd: exit 0 accepts RECIPIENT, 100 refuses it, 111 defers it
     Rcptcheck {
-        /// Run PROGRAM, the next checker, when this one accepts: then its answer counts [default: RCPTCHECK_NEXT]
+        /// Run PROGRAM, the next checker, when this one accepts: then its answer decides [default: RCPTCHECK_NEXT]
         #[arg(long, value_name = "PROGRAM")]
         then: Option<OsString>,
     },
     /// Plugin of qmail-spp for RCPT: print the reply that refuses SMTPRCPTTO, or nothing
     QmailSppRcpt,
-    /// Check the login and password on descriptor 3, and run a program; exit 1 refused, 2 misuse, 111 later
+    /// Check the login and password on descriptor 3, and run a program; exit 1 refused, 2 misuse, 111 temporary failure
     Checkpassword {
         /// The program and its arguments
         #[arg(value_name = "PROGRAM", trailing_var_arg = true, allow_hyphen_values = true)]
@@ -668,7 +668,7 @@ pub enum Hook {
         #[arg(value_name = "USER", trailing_var_arg = true, allow_hyphen_values = true)]
         user: Vec<OsString>,
     },
-    /// Check the address on descriptor 3 for control/recipients of s/qmail: exit 0 known, 1 unknown, 111 later
+    /// Check the address on descriptor 3 for control/recipients of s/qmail: exit 0 known, 1 unknown, 111 temporary failure
     SqmailRcpt,
     /// Answer Postfix about recipients: a socketmap on standard input and output, its name is rcpt
     Socketmap,
@@ -711,43 +711,54 @@ Columns, separated by tabs, - where there is nothing to say:
 /// The columns of `domains`.
 const DOMAINS_HELP: &str = "\
 Columns, separated by tabs, - where there is nothing to say:
-  domain      an alias domain as \"alias (alias of real)\"; .name for its subdomains, * for all others
-  kind        vpopmail; local; virtual: to a user; nobody: virtual, but nobody owns what it leads to;
-              relay: rcpthosts accepts it for another host; remote: another host's, not accepted
+  domain      an alias domain as \"alias (alias of real)\"; .name for its
+              subdomains, * for all others
+  kind        vpopmail; local; virtual: to a user; nobody: virtual, but it
+              leads to no user; relay: rcpthosts accepts it for another host;
+              remote: the domain of another host, not accepted
   directory   where its mail goes
   owner       uid:gid of users/assign or passwd
   mailboxes   how many that vpopmail finds
   aliases     how many names have a .qmail file
-  others      accept or refuse: whether a name that is not listed is accepted; unknown: run it as root
-  catch-all   what answers for such a name: bounce-no-mailbox, delete, an address, a directory, ...
+  others      accept or refuse: whether a name that is not listed is accepted;
+              unknown: run it as root
+  catch-all   what answers for such a name: bounce-no-mailbox, delete,
+              an address, a directory, ...
   notes       what else there is to know, or to fix
-  state       held: the loss guard keeps entries that would go; kept: its source cannot be read, so its
-              published entries stay; open: a program decides, and it is not known which names it takes;
-              unknown: run it as root to see; else ok
+  state       held: the loss guard keeps entries that would go; kept: its
+              source cannot be read, so its published entries stay; open: a
+              program decides, and it is not known which names it takes;
+              unknown: run it as root to see; otherwise ok
 
-A terminal gets headings, and the notes below each domain; owner and directory are left out.
-JSON: an array of objects with domain, alias_of, kind, folder, uid, gid, mailboxes, aliases,
-others_accepted, catch_all, notes, state; null where the list has a -.";
+A terminal gets headings, and the notes below each domain; owner and directory
+are left out.
+JSON: an array of objects with domain, alias_of, kind, folder, uid, gid,
+mailboxes, aliases, others_accepted, catch_all, notes, state; null where the
+list has a -.";
 
 /// What `explain` says.
 const EXPLAIN_HELP: &str = "\
-The exit status is that of the published table and rcpthosts, as qmail-smtpd answers a stranger: 0 accepted,
-1 refused, 111 when the table is missing or the rules cannot be known; of several addresses the worst.
+The exit status is that of the published table and rcpthosts, as qmail-smtpd
+answers a stranger: 0 accepted, 1 refused, 111 if the table is missing or the
+rules cannot be known. Of several addresses it is the worst.
 
-A terminal gets the verdict with its reason first, then the steps with file:line. In a pipe each step is a line,
-the targets of a forward follow after a tab, and the last line is deliver, defer, bounce, remote or unknown.
+A terminal gets the verdict with its reason first, then the steps with
+file:line. In a pipe each step is a line, the targets of a forward follow after
+a tab, and the last line is deliver, defer, bounce, remote or unknown.
 JSON: an object with version and addresses.";
 
 /// What `user` says.
 const USER_HELP: &str = "\
-Flags have the names that vpopmaild gives them. Effective flags are the mailbox's and those of the
-domain's limits, unless it has override_domain_limits. Nothing of a password or hash is shown.
-Of an address without a mailbox it is said whether its mail is accepted, and what takes it.
+Flags have the names that vpopmaild gives them. Effective flags are those of the
+mailbox and of the limits of its domain. With override_domain_limits the limits
+do not matter. No password or hash is shown. For an address without a mailbox
+it shows whether its mail is accepted, and what takes it.
 
-JSON: an array of objects, one per line, with address, alias_of, uid, gid, comment, folder, quota,
-password (how it is hashed), flags, effective_flags, mail (deliver, defer, bounce or
-unknown), mail_by, accepted (by rcpthosts), logins (null when they cannot be known), login_refused,
-login_unknown, published (whether auth.cdb agrees).";
+JSON: an array of objects, one per line, with address, alias_of, uid, gid,
+comment, folder, quota, password (how it is hashed), flags, effective_flags,
+mail (deliver, defer, bounce or unknown), mail_by, accepted (by rcpthosts),
+logins (null if they cannot be known), login_refused, login_unknown, published
+(whether auth.cdb agrees).";
 
 /// One of the two tables.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -772,7 +783,7 @@ pub enum Completed {
 /// How a table is printed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Format {
-    /// One entry a line, unprintable bytes as \xHH: of recipients accept or refuse, the key, and what takes the mail; of logins
+    /// One entry per line, unprintable bytes as \xHH: of recipients accept or refuse, the key, and what takes the mail; of logins
     /// the login, never a hash
     Text,
     /// As cdbmake reads it, raw; of logins this shows the hashes

@@ -25,7 +25,7 @@ function __fish_qmail_updater_using_subcommand
 end
 
 complete -c qmail-updater -n "__fish_qmail_updater_needs_command" -l root -d 'Take every absolute path below DIR, as after chroot' -r -f -a "(__fish_complete_directories)"
-complete -c qmail-updater -n "__fish_qmail_updater_needs_command" -l settings -d 'The directory of settings, one file per variable; an empty DIR is none' -r -f -a "(__fish_complete_directories)"
+complete -c qmail-updater -n "__fish_qmail_updater_needs_command" -l settings -d 'The directory of settings, one file per variable; \'\' means none' -r -f -a "(__fish_complete_directories)"
 complete -c qmail-updater -n "__fish_qmail_updater_needs_command" -l qmail -d 'qmail\'s directory [default: /var/qmail]' -r -f -a "(__fish_complete_directories)"
 complete -c qmail-updater -n "__fish_qmail_updater_needs_command" -l vpopmail -d 'vpopmail\'s directory [default: the home directory of the user vpopmail, else /home/vpopmail]' -r -f -a "(__fish_complete_directories)"
 complete -c qmail-updater -n "__fish_qmail_updater_needs_command" -l users-cdb -d 'The file in QMAIL/users that qmail-newu writes [default: cdb, or assign.cdb of s/qmail]' -r -f
@@ -51,15 +51,15 @@ complete -c qmail-updater -n "__fish_qmail_updater_needs_command" -l after -d 'R
 complete -c qmail-updater -n "__fish_qmail_updater_needs_command" -l actions -d 'The directory of the programs that the service runs after each change' -r -f -a "(__fish_complete_directories)"
 complete -c qmail-updater -n "__fish_qmail_updater_needs_command" -l max-loss -d 'The loss guard: hold domains that would lose more than PERCENT of their entries at once' -r -f
 complete -c qmail-updater -n "__fish_qmail_updater_needs_command" -l max-file -d 'Read no file longer than MIB mebibytes; its domain is kept' -r -f
-complete -c qmail-updater -n "__fish_qmail_updater_needs_command" -l max-names -d 'Keep a domain with more than N .qmail files as published' -r -f
-complete -c qmail-updater -n "__fish_qmail_updater_needs_command" -l max-read -d 'Keep a domain of which more than MIB mebibytes would be read as published' -r -f
-complete -c qmail-updater -n "__fish_qmail_updater_needs_command" -l max-steps -d 'Keep a domain that takes more than N steps of work as published' -r -f
-complete -c qmail-updater -n "__fish_qmail_updater_needs_command" -l max-entries -d 'Keep a domain with more than N entries in a table as published' -r -f
-complete -c qmail-updater -n "__fish_qmail_updater_needs_command" -l max-alike -d 'Keep a domain with more than N entries of one hash as published' -r -f
+complete -c qmail-updater -n "__fish_qmail_updater_needs_command" -l max-names -d 'If a domain has more than N .qmail files, keep its published entries' -r -f
+complete -c qmail-updater -n "__fish_qmail_updater_needs_command" -l max-read -d 'If a rebuild would read more than MIB mebibytes of a domain, keep its published entries' -r -f
+complete -c qmail-updater -n "__fish_qmail_updater_needs_command" -l max-steps -d 'If a domain takes more than N steps of work, keep its published entries' -r -f
+complete -c qmail-updater -n "__fish_qmail_updater_needs_command" -l max-entries -d 'If a domain has more than N entries in a table, keep its published entries' -r -f
+complete -c qmail-updater -n "__fish_qmail_updater_needs_command" -l max-alike -d 'If a domain has more than N entries whose keys have the same hash, keep its published entries' -r -f
 complete -c qmail-updater -n "__fish_qmail_updater_needs_command" -l max-wait -d 'Wait SECONDS for a file system or user database that does not answer, then keep its domains' -r -f
 complete -c qmail-updater -n "__fish_qmail_updater_needs_command" -l threads -d 'How many threads read home directories [default: as many as are useful]' -r -f
 complete -c qmail-updater -n "__fish_qmail_updater_needs_command" -l color -d 'Colour in answers on a terminal; NO_COLOR in the environment turns it off too' -r -f -a "auto\t'On a terminal'
-always\t'Also in a pipe, which then gets what a terminal gets'
+always\t'In a pipe, too: it then gets what a terminal gets'
 never\t'Nowhere'"
 complete -c qmail-updater -n "__fish_qmail_updater_needs_command" -l vpopmail-ext -d 'vpopmail was built with --enable-qmail-ext'
 complete -c qmail-updater -n "__fish_qmail_updater_needs_command" -l auth-system-users -d 'System accounts may log in, too'
@@ -74,13 +74,13 @@ complete -c qmail-updater -n "__fish_qmail_updater_needs_command" -f -a "status"
 complete -c qmail-updater -n "__fish_qmail_updater_needs_command" -f -a "trigger" -d 'Trigger a rebuild by the service, and never wait; exit 0 whether or not it listens'
 complete -c qmail-updater -n "__fish_qmail_updater_needs_command" -f -a "demo" -d 'Try the program without qmail: rebuild and ask a copy of a sample host'
 complete -c qmail-updater -n "__fish_qmail_updater_needs_command" -f -a "explain" -d 'Show whether an address is accepted, and why; exit 0 accepted, 1 refused, 111 not known'
-complete -c qmail-updater -n "__fish_qmail_updater_needs_command" -f -a "domains" -d 'List the domains of this host; exit 1 if a named one is none of them'
+complete -c qmail-updater -n "__fish_qmail_updater_needs_command" -f -a "domains" -d 'List the domains of this host; exit 1 if a domain that you name is not one of them'
 complete -c qmail-updater -n "__fish_qmail_updater_needs_command" -f -a "user" -d 'Show mailboxes with their flags and logins; exit 1 if there is no such mailbox'
 complete -c qmail-updater -n "__fish_qmail_updater_needs_command" -f -a "rcptcheck" -d 'RCPTCHECK of qmail-smtpd: exit 0 accepts RECIPIENT, 100 refuses it, 111 defers it'
 complete -c qmail-updater -n "__fish_qmail_updater_needs_command" -f -a "qmail-spp-rcpt" -d 'Plugin of qmail-spp for RCPT: print the reply that refuses SMTPRCPTTO, or nothing'
-complete -c qmail-updater -n "__fish_qmail_updater_needs_command" -f -a "checkpassword" -d 'Check the login and password on descriptor 3, and run a program; exit 1 refused, 2 misuse, 111 later'
+complete -c qmail-updater -n "__fish_qmail_updater_needs_command" -f -a "checkpassword" -d 'Check the login and password on descriptor 3, and run a program; exit 1 refused, 2 misuse, 111 temporary failure'
 complete -c qmail-updater -n "__fish_qmail_updater_needs_command" -f -a "spamdyke-rcpt" -d 'recipient-validation-command of spamdyke: exit 1 valid, 2 invalid, 0 not decided'
-complete -c qmail-updater -n "__fish_qmail_updater_needs_command" -f -a "sqmail-rcpt" -d 'Check the address on descriptor 3 for control/recipients of s/qmail: exit 0 known, 1 unknown, 111 later'
+complete -c qmail-updater -n "__fish_qmail_updater_needs_command" -f -a "sqmail-rcpt" -d 'Check the address on descriptor 3 for control/recipients of s/qmail: exit 0 known, 1 unknown, 111 temporary failure'
 complete -c qmail-updater -n "__fish_qmail_updater_needs_command" -f -a "socketmap" -d 'Answer Postfix about recipients: a socketmap on standard input and output, its name is rcpt'
 complete -c qmail-updater -n "__fish_qmail_updater_needs_command" -f -a "deliverabled" -d 'Answer Haraka and qpsmtpd about a recipient: the HTTP of qmail-deliverabled on standard input and output'
 complete -c qmail-updater -n "__fish_qmail_updater_needs_command" -f -a "dovecot-auth" -d 'Answer Postfix, Exim and others about logins: the auth protocol of Dovecot on standard input and output'
@@ -88,7 +88,7 @@ complete -c qmail-updater -n "__fish_qmail_updater_needs_command" -f -a "vpopmai
 complete -c qmail-updater -n "__fish_qmail_updater_needs_command" -f -a "opensmtpd-table" -d 'Table of OpenSMTPD 7.6 or newer, for mailaddr and auth'
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand rebuild" -l force -d 'Publish what the loss guard holds: all of it, or that of the DOMAINs' -r -f
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand rebuild" -l root -d 'Take every absolute path below DIR, as after chroot' -r -f -a "(__fish_complete_directories)"
-complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand rebuild" -l settings -d 'The directory of settings, one file per variable; an empty DIR is none' -r -f -a "(__fish_complete_directories)"
+complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand rebuild" -l settings -d 'The directory of settings, one file per variable; \'\' means none' -r -f -a "(__fish_complete_directories)"
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand rebuild" -l qmail -d 'qmail\'s directory [default: /var/qmail]' -r -f -a "(__fish_complete_directories)"
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand rebuild" -l vpopmail -d 'vpopmail\'s directory [default: the home directory of the user vpopmail, else /home/vpopmail]' -r -f -a "(__fish_complete_directories)"
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand rebuild" -l users-cdb -d 'The file in QMAIL/users that qmail-newu writes [default: cdb, or assign.cdb of s/qmail]' -r -f
@@ -114,15 +114,15 @@ complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand rebuild" -l 
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand rebuild" -l actions -d 'The directory of the programs that the service runs after each change' -r -f -a "(__fish_complete_directories)"
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand rebuild" -l max-loss -d 'The loss guard: hold domains that would lose more than PERCENT of their entries at once' -r -f
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand rebuild" -l max-file -d 'Read no file longer than MIB mebibytes; its domain is kept' -r -f
-complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand rebuild" -l max-names -d 'Keep a domain with more than N .qmail files as published' -r -f
-complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand rebuild" -l max-read -d 'Keep a domain of which more than MIB mebibytes would be read as published' -r -f
-complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand rebuild" -l max-steps -d 'Keep a domain that takes more than N steps of work as published' -r -f
-complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand rebuild" -l max-entries -d 'Keep a domain with more than N entries in a table as published' -r -f
-complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand rebuild" -l max-alike -d 'Keep a domain with more than N entries of one hash as published' -r -f
+complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand rebuild" -l max-names -d 'If a domain has more than N .qmail files, keep its published entries' -r -f
+complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand rebuild" -l max-read -d 'If a rebuild would read more than MIB mebibytes of a domain, keep its published entries' -r -f
+complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand rebuild" -l max-steps -d 'If a domain takes more than N steps of work, keep its published entries' -r -f
+complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand rebuild" -l max-entries -d 'If a domain has more than N entries in a table, keep its published entries' -r -f
+complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand rebuild" -l max-alike -d 'If a domain has more than N entries whose keys have the same hash, keep its published entries' -r -f
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand rebuild" -l max-wait -d 'Wait SECONDS for a file system or user database that does not answer, then keep its domains' -r -f
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand rebuild" -l threads -d 'How many threads read home directories [default: as many as are useful]' -r -f
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand rebuild" -l color -d 'Colour in answers on a terminal; NO_COLOR in the environment turns it off too' -r -f -a "auto\t'On a terminal'
-always\t'Also in a pipe, which then gets what a terminal gets'
+always\t'In a pipe, too: it then gets what a terminal gets'
 never\t'Nowhere'"
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand rebuild" -l dry-run -d 'Publish nothing; print what would change, one line per change'
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand rebuild" -l summary -d 'Count the changes by domain'
@@ -133,11 +133,11 @@ complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand rebuild" -l 
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand rebuild" -l vpopmail-ext -d 'vpopmail was built with --enable-qmail-ext'
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand rebuild" -l auth-system-users -d 'System accounts may log in, too'
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand rebuild" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand list" -l format -d 'The form of the output' -r -f -a "text\t'One entry a line, unprintable bytes as \\xHH: of recipients accept or refuse, the key, and what takes the mail; of logins the login, never a hash'
+complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand list" -l format -d 'The form of the output' -r -f -a "text\t'One entry per line, unprintable bytes as \\xHH: of recipients accept or refuse, the key, and what takes the mail; of logins the login, never a hash'
 cdbmake\t'As cdbmake reads it, raw; of logins this shows the hashes'
 passwd-file\t'Of logins only, as a passwd-file of Dovecot 2.4 has them; this shows the hashes'"
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand list" -l root -d 'Take every absolute path below DIR, as after chroot' -r -f -a "(__fish_complete_directories)"
-complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand list" -l settings -d 'The directory of settings, one file per variable; an empty DIR is none' -r -f -a "(__fish_complete_directories)"
+complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand list" -l settings -d 'The directory of settings, one file per variable; \'\' means none' -r -f -a "(__fish_complete_directories)"
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand list" -l qmail -d 'qmail\'s directory [default: /var/qmail]' -r -f -a "(__fish_complete_directories)"
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand list" -l vpopmail -d 'vpopmail\'s directory [default: the home directory of the user vpopmail, else /home/vpopmail]' -r -f -a "(__fish_complete_directories)"
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand list" -l users-cdb -d 'The file in QMAIL/users that qmail-newu writes [default: cdb, or assign.cdb of s/qmail]' -r -f
@@ -163,22 +163,22 @@ complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand list" -l aft
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand list" -l actions -d 'The directory of the programs that the service runs after each change' -r -f -a "(__fish_complete_directories)"
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand list" -l max-loss -d 'The loss guard: hold domains that would lose more than PERCENT of their entries at once' -r -f
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand list" -l max-file -d 'Read no file longer than MIB mebibytes; its domain is kept' -r -f
-complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand list" -l max-names -d 'Keep a domain with more than N .qmail files as published' -r -f
-complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand list" -l max-read -d 'Keep a domain of which more than MIB mebibytes would be read as published' -r -f
-complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand list" -l max-steps -d 'Keep a domain that takes more than N steps of work as published' -r -f
-complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand list" -l max-entries -d 'Keep a domain with more than N entries in a table as published' -r -f
-complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand list" -l max-alike -d 'Keep a domain with more than N entries of one hash as published' -r -f
+complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand list" -l max-names -d 'If a domain has more than N .qmail files, keep its published entries' -r -f
+complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand list" -l max-read -d 'If a rebuild would read more than MIB mebibytes of a domain, keep its published entries' -r -f
+complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand list" -l max-steps -d 'If a domain takes more than N steps of work, keep its published entries' -r -f
+complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand list" -l max-entries -d 'If a domain has more than N entries in a table, keep its published entries' -r -f
+complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand list" -l max-alike -d 'If a domain has more than N entries whose keys have the same hash, keep its published entries' -r -f
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand list" -l max-wait -d 'Wait SECONDS for a file system or user database that does not answer, then keep its domains' -r -f
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand list" -l threads -d 'How many threads read home directories [default: as many as are useful]' -r -f
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand list" -l color -d 'Colour in answers on a terminal; NO_COLOR in the environment turns it off too' -r -f -a "auto\t'On a terminal'
-always\t'Also in a pipe, which then gets what a terminal gets'
+always\t'In a pipe, too: it then gets what a terminal gets'
 never\t'Nowhere'"
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand list" -l json -d 'Print the entries as JSON; never a hash'
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand list" -l vpopmail-ext -d 'vpopmail was built with --enable-qmail-ext'
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand list" -l auth-system-users -d 'System accounts may log in, too'
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand list" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand lookup" -l root -d 'Take every absolute path below DIR, as after chroot' -r -f -a "(__fish_complete_directories)"
-complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand lookup" -l settings -d 'The directory of settings, one file per variable; an empty DIR is none' -r -f -a "(__fish_complete_directories)"
+complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand lookup" -l settings -d 'The directory of settings, one file per variable; \'\' means none' -r -f -a "(__fish_complete_directories)"
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand lookup" -l qmail -d 'qmail\'s directory [default: /var/qmail]' -r -f -a "(__fish_complete_directories)"
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand lookup" -l vpopmail -d 'vpopmail\'s directory [default: the home directory of the user vpopmail, else /home/vpopmail]' -r -f -a "(__fish_complete_directories)"
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand lookup" -l users-cdb -d 'The file in QMAIL/users that qmail-newu writes [default: cdb, or assign.cdb of s/qmail]' -r -f
@@ -204,15 +204,15 @@ complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand lookup" -l a
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand lookup" -l actions -d 'The directory of the programs that the service runs after each change' -r -f -a "(__fish_complete_directories)"
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand lookup" -l max-loss -d 'The loss guard: hold domains that would lose more than PERCENT of their entries at once' -r -f
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand lookup" -l max-file -d 'Read no file longer than MIB mebibytes; its domain is kept' -r -f
-complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand lookup" -l max-names -d 'Keep a domain with more than N .qmail files as published' -r -f
-complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand lookup" -l max-read -d 'Keep a domain of which more than MIB mebibytes would be read as published' -r -f
-complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand lookup" -l max-steps -d 'Keep a domain that takes more than N steps of work as published' -r -f
-complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand lookup" -l max-entries -d 'Keep a domain with more than N entries in a table as published' -r -f
-complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand lookup" -l max-alike -d 'Keep a domain with more than N entries of one hash as published' -r -f
+complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand lookup" -l max-names -d 'If a domain has more than N .qmail files, keep its published entries' -r -f
+complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand lookup" -l max-read -d 'If a rebuild would read more than MIB mebibytes of a domain, keep its published entries' -r -f
+complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand lookup" -l max-steps -d 'If a domain takes more than N steps of work, keep its published entries' -r -f
+complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand lookup" -l max-entries -d 'If a domain has more than N entries in a table, keep its published entries' -r -f
+complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand lookup" -l max-alike -d 'If a domain has more than N entries whose keys have the same hash, keep its published entries' -r -f
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand lookup" -l max-wait -d 'Wait SECONDS for a file system or user database that does not answer, then keep its domains' -r -f
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand lookup" -l threads -d 'How many threads read home directories [default: as many as are useful]' -r -f
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand lookup" -l color -d 'Colour in answers on a terminal; NO_COLOR in the environment turns it off too' -r -f -a "auto\t'On a terminal'
-always\t'Also in a pipe, which then gets what a terminal gets'
+always\t'In a pipe, too: it then gets what a terminal gets'
 never\t'Nowhere'"
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand lookup" -l json -d 'Print the answers as JSON'
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand lookup" -l vpopmail-ext -d 'vpopmail was built with --enable-qmail-ext'
@@ -224,7 +224,7 @@ complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand run" -l hold
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand run" -l metrics -d 'Write metrics for Prometheus to FILE, whose name ends in .prom' -r -F
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand run" -l ready-fd -d 'Write a newline to the pipe FD of the supervisor when the service hears triggers' -r -f
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand run" -l root -d 'Take every absolute path below DIR, as after chroot' -r -f -a "(__fish_complete_directories)"
-complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand run" -l settings -d 'The directory of settings, one file per variable; an empty DIR is none' -r -f -a "(__fish_complete_directories)"
+complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand run" -l settings -d 'The directory of settings, one file per variable; \'\' means none' -r -f -a "(__fish_complete_directories)"
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand run" -l qmail -d 'qmail\'s directory [default: /var/qmail]' -r -f -a "(__fish_complete_directories)"
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand run" -l vpopmail -d 'vpopmail\'s directory [default: the home directory of the user vpopmail, else /home/vpopmail]' -r -f -a "(__fish_complete_directories)"
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand run" -l users-cdb -d 'The file in QMAIL/users that qmail-newu writes [default: cdb, or assign.cdb of s/qmail]' -r -f
@@ -250,15 +250,15 @@ complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand run" -l afte
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand run" -l actions -d 'The directory of the programs that the service runs after each change' -r -f -a "(__fish_complete_directories)"
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand run" -l max-loss -d 'The loss guard: hold domains that would lose more than PERCENT of their entries at once' -r -f
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand run" -l max-file -d 'Read no file longer than MIB mebibytes; its domain is kept' -r -f
-complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand run" -l max-names -d 'Keep a domain with more than N .qmail files as published' -r -f
-complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand run" -l max-read -d 'Keep a domain of which more than MIB mebibytes would be read as published' -r -f
-complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand run" -l max-steps -d 'Keep a domain that takes more than N steps of work as published' -r -f
-complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand run" -l max-entries -d 'Keep a domain with more than N entries in a table as published' -r -f
-complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand run" -l max-alike -d 'Keep a domain with more than N entries of one hash as published' -r -f
+complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand run" -l max-names -d 'If a domain has more than N .qmail files, keep its published entries' -r -f
+complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand run" -l max-read -d 'If a rebuild would read more than MIB mebibytes of a domain, keep its published entries' -r -f
+complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand run" -l max-steps -d 'If a domain takes more than N steps of work, keep its published entries' -r -f
+complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand run" -l max-entries -d 'If a domain has more than N entries in a table, keep its published entries' -r -f
+complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand run" -l max-alike -d 'If a domain has more than N entries whose keys have the same hash, keep its published entries' -r -f
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand run" -l max-wait -d 'Wait SECONDS for a file system or user database that does not answer, then keep its domains' -r -f
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand run" -l threads -d 'How many threads read home directories [default: as many as are useful]' -r -f
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand run" -l color -d 'Colour in answers on a terminal; NO_COLOR in the environment turns it off too' -r -f -a "auto\t'On a terminal'
-always\t'Also in a pipe, which then gets what a terminal gets'
+always\t'In a pipe, too: it then gets what a terminal gets'
 never\t'Nowhere'"
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand run" -l no-watch -d 'Do not watch files for changes that are not announced'
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand run" -l vpopmail-ext -d 'vpopmail was built with --enable-qmail-ext'
@@ -266,7 +266,7 @@ complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand run" -l auth
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand run" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand check" -l accepted -d 'The findings that do not count, one per line: a code, and a domain or a file [default: /etc/qmail-updater/accepted]' -r -F
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand check" -l root -d 'Take every absolute path below DIR, as after chroot' -r -f -a "(__fish_complete_directories)"
-complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand check" -l settings -d 'The directory of settings, one file per variable; an empty DIR is none' -r -f -a "(__fish_complete_directories)"
+complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand check" -l settings -d 'The directory of settings, one file per variable; \'\' means none' -r -f -a "(__fish_complete_directories)"
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand check" -l qmail -d 'qmail\'s directory [default: /var/qmail]' -r -f -a "(__fish_complete_directories)"
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand check" -l vpopmail -d 'vpopmail\'s directory [default: the home directory of the user vpopmail, else /home/vpopmail]' -r -f -a "(__fish_complete_directories)"
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand check" -l users-cdb -d 'The file in QMAIL/users that qmail-newu writes [default: cdb, or assign.cdb of s/qmail]' -r -f
@@ -292,15 +292,15 @@ complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand check" -l af
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand check" -l actions -d 'The directory of the programs that the service runs after each change' -r -f -a "(__fish_complete_directories)"
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand check" -l max-loss -d 'The loss guard: hold domains that would lose more than PERCENT of their entries at once' -r -f
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand check" -l max-file -d 'Read no file longer than MIB mebibytes; its domain is kept' -r -f
-complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand check" -l max-names -d 'Keep a domain with more than N .qmail files as published' -r -f
-complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand check" -l max-read -d 'Keep a domain of which more than MIB mebibytes would be read as published' -r -f
-complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand check" -l max-steps -d 'Keep a domain that takes more than N steps of work as published' -r -f
-complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand check" -l max-entries -d 'Keep a domain with more than N entries in a table as published' -r -f
-complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand check" -l max-alike -d 'Keep a domain with more than N entries of one hash as published' -r -f
+complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand check" -l max-names -d 'If a domain has more than N .qmail files, keep its published entries' -r -f
+complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand check" -l max-read -d 'If a rebuild would read more than MIB mebibytes of a domain, keep its published entries' -r -f
+complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand check" -l max-steps -d 'If a domain takes more than N steps of work, keep its published entries' -r -f
+complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand check" -l max-entries -d 'If a domain has more than N entries in a table, keep its published entries' -r -f
+complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand check" -l max-alike -d 'If a domain has more than N entries whose keys have the same hash, keep its published entries' -r -f
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand check" -l max-wait -d 'Wait SECONDS for a file system or user database that does not answer, then keep its domains' -r -f
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand check" -l threads -d 'How many threads read home directories [default: as many as are useful]' -r -f
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand check" -l color -d 'Colour in answers on a terminal; NO_COLOR in the environment turns it off too' -r -f -a "auto\t'On a terminal'
-always\t'Also in a pipe, which then gets what a terminal gets'
+always\t'In a pipe, too: it then gets what a terminal gets'
 never\t'Nowhere'"
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand check" -l json -d 'Print the findings as JSON'
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand check" -l all -d 'Show accepted findings too'
@@ -310,7 +310,7 @@ complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand check" -l vp
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand check" -l auth-system-users -d 'System accounts may log in, too'
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand check" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand status" -l root -d 'Take every absolute path below DIR, as after chroot' -r -f -a "(__fish_complete_directories)"
-complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand status" -l settings -d 'The directory of settings, one file per variable; an empty DIR is none' -r -f -a "(__fish_complete_directories)"
+complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand status" -l settings -d 'The directory of settings, one file per variable; \'\' means none' -r -f -a "(__fish_complete_directories)"
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand status" -l qmail -d 'qmail\'s directory [default: /var/qmail]' -r -f -a "(__fish_complete_directories)"
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand status" -l vpopmail -d 'vpopmail\'s directory [default: the home directory of the user vpopmail, else /home/vpopmail]' -r -f -a "(__fish_complete_directories)"
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand status" -l users-cdb -d 'The file in QMAIL/users that qmail-newu writes [default: cdb, or assign.cdb of s/qmail]' -r -f
@@ -336,22 +336,22 @@ complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand status" -l a
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand status" -l actions -d 'The directory of the programs that the service runs after each change' -r -f -a "(__fish_complete_directories)"
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand status" -l max-loss -d 'The loss guard: hold domains that would lose more than PERCENT of their entries at once' -r -f
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand status" -l max-file -d 'Read no file longer than MIB mebibytes; its domain is kept' -r -f
-complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand status" -l max-names -d 'Keep a domain with more than N .qmail files as published' -r -f
-complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand status" -l max-read -d 'Keep a domain of which more than MIB mebibytes would be read as published' -r -f
-complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand status" -l max-steps -d 'Keep a domain that takes more than N steps of work as published' -r -f
-complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand status" -l max-entries -d 'Keep a domain with more than N entries in a table as published' -r -f
-complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand status" -l max-alike -d 'Keep a domain with more than N entries of one hash as published' -r -f
+complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand status" -l max-names -d 'If a domain has more than N .qmail files, keep its published entries' -r -f
+complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand status" -l max-read -d 'If a rebuild would read more than MIB mebibytes of a domain, keep its published entries' -r -f
+complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand status" -l max-steps -d 'If a domain takes more than N steps of work, keep its published entries' -r -f
+complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand status" -l max-entries -d 'If a domain has more than N entries in a table, keep its published entries' -r -f
+complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand status" -l max-alike -d 'If a domain has more than N entries whose keys have the same hash, keep its published entries' -r -f
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand status" -l max-wait -d 'Wait SECONDS for a file system or user database that does not answer, then keep its domains' -r -f
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand status" -l threads -d 'How many threads read home directories [default: as many as are useful]' -r -f
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand status" -l color -d 'Colour in answers on a terminal; NO_COLOR in the environment turns it off too' -r -f -a "auto\t'On a terminal'
-always\t'Also in a pipe, which then gets what a terminal gets'
+always\t'In a pipe, too: it then gets what a terminal gets'
 never\t'Nowhere'"
-complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand status" -l json -d 'Print the status file as JSON, with what is seen beside it'
+complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand status" -l json -d 'Print the status file as JSON, and what this command sees itself'
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand status" -l vpopmail-ext -d 'vpopmail was built with --enable-qmail-ext'
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand status" -l auth-system-users -d 'System accounts may log in, too'
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand status" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand trigger" -l root -d 'Take every absolute path below DIR, as after chroot' -r -f -a "(__fish_complete_directories)"
-complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand trigger" -l settings -d 'The directory of settings, one file per variable; an empty DIR is none' -r -f -a "(__fish_complete_directories)"
+complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand trigger" -l settings -d 'The directory of settings, one file per variable; \'\' means none' -r -f -a "(__fish_complete_directories)"
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand trigger" -l qmail -d 'qmail\'s directory [default: /var/qmail]' -r -f -a "(__fish_complete_directories)"
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand trigger" -l vpopmail -d 'vpopmail\'s directory [default: the home directory of the user vpopmail, else /home/vpopmail]' -r -f -a "(__fish_complete_directories)"
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand trigger" -l users-cdb -d 'The file in QMAIL/users that qmail-newu writes [default: cdb, or assign.cdb of s/qmail]' -r -f
@@ -377,22 +377,22 @@ complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand trigger" -l 
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand trigger" -l actions -d 'The directory of the programs that the service runs after each change' -r -f -a "(__fish_complete_directories)"
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand trigger" -l max-loss -d 'The loss guard: hold domains that would lose more than PERCENT of their entries at once' -r -f
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand trigger" -l max-file -d 'Read no file longer than MIB mebibytes; its domain is kept' -r -f
-complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand trigger" -l max-names -d 'Keep a domain with more than N .qmail files as published' -r -f
-complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand trigger" -l max-read -d 'Keep a domain of which more than MIB mebibytes would be read as published' -r -f
-complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand trigger" -l max-steps -d 'Keep a domain that takes more than N steps of work as published' -r -f
-complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand trigger" -l max-entries -d 'Keep a domain with more than N entries in a table as published' -r -f
-complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand trigger" -l max-alike -d 'Keep a domain with more than N entries of one hash as published' -r -f
+complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand trigger" -l max-names -d 'If a domain has more than N .qmail files, keep its published entries' -r -f
+complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand trigger" -l max-read -d 'If a rebuild would read more than MIB mebibytes of a domain, keep its published entries' -r -f
+complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand trigger" -l max-steps -d 'If a domain takes more than N steps of work, keep its published entries' -r -f
+complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand trigger" -l max-entries -d 'If a domain has more than N entries in a table, keep its published entries' -r -f
+complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand trigger" -l max-alike -d 'If a domain has more than N entries whose keys have the same hash, keep its published entries' -r -f
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand trigger" -l max-wait -d 'Wait SECONDS for a file system or user database that does not answer, then keep its domains' -r -f
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand trigger" -l threads -d 'How many threads read home directories [default: as many as are useful]' -r -f
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand trigger" -l color -d 'Colour in answers on a terminal; NO_COLOR in the environment turns it off too' -r -f -a "auto\t'On a terminal'
-always\t'Also in a pipe, which then gets what a terminal gets'
+always\t'In a pipe, too: it then gets what a terminal gets'
 never\t'Nowhere'"
-complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand trigger" -s v -l verbose -d 'Say on standard error what became of it'
+complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand trigger" -s v -l verbose -d 'Say on standard error whether the service got it'
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand trigger" -l vpopmail-ext -d 'vpopmail was built with --enable-qmail-ext'
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand trigger" -l auth-system-users -d 'System accounts may log in, too'
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand trigger" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand demo" -l root -d 'Take every absolute path below DIR, as after chroot' -r -f -a "(__fish_complete_directories)"
-complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand demo" -l settings -d 'The directory of settings, one file per variable; an empty DIR is none' -r -f -a "(__fish_complete_directories)"
+complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand demo" -l settings -d 'The directory of settings, one file per variable; \'\' means none' -r -f -a "(__fish_complete_directories)"
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand demo" -l qmail -d 'qmail\'s directory [default: /var/qmail]' -r -f -a "(__fish_complete_directories)"
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand demo" -l vpopmail -d 'vpopmail\'s directory [default: the home directory of the user vpopmail, else /home/vpopmail]' -r -f -a "(__fish_complete_directories)"
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand demo" -l users-cdb -d 'The file in QMAIL/users that qmail-newu writes [default: cdb, or assign.cdb of s/qmail]' -r -f
@@ -418,21 +418,21 @@ complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand demo" -l aft
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand demo" -l actions -d 'The directory of the programs that the service runs after each change' -r -f -a "(__fish_complete_directories)"
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand demo" -l max-loss -d 'The loss guard: hold domains that would lose more than PERCENT of their entries at once' -r -f
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand demo" -l max-file -d 'Read no file longer than MIB mebibytes; its domain is kept' -r -f
-complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand demo" -l max-names -d 'Keep a domain with more than N .qmail files as published' -r -f
-complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand demo" -l max-read -d 'Keep a domain of which more than MIB mebibytes would be read as published' -r -f
-complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand demo" -l max-steps -d 'Keep a domain that takes more than N steps of work as published' -r -f
-complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand demo" -l max-entries -d 'Keep a domain with more than N entries in a table as published' -r -f
-complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand demo" -l max-alike -d 'Keep a domain with more than N entries of one hash as published' -r -f
+complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand demo" -l max-names -d 'If a domain has more than N .qmail files, keep its published entries' -r -f
+complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand demo" -l max-read -d 'If a rebuild would read more than MIB mebibytes of a domain, keep its published entries' -r -f
+complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand demo" -l max-steps -d 'If a domain takes more than N steps of work, keep its published entries' -r -f
+complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand demo" -l max-entries -d 'If a domain has more than N entries in a table, keep its published entries' -r -f
+complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand demo" -l max-alike -d 'If a domain has more than N entries whose keys have the same hash, keep its published entries' -r -f
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand demo" -l max-wait -d 'Wait SECONDS for a file system or user database that does not answer, then keep its domains' -r -f
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand demo" -l threads -d 'How many threads read home directories [default: as many as are useful]' -r -f
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand demo" -l color -d 'Colour in answers on a terminal; NO_COLOR in the environment turns it off too' -r -f -a "auto\t'On a terminal'
-always\t'Also in a pipe, which then gets what a terminal gets'
+always\t'In a pipe, too: it then gets what a terminal gets'
 never\t'Nowhere'"
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand demo" -l vpopmail-ext -d 'vpopmail was built with --enable-qmail-ext'
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand demo" -l auth-system-users -d 'System accounts may log in, too'
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand demo" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand explain" -l root -d 'Take every absolute path below DIR, as after chroot' -r -f -a "(__fish_complete_directories)"
-complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand explain" -l settings -d 'The directory of settings, one file per variable; an empty DIR is none' -r -f -a "(__fish_complete_directories)"
+complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand explain" -l settings -d 'The directory of settings, one file per variable; \'\' means none' -r -f -a "(__fish_complete_directories)"
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand explain" -l qmail -d 'qmail\'s directory [default: /var/qmail]' -r -f -a "(__fish_complete_directories)"
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand explain" -l vpopmail -d 'vpopmail\'s directory [default: the home directory of the user vpopmail, else /home/vpopmail]' -r -f -a "(__fish_complete_directories)"
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand explain" -l users-cdb -d 'The file in QMAIL/users that qmail-newu writes [default: cdb, or assign.cdb of s/qmail]' -r -f
@@ -458,22 +458,22 @@ complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand explain" -l 
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand explain" -l actions -d 'The directory of the programs that the service runs after each change' -r -f -a "(__fish_complete_directories)"
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand explain" -l max-loss -d 'The loss guard: hold domains that would lose more than PERCENT of their entries at once' -r -f
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand explain" -l max-file -d 'Read no file longer than MIB mebibytes; its domain is kept' -r -f
-complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand explain" -l max-names -d 'Keep a domain with more than N .qmail files as published' -r -f
-complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand explain" -l max-read -d 'Keep a domain of which more than MIB mebibytes would be read as published' -r -f
-complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand explain" -l max-steps -d 'Keep a domain that takes more than N steps of work as published' -r -f
-complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand explain" -l max-entries -d 'Keep a domain with more than N entries in a table as published' -r -f
-complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand explain" -l max-alike -d 'Keep a domain with more than N entries of one hash as published' -r -f
+complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand explain" -l max-names -d 'If a domain has more than N .qmail files, keep its published entries' -r -f
+complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand explain" -l max-read -d 'If a rebuild would read more than MIB mebibytes of a domain, keep its published entries' -r -f
+complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand explain" -l max-steps -d 'If a domain takes more than N steps of work, keep its published entries' -r -f
+complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand explain" -l max-entries -d 'If a domain has more than N entries in a table, keep its published entries' -r -f
+complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand explain" -l max-alike -d 'If a domain has more than N entries whose keys have the same hash, keep its published entries' -r -f
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand explain" -l max-wait -d 'Wait SECONDS for a file system or user database that does not answer, then keep its domains' -r -f
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand explain" -l threads -d 'How many threads read home directories [default: as many as are useful]' -r -f
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand explain" -l color -d 'Colour in answers on a terminal; NO_COLOR in the environment turns it off too' -r -f -a "auto\t'On a terminal'
-always\t'Also in a pipe, which then gets what a terminal gets'
+always\t'In a pipe, too: it then gets what a terminal gets'
 never\t'Nowhere'"
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand explain" -l json -d 'Print the answers as JSON'
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand explain" -l vpopmail-ext -d 'vpopmail was built with --enable-qmail-ext'
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand explain" -l auth-system-users -d 'System accounts may log in, too'
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand explain" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand domains" -l root -d 'Take every absolute path below DIR, as after chroot' -r -f -a "(__fish_complete_directories)"
-complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand domains" -l settings -d 'The directory of settings, one file per variable; an empty DIR is none' -r -f -a "(__fish_complete_directories)"
+complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand domains" -l settings -d 'The directory of settings, one file per variable; \'\' means none' -r -f -a "(__fish_complete_directories)"
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand domains" -l qmail -d 'qmail\'s directory [default: /var/qmail]' -r -f -a "(__fish_complete_directories)"
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand domains" -l vpopmail -d 'vpopmail\'s directory [default: the home directory of the user vpopmail, else /home/vpopmail]' -r -f -a "(__fish_complete_directories)"
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand domains" -l users-cdb -d 'The file in QMAIL/users that qmail-newu writes [default: cdb, or assign.cdb of s/qmail]' -r -f
@@ -499,15 +499,15 @@ complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand domains" -l 
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand domains" -l actions -d 'The directory of the programs that the service runs after each change' -r -f -a "(__fish_complete_directories)"
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand domains" -l max-loss -d 'The loss guard: hold domains that would lose more than PERCENT of their entries at once' -r -f
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand domains" -l max-file -d 'Read no file longer than MIB mebibytes; its domain is kept' -r -f
-complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand domains" -l max-names -d 'Keep a domain with more than N .qmail files as published' -r -f
-complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand domains" -l max-read -d 'Keep a domain of which more than MIB mebibytes would be read as published' -r -f
-complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand domains" -l max-steps -d 'Keep a domain that takes more than N steps of work as published' -r -f
-complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand domains" -l max-entries -d 'Keep a domain with more than N entries in a table as published' -r -f
-complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand domains" -l max-alike -d 'Keep a domain with more than N entries of one hash as published' -r -f
+complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand domains" -l max-names -d 'If a domain has more than N .qmail files, keep its published entries' -r -f
+complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand domains" -l max-read -d 'If a rebuild would read more than MIB mebibytes of a domain, keep its published entries' -r -f
+complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand domains" -l max-steps -d 'If a domain takes more than N steps of work, keep its published entries' -r -f
+complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand domains" -l max-entries -d 'If a domain has more than N entries in a table, keep its published entries' -r -f
+complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand domains" -l max-alike -d 'If a domain has more than N entries whose keys have the same hash, keep its published entries' -r -f
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand domains" -l max-wait -d 'Wait SECONDS for a file system or user database that does not answer, then keep its domains' -r -f
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand domains" -l threads -d 'How many threads read home directories [default: as many as are useful]' -r -f
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand domains" -l color -d 'Colour in answers on a terminal; NO_COLOR in the environment turns it off too' -r -f -a "auto\t'On a terminal'
-always\t'Also in a pipe, which then gets what a terminal gets'
+always\t'In a pipe, too: it then gets what a terminal gets'
 never\t'Nowhere'"
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand domains" -l held -d 'Only those that the loss guard holds'
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand domains" -l open -d 'Only those where a program decides, and it is not known which names it takes'
@@ -516,7 +516,7 @@ complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand domains" -l 
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand domains" -l auth-system-users -d 'System accounts may log in, too'
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand domains" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand user" -l root -d 'Take every absolute path below DIR, as after chroot' -r -f -a "(__fish_complete_directories)"
-complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand user" -l settings -d 'The directory of settings, one file per variable; an empty DIR is none' -r -f -a "(__fish_complete_directories)"
+complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand user" -l settings -d 'The directory of settings, one file per variable; \'\' means none' -r -f -a "(__fish_complete_directories)"
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand user" -l qmail -d 'qmail\'s directory [default: /var/qmail]' -r -f -a "(__fish_complete_directories)"
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand user" -l vpopmail -d 'vpopmail\'s directory [default: the home directory of the user vpopmail, else /home/vpopmail]' -r -f -a "(__fish_complete_directories)"
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand user" -l users-cdb -d 'The file in QMAIL/users that qmail-newu writes [default: cdb, or assign.cdb of s/qmail]' -r -f
@@ -542,23 +542,23 @@ complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand user" -l aft
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand user" -l actions -d 'The directory of the programs that the service runs after each change' -r -f -a "(__fish_complete_directories)"
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand user" -l max-loss -d 'The loss guard: hold domains that would lose more than PERCENT of their entries at once' -r -f
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand user" -l max-file -d 'Read no file longer than MIB mebibytes; its domain is kept' -r -f
-complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand user" -l max-names -d 'Keep a domain with more than N .qmail files as published' -r -f
-complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand user" -l max-read -d 'Keep a domain of which more than MIB mebibytes would be read as published' -r -f
-complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand user" -l max-steps -d 'Keep a domain that takes more than N steps of work as published' -r -f
-complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand user" -l max-entries -d 'Keep a domain with more than N entries in a table as published' -r -f
-complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand user" -l max-alike -d 'Keep a domain with more than N entries of one hash as published' -r -f
+complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand user" -l max-names -d 'If a domain has more than N .qmail files, keep its published entries' -r -f
+complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand user" -l max-read -d 'If a rebuild would read more than MIB mebibytes of a domain, keep its published entries' -r -f
+complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand user" -l max-steps -d 'If a domain takes more than N steps of work, keep its published entries' -r -f
+complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand user" -l max-entries -d 'If a domain has more than N entries in a table, keep its published entries' -r -f
+complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand user" -l max-alike -d 'If a domain has more than N entries whose keys have the same hash, keep its published entries' -r -f
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand user" -l max-wait -d 'Wait SECONDS for a file system or user database that does not answer, then keep its domains' -r -f
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand user" -l threads -d 'How many threads read home directories [default: as many as are useful]' -r -f
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand user" -l color -d 'Colour in answers on a terminal; NO_COLOR in the environment turns it off too' -r -f -a "auto\t'On a terminal'
-always\t'Also in a pipe, which then gets what a terminal gets'
+always\t'In a pipe, too: it then gets what a terminal gets'
 never\t'Nowhere'"
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand user" -l json -d 'Print them as JSON'
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand user" -l vpopmail-ext -d 'vpopmail was built with --enable-qmail-ext'
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand user" -l auth-system-users -d 'System accounts may log in, too'
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand user" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand rcptcheck" -l then -d 'Run PROGRAM, the next checker, when this one accepts: then its answer counts [default: RCPTCHECK_NEXT]' -r -F
+complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand rcptcheck" -l then -d 'Run PROGRAM, the next checker, when this one accepts: then its answer decides [default: RCPTCHECK_NEXT]' -r -F
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand rcptcheck" -l root -d 'Take every absolute path below DIR, as after chroot' -r -f -a "(__fish_complete_directories)"
-complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand rcptcheck" -l settings -d 'The directory of settings, one file per variable; an empty DIR is none' -r -f -a "(__fish_complete_directories)"
+complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand rcptcheck" -l settings -d 'The directory of settings, one file per variable; \'\' means none' -r -f -a "(__fish_complete_directories)"
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand rcptcheck" -l qmail -d 'qmail\'s directory [default: /var/qmail]' -r -f -a "(__fish_complete_directories)"
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand rcptcheck" -l vpopmail -d 'vpopmail\'s directory [default: the home directory of the user vpopmail, else /home/vpopmail]' -r -f -a "(__fish_complete_directories)"
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand rcptcheck" -l users-cdb -d 'The file in QMAIL/users that qmail-newu writes [default: cdb, or assign.cdb of s/qmail]' -r -f
@@ -584,21 +584,21 @@ complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand rcptcheck" -
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand rcptcheck" -l actions -d 'The directory of the programs that the service runs after each change' -r -f -a "(__fish_complete_directories)"
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand rcptcheck" -l max-loss -d 'The loss guard: hold domains that would lose more than PERCENT of their entries at once' -r -f
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand rcptcheck" -l max-file -d 'Read no file longer than MIB mebibytes; its domain is kept' -r -f
-complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand rcptcheck" -l max-names -d 'Keep a domain with more than N .qmail files as published' -r -f
-complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand rcptcheck" -l max-read -d 'Keep a domain of which more than MIB mebibytes would be read as published' -r -f
-complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand rcptcheck" -l max-steps -d 'Keep a domain that takes more than N steps of work as published' -r -f
-complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand rcptcheck" -l max-entries -d 'Keep a domain with more than N entries in a table as published' -r -f
-complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand rcptcheck" -l max-alike -d 'Keep a domain with more than N entries of one hash as published' -r -f
+complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand rcptcheck" -l max-names -d 'If a domain has more than N .qmail files, keep its published entries' -r -f
+complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand rcptcheck" -l max-read -d 'If a rebuild would read more than MIB mebibytes of a domain, keep its published entries' -r -f
+complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand rcptcheck" -l max-steps -d 'If a domain takes more than N steps of work, keep its published entries' -r -f
+complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand rcptcheck" -l max-entries -d 'If a domain has more than N entries in a table, keep its published entries' -r -f
+complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand rcptcheck" -l max-alike -d 'If a domain has more than N entries whose keys have the same hash, keep its published entries' -r -f
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand rcptcheck" -l max-wait -d 'Wait SECONDS for a file system or user database that does not answer, then keep its domains' -r -f
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand rcptcheck" -l threads -d 'How many threads read home directories [default: as many as are useful]' -r -f
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand rcptcheck" -l color -d 'Colour in answers on a terminal; NO_COLOR in the environment turns it off too' -r -f -a "auto\t'On a terminal'
-always\t'Also in a pipe, which then gets what a terminal gets'
+always\t'In a pipe, too: it then gets what a terminal gets'
 never\t'Nowhere'"
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand rcptcheck" -l vpopmail-ext -d 'vpopmail was built with --enable-qmail-ext'
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand rcptcheck" -l auth-system-users -d 'System accounts may log in, too'
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand rcptcheck" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand qmail-spp-rcpt" -l root -d 'Take every absolute path below DIR, as after chroot' -r -f -a "(__fish_complete_directories)"
-complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand qmail-spp-rcpt" -l settings -d 'The directory of settings, one file per variable; an empty DIR is none' -r -f -a "(__fish_complete_directories)"
+complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand qmail-spp-rcpt" -l settings -d 'The directory of settings, one file per variable; \'\' means none' -r -f -a "(__fish_complete_directories)"
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand qmail-spp-rcpt" -l qmail -d 'qmail\'s directory [default: /var/qmail]' -r -f -a "(__fish_complete_directories)"
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand qmail-spp-rcpt" -l vpopmail -d 'vpopmail\'s directory [default: the home directory of the user vpopmail, else /home/vpopmail]' -r -f -a "(__fish_complete_directories)"
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand qmail-spp-rcpt" -l users-cdb -d 'The file in QMAIL/users that qmail-newu writes [default: cdb, or assign.cdb of s/qmail]' -r -f
@@ -624,21 +624,21 @@ complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand qmail-spp-rc
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand qmail-spp-rcpt" -l actions -d 'The directory of the programs that the service runs after each change' -r -f -a "(__fish_complete_directories)"
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand qmail-spp-rcpt" -l max-loss -d 'The loss guard: hold domains that would lose more than PERCENT of their entries at once' -r -f
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand qmail-spp-rcpt" -l max-file -d 'Read no file longer than MIB mebibytes; its domain is kept' -r -f
-complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand qmail-spp-rcpt" -l max-names -d 'Keep a domain with more than N .qmail files as published' -r -f
-complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand qmail-spp-rcpt" -l max-read -d 'Keep a domain of which more than MIB mebibytes would be read as published' -r -f
-complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand qmail-spp-rcpt" -l max-steps -d 'Keep a domain that takes more than N steps of work as published' -r -f
-complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand qmail-spp-rcpt" -l max-entries -d 'Keep a domain with more than N entries in a table as published' -r -f
-complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand qmail-spp-rcpt" -l max-alike -d 'Keep a domain with more than N entries of one hash as published' -r -f
+complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand qmail-spp-rcpt" -l max-names -d 'If a domain has more than N .qmail files, keep its published entries' -r -f
+complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand qmail-spp-rcpt" -l max-read -d 'If a rebuild would read more than MIB mebibytes of a domain, keep its published entries' -r -f
+complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand qmail-spp-rcpt" -l max-steps -d 'If a domain takes more than N steps of work, keep its published entries' -r -f
+complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand qmail-spp-rcpt" -l max-entries -d 'If a domain has more than N entries in a table, keep its published entries' -r -f
+complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand qmail-spp-rcpt" -l max-alike -d 'If a domain has more than N entries whose keys have the same hash, keep its published entries' -r -f
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand qmail-spp-rcpt" -l max-wait -d 'Wait SECONDS for a file system or user database that does not answer, then keep its domains' -r -f
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand qmail-spp-rcpt" -l threads -d 'How many threads read home directories [default: as many as are useful]' -r -f
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand qmail-spp-rcpt" -l color -d 'Colour in answers on a terminal; NO_COLOR in the environment turns it off too' -r -f -a "auto\t'On a terminal'
-always\t'Also in a pipe, which then gets what a terminal gets'
+always\t'In a pipe, too: it then gets what a terminal gets'
 never\t'Nowhere'"
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand qmail-spp-rcpt" -l vpopmail-ext -d 'vpopmail was built with --enable-qmail-ext'
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand qmail-spp-rcpt" -l auth-system-users -d 'System accounts may log in, too'
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand qmail-spp-rcpt" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand checkpassword" -l root -d 'Take every absolute path below DIR, as after chroot' -r -f -a "(__fish_complete_directories)"
-complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand checkpassword" -l settings -d 'The directory of settings, one file per variable; an empty DIR is none' -r -f -a "(__fish_complete_directories)"
+complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand checkpassword" -l settings -d 'The directory of settings, one file per variable; \'\' means none' -r -f -a "(__fish_complete_directories)"
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand checkpassword" -l qmail -d 'qmail\'s directory [default: /var/qmail]' -r -f -a "(__fish_complete_directories)"
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand checkpassword" -l vpopmail -d 'vpopmail\'s directory [default: the home directory of the user vpopmail, else /home/vpopmail]' -r -f -a "(__fish_complete_directories)"
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand checkpassword" -l users-cdb -d 'The file in QMAIL/users that qmail-newu writes [default: cdb, or assign.cdb of s/qmail]' -r -f
@@ -664,21 +664,21 @@ complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand checkpasswor
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand checkpassword" -l actions -d 'The directory of the programs that the service runs after each change' -r -f -a "(__fish_complete_directories)"
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand checkpassword" -l max-loss -d 'The loss guard: hold domains that would lose more than PERCENT of their entries at once' -r -f
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand checkpassword" -l max-file -d 'Read no file longer than MIB mebibytes; its domain is kept' -r -f
-complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand checkpassword" -l max-names -d 'Keep a domain with more than N .qmail files as published' -r -f
-complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand checkpassword" -l max-read -d 'Keep a domain of which more than MIB mebibytes would be read as published' -r -f
-complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand checkpassword" -l max-steps -d 'Keep a domain that takes more than N steps of work as published' -r -f
-complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand checkpassword" -l max-entries -d 'Keep a domain with more than N entries in a table as published' -r -f
-complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand checkpassword" -l max-alike -d 'Keep a domain with more than N entries of one hash as published' -r -f
+complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand checkpassword" -l max-names -d 'If a domain has more than N .qmail files, keep its published entries' -r -f
+complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand checkpassword" -l max-read -d 'If a rebuild would read more than MIB mebibytes of a domain, keep its published entries' -r -f
+complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand checkpassword" -l max-steps -d 'If a domain takes more than N steps of work, keep its published entries' -r -f
+complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand checkpassword" -l max-entries -d 'If a domain has more than N entries in a table, keep its published entries' -r -f
+complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand checkpassword" -l max-alike -d 'If a domain has more than N entries whose keys have the same hash, keep its published entries' -r -f
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand checkpassword" -l max-wait -d 'Wait SECONDS for a file system or user database that does not answer, then keep its domains' -r -f
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand checkpassword" -l threads -d 'How many threads read home directories [default: as many as are useful]' -r -f
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand checkpassword" -l color -d 'Colour in answers on a terminal; NO_COLOR in the environment turns it off too' -r -f -a "auto\t'On a terminal'
-always\t'Also in a pipe, which then gets what a terminal gets'
+always\t'In a pipe, too: it then gets what a terminal gets'
 never\t'Nowhere'"
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand checkpassword" -l vpopmail-ext -d 'vpopmail was built with --enable-qmail-ext'
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand checkpassword" -l auth-system-users -d 'System accounts may log in, too'
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand checkpassword" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand spamdyke-rcpt" -l root -d 'Take every absolute path below DIR, as after chroot' -r -f -a "(__fish_complete_directories)"
-complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand spamdyke-rcpt" -l settings -d 'The directory of settings, one file per variable; an empty DIR is none' -r -f -a "(__fish_complete_directories)"
+complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand spamdyke-rcpt" -l settings -d 'The directory of settings, one file per variable; \'\' means none' -r -f -a "(__fish_complete_directories)"
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand spamdyke-rcpt" -l qmail -d 'qmail\'s directory [default: /var/qmail]' -r -f -a "(__fish_complete_directories)"
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand spamdyke-rcpt" -l vpopmail -d 'vpopmail\'s directory [default: the home directory of the user vpopmail, else /home/vpopmail]' -r -f -a "(__fish_complete_directories)"
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand spamdyke-rcpt" -l users-cdb -d 'The file in QMAIL/users that qmail-newu writes [default: cdb, or assign.cdb of s/qmail]' -r -f
@@ -704,21 +704,21 @@ complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand spamdyke-rcp
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand spamdyke-rcpt" -l actions -d 'The directory of the programs that the service runs after each change' -r -f -a "(__fish_complete_directories)"
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand spamdyke-rcpt" -l max-loss -d 'The loss guard: hold domains that would lose more than PERCENT of their entries at once' -r -f
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand spamdyke-rcpt" -l max-file -d 'Read no file longer than MIB mebibytes; its domain is kept' -r -f
-complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand spamdyke-rcpt" -l max-names -d 'Keep a domain with more than N .qmail files as published' -r -f
-complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand spamdyke-rcpt" -l max-read -d 'Keep a domain of which more than MIB mebibytes would be read as published' -r -f
-complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand spamdyke-rcpt" -l max-steps -d 'Keep a domain that takes more than N steps of work as published' -r -f
-complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand spamdyke-rcpt" -l max-entries -d 'Keep a domain with more than N entries in a table as published' -r -f
-complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand spamdyke-rcpt" -l max-alike -d 'Keep a domain with more than N entries of one hash as published' -r -f
+complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand spamdyke-rcpt" -l max-names -d 'If a domain has more than N .qmail files, keep its published entries' -r -f
+complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand spamdyke-rcpt" -l max-read -d 'If a rebuild would read more than MIB mebibytes of a domain, keep its published entries' -r -f
+complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand spamdyke-rcpt" -l max-steps -d 'If a domain takes more than N steps of work, keep its published entries' -r -f
+complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand spamdyke-rcpt" -l max-entries -d 'If a domain has more than N entries in a table, keep its published entries' -r -f
+complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand spamdyke-rcpt" -l max-alike -d 'If a domain has more than N entries whose keys have the same hash, keep its published entries' -r -f
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand spamdyke-rcpt" -l max-wait -d 'Wait SECONDS for a file system or user database that does not answer, then keep its domains' -r -f
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand spamdyke-rcpt" -l threads -d 'How many threads read home directories [default: as many as are useful]' -r -f
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand spamdyke-rcpt" -l color -d 'Colour in answers on a terminal; NO_COLOR in the environment turns it off too' -r -f -a "auto\t'On a terminal'
-always\t'Also in a pipe, which then gets what a terminal gets'
+always\t'In a pipe, too: it then gets what a terminal gets'
 never\t'Nowhere'"
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand spamdyke-rcpt" -l vpopmail-ext -d 'vpopmail was built with --enable-qmail-ext'
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand spamdyke-rcpt" -l auth-system-users -d 'System accounts may log in, too'
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand spamdyke-rcpt" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand sqmail-rcpt" -l root -d 'Take every absolute path below DIR, as after chroot' -r -f -a "(__fish_complete_directories)"
-complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand sqmail-rcpt" -l settings -d 'The directory of settings, one file per variable; an empty DIR is none' -r -f -a "(__fish_complete_directories)"
+complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand sqmail-rcpt" -l settings -d 'The directory of settings, one file per variable; \'\' means none' -r -f -a "(__fish_complete_directories)"
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand sqmail-rcpt" -l qmail -d 'qmail\'s directory [default: /var/qmail]' -r -f -a "(__fish_complete_directories)"
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand sqmail-rcpt" -l vpopmail -d 'vpopmail\'s directory [default: the home directory of the user vpopmail, else /home/vpopmail]' -r -f -a "(__fish_complete_directories)"
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand sqmail-rcpt" -l users-cdb -d 'The file in QMAIL/users that qmail-newu writes [default: cdb, or assign.cdb of s/qmail]' -r -f
@@ -744,21 +744,21 @@ complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand sqmail-rcpt"
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand sqmail-rcpt" -l actions -d 'The directory of the programs that the service runs after each change' -r -f -a "(__fish_complete_directories)"
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand sqmail-rcpt" -l max-loss -d 'The loss guard: hold domains that would lose more than PERCENT of their entries at once' -r -f
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand sqmail-rcpt" -l max-file -d 'Read no file longer than MIB mebibytes; its domain is kept' -r -f
-complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand sqmail-rcpt" -l max-names -d 'Keep a domain with more than N .qmail files as published' -r -f
-complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand sqmail-rcpt" -l max-read -d 'Keep a domain of which more than MIB mebibytes would be read as published' -r -f
-complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand sqmail-rcpt" -l max-steps -d 'Keep a domain that takes more than N steps of work as published' -r -f
-complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand sqmail-rcpt" -l max-entries -d 'Keep a domain with more than N entries in a table as published' -r -f
-complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand sqmail-rcpt" -l max-alike -d 'Keep a domain with more than N entries of one hash as published' -r -f
+complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand sqmail-rcpt" -l max-names -d 'If a domain has more than N .qmail files, keep its published entries' -r -f
+complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand sqmail-rcpt" -l max-read -d 'If a rebuild would read more than MIB mebibytes of a domain, keep its published entries' -r -f
+complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand sqmail-rcpt" -l max-steps -d 'If a domain takes more than N steps of work, keep its published entries' -r -f
+complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand sqmail-rcpt" -l max-entries -d 'If a domain has more than N entries in a table, keep its published entries' -r -f
+complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand sqmail-rcpt" -l max-alike -d 'If a domain has more than N entries whose keys have the same hash, keep its published entries' -r -f
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand sqmail-rcpt" -l max-wait -d 'Wait SECONDS for a file system or user database that does not answer, then keep its domains' -r -f
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand sqmail-rcpt" -l threads -d 'How many threads read home directories [default: as many as are useful]' -r -f
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand sqmail-rcpt" -l color -d 'Colour in answers on a terminal; NO_COLOR in the environment turns it off too' -r -f -a "auto\t'On a terminal'
-always\t'Also in a pipe, which then gets what a terminal gets'
+always\t'In a pipe, too: it then gets what a terminal gets'
 never\t'Nowhere'"
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand sqmail-rcpt" -l vpopmail-ext -d 'vpopmail was built with --enable-qmail-ext'
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand sqmail-rcpt" -l auth-system-users -d 'System accounts may log in, too'
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand sqmail-rcpt" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand socketmap" -l root -d 'Take every absolute path below DIR, as after chroot' -r -f -a "(__fish_complete_directories)"
-complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand socketmap" -l settings -d 'The directory of settings, one file per variable; an empty DIR is none' -r -f -a "(__fish_complete_directories)"
+complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand socketmap" -l settings -d 'The directory of settings, one file per variable; \'\' means none' -r -f -a "(__fish_complete_directories)"
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand socketmap" -l qmail -d 'qmail\'s directory [default: /var/qmail]' -r -f -a "(__fish_complete_directories)"
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand socketmap" -l vpopmail -d 'vpopmail\'s directory [default: the home directory of the user vpopmail, else /home/vpopmail]' -r -f -a "(__fish_complete_directories)"
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand socketmap" -l users-cdb -d 'The file in QMAIL/users that qmail-newu writes [default: cdb, or assign.cdb of s/qmail]' -r -f
@@ -784,21 +784,21 @@ complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand socketmap" -
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand socketmap" -l actions -d 'The directory of the programs that the service runs after each change' -r -f -a "(__fish_complete_directories)"
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand socketmap" -l max-loss -d 'The loss guard: hold domains that would lose more than PERCENT of their entries at once' -r -f
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand socketmap" -l max-file -d 'Read no file longer than MIB mebibytes; its domain is kept' -r -f
-complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand socketmap" -l max-names -d 'Keep a domain with more than N .qmail files as published' -r -f
-complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand socketmap" -l max-read -d 'Keep a domain of which more than MIB mebibytes would be read as published' -r -f
-complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand socketmap" -l max-steps -d 'Keep a domain that takes more than N steps of work as published' -r -f
-complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand socketmap" -l max-entries -d 'Keep a domain with more than N entries in a table as published' -r -f
-complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand socketmap" -l max-alike -d 'Keep a domain with more than N entries of one hash as published' -r -f
+complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand socketmap" -l max-names -d 'If a domain has more than N .qmail files, keep its published entries' -r -f
+complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand socketmap" -l max-read -d 'If a rebuild would read more than MIB mebibytes of a domain, keep its published entries' -r -f
+complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand socketmap" -l max-steps -d 'If a domain takes more than N steps of work, keep its published entries' -r -f
+complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand socketmap" -l max-entries -d 'If a domain has more than N entries in a table, keep its published entries' -r -f
+complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand socketmap" -l max-alike -d 'If a domain has more than N entries whose keys have the same hash, keep its published entries' -r -f
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand socketmap" -l max-wait -d 'Wait SECONDS for a file system or user database that does not answer, then keep its domains' -r -f
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand socketmap" -l threads -d 'How many threads read home directories [default: as many as are useful]' -r -f
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand socketmap" -l color -d 'Colour in answers on a terminal; NO_COLOR in the environment turns it off too' -r -f -a "auto\t'On a terminal'
-always\t'Also in a pipe, which then gets what a terminal gets'
+always\t'In a pipe, too: it then gets what a terminal gets'
 never\t'Nowhere'"
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand socketmap" -l vpopmail-ext -d 'vpopmail was built with --enable-qmail-ext'
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand socketmap" -l auth-system-users -d 'System accounts may log in, too'
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand socketmap" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand deliverabled" -l root -d 'Take every absolute path below DIR, as after chroot' -r -f -a "(__fish_complete_directories)"
-complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand deliverabled" -l settings -d 'The directory of settings, one file per variable; an empty DIR is none' -r -f -a "(__fish_complete_directories)"
+complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand deliverabled" -l settings -d 'The directory of settings, one file per variable; \'\' means none' -r -f -a "(__fish_complete_directories)"
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand deliverabled" -l qmail -d 'qmail\'s directory [default: /var/qmail]' -r -f -a "(__fish_complete_directories)"
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand deliverabled" -l vpopmail -d 'vpopmail\'s directory [default: the home directory of the user vpopmail, else /home/vpopmail]' -r -f -a "(__fish_complete_directories)"
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand deliverabled" -l users-cdb -d 'The file in QMAIL/users that qmail-newu writes [default: cdb, or assign.cdb of s/qmail]' -r -f
@@ -824,21 +824,21 @@ complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand deliverabled
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand deliverabled" -l actions -d 'The directory of the programs that the service runs after each change' -r -f -a "(__fish_complete_directories)"
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand deliverabled" -l max-loss -d 'The loss guard: hold domains that would lose more than PERCENT of their entries at once' -r -f
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand deliverabled" -l max-file -d 'Read no file longer than MIB mebibytes; its domain is kept' -r -f
-complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand deliverabled" -l max-names -d 'Keep a domain with more than N .qmail files as published' -r -f
-complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand deliverabled" -l max-read -d 'Keep a domain of which more than MIB mebibytes would be read as published' -r -f
-complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand deliverabled" -l max-steps -d 'Keep a domain that takes more than N steps of work as published' -r -f
-complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand deliverabled" -l max-entries -d 'Keep a domain with more than N entries in a table as published' -r -f
-complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand deliverabled" -l max-alike -d 'Keep a domain with more than N entries of one hash as published' -r -f
+complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand deliverabled" -l max-names -d 'If a domain has more than N .qmail files, keep its published entries' -r -f
+complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand deliverabled" -l max-read -d 'If a rebuild would read more than MIB mebibytes of a domain, keep its published entries' -r -f
+complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand deliverabled" -l max-steps -d 'If a domain takes more than N steps of work, keep its published entries' -r -f
+complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand deliverabled" -l max-entries -d 'If a domain has more than N entries in a table, keep its published entries' -r -f
+complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand deliverabled" -l max-alike -d 'If a domain has more than N entries whose keys have the same hash, keep its published entries' -r -f
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand deliverabled" -l max-wait -d 'Wait SECONDS for a file system or user database that does not answer, then keep its domains' -r -f
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand deliverabled" -l threads -d 'How many threads read home directories [default: as many as are useful]' -r -f
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand deliverabled" -l color -d 'Colour in answers on a terminal; NO_COLOR in the environment turns it off too' -r -f -a "auto\t'On a terminal'
-always\t'Also in a pipe, which then gets what a terminal gets'
+always\t'In a pipe, too: it then gets what a terminal gets'
 never\t'Nowhere'"
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand deliverabled" -l vpopmail-ext -d 'vpopmail was built with --enable-qmail-ext'
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand deliverabled" -l auth-system-users -d 'System accounts may log in, too'
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand deliverabled" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand dovecot-auth" -l root -d 'Take every absolute path below DIR, as after chroot' -r -f -a "(__fish_complete_directories)"
-complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand dovecot-auth" -l settings -d 'The directory of settings, one file per variable; an empty DIR is none' -r -f -a "(__fish_complete_directories)"
+complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand dovecot-auth" -l settings -d 'The directory of settings, one file per variable; \'\' means none' -r -f -a "(__fish_complete_directories)"
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand dovecot-auth" -l qmail -d 'qmail\'s directory [default: /var/qmail]' -r -f -a "(__fish_complete_directories)"
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand dovecot-auth" -l vpopmail -d 'vpopmail\'s directory [default: the home directory of the user vpopmail, else /home/vpopmail]' -r -f -a "(__fish_complete_directories)"
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand dovecot-auth" -l users-cdb -d 'The file in QMAIL/users that qmail-newu writes [default: cdb, or assign.cdb of s/qmail]' -r -f
@@ -864,21 +864,21 @@ complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand dovecot-auth
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand dovecot-auth" -l actions -d 'The directory of the programs that the service runs after each change' -r -f -a "(__fish_complete_directories)"
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand dovecot-auth" -l max-loss -d 'The loss guard: hold domains that would lose more than PERCENT of their entries at once' -r -f
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand dovecot-auth" -l max-file -d 'Read no file longer than MIB mebibytes; its domain is kept' -r -f
-complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand dovecot-auth" -l max-names -d 'Keep a domain with more than N .qmail files as published' -r -f
-complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand dovecot-auth" -l max-read -d 'Keep a domain of which more than MIB mebibytes would be read as published' -r -f
-complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand dovecot-auth" -l max-steps -d 'Keep a domain that takes more than N steps of work as published' -r -f
-complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand dovecot-auth" -l max-entries -d 'Keep a domain with more than N entries in a table as published' -r -f
-complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand dovecot-auth" -l max-alike -d 'Keep a domain with more than N entries of one hash as published' -r -f
+complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand dovecot-auth" -l max-names -d 'If a domain has more than N .qmail files, keep its published entries' -r -f
+complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand dovecot-auth" -l max-read -d 'If a rebuild would read more than MIB mebibytes of a domain, keep its published entries' -r -f
+complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand dovecot-auth" -l max-steps -d 'If a domain takes more than N steps of work, keep its published entries' -r -f
+complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand dovecot-auth" -l max-entries -d 'If a domain has more than N entries in a table, keep its published entries' -r -f
+complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand dovecot-auth" -l max-alike -d 'If a domain has more than N entries whose keys have the same hash, keep its published entries' -r -f
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand dovecot-auth" -l max-wait -d 'Wait SECONDS for a file system or user database that does not answer, then keep its domains' -r -f
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand dovecot-auth" -l threads -d 'How many threads read home directories [default: as many as are useful]' -r -f
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand dovecot-auth" -l color -d 'Colour in answers on a terminal; NO_COLOR in the environment turns it off too' -r -f -a "auto\t'On a terminal'
-always\t'Also in a pipe, which then gets what a terminal gets'
+always\t'In a pipe, too: it then gets what a terminal gets'
 never\t'Nowhere'"
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand dovecot-auth" -l vpopmail-ext -d 'vpopmail was built with --enable-qmail-ext'
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand dovecot-auth" -l auth-system-users -d 'System accounts may log in, too'
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand dovecot-auth" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand vpopmaild" -l root -d 'Take every absolute path below DIR, as after chroot' -r -f -a "(__fish_complete_directories)"
-complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand vpopmaild" -l settings -d 'The directory of settings, one file per variable; an empty DIR is none' -r -f -a "(__fish_complete_directories)"
+complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand vpopmaild" -l settings -d 'The directory of settings, one file per variable; \'\' means none' -r -f -a "(__fish_complete_directories)"
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand vpopmaild" -l qmail -d 'qmail\'s directory [default: /var/qmail]' -r -f -a "(__fish_complete_directories)"
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand vpopmaild" -l vpopmail -d 'vpopmail\'s directory [default: the home directory of the user vpopmail, else /home/vpopmail]' -r -f -a "(__fish_complete_directories)"
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand vpopmaild" -l users-cdb -d 'The file in QMAIL/users that qmail-newu writes [default: cdb, or assign.cdb of s/qmail]' -r -f
@@ -904,21 +904,21 @@ complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand vpopmaild" -
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand vpopmaild" -l actions -d 'The directory of the programs that the service runs after each change' -r -f -a "(__fish_complete_directories)"
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand vpopmaild" -l max-loss -d 'The loss guard: hold domains that would lose more than PERCENT of their entries at once' -r -f
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand vpopmaild" -l max-file -d 'Read no file longer than MIB mebibytes; its domain is kept' -r -f
-complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand vpopmaild" -l max-names -d 'Keep a domain with more than N .qmail files as published' -r -f
-complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand vpopmaild" -l max-read -d 'Keep a domain of which more than MIB mebibytes would be read as published' -r -f
-complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand vpopmaild" -l max-steps -d 'Keep a domain that takes more than N steps of work as published' -r -f
-complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand vpopmaild" -l max-entries -d 'Keep a domain with more than N entries in a table as published' -r -f
-complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand vpopmaild" -l max-alike -d 'Keep a domain with more than N entries of one hash as published' -r -f
+complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand vpopmaild" -l max-names -d 'If a domain has more than N .qmail files, keep its published entries' -r -f
+complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand vpopmaild" -l max-read -d 'If a rebuild would read more than MIB mebibytes of a domain, keep its published entries' -r -f
+complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand vpopmaild" -l max-steps -d 'If a domain takes more than N steps of work, keep its published entries' -r -f
+complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand vpopmaild" -l max-entries -d 'If a domain has more than N entries in a table, keep its published entries' -r -f
+complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand vpopmaild" -l max-alike -d 'If a domain has more than N entries whose keys have the same hash, keep its published entries' -r -f
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand vpopmaild" -l max-wait -d 'Wait SECONDS for a file system or user database that does not answer, then keep its domains' -r -f
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand vpopmaild" -l threads -d 'How many threads read home directories [default: as many as are useful]' -r -f
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand vpopmaild" -l color -d 'Colour in answers on a terminal; NO_COLOR in the environment turns it off too' -r -f -a "auto\t'On a terminal'
-always\t'Also in a pipe, which then gets what a terminal gets'
+always\t'In a pipe, too: it then gets what a terminal gets'
 never\t'Nowhere'"
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand vpopmaild" -l vpopmail-ext -d 'vpopmail was built with --enable-qmail-ext'
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand vpopmaild" -l auth-system-users -d 'System accounts may log in, too'
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand vpopmaild" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand opensmtpd-table" -l root -d 'Take every absolute path below DIR, as after chroot' -r -f -a "(__fish_complete_directories)"
-complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand opensmtpd-table" -l settings -d 'The directory of settings, one file per variable; an empty DIR is none' -r -f -a "(__fish_complete_directories)"
+complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand opensmtpd-table" -l settings -d 'The directory of settings, one file per variable; \'\' means none' -r -f -a "(__fish_complete_directories)"
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand opensmtpd-table" -l qmail -d 'qmail\'s directory [default: /var/qmail]' -r -f -a "(__fish_complete_directories)"
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand opensmtpd-table" -l vpopmail -d 'vpopmail\'s directory [default: the home directory of the user vpopmail, else /home/vpopmail]' -r -f -a "(__fish_complete_directories)"
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand opensmtpd-table" -l users-cdb -d 'The file in QMAIL/users that qmail-newu writes [default: cdb, or assign.cdb of s/qmail]' -r -f
@@ -944,15 +944,15 @@ complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand opensmtpd-ta
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand opensmtpd-table" -l actions -d 'The directory of the programs that the service runs after each change' -r -f -a "(__fish_complete_directories)"
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand opensmtpd-table" -l max-loss -d 'The loss guard: hold domains that would lose more than PERCENT of their entries at once' -r -f
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand opensmtpd-table" -l max-file -d 'Read no file longer than MIB mebibytes; its domain is kept' -r -f
-complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand opensmtpd-table" -l max-names -d 'Keep a domain with more than N .qmail files as published' -r -f
-complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand opensmtpd-table" -l max-read -d 'Keep a domain of which more than MIB mebibytes would be read as published' -r -f
-complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand opensmtpd-table" -l max-steps -d 'Keep a domain that takes more than N steps of work as published' -r -f
-complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand opensmtpd-table" -l max-entries -d 'Keep a domain with more than N entries in a table as published' -r -f
-complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand opensmtpd-table" -l max-alike -d 'Keep a domain with more than N entries of one hash as published' -r -f
+complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand opensmtpd-table" -l max-names -d 'If a domain has more than N .qmail files, keep its published entries' -r -f
+complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand opensmtpd-table" -l max-read -d 'If a rebuild would read more than MIB mebibytes of a domain, keep its published entries' -r -f
+complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand opensmtpd-table" -l max-steps -d 'If a domain takes more than N steps of work, keep its published entries' -r -f
+complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand opensmtpd-table" -l max-entries -d 'If a domain has more than N entries in a table, keep its published entries' -r -f
+complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand opensmtpd-table" -l max-alike -d 'If a domain has more than N entries whose keys have the same hash, keep its published entries' -r -f
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand opensmtpd-table" -l max-wait -d 'Wait SECONDS for a file system or user database that does not answer, then keep its domains' -r -f
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand opensmtpd-table" -l threads -d 'How many threads read home directories [default: as many as are useful]' -r -f
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand opensmtpd-table" -l color -d 'Colour in answers on a terminal; NO_COLOR in the environment turns it off too' -r -f -a "auto\t'On a terminal'
-always\t'Also in a pipe, which then gets what a terminal gets'
+always\t'In a pipe, too: it then gets what a terminal gets'
 never\t'Nowhere'"
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand opensmtpd-table" -l vpopmail-ext -d 'vpopmail was built with --enable-qmail-ext'
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand opensmtpd-table" -l auth-system-users -d 'System accounts may log in, too'

@@ -70,9 +70,12 @@ pub fn user(settings: &Settings, screen: &Screen, addresses: &[std::ffi::OsStrin
     };
     let instead: Vec<&[u8]> = absent.iter().filter_map(|absent| takes_instead(absent)).collect();
     let mut sentences = explain::in_a_sentence(settings, &host, &instead)?.into_iter();
+    let published = before.cdb();
+    let still = |address: &[u8]| published.as_ref().ok().and_then(|table| published_login(&host, table, address));
     let mut unread = None;
     for absent in &absent {
         let sentence = takes_instead(absent).and_then(|address| Some((address, sentences.next()?)));
+        let sentence = sentence.map(|(address, sentence)| (address, sentence + &still(address).unwrap_or_default()));
         match (&absent.1, &sentence, screen.form) {
             // The answer below says it.
             (Absence::None(_), Some(_), Form::Terminal(_)) => {}
@@ -105,6 +108,18 @@ pub fn user(settings: &Settings, screen: &Screen, addresses: &[std::ffi::OsStrin
             denied.map(|()| absent.is_empty())
         }
     }
+}
+
+/// Which login the published table has of an address without a mailbox, in words: the table is older, or its domain is held or
+/// kept; or the login is that of a system account.
+fn published_login(host: &Host, table: &FileReader<'_>, address: &[u8]) -> Option<String> {
+    let (local, domain) = split_address(address)?;
+    let default = host.default_domain.as_ref().ok().and_then(Option::as_deref);
+    let is_local = host.control.prefix(domain).is_some_and(|prefix| prefix.is_empty());
+    let has_bare = default == Some(domain) || is_local && host.accounts.accepted.contains_key(local);
+    let names = std::iter::once(address).chain(has_bare.then_some(local));
+    let found: Vec<String> = names.filter(|name| table.find(name).is_some()).map(|name| Shown(name).to_string()).collect();
+    (!found.is_empty()).then(|| format!("; auth.cdb lets it log in all the same, as {}", found.join(" and ")))
 }
 
 /// The address whose mail something may take, though it has no mailbox.

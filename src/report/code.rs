@@ -44,9 +44,11 @@ codes! {
     /// Nothing can be published at the path of a table.
     TablePlace = "table-place", "correct what is at that path, or the setting that names it";
     /// The mode or the owner of a table.
-    TableMode = "table-mode", "qmail-updater rebuild, or the command that the text names";
+    TableMode = "table-mode", "qmail-updater rebuild; for a wrong owner first write USER:GROUP into the \
+        settings file QMAIL_UPDATER_AUTH_OWNER, and restart the service";
     /// Only root can read the login table.
-    LoginTableGroup = "login-table-group", "set --auth-owner to the group of qmail-smtpd, and rebuild";
+    LoginTableGroup = "login-table-group", "write root:GROUP into the settings file QMAIL_UPDATER_AUTH_OWNER, \
+        restart the service, and run qmail-updater rebuild";
     /// The tables are not what a rebuild would make.
     TablesStale = "tables-stale", "qmail-updater rebuild; the service does it by itself";
     /// A table of another mail server is not what the recipient table gives.
