@@ -489,3 +489,32 @@ fn of_a_domain_that_keeps_its_entries_the_published_answer_is_shown() {
     std::fs::remove_file(host.published("validrcptto.cdb")).unwrap();
     assert!(kept.iter().all(|domain| answer_of(domain) == "accept"));
 }
+
+#[test]
+fn a_login_that_is_published_without_a_mailbox_is_told() {
+    let host = MailHost::sample();
+    host.rebuild();
+    assert!(host.logins().contains_key("ann@example.com") && host.logins().contains_key("ann"));
+    host.mailboxes(COM, &["postmaster:x:1:0:P:/d:NOQUOTA"]);
+    // No rebuild yet: who left can still send mail.
+    let said = host.run(&["user", "ann@example.com"]);
+    assert!(said.stderr.contains("; auth.cdb lets it log in all the same, as ann@example.com and ann\n"), "{said:?}");
+    assert_eq!(said.code, 1);
+    host.rebuild();
+    let said = host.run(&["user", "ann@example.com", "sales@example.com"]);
+    assert!(!said.stderr.contains("log in"), "{said:?}");
+}
+
+#[test]
+fn the_login_of_a_system_account_is_told() {
+    let host = MailHost::sample();
+    let (uid, gid) = if support::is_root() { (1001, 1001) } else { support::me() };
+    host.write("/etc/passwd", format!("carol:x:{uid}:{gid}::/home/carol:/bin/sh\n"));
+    host.write("/etc/shadow", format!("carol:{}:20000:0:99999:7:::\n", support::filled("$6$salt$hash")));
+    if support::is_root() {
+        host.own("/home/carol", uid, gid);
+    }
+    assert_eq!(host.run(&["rebuild", "--auth-system-users"]).code, 0);
+    let said = host.run(&["user", "--auth-system-users", "carol@mail.example.org"]);
+    assert!(said.stderr.contains("; auth.cdb lets it log in all the same, as carol\n"), "{said:?}");
+}

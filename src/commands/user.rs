@@ -3,19 +3,21 @@
 use std::io::{self, Write};
 use std::os::unix::ffi::OsStrExt;
 
+use crate::cdb::FileReader;
 use crate::commands::answers::{read_host_only, written};
 use crate::commands::overview::{Absence, Agreement, User, Users};
 use crate::commands::screen::{Field, Form, Row, Screen, Tone, table, wrapped};
 use crate::commands::{check, explain};
 use crate::decide::{Taker, Verdict};
 use crate::error::{Denied, Error, show_path};
+use crate::host::Host;
 use crate::os::confine;
 use crate::rebuild::homes::HomeReader;
 use crate::rebuild::now;
 use crate::report::{self, Level, Note};
 use crate::settings::Settings;
 use crate::tables::logins::{Policy, PublishedLogins};
-use crate::text::{Shown, count, join_address};
+use crate::text::{Shown, count, join_address, split_address};
 
 /// An address without a mailbox: the whole address, whose mail something may take all the same, and why there is none.
 type Absent = (Option<Vec<u8>>, Absence);
@@ -118,7 +120,8 @@ fn published_login(host: &Host, table: &FileReader<'_>, address: &[u8]) -> Optio
     let is_local = host.control.prefix(domain).is_some_and(|prefix| prefix.is_empty());
     let has_bare = default == Some(domain) || is_local && host.accounts.accepted.contains_key(local);
     let names = std::iter::once(address).chain(has_bare.then_some(local));
-    let found: Vec<String> = names.filter(|name| table.find(name).is_some()).map(|name| Shown(name).to_string()).collect();
+    let found: Vec<String> =
+        names.filter(|name| table.find(name).is_some()).map(|name| Shown(name).to_string()).collect();
     (!found.is_empty()).then(|| format!("; auth.cdb lets it log in all the same, as {}", found.join(" and ")))
 }
 
