@@ -7,51 +7,22 @@
 
 mod support;
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::Write;
-use std::process::Child;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::sync::{Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
-use support::service::{follow, trigger};
+use support::service::trigger;
+use support::soaking::{Compared, Random, Running, Story, know, length_and_seed};
 use support::{MailHost, filled};
 
-const FILES: [&str; 2] = ["validrcptto.cdb", "auth.cdb"];
 const WRITERS: usize = 3;
-/// How long after the last change the files may differ: rebuilds, their pauses, and a sweep, on a slow machine.
-const BOUND: Duration = Duration::from_secs(30);
 /// The service without the guard: on so small a host some domains that leave are many, and would be held.
 const UNGUARDED: &[&str] = &["run", "--max-loss", "100"];
 /// The same without watches, and a sweep that has to find everything.
 const UNGUARDED_SWEEP: &[&str] = &["run", "--max-loss", "100", "--no-watch", "--sweep", "2"];
-
-/// Random numbers that a seed repeats (xorshift64*).
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, limit: u64) -> u64 {
-        self.0 ^= self.0 >> 12;
-        self.0 ^= self.0 << 25;
-        self.0 ^= self.0 >> 27;
-        (self.0.wrapping_mul(0x2545_F491_4F6C_DD1D) >> 33) % limit
-    }
-
-    fn one_in(&mut self, many: u64) -> bool {
-        self.below(many) == 0
-    }
-
-    fn pick<'a, T>(&mut self, of: &'a [T]) -> &'a T {
-        &of[usize::try_from(self.below(of.len() as u64)).unwrap()]
-    }
-
-    /// The moments between two steps of one change are random, too.
-    fn pause(&mut self, most: u64) {
-        std::thread::sleep(Duration::from_millis(self.below(most)));
-    }
-}
 
 #[derive(Default)]
 struct Counts {
@@ -73,8 +44,7 @@ struct World<'a> {
     assigned: Mutex<BTreeMap<String, (String, String)>>,
     end: AtomicBool,
     counts: Counts,
-    /// What was done last.
-    story: Mutex<VecDeque<String>>,
+    story: Story,
     sample: [String; 3],
 }
 
@@ -90,18 +60,14 @@ impl<'a> World<'a> {
             assigned: Mutex::default(),
             end: AtomicBool::new(false),
             counts: Counts::default(),
-            story: Mutex::default(),
+            story: Story::default(),
             sample,
         }
     }
 
     fn tell(&self, what: String) {
         count(&self.counts.changes);
-        let mut story = self.story.lock().unwrap();
-        if story.len() >= 12 {
-            story.pop_front();
-        }
-        story.push_back(what);
+        self.story.tell(what);
     }
 
     /// A new file in the place of the old one.
@@ -140,6 +106,11 @@ impl<'a> World<'a> {
         let lines: String = assigned.keys().map(|domain| format!("{domain}\n")).collect();
         self.replace(RCPTHOSTS, self.sample[2].clone() + &lines, random);
     }
+}
+
+/// With watches, and no sweep to help them; or without, and a sweep that has to find everything.
+fn arguments(random: &mut Random) -> &'static [&'static str] {
+    if random.one_in(4) { UNGUARDED_SWEEP } else { UNGUARDED }
 }
 
 /// One domain as its writer knows it.
@@ -489,152 +460,12 @@ impl<'a> Writer<'a> {
     }
 }
 
-/// The service as it runs now.
-struct Running<'a> {
-    host: &'a MailHost,
-    child: Child,
-    log: Receiver<String>,
-    seen: VecDeque<String>,
-    rebuilds: usize,
-    /// With watches, and no sweep to help them; or without, and a sweep that has to find everything.
-    arguments: &'static [&'static str],
-}
-
-impl<'a> Running<'a> {
-    fn start(host: &'a MailHost) -> Running<'a> {
-        let arguments = UNGUARDED;
-        let (child, log) = follow(host.command(arguments));
-        Running { host, child, log, seen: VecDeque::new(), rebuilds: 0, arguments }
-    }
-
-    fn start_again(&mut self) {
-        self.child.wait().unwrap();
-        (self.child, self.log) = follow(self.host.command(self.arguments));
-        self.seen = VecDeque::from([self.arguments.join(" ")]);
-    }
-
-    /// Kills it, and starts it again when something was done.
-    fn restart(&mut self, random: &mut Random, done_meanwhile: impl FnOnce()) {
-        self.child.kill().unwrap();
-        self.arguments = if random.one_in(4) { UNGUARDED_SWEEP } else { UNGUARDED };
-        self.child.wait().unwrap();
-        while let Ok(line) = self.log.recv() {
-            self.hear(line);
-        }
-        done_meanwhile();
-        self.start_again();
-    }
-
-    fn hear(&mut self, line: String) {
-        assert!(!line.contains("a fault in this program"), "{line}");
-        self.rebuilds += usize::from(line.contains(": status: rebuild "));
-        if self.seen.len() >= 30 {
-            self.seen.pop_front();
-        }
-        self.seen.push_back(line);
-    }
-
-    /// Reads what it logged, and waits for something when there is nothing. One that ended is started again, as supervise
-    /// does it.
-    fn read(&mut self, patience: Duration) {
-        match self.log.recv_timeout(patience) {
-            Ok(line) => self.hear(line),
-            Err(RecvTimeoutError::Timeout) => return,
-            Err(RecvTimeoutError::Disconnected) => {
-                // A child of the one that was killed may have held its lock for a moment.
-                let last = self.seen.back();
-                let in_use = last.is_some_and(|last| last.contains("another service reads this pipe"));
-                assert!(in_use, "it ended: {:?}", self.seen);
-                std::thread::sleep(Duration::from_secs(1));
-                self.start_again();
-            }
-        }
-        while let Ok(line) = self.log.try_recv() {
-            self.hear(line);
-        }
-    }
-
-    /// Compares what is published with what a rebuild from nothing makes, now that nothing changes: it has to become the
-    /// same, and to be the same when this much time has passed.
-    fn compare(&mut self, world: &World<'_>, quiet: Duration) -> Compared {
-        let (host, since) = (world.host, Instant::now());
-        let should = from_nothing(host);
-        while published(host) != should && since.elapsed() < BOUND {
-            self.read(BOUND.saturating_sub(since.elapsed()));
-        }
-        let waited = since.elapsed();
-        std::thread::sleep(quiet.saturating_sub(waited));
-        self.read(Duration::ZERO);
-        let is = published(host);
-        if is == should {
-            return Compared { waited, mended: None };
-        }
-        let records: Vec<String> = is.iter().zip(&should).flat_map(|(is, should)| difference(is, should)).collect();
-        let story = world.story.lock().unwrap();
-        println!("difference: {records:#?}\ndone last: {story:#?}\nlogged last: {:#?}", self.seen);
-        trigger(host, &[]);
-        let poked = Instant::now();
-        while published(host) != should && poked.elapsed() < BOUND {
-            self.read(Duration::from_secs(1));
-        }
-        Compared { waited, mended: Some(published(host) == should) }
-    }
-}
-
-/// What came of one comparison.
-#[derive(Debug)]
-struct Compared {
-    waited: Duration,
-    /// For a difference: whether a trigger mended it.
-    mended: Option<bool>,
-}
-
-impl Drop for Running<'_> {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-fn published(host: &MailHost) -> [Vec<u8>; 2] {
-    FILES.map(|name| fs::read(host.published(name)).unwrap())
-}
-
-/// What a rebuild makes that knows of no published file.
-fn from_nothing(host: &MailHost) -> [Vec<u8>; 2] {
-    let _ = fs::remove_dir_all(host.path("/srv"));
-    host.folder("/srv");
-    let arguments = ["--validrcptto", "/srv/validrcptto.cdb", "--auth", "/srv/auth.cdb", "--state", "/srv/state"];
-    let answer = host.run(&[&["rebuild", "--no-commands"], &arguments[..]].concat());
-    assert_eq!(answer.code, 0, "{}", answer.stderr);
-    assert!(!answer.stderr.contains(": alert: "), "everything is whole: {}", answer.stderr);
-    FILES.map(|name| fs::read(host.path("/srv").join(name)).unwrap())
-}
-
-/// The records that differ, by their keys.
-fn difference(is: &[u8], should: &[u8]) -> Vec<String> {
-    let records = |image| -> BTreeSet<(Vec<u8>, Vec<u8>)> {
-        let cdb = qmail_updater::cdb::Reader::new(image).unwrap();
-        cdb.records().map(|record| (record.key.to_vec(), record.data.to_vec())).collect()
-    };
-    let (is, should) = (records(is), records(should));
-    let show = |sign: &str, (key, _): &(Vec<u8>, Vec<u8>)| format!("{sign}{}", String::from_utf8_lossy(key));
-    let missing = should.difference(&is).map(|record| show("missing ", record));
-    missing.chain(is.difference(&should).map(|record| show("too much ", record))).collect()
-}
-
 /// Reads the published files over and over: they are whole, and know those whom nobody touched.
 fn look(world: &World<'_>) -> Result<(), String> {
     let accepted: Vec<String> = (0..WRITERS).map(|number| format!("postmaster@w{number}d0.test")).collect();
     let known: Vec<&str> = accepted.iter().map(String::as_str).chain(["ann@example.com", "dora@example.net"]).collect();
     while !world.end.load(Ordering::Relaxed) {
-        for (name, image) in FILES.iter().zip(published(world.host)) {
-            let cdb = qmail_updater::cdb::Reader::new(&image).and_then(|cdb| cdb.check().map(|()| cdb));
-            let cdb = cdb.map_err(|cause| format!("{name}: {cause}"))?;
-            if let Some(lost) = known.iter().find(|key| cdb.find(key.as_bytes()).is_none_or(|data| data == b"-")) {
-                return Err(format!("{name} lost {lost}: {:?}", world.story.lock().unwrap()));
-            }
-        }
+        know(world.host, &known).map_err(|why| format!("{why}: {}", world.story))?;
         count(&world.counts.looks);
         std::thread::sleep(Duration::from_millis(5));
     }
@@ -643,12 +474,7 @@ fn look(world: &World<'_>) -> Result<(), String> {
 
 #[test]
 fn whatever_happens_the_files_become_what_the_host_says() {
-    let seconds = std::env::var("QMAIL_UPDATER_SOAK").map_or(20, |seconds| seconds.parse().unwrap());
-    let seed = std::env::var("QMAIL_UPDATER_SEED").map_or_else(
-        |_| u64::try_from(std::time::UNIX_EPOCH.elapsed().unwrap().as_micros()).unwrap(),
-        |seed| seed.parse().unwrap(),
-    );
-    println!("QMAIL_UPDATER_SEED={seed}");
+    let (length, seed) = length_and_seed();
     let host = &MailHost::sample();
     host.folder("/tmp").mode("/tmp", 0o1777);
     let world = &World::new(host);
@@ -656,8 +482,8 @@ fn whatever_happens_the_files_become_what_the_host_says() {
     let writers: Vec<Mutex<Writer<'_>>> =
         (0..WRITERS).map(|number| Mutex::new(Writer::new(world, number, seed))).collect();
     host.rebuild();
-    let mut service = Running::start(host);
-    let (start, length) = (Instant::now(), Duration::from_secs(seconds));
+    let mut service = Running::start(host, UNGUARDED);
+    let start = Instant::now();
     let (mut kills, mut results) = (0, Vec::new());
     std::thread::scope(|scope| {
         let looker = scope.spawn(|| look(world));
@@ -668,27 +494,27 @@ fn whatever_happens_the_files_become_what_the_host_says() {
             random.pause(2_500);
             if random.one_in(3) {
                 let pause = Duration::from_millis(random.below(300));
-                service.restart(&mut random, || std::thread::sleep(pause));
+                service.restart(arguments(&mut random), || std::thread::sleep(pause));
                 kills += 1;
                 random.pause(500);
             }
             let mut quiet: Vec<MutexGuard<'_, Writer<'_>>> =
                 writers.iter().map(|writer| writer.lock().unwrap()).collect();
-            results.push(service.compare(world, Duration::from_secs(1)));
+            results.push(service.compare(&world.story, Duration::from_secs(1)));
             // What is missed now, nothing else brings to light: a new service has heard no early notice to follow up.
-            service.restart(&mut random, || ());
+            service.restart(arguments(&mut random), || ());
             kills += 1;
-            results.push(service.compare(world, Duration::ZERO));
+            results.push(service.compare(&world.story, Duration::ZERO));
             for _ in 0..4 {
                 let writer = usize::try_from(random.below(WRITERS as u64)).unwrap();
                 let writer = &mut quiet[writer];
                 if random.one_in(6) {
-                    service.restart(&mut random, || writer.change_silently());
+                    service.restart(arguments(&mut random), || writer.change_silently());
                     kills += 1;
                 } else {
                     writer.change_silently();
                 }
-                results.push(service.compare(world, Duration::ZERO));
+                results.push(service.compare(&world.story, Duration::ZERO));
             }
         }
         world.end.store(true, Ordering::Relaxed);

@@ -11,7 +11,7 @@ use std::process::Command;
 
 use qmail_updater::os::spawn::EXCHANGE;
 use rusqlite::Connection;
-use support::service::{PATIENCE, Service};
+use support::service::{PATIENCE, Service, wait_for_database};
 use support::{Answer, MailHost, filled, is_root, make_program, skip};
 
 const BIN: &str = "/home/vpopmail/bin/vdelivermail";
@@ -487,19 +487,6 @@ fn a_process_that_is_killed_or_hangs_is_another_one_and_no_entry_is_lost() {
     service.wait_for_answer("two@example.com", "accept");
     assert_eq!(host.answers(&["new@example.com", "one@example.com"]), ["accept"; 2]);
     assert_ne!(companion(&service), Some(hanging));
-}
-
-/// Waits until what the status file says of the user database is so.
-fn wait_for_database(host: &MailHost, is_so: &dyn Fn(&serde_json::Value) -> bool) -> serde_json::Value {
-    let start = std::time::Instant::now();
-    loop {
-        let database = support::service::status_of(host)["database"].clone();
-        if is_so(&database) {
-            return database;
-        }
-        assert!(start.elapsed() < PATIENCE, "{database:#}");
-        support::service::pause();
-    }
 }
 
 #[test]

@@ -4,6 +4,7 @@
 pub mod attacked;
 pub mod fuse;
 pub mod service;
+pub mod soaking;
 pub mod witness;
 
 use std::cell::RefCell;

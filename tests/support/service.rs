@@ -138,3 +138,16 @@ pub fn status_of(host: &MailHost) -> serde_json::Value {
     serde_json::from_slice(&fs::read(host.path("/run/qmail-updater/status.json")).unwrap_or_default())
         .unwrap_or_default()
 }
+
+/// Waits until what the status file says of the user database is so.
+pub fn wait_for_database(host: &MailHost, is_so: &dyn Fn(&serde_json::Value) -> bool) -> serde_json::Value {
+    let start = Instant::now();
+    loop {
+        let database = status_of(host)["database"].clone();
+        if is_so(&database) {
+            return database;
+        }
+        assert!(start.elapsed() < PATIENCE, "{database:#}");
+        pause();
+    }
+}

@@ -170,8 +170,15 @@ impl Server {
         let start = Instant::now();
         while !self.answers() {
             let ended = self.child.as_mut().unwrap().try_wait().unwrap();
-            let log = || fs::read_to_string(self.directory.path().join("log")).unwrap_or_default();
-            assert!(ended.is_none() && start.elapsed() < PATIENCE, "it does not start: {ended:?} {}", log());
+            let log = || {
+                let log = fs::read_to_string(self.path("log")).unwrap_or_default();
+                log.lines().rev().take(20).map(str::to_owned).collect::<Vec<_>>()
+            };
+            assert!(
+                ended.is_none() && start.elapsed() < PATIENCE,
+                "it does not start: {ended:?}, logged last {:#?}",
+                log()
+            );
             std::thread::sleep(Duration::from_millis(50));
         }
     }
@@ -210,26 +217,41 @@ impl Server {
         run(self.client(database), statements)
     }
 
+    /// All its processes, the first one last.
+    fn processes(&self) -> Vec<Pid> {
+        let Some(child) = &self.child else { return Vec::new() };
+        let first = child.id();
+        // PostgreSQL has one for each connection, in a session of its own.
+        let children = fs::read_to_string(format!("/proc/{first}/task/{first}/children")).unwrap_or_default();
+        let all = children.split_whitespace().map(|pid| pid.parse().unwrap());
+        all.chain([i32::try_from(first).unwrap()]).map(Pid::from_raw).collect()
+    }
+
     /// Sends a signal to all processes of the server.
     pub fn signal_all(&self, signal: Signal) {
-        let children = |pid: i32| {
-            let tasks = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
-            tasks.split_whitespace().map(|pid| pid.parse().unwrap()).collect::<Vec<i32>>()
-        };
-        let first = i32::try_from(self.child.as_ref().unwrap().id()).unwrap();
-        // PostgreSQL has one for each connection, in a session of its own.
-        for pid in children(first).into_iter().chain([first]) {
-            let _ = kill(Pid::from_raw(pid), signal);
+        for pid in self.processes() {
+            let _ = kill(pid, signal);
         }
     }
 
     /// Kills it as a crash would.
     pub fn kill(&mut self) {
-        if self.child.is_some() {
-            self.signal_all(Signal::SIGKILL);
+        // It starts no other one meanwhile.
+        if let Some(first) = self.processes().last() {
+            let _ = kill(*first, Signal::SIGSTOP);
         }
+        let all = self.processes();
+        self.signal_all(Signal::SIGKILL);
         if let Some(mut child) = self.child.take() {
             let _ = child.wait();
+        }
+        // PostgreSQL does not start again while one of them is left.
+        let is_there = |pid: &Pid| {
+            let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+            stat.rsplit_once(") ").is_some_and(|(_, rest)| !rest.starts_with(['Z', 'X']))
+        };
+        while all.iter().any(is_there) {
+            std::thread::sleep(Duration::from_millis(1));
         }
         for left in ["socket", "data/postmaster.pid", ".s.PGSQL.5432.lock", ".s.PGSQL.5432"] {
             let _ = fs::remove_file(self.path(left));
