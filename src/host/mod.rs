@@ -309,7 +309,7 @@ impl Host {
 
     /// The domain under which the user database has those who log in by this domain.
     pub fn login_domain<'d>(&'d self, domain: &'d [u8]) -> &'d [u8] {
-        let is_by_name = self.build.users.snapshot().is_some_and(|snapshot| !snapshot.about().has_alias_logins());
+        let is_by_name = self.build.users.snapshot().is_some_and(|snapshot| !snapshot.about().kind.has_alias_logins());
         if is_by_name { domain } else { self.user_domain(domain) }
     }
 
@@ -599,14 +599,18 @@ impl Host {
     /// What the user database says of the domains of the home at `path`; nothing when the files of directories hold it.
     fn read_users(&self, path: &[u8], budget: &Budget) -> Vec<Users> {
         let Some(snapshot) = &self.build.users.snapshot() else { return Vec::new() };
-        let domains = self.domains_of(path);
-        let of: BTreeSet<&[u8]> =
-            domains.flat_map(|domain| [self.user_domain(domain), self.login_domain(domain)]).collect();
+        let real: BTreeSet<&[u8]> = self.domains_of(path).map(|domain| self.user_domain(domain)).collect();
+        let of_logins = self.domains_of(path).map(|domain| self.login_domain(domain));
+        let of: BTreeSet<&[u8]> = of_logins.chain(real.iter().copied()).collect();
         let limits = match snapshot.about().has_limits {
             true => self.default_limits.clone(),
             false => Err("its directory could not be read".into()),
         };
-        let users = |of| Users::of_database(snapshot, of, limits.clone(), (&self.layout, budget));
+        let users = |of| {
+            // Nobody makes a table for an alias domain: without one, nobody logs in by its name.
+            let of = (of, !real.contains(of));
+            Users::of_database(snapshot, of, limits.clone(), (&self.layout, budget))
+        };
         of.into_iter().map(users).collect()
     }
 
@@ -623,7 +627,7 @@ impl Host {
         let snapshot = self.build.users.snapshot().filter(|snapshot| snapshot.knows(domain))?;
         let is_unassigned = self.assignments.vpopmail_domain(domain).is_none();
         let budget = || Budget::new(self.layout.root.bounds);
-        is_unassigned.then(|| Users::of_database(&snapshot, domain, Ok(0), (&self.layout, &budget())))
+        is_unassigned.then(|| Users::of_database(&snapshot, (domain, false), Ok(0), (&self.layout, &budget())))
     }
 
     /// The limits that the files of a domain directory set.

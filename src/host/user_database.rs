@@ -58,6 +58,11 @@ impl Kind {
         all.into_iter().find(|kind| kind.name() == name)
     }
 
+    /// Whether the users of a domain log in by each of its alias domains; else by the rows under the alias domain's own name.
+    pub fn has_alias_logins(self) -> bool {
+        self != Pgsql
+    }
+
     /// Whether this program was built with a client of it.
     pub fn is_read(self) -> bool {
         match self {

@@ -92,7 +92,10 @@ pub fn question(host: &Host) -> Option<Question> {
     let inside = file_of(layout, kind);
     let (path, who) = (layout.root.path(&inside), who(host));
     let tables = &host.build.tables;
-    let domains: BTreeSet<&[u8]> = host.assignments.domains().map(|(_, line)| &line.user[..]).collect();
+    let own = |domain| Some(domain).filter(|_| !kind.has_alias_logins());
+    let lines = host.assignments.domains();
+    let domains: BTreeSet<&[u8]> =
+        lines.flat_map(|(domain, line)| own(domain).into_iter().chain([&line.user[..]])).collect();
     let file = match layout.root.open(&inside) {
         Ok(Some(file)) => Ok(file),
         Ok(None) => Err(Trouble::from("it is not there")),

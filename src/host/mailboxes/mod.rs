@@ -144,18 +144,21 @@ impl Users {
         Users { of, mailboxes, aliases, limits: Ok(0), logins: Ok(()), for_any_uid: false, tables }
     }
 
-    /// Those that a user database has under this domain; `others` are the limits where it holds none of the domain. What its
-    /// rows take is counted in this budget.
+    /// Those that a user database has under this domain, which may have no table if it is only an alias domain; `others` are the
+    /// limits where it holds none of the domain. What its rows take is counted in this budget.
     pub fn of_database(
         snapshot: &Snapshot,
-        domain: &[u8],
+        (domain, is_only_alias): (&[u8], bool),
         others: Result<u64, Trouble>,
         (layout, budget): (&Layout, &Budget),
     ) -> Users {
         let counted = |counted: std::io::Result<()>| counted.map_err(|cause| Trouble::from(&cause));
         let read = || -> Result<(Rows, Aliases), Trouble> {
             counted(budget.bytes(snapshot.size(domain)))?;
-            let mailboxes = snapshot.mailboxes(domain)?;
+            let mailboxes = match is_only_alias && snapshot.lacks_table(domain) {
+                true => Rows::default(),
+                false => snapshot.mailboxes(domain)?,
+            };
             counted(budget.entries(mailboxes.len()))?;
             let aliases = Aliases::decide(snapshot.aliases(domain)?, &snapshot.about().of_alias, layout, budget);
             Ok((mailboxes, aliases.map_err(|cause| Trouble::from(&cause))?))

@@ -97,6 +97,11 @@ impl Snapshot {
         self.rows(What::Mailboxes, &key)
     }
 
+    /// Whether this domain has no table, where each has one. If no table at all was seen, that says nothing of this one.
+    pub fn lacks_table(&self, domain: &[u8]) -> bool {
+        self.about.has_table_each && !self.tables.is_empty() && !self.tables.contains_key(&*self.mailbox_key(domain))
+    }
+
     /// The aliases that it has under this domain: a row for each line, under the first of the spellings of a name.
     ///
     /// # Errors

@@ -61,11 +61,6 @@ impl About {
     pub fn asks_uid(&self) -> bool {
         self.kind != Kind::Pgsql
     }
-
-    /// Whether the users of a domain log in by each of its alias domains.
-    pub fn has_alias_logins(&self) -> bool {
-        self.kind != Kind::Pgsql
-    }
 }
 
 /// One row of a user database.
