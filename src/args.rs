@@ -620,7 +620,7 @@ pub enum Command {
         /// Only those that the loss guard holds
         #[arg(long)]
         held: bool,
-        /// Only those where a program decides, and it is not known which names it takes
+        /// Only those where a program decides about all names that are not listed, and it is not known which it takes
         #[arg(long)]
         open: bool,
         /// Print them as JSON
@@ -727,8 +727,8 @@ Columns, separated by tabs, - where there is nothing to say:
   notes       what else there is to know, or to fix
   state       held: the loss guard keeps entries that would go; kept: its
               source cannot be read, so its published entries stay; open: a
-              program decides, and it is not known which names it takes;
-              unknown: run it as root to see; otherwise ok
+              program decides about all names that are not listed, and it is not
+              known which it takes; unknown: run it as root to see; otherwise ok
 
 A terminal gets headings, and the notes below each domain; owner and directory
 are left out.

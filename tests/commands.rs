@@ -490,6 +490,73 @@ fn an_ordinary_user_is_told_no_finding_and_no_change_that_root_is_not_told() {
 }
 
 #[test]
+fn the_first_word_of_what_an_ordinary_user_is_told_on_a_terminal_is_unknown() {
+    if !is_root() {
+        return skip("homes of others", "only root can make them");
+    }
+    let host = closed_host();
+    for arguments in [&["check"][..], &["rebuild", "--dry-run"], &["rebuild", "--dry-run", "--summary"]] {
+        let answer = as_nobody(&host, &[arguments, &["--color", "always"]].concat());
+        let first = answer.stdout.split(['m', ' ', '\x1b']).find(|word| word.starts_with(char::is_alphabetic));
+        assert_eq!((first, answer.code), (Some("UNKNOWN"), 111), "{arguments:?}: {answer:?}");
+        assert!(!answer.stdout.contains("nothing would change"), "{arguments:?}: {}", answer.stdout);
+    }
+    // What is wrong for certain is told as that.
+    fs::write(host.path("/var/qmail/control/validrcptto.cdb"), "no table").unwrap();
+    let answer = as_nobody(&host, &["check", "--color", "always"]);
+    assert!(answer.stdout.lines().next().unwrap().contains("ALERT"), "{}", answer.stdout);
+}
+
+#[test]
+fn a_table_that_is_missing_or_damaged_is_an_alert_of_status_and_explain_blames_it() {
+    let host = MailHost::sample();
+    host.rebuild();
+    let tables = ["/var/qmail/control/validrcptto.cdb", "/var/qmail/control/auth.cdb"];
+    let break_all: [(&str, &dyn Fn(&str)); 3] = [
+        ("damaged", &|table| fs::write(host.path(table), "no table").unwrap()),
+        ("cut off", &|table| {
+            let image = fs::read(host.path(table)).unwrap();
+            fs::write(host.path(table), &image[..image.len() / 2]).unwrap();
+        }),
+        ("missing", &|table| {
+            host.remove(table);
+        }),
+    ];
+    for (how, damage) in break_all {
+        host.rebuild();
+        tables.iter().for_each(|table| damage(table));
+        let (check, status) = (host.run(&["check"]), host.run(&["status"]));
+        let on_terminal = host.run(&["status", "--color", "always"]).stdout;
+        let (head, _) = on_terminal.split_at(on_terminal.find("the service does not run").unwrap());
+        assert!(head.contains("ALERT"), "{how}: {on_terminal}");
+        for table in tables {
+            let path = host.path(table).display().to_string();
+            let alert = format!("alert: {path}: ");
+            let text = check
+                .stdout
+                .lines()
+                .find_map(|line| line.strip_prefix(&alert))
+                .unwrap_or_else(|| panic!("{how}: {alert:?}: {}", check.stdout));
+            let text = text.split('\t').next().unwrap();
+            assert!(status.stdout.contains(&format!("tables: {path}: {text}")), "{how}: {}", status.stdout);
+            assert!(head.contains(&path), "{how}: {on_terminal}");
+        }
+        assert_eq!(status.code, 1, "{how}");
+        let explained = host.run(&["explain", "--json", "ann@example.com"]).stdout;
+        let explained: serde_json::Value = serde_json::from_str(&explained).unwrap();
+        let explained = &explained["addresses"][0];
+        let reason = explained["reason"].as_str().unwrap();
+        if how == "missing" {
+            assert_eq!(explained["verdict"], "unknown");
+        } else {
+            assert_eq!(explained["verdict"], "refused", "{how}");
+            assert!(reason.contains("damaged") && !reason.contains("out of date"), "{how}: {reason}");
+            assert!(!explained["table"]["text"].as_str().unwrap().contains("dry-run"), "{explained}");
+        }
+    }
+}
+
+#[test]
 fn a_rebuild_that_is_no_longer_by_root_keeps_what_it_may_not_read() {
     if !is_root() {
         return skip("homes of others", "only root can make them");

@@ -150,6 +150,48 @@ fn a_domain_that_loses_much_keeps_its_entries_and_everything_else_is_published()
 }
 
 #[test]
+fn what_is_held_is_no_change_of_a_rebuild_for_any_command() {
+    let host = host_of(&[("a.test", 100), ("b.test", 100)]);
+    host.write("/home/vpopmail/etc/defaultdomain", "a.test\n");
+    host.rebuild();
+    assert!(host.logins().contains_key("user0"), "by its bare name");
+    let terminal = |args: &[&str]| host.run(&[args, &["--color", "always"]].concat()).stdout;
+    let held = "the loss guard holds 1 domain: a.test 60 of 100 recipients and 60 of 100 logins";
+    mailboxes(&host, "a.test", (60..100).map(user));
+    for rebuilds in 0..3 {
+        if rebuilds > 0 {
+            assert_eq!(host.run(&["rebuild"]).code, 111);
+        }
+        let check = host.run(&["check", "--all"]);
+        assert!(!check.stdout.contains("tables-stale") && check.stdout.contains("domain-held"), "{}", check.stdout);
+        let summary = host.run(&["rebuild", "--dry-run", "--summary"]).stdout;
+        let states: Vec<&str> = summary.lines().filter_map(|line| line.rsplit('\t').next()).collect();
+        assert_eq!(states, ["held", "held"], "those of no domain, too: {summary}");
+        let dry_run = host.run(&["rebuild", "--dry-run", "--color", "always"]).stdout;
+        assert!(dry_run.starts_with("A rebuild would change nothing. The loss guard holds 180 changes: "), "{dry_run}");
+        let status = terminal(&["status"]);
+        let (head, facts) = status.split_at(status.find("service does not run").unwrap());
+        let words: Vec<&str> = head.split_whitespace().collect();
+        assert!(head.contains("ALERT") && words.join(" ").contains(held), "{status}");
+        assert!(!status.contains("would make") && facts.contains("held"), "{status}");
+        let status = host.run(&["status"]);
+        assert!(status.code == 1 && status.stdout.contains("\nheld: 1 domain: a.test 60 of"), "{}", status.stdout);
+    }
+    // What comes to a held domain, and what goes elsewhere, a rebuild does publish.
+    mailboxes(&host, "a.test", (60..101).map(user));
+    mailboxes(&host, "b.test", (1..100).map(user));
+    let dry_run = host.run(&["rebuild", "--dry-run", "--color", "always"]).stdout;
+    let head: Vec<&str> = dry_run.split("\n\n").next().unwrap().split_whitespace().collect();
+    let wanted = "A rebuild would make 5 changes: recipients 1 added, 1 removed; logins 2 added, 1 removed. The loss guard \
+                  holds 180 changes: ";
+    assert!(head.join(" ").starts_with(wanted), "{}", head.join(" "));
+    assert!(host.run(&["check"]).stdout.contains("out of date: 5 changes"));
+    assert!(terminal(&["status"]).contains("5 changes"));
+    assert_eq!(host.run(&["rebuild"]).code, 111);
+    assert!(!host.run(&["check"]).stdout.contains("tables-stale"));
+}
+
+#[test]
 fn a_catch_all_that_goes_is_one_entry_and_a_domain_that_left_is_gone_on_purpose() {
     let host = host_of(&[("a.test", 100), ("b.test", 60)]);
     host.write(&format!("{}/.qmail-default", home("a.test")), "&all@elsewhere.example\n");

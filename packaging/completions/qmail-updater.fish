@@ -510,7 +510,7 @@ complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand domains" -l 
 always\t'In a pipe, too: it then gets what a terminal gets'
 never\t'Nowhere'"
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand domains" -l held -d 'Only those that the loss guard holds'
-complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand domains" -l open -d 'Only those where a program decides, and it is not known which names it takes'
+complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand domains" -l open -d 'Only those where a program decides about all names that are not listed, and it is not known which it takes'
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand domains" -l json -d 'Print them as JSON'
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand domains" -l vpopmail-ext -d 'vpopmail was built with --enable-qmail-ext'
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand domains" -l auth-system-users -d 'System accounts may log in, too'

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use crate::args::Completed;
 use crate::cdb;
 use crate::commands::check;
-use crate::commands::compare::{Change, Compared, compare, word};
+use crate::commands::compare::{Change, Compared, compare, made, word};
 use crate::commands::findings::{Accepted, Findings, Shows};
 use crate::commands::overview::{self, Answer, Domain};
 use crate::commands::screen::{Field, Form, Row, Screen, Tone, VERSION, table, wrapped};
@@ -54,14 +54,15 @@ pub fn dry_run(settings: &Settings, screen: &Screen, commands: bool, summary: bo
     let follow_ups =
         if commands { follow_ups::would_run(settings, &built.host, &held) } else { behind(&built.host, &held) };
     report::say_all(&follow_ups);
+    let is_unknown = !denied.is_empty();
     let head = match screen.form {
-        Form::Terminal(width) => wrapped(&total(&changes, &held), width, 0, 2),
+        Form::Terminal(width) => wrapped(&total(&changes, is_unknown), width, 0, 2),
         Form::Pipe | Form::Json => String::new(),
     };
     let text = if summary {
-        Summary::of(&changes, &held).text(screen.form, &head)
+        Summary::of(&changes).text(screen.form, &head)
     } else {
-        changes_as_text(screen.form, &changes, &held, &head)
+        changes_as_text(screen.form, &changes, &head)
     };
     screen.print(&text)?;
     denied.nothing_closed("further changes are unknown")
@@ -72,13 +73,26 @@ fn state_field(is_held: bool) -> Field {
     if is_held { Field::word("HELD", Tone::Caution) } else { Field::text("ok") }
 }
 
-/// Whether the loss guard holds a change.
-fn is_held(change: &Change, held: &BTreeSet<Vec<u8>>) -> bool {
-    change.sign != '+' && held.contains(change.domain())
+/// How much would change, in a sentence, and how much is held, in another one.
+fn total(changes: &[Change], is_unknown: bool) -> String {
+    let made = match made(changes) {
+        0 if is_unknown => "UNKNOWN  What a rebuild would change is unknown.".to_owned(),
+        number if is_unknown => {
+            format!("UNKNOWN  A rebuild would make {} or more: {}.", count(number, "change"), in_words(changes, false))
+        }
+        0 if changes.is_empty() => return "nothing would change".to_owned(),
+        0 => "A rebuild would change nothing.".to_owned(),
+        number => format!("A rebuild would make {}: {}.", count(number, "change"), in_words(changes, false)),
+    };
+    match changes.iter().filter(|change| change.is_held).count() {
+        0 => made,
+        number => format!("{made} The loss guard holds {}: {}.", count(number, "change"), in_words(changes, true)),
+    }
 }
 
-/// How much would change, in a sentence.
-fn total(changes: &[Change], held: &BTreeSet<Vec<u8>>) -> String {
+/// What changes, of what is held or of the rest.
+fn in_words(changes: &[Change], is_held: bool) -> String {
+    let changes: Vec<&Change> = changes.iter().filter(|change| change.is_held == is_held).collect();
     let of = |what: &str, is_login: bool| {
         let number = |sign: char| {
             changes.iter().filter(|change| change.accepts.is_none() == is_login && change.sign == sign).count()
@@ -89,15 +103,10 @@ fn total(changes: &[Change], held: &BTreeSet<Vec<u8>>) -> String {
         (!some.is_empty()).then(|| format!("{what} {}", some.join(", ")))
     };
     let words: Vec<String> = [of("recipients", false), of("logins", true)].into_iter().flatten().collect();
-    let held = match changes.iter().filter(|change| is_held(change, held)).count() {
-        0 => String::new(),
-        number => format!("; the loss guard holds {}", count(number, "change")),
-    };
-    format!("A rebuild would make {}: {}{held}.", count(changes.len(), "change"), words.join("; "))
+    words.join("; ")
 }
 
-fn changes_as_text(form: Form, changes: &[Change], held: &BTreeSet<Vec<u8>>, head: &str) -> String {
-    let is_held = |change: &Change| is_held(change, held);
+fn changes_as_text(form: Form, changes: &[Change], head: &str) -> String {
     match form {
         Form::Json => {
             let change = |change: &Change| {
@@ -105,18 +114,18 @@ fn changes_as_text(form: Form, changes: &[Change], held: &BTreeSet<Vec<u8>>, hea
                     "change": change.sign.to_string(),
                     "entry": change.word(),
                     "key": Shown(&change.key).to_string(),
-                    "held": is_held(change),
+                    "held": change.is_held,
                 })
             };
             let changes: Vec<_> = changes.iter().map(change).collect();
             format!("{:#}\n", serde_json::json!({ "version": VERSION, "changes": changes }))
         }
         Form::Pipe => changes.iter().map(|change| format!("{change}\n")).collect(),
-        Form::Terminal(_) if changes.is_empty() => "nothing would change\n".to_owned(),
+        Form::Terminal(_) if changes.is_empty() => head.to_owned(),
         Form::Terminal(width) => {
             let row = |change: &Change| {
                 let tone = if change.accepts == Some(false) { Tone::Bad } else { Tone::Good };
-                let state = state_field(is_held(change));
+                let state = state_field(change.is_held);
                 let cells = vec![
                     Field::text(match change.sign {
                         '+' => "add",
@@ -135,12 +144,12 @@ fn changes_as_text(form: Form, changes: &[Change], held: &BTreeSet<Vec<u8>>, hea
     }
 }
 
-/// How many entries of each domain a rebuild would change: added and removed recipients; added, removed and changed
-/// logins. A held domain keeps what would be removed.
+/// How many entries of each domain would change: added and removed recipients; added, removed and changed logins. Where
+/// something is held, a rebuild does not make all of it.
 struct Summary(BTreeMap<Vec<u8>, ([usize; 5], bool)>);
 
 impl Summary {
-    fn of(changes: &[Change], held: &BTreeSet<Vec<u8>>) -> Summary {
+    fn of(changes: &[Change]) -> Summary {
         let mut domains: BTreeMap<Vec<u8>, ([usize; 5], bool)> = BTreeMap::new();
         for change in changes.iter().filter(|change| (change.accepts, change.sign) != (Some(true), '~')) {
             let (numbers, is_held) = domains.entry(change.domain().to_vec()).or_default();
@@ -151,7 +160,7 @@ impl Summary {
                 (None, '-') => 3,
                 (None, _) => 4,
             }] += 1;
-            *is_held = held.contains(change.domain());
+            *is_held |= change.is_held;
         }
         Summary(domains)
     }
@@ -187,7 +196,7 @@ impl Summary {
                 };
                 self.0.iter().map(line).collect()
             }
-            Form::Terminal(_) if self.0.is_empty() => "nothing would change\n".to_owned(),
+            Form::Terminal(_) if self.0.is_empty() => head.to_owned(),
             Form::Terminal(width) => {
                 let signed = |numbers: [usize; 5]| {
                     let signs = ["+", "-", "+", "-", "~"];
@@ -238,7 +247,7 @@ pub fn check(settings: &Settings, screen: &Screen, checking: &Checking<'_>) -> R
         let (line, status) = findings.nagios(unknown.as_ref().err());
         return screen.print(&line).map(|()| status);
     }
-    screen.print(&findings.text(screen.form, checking.shows))?;
+    screen.print(&findings.text(screen.form, checking.shows, unknown.is_err()))?;
     let warnings = findings.only_warnings();
     if checking.shows.quiet && warnings > 0 {
         let warnings = count(warnings, "warning");
@@ -363,6 +372,8 @@ fn read_addresses(answer: &mut dyn FnMut(&[u8]) -> io::Result<()>) -> Result<io:
 pub(crate) struct Published {
     image: Vec<u8>,
     break_byte: u8,
+    /// Whether it is damaged: qmail-smtpd refuses what it does not find in it.
+    pub(crate) is_damaged: bool,
 }
 
 impl Published {
@@ -373,10 +384,9 @@ impl Published {
             let error = Error::io("read", &target.name, cause);
             if is_missing { error.then("a qmail-smtpd that asks it answers 421 to every client") } else { error }
         })?;
-        if let Some(damage) = check::damage(&target.name, &image) {
-            report::say(damage.level, &damage.text);
-        }
-        Ok(Published { image, break_byte: settings.layout.break_byte })
+        let damage = check::damage(&target.name, &image);
+        damage.iter().for_each(|damage| report::say(damage.level, &damage.text));
+        Ok(Published { image, break_byte: settings.layout.break_byte, is_damaged: damage.is_some() })
     }
 
     pub(crate) fn lookup(&self, address: &[u8]) -> smtpd::Answer {
@@ -394,6 +404,7 @@ impl Published {
         let answered = if answer.accepted() { "accepted" } else { "refused" };
         let agrees = match (answer.accepted(), wanted) {
             _ if delivery.verdict == Verdict::Unknown => "whether that is right is unknown",
+            _ if self.is_damaged => "the table is damaged; rebuild makes it again",
             _ if delivery.doubt.is_some() => "the published answer is kept while the source above cannot be read",
             (true, false) => "but should be refused; rebuild --dry-run shows whether a rebuild changes it",
             (false, true) => "but should be accepted; rebuild --dry-run shows whether a rebuild changes it",

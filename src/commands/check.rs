@@ -9,7 +9,7 @@ use std::path::Path;
 
 use crate::actions;
 use crate::cdb;
-use crate::commands::compare::{Change, Compared, compare};
+use crate::commands::compare::{Compared, compare, made};
 use crate::commands::database;
 use crate::commands::few::{Few, first_few};
 use crate::commands::findings::Finding;
@@ -123,7 +123,7 @@ pub fn no_logins(settings: &Settings, target: &Target) -> Option<String> {
 }
 
 /// The published files: there, whole, and with the mode and owner that they must have.
-fn published(settings: &Settings, denied: &mut Denied) -> Vec<Note> {
+pub fn published(settings: &Settings, denied: &mut Denied) -> Vec<Note> {
     let files = [
         (settings.recipients_target(), "a qmail-smtpd that asks it answers 421 to every client"),
         (settings.logins_target(), NO_LOGINS),
@@ -265,9 +265,7 @@ fn of_host(settings: &Settings, compared: Compared, all: &mut Vec<Finding>) {
     found.extend(rebuild::behind(host, &held));
     found.extend(database::findings(settings, host));
     // The held ones have an alert.
-    let is_held = |change: &&Change| change.sign != '+' && held.contains(change.domain());
-    let changes = changes.len() - changes.iter().filter(is_held).count();
-    if changes > 0 {
+    if let changes @ 1.. = made(&changes) {
         let changes = count(changes, "change");
         let text =
             format!("the published tables are out of date: {changes}, which qmail-updater rebuild --dry-run shows");

@@ -45,6 +45,8 @@ pub struct Change {
     pub accepts: Option<bool>,
     /// The entry.
     pub key: Vec<u8>,
+    /// Whether the loss guard keeps the published entry: a rebuild does not make this change.
+    pub is_held: bool,
 }
 
 impl Change {
@@ -65,11 +67,16 @@ impl fmt::Display for Change {
     }
 }
 
+/// How many of these a rebuild would make: all but the held ones.
+pub fn made(changes: &[Change]) -> usize {
+    changes.iter().filter(|change| !change.is_held).count()
+}
+
 /// What a rebuild would do.
 pub struct Compared {
-    /// What it would write.
+    /// What it would write if nothing were held.
     pub new: Sorted,
-    /// What it would change, in the order of the keys; of a table of which that cannot be known, nothing.
+    /// What that would change, in the order of the keys; of a table of which that cannot be known, nothing.
     pub changes: Vec<Change>,
     /// How many published entries of the recipient table accept without what takes the mail, and would say it: those of
     /// version 0.1.0. They are no changes.
@@ -78,6 +85,8 @@ pub struct Compared {
     pub built: Built,
     /// The names of the domains that the guard would hold.
     pub held: BTreeSet<Vec<u8>>,
+    /// What they would lose, in words.
+    pub held_in_words: Option<String>,
     /// What this process may not read, which is not root, and a rebuild by root would.
     pub denied: Denied,
 }
@@ -100,21 +109,34 @@ pub fn compare(settings: &Settings) -> Result<Compared, Error> {
     denied.extend(of_recipients.closed.into_iter().chain(of_logins.closed));
     built.notes.retain(|note| !note.denied);
     let (mut changes, mut silent) = (Vec::new(), 0);
-    let (alerts, held) = if is_known {
+    // What a rebuild would write, where that is something else: the loss guard keeps published entries.
+    let (mut kept_recipients, mut kept_logins) = (None, BTreeMap::new());
+    let (alerts, held, held_in_words) = if is_known {
         let policy = built.policy();
         let mut scales = Scales::new(settings, &built.host, &policy)?;
-        if let Some(published) = file(&published.0, recipients.as_deref()) {
-            scales.weigh_recipients(&published, &new.recipients, &|_| true)?;
+        let of_recipients = file(&published.0, recipients.as_deref());
+        let of_logins = file(&published.1, logins.as_deref());
+        if let Some(published) = &of_recipients {
+            scales.weigh_recipients(published, &new.recipients, &|_| true)?;
         }
-        if let Some(published) = file(&published.1, logins.as_deref()) {
-            scales.weigh_logins(&published, &|key| !new.logins.contains_key(key))?;
+        if let Some(published) = &of_logins {
+            scales.weigh_logins(published, &|key| !new.logins.contains_key(key))?;
         }
         let (held, _) = scales.held(Patience::Ever);
+        if let Some(published) = of_recipients.filter(|_| !held.is_empty()) {
+            kept_recipients = Some(scales.kept_recipients(&held, &published, &new.recipients)?);
+        }
+        if let Some(published) = of_logins.filter(|_| !held.is_empty()) {
+            scales.kept_logins(&held, &published, &mut |login| {
+                kept_logins.entry(login.key).or_insert(login.data);
+                Ok(())
+            })?;
+        }
         let alerts = scales.alerts(&held, "restore what is missing; only with --force does a rebuild make all of these changes, and the service makes \
              them when the hold ends");
-        (alerts, hold::names(&held))
+        (alerts, hold::names(&held), hold::in_words(&held))
     } else {
-        (Vec::new(), hold::held_before(settings)?)
+        (Vec::new(), hold::held_before(settings)?, None)
     };
     built.notes.extend(alerts);
     let old = records(recipients.as_deref());
@@ -138,8 +160,10 @@ pub fn compare(settings: &Settings) -> Result<Compared, Error> {
             (Some(Says::Accepts(_)), after @ Some(Says::Accepts(_))) => [('~', after), ('~', None)],
             (before, after) => [('-', before), ('+', after)],
         };
+        let written = kept_recipients.as_ref().map(|kept| says(kept.get(key).copied()));
+        let is_held = written.is_some_and(|written| written == says(old.get(key).copied()));
         let change = |(sign, says): (char, Option<Says>)| {
-            Some(Change { sign, accepts: Some(says?.accepts()), key: key.to_vec() })
+            Some(Change { sign, accepts: Some(says?.accepts()), key: key.to_vec(), is_held })
         };
         changes.extend(signs.into_iter().filter_map(change));
     }
@@ -152,9 +176,10 @@ pub fn compare(settings: &Settings) -> Result<Compared, Error> {
             (Some(old), Some(new)) if *old == &new[..] => continue,
             _ => '~',
         };
-        changes.push(Change { sign, accepts: None, key: key.to_vec() });
+        let is_held = sign == '-' && kept_logins.get(key).map(Vec::as_slice) == old.get(key).copied();
+        changes.push(Change { sign, accepts: None, key: key.to_vec(), is_held });
     }
-    Ok(Compared { new, changes, silent, built, held, denied })
+    Ok(Compared { new, changes, silent, built, held, held_in_words, denied })
 }
 
 /// `accept` or `refuse`.

@@ -212,8 +212,8 @@ impl Findings {
         self.0.iter().all(|(finding, is_accepted)| *is_accepted || !finding.counts())
     }
 
-    /// As they are printed.
-    pub fn text(&self, form: Form, shows: Shows) -> String {
+    /// As they are printed; `is_unknown` is whether not everything could be looked at.
+    pub fn text(&self, form: Form, shows: Shows, is_unknown: bool) -> String {
         let is_shown = |finding: &&(Finding, bool)| (shows.all || !finding.1) && (!shows.quiet || finding.0.is_alert());
         let shown: Vec<&(Finding, bool)> = self.0.iter().filter(is_shown).collect();
         match form {
@@ -232,6 +232,7 @@ impl Findings {
             Form::Terminal(width) => {
                 let (alerts, warnings, accepted) = self.numbers();
                 let (word, tone) = match (alerts, warnings) {
+                    (0, _) if is_unknown => ("UNKNOWN", Tone::Caution),
                     (0, 0) => ("OK", Tone::Good),
                     (0, _) => ("WARNING", Tone::Caution),
                     _ => ("ALERT", Tone::Bad),
@@ -241,7 +242,8 @@ impl Findings {
                     _ if shows.all => String::new(),
                     number => format!(" ({} hidden: --all)", count(number, "accepted finding")),
                 };
-                let head = format!("{}, {}{hidden}", count(alerts, "alert"), count(warnings, "warning"));
+                let but = if is_unknown { "not everything could be looked at: " } else { "" };
+                let head = format!("{but}{}, {}{hidden}", count(alerts, "alert"), count(warnings, "warning"));
                 let each = |(finding, is_accepted): &&(Finding, bool)| {
                     format!("\n{}", finding.for_terminal(width, *is_accepted))
                 };

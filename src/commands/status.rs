@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::commands::compare::{Compared, compare};
+use crate::commands::check;
+use crate::commands::compare::{Compared, compare, made};
 use crate::commands::screen::{Field, Form, Screen, Tone, wrapped};
 use crate::error::{Denied, Error};
 use crate::os::lock;
@@ -14,13 +15,16 @@ use crate::protect::hold;
 use crate::rebuild::homes::KeptHome;
 use crate::rebuild::others;
 use crate::report::Level::{Alert, Warning};
-use crate::report::{self, Level};
+use crate::report::{self, Code, Level, Note};
 use crate::service::status::{self, Fact, LAST_REBUILD, STATUS_FILE};
 use crate::settings::Settings;
 use crate::text::count;
 
 /// How long `status` asks network file systems whether they answer.
 const ASKED_FOR: Duration = Duration::from_millis(500);
+
+/// What `check` finds of tables that mail servers cannot use.
+const BROKEN: [Code; 4] = [Code::TableMissing, Code::TableDamaged, Code::TableUnreadable, Code::TableNew];
 
 /// What is seen of the service.
 struct Service {
@@ -54,9 +58,18 @@ impl Service {
         Ok(Service { file, alive, stale, differences, pipes, seen })
     }
 
+    fn status(&self) -> Option<Value> {
+        serde_json::from_slice(self.file.as_deref()?).ok()
+    }
+
+    /// Which domains it holds.
+    fn held(&self) -> Option<String> {
+        status::held(&self.status()?, &self.seen).map(str::to_owned)
+    }
+
     /// The number of its process, for people.
     fn pid(&self, for_people: bool) -> String {
-        let status: Option<Value> = self.file.as_deref().and_then(|file| serde_json::from_slice(file).ok());
+        let status = self.status();
         let pid = status.and_then(|status| status["pid"].as_u64()).filter(|_| for_people && self.stale.is_none());
         pid.map(|pid| format!(", pid {pid}")).unwrap_or_default()
     }
@@ -76,10 +89,24 @@ impl Service {
     }
 }
 
+/// How the tables differ from what a rebuild would make.
+struct Differences {
+    /// How many entries it would change.
+    made: usize,
+    /// How many more it would change if nothing were held.
+    held: usize,
+    /// Which domains are held.
+    held_in_words: Option<String>,
+    /// The sources that it could not use.
+    kept: Vec<KeptHome>,
+}
+
 /// What is seen of the tables and their sources.
 struct Tables {
-    /// How many entries a rebuild would change, and the sources that it could not use.
-    compared: Result<(usize, Vec<KeptHome>), Error>,
+    /// How they differ from what a rebuild would make.
+    compared: Result<Differences, Error>,
+    /// The tables that are missing, damaged or cannot be read.
+    broken: Vec<Note>,
     /// Why vpopmail's users are not read.
     unread: Option<String>,
     /// What is wrong with the tables of other qmails.
@@ -97,14 +124,20 @@ impl Tables {
             denied.add(state);
         }
         denied.extend(compared.iter().flat_map(|compared| compared.denied.clone()));
+        let mut broken = check::published(settings, &mut denied);
+        broken.retain(|note| note.code.is_some_and(|code| BROKEN.contains(&code)));
         let others = others::look(settings, &mut denied).into_iter().map(|note| note.text).collect();
         // Of a user database that is not read, not even the tables that are current say everything.
         let unread = compared.as_ref().ok().and_then(|compared| compared.built.host.build.users.elsewhere().cloned());
         let kept = |compared: &Compared| -> Vec<KeptHome> {
             compared.built.kept.iter().filter(|home| !home.alert.denied).cloned().collect()
         };
-        let compared = compared.map(|compared| (compared.changes.len(), kept(&compared)));
-        Tables { compared, unread: unread.map(|cause| cause.to_string()), others, denied }
+        let compared = compared.map(|compared| {
+            let (made, kept) = (made(&compared.changes), kept(&compared));
+            let held = compared.changes.len() - made;
+            Differences { made, held, held_in_words: compared.held_in_words, kept }
+        });
+        Tables { compared, broken, unread: unread.map(|cause| cause.to_string()), others, denied }
     }
 
     /// Whether this process may not read what decides.
@@ -114,8 +147,13 @@ impl Tables {
 
     /// Whether both are as the configuration is; `None` when that cannot be known.
     fn are_current(&self) -> Option<bool> {
-        let (changes, _) = self.compared.as_ref().ok().filter(|_| !self.is_unknown())?;
-        Some(*changes == 0)
+        let Differences { made, held, .. } = self.compared.as_ref().ok().filter(|_| !self.is_unknown())?;
+        Some(made + held == 0 && self.broken.is_empty())
+    }
+
+    /// Which domains are held, as far as is known now.
+    fn held(&self) -> Option<&str> {
+        self.compared.as_ref().ok()?.held_in_words.as_deref()
     }
 
     fn facts(&self, for_people: bool) -> Vec<Fact> {
@@ -124,7 +162,7 @@ impl Tables {
             false => ("as the host says", "not what the host says"),
         };
         let mut facts = Vec::new();
-        if let Ok((_, kept)) = &self.compared
+        if let Ok(Differences { kept, .. }) = &self.compared
             && !kept.is_empty()
         {
             let text = format!(
@@ -144,12 +182,18 @@ impl Tables {
             facts.push(Fact::new("users", "users: ", text).as_alert());
         }
         let tables = |text: String| Fact::new("tables", "tables: ", text);
+        facts.extend(self.broken.iter().map(|note| tables(note.text.clone()).at(note.level)));
         facts.push(match &self.compared {
             Ok(_) if !self.denied.is_empty() => tables(format!("unknown: {}", self.denied.words())).as_warning(),
-            Ok((0, kept)) if kept.is_empty() && self.unread.is_none() => tables(right.to_owned()),
-            Ok((0, _)) => tables(format!("{right}, where it can be read")).as_warning(),
-            Ok((number, _)) => {
-                let changes = count(*number, "change");
+            Ok(Differences { made: 0, held: 1.., .. }) => {
+                tables(format!("{right}, but for what the loss guard holds")).as_warning()
+            }
+            Ok(Differences { made: 0, kept, .. }) if kept.is_empty() && self.unread.is_none() => {
+                tables(right.to_owned())
+            }
+            Ok(Differences { made: 0, .. }) => tables(format!("{right}, where it can be read")).as_warning(),
+            Ok(Differences { made, .. }) => {
+                let changes = count(*made, "change");
                 tables(format!("{wrong}: {changes}; qmail-updater rebuild --dry-run shows them")).as_warning()
             }
             Err(error) => {
@@ -166,6 +210,14 @@ impl Tables {
 fn reasons(service: &Service, tables: &Tables) -> Vec<(Level, String)> {
     let mut reasons = Vec::new();
     let mut add = |level: Level, text: String| reasons.push((level, text));
+    // What is known now, before what the service saw.
+    let known = if tables.is_unknown() { service.held() } else { tables.held().map(str::to_owned) };
+    if let Some(held) = known {
+        add(Alert, format!("the loss guard holds {held}"));
+    }
+    for note in &tables.broken {
+        add(note.level, note.text.split("; ").next().unwrap_or_default().to_owned());
+    }
     if service.alive != Some(true) {
         let known =
             if service.alive.is_none() { "whether the service runs is unknown" } else { "the service does not run" };
@@ -193,18 +245,20 @@ fn reasons(service: &Service, tables: &Tables) -> Vec<(Level, String)> {
     match &tables.compared {
         _ if tables.is_unknown() => add(Warning, "whether the tables are up to date is unknown".to_owned()),
         Err(_) => add(Alert, "the tables cannot be compared with the configuration".to_owned()),
-        Ok((changes, kept)) => {
+        Ok(Differences { made, kept, .. }) => {
             if let sources @ 1.. = kept.len() {
                 add(Alert, format!("{} cannot be used", count(sources, "source")));
             }
-            if *changes > 0 {
-                add(Warning, format!("a rebuild would make {}", count(*changes, "change")));
+            if *made > 0 {
+                add(Warning, format!("a rebuild would make {}", count(*made, "change")));
             }
         }
     }
     if !tables.others.is_empty() {
         add(Warning, format!("of the tables of other qmails, {} not right", are(tables.others.len())));
     }
+    // The worst first.
+    reasons.sort_by_key(|(level, _)| std::cmp::Reverse(*level));
     reasons
 }
 
@@ -250,7 +304,9 @@ pub fn status(settings: &Settings, screen: &Screen) -> Result<bool, Error> {
         let text = format!("{differences}; what follows is said by those of this command");
         Fact::new("settings", "settings: ", text).as_warning()
     });
-    let of_tables: Vec<Fact> = settings_differ.chain(tables.facts(screen.form != Form::Pipe)).collect();
+    // The service tells of those that it holds.
+    let held = tables.held().filter(|_| service.held().is_none()).map(Fact::held);
+    let of_tables: Vec<Fact> = settings_differ.chain(held).chain(tables.facts(screen.form != Form::Pipe)).collect();
     let reasons = reasons(&service, &tables);
     screen.print(&match screen.form {
         Form::Pipe => lines(&of_tables),
@@ -273,8 +329,7 @@ pub fn status(settings: &Settings, screen: &Screen) -> Result<bool, Error> {
 
 /// The status file, and what is seen beside it; `null` when there is none.
 fn as_json(service: &Service, tables: &Tables, reasons: &[(Level, String)]) -> String {
-    let mut status: Value =
-        service.file.as_deref().and_then(|file| serde_json::from_slice(file).ok()).unwrap_or_default();
+    let mut status = service.status().unwrap_or_default();
     if let Some(members) = status.as_object_mut() {
         members.insert("alive".to_owned(), service.alive.into());
         members.insert("tables_current".to_owned(), tables.are_current().into());

@@ -24,7 +24,7 @@ use crate::report::{Code, Note};
 use crate::settings::Settings;
 use crate::tables::logins::{Login, Policy};
 use crate::tables::smtpd::{self, Says};
-use crate::text::{Shown, join_address, split_address};
+use crate::text::{Shown, count, join_address, split_address};
 
 /// How many of the held domains an alert names: those that lose most.
 const MAX_NAMED: usize = 5;
@@ -232,6 +232,13 @@ pub fn held_for(settings: &Settings) -> Result<BTreeMap<Vec<u8>, Duration>, Erro
     Ok(remembered(settings)?.into_iter().map(|(domain, hold)| (domain, held_for(&hold))).collect())
 }
 
+/// How many these are, and what those would lose that lose most; `None` when there are none.
+pub fn in_words(held: &[Held]) -> Option<String> {
+    let words = held.iter().take(MAX_NAMED).map(ToString::to_string).collect::<Vec<_>>().join(", ");
+    let more = if held.len() > MAX_NAMED { ", ..." } else { "" };
+    (!held.is_empty()).then(|| format!("{}: {words}{more}", count(held.len(), "domain")))
+}
+
 /// The names of these.
 pub fn names(held: &[Held]) -> BTreeSet<Vec<u8>> {
     held.iter().map(|held| held.domain.clone()).collect()
@@ -380,6 +387,11 @@ fn chunk(key: &[u8], data: &[u8]) -> cdb::Chunk {
     let mut chunk = cdb::Chunk::default();
     chunk.add(&[key], &[data]);
     chunk
+}
+
+/// The held domains that keep recipients.
+fn with_recipients(held: &[Held]) -> BTreeMap<&[u8], &Entries> {
+    held.iter().filter_map(|held| Some((&held.domain[..], held.hold.recipients.as_ref()?))).collect()
 }
 
 /// What is lost, in words.
@@ -748,6 +760,32 @@ impl<'a> Scales<'a> {
         (*number, format!("{all} {what}"), much.is_some())
     }
 
+    /// The recipients of the held domains in a rebuild: what they keep, and what is new.
+    fn both_recipients(
+        &self,
+        of: &BTreeMap<&[u8], &Entries>,
+        published: &FileReader<'_>,
+        new: &BTreeMap<Vec<u8>, &'static [u8]>,
+    ) -> Result<BTreeMap<Vec<u8>, &'static [u8]>, Error> {
+        // What decides an address of a domain has a key of that domain.
+        let mut before = BTreeMap::new();
+        let mut note = |key: &[u8], says: Says| {
+            before.entry(key.to_vec()).or_insert(says.data());
+        };
+        visit(published, &mut |record| {
+            let (held, says) = (of.get(self.domain_of_recipient(record.key)), Says::of(record.data));
+            match held.and_then(|held| held.at_start(record.key, says.accepts())) {
+                Some(true) if says.accepts() => note(record.key, says),
+                Some(true) => note(record.key, Says::Accepts(None)),
+                Some(false) => note(record.key, Says::Refuses),
+                None => {}
+            }
+            Ok(())
+        })?;
+        let keys = before.keys().chain(new.keys()).map(Vec::as_slice);
+        Ok(keep_both(&before, new, keys, self.settings.layout.break_byte))
+    }
+
     /// Hands the new table to `add`, in which the held domains keep what was published of them, each at the place of its new
     /// entries. Gives where that makes the table longer or shorter.
     ///
@@ -759,33 +797,17 @@ impl<'a> Scales<'a> {
         change: &Change<'_>,
         add: &mut dyn FnMut(&cdb::Chunk) -> Result<(), Error>,
     ) -> Result<Moves, Error> {
-        let held = held.iter().filter_map(|held| Some((&held.domain[..], held.hold.recipients.as_ref()?)));
-        let held: BTreeMap<&[u8], &Entries> = held.collect();
-        let is_held = |key: &[u8]| held.get(self.domain_of_recipient(key)).copied();
-        // What decides an address of a domain has a key of that domain.
-        let (mut published, mut new) = (BTreeMap::new(), BTreeMap::new());
-        let note = |table: &mut BTreeMap<Vec<u8>, &'static [u8]>, key: &[u8], says: Says| {
-            table.entry(key.to_vec()).or_insert(says.data());
-        };
+        let of = with_recipients(held);
+        let is_held = |key: &[u8]| of.contains_key(self.domain_of_recipient(key));
+        let mut new = BTreeMap::new();
         visit(&change.new, &mut |record| {
-            if is_held(record.key).is_some() {
-                note(&mut new, record.key, Says::of(record.data));
+            if is_held(record.key) {
+                new.entry(record.key.to_vec()).or_insert(Says::of(record.data).data());
             }
             Ok(())
         })?;
-        visit(&change.published, &mut |record| {
-            let (held, says) = (is_held(record.key), Says::of(record.data));
-            match held.and_then(|held| held.at_start(record.key, says.accepts())) {
-                Some(true) if says.accepts() => note(&mut published, record.key, says),
-                Some(true) => note(&mut published, record.key, Says::Accepts(None)),
-                Some(false) => note(&mut published, record.key, Says::Refuses),
-                None => {}
-            }
-            Ok(())
-        })?;
-        let keys = published.keys().chain(new.keys()).map(Vec::as_slice);
         let mut both: BTreeMap<Vec<u8>, cdb::Chunk> = BTreeMap::new();
-        for (key, data) in keep_both(&published, &new, keys, self.settings.layout.break_byte) {
+        for (key, data) in self.both_recipients(&of, &change.published, &new)? {
             both.entry(self.domain_of_recipient(&key).to_vec()).or_default().add(&[&key], &[data]);
         }
         let (mut moves, mut position) = (Moves::default(), cdb::HEADER as u64);
@@ -793,7 +815,7 @@ impl<'a> Scales<'a> {
             let record_is = chunk(record.key, record.data);
             let start = position;
             position += record_is.size() as u64;
-            if is_held(record.key).is_none() {
+            if !is_held(record.key) {
                 return add(&record_is);
             }
             let kept = both.remove(self.domain_of_recipient(record.key)).unwrap_or_default();
@@ -802,6 +824,24 @@ impl<'a> Scales<'a> {
         })?;
         both.into_values().try_for_each(|kept| add(&kept))?;
         Ok(moves)
+    }
+
+    /// The same of a table in memory: what a rebuild would publish.
+    ///
+    /// # Errors
+    /// The published table cannot be read.
+    pub fn kept_recipients(
+        &self,
+        held: &[Held],
+        published: &FileReader<'_>,
+        new: &BTreeMap<Vec<u8>, &'static [u8]>,
+    ) -> Result<BTreeMap<Vec<u8>, &'static [u8]>, Error> {
+        let of = with_recipients(held);
+        let records = new.iter().map(|(key, data)| (key.clone(), *data));
+        let (theirs, mut all): (BTreeMap<_, _>, BTreeMap<_, _>) =
+            records.partition(|(key, _)| of.contains_key(self.domain_of_recipient(key)));
+        all.extend(self.both_recipients(&of, published, &theirs)?);
+        Ok(all)
     }
 
     /// Hands the new table of logins to `add`, and the published logins of the held domains that it lacks.
@@ -814,22 +854,37 @@ impl<'a> Scales<'a> {
         change: &Change<'_>,
         add: &mut dyn FnMut(&cdb::Chunk) -> Result<(), Error>,
     ) -> Result<(), Error> {
-        let held = held.iter().filter_map(|held| Some((&held.domain[..], held.hold.logins.as_ref()?)));
-        let held: BTreeMap<&[u8], &Entries> = held.collect();
         let Change { published, new, .. } = change;
-        let default = published_default(published).map_err(unreadable)?;
         visit(new, &mut |record| add(&chunk(record.key, record.data)))?;
         let mut kept = BTreeSet::new();
+        self.kept_logins(held, published, &mut |login| {
+            if new.find(&login.key).is_none() && kept.insert(login.key.clone()) {
+                add(&chunk(&login.key, &login.data))?;
+            }
+            Ok(())
+        })
+    }
+
+    /// Shows to `visitor` the published logins that the held domains keep where a new table lacks them: of a mailbox by its
+    /// bare name, too.
+    ///
+    /// # Errors
+    /// Those of `visitor`; the published table cannot be read.
+    pub fn kept_logins(
+        &self,
+        held: &[Held],
+        published: &FileReader<'_>,
+        visitor: &mut dyn FnMut(Login) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        let held = held.iter().filter_map(|held| Some((&held.domain[..], held.hold.logins.as_ref()?)));
+        let held: BTreeMap<&[u8], &Entries> = held.collect();
+        let default = published_default(published).map_err(unreadable)?;
         visit(published, &mut |record| {
             let domain = self.domain_of_login(published, default.as_deref(), record);
             let held = domain.and_then(|domain| held.get(domain));
             let is_held = held.is_some_and(|held| held.at_start(record.key, true).is_some());
-            for login in if is_held { self.kept(record) } else { Vec::new() } {
-                if new.find(&login.key).is_none() && kept.insert(login.key.clone()) {
-                    add(&chunk(&login.key, &login.data))?;
-                }
-            }
-            Ok(())
+            let kept = if is_held { self.kept(record) } else { Vec::new() };
+            kept.into_iter().try_for_each(&mut *visitor)
         })
     }
 }

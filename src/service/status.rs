@@ -12,7 +12,7 @@ use serde_json::{Map, Value, json};
 use crate::error::{Error, show_cause, show_path};
 use crate::fs::silence::Silence;
 use crate::os::lock;
-use crate::protect::hold::Held;
+use crate::protect::hold::{self, Held};
 use crate::publish;
 use crate::rebuild::database::standing;
 use crate::rebuild::{Done, TableDone};
@@ -44,7 +44,7 @@ pub struct Status {
     vpopmail: Option<String>,
 }
 
-/// How many domains that are held or kept are named for people.
+/// How many sources that are kept are named for people.
 pub const MAX_NAMED: usize = 5;
 
 impl Status {
@@ -82,14 +82,7 @@ impl Status {
                     })
                 };
                 self.held = done.held.iter().map(held).collect();
-                let words = done.held.iter().take(MAX_NAMED).map(ToString::to_string).collect::<Vec<_>>().join(", ");
-                self.held_in_words = match done.held.len() {
-                    0 => Value::Null,
-                    held => {
-                        format!("{}: {words}{}", count(held, "domain"), if held > MAX_NAMED { ", ..." } else { "" })
-                            .into()
-                    }
-                };
+                self.held_in_words = hold::in_words(&done.held).into();
                 self.vpopmail = Some(Shown(&done.host.layout.vpopmail).to_string());
                 self.users_unread = done.host.build.users.elsewhere().map(ToString::to_string);
                 self.open_domains = done.open_domains;
@@ -411,10 +404,25 @@ impl Fact {
         Fact { level: Level::Alert, ..self }
     }
 
+    /// The same, at this level.
+    #[must_use]
+    pub fn at(self, level: Level) -> Fact {
+        Fact { level, ..self }
+    }
+
     /// The same, with these lines below it.
     #[must_use]
     pub fn with(self, below: Vec<String>) -> Fact {
         Fact { below, ..self }
+    }
+
+    /// That the loss guard holds these domains.
+    pub fn held(words: &str) -> Fact {
+        let text = format!(
+            "{words}; they keep their published entries; rebuild --force publishes them as they are, and rebuild --force \
+             DOMAIN one of them"
+        );
+        Fact::new("held", "held: ", text).as_alert()
     }
 
     /// The lines for scripts.
@@ -440,6 +448,11 @@ fn span(seconds: u64, for_people: bool) -> String {
     }
 }
 
+/// Which domains a status file says are held, in words.
+pub fn held<'s>(status: &'s Value, seen: &Seen) -> Option<&'s str> {
+    status["held_in_words"].as_str().filter(|_| seen.anything_held)
+}
+
 /// What a status file says, one after the other; `None` when it is no status file. For people, times are rounded, and what
 /// matters least comes last.
 pub fn facts(file: &[u8], seen: &Seen, for_people: bool) -> Option<Vec<Fact>> {
@@ -447,19 +460,14 @@ pub fn facts(file: &[u8], seen: &Seen, for_people: bool) -> Option<Vec<Fact>> {
     let mut facts = activity(&status, seen, for_people)?;
     facts.extend(last_rebuild(&status, for_people)?);
     facts.extend(failures(&status, for_people)?);
-    if let Some(held) = status["held_in_words"].as_str().filter(|_| seen.anything_held) {
-        let text = format!(
-            "{held}; they keep their published entries; rebuild --force publishes them as they are, and rebuild --force \
-             DOMAIN one of them"
-        );
-        facts.push(Fact::new("held", "held: ", text).as_warning());
-    }
+    facts.extend(held(&status, seen).map(|words| Fact::held(&words)));
     if let Some(open) = status["open_domains"].as_u64().filter(|open| *open > 0) {
         let text = format!(
-            "{}: a program takes each name there, because its users are not known; qmail-updater check names the lines",
+            "decide about names of {}, some or all, and take each, because their users are not known; qmail-updater check \
+             names the lines",
             count(usize::try_from(open).unwrap_or(usize::MAX), "domain")
         );
-        facts.push(Fact::new("open", "open: ", text));
+        facts.push(Fact::new("programs", "programs: ", text));
     }
     let alive = seen.alive && seen.writes;
     facts.extend(commands(&status, alive, for_people)?);
