@@ -404,7 +404,7 @@ impl Published {
         let answered = if answer.accepted() { "accepted" } else { "refused" };
         let agrees = match (answer.accepted(), wanted) {
             _ if delivery.verdict == Verdict::Unknown => "whether that is right is unknown",
-            _ if self.is_damaged => "the table is damaged; rebuild makes it again",
+            _ if self.is_damaged => "the table is damaged; a rebuild recreates it",
             _ if delivery.doubt.is_some() => "the published answer is kept while the source above cannot be read",
             (true, false) => "but should be refused; rebuild --dry-run shows whether a rebuild changes it",
             (false, true) => "but should be accepted; rebuild --dry-run shows whether a rebuild changes it",
