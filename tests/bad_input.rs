@@ -998,7 +998,7 @@ fn a_table_that_says_otherwise_is_told_with_no_cause_that_was_not_seen() {
         let start = format!("  {what}: ");
         told.stdout.lines().find_map(|line| line.strip_prefix(&start)).unwrap().to_owned()
     };
-    assert!(line("smtp login").starts_with("no: auth.cdb: not there; "), "{}", line("smtp login"));
+    assert!(line("smtp login").contains("auth.cdb: not there; "), "{}", line("smtp login"));
     host.rebuild();
     host.give_logins();
     assert_eq!(line("smtp login"), "yes, as ann@example.com and ann");

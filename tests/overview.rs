@@ -282,11 +282,11 @@ fn nobody_may_log_in_by_a_table_that_is_missing_or_that_only_root_can_read() {
     };
     let is_refused = |why: &str| {
         let told = line(&host, "ann@example.com", "smtp login");
-        assert!(told.starts_with(&format!("no: auth.cdb: {why}")), "{told}");
+        assert!(told.starts_with("no: ") && told.contains(&format!("auth.cdb: {why}")), "{told}");
         assert!(told.ends_with("as ann@example.com and ann"), "the names are told: {told}");
         let told = json();
         assert_eq!(told["logins"], serde_json::json!([]), "{told}");
-        assert!(told["login_refused"].as_str().unwrap().starts_with(&format!("auth.cdb: {why}")), "{told}");
+        assert!(told["login_refused"].as_str().unwrap().contains(&format!("auth.cdb: {why}")), "{told}");
         assert_eq!(line(&host, "carla@example.com", "smtp login").split("; ").next(), Some("no: its flag no_smtp"));
     };
     let may_log_in = || {

@@ -95,39 +95,40 @@ fn unreadable(target: &Target, cause: std::io::Error) -> Note {
     Note::alert(Error::io("read", &target.name, cause).to_string()).of(Code::TableUnreadable)
 }
 
-/// What follows when auth.cdb is missing.
-const NO_LOGINS: &str = "nobody can log in";
-
-/// What is said of a published table that is missing; `follows` is what follows from that.
-fn not_there(follows: &str) -> String {
-    format!("not there; {follows}; qmail-updater rebuild makes it")
+/// That a published table is missing, of recipients or of logins, and what follows.
+fn missing(target: &Target, is_of_logins: bool) -> Note {
+    let name = show_path(&target.name);
+    let follows =
+        if is_of_logins { "nobody can log in" } else { "a qmail-smtpd that asks it answers 421 to every client" };
+    Note::alert(format!("{name}: not there; {follows}; qmail-updater rebuild makes it")).of(Code::TableMissing)
 }
 
-/// What is wrong with the mode and owner of auth.cdb when only root can read it, and no setting says that this is meant.
-fn only_root_reads(settings: &Settings, target: &Target) -> Option<&'static str> {
+/// That only root can read auth.cdb, when no setting says that this is meant.
+fn only_root_reads(settings: &Settings, target: &Target) -> Option<Note> {
     let (mode, (uid, gid)) = target.look()?;
     let is_closed = uid == 0 && mode & 0o004 == 0 && (gid == 0 || mode & 0o040 == 0);
-    (is_closed && settings.auth_owner != Some((0, 0))).then_some(
-        "only root can read it: nobody logs in where qmail-smtpd runs under another group; rebuild with --auth-owner \
-         root:GROUP",
-    )
+    (is_closed && settings.auth_owner != Some((0, 0))).then(|| {
+        Note::warning(format!(
+            "{}: only root can read it: nobody logs in where qmail-smtpd runs under another group; rebuild with --auth-owner \
+             root:GROUP",
+            show_path(&target.name)
+        ))
+        .of(Code::LoginTableGroup)
+    })
 }
 
 /// Why nobody can log in now, whatever auth.cdb says: it is missing, or only root can read it.
-pub fn no_logins(settings: &Settings, target: &Target) -> Option<String> {
+pub fn no_logins(settings: &Settings, target: &Target) -> Option<Note> {
     match target.seen() {
-        Ok(None) => Some(not_there(NO_LOGINS)),
-        Ok(Some(_)) => only_root_reads(settings, target).map(str::to_owned),
+        Ok(None) => Some(missing(target, true)),
+        Ok(Some(_)) => only_root_reads(settings, target),
         Err(_) => None,
     }
 }
 
 /// The published files: there, whole, and with the mode and owner that they must have.
 pub fn published(settings: &Settings, denied: &mut Denied) -> Vec<Note> {
-    let files = [
-        (settings.recipients_target(), "a qmail-smtpd that asks it answers 421 to every client"),
-        (settings.logins_target(), NO_LOGINS),
-    ];
+    let files = [(settings.recipients_target(), false), (settings.logins_target(), true)];
     let damaged = files.iter().filter_map(|(target, _)| {
         let target = &target.as_ref().ok()?.0;
         match target.open().and_then(|published| published.read()) {
@@ -142,13 +143,8 @@ pub fn published(settings: &Settings, denied: &mut Denied) -> Vec<Note> {
         }
     });
     let mut findings: Vec<Note> = damaged.collect();
-    let closed = files[1].0.as_ref().ok().and_then(|(target, _)| Some((target, only_root_reads(settings, target)?)));
-    findings.extend(
-        closed.map(|(target, why)| {
-            Note::warning(format!("{}: {why}", show_path(&target.name))).of(Code::LoginTableGroup)
-        }),
-    );
-    let finding = |(target, follows): (Result<(Target, Look), Error>, &str)| -> Option<Note> {
+    findings.extend(files[1].0.as_ref().ok().and_then(|(target, _)| only_root_reads(settings, target)));
+    let finding = |(target, is_of_logins): (Result<(Target, Look), Error>, bool)| -> Option<Note> {
         let (target, wanted) = match target {
             Ok(target) => target,
             // The comparison ends with the same.
@@ -166,9 +162,7 @@ pub fn published(settings: &Settings, denied: &mut Denied) -> Vec<Note> {
                     Note::warning(format!("{name}: not made yet; qmail-updater rebuild makes it")).of(Code::TableNew),
                 );
             }
-            Ok(None) => {
-                return Some(Note::alert(format!("{name}: {}", not_there(follows))).of(Code::TableMissing));
-            }
+            Ok(None) => return Some(missing(&target, is_of_logins)),
             Err(cause) if is_denied_to_us(&cause) => {
                 denied.add(target.name.clone());
                 return None;

@@ -38,7 +38,7 @@ pub fn user(settings: &Settings, screen: &Screen, addresses: &[std::ffi::OsStrin
     let find = || -> io::Result<(Vec<Absent>, Denied)> {
         let homes = HomeReader::new(&host, &before, settings.threads(), None);
         let (published, published_at) = (before.cdb(), before.changed());
-        let closed = check::no_logins(settings, &target);
+        let closed = check::no_logins(settings, &target).map(|note| note.text);
         let users = Users { host: &host, homes: &homes, policy: &policy, published, published_at, closed };
         let mut printer = Printer { form: screen.form, out: screen.out(), number: 0, several: Vec::new() };
         let mut absent = Vec::new();
@@ -336,7 +336,7 @@ fn facts(user: &User<'_>) -> Vec<(&'static str, String)> {
                 let logins: Vec<String> = logins.iter().map(|login| Shown(login).to_string()).collect();
                 let logins = logins.join(" and ");
                 match user.closed {
-                    Some(why) => format!("no: auth.cdb: {why}; after that it may log in, as {logins}"),
+                    Some(why) => format!("no: {why}; after that it may log in, as {logins}"),
                     None => format!("yes, as {logins}{published}"),
                 }
             }
@@ -369,7 +369,7 @@ fn user_as_json(user: &User<'_>) -> serde_json::Value {
         }),
         "login_refused": user.login.as_ref().ok().and_then(|may| match may {
             Err(why) => Some(why.clone()),
-            Ok(_) => user.never.map(str::to_owned).or_else(|| user.closed.map(|why| format!("auth.cdb: {why}"))),
+            Ok(_) => user.never.map(str::to_owned).or_else(|| user.closed.map(str::to_owned)),
         }),
         "login_unknown": user.login.as_ref().err().map(ToString::to_string),
         "published": user.published.as_ref().ok().and_then(Option::as_ref).map(|is| *is == Agreement::Same),
