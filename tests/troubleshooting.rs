@@ -41,7 +41,8 @@ const NO_WARNERS: &[&str] = &[
     "Note::warning",
 ];
 /// Functions that make the text of an error or alert for somebody else: file and name.
-const ALSO: [(&str, &str); 24] = [
+const ALSO: [(&str, &str); 25] = [
+    ("commands/check.rs", "missing"),
     ("os/spawn.rs", "database_program"),
     ("os/spawn.rs", "greeted_with"),
     ("os/spawn.rs", "run"),
