@@ -226,7 +226,10 @@ fn a_line_of_authvars_that_cannot_be_used_keeps_the_variables_of_the_logins_that
     host.give_logins();
     let user = |address: &str| host.run(&["user", address]);
     let new = user("new@example.com");
-    assert!(new.stdout.contains("smtp login: no: control/authvars cannot tell its variables"), "{new:?}");
+    assert!(
+        new.stdout.contains("smtp login: no: control/authvars cannot be used, and this login was not published before"),
+        "{new:?}"
+    );
     assert!(new.stderr.contains("alert: ") && new.stderr.contains("control/authvars: line 1:"), "{new:?}");
     let net = user("new@example.net");
     assert!(net.code == 0 && net.stdout.contains("smtp login: yes") && !net.stderr.contains("authvars"), "{net:?}");

@@ -580,7 +580,7 @@ fn a_forward_that_bounces_or_loops_is_named_on_a_terminal() {
     for (address, to) in [("away@example.com", "somebody@elsewhere.example"), ("twice@example.com", "ann@example.com")]
     {
         let shown = forwards(address);
-        assert!(shown.starts_with(&to) && !shown.contains('('), "{shown}");
+        assert!(shown.starts_with(to) && !shown.contains('('), "{shown}");
     }
     // A script reads the addresses alone.
     let json = host.run(&["explain", "--json", "dead@example.com"]).stdout;

@@ -460,7 +460,7 @@ pub fn facts(file: &[u8], seen: &Seen, for_people: bool) -> Option<Vec<Fact>> {
     let mut facts = activity(&status, seen, for_people)?;
     facts.extend(last_rebuild(&status, for_people)?);
     facts.extend(failures(&status, for_people)?);
-    facts.extend(held(&status, seen).map(|words| Fact::held(words)));
+    facts.extend(held(&status, seen).map(Fact::held));
     if let Some(open) = status["open_domains"].as_u64().filter(|open| *open > 0) {
         let text = format!(
             "decide about names of {}, some or all, and take each, because their users are not known; qmail-updater check \
