@@ -132,8 +132,9 @@ pub fn compare(settings: &Settings) -> Result<Compared, Error> {
                 Ok(())
             })?;
         }
-        let alerts = scales.alerts(&held, "restore what is missing; only with --force does a rebuild make all of these changes, and the service makes \
-             them when the hold ends");
+        let then = "restore what is missing; only with --force does a rebuild make all of these changes, and the service makes \
+                    them when the hold ends";
+        let alerts = scales.alerts(&held, then);
         (alerts, hold::names(&held), hold::in_words(&held))
     } else {
         (Vec::new(), hold::held_before(settings)?, None)

@@ -419,8 +419,8 @@ impl Fact {
     /// That the loss guard holds these domains.
     pub fn held(words: &str) -> Fact {
         let text = format!(
-            "{words}; they keep their published entries; rebuild --force publishes them as they are, and rebuild --force \
-             DOMAIN one of them"
+            "{words}; they keep their published entries: restore what is missing; if the loss is right, rebuild --force \
+             publishes it, and rebuild --force DOMAIN that of one domain"
         );
         Fact::new("held", "held: ", text).as_alert()
     }
@@ -463,8 +463,8 @@ pub fn facts(file: &[u8], seen: &Seen, for_people: bool) -> Option<Vec<Fact>> {
     facts.extend(held(&status, seen).map(Fact::held));
     if let Some(open) = status["open_domains"].as_u64().filter(|open| *open > 0) {
         let text = format!(
-            "decide about names of {}, some or all, and take each, because their users are not known; qmail-updater check \
-             names the lines",
+            "in {} a program decides about names, some or all; each is accepted, because its users are not known; \
+             qmail-updater check names the lines",
             count(usize::try_from(open).unwrap_or(usize::MAX), "domain")
         );
         facts.push(Fact::new("programs", "programs: ", text));
