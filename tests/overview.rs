@@ -203,7 +203,6 @@ fn effective_flags_are_the_same_for_one_and_for_all_and_by_an_alias_domain() {
     assert_eq!(json("free@example.edu")[0]["effective_flags"], serde_json::json!(["no_pop", "no_smtp", "delete_spam"]));
     // Whoever is told to log in, and nobody else, is in the table that a rebuild publishes.
     host.rebuild();
-    host.give_logins();
     let told: Vec<String> = json("@example.com")
         .as_array()
         .unwrap()
@@ -243,7 +242,6 @@ fn a_mailbox_is_told_with_what_takes_its_mail_and_why_it_may_not_log_in() {
     lines.push("shape:x:1:0:/d:ClearPassword".to_owned());
     host.mailboxes(COM, &lines.iter().map(String::as_str).collect::<Vec<_>>());
     host.rebuild();
-    host.give_logins();
     for (name, _, scheme) in schemes {
         assert_eq!(line(&host, &format!("{name}@example.com"), "password"), scheme, "{name}");
     }
@@ -271,48 +269,6 @@ fn a_mailbox_is_told_with_what_takes_its_mail_and_why_it_may_not_log_in() {
     let all = host.run(&["user", "@example.com"]);
     assert_eq!(all.stdout.split("\n\n").count(), 13);
     assert!(!all.stdout.contains("ClearPassword") && !all.stdout.contains("salt"), "{}", all.stdout);
-}
-
-#[test]
-fn nobody_may_log_in_by_a_table_that_is_missing_or_that_only_root_can_read() {
-    let host = MailHost::sample();
-    let json = || {
-        let told = host.run(&["user", "--json", "ann@example.com"]).stdout;
-        serde_json::from_str::<serde_json::Value>(&told).unwrap()[0].clone()
-    };
-    let is_refused = |why: &str| {
-        let told = line(&host, "ann@example.com", "smtp login");
-        assert!(told.starts_with("no: ") && told.contains(&format!("auth.cdb: {why}")), "{told}");
-        assert!(told.ends_with("as ann@example.com and ann"), "the names are told: {told}");
-        let told = json();
-        assert_eq!(told["logins"], serde_json::json!([]), "{told}");
-        assert!(told["login_refused"].as_str().unwrap().contains(&format!("auth.cdb: {why}")), "{told}");
-        assert_eq!(line(&host, "carla@example.com", "smtp login").split("; ").next(), Some("no: its flag no_smtp"));
-    };
-    let may_log_in = || {
-        assert_eq!(line(&host, "ann@example.com", "smtp login"), "yes, as ann@example.com and ann");
-        let told = json();
-        assert_eq!(told["logins"], serde_json::json!(["ann@example.com", "ann"]), "{told}");
-        assert!(told["login_refused"].is_null(), "{told}");
-    };
-    is_refused("not there; ");
-    host.rebuild();
-    if !is_root() {
-        return skip("a table of root's", "only root can make one");
-    }
-    is_refused("only root can read it: ");
-    host.give_logins();
-    may_log_in();
-    host.mode("/var/qmail/control/auth.cdb", 0o600);
-    is_refused("only root can read it: ");
-    host.rebuild();
-    may_log_in();
-    fs::remove_file(host.published("auth.cdb")).unwrap();
-    is_refused("not there; ");
-    // Whoever says that root alone shall read it has a qmail-smtpd that is root.
-    assert_eq!(host.run(&["rebuild", "--auth-owner", "0:0"]).code, 0);
-    let told = host.run(&["--auth-owner", "0:0", "user", "ann@example.com"]).stdout;
-    assert!(told.contains("  smtp login: yes, as ann@example.com and ann\n"), "{told}");
 }
 
 #[test]

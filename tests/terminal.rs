@@ -65,6 +65,13 @@ fn host() -> MailHost {
     host
 }
 
+/// Gives auth.cdb to a group, as an administrator does, so that not only root can read it.
+fn give_logins(host: &MailHost) {
+    if is_root() {
+        support::give(&host.published("auth.cdb"), 0, 89);
+    }
+}
+
 /// What a command shows on a terminal, and its exit status.
 fn shown(host: &MailHost, arguments: &[&str], width: u16, variables: &[(&str, &str)]) -> (String, i32) {
     let size = nix::pty::Winsize { ws_row: 50, ws_col: width, ws_xpixel: 0, ws_ypixel: 0 };
@@ -306,7 +313,7 @@ fn users() {
         "mail.example.org\nexample.com\nexample.net\nexample.edu\nalso.example\nbackup.example\nrelay.example\n",
     );
     host.rebuild();
-    host.give_logins();
+    give_logins(&host);
     let cases = [
         Case {
             name: "user",
@@ -589,4 +596,31 @@ fn a_forward_that_bounces_or_loops_is_named_on_a_terminal() {
     assert_eq!(json["addresses"][0]["forwards_to"], both);
     let user = host.run(&["user", "dead@example.com"]);
     assert!(user.stderr.contains("nobody@example.com (bounces: "), "{user:?}");
+}
+
+#[test]
+fn a_person_is_told_that_no_mail_server_can_ask_the_table_of_logins() {
+    let host = host();
+    let told = || {
+        let text = shown(&host, &["user", "--color", "never", "ann@example.com"], 120, &[]).0;
+        text.split_whitespace().collect::<Vec<_>>().join(" ")
+    };
+    if is_root() {
+        let text = told();
+        assert!(text.starts_with("ann@example.com MAILBOX its mail arrives; it may log in "), "{text}");
+        assert!(text.contains("smtp login yes, as ann@example.com and ann; but "), "{text}");
+        assert!(text.contains("auth.cdb: only root can read it: nobody logs in where qmail-smtpd runs under another"));
+        give_logins(&host);
+    }
+    let text = told();
+    assert!(text.contains("smtp login yes, as ann@example.com and ann owner "), "{text}");
+    fs::remove_file(host.published("auth.cdb")).unwrap();
+    let text = told();
+    assert!(text.starts_with("ann@example.com MAILBOX its mail arrives; it may not log in "), "{text}");
+    assert!(text.contains("auth.cdb: not there; nobody can log in; "), "{text}");
+    assert!(text.contains("after that it may log in, as ann@example.com and ann owner "), "{text}");
+    assert!(shown(&host, &["user", "@example.com"], 120, &[]).0.contains("0 may log in"));
+    // A script is told what the configuration says.
+    let line = host.run(&["user", "ann@example.com"]).stdout;
+    assert!(line.contains("  smtp login: yes, as ann@example.com and ann; auth.cdb: not there\n"), "{line}");
 }

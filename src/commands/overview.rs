@@ -17,6 +17,7 @@ use crate::host::mailboxes::{self, Source};
 use crate::host::vpopmail::{ABSENT, Mailbox, Mailboxes, Particulars, Vpasswd, flag_names, is_found};
 use crate::host::{Home, HomeState, Homes, Host};
 use crate::protect::guard::{NOBODY, stands_for};
+use crate::report::Note;
 use crate::tables::logins::{Policy, Refusal, Weakness, scheme, weakness};
 use crate::tables::recipients::relay_step;
 use crate::text::{DEFAULT, Shown, count, join_address, lower, split_address, without_word};
@@ -392,7 +393,7 @@ pub struct User<'a> {
     /// Why these never succeed, whatever the password.
     pub never: Option<&'static str>,
     /// Why nobody can log in now, whatever the table says.
-    pub closed: Option<&'a str>,
+    pub closed: Option<&'a Note>,
     /// What the published auth.cdb says of it, `None` when that cannot be compared; or why it cannot be read.
     pub published: Result<Option<Agreement>, String>,
 }
@@ -437,7 +438,7 @@ pub struct Users<'a> {
     /// When it was published, since 1970-01-01 UTC.
     pub published_at: Duration,
     /// Why nobody can log in by it, whatever it says.
-    pub closed: Option<String>,
+    pub closed: Option<Note>,
 }
 
 impl Users<'_> {
@@ -566,7 +567,7 @@ impl Users<'_> {
             login: login.map(|may| may.map(|()| logins.into_iter().map(|(key, _)| key).collect())),
             never: (weakness(mailbox.crypt) == Some(Weakness::Unusable))
                 .then_some("its password field holds nothing that crypt(3) makes"),
-            closed: self.closed.as_deref(),
+            closed: self.closed.as_ref(),
             published,
         }
     }

@@ -14,7 +14,7 @@ use crate::host::Host;
 use crate::os::confine;
 use crate::rebuild::homes::HomeReader;
 use crate::rebuild::now;
-use crate::report::{self, Level, Note};
+use crate::report::{self, Code, Level, Note};
 use crate::settings::Settings;
 use crate::tables::logins::{Policy, PublishedLogins};
 use crate::text::{Shown, count, join_address, split_address};
@@ -38,7 +38,7 @@ pub fn user(settings: &Settings, screen: &Screen, addresses: &[std::ffi::OsStrin
     let find = || -> io::Result<(Vec<Absent>, Denied)> {
         let homes = HomeReader::new(&host, &before, settings.threads(), None);
         let (published, published_at) = (before.cdb(), before.changed());
-        let closed = check::no_logins(settings, &target).map(|note| note.text);
+        let closed = check::no_logins(settings, &target);
         let users = Users { host: &host, homes: &homes, policy: &policy, published, published_at, closed };
         let mut printer = Printer { form: screen.form, out: screen.out(), number: 0, several: Vec::new() };
         let mut absent = Vec::new();
@@ -210,13 +210,18 @@ fn gets_mail(user: &User<'_>) -> bool {
     user.accepted && user.mail.as_ref().is_some_and(|(delivery, _)| arrives(delivery))
 }
 
+/// Whether no mail server has a table to ask.
+fn lacks_table(user: &User<'_>) -> bool {
+    user.closed.is_some_and(|why| why.code == Some(Code::TableMissing))
+}
+
 fn may_log_in(user: &User<'_>) -> bool {
-    user.never.is_none() && user.closed.is_none() && matches!(user.login, Ok(Ok(_)))
+    user.never.is_none() && !lacks_table(user) && matches!(user.login, Ok(Ok(_)))
 }
 
 fn for_pipe(user: &User<'_>) -> String {
     let alias = user.alias_of.map(|real| format!(" (alias of {})", Shown(real)));
-    let lines: String = facts(user).iter().map(|(name, value)| format!("  {name}: {value}\n")).collect();
+    let lines: String = facts(user, false).iter().map(|(name, value)| format!("  {name}: {value}\n")).collect();
     format!("{}{}\n{lines}", user_address(user), alias.unwrap_or_default())
 }
 
@@ -235,7 +240,7 @@ fn in_words(user: &User<'_>) -> [(&'static str, Tone); 2] {
     let login = match &user.login {
         Err(_) => ("unknown", Tone::Caution),
         Ok(Ok(_)) if user.never.is_some() => ("never", Tone::Bad),
-        Ok(Ok(_)) if user.closed.is_none() => ("yes", Tone::Good),
+        Ok(Ok(_)) if !lacks_table(user) => ("yes", if user.closed.is_none() { Tone::Good } else { Tone::Caution }),
         Ok(_) => ("no", Tone::Bad),
     };
     [mail, login]
@@ -279,7 +284,7 @@ fn for_terminal(user: &User<'_>, width: usize) -> String {
         user.alias_of.map(|real| ("alias domain", format!("{} is an alias of {}", Shown(user.domain), Shown(real))));
     let [(mail, of_mail), (login, of_login)] = in_words(user);
     let words = [("mail", mail, of_mail), ("smtp login", login, of_login)];
-    let all = facts(user);
+    let all = facts(user, true);
     let (first, others): (Vec<_>, Vec<_>) =
         all.into_iter().partition(|(name, _)| ["mail", "smtp login"].contains(name));
     for (name, value) in first.into_iter().chain(alias).chain(others) {
@@ -294,8 +299,9 @@ fn for_terminal(user: &User<'_>, width: usize) -> String {
     text
 }
 
-/// What there is to say of a mailbox, each with its name.
-fn facts(user: &User<'_>) -> Vec<(&'static str, String)> {
+/// What there is to say of a mailbox, each with its name. A script reads what the configuration says of a login; people are
+/// told, too, that no mail server can ask the table.
+fn facts(user: &User<'_>, for_people: bool) -> Vec<(&'static str, String)> {
     let words = |words: &[String]| if words.is_empty() { "none".to_owned() } else { words.join(", ") };
     let mut facts = Vec::new();
     let mut line = |name: &'static str, value: String| facts.push((name, value));
@@ -335,8 +341,11 @@ fn facts(user: &User<'_>) -> Vec<(&'static str, String)> {
             Ok(Ok(logins)) => {
                 let logins: Vec<String> = logins.iter().map(|login| Shown(login).to_string()).collect();
                 let logins = logins.join(" and ");
-                match user.closed {
-                    Some(why) => format!("no: {why}; after that it may log in, as {logins}"),
+                match user.closed.filter(|_| for_people) {
+                    Some(why) if lacks_table(user) => {
+                        format!("no: {}; after that it may log in, as {logins}", why.text)
+                    }
+                    Some(why) => format!("yes, as {logins}; but {}", why.text),
                     None => format!("yes, as {logins}{published}"),
                 }
             }
@@ -364,13 +373,10 @@ fn user_as_json(user: &User<'_>) -> serde_json::Value {
         "mail_by": user.mail.as_ref().and_then(|(_, step)| step.as_ref()).map(ToString::to_string),
         "accepted": user.accepted,
         "logins": user.login.as_ref().ok().map(|may| {
-            let logins = may.iter().flatten().filter(|_| user.closed.is_none()).map(|login| shown(login));
+            let logins = may.iter().flatten().map(|login| shown(login));
             logins.collect::<Vec<_>>()
         }),
-        "login_refused": user.login.as_ref().ok().and_then(|may| match may {
-            Err(why) => Some(why.clone()),
-            Ok(_) => user.never.map(str::to_owned).or_else(|| user.closed.map(str::to_owned)),
-        }),
+        "login_refused": user.login.as_ref().ok().and_then(|may| may.as_ref().err().map(String::as_str)).or(user.never),
         "login_unknown": user.login.as_ref().err().map(ToString::to_string),
         "published": user.published.as_ref().ok().and_then(Option::as_ref).map(|is| *is == Agreement::Same),
     })

@@ -265,13 +265,6 @@ impl MailHost {
         answer
     }
 
-    /// Gives auth.cdb to a group, as an administrator does, so that not only root can read it. Rebuilds keep that.
-    pub fn give_logins(&self) {
-        if is_root() {
-            give(&self.published("auth.cdb"), 0, 89);
-        }
-    }
-
     /// qmail-smtpd's answers in the published file: `accept` or `refuse` for each address.
     pub fn answers(&self, addresses: &[&str]) -> Vec<String> {
         let arguments: Vec<&str> = ["lookup", "--"].into_iter().chain(addresses.iter().copied()).collect();
