@@ -2,8 +2,6 @@
 
 mod support;
 
-use std::fs;
-
 use support::service::COM;
 use support::{MailHost, is_root, skip};
 
