@@ -59,13 +59,20 @@ fn what_was_pasted_with_an_address_is_named() {
     let host = MailHost::sample();
     host.rebuild();
     let reason = |address: &str| explained(&host, address)["reason"].as_str().unwrap().to_owned();
-    for pasted in ["bob@example.com ", "Bob B. <bob@example.com>", "bob@example.com,", " bob@example.com."] {
+    for pasted in
+        ["bob@example.com ", "Bob B. <bob@example.com>", "bob@example.com,", " bob@example.com.", "\"bob@example.com\""]
+    {
         let told = reason(pasted);
         assert!(
             told.ends_with("\"; did you mean bob@example.com?") && told.contains("does not list \""),
             "{pasted}: {told}"
         );
     }
+    for pasted in ["mailto:bob@example.com", " bob@example.com", "'bob@example.com", "<bob@example.com"] {
+        let told = reason(pasted);
+        assert!(told.ends_with("; did you mean bob@example.com?"), "{pasted}: {told}");
+    }
+    assert!(!reason("nobody@example.com").contains("did you mean"));
     assert!(reason("x@gmail.example").ends_with("rcpthosts does not list gmail.example"));
     assert!(reason("@example.net").starts_with("no name before the @; "), "{}", reason("@example.net"));
 }

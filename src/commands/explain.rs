@@ -84,14 +84,15 @@ struct Explainer<'a> {
     reads_all: bool,
 }
 
-/// The address in what was pasted: without brackets, a name before them, blanks, and what ends a sentence; `None` when that is
-/// what was typed.
+/// The address in what was pasted: without brackets, a name before them, quotes, `mailto:`, blanks, and what ends a sentence;
+/// `None` when that is what was typed.
 fn meant(typed: &[u8]) -> Option<&[u8]> {
     let bare = match (typed.iter().rposition(|b| *b == b'<'), typed.iter().rposition(|b| *b == b'>')) {
         (Some(start), Some(end)) if start < end => &typed[start + 1..end],
         _ => typed,
     };
-    let is_beside = |b: &u8| b.is_ascii_whitespace() || b"<>.,;:".contains(b);
+    let bare = bare.strip_prefix(b"mailto:").unwrap_or(bare);
+    let is_beside = |b: &u8| b.is_ascii_whitespace() || b"<>.,;:\"'".contains(b);
     let start = bare.iter().position(|b| !is_beside(b))?;
     let end = bare.iter().rposition(|b| !is_beside(b))?;
     let meant = &bare[start..=end];
@@ -198,7 +199,10 @@ impl Explainer<'_> {
                 State::Kept => "as published before; delivery waits until what decides can be read".to_owned(),
                 _ => format!("qmail keeps the mail and tries again: {decided}"),
             },
-            _ => decided,
+            _ => match meant(address).filter(|_| accepted == Answer::No) {
+                Some(meant) => format!("{decided}; did you mean {}?", Shown(meant)),
+                None => decided,
+            },
         };
         let reached_by = if self.reads_all { forwards::that_reach(self.host, self.homes, address) } else { Vec::new() };
         Explained {
