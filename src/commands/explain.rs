@@ -28,6 +28,8 @@ use crate::text::{Shown, count, join_address, lower, split_address};
 
 /// So many addresses that reach one are told on a terminal.
 const MAX_REACHING: usize = 10;
+/// What an address begins with that was copied as a link.
+const MAILTO: &[u8] = b"mailto:";
 /// So many forwards in a row are followed.
 const MAX_FOLLOWED: usize = 100;
 
@@ -44,7 +46,7 @@ enum Answer {
 struct Target {
     /// As it is written.
     address: String,
-    /// Why mail to it comes back, when it surely does.
+    /// Why mail to it comes back, as far as the rules that are known decide.
     lost: Option<String>,
 }
 
@@ -91,7 +93,10 @@ fn meant(typed: &[u8]) -> Option<&[u8]> {
         (Some(start), Some(end)) if start < end => &typed[start + 1..end],
         _ => typed,
     };
-    let bare = bare.strip_prefix(b"mailto:").unwrap_or(bare);
+    let bare = bare
+        .split_at_checked(MAILTO.len())
+        .filter(|(start, _)| start.eq_ignore_ascii_case(MAILTO))
+        .map_or(bare, |(_, rest)| rest);
     let is_beside = |b: &u8| b.is_ascii_whitespace() || b"<>.,;:\"'".contains(b);
     let start = bare.iter().position(|b| !is_beside(b))?;
     let end = bare.iter().rposition(|b| !is_beside(b))?;

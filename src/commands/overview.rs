@@ -359,7 +359,7 @@ fn notes(host: &Host, domain: &Domain, prefix: Option<&[u8]>, accepted: bool, el
         || (domain.kind == Kind::Vpopmail
             && host.build.users != Source::Files
             && host.build.users.snapshot().is_none());
-    if has_users && host.default_domain.as_ref().is_ok_and(|default| default.as_deref() == Some(name)) {
+    if has_users && host.is_default_domain(name) {
         notes.push("the default domain: its users log in by their bare names".to_owned());
     }
     notes

@@ -116,9 +116,8 @@ pub fn user(settings: &Settings, screen: &Screen, addresses: &[std::ffi::OsStrin
 /// kept; or the login is that of a system account.
 fn published_login(host: &Host, table: &FileReader<'_>, address: &[u8]) -> Option<String> {
     let (local, domain) = split_address(address)?;
-    let default = host.default_domain.as_ref().ok().and_then(Option::as_deref);
     let is_local = host.control.prefix(domain).is_some_and(|prefix| prefix.is_empty());
-    let has_bare = default == Some(domain) || is_local && host.accounts.accepted.contains_key(local);
+    let has_bare = host.is_default_domain(domain) || is_local && host.accounts.accepted.contains_key(local);
     let names = std::iter::once(address).chain(has_bare.then_some(local));
     let found: Vec<String> =
         names.filter(|name| table.find(name).is_some()).map(|name| Shown(name).to_string()).collect();

@@ -307,6 +307,11 @@ impl Host {
         self.assignments.vpopmail_domain(domain).map_or(domain, |line| &line.user)
     }
 
+    /// Whether those of this domain log in by their bare names, too: vpopmail's default domain.
+    pub fn is_default_domain(&self, domain: &[u8]) -> bool {
+        self.default_domain.as_ref().is_ok_and(|default| default.as_deref() == Some(domain))
+    }
+
     /// The domain under which the user database has those who log in by this domain.
     pub fn login_domain<'d>(&'d self, domain: &'d [u8]) -> &'d [u8] {
         let is_by_name = self.build.users.snapshot().is_some_and(|snapshot| !snapshot.about().kind.has_alias_logins());

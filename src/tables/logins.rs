@@ -105,8 +105,7 @@ impl<'a> Policy<'a> {
 
     /// Whether the logins of this domain differ from those of another one with the same home in nothing but its name.
     pub fn is_plain(&self, domain: &[u8]) -> bool {
-        let is_default = self.host.default_domain.as_ref().is_ok_and(|default| default.as_deref() == Some(domain));
-        !is_default && !self.variables.may_name(domain)
+        !self.host.is_default_domain(domain) && !self.variables.may_name(domain)
     }
 
     /// Hands the logins of one vpopmail domain, whose `+domain-` line names this home, to `found`.
@@ -148,8 +147,7 @@ impl<'a> Policy<'a> {
     /// The records of one mailbox: `name@domain`, and the bare name in the default domain.
     fn login(&self, name: &[u8], domain: &[u8], crypt: &[u8], found: &mut Taker<'_>) -> Result<(), Refusal> {
         let groups = self.groups(&[name, b"@", domain])?;
-        let bare = self.host.default_domain.as_ref().is_ok_and(|default| default.as_deref() == Some(domain))
-            && !name.iter().any(|b| b"/%".contains(b));
+        let bare = self.host.is_default_domain(domain) && !name.iter().any(|b| b"/%".contains(b));
         found(&[name, b"@", domain], &[crypt, &groups]);
         if bare {
             found(&[name], &[crypt, &groups]);
