@@ -1,10 +1,11 @@
 //! How fast: this program against those that only compile finished lists, and against a Perl script that does the same.
 //!
-//! `cargo run --release --example bench -- [M|L] [--runs N] [--folder DIR] [--svg DIR]` makes the hosts (once), lets all
+//! `cargo run --release --example bench -- [M|L] [--declared] [--runs N] [--folder DIR] [--svg DIR]` makes the hosts (once), lets all
 //! of them work alternately, checks that they made the same tables, and prints medians and ratios. Nothing of it is part
 //! of the program.
 
 mod contend;
+mod declared;
 mod figures;
 mod make;
 mod measure;
@@ -37,6 +38,9 @@ struct Cli {
     /// M is 1,000 domains of 100 mailboxes, L is 10,000
     #[arg(value_enum, default_value = "m", ignore_case = true)]
     size: Size,
+    /// Measure only what a declared delivery agent in each domain costs, beside vdelivermail
+    #[arg(long)]
+    declared: bool,
     /// How often each is measured, after one run to warm up
     #[arg(long, default_value_t = 7, value_parser = clap::value_parser!(u32).range(1..))]
     runs: u32,
@@ -120,6 +124,14 @@ fn run(cli: &Cli) -> Result<(), Box<dyn Error>> {
     fs::create_dir_all(&cli.folder)?;
     fs::create_dir_all(&cli.svg)?;
     let folder = fs::canonicalize(&cli.folder)?;
+    if cli.declared {
+        let domains = cli.size.domains().last().copied().unwrap_or_default();
+        say(&format!("making or finding {domains} domains"));
+        let host = MailHost::make(&folder, domains)?;
+        println!("{}\n", table::machine(&folder));
+        println!("{}", declared::measure(&host, &Contenders::of(&host, &program)?, cli.runs)?);
+        return Ok(());
+    }
     for (name, tool) in contend::missing_tools() {
         say(&format!("left out: {name}: no {tool}"));
     }

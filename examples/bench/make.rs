@@ -80,17 +80,22 @@ fn mailboxes(number: usize) -> Vec<(String, String)> {
     (0..MAILBOXES).map(record).collect()
 }
 
+/// The line of the `.qmail-default` of a domain.
+fn default_line(number: usize) -> String {
+    let catchall = match number % 20 {
+        7 => format!("{}/{}", home(number), mailbox_name(0)),
+        13 => "delete".to_owned(),
+        _ => "bounce-no-mailbox".to_owned(),
+    };
+    format!("| /home/vpopmail/bin/vdelivermail '' {catchall}\n")
+}
+
 /// The dot-qmail files of a domain: name and content.
 fn dot_qmails(number: usize) -> Vec<(String, String)> {
     let (home, first) = (home(number), mailbox_name(0));
     let at = |of: usize| format!("{}@{}", mailbox_name(of), domain(number));
-    let catchall = match number % 20 {
-        7 => format!("{home}/{first}"),
-        13 => "delete".to_owned(),
-        _ => "bounce-no-mailbox".to_owned(),
-    };
     let files = [
-        ("default", format!("| /home/vpopmail/bin/vdelivermail '' {catchall}\n")),
+        ("default", default_line(number)),
         ("postmaster", format!("&{}\n", at(0))),
         ("info", format!("&{}\n&{}\n", at(1), at(2))),
         ("sales", format!("# the sales team\n{}\n{}\n{}\n", at(3), at(4), at(5))),
@@ -111,7 +116,7 @@ impl MailHost {
         let host = MailHost { root: folder.join(format!("host-{domains}")), domains };
         // Where vpopmail keeps its settings, of which there are none.
         fs::create_dir_all(host.path("home/vpopmail/etc"))?;
-        let (complete, version) = (folder.join(format!("host-{domains}.complete")), format!("{VERSION}\n"));
+        let (complete, version) = (host.complete(), format!("{VERSION}\n"));
         if fs::read_to_string(&complete).is_ok_and(|found| found == version) {
             // An interrupted run may have left it changed.
             host.set_mailboxes(None, None)?;
@@ -132,6 +137,28 @@ impl MailHost {
     /// How many mailboxes it has.
     pub fn mailboxes(&self) -> usize {
         self.domains * MAILBOXES
+    }
+
+    /// The file beside it that says that it is complete.
+    fn complete(&self) -> PathBuf {
+        self.root.with_extension("complete")
+    }
+
+    /// Does something with other lines in its `.qmail-default` files, and gives them back theirs. What is interrupted
+    /// leaves a host that is made again.
+    pub fn with_other_lines<T>(&self, mut measure: impl FnMut() -> T) -> io::Result<T> {
+        let kept = self.root.with_extension("kept");
+        fs::rename(self.complete(), &kept)?;
+        let measured = measure();
+        self.set_default_lines(&default_line)?;
+        fs::rename(kept, self.complete())?;
+        Ok(measured)
+    }
+
+    /// Writes the line of each `.qmail-default`.
+    pub fn set_default_lines(&self, line: &(dyn Fn(usize) -> String + Sync)) -> io::Result<()> {
+        let write = |number: usize| fs::write(self.path(&home(number)).join(".qmail-default"), line(number));
+        (0..self.domains).into_par_iter().try_for_each(write)
     }
 
     fn owner() -> (u32, u32) {
