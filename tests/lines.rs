@@ -926,6 +926,68 @@ fn a_line_that_stands_twice_counts_twice() {
     assert_eq!(host.answers(&["two@d0.example"]), ["accept"]);
 }
 
+/// A host on which vmailmgr serves v.example, as the account joe.
+fn host_of_vmailmgr(users: &[&str], line: &str) -> MailHost {
+    let host = MailHost::empty();
+    host.write("/var/qmail/control/me", "mail.example.org\n");
+    host.write("/var/qmail/control/rcpthosts", "v.example\n");
+    host.write("/var/qmail/control/virtualdomains", "v.example:joe\n");
+    let (uid, gid) = support::me();
+    let (uid, gid) = if is_root() { (7_791, 7_791) } else { (uid, gid) };
+    host.write(
+        "/etc/passwd",
+        format!("joe:x:{uid}:{gid}::/home/joe:/bin/sh\nalias:x:{uid}:{gid}::/var/qmail/alias:/bin/sh\n"),
+    );
+    host.write("/usr/local/bin/vdeliver", "").mode("/usr/local/bin/vdeliver", 0o755);
+    host.write("/home/joe/.qmail-default", format!("|{line}\n"));
+    host.write("/home/joe/passwd.cdb", cdb(users)).mode("/home/joe/passwd.cdb", 0o600);
+    if is_root() {
+        ["", "/.qmail-default", "/passwd.cdb"]
+            .iter()
+            .for_each(|name| give(&host.path(&format!("/home/joe{name}")), uid, gid));
+    }
+    host
+}
+
+#[test]
+fn vdeliver_takes_the_users_of_vmailmgr_and_bounces_all_others() {
+    let asked = ["ann@v.example", "Bob-X@v.example", "nobody@v.example", "bob@v.example", "ann-x@v.example"];
+    let answers = |host: &MailHost| {
+        let answer = host.run(&["rebuild", "--no-commands"]);
+        assert_eq!(answer.code, 0, "{answer:?}");
+        host.answers(&asked)
+    };
+    let users = ["accept", "accept", "refuse", "refuse", "refuse"];
+    for line in ["vdeliver", "vdeliver -dF --quiet", "/usr/local/bin/vdeliver --no-postdeliver", "exec vdeliver"] {
+        assert_eq!(answers(&host_of_vmailmgr(&["ann", "bob-x"], line)), users, "{line}");
+    }
+    let host = host_of_vmailmgr(&["ann", "bob-x"], "vdeliver");
+    assert_eq!(answers(&host), users);
+    assert!(host.run(&["explain", "nobody@v.example"]).stdout.contains("/home/joe/passwd.cdb has no user for nobody"));
+    // One user takes what is for nobody; other options, or settings that may name other files, are not known.
+    assert_eq!(answers(&host_of_vmailmgr(&["ann", "+"], "vdeliver")), ["accept"; 5]);
+    assert_eq!(answers(&host_of_vmailmgr(&["ann"], "vdeliver -x")), ["accept"; 5]);
+    assert_eq!(answers(&host_of_vmailmgr(&["ann"], "vdeliver ann")), ["accept"; 5]);
+    let elsewhere = [
+        "/etc/vmailmgr/default-username",
+        "/home/joe/.vmailmgr/password-file",
+        "/usr/local/etc/vmailmgr/password-file",
+    ];
+    for file in elsewhere.into_iter().chain(["/home/joe/passwd.gdbm"]) {
+        host.write(file, "x\n");
+        assert_eq!(answers(&host), ["accept"; 5], "{file}");
+        host.remove(file);
+        assert_eq!(answers(&host), users, "{file}");
+    }
+    // Real vdeliver bounces everything without its file, which nobody wants.
+    host.remove("/home/joe/passwd.cdb");
+    assert_eq!(answers(&host), ["accept"; 5]);
+    let checked = host.run(&["check"]).stdout;
+    assert!(checked.contains("/home/joe/.qmail-default: line 1: "), "{checked}");
+    host.write("/home/joe/passwd.cdb", "no cdb");
+    assert_eq!(answers(&host), ["accept"; 5]);
+}
+
 #[test]
 fn many_files_that_ask_for_the_same_names_are_no_keys_of_the_same_hash() {
     let host = host_of_delivery();

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::{
     Assigned, Delivery, Doubt, Open, OpenKind, Place, Taken, Taker, Trail, Verdict, told, unread, vdelivermail,
 };
-use crate::host::line::aliases::Fastforward;
+use crate::host::line::aliases::{Aliases, Fastforward, Vdeliver};
 use crate::host::line::codes::{
     AGENT, Codes, DELETED, DELIVERED, DOUBTED, Ending, FAILED, FILTER, PENDING, REFUSED, bounces,
 };
@@ -276,24 +276,50 @@ impl Asking<'_> {
                 Mailbox::Doubted(delivery) => doubted(met, delivery),
             },
             Agent::Fastforward(fastforward) => self.fastforward(fastforward, met, trail),
+            Agent::Vdeliver(vdeliver) => self.vdeliver(vdeliver, met, trail),
         }
+    }
+
+    fn vdeliver(&self, Vdeliver { file, users }: &Vdeliver, met: &mut Met, trail: &mut Trail) -> Vec<Ending> {
+        let agent = |code, set| vec![Ending { codes: Codes::of(code), set: set | AGENT, clear: PENDING }];
+        let ext = &self.assigned.ext;
+        let users = match self.readable(users) {
+            Ok(users) => users,
+            Err(why) => return self.not_read("vdeliver", file, &why, met, trail),
+        };
+        let is_there = users.has_user(ext);
+        self.here.note(trail, || {
+            let has = if is_there { "has a user for" } else { "has no user for" };
+            format!("vdeliver: {} {has} {}", Shown(file), Shown(ext))
+        });
+        if !is_there {
+            return agent(100, 0);
+        }
+        met.taker.get_or_insert(Taker::Other);
+        agent(0, DELIVERED)
+    }
+
+    /// These names, if the one who runs the program may read them.
+    fn readable<'n>(&self, names: &'n Aliases) -> Result<&'n Aliases, String> {
+        let who = self.assigned.who;
+        if names.is_readable(who) { Ok(names) } else { Err(format!("uid {} may not read it", who.uid)) }
+    }
+
+    /// What a program comes to that cannot read its file.
+    fn not_read(&self, program: &str, file: &[u8], why: &str, met: &mut Met, trail: &mut Trail) -> Vec<Ending> {
+        self.here.note(trail, || format!("{program}: {}: {why}: deferred", Shown(file)));
+        met.doubted.get_or_insert(Verdict::Defer.into());
+        vec![Ending { codes: Codes::of(111), set: DOUBTED | AGENT, clear: PENDING }]
     }
 
     fn fastforward(&self, fastforward: &Fastforward, met: &mut Met, trail: &mut Trail) -> Vec<Ending> {
         let agent = |code, set| vec![Ending { codes: Codes::of(code), set: set | AGENT, clear: PENDING }];
         let (assigned, file) = (self.assigned, &fastforward.file);
-        let deferred = |met: &mut Met, trail: &mut Trail, why: &str| {
-            self.here.note(trail, || format!("fastforward: {}: {why}: deferred", Shown(file)));
-            met.doubted.get_or_insert(Verdict::Defer.into());
-            agent(111, DOUBTED)
-        };
-        let aliases = match &fastforward.aliases {
+        let aliases = fastforward.aliases.as_ref().map_err(|cause| cause.text.clone());
+        let aliases = match aliases.and_then(|aliases| self.readable(aliases)) {
             Ok(aliases) => aliases,
-            Err(cause) => return deferred(met, trail, &cause.text),
+            Err(why) => return self.not_read("fastforward", file, &why, met, trail),
         };
-        if !aliases.is_readable(assigned.who) {
-            return deferred(met, trail, &format!("uid {} may not read it", assigned.who.uid));
-        }
         let local = if fastforward.by_default { self.rest.unwrap_or(&assigned.ext) } else { &assigned.local };
         let address = join_address(local, &assigned.domain);
         let is_there = aliases.has(&address);
@@ -371,6 +397,9 @@ fn knows_users(command: &Command) -> bool {
     match command.declared {
         Some(Declared::Mailboxes) => true,
         Some(_) => false,
-        None => matches!(command.agent, Agent::Vdelivermail(_) | Agent::DovecotLda(_) | Agent::Fastforward(_)),
+        None => matches!(
+            command.agent,
+            Agent::Vdelivermail(_) | Agent::DovecotLda(_) | Agent::Fastforward(_) | Agent::Vdeliver(_)
+        ),
     }
 }

@@ -9,7 +9,7 @@ use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::sync::Arc;
 
-use super::line::aliases::{Aliases, Fastforward};
+use super::line::aliases::{Aliases, Asked, Fastforward, Vdeliver};
 use super::line::declared::Declarations;
 use super::line::{Agent, Line, MAX_LINE};
 use crate::error::Trouble;
@@ -137,7 +137,7 @@ pub struct Programs<'a> {
     pub exists: &'a dyn Fn(&[u8]) -> bool,
     /// The home directory of an account.
     pub home_of: &'a dyn Fn(&[u8]) -> Option<Vec<u8>>,
-    /// The names in a cdb of fastforward, by its path on the host.
+    /// The names in a cdb of fastforward or vmailmgr, by its path on the host.
     pub aliases: &'a AliasesOf<'a>,
 }
 
@@ -162,7 +162,7 @@ impl<'a> Programs<'a> {
     }
 }
 
-/// The names in a cdb of fastforward, by its path on the host; or why they cannot be read.
+/// The names in a cdb of fastforward or vmailmgr, by its path on the host; or why they cannot be read.
 pub type AliasesOf<'a> = dyn Fn(&[u8]) -> Result<Arc<Aliases>, Trouble> + 'a;
 
 impl DotQmail {
@@ -240,6 +240,16 @@ impl DotQmail {
             _ => None,
         })
     }
+}
+
+/// The names that a program of a file knows.
+pub struct Named<'a> {
+    /// What the name of the file has between the dash and `default`.
+    pub prefix: &'a [u8],
+    /// What the names are.
+    pub asked: Asked,
+    /// The names.
+    pub names: Vec<&'a [u8]>,
 }
 
 /// What a file says, or the one that a link leads to.
@@ -634,10 +644,9 @@ impl DotQmails {
         found
     }
 
-    /// The names in the files of fastforward for each file that ends in `default` and runs it: what the name of the file,
-    /// which begins with `dash`, has between that and `default`; whether the names follow that; the names. `who` has to be
+    /// The names in the cdb of each program that has one, for each file that ends in `default` and runs it. `who` has to be
     /// able to read them: the names of a file of somebody else's are not published.
-    pub fn aliases(&self, dash: &[u8], who: Who) -> Vec<(&[u8], bool, &Aliases)> {
+    pub fn aliases(&self, dash: &[u8], who: Who) -> Vec<Named<'_>> {
         let prefix =
             |name: &'_ [u8]| name.strip_prefix(dash).and_then(|rest| rest.strip_suffix(DEFAULT)).map(<[u8]>::len);
         let mut found = Vec::new();
@@ -648,10 +657,16 @@ impl DotQmails {
             };
             for line in content_of(entry).iter().flat_map(|content| content.lines()) {
                 for command in line.programs() {
-                    if let Agent::Fastforward(Fastforward { aliases: Ok(aliases), by_default, .. }) = &command.agent
-                        && aliases.is_readable(who)
-                    {
-                        found.push((&name[dash.len()..dash.len() + length], *by_default, &**aliases));
+                    let (asked, aliases, names) = match &command.agent {
+                        Agent::Fastforward(Fastforward { aliases: Ok(aliases), by_default, .. }) => {
+                            let asked = if *by_default { Asked::Default } else { Asked::Recipient };
+                            (asked, aliases, aliases.names().collect())
+                        }
+                        Agent::Vdeliver(Vdeliver { users, .. }) => (Asked::Ext, users, users.users().collect()),
+                        _ => continue,
+                    };
+                    if aliases.is_readable(who) {
+                        found.push(Named { prefix: &name[dash.len()..dash.len() + length], asked, names });
                     }
                 }
             }

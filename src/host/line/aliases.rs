@@ -1,4 +1,4 @@
-//! fastforward(1): the names of its cdb, and which of them answers for an address.
+//! fastforward(1) and vdeliver(1) of vmailmgr: the names of their cdb, and which of them answers for an address.
 
 use std::collections::BTreeSet;
 use std::os::unix::ffi::OsStrExt;
@@ -25,7 +25,27 @@ pub struct Fastforward {
     pub aliases: Result<Arc<Aliases>, Trouble>,
 }
 
-/// The names of a cdb that setforward(1) made.
+/// What vdeliver does: it looks for `$EXT`, then for [`Aliases::EVERY_USER`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Vdeliver {
+    /// Its file, as the host names it.
+    pub file: Vec<u8>,
+    /// The users in it.
+    pub users: Arc<Aliases>,
+}
+
+/// Which name of an address a program looks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Asked {
+    /// `$DEFAULT`.
+    Default,
+    /// `$EXT`.
+    Ext,
+    /// That of `$RECIPIENT`.
+    Recipient,
+}
+
+/// The names of a cdb that setforward(1) or vmailmgr made.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Aliases {
     keys: BTreeSet<Vec<u8>>,
@@ -34,10 +54,13 @@ pub struct Aliases {
 }
 
 impl Aliases {
+    /// The user of vmailmgr that takes the mail of every name that is none.
+    pub const EVERY_USER: &[u8] = b"+";
+
     /// Reads the cdb at `path`, as the host names it.
     ///
     /// # Errors
-    /// Why it cannot be read; fastforward defers then.
+    /// Why it cannot be read.
     pub fn read(root: &Root, path: &[u8]) -> Result<Arc<Aliases>, Trouble> {
         let walk = root.walk(path);
         let found = match walk.end {
@@ -78,6 +101,17 @@ impl Aliases {
         let (user, host) = split_address(&address).unwrap_or((&address, b""));
         let keys = [[b":", user, b"@", host].concat(), [b":@", host].concat(), [b":", user, b"@"].concat()];
         keys.iter().any(|key| self.keys.contains(key))
+    }
+
+    /// Whether a user of vmailmgr has this name, or takes the mail of every name.
+    pub fn has_user(&self, name: &[u8]) -> bool {
+        self.keys.contains(&lower(name)) || self.keys.contains(Self::EVERY_USER)
+    }
+
+    /// The names of the users of vmailmgr.
+    pub fn users(&self) -> impl Iterator<Item = &[u8]> {
+        let names = self.keys.iter().map(Vec::as_slice);
+        names.filter(|name| !name.is_empty() && !name.iter().any(u8::is_ascii_uppercase))
     }
 
     /// The names before the `@` of its keys.

@@ -13,7 +13,7 @@ use std::fmt;
 
 use super::dot_qmail::{Catchall, Programs};
 use crate::text::Shown;
-use aliases::Fastforward;
+use aliases::{Fastforward, Vdeliver};
 use codes::{Codes, Ending, FAILED, FILTER, PENDING, States};
 use declared::Declared;
 pub use programs::usual_places;
@@ -81,6 +81,8 @@ pub enum Agent {
     DovecotLda(Option<Word>),
     /// fastforward.
     Fastforward(Fastforward),
+    /// The agent of vmailmgr.
+    Vdeliver(Vdeliver),
 }
 
 /// A line that was read.
@@ -129,7 +131,7 @@ impl Line {
     /// Whether it asks for more of a name than whether it is a mailbox.
     pub fn asks_names(&self) -> bool {
         self.programs().iter().any(|command| match &command.agent {
-            Agent::Fastforward(_) => true,
+            Agent::Fastforward(_) | Agent::Vdeliver(_) => true,
             Agent::DovecotLda(Some(word)) => !word.is_ext_at(),
             _ => false,
         })
@@ -296,6 +298,7 @@ impl fmt::Display for Command {
             (None, Agent::DovecotLda(Some(_))) => ": code 0 for its users, else 67",
             (None, Agent::Fastforward(Fastforward { passes: true, .. })) => ": code 99 for its names, else 0",
             (None, Agent::Fastforward(_)) => ": code 0 for its names, else 100",
+            (None, Agent::Vdeliver(_)) => ": code 0 for its users, else 100",
         })
     }
 }

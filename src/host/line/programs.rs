@@ -2,7 +2,7 @@
 //! those that are known (docs/rules.md, 12.3).
 
 use super::super::dot_qmail::{Catchall, Programs, exit_code};
-use super::aliases::Fastforward;
+use super::aliases::{Fastforward, Vdeliver};
 use super::read::may_be_set;
 use super::words::{Piece, Word};
 use super::{Agent, Command, Node};
@@ -13,6 +13,9 @@ pub const PATH: [&[u8]; 3] = [b"/usr/local/bin", b"/usr/bin", b"/bin"];
 const DOVECOT: [&[u8]; 4] =
     [b"/usr/libexec/dovecot", b"/usr/local/libexec/dovecot", b"/usr/lib/dovecot", b"/usr/lib64/dovecot"];
 
+/// Where the settings of vmailmgr are, beside those in the home directory.
+const VMAILMGR: [&[u8]; 3] = [b"/etc/vmailmgr", b"/usr/local/etc/vmailmgr", b"/usr/pkg/etc/vmailmgr"];
+
 /// What is known about one program.
 struct Known {
     name: &'static [u8],
@@ -21,12 +24,13 @@ struct Known {
 }
 
 /// The programs that decide about an address, each with how its arguments are read.
-const KNOWN: [Known; 5] = [
+const KNOWN: [Known; 6] = [
     Known { name: b"vdelivermail", read: vdelivermail },
     Known { name: b"bouncesaying", read: bouncesaying },
     Known { name: b"fastforward", read: fastforward },
     Known { name: b"dovecot-lda", read: dovecot_lda },
     Known { name: b"deliver", read: dovecot_lda },
+    Known { name: b"vdeliver", read: vdeliver },
 ];
 /// The programs that end as the one does which they run.
 const WRAPPERS: [&[u8]; 3] = [b"env", b"nice", b"preline"];
@@ -377,4 +381,27 @@ fn dovecot_lda(arguments: &[Word], _: &Programs<'_>) -> Agent {
         }
     }
     Agent::DovecotLda(user)
+}
+
+/// `vdeliver [-DFRdfr] [--quiet] ...`: the users in `passwd.cdb` of the home directory. With settings that may name other
+/// ones, or without that file, it is not known.
+fn vdeliver(arguments: &[Word], programs: &Programs<'_>) -> Agent {
+    let is_option = |word: &Word| {
+        let Some(word) = word.literal() else { return false };
+        let flags = word.strip_prefix(b"-").unwrap_or_default();
+        matches!(&word[..], b"--quiet" | b"--no-predeliver" | b"--no-postdeliver")
+            || (!flags.is_empty() && flags.iter().all(|flag| b"DFRdfr".contains(flag)))
+    };
+    let home = |name: &[u8]| [programs.home, b"/", name].concat();
+    let directories = VMAILMGR.iter().map(|directory| directory.to_vec()).chain([home(b".vmailmgr")]);
+    let settings = directories.flat_map(|directory| {
+        [&b"/default-username"[..], b"/password-file"].map(|name| [&directory[..], name].concat())
+    });
+    // A build with gdbm may have left the cdb of the one before.
+    let is_elsewhere = || settings.chain([home(b"passwd.gdbm")]).any(|path| (programs.exists)(&path));
+    if !arguments.iter().all(is_option) || is_elsewhere() {
+        return Agent::Unknown;
+    }
+    let file = home(b"passwd.cdb");
+    (programs.aliases)(&file).map_or(Agent::Unknown, |users| Agent::Vdeliver(Vdeliver { file, users }))
 }

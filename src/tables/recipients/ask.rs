@@ -10,7 +10,8 @@ use crate::decide::{Delivery, Step, Trail, Verdict, deliver};
 use crate::fs::Who;
 use crate::fs::budget::{ASKED, too_many_alike, too_many_entries, too_many_steps};
 use crate::host::control::Unusable;
-use crate::host::dot_qmail::{DotQmails, spelled, spelled_byte};
+use crate::host::dot_qmail::{DotQmails, Named, spelled, spelled_byte};
+use crate::host::line::aliases::Asked;
 use crate::host::mailboxes::Users;
 use crate::host::mailboxes::alias::{self, Aliases};
 use crate::host::vpopmail::{Mail, Mailboxes, Vpasswd, is_found, is_legal_name};
@@ -52,7 +53,7 @@ impl Plan {
         if has_aliases && self.rules_at(b"").next().is_some() {
             return Vec::new();
         }
-        // fastforward looks for the address with its domain.
+        // fastforward looks for the address with its domain, and others may.
         if home.iter().any(|home| matches!(&home.state, HomeState::Listed(_, files) if files.asks_names())) {
             return Vec::new();
         }
@@ -574,24 +575,24 @@ fn stem_points(rule: &Rule, stems: &[Vec<u8>], spare: &mut usize) -> Vec<Point> 
     points
 }
 
-/// The points that the names in the files of fastforward make for one rule. A pre that is longer than the name of the file
-/// is taken off the names. `None` when there are more than `most`.
+/// The points that the names in the files of fastforward and vmailmgr make for one rule. A pre that is longer than the name
+/// of the file is taken off the names. `None` when there are more than `most`.
 fn alias_file_points(rule: &Rule, dot_qmails: &DotQmails, spare: &mut usize, most: usize) -> Option<Vec<Point>> {
     let pre = spelled(&rule.pre);
     // Several files may make the same.
     let mut found: BTreeSet<Vec<u8>> = BTreeSet::new();
-    for (prefix, by_default, aliases) in dot_qmails.aliases(&rule.dash, rule.who) {
+    for Named { prefix, asked, names } in dot_qmails.aliases(&rule.dash, rule.who) {
         let starts = prefix.strip_prefix(&pre[..]).map(|rest| spellings(rest, spare));
-        for name in aliases.names() {
-            let locals = match &starts {
-                _ if !by_default => vec![name.to_vec()],
-                Some(starts) => starts.iter().map(|start| [&rule.loc[..], start, name].concat()).collect(),
-                None => strip_pre(&[prefix, name].concat(), &pre)
-                    .map(|rest| [&rule.loc[..], rest].concat())
-                    .into_iter()
-                    .collect(),
-            };
-            found.extend(locals);
+        let of_ext = |ext: &[u8]| strip_pre(ext, &pre).map(|rest| [&rule.loc[..], rest].concat());
+        for name in names {
+            match (asked, &starts) {
+                (Asked::Recipient, _) => found.extend([name.to_vec()]),
+                (Asked::Default, Some(starts)) => {
+                    found.extend(starts.iter().map(|start| [&rule.loc[..], start, name].concat()));
+                }
+                (Asked::Default, None) => found.extend(of_ext(&[prefix, name].concat())),
+                (Asked::Ext, _) => found.extend(of_ext(name)),
+            }
             if found.len() > most {
                 return None;
             }
