@@ -274,6 +274,20 @@ const LINES: &[&str] = &[
     "exit() { :; }; exit 100",
     "[[ a = a ]] && exit 100",
     "[ a = a ] && exit 100",
+    "[ \"$EXT\" = ann ] && exit 99; exit 100",
+    "[ -n \"$EXT\" ] || exit 100",
+    "f; [ a = b ]",
+    "[ a = b ] || f ]",
+    "[a = a ]",
+    "if [ a = b ]; then f; else exit 100; fi",
+    "![ a = b ]",
+    "! [ a = b ]",
+    "f [ ]",
+    "echo [x]; exit 100",
+    "echo \"no [such] $EXT\"; exit 100",
+    "printf 'no\\n' && exit 100",
+    "echo no >T/log; exit 100",
+    "echo no | f",
     "test a = b || exit 100",
     "time f",
     "command f",
@@ -304,7 +318,19 @@ const LINES: &[&str] = &[
 
 /// Of these the reader predicts more than happens: a program that is not there, one of the shell's own that is not read, a
 /// redirection that always fails.
-const MORE_PREDICTED: [&str; 3] = ["f >/dev/null/x", "test a = b || exit 100", "/nowhere/f || exit 100"];
+const MORE_PREDICTED: [&str; 11] = [
+    "f >/dev/null/x",
+    "test a = b || exit 100",
+    "/nowhere/f || exit 100",
+    "[ a = a ] && exit 100",
+    "[ \"$EXT\" = ann ] && exit 99; exit 100",
+    "[ -n \"$EXT\" ] || exit 100",
+    "f; [ a = b ]",
+    "[ a = b ] || f ]",
+    "if [ a = b ]; then f; else exit 100; fi",
+    "! [ a = b ]",
+    "printf 'no\\n' && exit 100",
+];
 
 struct Room {
     directory: tempfile::TempDir,
@@ -522,6 +548,9 @@ fn delivery() -> Vec<(String, Nobody)> {
         ("|/usr/local/bin/bogofilter -u || exit 111\nV", Refused),
         ("|bouncesaying 'no (such) user'", Refused),
         ("|exit 100", Refused),
+        ("|echo \"$EXT is gone [for good]\"; exit 100", Refused),
+        ("|[ \"$EXT\" = abuse ] && exit 100; V", Refused),
+        ("|if test -f x; then exit 100; fi; V", Refused),
         ("|if spamc -c; then V; else exit 111; fi", Refused),
         (
             "|/var/qmail/bin/preline -f /usr/local/libexec/dovecot/dovecot-lda -d $EXT@$USER",
@@ -546,6 +575,11 @@ fn delivery() -> Vec<(String, Nobody)> {
         ("|/usr/local/mailman/qmail-to-mailman.py", Open),
         ("|spamc && V", Open),
         ("|if spamc; then exit 99; else V; fi", Open),
+        ("|[ \"$EXT\" = abuse ] && exit 99; exit 100", Open),
+        ("|[ -f x ] || exit 100", Open),
+        ("|test -f x\nV", Open),
+        ("|printf no && exit 100", Open),
+        ("|spamc || exit 111", Open),
         ("|case $EXT in a) exit 100;; esac", Open),
         ("./Maildir/", CatchAll),
         ("&boss@example.org", CatchAll),
@@ -631,8 +665,9 @@ fn only_lines_whose_users_cannot_be_known_open_a_domain_and_check_names_each() {
                 Nobody::Open | Nobody::CatchAll => true,
             };
             assert_eq!(is_accepted(format!("nobody@d{number}.example")), is_open, "{line}, declared: {declares}");
-            let has_ann =
-                !matches!(&line[..], "|exit 100\n" | "|/usr/local/bin/closed\n") && !line.contains("bouncesaying");
+            let has_ann = !matches!(&line[..], "|exit 100\n" | "|/usr/local/bin/closed\n")
+                && !line.contains("bouncesaying")
+                && !line.contains("is gone");
             assert_eq!(
                 is_accepted(format!("ann@d{number}.example")),
                 has_ann || is_open,

@@ -453,6 +453,11 @@ fn open_finding(host: &Host, by: &Open, number: usize, first: &[u8]) -> Note {
              line \"{program} mailboxes\" in {file} says so",
             Shown(first)
         ),
+        OpenKind::Condition => format!(
+            "the line depends on what {program} finds, which is not known, so every name is accepted by {}{more}; a line \
+             that accepts no name on a condition closes it",
+            Shown(first)
+        ),
         OpenKind::Line => format!(
             "the line that begins with {program} is not read, so every name is accepted by {}{more}; a line of known programs \
              without loops, functions and substitutions is read",

@@ -105,6 +105,8 @@ pub enum OpenKind {
     Program,
     /// Dovecot may have users that vpopmail does not have.
     Dovecot,
+    /// The line depends on a condition.
+    Condition,
     /// The shell may do anything with the line.
     Line,
 }
@@ -604,7 +606,7 @@ fn follow(
         None => {
             let taker = if lines.passed { Taker::Alias } else { Taker::Other };
             let delivery = whole.decide(trail, Deliver, || "nothing to do: delivered".to_owned());
-            Delivery { taker, ..delivery }
+            Delivery { taker, open: lines.open(), ..delivery }
         }
     }
 }

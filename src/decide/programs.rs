@@ -27,6 +27,8 @@ pub(super) struct Lines {
     pub deleted: Option<Option<usize>>,
     /// Whether an alias took the message that does nothing with it.
     pub passed: bool,
+    /// The line that went on because of a condition.
+    condition: Option<Box<Open>>,
     /// What an earlier line may come to.
     deferred: Option<Delivery>,
 }
@@ -50,6 +52,11 @@ impl Lines {
         }
         let delivery = here.decide(trail, Verdict::Bounce, || text.to_owned());
         self.settle(delivery)
+    }
+
+    /// What is not known, and has decided when no line decides.
+    pub fn open(&mut self) -> Option<Box<Open>> {
+        self.pending.take().or_else(|| self.condition.take())
     }
 
     /// A program that knows users has run, and the next line is read.
@@ -89,6 +96,8 @@ struct Met {
     doubted: Option<Delivery>,
     /// The first program that is not known, and why it decides.
     open: Option<(Vec<u8>, OpenKind)>,
+    /// The first program that says what holds, such as `test`.
+    condition: Option<Vec<u8>>,
     /// What takes the mail in the first program that delivers.
     taker: Option<Taker>,
     /// Whether an alias took the message that does nothing with it.
@@ -110,9 +119,10 @@ impl Asking<'_> {
                 endings
             })
         });
-        let open = met.open.as_ref().map(|(program, kind)| {
+        let condition = met.condition.take().map(|program| (program, OpenKind::Condition));
+        let open = met.open.take().or(condition).map(|(program, kind)| {
             let (path, line) = ((self.here.path)(), self.here.line.unwrap_or(1));
-            Box::new(Open { path, line, program: program.clone(), kind: *kind })
+            Box::new(Open { path, line, program, kind })
         });
         let (mut delivers, mut may_deliver, mut doubts, mut defers, mut is_bounced) =
             (false, false, false, false, false);
@@ -186,15 +196,21 @@ impl Asking<'_> {
                 let delivery = decide(trail, Verdict::Bounce, "bounced");
                 return Some(lines.settle(delivery));
             }
-            return Some(decide(trail, Verdict::Defer, "deferred"));
+            return Some(Delivery { open, ..decide(trail, Verdict::Defer, "deferred") });
         }
         if defers {
-            lines.deferred = Some(Verdict::Defer.into());
+            lines.deferred = Some(Delivery { open: open.clone(), ..Verdict::Defer.into() });
         }
         if is_pending {
             lines.pending = open.or_else(|| lines.pending.take());
-        } else if line.programs().iter().any(|command| knows_users(command)) {
-            lines.pending = None;
+        } else {
+            if line.programs().iter().any(|command| knows_users(command)) {
+                lines.pending = None;
+            }
+            // Another outcome bounces or defers.
+            if is_bounced || defers {
+                lines.condition = open.or_else(|| lines.condition.take());
+            }
         }
         if is_deleted && !is_plain {
             lines.deleted = lines.deleted.or(Some(self.here.line));
@@ -250,6 +266,11 @@ impl Asking<'_> {
         }
         match &command.agent {
             Agent::Unknown => not_known(met),
+            Agent::Echo => filter(),
+            Agent::Test => {
+                met.condition.get_or_insert_with(|| command.name.clone());
+                vec![Ending { codes: Codes::of(0).or(Codes::of(1)).or(Codes::of(2)), set: 0, clear: 0 }]
+            }
             Agent::Bouncesaying => vec![Ending { codes: Codes::of(100), set: 0, clear: 0 }],
             Agent::VdelivermailMisused => doubted(met, Verdict::Defer.into()),
             Agent::Vdelivermail(catchall) => {

@@ -83,6 +83,10 @@ pub enum Agent {
     Fastforward(Fastforward),
     /// The agent of vmailmgr.
     Vdeliver(Vdeliver),
+    /// `echo`: it takes no message.
+    Echo,
+    /// `test`, `[` or `printf`: it takes no message, and may always fail.
+    Test,
 }
 
 /// A line that was read.
@@ -155,7 +159,7 @@ pub fn unknown() -> Vec<Ending> {
     ]
 }
 
-/// What a declared filter comes to.
+/// What a filter comes to.
 pub fn filter() -> Vec<Ending> {
     vec![
         Ending { codes: Codes::of(0), set: 0, clear: 0 },
@@ -299,6 +303,8 @@ impl fmt::Display for Command {
             (None, Agent::Fastforward(Fastforward { passes: true, .. })) => ": code 99 for its names, else 0",
             (None, Agent::Fastforward(_)) => ": code 0 for its names, else 100",
             (None, Agent::Vdeliver(_)) => ": code 0 for its users, else 100",
+            (None, Agent::Echo) => ": code 0",
+            (None, Agent::Test) => ": code 0, 1 or 2",
         })
     }
 }

@@ -88,7 +88,7 @@ fn is_plain(command: &[u8]) -> bool {
         - memchr::memmem::find_iter(command, b"${").count()
         + command.split(ends_word).filter(|word| OPENING.contains(word)).count();
     // A pattern, or the name of an array: each level of `a[''a[''` takes the parser twice as long as the one before.
-    if operators > MAX_OPERATORS || opening > MAX_DEPTH || holds_unquoted(command, b'[') {
+    if operators > MAX_OPERATORS || opening > MAX_DEPTH || holds_pattern(command) {
         return false;
     }
     // Some shells take only one digit for a descriptor, and one `!`, which is a word of its own.
@@ -108,10 +108,10 @@ fn is_plain(command: &[u8]) -> bool {
     true
 }
 
-/// Whether this byte stands outside of quotes and comments.
-fn holds_unquoted(command: &[u8], wanted: u8) -> bool {
+/// Whether a `[` that is no word stands outside of quotes and comments.
+fn holds_pattern(command: &[u8]) -> bool {
     let (mut quote, mut is_escaped, mut starts_word) = (None, false, true);
-    for byte in command {
+    for (at, byte) in command.iter().enumerate() {
         let was_escaped = std::mem::take(&mut is_escaped);
         let may_begin = std::mem::take(&mut starts_word);
         match (quote, *byte) {
@@ -120,7 +120,7 @@ fn holds_unquoted(command: &[u8], wanted: u8) -> bool {
             (None, b'\'' | b'"') => quote = Some(*byte),
             (Some(open), byte) if open == byte => quote = None,
             (None | Some(b'"'), b'\\') => is_escaped = true,
-            (None, byte) if byte == wanted => return true,
+            (None, b'[') if !(may_begin && matches!(command.get(at + 1), Some(b' ' | b'\t'))) => return true,
             (None, b' ' | b'\t' | b';' | b'|' | b'&' | b'(' | b')') => starts_word = true,
             _ => {}
         }

@@ -112,6 +112,10 @@ impl Word {
     /// Reads a word as it is written; `home_of` has the home directory of an account, and for no name that of the one who
     /// runs it. `None` when it cannot be known what it is.
     pub fn read(written: &[u8], home_of: &dyn Fn(&[u8]) -> Option<Vec<u8>>) -> Option<Word> {
+        // Alone they are no pattern.
+        if matches!(written, b"[" | b"]") {
+            return Some(Word(vec![Piece::Text(written.to_vec())]));
+        }
         let mut word = Word(vec![Piece::Text(Vec::new())]);
         let mut at = 0;
         if written.first() == Some(&b'~') {
