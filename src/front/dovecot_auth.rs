@@ -1,7 +1,7 @@
 //! The authentication protocol of Dovecot, version 1.1, as a server (docs/rules.md, 11.4): PLAIN and LOGIN for Postfix, Exim and
 //! others. A client that waits for an answer that nobody knows is hung up on: Postfix then answers 454, and 535 to anything else.
 
-use std::collections::BTreeMap;
+use std::collections::VecDeque;
 use std::hash::{BuildHasher, RandomState};
 use std::time::Duration;
 
@@ -16,7 +16,8 @@ use crate::text::lower;
 /// The longest line, as in Dovecot, in bytes.
 const MAX_LINE: usize = 8192;
 const PATIENCE: Patience = Patience { idle: Some(Duration::from_secs(3600)), line: Duration::from_secs(60) };
-/// So many conversations may be open at once; what is longer than a login is no name of one.
+/// So many conversations may be open at once, then the oldest is forgotten: Postfix never cancels one. What is longer than a
+/// login is no name of one.
 const MAX_OPEN: usize = 32;
 const MAX_LOGIN: usize = 512;
 
@@ -47,7 +48,7 @@ pub fn serve(wire: &mut dyn Wire, judge: &dyn Judge) -> u8 {
     let mut client = Client::new(wire, MAX_LINE, PATIENCE, None);
     // The table is not asked yet: a server that ends before it has said this stops Postfix.
     let mut goes_on = client.answer(greeting().as_bytes());
-    let mut open = BTreeMap::new();
+    let mut open = Open::new();
     loop {
         let Ok(line) = goes_on.and_then(|()| client.line()) else { return 0 };
         goes_on = match answer(&line, &mut open, judge) {
@@ -68,8 +69,14 @@ fn greeting() -> String {
     )
 }
 
-/// Open conversations by their number.
-type Open = BTreeMap<Vec<u8>, Wanted>;
+/// Open conversations with their numbers, the oldest first.
+type Open = VecDeque<(Vec<u8>, Wanted)>;
+
+/// Takes out the conversation with this number.
+fn close(id: &[u8], open: &mut Open) -> Option<Wanted> {
+    let at = open.iter().position(|(of, _)| of == id)?;
+    open.remove(at).map(|(_, wanted)| wanted)
+}
 
 fn answer(line: &[u8], open: &mut Open, judge: &dyn Judge) -> Said {
     let mut fields = line.split(|byte| *byte == b'\t');
@@ -83,12 +90,12 @@ fn answer(line: &[u8], open: &mut Open, judge: &dyn Judge) -> Said {
                 fields.find_map(|field| field.strip_prefix(b"resp=")).filter(|response| !response.is_empty());
             begin(id, mechanism, response, open, judge)
         }
-        (b"CONT", Some(id)) if is_number(id) => match open.remove(id) {
+        (b"CONT", Some(id)) if is_number(id) => match close(id, open) {
             Some(wanted) => go_on(id, wanted, fields.next().unwrap_or_default(), open, judge),
             None => fail(id, "reason=no such conversation is open"),
         },
         (b"CANCEL", Some(id)) => {
-            open.remove(id);
+            close(id, open);
             Said::Nothing
         }
         _ => Said::Nothing,
@@ -113,15 +120,16 @@ fn begin(id: &[u8], mechanism: &[u8], response: Option<&[u8]>, open: &mut Open, 
 
 /// Asks the client for what is wanted.
 fn ask(id: &[u8], wanted: Wanted, open: &mut Open) -> Said {
-    if open.len() >= MAX_OPEN {
-        return fail(id, "reason=too many conversations are open");
+    close(id, open);
+    if open.len() == MAX_OPEN {
+        open.pop_front();
     }
     let prompt = match wanted {
         Wanted::All => "",
         Wanted::Name => USERNAME,
         Wanted::Password(_) => PASSWORD,
     };
-    open.insert(id.to_vec(), wanted);
+    open.push_back((id.to_vec(), wanted));
     Said::Line([b"CONT\t", id, b"\t", prompt.as_bytes(), b"\n"].concat())
 }
 
