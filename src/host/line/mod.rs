@@ -31,6 +31,8 @@ pub enum Node {
     Exit(Option<u8>),
     /// Does no more than to have this code.
     Code(u8),
+    /// `:`, which has the code 0.
+    Colon,
     /// Ends the list with what this comes to.
     Exec(Box<Node>),
     /// The opposite.
@@ -178,6 +180,7 @@ impl Node {
             Node::Exit(None) => Flow { on: States::default(), ended: from.clone() },
             Node::Exit(Some(code)) => Flow { on: States::default(), ended: from.with_code(*code) },
             Node::Code(code) => going(from.with_code(*code)),
+            Node::Colon => going(from.with_code(0)),
             Node::Exec(node) => {
                 let Flow { on, mut ended } = node.run(from, ask);
                 ended.extend(on);
@@ -249,7 +252,7 @@ impl Node {
                 let failed = from.after(&[Ending { codes: Codes::of(2), set: FAILED, clear: 0 }]);
                 match **node {
                     // A builtin of this kind ends the shell then.
-                    Node::Exit(_) | Node::Exec(_) => flow.ended.extend(failed),
+                    Node::Colon | Node::Exit(_) | Node::Exec(_) => flow.ended.extend(failed),
                     _ => flow.on.extend(failed),
                 }
                 flow
@@ -260,7 +263,7 @@ impl Node {
     fn collect<'n>(&'n self, found: &mut Vec<&'n Command>) {
         match self {
             Node::Run(command) => found.push(command),
-            Node::Exit(_) | Node::Code(_) => {}
+            Node::Exit(_) | Node::Code(_) | Node::Colon => {}
             Node::Exec(node) | Node::Not(node) | Node::Subshell(node) | Node::Redirected(node) => node.collect(found),
             Node::Pipeline(nodes) | Node::List(nodes) => nodes.iter().for_each(|node| node.collect(found)),
             Node::AndOr(first, others) => {

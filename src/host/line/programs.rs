@@ -151,8 +151,8 @@ impl<'a, 'p> Reader<'a, 'p> {
         })
     }
 
-    /// A simple command, without its assignments and redirections, of which one may fail.
-    pub fn command(&mut self, words: &[Word], may_fail: bool) -> Option<Node> {
+    /// A simple command, without its assignments and redirections.
+    pub fn command(&mut self, words: &[Word]) -> Option<Node> {
         let (name, arguments) = words.split_first()?;
         match &name.literal()?[..] {
             b"exit" => match arguments {
@@ -165,9 +165,9 @@ impl<'a, 'p> Reader<'a, 'p> {
                 let run = if is_option { None } else { self.program(arguments, true) };
                 run.map(|node| Node::Exec(Box::new(node)))
             }
-            // A redirection that fails at `:` ends the shell.
-            b":" | b"true" if !may_fail => Some(Node::Code(0)),
-            b"false" if !may_fail => Some(Node::Code(1)),
+            b":" => Some(Node::Colon),
+            b"true" => Some(Node::Code(0)),
+            b"false" => Some(Node::Code(1)),
             _ => self.program(words, false),
         }
     }

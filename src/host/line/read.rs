@@ -272,6 +272,6 @@ fn simple_command(command: &SimpleCommand, reader: &mut Reader<'_, '_>) -> Optio
         // What a redirection alone does is of no use to anybody.
         return (is_set && !may_fail).then_some(Node::Code(0));
     }
-    let node = reader.command(&words, may_fail)?;
+    let node = reader.command(&words)?;
     Some(if may_fail { Node::Redirected(Box::new(node)) } else { node })
 }
