@@ -270,6 +270,18 @@ fn dovecot_asks_the_logins_as_its_page_says() {
             ..SERVER
         });
     }
+    // It has the logins in a file of its own, and no table to miss: this password is none.
+    if can_run("dovecot24", "usr/lib/dovecot/submission") {
+        asks_the_tables(&Server {
+            name: "dovecot24",
+            section: "Dovecot",
+            refused: "",
+            unknown: ["", "535 "],
+            recipients: false,
+            asks: false,
+            ..SERVER
+        });
+    }
 }
 
 #[test]
