@@ -266,7 +266,7 @@ fn carry_out(
     if let Ok((done, _)) = &rebuilt
         && elsewhere.all() != known
     {
-        set(Some(&done.host), After::Host);
+        set(Some(&done.host), After::Homes);
     }
     let (result, remembered) = match rebuilt {
         Ok((done, remembered)) => (Ok(done), remembered),

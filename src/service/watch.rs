@@ -352,6 +352,8 @@ pub enum After {
     Nothing,
     /// What says where the homes are; the homes are read later.
     Host,
+    /// The homes too. What a line in one of them names may lie in a directory that was watched for other names.
+    Homes,
     /// As much as could be; what was watched stays watched.
     Failure,
 }
@@ -438,7 +440,7 @@ impl Watch {
             }
         }
         // What was read before it was watched may have changed meanwhile.
-        if is_unread && after != After::Nothing {
+        if (is_unread && after != After::Nothing) || after == After::Homes {
             self.tell(Changed::Anything);
         }
         let mut inner = lock(&self.inner);
@@ -975,6 +977,18 @@ mod tests {
             watched.watch.set(&root, wanted(), After::Host);
             assert_eq!(is_told(), told, "{name}");
         }
+    }
+
+    #[test]
+    fn a_file_that_was_read_before_its_name_mattered_is_read_again() {
+        let watched = Watched::new();
+        create_dir(watched.path("etc")).unwrap();
+        let wanted = |names: &[&str]| names.iter().map(|name| source(&watched.path(name)).unwrap()).collect();
+        watched.watch.set(&watched.root(), wanted(&["etc/passwd"]), After::Nothing);
+        // Its directory is watched, and nobody waits for this name yet.
+        write(watched.path("etc/aliases.cdb"), "").unwrap();
+        watched.watch.set(&watched.root(), wanted(&["etc/passwd", "etc/aliases.cdb"]), After::Homes);
+        watched.wait_for(&Changed::Anything);
     }
 
     #[test]
