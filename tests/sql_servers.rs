@@ -2,6 +2,8 @@
 //! asks them. What comes of it is held against the verdicts of real vpopmail (tests/conformance/sql), against what each
 //! server itself calls equal, and against what it wrote down of the statements it got.
 
+#[path = "support/sql_asker.rs"]
+mod sql_asker;
 #[path = "support/sql_cases.rs"]
 mod sql_cases;
 #[path = "support/sql_server.rs"]
@@ -22,8 +24,9 @@ use qmail_updater::host::mailboxes::stream::{self, Reader, Row};
 use qmail_updater::host::user_database::Kind;
 use qmail_updater::sql::ask::Ask;
 use serde_json::Value;
+use sql_asker::Asker;
 use sql_cases::DOMAINS;
-use sql_server::{Asker, Server};
+use sql_server::Server;
 
 const PASSWORD: &str = "pass-never-shown";
 
