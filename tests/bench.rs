@@ -4,23 +4,12 @@ mod support;
 
 use std::fs;
 use std::path::Path;
-use std::process::Command;
 
-use support::{NOT_DUMPABLE, is_root, skip};
+use support::{NOT_DUMPABLE, benchmark, is_root, skip};
 
-/// Runs it on a small host below `folder`: what it says on the way, and what it prints.
+/// What it says on the way on a small host below `folder`, and what it prints.
 fn bench(folder: &Path, options: &[&str]) -> (String, String) {
-    let output = Command::new(env!("CARGO"))
-        .args(["run", "--quiet", "--example", "bench", "--", "S", "--runs", "1"])
-        .args(options)
-        .args(["--program", support::tested()])
-        .arg("--folder")
-        .arg(folder)
-        .arg("--svg")
-        .arg(folder)
-        .current_dir(env!("CARGO_MANIFEST_DIR"))
-        .output()
-        .unwrap();
+    let output = benchmark(folder, options);
     let (said, printed) = (String::from_utf8_lossy(&output.stderr), String::from_utf8_lossy(&output.stdout));
     assert!(output.status.success(), "{said}");
     (said.into_owned(), printed.into_owned())

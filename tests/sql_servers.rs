@@ -27,6 +27,7 @@ use serde_json::Value;
 use sql_asker::Asker;
 use sql_cases::DOMAINS;
 use sql_server::Server;
+use support::{NOT_DUMPABLE, benchmark, is_root, skip};
 
 const PASSWORD: &str = "pass-never-shown";
 
@@ -170,6 +171,26 @@ fn sqlite_gives_the_verdicts_of_the_real_programs() {
         let ask = Ask { file, aliases: Some(false), ..question(case, options) };
         Arc::new(snapshot_of(&mut Asker::start(""), &ask).unwrap_or_else(|why| panic!("{}: {why}", case["id"])))
     });
+}
+
+#[test]
+fn the_benchmark_measures_a_host_on_each_server_and_its_rows_make_the_tables_of_the_files() {
+    if !is_root() {
+        return skip("the benchmark", NOT_DUMPABLE);
+    }
+    for kind in [Kind::Mysql, Kind::Pgsql] {
+        // It says what the machine lacks.
+        if Server::start(kind, &[]).is_none() {
+            continue;
+        }
+        let directory = tempfile::tempdir().unwrap();
+        let output = benchmark(directory.path(), &["--sql", kind.option()]);
+        let (said, printed) = (String::from_utf8_lossy(&output.stderr), String::from_utf8_lossy(&output.stdout));
+        assert!(output.status.success(), "{said}");
+        // As many as tests/bench.rs counts of the same host.
+        assert!(said.contains("both made the same 1093 recipients and 980 logins"), "{said}");
+        assert!(printed.contains("| a mailbox added, until both are published / that |"), "{printed}");
+    }
 }
 
 /// The statements in the page for SQL hosts that make the smallest user, below this heading.

@@ -27,6 +27,11 @@ pub const CDBMAKE: &str = "cdbmake of both lists";
 /// The script's.
 pub const PERL: &str = "Perl rebuild";
 
+/// This program with nothing published, and the users in a user database.
+pub const ROWS: &str = "full rebuild, users in the database";
+/// A client of the database.
+pub const STREAMING: &str = "streaming the same rows, no more";
+
 /// No program at all: what reading alone takes.
 pub const READING: &str = "reading the same files, no more";
 
@@ -80,15 +85,25 @@ pub fn on(host: &MailHost, program: &Path, arguments: &[&str]) -> Vec<OsString> 
     fixed.into_iter().chain(arguments.iter().map(OsString::from)).collect()
 }
 
+/// A directory of one of them.
+fn folder_in(out: &Path, name: &str) -> io::Result<PathBuf> {
+    let folder = out.join(name);
+    fs::create_dir_all(&folder)?;
+    Ok(folder)
+}
+
+/// A rebuild by this program, which publishes in a directory of its own.
+fn rebuild(host: &MailHost, program: &Path, name: &str, options: &[&str]) -> Job {
+    let [recipients, logins] = ["validrcptto", "auth"].map(|table| format!("--{table}=/bench/out/{name}/{table}.cdb"));
+    let fixed = [&recipients[..], &logins, "--state=/bench/state", "rebuild", "--no-commands"];
+    Job::new(on(host, program, &[options, &fixed].concat()))
+}
+
 impl Contenders {
     /// All that can be had here. Makes the lists that some of them read.
     pub fn of(host: &MailHost, program: &Path) -> io::Result<Contenders> {
         let out = host.path("bench/out");
-        let folder = |name: &str| -> io::Result<PathBuf> {
-            let folder = out.join(name);
-            fs::create_dir_all(&folder)?;
-            Ok(folder)
-        };
+        let folder = |name| folder_in(&out, name);
         let (ours, older, of_cdb, of_cdbmake, of_perl) =
             (folder("ours")?, folder("older")?, folder("cdb")?, folder("cdbmake")?, folder("perl")?);
         let lists = [("recipients", out.join("recipients.list")), ("logins", out.join("logins.list"))];
@@ -99,17 +114,7 @@ impl Contenders {
                 return Err(io::Error::other(format!("list {what}: {status}")));
             }
         }
-        let rebuild = Job::new(on(
-            host,
-            program,
-            &[
-                "--validrcptto=/bench/out/ours/validrcptto.cdb",
-                "--auth=/bench/out/ours/auth.cdb",
-                "--state=/bench/state",
-                "rebuild",
-                "--no-commands",
-            ],
-        ));
+        let rebuild = rebuild(host, program, "ours", &[]);
         let twice = |job: &dyn Fn(&Path, &Path) -> Job, folder: &Path| {
             let [recipients, logins] = [0, 1].map(|of| job(&lists[of].1, &folder.join(TABLES[of])));
             recipients.then(logins)
@@ -142,6 +147,20 @@ impl Contenders {
             make_older(&ours.join(table), &older.join(table))?;
         }
         Ok(contenders)
+    }
+
+    /// Those of a host that has its users in a user database too: this program with the files, the same with these options,
+    /// which make it read the rows, and a client that only streams them.
+    pub fn of_rows(host: &MailHost, program: &Path, options: &[&str], streaming: Job) -> io::Result<Contenders> {
+        let out = host.path("bench/out");
+        let (files, rows) = (folder_in(&out, "ours")?, folder_in(&out, "rows")?);
+        let list = [
+            (FULL, rebuild(host, program, "ours", &[]), files, Before::Nothing),
+            (STREAMING, streaming, out.clone(), Before::Unmade),
+            (ROWS, rebuild(host, program, "rows", options), rows, Before::Nothing),
+        ];
+        let list = list.map(|(name, job, folder, before)| Contender { name, job, folder, before }).into();
+        Ok(Contenders { list, out })
     }
 
     /// Runs one once. What others wrote is on the disk before, so that nobody waits for it.

@@ -1,8 +1,8 @@
 //! How fast: this program against those that only compile finished lists, and against a Perl script that does the same.
 //!
-//! `cargo run --release --example bench -- [M|L] [--declared] [--runs N] [--folder DIR] [--svg DIR]` makes the hosts (once), lets all
-//! of them work alternately, checks that they made the same tables, and prints medians and ratios. Nothing of it is part
-//! of the program.
+//! `cargo run --release --example bench -- [M|L|W] [--declared] [--runs N] [--folder DIR] [--svg DIR]` makes the hosts (once), lets
+//! all of them work alternately, checks that they made the same tables, and prints medians and ratios. Nothing of it is part
+//! of the program. With `--sql mysql` or `--sql pgsql` it measures the same host with its users in a real server: sql.rs.
 
 mod contend;
 mod declared;
@@ -11,6 +11,8 @@ mod make;
 mod measure;
 mod read;
 mod service;
+mod sql;
+mod stream;
 mod table;
 mod trace;
 
@@ -24,7 +26,7 @@ use std::process::{Command, ExitCode};
 use clap::{Parser, ValueEnum};
 
 use contend::{Contenders, FULL, PERL};
-use make::MailHost;
+use make::{MAILBOXES, MailHost};
 use measure::{Middle, Taken};
 use service::{Pokes, Service};
 
@@ -35,7 +37,7 @@ pub const DROP_CACHES: &str = "/proc/sys/vm/drop_caches";
 #[derive(Parser)]
 #[command(name = "bench")]
 struct Cli {
-    /// M is 1,000 domains of 100 mailboxes, L is 10,000
+    /// M is 1,000 domains of 100 mailboxes, L is 10,000; W is 10 domains of 100,000
     #[arg(value_enum, default_value = "m", ignore_case = true)]
     size: Size,
     /// Measure only what a declared delivery agent in each domain costs, beside vdelivermail
@@ -50,6 +52,9 @@ struct Cli {
     /// Where the figures go
     #[arg(long, value_name = "DIR", default_value = "target/bench")]
     svg: PathBuf,
+    /// Measure the host with its users in this server, against streaming their rows and the same users in files
+    #[arg(long, value_name = "SERVER")]
+    sql: Option<sql::Server>,
     /// Measure this program instead of building it
     #[arg(long, value_name = "FILE", hide = true)]
     program: Option<PathBuf>,
@@ -63,16 +68,19 @@ enum Size {
     S,
     M,
     L,
+    W,
 }
 
 impl Size {
-    /// The hosts, the one that counts last.
-    fn domains(self) -> &'static [usize] {
-        match self {
+    /// The hosts, the one that counts last: how many domains, and how many mailboxes each.
+    fn hosts(self) -> Vec<(usize, usize)> {
+        let domains: &[usize] = match self {
+            Size::W => return vec![(10, 100_000)],
             Size::S => &[10],
             Size::M => &[10, 100, 1_000],
             Size::L => &[10, 100, 1_000, 10_000],
-        }
+        };
+        domains.iter().map(|domains| (*domains, MAILBOXES)).collect()
     }
 }
 
@@ -104,6 +112,7 @@ fn main() -> ExitCode {
     let mut words = std::env::args_os().skip(1);
     let done = match words.next() {
         Some(word) if word == measure::WORD => measure::serve(words.collect()).map_err(Into::into),
+        Some(word) if word == stream::WORD => stream::serve(&words.collect::<Vec<_>>()).map(|()| ExitCode::SUCCESS),
         Some(word) if word == read::WORD => read::serve(&words.collect::<Vec<_>>()).map_err(Into::into),
         _ => run(&Cli::parse()).map(|()| ExitCode::SUCCESS),
     };
@@ -124,25 +133,27 @@ fn run(cli: &Cli) -> Result<(), Box<dyn Error>> {
     fs::create_dir_all(&cli.folder)?;
     fs::create_dir_all(&cli.svg)?;
     let folder = fs::canonicalize(&cli.folder)?;
-    if cli.declared {
-        let domains = cli.size.domains().last().copied().unwrap_or_default();
-        say(&format!("making or finding {domains} domains"));
-        let host = MailHost::make(&folder, domains)?;
-        println!("{}\n", table::machine(&folder));
+    println!("{}", table::machine(&folder));
+    let hosts = cli.size.hosts();
+    if let (true, Some(largest)) = (cli.declared, hosts.last()) {
+        say(&format!("making or finding {} domains", largest.0));
+        let host = MailHost::make(&folder, *largest)?;
         println!("{}", declared::measure(&host, &Contenders::of(&host, &program)?, cli.runs)?);
         return Ok(());
+    }
+    if let (Some(server), Some(largest)) = (cli.sql, hosts.last()) {
+        return sql::run(server, &folder, *largest, &program, cli.runs);
     }
     for (name, tool) in contend::missing_tools() {
         say(&format!("left out: {name}: no {tool}"));
     }
-    println!("{}", table::machine(&folder));
     let mut sizes: Vec<(usize, Runs)> = Vec::new();
     let mut last = None;
-    for domains in cli.size.domains() {
+    for size @ (domains, _) in &hosts {
         say(&format!("making or finding {domains} domains"));
-        let host = MailHost::make(&folder, *domains)?;
+        let host = MailHost::make(&folder, *size)?;
         let contenders = Contenders::of(&host, &program)?;
-        let is_last = Some(domains) == cli.size.domains().last();
+        let is_last = Some(size) == hosts.last();
         let seen = if is_last { all(&host, &contenders, &program, cli.runs)? } else { warm(&contenders, cli.runs)? };
         let counts = contenders.compare()?;
         say(&format!("{domains} domains: all made the same {} recipients and {} logins", counts[0], counts[1]));
@@ -163,7 +174,7 @@ fn run(cli: &Cli) -> Result<(), Box<dyn Error>> {
 fn build() -> Result<PathBuf, Box<dyn Error>> {
     let cargo = std::env::var_os("CARGO").unwrap_or("cargo".into());
     let mut command = Command::new(cargo);
-    command.args(["build", "--quiet", "--bin", "qmail-updater"]).current_dir(env!("CARGO_MANIFEST_DIR"));
+    command.args(["build", "--quiet", "--bins"]).current_dir(env!("CARGO_MANIFEST_DIR"));
     if cfg!(debug_assertions) {
         say("this is a debug build, whose figures mean little; use cargo run --release");
     } else {
@@ -199,7 +210,7 @@ fn turns(contenders: &Contenders, round: u32, seen: &mut Seen) -> Result<(), Box
 /// All that is measured: the contenders in turn with a running service, its sweeps, triggers, and cold caches.
 fn all(host: &MailHost, contenders: &Contenders, program: &Path, runs: u32) -> Result<Seen, Box<dyn Error>> {
     let mut seen = Seen::default();
-    let mut service = Service::start(host, program, 86_400)?;
+    let mut service = Service::start(host, program, &["run", "--sweep", "86400"])?;
     service.rest()?;
     for table in contend::TABLES {
         if fs::read(service.table(table))? != fs::read(contenders.ours(table))? {
@@ -229,7 +240,7 @@ fn all(host: &MailHost, contenders: &Contenders, program: &Path, runs: u32) -> R
     }
     drop(service);
     say("sweeps");
-    let mut service = Service::start(host, program, 1)?;
+    let mut service = Service::start(host, program, &["run", "--sweep", "1"])?;
     for round in 0..=runs {
         let sweep = service.sweep()?;
         if round > 0 {

@@ -1,5 +1,5 @@
-//! The hosts that are measured: vpopmail domains of 100 mailboxes, 10 aliases and a default file each. Made once, and
-//! the same every time.
+//! The hosts that are measured: vpopmail domains of 100 mailboxes (or more), 10 aliases and a default file each. Made once,
+//! and the same every time.
 
 use std::fs;
 use std::io;
@@ -9,7 +9,8 @@ use std::path::{Path, PathBuf};
 use qmail_updater::cdb;
 use rayon::prelude::*;
 
-/// Mailboxes of a domain.
+/// Mailboxes of a domain that is no large one. Those of a large one have no more directories than these: vpopmail spreads
+/// the others over directories below.
 pub const MAILBOXES: usize = 100;
 /// Changes when the hosts do.
 const VERSION: &str = "1";
@@ -26,6 +27,22 @@ pub struct MailHost {
     pub root: PathBuf,
     /// How many domains it has.
     pub domains: usize,
+    /// How many mailboxes each of them has.
+    pub each: usize,
+}
+
+/// A mailbox, as a user database has it in a row.
+pub struct Row {
+    /// Its name.
+    pub name: String,
+    /// The domain.
+    pub domain: String,
+    /// The hash of its password.
+    pub crypt: String,
+    /// Its flags.
+    pub flags: String,
+    /// Its directory.
+    pub directory: String,
 }
 
 /// Numbers that look random and are the same every time (xorshift64*).
@@ -62,8 +79,8 @@ fn mailbox_name(number: usize) -> String {
     format!("{}{number}", NAMES[number % NAMES.len()])
 }
 
-/// The mailboxes of a domain: name, and what vpasswd holds behind it.
-fn mailboxes(number: usize) -> Vec<(String, String)> {
+/// So many mailboxes of a domain: name, and what vpasswd holds behind it.
+fn mailboxes(number: usize, each: usize) -> Vec<(String, String)> {
     let mut numbers = Numbers(number as u64 + 1);
     // The first numbers of neighbours are alike.
     for _ in 0..20 {
@@ -77,7 +94,7 @@ fn mailboxes(number: usize) -> Vec<(String, String)> {
         let hash = format!("$6${}${}", numbers.crypt(16), numbers.crypt(86));
         (name.clone(), format!("{hash}:1:{flags}:{name}:{home}/{name}:1073741824S"))
     };
-    (0..MAILBOXES).map(record).collect()
+    (0..each).map(record).collect()
 }
 
 /// The line of the `.qmail-default` of a domain.
@@ -111,9 +128,11 @@ fn dot_qmails(number: usize) -> Vec<(String, String)> {
 }
 
 impl MailHost {
-    /// A host of so many domains; made below `folder` unless it is there already.
-    pub fn make(folder: &Path, domains: usize) -> io::Result<MailHost> {
-        let host = MailHost { root: folder.join(format!("host-{domains}")), domains };
+    /// A host of so many domains with so many mailboxes each; made below `folder` unless it is there already.
+    pub fn make(folder: &Path, (domains, each): (usize, usize)) -> io::Result<MailHost> {
+        let large = if each == MAILBOXES { String::new() } else { format!("-of-{each}") };
+        let name = format!("host-{domains}{large}");
+        let host = MailHost { root: folder.join(&name), domains, each };
         // Where vpopmail keeps its settings, of which there are none.
         fs::create_dir_all(host.path("home/vpopmail/etc"))?;
         let (complete, version) = (host.complete(), format!("{VERSION}\n"));
@@ -136,7 +155,7 @@ impl MailHost {
 
     /// How many mailboxes it has.
     pub fn mailboxes(&self) -> usize {
-        self.domains * MAILBOXES
+        self.domains * self.each
     }
 
     /// The file beside it that says that it is complete.
@@ -221,8 +240,8 @@ impl MailHost {
             fs::set_permissions(&path, fs::Permissions::from_mode(0o600))?;
             give(&path)?;
         }
-        let mailboxes = mailboxes(number);
-        for (name, _) in &mailboxes {
+        let mailboxes = mailboxes(number, self.each);
+        for (name, _) in mailboxes.iter().take(MAILBOXES) {
             fs::create_dir(home.join(name))?;
         }
         self.write_mailboxes(number, &mailboxes)
@@ -242,8 +261,18 @@ impl MailHost {
         Ok(())
     }
 
+    /// The mailboxes of a domain, as rows.
+    pub fn rows(&self, number: usize) -> impl Iterator<Item = Row> {
+        mailboxes(number, self.each).into_iter().map(move |(name, record)| {
+            let mut fields = record.split(':').map(str::to_owned);
+            let mut field = |at: usize| fields.nth(at).unwrap_or_default();
+            let (crypt, flags, directory) = (field(0), field(1), field(1));
+            Row { name, domain: domain(number), crypt, flags, directory }
+        })
+    }
+
     /// The domain whose mailboxes change: one in the middle.
-    fn changing(&self) -> usize {
+    pub fn changing(&self) -> usize {
         self.domains / 2
     }
 
@@ -256,7 +285,7 @@ impl MailHost {
     /// be written for that.
     pub fn set_mailboxes(&self, more: Option<&str>, password: Option<u64>) -> io::Result<()> {
         let number = self.changing();
-        let mut mailboxes = mailboxes(number);
+        let mut mailboxes = mailboxes(number, self.each);
         if let Some(seed) = password {
             let mut numbers = Numbers(seed + 1_000_000);
             mailboxes[0].1.replace_range(3..19, &numbers.crypt(16));

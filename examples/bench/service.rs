@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
+use serde_json::Value;
 use std::os::fd::AsFd;
 
 use crate::contend::{TABLES, on};
@@ -38,12 +39,12 @@ pub struct Idle {
 }
 
 impl<'a> Service<'a> {
-    /// Starts it, and waits for its first rebuild.
-    pub fn start(host: &'a MailHost, program: &'a Path, sweep: u32) -> io::Result<Service<'a>> {
+    /// Starts it with these arguments, and waits for its first rebuild.
+    pub fn start(host: &'a MailHost, program: &'a Path, arguments: &[&str]) -> io::Result<Service<'a>> {
         let control = host.path("var/qmail/control");
         let seen = Inotify::init(InitFlags::IN_NONBLOCK | InitFlags::IN_CLOEXEC)?;
         seen.add_watch(&control, AddWatchFlags::IN_MOVED_TO)?;
-        let words = on(host, program, &["run", "--sweep", &sweep.to_string()]);
+        let words = on(host, program, arguments);
         let mut child = Command::new(&words[0]).args(&words[1..]).stderr(Stdio::piped()).spawn()?;
         let lines = child.stderr.take().map(|stderr| BufReader::new(stderr).lines());
         let (say, log) = channel();
@@ -105,10 +106,22 @@ impl<'a> Service<'a> {
         notice: &str,
         tables: &[&str],
     ) -> io::Result<Duration> {
+        let address = format!("{}@{}", more.unwrap_or("alice0"), self.host.changing_domain());
+        let host = self.host;
+        self.publish(&|| host.set_mailboxes(more, password), &[notice, &address], tables)
+    }
+
+    /// From any change, and its notice, until these tables are published.
+    pub fn publish(
+        &mut self,
+        change: &dyn Fn() -> io::Result<()>,
+        notice: &[&str],
+        tables: &[&str],
+    ) -> io::Result<Duration> {
         while self.seen.read_events().is_ok() {}
         let start = Instant::now();
-        self.host.set_mailboxes(more, password)?;
-        self.trigger(&[notice, &format!("{}@{}", more.unwrap_or("alice0"), self.host.changing_domain())])?;
+        change()?;
+        self.trigger(notice)?;
         let mut waiting: Vec<&str> = tables.to_vec();
         while !waiting.is_empty() {
             let mut fds = [PollFd::new(self.seen.as_fd(), PollFlags::POLLIN)];
@@ -143,6 +156,29 @@ impl<'a> Service<'a> {
         self.unchanged(&before)?;
         let took = duration(&line).unwrap_or_default();
         Ok(Idle { ms: took.as_secs_f64() * 1000.0, written: self.written()? - written })
+    }
+
+    /// How long it takes next time to find that no row of the user database has changed, as it says itself. No line of the
+    /// log tells of that.
+    pub fn question(&mut self) -> io::Result<f64> {
+        let before = self.identities();
+        let last = || -> io::Result<Value> {
+            let status = fs::read(self.host.path("run/qmail-updater/status.json"))?;
+            Ok(serde_json::from_slice::<Value>(&status)?["last_rebuild"].take())
+        };
+        let (first, start) = (last()?["number"].as_u64(), Instant::now());
+        let found = loop {
+            let last = last()?;
+            if last["number"].as_u64() > first && last["cause"] == "database" {
+                break last;
+            }
+            if start.elapsed() > PATIENCE {
+                return Err(io::Error::other("the service never asks the user database"));
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        };
+        self.unchanged(&before)?;
+        found["ms"].as_f64().ok_or_else(|| io::Error::other(format!("no duration: {found}")))
     }
 
     fn identities(&self) -> [Option<(u64, i64, i64, u64)>; 2] {

@@ -37,24 +37,46 @@ fn file_system(folder: &Path) -> Option<String> {
     above.max_by_key(|(place, _)| place.len()).map(|(_, kind)| kind.to_owned())
 }
 
-/// How long everything took.
-pub fn times(host: &MailHost, seen: &Seen) -> String {
-    let mut text = format!("{} domains, {} mailboxes, medians in ms:\n\n", host.domains, host.mailboxes());
-    text += "| | median | least | most | processor | peak MiB |\n|---|--:|--:|--:|--:|--:|\n";
-    let mut row = |name: &str, middle: Middle, processor: String, peak: String| {
+/// How long things took.
+pub struct Times(String);
+
+impl Times {
+    /// None so far.
+    pub fn new(host: &MailHost) -> Times {
+        let mut text = format!("{} domains, {} mailboxes, medians in ms:\n\n", host.domains, host.mailboxes());
+        text += "| | median | least | most | processor | peak MiB |\n|---|--:|--:|--:|--:|--:|\n";
+        Times(text)
+    }
+
+    fn row(&mut self, name: &str, middle: Middle, processor: &str, peak: &str) {
         let Middle { median, least, most } = middle;
-        let _ = writeln!(text, "| {name} | {median:.1} | {least:.1} | {most:.1} | {processor} | {peak} |");
-    };
-    let of = |runs: &Runs, name: &str| {
-        let runs = runs.get(name)?;
+        let _ = writeln!(self.0, "| {name} | {median:.1} | {least:.1} | {most:.1} | {processor} | {peak} |");
+    }
+
+    /// The runs of one contender, if there are any; `how` stands behind its name.
+    pub fn runs(&mut self, runs: &Runs, name: &str, how: &str) {
+        let Some(runs) = runs.get(name) else { return };
         let middle = Middle::of(runs.iter().map(|taken| ms(taken.wall)));
         let processor = Middle::of(runs.iter().map(|taken| ms(taken.user + taken.system))).median;
-        Some((middle, format!("{processor:.1}"), format!("{:.1}", mib(peak(runs)))))
-    };
+        self.row(&format!("{name}{how}"), middle, &format!("{processor:.1}"), &format!("{:.1}", mib(peak(runs))));
+    }
+
+    /// What was measured without its processor time.
+    pub fn values(&mut self, name: &str, values: &[f64]) {
+        self.row(name, Middle::of(values.iter().copied()), "", "");
+    }
+
+    /// The table.
+    pub fn text(self) -> String {
+        self.0
+    }
+}
+
+/// How long everything took.
+pub fn times(host: &MailHost, seen: &Seen) -> String {
+    let mut times = Times::new(host);
     for name in [FULL, OVER, SAME, READING, CDB, CDBMAKE, PERL] {
-        if let Some((middle, processor, peak)) = of(&seen.runs, name) {
-            row(name, middle, processor, peak);
-        }
+        times.runs(&seen.runs, name, "");
     }
     for (name, values) in [
         ("service: a mailbox added, until both are published", &seen.mailbox),
@@ -64,20 +86,26 @@ pub fn times(host: &MailHost, seen: &Seen) -> String {
         ("trigger", &seen.pokes.0),
         ("/bin/sh -c 'echo > pipe'", &seen.pokes.1),
     ] {
-        row(name, Middle::of(values.iter().copied()), String::new(), String::new());
+        times.values(name, values);
     }
     for name in [FULL, PERL] {
-        if let Some((middle, processor, peak)) = of(&seen.cold, name) {
-            row(&format!("{name}, caches dropped"), middle, processor, peak);
-        }
+        times.runs(&seen.cold, name, ", caches dropped");
     }
-    text
+    times.text()
 }
 
-/// The ratios, beside what they must be.
-pub fn must_show(host: &MailHost, seen: &Seen) -> String {
-    let mut text = "| | seen | at most | aim | |\n|---|--:|--:|--:|---|\n".to_owned();
-    let mut row = |name: &str, seen: Option<f64>, limit: f64, aim: Option<f64>, unit: &str| {
+/// What was seen, beside what it must be.
+pub struct Bounds(String);
+
+impl Default for Bounds {
+    fn default() -> Bounds {
+        Bounds("| | seen | at most | aim | |\n|---|--:|--:|--:|---|\n".to_owned())
+    }
+}
+
+impl Bounds {
+    /// One ratio, or a size in a unit.
+    pub fn row(&mut self, name: &str, seen: Option<f64>, limit: f64, aim: Option<f64>, unit: &str) {
         let digits = if unit.is_empty() { 3 } else { 1 };
         let (value, word) = match seen {
             None => ("-".to_owned(), "not measured"),
@@ -91,8 +119,24 @@ pub fn must_show(host: &MailHost, seen: &Seen) -> String {
             }
         };
         let aim = aim.map_or("-".to_owned(), |aim| format!("{aim}{unit}"));
-        let _ = writeln!(text, "| {name} | {value} | {limit}{unit} | {aim} | {word} |");
-    };
+        let _ = writeln!(self.0, "| {name} | {value} | {limit}{unit} | {aim} | {word} |");
+    }
+
+    /// The table.
+    pub fn text(self) -> String {
+        self.0
+    }
+}
+
+/// So many MiB and so many bytes a mailbox, in MiB.
+pub fn memory(host: &MailHost, base: f64, each: f64) -> f64 {
+    ((base + each * host.mailboxes() as f64 / 1_048_576.0) * 10.0).round() / 10.0
+}
+
+/// The ratios, beside what they must be.
+pub fn must_show(host: &MailHost, seen: &Seen) -> String {
+    let mut bounds = Bounds::default();
+    let mut row = |name: &str, seen, limit, aim, unit: &str| bounds.row(name, seen, limit, aim, unit);
     let full = median(&seen.runs, FULL);
     let ratio = |above: Option<f64>, below: Option<f64>| above.zip(below).map(|(above, below)| above / below);
     let of_full = |values: &[f64]| ratio(middle(values), full);
@@ -109,13 +153,14 @@ pub fn must_show(host: &MailHost, seen: &Seen) -> String {
     row("a password changed, until auth.cdb is / full rebuild", of_full(&seen.password), 0.3, Some(0.2), "");
     row("a sweep, nothing changed / full rebuild", of_full(&seen.sweep.0), 0.35, Some(0.2), "");
     row("a notice, nothing changed / full rebuild", of_full(&seen.notice.0), 0.03, Some(0.01), "");
-    let memory = |base: f64, each: f64| ((base + each * host.mailboxes() as f64 / 1_048_576.0) * 10.0).round() / 10.0;
+    let memory = |base, each| memory(host, base, each);
     let peak = seen.runs.get(FULL).map(|runs| mib(peak(runs)));
     row("peak memory of a full rebuild", peak, memory(8.0, 40.0), Some(memory(6.0, 25.0)), " MiB");
     row("resident memory of the idle service", Some(mib(seen.resident)), memory(24.0, 60.0), None, " MiB");
     let cold = ratio(median(&seen.cold, FULL), median(&seen.cold, PERL));
     row("full rebuild / Perl, caches dropped for both", cold, 0.35, Some(0.2), "");
     row("trigger / /bin/sh -c 'echo > pipe'", ratio(middle(&seen.pokes.0), middle(&seen.pokes.1)), 1.6, Some(1.2), "");
+    let mut text = bounds.text();
     let _ = writeln!(
         text,
         "\nThe tables were left alone where nothing changed. The service wrote at most {:.1} KiB in a sweep and {:.1} KiB \
@@ -175,14 +220,17 @@ pub fn keep_runs(path: &Path, sizes: &[(usize, Runs)], seen: &Seen) -> io::Resul
     fs::write(path, text)
 }
 
-fn middle(values: &[f64]) -> Option<f64> {
+/// The median of some values.
+pub fn middle(values: &[f64]) -> Option<f64> {
     (!values.is_empty()).then(|| Middle::of(values.iter().copied()).median)
 }
 
-fn peak(runs: &[crate::measure::Taken]) -> u64 {
+/// The largest peak of memory, in KiB.
+pub fn peak(runs: &[crate::measure::Taken]) -> u64 {
     runs.iter().map(|taken| taken.peak).max().unwrap_or_default()
 }
 
-fn mib(kib: u64) -> f64 {
+/// MiB.
+pub fn mib(kib: u64) -> f64 {
     kib as f64 / 1024.0
 }

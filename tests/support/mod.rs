@@ -46,6 +46,14 @@ pub fn skip(test: &str, why: &str) {
     let _ = writeln!(std::io::stderr(), "skipped: {test}: {why}");
 }
 
+/// Runs the benchmark on its smallest host, once, with these options; it makes its hosts and figures in this directory.
+pub fn benchmark(directory: &Path, options: &[&str]) -> Output {
+    let mut command = Command::new(env!("CARGO"));
+    command.args(["run", "--quiet", "--example", "bench", "--", "S", "--runs", "1", "--program", tested()]);
+    command.arg("--folder").arg(directory).arg("--svg").arg(directory).args(options);
+    command.current_dir(env!("CARGO_MANIFEST_DIR")).output().unwrap()
+}
+
 /// Makes the host that one of tests/conformance describes.
 pub fn conformance_host(description: &serde_json::Value) -> MailHost {
     let host = MailHost::empty();
