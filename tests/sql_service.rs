@@ -447,3 +447,41 @@ fn status_says_what_is_true_of_postgresql() {
     let Some(server) = postgresql() else { return };
     status_is_true(server);
 }
+
+/// How many transactions the server has begun. PostgreSQL logs its statements; what the tests do begins in other words.
+fn begun(server: &Server) -> usize {
+    match server.kind {
+        Kind::Mysql => {
+            let said = server.sql("", "show global status like 'Com_begin';");
+            said.split_whitespace().nth(1).unwrap().parse().unwrap()
+        }
+        _ => fs::read_to_string(server.path("log")).unwrap().matches("statement: START TRANSACTION").count(),
+    }
+}
+
+/// Whoever runs the server sees no more load of an idle service than `--sql-sweep` says.
+fn idle_asks_once_each_sweep(mut server: Server) {
+    let host = &MailHost::empty();
+    let world = World::new(host, &mut server, false, 1);
+    let _service = Running::start(host, ASKING);
+    let asked = |database: &serde_json::Value| database["asked"].as_u64().unwrap_or_default();
+    let first = asked(&wait_for_database(host, &|database| database["answers"] == true));
+    // The start is over.
+    wait_for_database(host, &|database| asked(database) > first + 1);
+    let (before, start) = (begun(world.server), Instant::now());
+    wait_for_database(host, &|database| asked(database) > first + 6);
+    let (questions, seconds) = (begun(world.server) - before, start.elapsed().as_secs() as usize);
+    assert!((4..=seconds + 1).contains(&questions), "{questions} questions in {seconds} s");
+}
+
+#[test]
+fn an_idle_service_asks_mariadb_once_each_sweep() {
+    let Some(server) = mariadb() else { return };
+    idle_asks_once_each_sweep(server);
+}
+
+#[test]
+fn an_idle_service_asks_postgresql_once_each_sweep() {
+    let Some(server) = postgresql() else { return };
+    idle_asks_once_each_sweep(server);
+}
