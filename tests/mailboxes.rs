@@ -19,7 +19,8 @@ use qmail_updater::host::vpopmail::{BOUNCE_MAIL, NO_SMTP, Shape};
 use qmail_updater::rebuild::{self, Sink, read_host};
 use qmail_updater::settings::Settings;
 use serde_json::Value;
-use support::{conformance_host, is_root, skip};
+use support::service::Service;
+use support::{MailHost, conformance_host, filled, give, is_root, skip};
 
 /// The records of both tables, in their order.
 #[derive(Default, PartialEq)]
@@ -142,4 +143,43 @@ fn a_snapshot_of_the_mailboxes_of_files_gives_the_tables_of_the_files() {
     }
     assert!(names > 1_000 && logins == 90, "{names} {logins}: the hosts are not all there");
     assert_eq!(empty, 0, "no file of mailboxes is read beside a snapshot");
+}
+
+/// The most memory that a service takes with so many domains of so many mailboxes, in bytes.
+fn peak_of_domains(domains: usize, mailboxes: usize) -> usize {
+    let host = MailHost::empty();
+    let owner = if is_root() { (89, 89) } else { support::me() };
+    let home = |domain: usize| format!("/home/vpopmail/domains/d{domain}.test");
+    let of_all = |line: &dyn Fn(usize) -> String| (0..domains).map(line).collect::<String>();
+    let line = |domain| format!("+d{domain}.test-:d{domain}.test:{}:{}:{}:-::\n", owner.0, owner.1, home(domain));
+    host.write("/var/qmail/control/me", "mail.test\n").write("/var/qmail/control/locals", "");
+    host.write("/var/qmail/control/rcpthosts", of_all(&|domain| format!("d{domain}.test\n")));
+    host.write("/var/qmail/control/virtualdomains", of_all(&|domain| format!("d{domain}.test:d{domain}.test\n")));
+    host.write("/var/qmail/users/assign", of_all(&line) + ".\n");
+    host.folder("/home/vpopmail/etc").folder("/tmp");
+    let (hash, gecos) = (filled("$1$a$b"), "x".repeat(100));
+    let records: Vec<String> =
+        (0..mailboxes).map(|n| format!("user{n}:{hash}:1:0:{gecos}:/x/user{n}:NOQUOTA")).collect();
+    let records: Vec<&str> = records.iter().map(String::as_str).collect();
+    for home in (0..domains).map(home) {
+        host.mailboxes_as_written(&home, &records);
+        host.write(&format!("{home}/.qmail-default"), "| /home/vpopmail/bin/vdelivermail '' bounce-no-mailbox\n");
+        for file in ["", "/vpasswd.cdb", "/.qmail-default"] {
+            give(&host.path(&format!("{home}{file}")), owner.0, owner.1);
+        }
+    }
+    let service = Service::start(host, &["--no-watch", "--threads", "1"]);
+    assert_eq!(service.host.answers(&["user7@d0.test", "nobody@d0.test"]), ["accept", "refuse"]);
+    let status = fs::read_to_string(format!("/proc/{}/status", service.child.id())).unwrap();
+    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+    peak.trim().trim_end_matches(" kB").parse::<usize>().unwrap() * 1024
+}
+
+#[test]
+fn large_domains_are_in_memory_one_after_the_other() {
+    const MAILBOXES: usize = 10_000;
+    let (few, many) = (peak_of_domains(2, MAILBOXES), peak_of_domains(8, MAILBOXES));
+    // Without the records themselves, which take more than three times as much.
+    let each = many.saturating_sub(few) / (6 * MAILBOXES);
+    assert!(each <= 60, "{each} bytes a mailbox: {few} bytes with 2 domains, {many} with 8");
 }

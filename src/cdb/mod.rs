@@ -1059,8 +1059,15 @@ impl Writer {
         if self.position() + bytes.len() as u64 > u64::from(u32::MAX) {
             return Err(too_long());
         }
-        self.buffer.extend_from_slice(bytes);
-        self.flush_full()
+        if bytes.len() < WRITTEN_AT_ONCE {
+            self.buffer.extend_from_slice(bytes);
+            return self.flush_full();
+        }
+        // The records of a large domain need no second place in memory.
+        self.flush()?;
+        self.file.write_all_at(bytes, self.written)?;
+        self.written += bytes.len() as u64;
+        Ok(())
     }
 
     fn flush_full(&mut self) -> io::Result<()> {
@@ -1239,6 +1246,16 @@ mod tests {
             (0..).map(|n: u32| n.to_string()).find(|key| hash(key.as_bytes()) % 256 == hash_of_a % 256).unwrap();
         assert!((0..MANY).all(|_| cdb.find(other.as_bytes()).is_none()));
         assert!(start.elapsed() < Duration::from_secs(5), "{:?}", start.elapsed());
+    }
+
+    #[test]
+    fn records_that_are_too_many_for_the_buffer_stand_between_those_before_and_after() {
+        let long = vec![b'x'; WRITTEN_AT_ONCE];
+        let records = [("a", &b"1"[..]), ("b", &b"2"[..]), ("long", &long), ("c", &b"3"[..])];
+        let image = image(records.map(|(key, data)| (key.as_bytes(), data))).unwrap();
+        let cdb = Reader::new(&image).unwrap();
+        assert_eq!(cdb.check(), Ok(()));
+        assert!(cdb.records().eq(records.map(|(key, data)| Record { key: key.as_bytes(), data })));
     }
 
     proptest! {

@@ -173,6 +173,7 @@ pub fn ask(plan: &Plan, policy: &Policy<'_>, unit: &Unit, homes: &HomeReader, co
     }
     // It waits in memory to be added.
     asked.logins.shrink_to_fit();
+    homes.forget_large(path);
     asked.expiry = policy.next_expiry();
     asked.unknown = policy.unknown();
     asked
@@ -377,6 +378,11 @@ fn recipients_kept(kept: &Kept) -> Vec<String> {
 /// validrcptto.cdb and auth.cdb, where they are whole.
 pub type KeptFrom = (Option<Arc<Published>>, Option<Arc<Published>>);
 
+/// A home whose mailboxes take more than so many bytes of memory is a large one.
+const LARGE: usize = 1 << 19;
+/// So many bytes the mailboxes of large homes may take that are only remembered.
+const MAX_LARGE: usize = 1 << 23;
+
 /// Reads homes from the host, and remembers the last few: an address may lead from one home to the next.
 #[derive(Clone)]
 pub struct HomeReader(Arc<Reader>);
@@ -493,6 +499,12 @@ impl HomeReader {
         home
     }
 
+    /// Forgets a home that all was asked of, if it is a large one: hardly anybody else leads there.
+    fn forget_large(&self, path: &[u8]) {
+        let mut recent = self.0.recent.lock().unwrap_or_else(PoisonError::into_inner);
+        recent.retain(|home| home.path != path || large(home).is_none());
+    }
+
     /// The homes as they are when all units were asked: without those that are beyond their budgets.
     pub fn at_last(&self) -> impl Homes + '_ {
         AtLast(self)
@@ -583,6 +595,25 @@ impl Reader {
     }
 }
 
+/// How many bytes the mailboxes of a home take, when these are many.
+fn large(home: &Home) -> Option<usize> {
+    let users = home.users.iter().filter_map(|users| users.mailboxes.known());
+    Some(users.map(|mailboxes| mailboxes.size().1).sum()).filter(|bytes| *bytes > LARGE)
+}
+
+/// Remembers a home, and forgets those that were asked for longest ago: beyond so many, and of the large ones beyond
+/// [`MAX_LARGE`]. The last large one stays: addresses that lead there must not make it be read again and again.
+fn remember(recent: &mut Vec<Arc<Home>>, home: Arc<Home>, most: usize) {
+    recent.insert(0, home);
+    recent.truncate(most);
+    let (mut all, mut is_first) = (0, true);
+    recent.retain(|home| {
+        let Some(bytes) = large(home) else { return true };
+        all += bytes;
+        std::mem::take(&mut is_first) || all <= MAX_LARGE
+    });
+}
+
 impl Homes for HomeReader {
     /// On a thread that cannot be given up, another one reads it.
     fn home(&self, path: &[u8]) -> Arc<Home> {
@@ -611,8 +642,7 @@ impl Homes for HomeReader {
             return home;
         }
         let mut recent = reader.recent.lock().unwrap_or_else(PoisonError::into_inner);
-        recent.insert(0, home.clone());
-        recent.truncate(reader.remembered);
+        remember(&mut recent, home.clone(), reader.remembered);
         home
     }
 
