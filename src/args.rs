@@ -706,7 +706,10 @@ Columns, separated by tabs, - where there is nothing to say:
   answer      accept or refuse
   address     as it was given
   key         the entry that decides
-  by          what takes the mail: mailbox, alias, catch-all, qmail-ext or other";
+  by          what takes the mail: mailbox, alias, catch-all, qmail-ext or other
+
+The answer and the exit status are those of the table alone. A terminal also
+says when rcpthosts does not list the domain, and which address may be meant.";
 
 /// The columns of `domains`.
 const DOMAINS_HELP: &str = "\

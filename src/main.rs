@@ -17,7 +17,7 @@ use qmail_updater::commands::findings::{self, Shows};
 use qmail_updater::commands::overview::State;
 use qmail_updater::commands::screen::Screen;
 use qmail_updater::commands::status::status;
-use qmail_updater::commands::{answers, demo, explain, list, user};
+use qmail_updater::commands::{answers, demo, explain, list, lookup, user};
 use qmail_updater::error::{Error, show_path};
 use qmail_updater::front::Caller;
 use qmail_updater::fs::silence::Back;
@@ -236,7 +236,7 @@ fn run(cli: &Cli, settings: Settings) -> Result<u8, Error> {
             answers::dry_run(&settings, &screen(*json), !*no_commands, *summary).map(|()| true)
         }
         Command::List { what, format, json } => list::list(&settings, &screen(*json), *what, *format).map(|()| true),
-        Command::Lookup { addresses, json } => answers::lookup(&settings, &screen(*json), addresses),
+        Command::Lookup { addresses, json } => lookup::lookup(&settings, &screen(*json), addresses),
         Command::Run { .. } => service::run(&Arc::new(settings)).map(|()| true),
         Command::Check { json, accepted, all, quiet, nagios } => {
             let file = accepted.as_ref().map_or(ACCEPTED.as_bytes(), |file| file.as_bytes());

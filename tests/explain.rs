@@ -4,6 +4,7 @@
 mod support;
 
 use std::collections::BTreeSet;
+use std::fs;
 
 use serde_json::Value;
 use support::MailHost;
@@ -13,6 +14,12 @@ const COM: &str = "/home/vpopmail/domains/example.com";
 fn json(host: &MailHost, arguments: &[&str]) -> Value {
     let answer = host.run(arguments);
     serde_json::from_str(&answer.stdout).unwrap_or_else(|error| panic!("{error}: {answer:?}"))
+}
+
+/// What a person reads, with one blank between two words.
+fn told(host: &MailHost, arguments: &[&str]) -> String {
+    let answer = host.run(&[&["--color", "always"], arguments].concat());
+    answer.stdout.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 /// The only address that was explained.
@@ -270,4 +277,30 @@ fn a_dry_run_counts_its_changes_by_domain() {
     assert_eq!(as_json["changes"].as_array().unwrap().len(), changes.lines().count(), "{as_json}");
     let answer = host.run(&["rebuild", "--summary"]);
     assert_eq!((answer.code, answer.stdout.as_str()), (100, ""), "only with --dry-run: {answer:?}");
+}
+
+#[test]
+fn a_person_who_looks_an_address_up_is_told_when_qmail_smtpd_never_asks_the_table() {
+    let host = MailHost::sample();
+    host.rebuild();
+    let domains = fs::read_to_string(host.path("/var/qmail/control/rcpthosts")).unwrap();
+    host.write("/var/qmail/control/rcpthosts", domains.replace("example.com\n", ""));
+    host.write("/var/qmail/control/morercpthosts", "example.edu\n.example.net\n");
+    let closed = "rcpthosts does not list example.com: qmail-smtpd refuses strangers' mail for it";
+    let text = told(&host, &["lookup", "ann@Example.com", "ann@example.edu", "x@example.net", "ann"]);
+    assert_eq!(text.matches(closed).count(), 1, "{text}");
+    assert_eq!(text.matches("rcpthosts").count(), 1, "{text}");
+    let pasted = told(&host, &["lookup", "<ann@example.edu>"]);
+    assert!(pasted.ends_with("rcpthosts does not list \"example.edu>\"; did you mean ann@example.edu?"), "{pasted}");
+    let within = told(&host, &["lookup", "'ann@example.edu", "ann @example.edu"]);
+    assert_eq!(within.matches("did you mean ann@example.edu?").count(), 1, "{within}");
+    // A script reads what the table says, and no more.
+    let answer = host.run(&["lookup", "ann@example.com", "<ann@example.edu>"]);
+    let lines = "accept\tann@example.com\tann@example.com\tmailbox\nrefuse\t<ann@example.edu>\t-\t-\n";
+    assert_eq!((&answer.stdout[..], &answer.stderr[..], answer.code), (lines, "", 1));
+    // Without the file every domain is let through, and a file that cannot be read says nothing.
+    host.remove("/var/qmail/control/rcpthosts");
+    assert!(!told(&host, &["lookup", "ann@example.com"]).contains("rcpthosts"));
+    fs::create_dir(host.path("/var/qmail/control/rcpthosts")).unwrap();
+    assert!(told(&host, &["lookup", "ann@example.com"]).ends_with("ann@example.com ann@example.com mailbox"));
 }

@@ -86,7 +86,7 @@ fn few_rooms_touch_the_disk_one_spawns_and_one_prints_to_standard_error() {
         ("killpg", &["os/spawn.rs"]),
         ("io::stderr", &["report.rs"]),
         ("eprint", &[]),
-        ("io::stdout", &["commands/answers.rs", "commands/screen.rs", "front/"]),
+        ("io::stdout", &["commands/lookup.rs", "commands/screen.rs", "front/"]),
         (
             "std::fs",
             &[

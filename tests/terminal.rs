@@ -263,12 +263,21 @@ fn addresses_and_domains() {
         },
         Case {
             name: "lookup",
-            arguments: &["lookup", "ANN@example.com", "nobody@example.com", "bob@example.com", "anybody@example.net"],
+            arguments: &[
+                "lookup",
+                "ANN@example.com",
+                "nobody@example.com",
+                "bob@example.com",
+                "anybody@example.net",
+                "zz@elsewhere.example",
+                "<ann@example.com>",
+            ],
             code: 1,
             verdict: "ANSWER",
             columns: Some("ANSWER"),
             why: "The verdict is the first column. The key is what answered: of example.net the whole domain. Nothing answers for
-                  nobody, nor for bob, whose mail is switched off.",
+                  nobody, nor for bob, whose mail is switched off. elsewhere.example is not ours, and the brackets are no part
+                  of an address: the line below says so.",
         },
         Case {
             name: "domains",

@@ -8,10 +8,11 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::commands::answers::{Published, say_seen};
-use crate::commands::forwards;
+use crate::commands::answers::say_seen;
+use crate::commands::lookup::Published;
 use crate::commands::overview::State;
 use crate::commands::screen::{Form, Screen, Tone, VERSION, wrapped};
+use crate::commands::{forwards, hints};
 use crate::decide::{Delivery, Route, Step, Taker, Trail, Verdict, deliver, route};
 use crate::error::{Denied, Error, show_path};
 use crate::host::dot_qmail::Opening;
@@ -28,8 +29,6 @@ use crate::text::{Shown, count, join_address, lower, split_address};
 
 /// So many addresses that reach one are told on a terminal.
 const MAX_REACHING: usize = 10;
-/// What an address begins with that was copied as a link.
-const MAILTO: &[u8] = b"mailto:";
 /// So many forwards in a row are followed.
 const MAX_FOLLOWED: usize = 100;
 
@@ -84,24 +83,6 @@ struct Explainer<'a> {
     held: &'a BTreeMap<Vec<u8>, Duration>,
     /// Whether forwards are looked for, which reads every home.
     reads_all: bool,
-}
-
-/// The address in what was pasted: without brackets, a name before them, quotes, `mailto:`, blanks, and what ends a sentence;
-/// `None` when that is what was typed.
-fn meant(typed: &[u8]) -> Option<&[u8]> {
-    let bare = match (typed.iter().rposition(|b| *b == b'<'), typed.iter().rposition(|b| *b == b'>')) {
-        (Some(start), Some(end)) if start < end => &typed[start + 1..end],
-        _ => typed,
-    };
-    let bare = bare
-        .split_at_checked(MAILTO.len())
-        .filter(|(start, _)| start.eq_ignore_ascii_case(MAILTO))
-        .map_or(bare, |(_, rest)| rest);
-    let is_beside = |b: &u8| b.is_ascii_whitespace() || b"<>.,;:\"'".contains(b);
-    let start = bare.iter().position(|b| !is_beside(b))?;
-    let end = bare.iter().rposition(|b| !is_beside(b))?;
-    let meant = &bare[start..=end];
-    (meant != typed && meant.contains(&b'@')).then_some(meant)
 }
 
 /// What an [`Explainer`] asks.
@@ -182,9 +163,7 @@ impl Explainer<'_> {
             },
             (Answer::No, _) if !is_let_in => {
                 let ours = if relayed { "not our domain: " } else { "" };
-                let meant = meant(address).map(|meant| format!("; did you mean {}?", Shown(meant))).unwrap_or_default();
-                let quote = if meant.is_empty() { "" } else { "\"" };
-                format!("{ours}rcpthosts does not list {quote}{}{quote}{meant}", Shown(&domain))
+                format!("{ours}{}", hints::not_listed(address, &domain))
             }
             (_, Some(answer)) if answer != wanted && address.starts_with(b"@") => {
                 format!("no name before the @; qmail-updater domains {} tells of the domain", Shown(&domain))
@@ -204,7 +183,7 @@ impl Explainer<'_> {
                 State::Kept => "as published before; delivery waits until what decides can be read".to_owned(),
                 _ => format!("qmail keeps the mail and tries again: {decided}"),
             },
-            _ => match meant(address).filter(|_| accepted == Answer::No) {
+            _ => match hints::meant(address).filter(|_| accepted == Answer::No) {
                 Some(meant) => format!("{decided}; did you mean {}?", Shown(meant)),
                 None => decided,
             },

@@ -166,6 +166,11 @@ impl Accepted {
         self.0.rcpthosts.is_some()
     }
 
+    /// Whether qmail-smtpd takes mail for this domain (lower case) at all.
+    pub fn lets_through(&self, domain: &[u8]) -> bool {
+        self.0.accepts(domain)
+    }
+
     /// Whether they name this domain (lower case), itself or by a suffix.
     pub fn names(&self, domain: &[u8]) -> bool {
         self.is_a_list() && self.0.accepts(domain)
