@@ -304,3 +304,38 @@ fn a_person_who_looks_an_address_up_is_told_when_qmail_smtpd_never_asks_the_tabl
     fs::create_dir(host.path("/var/qmail/control/rcpthosts")).unwrap();
     assert!(told(&host, &["lookup", "ann@example.com"]).ends_with("ann@example.com ann@example.com mailbox"));
 }
+
+#[test]
+fn a_misspelled_domain_is_asked_about_on_a_terminal() {
+    let host = MailHost::sample();
+    host.write("/var/qmail/control/morercpthosts", "customer-of-ours.example\n.sub.example.com\nd.ex\n");
+    host.rebuild();
+    for (typed, meant) in [
+        ("ann@exmaple.com", Some("ann@example.com")),
+        ("ann@exampl.com", Some("ann@example.com")),
+        ("ann@EXAMPLE.COMM", Some("ann@example.com")),
+        ("Ann@eaxmpel.edu", Some("Ann@example.edu")),
+        ("x@custommer-of-our.example", Some("x@customer-of-ours.example")),
+        // Another domain, a short one, a subdomain.
+        ("ann@gmail.example", None),
+        ("ann@e.ex", None),
+        ("ann@sub.exmaple.com", None),
+    ] {
+        for command in ["explain", "user", "lookup"] {
+            let text = told(&host, &[command, typed]);
+            assert!(text.contains("rcpthosts does not list "), "{command} {typed}: {text}");
+            match meant {
+                Some(meant) => assert!(text.contains(&format!("; did you mean {meant}?")), "{command} {typed}: {text}"),
+                None => assert!(!text.contains("did you mean"), "{command} {typed}: {text}"),
+            }
+        }
+        // A script gets the facts.
+        assert!(!explained(&host, typed)["reason"].as_str().unwrap().contains("did you mean"));
+        assert!(!host.run(&["explain", typed]).stdout.contains("did you mean"));
+    }
+    // Of two that are as near, the first by name; a line that is no domain costs nothing.
+    let long = "x".repeat(100_000);
+    host.write("/var/qmail/control/rcpthosts", format!("examplf.com\nexampld.com\n{long}\n"));
+    assert!(told(&host, &["explain", "ann@example.com"]).contains("; did you mean ann@exampld.com?"));
+    assert!(!told(&host, &["explain", &format!("ann@{long}y")]).contains("did you mean"));
+}

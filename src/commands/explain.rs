@@ -61,6 +61,8 @@ impl Target {
 struct Explained {
     address: Vec<u8>,
     accepted: Answer,
+    /// Whether rcpthosts lists its domain.
+    is_let_in: bool,
     reason: String,
     delivery: Delivery,
     /// Each with the addresses that it forwards to.
@@ -184,7 +186,7 @@ impl Explainer<'_> {
                 _ => format!("qmail keeps the mail and tries again: {decided}"),
             },
             _ => match hints::meant(address).filter(|_| accepted == Answer::No) {
-                Some(meant) => format!("{decided}; did you mean {}?", Shown(meant)),
+                Some(meant) => format!("{decided}; {}", hints::question(meant)),
                 None => decided,
             },
         };
@@ -192,6 +194,7 @@ impl Explainer<'_> {
         Explained {
             address: address.to_vec(),
             accepted,
+            is_let_in,
             reason,
             delivery,
             steps,
@@ -358,9 +361,17 @@ pub(crate) fn in_a_sentence(settings: &Settings, host: &Arc<Host>, addresses: &[
 }
 
 impl Explained {
+    /// The reason for people, who may have misspelled the domain.
+    fn reason(&self, host: &Host) -> String {
+        if self.is_let_in {
+            return self.reason.clone();
+        }
+        hints::with_nearest(&self.reason, &self.address, host.control.listed())
+    }
+
     /// Whether its mail is accepted, and what takes it.
     fn sentence(&self, host: &Host) -> String {
-        let Explained { reason, delivery, .. } = self;
+        let (reason, delivery) = (self.reason(host), &self.delivery);
         let taker = if delivery.verdict == Verdict::Deliver { self.taker(host) } else { None };
         match (self.accepted, taker) {
             (Answer::Yes, Some(taker)) => format!("its mail is accepted: {taker}"),
@@ -438,10 +449,11 @@ impl Explained {
         let address = Shown(&self.address).to_string();
         let head = format!("{address}  {}", tone.paint(word));
         let length = address.len() + 2 + word.len();
-        let mut text = if length + 2 + self.reason.len() <= width {
-            format!("{head}  {}\n", self.reason)
+        let reason = self.reason(explainer.host);
+        let mut text = if length + 2 + reason.len() <= width {
+            format!("{head}  {reason}\n")
         } else {
-            format!("{head}\n{}", wrapped(&self.reason, width, 2, 2))
+            format!("{head}\n{}", wrapped(&reason, width, 2, 2))
         };
         let mut fact = |name: &str, value: String| {
             text.push_str(&wrapped(&format!("{name:<16}{value}"), width, 2, 18));

@@ -1,9 +1,15 @@
 //! What a person may have meant by an address that is refused.
 
-use crate::text::Shown;
+use crate::text::{Shown, join_address, lower, split_address};
 
 /// What an address begins with that was copied as a link.
 const MAILTO: &[u8] = b"mailto:";
+/// For each so many bytes of a domain one typing error is supposed,
+const BYTES_PER_ERROR: usize = 5;
+/// and so many at most.
+const MOST_ERRORS: usize = 2;
+/// A longer name is no domain.
+const LONGEST_DOMAIN: usize = 255;
 
 /// The address in what was pasted: without brackets, a name before them, quotes, `mailto:`, blanks, and what ends a sentence;
 /// `None` when that is what was typed.
@@ -23,11 +29,33 @@ pub(crate) fn meant(typed: &[u8]) -> Option<&[u8]> {
     (meant != typed && meant.contains(&b'@')).then_some(meant)
 }
 
+/// The reason why an address of no such domain is refused, with the address of the domain that is nearest in spelling, if one
+/// is near; of several the first by name. A pasted address is asked about already.
+pub(crate) fn with_nearest<'a>(reason: &str, address: &[u8], domains: impl Iterator<Item = &'a [u8]>) -> String {
+    let near = if meant(address).is_none() { nearest(address, domains) } else { None };
+    near.map_or_else(|| reason.to_owned(), |near| format!("{reason}; {}", question(&near)))
+}
+
+fn nearest<'a>(address: &[u8], domains: impl Iterator<Item = &'a [u8]>) -> Option<Vec<u8>> {
+    let (local, domain) = split_address(address)?;
+    let domain = lower(domain);
+    let most = (domain.len() / BYTES_PER_ERROR).min(MOST_ERRORS);
+    let may_be_near = |name: &&[u8]| name.len() <= LONGEST_DOMAIN && name.len().abs_diff(domain.len()) <= most;
+    let rated = domains.filter(may_be_near).map(|name| (strsim::generic_damerau_levenshtein(name, &domain), name));
+    let (_, name) = rated.filter(|(errors, _)| *errors <= most).min()?;
+    Some(join_address(local, name))
+}
+
 /// That rcpthosts does not list the domain of an address, and which address may be meant.
 pub(crate) fn not_listed(address: &[u8], domain: &[u8]) -> String {
     let domain = Shown(domain);
     match meant(address) {
-        Some(meant) => format!("rcpthosts does not list \"{domain}\"; did you mean {}?", Shown(meant)),
+        Some(meant) => format!("rcpthosts does not list \"{domain}\"; {}", question(meant)),
         None => format!("rcpthosts does not list {domain}"),
     }
+}
+
+/// Whether this address is meant.
+pub(crate) fn question(meant: &[u8]) -> String {
+    format!("did you mean {}?", Shown(meant))
 }

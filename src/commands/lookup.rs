@@ -88,15 +88,15 @@ fn as_text(settings: &Settings, form: Form, found: &[(Vec<u8>, smtpd::Answer)]) 
 /// Why qmail-smtpd does not ask the table about an address, and which one may be meant.
 fn hint(address: &[u8], answer: &smtpd::Answer, listed: Option<&Accepted>) -> Option<String> {
     let domain = split_address(address).map(|(_, domain)| lower(domain));
-    match domain.filter(|domain| listed.is_some_and(|listed| !listed.lets_through(domain))) {
-        Some(domain) if answer.accepted() => {
-            Some(hints::not_listed(address, &domain) + ": qmail-smtpd refuses strangers' mail for it")
-        }
-        Some(domain) => Some(hints::not_listed(address, &domain)),
-        None => {
-            hints::meant(address).filter(|_| !answer.accepted()).map(|meant| format!("did you mean {}?", Shown(meant)))
-        }
-    }
+    let refusing = domain.zip(listed).filter(|(domain, listed)| !listed.lets_through(domain));
+    let Some((domain, listed)) = refusing else {
+        return hints::meant(address).filter(|_| !answer.accepted()).map(hints::question);
+    };
+    let reason = hints::not_listed(address, &domain);
+    Some(match answer.accepted() {
+        true => reason + ": qmail-smtpd refuses strangers' mail for it",
+        false => hints::with_nearest(&reason, address, listed.listed()),
+    })
 }
 
 /// Reads one address a line from standard input.

@@ -171,6 +171,11 @@ impl Accepted {
         self.0.accepts(domain)
     }
 
+    /// The domains that they name.
+    pub fn listed(&self) -> impl Iterator<Item = &[u8]> {
+        self.0.listed()
+    }
+
     /// Whether they name this domain (lower case), itself or by a suffix.
     pub fn names(&self, domain: &[u8]) -> bool {
         self.is_a_list() && self.0.accepts(domain)
@@ -322,24 +327,30 @@ impl Control {
         (!found.prepend.is_empty()).then(|| [&found.prepend[..], b"-"].concat())
     }
 
+    /// What rcpthosts and morercpthosts name, suffixes too, with file and line.
+    fn let_in(&self) -> impl Iterator<Item = (&[u8], &'static str, Option<usize>)> {
+        let rcpthosts = self.rcpthosts.iter().flatten().map(|name| (name, "rcpthosts"));
+        let names = rcpthosts.chain(self.morercpthosts.iter().map(|name| (name, "morercpthosts")));
+        names.map(|((name, line), file)| (&name[..], file, *line))
+    }
+
+    /// The domains that rcpthosts and morercpthosts name, one that both name twice.
+    pub fn listed(&self) -> impl Iterator<Item = &[u8]> {
+        self.let_in().map(|(name, ..)| name).filter(|name| name.first() != Some(&b'.'))
+    }
+
     /// The domains that rcpthosts or morercpthosts names, that are another host's, and for which validrcptto.d says
     /// nothing, with the file and line.
     pub fn relayed_to_all(&self) -> Vec<(&[u8], &'static str, Option<usize>)> {
-        let rcpthosts = self.rcpthosts.iter().flatten().map(|name| (name, "rcpthosts"));
-        let names = rcpthosts.chain(self.morercpthosts.iter().map(|name| (name, "morercpthosts")));
-        let relayed = names.filter(|((name, _), _)| self.is_relayed(name) && !self.has_list(name));
-        let mut relayed: Vec<_> = relayed.map(|((name, line), file)| (&name[..], file, *line)).collect();
-        relayed.retain(|(name, ..)| name.first() != Some(&b'.'));
+        let is_one = |name: &[u8]| name.first() != Some(&b'.') && self.is_relayed(name) && !self.has_list(name);
+        let mut relayed: Vec<_> = self.let_in().filter(|(name, ..)| is_one(name)).collect();
         relayed.sort_unstable();
         relayed
     }
 
     /// The suffixes, which begin with a dot, that rcpthosts and morercpthosts let through, with file and line.
     pub fn suffixes(&self) -> Vec<(&[u8], &'static str, Option<usize>)> {
-        let rcpthosts = self.rcpthosts.iter().flatten().map(|name| (name, "rcpthosts"));
-        let names = rcpthosts.chain(self.morercpthosts.iter().map(|name| (name, "morercpthosts")));
-        let names = names.filter(|((name, _), _)| name.first() == Some(&b'.'));
-        let mut suffixes: Vec<_> = names.map(|((name, line), file)| (&name[..], file, *line)).collect();
+        let mut suffixes: Vec<_> = self.let_in().filter(|(name, ..)| name.first() == Some(&b'.')).collect();
         suffixes.sort_unstable();
         suffixes
     }

@@ -55,8 +55,7 @@ impl Plan {
                 None => Some(key.as_slice()).filter(without_dot),
             });
         }
-        names.extend(control.rcpthosts.iter().flat_map(|names| names.keys()).map(Vec::as_slice).filter(without_dot));
-        names.extend(control.morercpthosts.keys().map(Vec::as_slice).filter(without_dot));
+        names.extend(control.listed());
         names.retain(|name| control.accepts(name));
         let bare = &control.envnoathost[..];
         let envnoathost_accepted = names.contains(bare);
