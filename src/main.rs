@@ -143,7 +143,12 @@ fn rebuild(settings: &Settings, commands: bool, force: Option<&[OsString]>) -> R
     if let_go.iter().any(Vec::is_empty) {
         return Err(Error::Usage("--force \"\": a domain has a name; --force alone holds none".to_owned()));
     }
-    let then = "restore what is missing; if the loss is right, rebuild --force publishes it";
+    let then = match let_go.is_empty() {
+        true => "restore what is missing; if the loss is right, rebuild --force publishes it",
+        false => {
+            "what --force names is not held; restore what else is missing; if that loss is right, rebuild --force publishes it"
+        }
+    };
     let note = &report::say_all;
     let order =
         Order { head: "rebuild done", middle: "", patience, let_go: &let_go, then, note, stop: &stop, is_quiet: false };

@@ -246,3 +246,45 @@ fn an_entry_of_an_alias_domain_takes_few_bytes_of_memory() {
     let each = (many.saturating_sub(few)) / (of_many - of_few);
     assert!(each <= 60, "{each} bytes an entry: {few} bytes with {of_few} entries, {many} with {of_many}");
 }
+
+/// Everything that "rebuild --force" is followed by in a line, up to "only".
+fn forced(said: &str) -> Vec<String> {
+    let one = said.rsplit_once("and rebuild --force ").unwrap_or_else(|| panic!("{said}")).1;
+    one.split_once(" only ").unwrap().0.split(' ').map(str::to_owned).collect()
+}
+
+#[test]
+fn the_command_that_a_hold_names_publishes_a_domain_with_its_alias_domains() {
+    // The first name of all is an alias domain's.
+    let host = host(&plain(2), 100);
+    host.rebuild();
+    let few: Vec<String> = (0..20).map(|n| format!("user{n}:$1$a$b:1:0:N:{HOME}/user{n}:NOQUOTA")).collect();
+    host.mailboxes(HOME, &few.iter().map(String::as_str).collect::<Vec<_>>());
+    let answer = host.run(&["rebuild"]);
+    assert_eq!(answer.code, 111, "{answer:?}");
+    let named = forced(&answer.stderr);
+    assert_eq!(named, ["real.test", "alias0.test", "alias1.test"]);
+    // One alone leaves the others held, and what is typed next is said.
+    let answer = host.run(&["rebuild", "--force", "real.test"]);
+    assert_eq!(answer.code, 111, "{answer:?}");
+    assert!(answer.stderr.contains("; what --force names is not held; "), "{answer:?}");
+    let rest = forced(&answer.stderr);
+    assert_eq!(rest, ["alias0.test", "alias1.test"]);
+    assert_eq!(host.answers(&["user99@real.test", "user99@alias1.test"]), ["refuse", "accept"]);
+    let force: Vec<&str> = ["rebuild", "--force"].into_iter().chain(rest.iter().map(String::as_str)).collect();
+    let answer = host.run(&force);
+    assert_eq!(answer.code, 0, "{answer:?}");
+    assert_eq!(host.answers(&["user99@alias0.test", "user19@alias1.test"]), ["refuse", "accept"]);
+}
+
+#[test]
+fn a_hold_of_very_many_alias_domains_names_no_command_that_nobody_can_type() {
+    let host = host(&plain(300), 30);
+    host.rebuild();
+    host.mailboxes(HOME, &["user0:$1$a$b:1:0:N:/d:NOQUOTA"]);
+    let answer = host.run(&["rebuild"]);
+    assert_eq!(answer.code, 111, "{answer:?}");
+    let alert = answer.stderr.lines().find(|line| line.contains("held, because")).unwrap();
+    assert!(alert.contains("if the loss is right, rebuild --force publishes it"), "{alert}");
+    assert!(alert.len() < 1_000 && !alert.contains(" only "), "{alert}");
+}

@@ -28,6 +28,8 @@ use crate::text::{Shown, count, join_address, split_address};
 
 /// How many of the held domains an alert names: those that lose most.
 const MAX_NAMED: usize = 5;
+/// So many domains are typed after one command.
+const MAX_TYPED: usize = 20;
 /// What stands for the logins of system accounts, which have no domain.
 const SYSTEM_ACCOUNTS: &[u8] = b"";
 
@@ -705,11 +707,7 @@ impl<'a> Scales<'a> {
                 more => format!("{}, and {more} more", named.join(", ")),
             }
         };
-        let follows = |held: &[&Held]| {
-            let named = held.iter().find(|held| held.domain != SYSTEM_ACCOUNTS).map(|held| held.name());
-            let one = named.map(|name| format!(", and rebuild --force {name} only that of this domain"));
-            format!("{then}{}", one.unwrap_or_default())
-        };
+        let follows = |held: &[&Held]| format!("{then}{}", self.one_alone(held).unwrap_or_default());
         let max_loss = self.settings.max_loss;
         let mut alerts = Vec::new();
         if !losing.is_empty() {
@@ -738,6 +736,23 @@ impl<'a> Scales<'a> {
             }).of(Code::DomainHeld));
         }
         alerts
+    }
+
+    /// How the loss of one of these domains is published alone: with its alias domains, which lose the same. `None` when they
+    /// are too many for a command that somebody types.
+    fn one_alone(&self, held: &[&Held]) -> Option<String> {
+        let real = |domain| self.host.assignments.alias_of(domain).unwrap_or(domain);
+        let domains = held.iter().map(|held| &held.domain[..]).filter(|domain| *domain != SYSTEM_ACCOUNTS);
+        let one = real(domains.clone().next()?);
+        let mut same: Vec<&[u8]> = domains.filter(|domain| real(domain) == one).collect();
+        same.sort_unstable_by_key(|domain| (*domain != one, *domain));
+        let names: Vec<String> = same.iter().map(|domain| Shown(domain).to_string()).collect();
+        let whose = match names.len() {
+            1 => "this domain",
+            2..=MAX_TYPED => "these domains, which share a directory",
+            _ => return None,
+        };
+        Some(format!(", and rebuild --force {} only that of {whose}", names.join(" ")))
     }
 
     /// How many of which domains these are that leave, and whether that is too much. A host that relays for many domains may
