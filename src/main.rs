@@ -28,7 +28,7 @@ use qmail_updater::os::stop::Stop;
 use qmail_updater::pipe::notice::to_line;
 use qmail_updater::pipe::write::{Poked, poke};
 use qmail_updater::protect::hold::{self, Patience};
-use qmail_updater::rebuild::Order;
+use qmail_updater::rebuild::{Order, database};
 use qmail_updater::report::Level;
 use qmail_updater::service::{self, follow_ups};
 use qmail_updater::settings::{self, Refusal, Settings};
@@ -159,8 +159,18 @@ fn rebuild(settings: &Settings, commands: bool, force: Option<&[OsString]>) -> R
         let failed = count(failed, "command");
         return Err(Error::Temporary(format!("{failed} failed; both files are right, and stay published")));
     }
+    warn_of_database(settings);
     done.denied.nothing_closed("what depends on it is kept as published, or accepted")?;
     done.all_published().map(drop)
+}
+
+/// Says that the user database did not answer, which is no failure of a rebuild.
+fn warn_of_database(settings: &Settings) {
+    if database::standing(settings).as_ref().is_some_and(|standing| standing.failing.is_some()) {
+        let text = "done without the user database, as the alert says: no change in it is published, and a user without a \
+                    published login cannot log in; rebuild again when it answers";
+        report::say(Level::Warning, text);
+    }
 }
 
 /// Pokes every pipe; that nobody listens is no failure.

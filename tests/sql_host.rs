@@ -174,9 +174,14 @@ fn a_database_of_which_nothing_was_published_refuses_nobody_until_it_is_read() {
         (1, 1),
         "{alert}"
     );
+    // Its exit status is 0, and its last line does not read as if all were well.
+    let last = answer.stderr.lines().last().unwrap();
+    assert!(last.starts_with("qmail-updater: warning: done without the user database"), "{last}");
+    let quiet = host.run(&["rebuild", "-q"]);
+    assert!(quiet.code == 0 && quiet.stderr.ends_with(&format!("{last}\n")), "{quiet:?}");
     assert_eq!(host.answers(&["ann@example.com", "new@example.com"]), ["accept"; 2]);
     fs::write(host.path(DATABASE), image).unwrap();
-    host.rebuild();
+    assert!(!host.rebuild().stderr.contains("without the user database"));
     assert_eq!(host.answers(&["ann@example.com", "new@example.com"]), ["refuse", "accept"]);
 }
 
