@@ -692,7 +692,8 @@ Columns of --dry-run, separated by tabs:
   change      + is new, - would go, ~ would change
   entry       accept or refuse: validrcptto.cdb; login: auth.cdb
   key         an address, @DOMAIN, NAME-default@DOMAIN, or a login
-A terminal marks what the loss guard holds.
+A terminal marks what the loss guard holds. Lines on standard error name a table
+that gets another mode or owner, and tables of other qmails that are recreated.
 
 Columns of --summary, separated by tabs:
   domain      - for the entries without one

@@ -5,7 +5,7 @@ mod support;
 
 use std::fs;
 use std::io::{BufRead, BufReader};
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{Command, ExitStatus, Stdio};
 use std::time::Instant;
@@ -387,4 +387,43 @@ fn independent_readers_find_what_lookup_finds() {
         Command::new("cdbget").arg("user50@example.com").stdin(fs::File::open(&file).unwrap()).output().unwrap();
     assert!(!nobody.status.success());
     assert_eq!(host.run(&["lookup", "user50@example.com"]).code, 1);
+}
+
+#[test]
+fn a_dry_run_names_what_a_rebuild_does_to_its_files_beside_their_entries() {
+    const OTHER: &str = "/var/qmail/control/morevalidrcptto.cdb";
+    let host = MailHost::sample();
+    let with_other = |arguments: &[&str]| host.run(&[&["--sagredo-recipients", OTHER], arguments].concat());
+    let named = |answer: &support::Answer| -> Vec<String> {
+        let lines = answer.stderr.lines().filter_map(|line| line.strip_prefix("qmail-updater: status: "));
+        lines.filter(|line| line.contains("a rebuild ")).map(str::to_owned).collect()
+    };
+    assert_eq!(with_other(&["rebuild"]).code, 0);
+    let dry_run = with_other(&["rebuild", "--dry-run", "--color", "always"]);
+    assert_eq!((named(&dry_run), &dry_run.stdout[..]), (vec![], "nothing would change\n"), "{dry_run:?}");
+
+    let [recipients, logins] = FILES.map(|name| host.published(name));
+    fs::set_permissions(&recipients, fs::Permissions::from_mode(0o666)).unwrap();
+    fs::set_permissions(&logins, fs::Permissions::from_mode(0o600)).unwrap();
+    host.write("/home/vpopmail/domains/example.com/.qmail-new", "&ann@example.com\n");
+    let owner = format!("{}:{}", me().0, me().1);
+    let of_files = [
+        format!("{}: mode 0666, owner {owner}; a rebuild makes it 0644", recipients.display()),
+        format!("{}: mode 0600, owner {owner}; a rebuild makes it 0640, {owner}", logins.display()),
+    ];
+    let of_other = format!("{}: a rebuild recreates it from the new validrcptto.cdb", host.path(OTHER).display());
+    let answer = with_other(&["rebuild", "--dry-run"]);
+    assert_eq!(named(&answer), [&of_files[..], &[of_other]].concat(), "{answer:?}");
+    host.remove("/home/vpopmail/domains/example.com/.qmail-new");
+    let answer = with_other(&["rebuild", "--dry-run", "--color", "always"]);
+    assert_eq!((named(&answer), &answer.stdout[..]), (of_files.to_vec(), "no entry would change\n"), "{answer:?}");
+    if is_root() {
+        // Of this host alone, whatever groups the machine has.
+        host.write("/etc/group", "nofiles:x:7791:\n");
+        let answer = host.run(&["--auth-owner", "root:nofiles", "rebuild", "--dry-run"]);
+        let wanted = format!("{}: mode 0600, owner {owner}; a rebuild makes it 0640, 0:7791", logins.display());
+        assert_eq!(named(&answer)[1], wanted, "{answer:?}");
+    }
+    assert_eq!(with_other(&["rebuild"]).code, 0);
+    assert_eq!((look(&host, FILES[0]).1, look(&host, FILES[1]).1), (0o644, 0o640));
 }

@@ -18,6 +18,7 @@ use crate::error::{Error, show_path};
 use crate::host::Host;
 use crate::os::confine;
 use crate::protect::hold;
+use crate::publish::{Look, Target};
 use crate::rebuild::homes::HomeReader;
 use crate::rebuild::{behind, others, read_host};
 use crate::report::{self, Level, Note};
@@ -50,11 +51,19 @@ pub fn dry_run(settings: &Settings, screen: &Screen, commands: bool, summary: bo
         report::say(Level::Status, &text);
     }
     report::say_all(&others::look(settings, &mut denied));
+    let looks = looks(settings);
+    for text in looks.iter().cloned().chain(others_made(settings, &changes)) {
+        report::say(Level::Status, &text);
+    }
     let follow_ups =
         if commands { follow_ups::would_run(settings, &built.host, &held) } else { behind(&built.host, &held) };
     report::say_all(&follow_ups);
     let is_unknown = !denied.is_empty();
     let head = match screen.form {
+        // What was said of the files is a change too.
+        Form::Terminal(_) if changes.is_empty() && !is_unknown && !looks.is_empty() => {
+            "no entry would change\n".to_owned()
+        }
         Form::Terminal(width) => wrapped(&total(&changes, is_unknown), width, 0, 2),
         Form::Pipe | Form::Json => String::new(),
     };
@@ -65,6 +74,28 @@ pub fn dry_run(settings: &Settings, screen: &Screen, commands: bool, summary: bo
     };
     screen.print(&text)?;
     denied.nothing_closed("further changes are unknown")
+}
+
+/// Which published files a rebuild replaces for their mode or owner alone.
+fn looks(settings: &Settings) -> Vec<String> {
+    let targets = [settings.recipients_target(), settings.logins_target()];
+    let look = |(target, wanted): (Target, Look)| {
+        let (mode, owner) = target.look().filter(|_| !target.has(wanted))?;
+        let wanted_owner = wanted.owner.map_or_else(String::new, |owner| format!(", {}:{}", owner.0, owner.1));
+        let name = show_path(&target.name);
+        let is = format!("{name}: mode {mode:04o}, owner {}:{}", owner.0, owner.1);
+        Some(format!("{is}; a rebuild makes it {:04o}{wanted_owner}", wanted.mode))
+    };
+    targets.into_iter().flatten().filter_map(look).collect()
+}
+
+/// Which tables of other qmails follow the changes.
+fn others_made(settings: &Settings, changes: &[Change]) -> Vec<String> {
+    if !changes.iter().any(|change| change.accepts.is_some() && !change.is_held) {
+        return Vec::new();
+    }
+    let paths = settings.others.iter().map(|other| settings.layout.root.path(&other.path));
+    paths.map(|path| format!("{}: a rebuild recreates it from the new validrcptto.cdb", show_path(&path))).collect()
 }
 
 /// Whether the loss guard holds it.
