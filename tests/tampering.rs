@@ -9,7 +9,7 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use support::service::{PATIENCE, Service, status_of};
-use support::{MailHost, has, is_root, script, skip};
+use support::{MailHost, filled, has, is_root, script, skip};
 
 /// The promise is two seconds; a busy machine gets more, but nothing like the sweep of 15 minutes.
 const SOON: Duration = Duration::from_secs(20);
@@ -165,7 +165,7 @@ fn a_table_behind_a_link_is_recreated_where_the_link_leads() {
     let host = &service.host;
     let real = host.path("/real/table.cdb");
     let wanted = table(&real).unwrap();
-    let recreated = "validrcptto.cdb: another program put another file in its place; recreated";
+    let recreated = "validrcptto.cdb: another program or a rebuild by hand put another file in its place; recreated";
     renamed_over(&real);
     service.wait_for(recreated);
     assert_eq!(table(&real).as_ref(), Some(&wanted));
@@ -199,6 +199,24 @@ fn what_this_service_publishes_is_no_change_by_another_program() {
     assert!(number(&second) <= first + 2, "{second}");
     let rest: Vec<String> = std::iter::from_fn(|| service.log.try_recv().ok()).collect();
     assert!(!rest.concat().contains(": another program "), "{rest:#?}");
+}
+
+#[test]
+fn a_rebuild_by_hand_that_publishes_something_else_is_not_called_another_program_alone() {
+    let host = MailHost::sample();
+    let (uid, gid) = if is_root() { (1001, 1001) } else { support::me() };
+    host.write("/etc/passwd", format!("carol:x:{uid}:{gid}::/home/carol:/bin/sh\n"));
+    host.write("/etc/shadow", format!("carol:{}:1::::::\n", filled("$6$s$hash")));
+    if is_root() {
+        host.own("/home/carol", uid, gid);
+    }
+    let published = Published::start(host, &["--no-watch"]);
+    let (service, (auth, wanted)) = (&published.service, &published.tables[1]);
+    let answer = service.host.run(&["rebuild", "--own-settings", "--auth-system-users"]);
+    assert_eq!(answer.code, 0, "{answer:?}");
+    let told = service.wait_for("auth.cdb: ");
+    assert!(told.contains("or a rebuild by hand ") && told.ends_with("; recreated"), "{told}");
+    assert_eq!(table(auth).as_ref(), Some(wanted));
 }
 
 #[test]
@@ -313,7 +331,7 @@ fn a_folder_of_tables_that_is_mounted_over_gets_them_again_and_so_does_the_one_b
     service.wait_for("cause=setdefault:meanwhile");
     idle(&service);
     mount(&["umount", &folder]);
-    service.wait_for("validrcptto.cdb: another program put another file in its place; recreated");
+    service.wait_for("validrcptto.cdb: another program or a rebuild by hand put another file in its place; recreated");
     let image = fs::read(host.path("/tables/validrcptto.cdb")).unwrap();
     assert!(image == fs::read(host.path("/others/validrcptto.cdb")).unwrap());
 }
@@ -332,7 +350,7 @@ fn a_command_of_after_that_changes_a_table_is_not_run_without_end() {
     assert_eq!(told(), 1);
     // What another program does later is undone; that the command then does the same again is left alone again.
     renamed_over(&auth);
-    service.wait_for("auth.cdb: another program put another file in its place; recreated");
+    service.wait_for("auth.cdb: another program or a rebuild by hand put another file in its place; recreated");
     let start = Instant::now();
     while told() < 2 || status_of(&service.host)["state"] != "idle" {
         assert!(start.elapsed() < PATIENCE);

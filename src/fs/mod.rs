@@ -930,6 +930,9 @@ impl Directory {
     }
 }
 
+/// What is done to a file by renaming another one over it, in words.
+pub const REPLACED: &str = "put another file in its place";
+
 /// What stat(2) says of a file: as long as all of it is the same, the file is.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Stamp {
@@ -965,12 +968,12 @@ impl Stamp {
         (self.id, self.size, self.modified) == (before.id, before.size, before.modified)
     }
 
-    /// What another program did to what was there before, in words.
+    /// What was done to what was there before, in words.
     pub fn difference(&self, before: &Stamp) -> &'static str {
         if self.kind != Kind::Regular {
             "put something in its place that is no regular file"
         } else if self.id != before.id {
-            "put another file in its place"
+            REPLACED
         } else if self.perm != before.perm {
             "changed its mode or owner"
         } else if !self.has_content_of(before) {

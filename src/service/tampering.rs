@@ -14,7 +14,7 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use crate::cdb::HEADER;
 use crate::error::show_path;
-use crate::fs::Stamp;
+use crate::fs::{REPLACED, Stamp};
 use crate::report::{self, Note};
 use crate::service::watch::Watch;
 use crate::settings::Settings;
@@ -215,7 +215,12 @@ impl Recreation {
         self.tables.end(stamps);
         let Some(recreated) = recreated else { return };
         for (path, what) in std::mem::take(&mut self.changes).into_iter().filter(|(path, _)| recreated.contains(path)) {
-            let text = format!("{}: another program {what}; recreated", show_path(&path));
+            let path = show_path(&path);
+            let text = match what {
+                // Under other settings it publishes another table.
+                REPLACED => format!("{path}: another program or a rebuild by hand {what}; recreated"),
+                _ => format!("{path}: another program {what}; recreated"),
+            };
             report::say_all(&[Note::warning(text)]);
         }
     }
@@ -227,6 +232,6 @@ fn what_changed(before: &Result<Stamp, Errno>, now: &Result<Stamp, Errno>) -> &'
         (_, Err(Errno::ENOENT)) => "removed it",
         (_, Err(_)) => "keeps it from being looked at",
         (Ok(before), Ok(now)) => now.difference(before),
-        (Err(_), Ok(_)) => "put another file in its place",
+        (Err(_), Ok(_)) => REPLACED,
     }
 }
