@@ -201,3 +201,46 @@ pub fn count(number: usize, what: &str) -> String {
     let end = if what.ends_with('x') { "es" } else { "s" };
     format!("{number} {what}{}", if number == 1 { "" } else { end })
 }
+
+/// A time in seconds since 1970-01-01 UTC, for people.
+pub fn date(seconds: u64) -> String {
+    const DAY: u64 = 24 * 60 * 60;
+    let is_leap = |year: u64| year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400));
+    let (mut days, second, mut year) = (seconds / DAY, seconds % DAY, 1970);
+    loop {
+        let february = 28 + u64::from(is_leap(year));
+        for (month, length) in (1..).zip([31, february, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31]) {
+            if days < length {
+                let (hour, minute, second) = (second / 3600, second / 60 % 60, second % 60);
+                return format!("{year}-{month:02}-{:02} {hour:02}:{minute:02}:{second:02} UTC", days + 1);
+            }
+            days -= length;
+        }
+        year += 1;
+        if year > 9999 {
+            return "after the year 9999".to_owned();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_date_is_that_of_the_calendar() {
+        for (seconds, wanted) in [
+            (0, "1970-01-01 00:00:00 UTC"),
+            (68_169_599, "1972-02-28 23:59:59 UTC"),
+            (68_169_600, "1972-02-29 00:00:00 UTC"),
+            (951_827_696, "2000-02-29 12:34:56 UTC"),
+            (4_107_542_399, "2100-02-28 23:59:59 UTC"),
+            (4_107_542_400, "2100-03-01 00:00:00 UTC"),
+            (253_402_300_799, "9999-12-31 23:59:59 UTC"),
+            (253_402_300_800, "after the year 9999"),
+            (u64::MAX, "after the year 9999"),
+        ] {
+            assert_eq!(date(seconds), wanted, "{seconds}");
+        }
+    }
+}

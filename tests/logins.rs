@@ -283,3 +283,32 @@ fn a_hash_that_no_password_has_is_not_published_and_told_with_its_place_and_caus
     host.write(&format!("{COM}/vpasswd.cdb"), "cut");
     assert!(keys(&host).is_empty());
 }
+
+#[test]
+fn a_person_is_told_when_a_login_expires() {
+    let host = one_mailbox(&format!("ann:{}:1:0:N:/d:Q", filled("$6$s$hash")));
+    let authvars = "/var/qmail/control/authvars";
+    let expiry = |address: &str| -> Option<String> {
+        let said = host.run(&["--color", "never", "user", address]).stdout;
+        assert!(!said.contains("expires"), "a script gets what it got: {said}");
+        let said = host.run(&["--color", "always", "user", address]).stdout;
+        let line = said.lines().find_map(|line| line.trim().strip_prefix("login expires"))?;
+        Some(line.trim().to_owned())
+    };
+    assert_eq!(expiry("ann@example.com"), None);
+    for (pattern, time, wanted) in [
+        ("ann@example.com", "1500000000", "2017-07-14 02:40:00 UTC"),
+        ("@example.com", "4107542399", "2100-02-28 23:59:59 UTC"),
+        ("*", "18446744073709551615", "after the year 9999"),
+    ] {
+        host.write(authvars, format!("{pattern} PASSWORD_EXPIRES=\"{time}\"\n"));
+        assert_eq!(expiry("ann@example.com").as_deref(), Some(wanted));
+        // An alias domain has lines of its own.
+        assert_eq!(expiry("ann@example.edu").is_some(), pattern == "*");
+    }
+    // Of a line that cannot be used what is published counts.
+    host.write(authvars, "ann@example.com PASSWORD_EXPIRES=\"4102444799\"\n");
+    host.rebuild();
+    host.write(authvars, "ann@example.com PASSWORD_EXPIRES=\"soon\"\n");
+    assert_eq!(expiry("ann@example.com").as_deref(), Some("2099-12-31 23:59:59 UTC"));
+}

@@ -390,6 +390,8 @@ pub struct User<'a> {
     pub accepted: bool,
     /// The logins of auth.cdb by which it may authenticate for SMTP, or why it may not; or why that cannot be known.
     pub login: Result<Result<Vec<Vec<u8>>, String>, Trouble>,
+    /// When they are refused, in seconds since 1970-01-01 UTC.
+    pub expires: Option<u64>,
     /// Why these never succeed, whatever the password.
     pub never: Option<&'static str>,
     /// Why nobody can log in now, whatever the table says.
@@ -565,6 +567,7 @@ impl Users<'_> {
             mail,
             accepted: self.host.control.accepts(domain),
             login: login.map(|may| may.map(|()| logins.into_iter().map(|(key, _)| key).collect())),
+            expires: self.policy.expiry(&address),
             never: (weakness(mailbox.crypt) == Some(Weakness::Unusable))
                 .then_some("its password field holds nothing that crypt(3) makes"),
             closed: self.closed.as_ref(),

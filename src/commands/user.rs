@@ -17,7 +17,7 @@ use crate::rebuild::now;
 use crate::report::{self, Code, Level, Note};
 use crate::settings::Settings;
 use crate::tables::logins::{Policy, PublishedLogins};
-use crate::text::{Shown, count, join_address, split_address};
+use crate::text::{Shown, count, date, join_address, split_address};
 
 /// An address without a mailbox: the whole address, whose mail something may take all the same, and why there is none.
 type Absent = (Option<Vec<u8>>, Absence);
@@ -285,7 +285,7 @@ fn for_terminal(user: &User<'_>, width: usize) -> String {
     let words = [("mail", mail, of_mail), ("smtp login", login, of_login)];
     let all = facts(user, true);
     let (first, others): (Vec<_>, Vec<_>) =
-        all.into_iter().partition(|(name, _)| ["mail", "smtp login"].contains(name));
+        all.into_iter().partition(|(name, _)| ["mail", "smtp login", "login expires"].contains(name));
     for (name, value) in first.into_iter().chain(alias).chain(others) {
         let name = if name == "folder" { "directory" } else { name };
         let lines = wrapped(&format!("{name:<width$}{value}", width = NAMES - 2), width, 2, NAMES);
@@ -351,6 +351,9 @@ fn facts(user: &User<'_>, for_people: bool) -> Vec<(&'static str, String)> {
             Ok(Err(why)) => format!("no: {why}{published}"),
         },
     );
+    if let Some(time) = user.expires.filter(|_| for_people) {
+        line("login expires", date(time));
+    }
     facts
 }
 

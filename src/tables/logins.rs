@@ -185,6 +185,15 @@ impl<'a> Policy<'a> {
         Some(file.cause.clone().of_file(show_path(&path)))
     }
 
+    /// When a login of this address is refused, in seconds since 1970-01-01 UTC.
+    pub fn expiry(&self, address: &[u8]) -> Option<u64> {
+        if !self.variables.is_concerned(address) {
+            return expires(&self.variables.of(address));
+        }
+        let published = || published_expiry(groups_of(&self.published?.data(address)?));
+        self.variables.expires_in_any_case(address).or_else(published)
+    }
+
     fn not_expired(&self, expires: Option<u64>) -> Result<(), Refusal> {
         let Some(time) = expires else { return Ok(()) };
         if self.is_over(time) {
@@ -201,10 +210,8 @@ impl<'a> Policy<'a> {
             self.left_out.fetch_add(1, Ordering::Relaxed);
             return Err(Refusal::Variables);
         };
-        let groups = memchr::memchr(b',', &data).map_or(&b""[..], |comma| &data[comma..]);
-        // Another program may have written it: what cannot be taken apart has no time.
-        let parsed = groups.get(1..).map(parse_groups).and_then(Result::ok).unwrap_or_default();
-        self.not_expired(expires(&parsed.into_iter().collect())).map_err(|_| Refusal::PublishedExpired)?;
+        let groups = groups_of(&data);
+        self.not_expired(published_expiry(groups)).map_err(|_| Refusal::PublishedExpired)?;
         self.kept.fetch_add(1, Ordering::Relaxed);
         Ok(groups.to_vec())
     }
@@ -233,6 +240,17 @@ impl<'a> Policy<'a> {
         let (hash, groups) = (usable_hash(hash).ok()?, self.groups(&[name]).ok()?);
         Some(Login { key: name.to_vec(), data: [hash, &groups].concat() })
     }
+}
+
+/// What follows the hash in the data of a login, its comma included.
+fn groups_of(data: &[u8]) -> &[u8] {
+    memchr::memchr(b',', data).map_or(b"", |comma| &data[comma..])
+}
+
+/// When a login with these groups is refused. Another program may have written them: what cannot be taken apart has no time.
+fn published_expiry(groups: &[u8]) -> Option<u64> {
+    let parsed = groups.get(1..).map(parse_groups).and_then(Result::ok).unwrap_or_default();
+    expires(&parsed.into_iter().collect())
 }
 
 /// Why a mailbox may not authenticate for SMTP.
