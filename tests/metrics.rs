@@ -98,15 +98,17 @@ fn the_metrics_say_what_the_service_did_and_the_last_success_outlives_it() {
     assert!(Command::new("touch").arg(service.fifo()).status().unwrap().success());
     wait_until(host, &triggers("touch"), |touches| touches >= 1.0);
 
-    // It fails, and mends itself: a retry.
+    // It fails until the file is right again: retries.
     let assign = fs::read_to_string(host.path(ASSIGN)).unwrap();
     host.write(ASSIGN, "not a line\n");
     service.trigger(&[]);
     wait_until(host, &rebuilds("failed"), |failures| failures >= 1.0);
     let recipients = value(host, "qmail_updater_recipients");
     assert_eq!(recipients, Some(records as f64), "what is published is what was");
-    host.write(ASSIGN, assign);
     wait_until(host, &triggers("retry"), |retries| retries >= 1.0);
+    let before = value(host, &rebuilds("unchanged")).unwrap();
+    host.write(ASSIGN, assign);
+    wait_until(host, &rebuilds("unchanged"), |rebuilds| rebuilds > before);
 
     // A domain whose folder is away, and one that loses much.
     let net = host.path("/home/vpopmail/domains/example.net");

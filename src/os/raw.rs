@@ -4,7 +4,7 @@
 //!   file anew: not a socket, not another user's pipe, and at its beginning.
 //! - crypt(3) of the system, which knows each scheme that the hashes of this host have.
 //! - procctl(2) of FreeBSD.
-//! - mallopt(3) of glibc.
+//! - malloc_trim(3) of glibc.
 
 #![allow(unsafe_code)]
 
@@ -42,17 +42,13 @@ pub fn keep_memory_private() -> io::Result<()> {
     Ok(())
 }
 
-/// From now on memory that is freed goes back to the system, but for a MiB in each of the parts into which glibc divides it
-/// among the threads. Otherwise each part keeps as much as one large home made it need once. Other C libraries need no word.
+/// Gives the system the memory that is free. glibc keeps it by itself, for each of the parts that it divides among the
+/// threads: as much as one large home made a thread need once. Other C libraries need no word.
 pub fn give_memory_back() {
     #[cfg(target_env = "gnu")]
-    {
-        use nix::libc::{M_MMAP_THRESHOLD, M_TRIM_THRESHOLD, mallopt};
-        // SAFETY: both numbers decide only what becomes of memory that is free, and glibc takes its own lock.
-        unsafe {
-            mallopt(M_TRIM_THRESHOLD, 1 << 20);
-            mallopt(M_MMAP_THRESHOLD, 1 << 20);
-        }
+    // SAFETY: it touches nothing but what is free, under the locks of glibc.
+    unsafe {
+        nix::libc::malloc_trim(0);
     }
 }
 

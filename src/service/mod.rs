@@ -34,7 +34,6 @@ use crate::actions::{self, Round};
 use crate::error::{Error, show_path};
 use crate::kernel;
 use crate::os::lock::{self, FifoLock};
-use crate::os::raw;
 use crate::os::spawn;
 use crate::os::stop::{Stop, Stopper};
 use crate::pipe::fifo::{Fifo, Heard};
@@ -69,7 +68,6 @@ pub fn run(settings: &Arc<Settings>) -> Result<(), Error> {
     let ready = settings.ready_fd.map(supervisor).transpose()?;
     // Whatever we were started with is none of our commands' business.
     close_fds::set_fds_cloexec(3, &[]);
-    raw::give_memory_back();
     report::write_in_background();
     // Before there is a pipe: whoever ends us, it goes with us.
     let signals = Signals::new([SIGTERM, SIGINT, SIGHUP])

@@ -15,6 +15,7 @@ use crate::actions;
 use crate::error::Error;
 use crate::fs::silence::{Back, Silence, Vigil};
 use crate::host::Host;
+use crate::os::raw;
 use crate::os::stop::Stop;
 use crate::pipe::notice::Expected;
 use crate::protect::hold::Patience;
@@ -211,6 +212,7 @@ fn work(
         let remembered = job.forget.map_or(remembered, Err);
         let (ended, remembered) = carry_out(&settings, watch.as_ref(), &stop, &job, remembered);
         memory = remembered;
+        raw::give_memory_back();
         ended
     }
 }
