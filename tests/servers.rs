@@ -260,27 +260,14 @@ fn opensmtpd_asks_the_tables_as_its_page_says() {
 
 #[test]
 fn dovecot_asks_the_logins_as_its_page_says() {
+    let dovecot =
+        Server { name: "dovecot", section: "Dovecot", refused: "", unknown: ["", "454 "], recipients: false, ..SERVER };
     if can_run("dovecot", "usr/lib/dovecot/submission") {
-        asks_the_tables(&Server {
-            name: "dovecot",
-            section: "Dovecot",
-            refused: "",
-            unknown: ["", "454 "],
-            recipients: false,
-            ..SERVER
-        });
+        asks_the_tables(&dovecot);
     }
     // It has the logins in a file of its own, and no table to miss: this password is none.
     if can_run("dovecot24", "usr/lib/dovecot/submission") {
-        asks_the_tables(&Server {
-            name: "dovecot24",
-            section: "Dovecot",
-            refused: "",
-            unknown: ["", "535 "],
-            recipients: false,
-            asks: false,
-            ..SERVER
-        });
+        asks_the_tables(&Server { name: "dovecot24", unknown: ["", "535 "], asks: false, ..dovecot });
     }
 }
 

@@ -8,7 +8,7 @@ use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
+use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify, InotifyEvent};
 use serde_json::Value;
 use std::os::fd::AsFd;
 
@@ -38,12 +38,26 @@ pub struct Idle {
     pub written: u64,
 }
 
+/// Sees each file that gets its name in this directory by rename(2).
+fn renamed_in(directory: &Path) -> io::Result<Inotify> {
+    let seen = Inotify::init(InitFlags::IN_NONBLOCK | InitFlags::IN_CLOEXEC)?;
+    seen.add_watch(directory, AddWatchFlags::IN_MOVED_TO)?;
+    Ok(seen)
+}
+
+/// The next of these; `None` when none came since `start` for too long.
+fn events(seen: &Inotify, start: Instant) -> io::Result<Option<Vec<InotifyEvent>>> {
+    let left = PATIENCE.saturating_sub(start.elapsed()).as_millis();
+    let mut fds = [PollFd::new(seen.as_fd(), PollFlags::POLLIN)];
+    let is_there = poll(&mut fds, PollTimeout::try_from(left as i32).map_err(io::Error::other)?)? > 0;
+    Ok(if is_there { Some(seen.read_events()?) } else { None })
+}
+
 impl<'a> Service<'a> {
     /// Starts it with these arguments, and waits for its first rebuild.
     pub fn start(host: &'a MailHost, program: &'a Path, arguments: &[&str]) -> io::Result<Service<'a>> {
         let control = host.path("var/qmail/control");
-        let seen = Inotify::init(InitFlags::IN_NONBLOCK | InitFlags::IN_CLOEXEC)?;
-        seen.add_watch(&control, AddWatchFlags::IN_MOVED_TO)?;
+        let seen = renamed_in(&control)?;
         let words = on(host, program, arguments);
         let mut child = Command::new(&words[0]).args(&words[1..]).stderr(Stdio::piped()).spawn()?;
         let lines = child.stderr.take().map(|stderr| BufReader::new(stderr).lines());
@@ -124,12 +138,9 @@ impl<'a> Service<'a> {
         self.trigger(notice)?;
         let mut waiting: Vec<&str> = tables.to_vec();
         while !waiting.is_empty() {
-            let mut fds = [PollFd::new(self.seen.as_fd(), PollFlags::POLLIN)];
-            let left = PATIENCE.saturating_sub(start.elapsed()).as_millis();
-            if poll(&mut fds, PollTimeout::try_from(left as i32).map_err(io::Error::other)?)? == 0 {
-                return Err(io::Error::other(format!("the service never publishes {}", waiting.join(" and "))));
-            }
-            for event in self.seen.read_events()? {
+            let events = events(&self.seen, start)?
+                .ok_or_else(|| io::Error::other(format!("the service never publishes {}", waiting.join(" and "))))?;
+            for event in events {
                 waiting.retain(|table| event.name.as_deref() != Some(table.as_ref()));
             }
         }
@@ -162,8 +173,10 @@ impl<'a> Service<'a> {
     /// log tells of that.
     pub fn question(&mut self) -> io::Result<f64> {
         let before = self.identities();
+        let directory = self.host.path("run/qmail-updater");
+        let written = renamed_in(&directory)?;
         let last = || -> io::Result<Value> {
-            let status = fs::read(self.host.path("run/qmail-updater/status.json"))?;
+            let status = fs::read(directory.join("status.json"))?;
             Ok(serde_json::from_slice::<Value>(&status)?["last_rebuild"].take())
         };
         let (first, start) = (last()?["number"].as_u64(), Instant::now());
@@ -172,10 +185,9 @@ impl<'a> Service<'a> {
             if last["number"].as_u64() > first && last["cause"] == "database" {
                 break last;
             }
-            if start.elapsed() > PATIENCE {
+            if events(&written, start)?.is_none() {
                 return Err(io::Error::other("the service never asks the user database"));
             }
-            std::thread::sleep(Duration::from_millis(20));
         };
         self.unchanged(&before)?;
         found["ms"].as_f64().ok_or_else(|| io::Error::other(format!("no duration: {found}")))
