@@ -42,6 +42,17 @@ pub fn keep_memory_private() -> io::Result<()> {
     Ok(())
 }
 
+/// Large pieces of memory go back to the system when they are free, whatever was free before: by itself, glibc keeps ever
+/// larger ones, and what grows in them leaves holes. Other C libraries need no word.
+pub fn keep_no_large_memory() {
+    #[cfg(target_env = "gnu")]
+    // SAFETY: it sets a number, under a lock of glibc.
+    unsafe {
+        // The number that glibc begins with, in bytes: what is set stays.
+        nix::libc::mallopt(nix::libc::M_MMAP_THRESHOLD, 128 << 10);
+    }
+}
+
 /// Gives the system the memory that is free. glibc keeps it by itself, for each of the parts that it divides among the
 /// threads: as much as one large home made a thread need once. Other C libraries need no word.
 pub fn give_memory_back() {

@@ -81,8 +81,8 @@ pub fn ask(plan: &Plan, policy: &Policy<'_>, unit: &Unit, homes: &HomeReader, co
             false => resting.took(path, homes.0.host.some_domains_of(path), took()),
         }
     }
-    if let (Some(path), true) = (&unit.home, homes.seed().is_some()) {
-        answers.bound_notes(&homes.0.host.layout.root.path(path));
+    if let Some(path) = &unit.home {
+        answers.note_more(&homes.0.host.layout.root.path(path));
     }
     let mut asked = Asked {
         answers,

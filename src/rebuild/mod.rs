@@ -698,7 +698,8 @@ fn build_and_remember(
     };
     let (host, variables) = (Arc::new(host), Arc::new(variables));
     let policy = Policy::new(&host, &variables, now).keeping(as_kept(kept_logins.as_ref()));
-    let plan = Arc::new(Plan::new(host.clone()));
+    let plan = Plan::new(host.clone());
+    let plan = Arc::new(if seed.is_some() { plan.with_few_notes() } else { plan });
     let folders = confine::directories(&host)?;
     let most = settings.layout.root.bounds.table;
     let mut sink = Counting { sink, recipients: Length::new(most), logins: Length::new(most) };

@@ -1,10 +1,13 @@
 //! The shell's grammar, by a parser of its own (brush-parser), cut down to what sh -c certainly does with it. What any
 //! shell could take in another way is not read.
 
+use std::cell::RefCell;
+use std::rc::Rc;
+
 use brush_parser::ast::{
     AndOr, AndOrList, Assignment, AssignmentName, AssignmentValue, Command, CommandPrefixOrSuffixItem, CompoundCommand,
-    CompoundList, IfClauseCommand, IoFileRedirectKind, IoFileRedirectTarget, IoRedirect, Pipeline, SeparatorOperator,
-    SimpleCommand,
+    CompoundList, IfClauseCommand, IoFileRedirectKind, IoFileRedirectTarget, IoRedirect, Pipeline, Program,
+    SeparatorOperator, SimpleCommand,
 };
 use brush_parser::{ParserOptions, TokenizerOptions, parse_tokens, uncached_tokenize_str};
 
@@ -60,19 +63,33 @@ pub fn may_be_set(name: &[u8]) -> bool {
         && name.iter().all(|b| is_name_byte(*b))
 }
 
+/// A line and what the parser made of it.
+type Parsed = (Box<[u8]>, Option<Rc<Program>>);
+
+thread_local! {
+    /// The last line of this thread: most domains of a host have the same one, and the parser takes longer than all the rest.
+    static LAST: RefCell<Option<Parsed>> = const { RefCell::new(None) };
+}
+
 /// Reads a line; `None` when it cannot be known what the shell does with it.
 pub fn read(command: &[u8], reader: &mut Reader<'_, '_>) -> Option<Node> {
+    let last = LAST.take().filter(|(line, _)| **line == *command);
+    let (line, program) = last.unwrap_or_else(|| (command.into(), parse(command).map(Rc::new)));
+    LAST.set(Some((line, program.clone())));
+    match &program?.complete_commands[..] {
+        [] => Some(Node::Code(0)),
+        [list] => compound_list(list, reader),
+        _ => None,
+    }
+}
+
+fn parse(command: &[u8]) -> Option<Program> {
     let text = std::str::from_utf8(command).ok().filter(|_| is_plain(command))?;
     let tokens = TokenizerOptions { enable_extended_globbing: false, posix_mode: true, sh_mode: true };
     let tokens = uncached_tokenize_str(text, &tokens).ok()?;
     let options =
         ParserOptions { enable_extended_globbing: false, posix_mode: true, sh_mode: true, ..ParserOptions::default() };
-    let program = parse_tokens(&tokens, &options).ok()?;
-    match &program.complete_commands[..] {
-        [] => Some(Node::Code(0)),
-        [list] => compound_list(list, reader),
-        _ => None,
-    }
+    parse_tokens(&tokens, &options).ok()
 }
 
 /// Whether the parser is asked at all: what it takes long for, and what shells disagree about, is left out.

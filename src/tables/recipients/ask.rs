@@ -468,7 +468,6 @@ impl Asking<'_> {
         let names = patterns.map(|(domain, point)| (*domain, point.as_name())).collect::<Vec<_>>();
         let points = points.into_iter().chain(names);
         let mut answers: Vec<Answer> = points.map(|(domain, point)| plan.answer(domain, point, homes)).collect();
-        plan.add_origins(&mut answers, homes);
         let open = answers.iter().filter(|answer| answer.fact.open).map(|answer| answer.domain).collect();
         let mut found = Answers { cut: spare == 0, open, ..Answers::default() };
         // Each rule has as many spellings; when they are too many, it counts which ones come first.
@@ -477,6 +476,7 @@ impl Asking<'_> {
         if answers.iter().any(|answer| answer.fact.doubt.is_some()) {
             // Published answers come in the place of those that nobody knows, first: see `retain`.
             found.is_unlike |= self.shares.len() > 0;
+            plan.add_origins(&mut answers, homes);
             found.rest = answers;
             found.rest.extend(of_alike(alike));
         } else {

@@ -11,6 +11,7 @@ mod tables;
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::hash::Hash;
+use std::path::Path;
 use std::sync::Arc;
 
 use crate::cdb;
@@ -34,11 +35,16 @@ const MAX_NOTES: usize = 50;
 /// Keeps so many of the notes, and says how many there are more; `place` stands in front of that.
 pub fn bound_notes(notes: &mut Vec<Note>, most: usize, place: &str) {
     if notes.len() > most {
-        let more = count(notes.len() - most, "more note");
+        let more = notes.len() - most;
         notes.truncate(most);
-        notes.push(Note::warning(format!("{place}{more} like these; qmail-updater check shows them all")));
+        notes.push(more_notes(more, place));
         notes.shrink_to_fit();
     }
+}
+
+fn more_notes(more: usize, place: &str) -> Note {
+    let more = count(more, "more note");
+    Note::warning(format!("{place}{more} like these; qmail-updater check shows them all"))
 }
 
 /// A point at which the answer can change: below a domain, or, before the domain is known, a whole local part as
@@ -155,6 +161,8 @@ pub struct Plan {
     has_own_names: HashSet<Vec<u8>>,
     /// What stands before each `-` of the exact lines of users/assign, with it.
     has_exact_lines: HashSet<Vec<u8>>,
+    /// So many notes are made of one unit about what was widened.
+    most_notes: usize,
 }
 
 /// One answer of delivery.
@@ -202,6 +210,8 @@ pub struct Answers {
     kept: BTreeSet<Vec<u8>>,
     /// What the format cannot say and was widened.
     notes: Vec<Note>,
+    /// How many notes of it there would be more.
+    more_notes: usize,
     /// Whether some names are listed in two spellings only, because there are too many.
     pub cut: bool,
     /// Whether a group could not be laid out as one, so that each of its parts has to be asked.
@@ -242,9 +252,19 @@ impl Answers {
         &self.notes
     }
 
-    /// Keeps the first of them, and says how many there are more: a customer can make as many as he has names.
-    pub fn bound_notes(&mut self, path: &std::path::Path) {
-        bound_notes(&mut self.notes, MAX_NOTES, &format!("{}: ", show_path(path)));
+    fn note(&mut self, most: usize, note: impl FnOnce() -> Note) {
+        if self.notes.len() < most {
+            self.notes.push(note());
+        } else {
+            self.more_notes += 1;
+        }
+    }
+
+    /// Adds a note that says how many there would be more.
+    pub fn note_more(&mut self, path: &Path) {
+        if self.more_notes > 0 {
+            self.notes.push(more_notes(self.more_notes, &format!("{}: ", show_path(path))));
+        }
     }
 
     /// The same, taken out.

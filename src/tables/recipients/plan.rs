@@ -10,7 +10,7 @@ use crate::host::mailboxes::Source;
 use crate::host::vpopmail::{ADDRESS_MAX, is_legal_host};
 use crate::text::{lower, split_address};
 
-use super::{Domain, Kind, Part, Plan, Point, Rule, Sorted, Twin, Unit};
+use super::{Domain, Kind, MAX_NOTES, Part, Plan, Point, Rule, Sorted, Twin, Unit};
 
 impl Plan {
     /// Collects what has to be asked, from everything but the homes.
@@ -29,6 +29,7 @@ impl Plan {
             contributions: Vec::new(),
             has_own_names: HashSet::new(),
             has_exact_lines: HashSet::new(),
+            most_notes: usize::MAX,
         };
         let keys = plan.host.control.virtual_domains.keys();
         plan.has_own_names = keys.filter_map(|key| Some(split_address(key)?.1.to_vec())).collect();
@@ -40,6 +41,11 @@ impl Plan {
         plan.collect_domains();
         plan.collect_units();
         plan
+    }
+
+    /// Makes few notes of each home, as a service does, which keeps them: a customer can make as many as he has names.
+    pub fn with_few_notes(self) -> Plan {
+        Plan { most_notes: MAX_NOTES, ..self }
     }
 
     /// Every domain that rcpthosts accepts and some control file names, and envnoathost's.

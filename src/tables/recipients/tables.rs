@@ -97,7 +97,7 @@ impl Plan {
                 let group = shares.group(part);
                 debug_assert!(group.is_none_or(|group| its.iter().all(|answer| self.is_shared(answer, group, homes))));
                 let mut table = Table::from_answers(its);
-                let LaidOut { records, widened } = self.lay_out(part, &mut table, &[]);
+                let LaidOut { records, mut widened } = self.lay_out(part, &mut table, &[]);
                 let top = table.patterns.get(&part.prefix).map(|fact| fact.says);
                 let its = if part.prefix.is_empty() { alike.remove(&domain).unwrap_or_default() } else { Vec::new() };
                 let name = &self.domains[domain].name;
@@ -107,7 +107,12 @@ impl Plan {
                 let chunk = if group.is_some() { &mut of_group } else { found.records.own() };
                 chunk.reserve(its.len(), bytes);
                 add_sorted(chunk, records, its.into_iter().filter(is_written), name);
-                found.notes.extend(widened.iter().map(|widened| widened.note(name)));
+                for widened in &mut widened {
+                    found.note(self.most_notes, || {
+                        widened.origin = self.origin(&self.address(domain, &widened.point), homes);
+                        widened.note(name)
+                    });
+                }
                 found.add_part(part, top);
                 if group.is_some() {
                     let frame = self.frame(part);
@@ -122,6 +127,8 @@ impl Plan {
             }
             found.rest.extend(of_domain);
         }
+        // Whoever lays these out has no homes any more.
+        self.add_origins(&mut found.rest, homes);
         found.is_unlike |= groups_done.len() < shares.len();
         found.rest.extend(of_alike(alike));
     }
@@ -133,10 +140,12 @@ impl Plan {
             found.open.insert(part.domain);
         }
         for Widened { point, prefix, denied, .. } in &done.widened {
-            let point = Point { local: moved(&point.local, first, part), kind: point.kind };
-            let origin = self.origin(&self.address(part.domain, &point), homes);
-            let widened = Widened { point, origin, prefix: moved(prefix, first, part), denied: *denied };
-            found.notes.push(widened.note(&self.domains[part.domain].name));
+            found.note(self.most_notes, || {
+                let point = Point { local: moved(&point.local, first, part), kind: point.kind };
+                let origin = self.origin(&self.address(part.domain, &point), homes);
+                let widened = Widened { point, origin, prefix: moved(prefix, first, part), denied: *denied };
+                widened.note(&self.domains[part.domain].name)
+            });
         }
         found.add_part(part, done.top);
     }
