@@ -339,3 +339,21 @@ fn a_misspelled_domain_is_asked_about_on_a_terminal() {
     assert!(told(&host, &["explain", "ann@example.com"]).contains("; did you mean ann@exampld.com?"));
     assert!(!told(&host, &["explain", &format!("ann@{long}y")]).contains("did you mean"));
 }
+
+#[test]
+fn a_misspelled_name_of_a_domain_is_asked_about() {
+    let host = MailHost::sample();
+    host.rebuild();
+    for (command, sign) in [(&["user"][..], "@"), (&["domains"], ""), (&["rebuild", "--force"], "")] {
+        let told = |domain: &str| host.run(&[command, &[&format!("{sign}{domain}")[..]]].concat()).stderr;
+        let (near, far) = (told("EXMAPLE.com"), told("mail.example"));
+        assert_eq!(near.matches("; did you mean example.com?").count(), 1, "{command:?}: {near}");
+        assert!(far.contains("mail.example") && !far.contains("did you mean"), "{command:?}: {far}");
+    }
+    // An address without a domain is shown as one.
+    let steps = host.run(&["explain", "ann@"]).stdout;
+    assert!(
+        steps.contains(": \"\" is neither in locals nor here") && steps.contains(": \"\" is not listed"),
+        "{steps}"
+    );
+}

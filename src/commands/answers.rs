@@ -25,7 +25,7 @@ use crate::report::{self, Level, Note};
 use crate::service::follow_ups;
 use crate::settings::Settings;
 use crate::tables::smtpd;
-use crate::text::{DEFAULT, Shown, count, lower, split_address};
+use crate::text::{DEFAULT, Shown, count, domain_question, lower, split_address};
 
 /// How a failure to write an answer ends the command: a closed standard output is no failure, nobody reads on.
 pub(crate) fn written(result: io::Result<()>) -> Result<(), Error> {
@@ -380,7 +380,10 @@ pub fn domains(
         Form::Pipe => found.iter().map(|domain| domain_as_line(domain) + "\n").collect(),
         Form::Terminal(width) => domains_as_table(width, &found),
     })?;
-    none.iter().for_each(|name| report::say(Level::Warning, &format!("{}: no domain of this host", domain_name(name))));
+    for name in &none {
+        let question = domain_question(name, host.control.listed());
+        report::say(Level::Warning, &format!("{}: no domain of this host{question}", domain_name(name)));
+    }
     denied.extend(host.denied());
     denied.nothing_closed("what depends on it is unknown")?;
     Ok(none.is_empty())

@@ -25,7 +25,7 @@ use crate::rebuild::read_host;
 use crate::report;
 use crate::settings::Settings;
 use crate::tables::recipients::relay_step;
-use crate::text::{Shown, count, join_address, lower, split_address};
+use crate::text::{Shown, count, join_address, lower, show_domain, split_address};
 
 /// So many addresses that reach one are told on a terminal.
 const MAX_REACHING: usize = 10;
@@ -137,7 +137,7 @@ impl Explainer<'_> {
         let state_reason = self.state_reason(&domain, &delivery);
         let mut table = None;
         if !is_let_in {
-            let text = format!("{} is not listed: qmail-smtpd refuses strangers' mail for it", Shown(&domain));
+            let text = format!("{} is not listed: qmail-smtpd refuses strangers' mail for it", show_domain(&domain));
             steps.push((Step { path: Some(host.control_path("rcpthosts")), line: None, text }, Vec::new()));
         } else {
             table = Some(match self.published {

@@ -1,15 +1,9 @@
 //! What a person may have meant by an address that is refused.
 
-use crate::text::{Shown, join_address, lower, split_address};
+use crate::text::{Shown, join_address, lower, nearest_domain, show_domain, split_address};
 
 /// What an address begins with that was copied as a link.
 const MAILTO: &[u8] = b"mailto:";
-/// For each so many bytes of a domain one typing error is supposed,
-const BYTES_PER_ERROR: usize = 5;
-/// and so many at most.
-const MOST_ERRORS: usize = 2;
-/// A longer name is no domain.
-const LONGEST_DOMAIN: usize = 255;
 
 /// The address in what was pasted: without brackets, a name before them, quotes, `mailto:`, blanks, and what ends a sentence;
 /// `None` when that is what was typed.
@@ -38,20 +32,14 @@ pub(crate) fn with_nearest<'a>(reason: &str, address: &[u8], domains: impl Itera
 
 fn nearest<'a>(address: &[u8], domains: impl Iterator<Item = &'a [u8]>) -> Option<Vec<u8>> {
     let (local, domain) = split_address(address)?;
-    let domain = lower(domain);
-    let most = (domain.len() / BYTES_PER_ERROR).min(MOST_ERRORS);
-    let may_be_near = |name: &&[u8]| name.len() <= LONGEST_DOMAIN && name.len().abs_diff(domain.len()) <= most;
-    let rated = domains.filter(may_be_near).map(|name| (strsim::generic_damerau_levenshtein(name, &domain), name));
-    let (_, name) = rated.filter(|(errors, _)| *errors <= most).min()?;
-    Some(join_address(local, name))
+    Some(join_address(local, nearest_domain(&lower(domain), domains)?))
 }
 
 /// That rcpthosts does not list the domain of an address, and which address may be meant.
 pub(crate) fn not_listed(address: &[u8], domain: &[u8]) -> String {
-    let domain = Shown(domain);
     match meant(address) {
-        Some(meant) => format!("rcpthosts does not list \"{domain}\"; {}", question(meant)),
-        None => format!("rcpthosts does not list {domain}"),
+        Some(meant) => format!("rcpthosts does not list \"{}\"; {}", Shown(domain), question(meant)),
+        None => format!("rcpthosts does not list {}", show_domain(domain)),
     }
 }
 

@@ -20,7 +20,7 @@ use crate::protect::guard::{NOBODY, stands_for};
 use crate::report::Note;
 use crate::tables::logins::{Policy, Refusal, Weakness, scheme, weakness};
 use crate::tables::recipients::relay_step;
-use crate::text::{DEFAULT, Shown, count, join_address, lower, split_address, without_word};
+use crate::text::{DEFAULT, Shown, count, domain_question, join_address, lower, split_address, without_word};
 
 /// The note on a domain where one alert says why, for all of them.
 const UNREAD: &str = "its mailboxes are unknown";
@@ -476,7 +476,12 @@ impl Users<'_> {
         };
         let Some(line) = host.assignments.vpopmail_domain(&domain) else {
             let path = host.assign_path();
-            return none(format!("no vpopmail domain: no line +{}- in {}", Shown(&domain), show_path(&path)));
+            // Of a whole address the answer about its mail asks.
+            let question = match local.is_empty() {
+                true => domain_question(&domain, host.control.listed()),
+                false => String::new(),
+            };
+            return none(format!("no vpopmail domain: no line +{}- in {}{question}", Shown(&domain), show_path(&path)));
         };
         let home = self.homes.home(&line.home);
         let folder = host.layout.root.path(&line.home);

@@ -19,7 +19,7 @@ use crate::host::vpopmail::{
     ABSENT, ADDRESS_MAX, COMPILED, Mail, Mailbox, Mailboxes, TEXT, Vpasswd, is_legal_host, is_legal_name,
 };
 use crate::host::{Home, HomeState, Homes, Host};
-use crate::text::{DEFAULT, Shown, join_address, lower, split_address};
+use crate::text::{DEFAULT, Shown, join_address, lower, show_domain, split_address};
 use programs::{Asking, Lines};
 
 /// What becomes of a message.
@@ -277,7 +277,7 @@ pub fn route<'a>(host: &'a Host, address: &[u8], trail: &mut Trail) -> Route<'a>
     } else {
         let Some((key, virtual_domain)) = control.virtual_domain(&address) else {
             trail.add(|| {
-                let text = format!("{} is neither in locals nor here: another host's", Shown(domain));
+                let text = format!("{} is neither in locals nor here: another host's", show_domain(domain));
                 (host.control_path("virtualdomains"), None, text)
             });
             return Route::Decided(Verdict::Remote);

@@ -37,7 +37,7 @@ use crate::report::{self, Code, Level, Note, Progress};
 use crate::settings::Settings;
 use crate::tables::logins::{Policy, PublishedLogins};
 use crate::tables::recipients::{self, Common, Plan, PublishedKeys, Tables};
-use crate::text::{Shown, count};
+use crate::text::{Shown, count, domain_question};
 
 use homes::{Asked, HomeReader, KeptHome, Unread, ask};
 use incremental::Halt;
@@ -497,7 +497,7 @@ fn guard(
     let (held, over) = scales.held(order.patience);
     let (let_go, mut held): (Vec<Held>, Vec<Held>) =
         held.into_iter().partition(|held| order.let_go.contains(&held.domain));
-    let notes = not_held(order.let_go, &let_go, &|domain| scales.knows(domain) || built.host.knows(domain))?;
+    let notes = not_held(order.let_go, &let_go, &built.host, &|domain| scales.knows(domain))?;
     scales.begin(
         &mut held,
         of_recipients.as_ref().map(|change| &change.published),
@@ -533,12 +533,20 @@ fn guard(
 ///
 /// # Errors
 /// A name that is none of a domain: somebody mistyped it, and nothing must be done.
-fn not_held(names: &[Vec<u8>], let_go: &[Held], is_known: &dyn Fn(&[u8]) -> bool) -> Result<Vec<String>, Error> {
+fn not_held(
+    names: &[Vec<u8>],
+    let_go: &[Held],
+    host: &Host,
+    is_published: &dyn Fn(&[u8]) -> bool,
+) -> Result<Vec<String>, Error> {
     let others = names.iter().filter(|name| !let_go.iter().any(|held| held.domain == **name));
-    let (known, unknown): (Vec<&Vec<u8>>, Vec<&Vec<u8>>) = others.partition(|name| is_known(name));
+    let (known, unknown): (Vec<&Vec<u8>>, Vec<&Vec<u8>>) =
+        others.partition(|name| is_published(name) || host.knows(name));
     if !unknown.is_empty() {
         let names: Vec<String> = unknown.iter().map(|name| Shown(name).to_string()).collect();
-        return Err(Error::Usage(format!("--force {}: neither held nor a domain of this host", names.join(" "))));
+        let question = unknown.iter().map(|name| domain_question(name, host.control.listed())).collect::<String>();
+        let text = format!("--force {}: neither held nor a domain of this host{question}", names.join(" "));
+        return Err(Error::Usage(text));
     }
     Ok(known.iter().map(|name| format!("{}: not held; it is published as it is in any case", Shown(name))).collect())
 }
