@@ -45,7 +45,14 @@ impl Codes {
 
     /// Each of them, the smallest first.
     pub fn each(self) -> impl Iterator<Item = u8> {
-        (0..=u8::MAX).filter(move |code| self.has(*code))
+        let of_word = |(at, mut word): (u8, u64)| {
+            std::iter::from_fn(move || {
+                let code = (word != 0).then(|| at | word.trailing_zeros() as u8)?;
+                word &= word - 1;
+                Some(code)
+            })
+        };
+        [0, 64, 128, 192].into_iter().zip(self.0).flat_map(of_word)
     }
 }
 
