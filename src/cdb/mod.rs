@@ -12,7 +12,7 @@ use std::fs::File;
 use std::io;
 use std::ops::Range;
 use std::os::unix::fs::FileExt;
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 pub use batch::{Batch, Extent, Frame, Piece};
 
@@ -460,22 +460,21 @@ pub fn prefix(key: &[u8]) -> u64 {
 /// How much of a file is read at once, in bytes.
 pub const PIECE: usize = 1 << 18;
 
-/// Reads a cdb where it lies: its memory does not go with the size of the file.
-#[derive(Clone, Debug)]
-pub struct FileReader<'f> {
-    file: &'f File,
+/// What is known of a cdb file, for all who look keys up in it.
+#[derive(Debug)]
+pub struct Index {
     pointers: Vec<u8>,
     length: usize,
     /// Which tables were found whole: an address may have hundreds of keys.
     whole: Vec<OnceLock<()>>,
 }
 
-impl<'f> FileReader<'f> {
-    /// Takes a cdb file, wherever its offset is; whatever is wrong inside is only "not found".
+impl Index {
+    /// Reads the pointers of a cdb file, wherever its offset is.
     ///
     /// # Errors
     /// Those of read(2); [`Corrupt`] within, when it is too short or too long to be one.
-    pub fn new(file: &'f File) -> io::Result<FileReader<'f>> {
+    pub fn read(file: &File) -> io::Result<Index> {
         let length = u32::try_from(file.metadata()?.len()).map_err(|_| io::Error::other(Corrupt::TooLong))?;
         let mut pointers = vec![0; HEADER];
         let read = file.read_exact_at(&mut pointers, 0);
@@ -483,7 +482,29 @@ impl<'f> FileReader<'f> {
             io::ErrorKind::UnexpectedEof => io::Error::other(Corrupt::TooShort),
             _ => cause,
         })?;
-        Ok(FileReader { file, pointers, length: length as usize, whole: vec![OnceLock::new(); 256] })
+        Ok(Index { pointers, length: length as usize, whole: vec![OnceLock::new(); 256] })
+    }
+}
+
+/// Reads a cdb where it lies: its memory does not go with the size of the file.
+#[derive(Clone, Debug)]
+pub struct FileReader<'f> {
+    file: &'f File,
+    index: Arc<Index>,
+}
+
+impl<'f> FileReader<'f> {
+    /// Takes a cdb file; whatever is wrong inside is only "not found".
+    ///
+    /// # Errors
+    /// Those of [`Index::read`].
+    pub fn new(file: &'f File) -> io::Result<FileReader<'f>> {
+        Ok(FileReader::with(file, Arc::new(Index::read(file)?)))
+    }
+
+    /// The same, with what is known of the file.
+    pub fn with(file: &'f File, index: Arc<Index>) -> FileReader<'f> {
+        FileReader { file, index }
     }
 
     /// The data of the first record with this key, as [`Reader::find`] finds it: a record that is damaged, or cannot be
@@ -525,11 +546,11 @@ impl<'f> FileReader<'f> {
     /// Makes sure that a table is as everybody writes it: half of its slots are in use, each where a search comes to it,
     /// and for a record that lies where records do.
     fn check_table(&self, table: usize) -> io::Result<()> {
-        if self.whole[table].get().is_some() {
+        if self.index.whole[table].get().is_some() {
             return Ok(());
         }
-        let (records_end, _) = pair(&self.pointers, 0).unwrap_or_default();
-        let (position, slots) = pair(&self.pointers, table * 8).unwrap_or_default();
+        let (records_end, _) = pair(&self.index.pointers, 0).unwrap_or_default();
+        let (position, slots) = pair(&self.index.pointers, table * 8).unwrap_or_default();
         let bytes = self.bytes(position, slots.saturating_mul(8))?;
         let (mut used, mut misplaced) = (0, 0);
         for_each_used(table, &bytes, |record, _| {
@@ -540,7 +561,7 @@ impl<'f> FileReader<'f> {
         if used * 2 != slots || misplaced > 0 {
             return Err(io::Error::other(Corrupt::Lost));
         }
-        let _ = self.whole[table].set(());
+        let _ = self.index.whole[table].set(());
         Ok(())
     }
 
@@ -559,13 +580,13 @@ impl<'f> FileReader<'f> {
     /// # Errors
     /// [`Corrupt::Tables`].
     pub fn check_tables(&self) -> Result<(), Corrupt> {
-        check_tables(&self.pointers, self.length).map(drop)
+        check_tables(&self.index.pointers, self.index.length).map(drop)
     }
 
     /// The hashes and records of a table from the slot where a search for this hash begins, up to an empty slot.
     fn row(&self, table: usize, hash: u32) -> impl Iterator<Item = io::Result<(usize, usize)>> {
         // Cannot fail because all pointers were read.
-        let (position, slots) = pair(&self.pointers, table * 8).unwrap_or_default();
+        let (position, slots) = pair(&self.index.pointers, table * 8).unwrap_or_default();
         let first = (hash as usize >> 8).checked_rem(slots).unwrap_or_default();
         let at = move |slot: usize| slot.checked_mul(8)?.checked_add(position);
         let slots = (first..slots).chain(0..first);
@@ -578,8 +599,8 @@ impl<'f> FileReader<'f> {
     /// # Errors
     /// Those of read(2).
     pub fn records(&self) -> io::Result<Records<'f>> {
-        let buffer = vec![0; PIECE.min(self.length)];
-        let (end, damage) = match tables_within(&self.pointers, self.length) {
+        let buffer = vec![0; PIECE.min(self.index.length)];
+        let (end, damage) = match tables_within(&self.index.pointers, self.index.length) {
             Ok(tables) => (tables.start, None),
             Err(damage) => (HEADER, Some(damage)),
         };
@@ -604,7 +625,7 @@ impl<'f> FileReader<'f> {
     }
 
     fn bytes(&self, position: usize, length: usize) -> io::Result<Vec<u8>> {
-        let end = position.checked_add(length).filter(|end| *end <= self.length);
+        let end = position.checked_add(length).filter(|end| *end <= self.index.length);
         end.ok_or_else(|| io::Error::other(Corrupt::Record))?;
         let mut bytes = vec![0; length];
         self.file.read_exact_at(&mut bytes, position as u64)?;

@@ -9,7 +9,7 @@ use std::ops::Range;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use nix::errno::Errno;
@@ -155,7 +155,7 @@ impl Target {
     /// # Errors
     /// Those of open(2).
     pub fn open(&self) -> io::Result<Published> {
-        at(|| self.real.clone(), || File::open(&self.real).map(Published))
+        at(|| self.real.clone(), || File::open(&self.real).map(Published::new))
     }
 
     /// The same, to keep entries from it and to compare with it.
@@ -304,15 +304,22 @@ impl Before {
 
 /// A published file, open for reading; once it is replaced, still the old one.
 #[derive(Debug)]
-pub struct Published(File);
+pub struct Published {
+    file: File,
+    index: OnceLock<Arc<cdb::Index>>,
+}
 
 impl Published {
+    fn new(file: File) -> Published {
+        Published { file, index: OnceLock::new() }
+    }
+
     /// What stat(2) says of it.
     ///
     /// # Errors
     /// Those of fstat(2).
     pub fn stamp(&self) -> io::Result<Stamp> {
-        Stamp::of_file(&self.0)
+        Stamp::of_file(&self.file)
     }
 
     /// The records that stand side by side in this range, in bytes.
@@ -320,7 +327,7 @@ impl Published {
     /// # Errors
     /// Those of read(2); bytes that are no records.
     pub fn records(&self, range: Range<u32>) -> io::Result<cdb::Chunk> {
-        cdb::Chunk::read(&self.0, range)
+        cdb::Chunk::read(&self.file, range)
     }
 
     /// Its content.
@@ -328,17 +335,24 @@ impl Published {
     /// # Errors
     /// Those of read(2).
     pub fn read(&self) -> io::Result<Vec<u8>> {
-        let mut content = vec![0; usize::try_from(self.0.metadata()?.len()).unwrap_or(usize::MAX)];
-        self.0.read_exact_at(&mut content, 0)?;
+        let mut content = vec![0; usize::try_from(self.file.metadata()?.len()).unwrap_or(usize::MAX)];
+        self.file.read_exact_at(&mut content, 0)?;
         Ok(content)
     }
 
     /// The cdb in it, where it lies.
     ///
     /// # Errors
-    /// Those of [`cdb::FileReader::new`].
+    /// Those of [`cdb::Index::read`].
     pub fn cdb(&self) -> io::Result<cdb::FileReader<'_>> {
-        cdb::FileReader::new(&self.0)
+        let index = match self.index.get() {
+            Some(index) => index.clone(),
+            None => {
+                let index = Arc::new(cdb::Index::read(&self.file)?);
+                self.index.get_or_init(|| index).clone()
+            }
+        };
+        Ok(cdb::FileReader::with(&self.file, index))
     }
 }
 
@@ -469,7 +483,7 @@ impl Staged {
         places: cdb::Places,
         edits: &[cdb::Edit<'_>],
     ) -> Result<(), Error> {
-        let added = self.writer.add_edited(&published.0, places, edits);
+        let added = self.writer.add_edited(&published.file, places, edits);
         added.map_err(|cause| Error::io("write", &self.target.name, cause))
     }
 }
