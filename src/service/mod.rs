@@ -34,7 +34,6 @@ use crate::actions::{self, Round};
 use crate::error::{Error, show_path};
 use crate::kernel;
 use crate::os::lock::{self, FifoLock};
-use crate::os::raw;
 use crate::os::spawn;
 use crate::os::stop::{Stop, Stopper};
 use crate::pipe::fifo::{Fifo, Heard};
@@ -70,7 +69,6 @@ pub fn run(settings: &Arc<Settings>) -> Result<(), Error> {
     // Whatever we were started with is none of our commands' business.
     close_fds::set_fds_cloexec(3, &[]);
     report::write_in_background();
-    raw::keep_no_large_memory();
     // Before there is a pipe: whoever ends us, it goes with us.
     let signals = Signals::new([SIGTERM, SIGINT, SIGHUP])
         .map_err(|cause| Error::io("catch signals for", &PathBuf::from("the service"), cause))?;
