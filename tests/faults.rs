@@ -124,7 +124,9 @@ impl Scene {
     fn check_tables(&self, answer: &Answer, fault: &str, now: &[Vec<u8>; 2]) {
         let Answer { code, stderr, .. } = answer;
         let not_begun = *code == 127 && stderr.contains("error while loading shared libraries");
-        assert!(matches!(code, 0 | 111) || not_begun, "{fault}: {answer:?}");
+        // EACCES on a file of our own says that it lies elsewhere, which does not pass by itself.
+        let own_file = *code == 100 && stderr.contains("; what depends on that stays as published");
+        assert!(matches!(code, 0 | 111) || not_begun || own_file, "{fault}: {answer:?}");
         assert!(!stderr.contains("a fault in this program") && !stderr.contains("panicked"), "{fault}: {stderr}");
         if *code != 0 {
             let said = [": fatal: ", "memory allocation of "].iter().any(|words| stderr.contains(words));
