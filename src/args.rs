@@ -379,31 +379,31 @@ pub struct Options {
     #[arg(long, global = true, value_name = "DIR", env = "QMAIL_UPDATER_ACTIONS")]
     #[arg(default_value = ACTIONS)]
     pub actions: OsString,
-    /// The loss guard: hold domains that would lose more than PERCENT of their entries at once
+    /// The loss guard: hold domains that lose more than PERCENT of their entries while all domains together do, too
     #[arg(long, global = true, value_name = "PERCENT", env = "QMAIL_UPDATER_MAX_LOSS", default_value = "20")]
     #[arg(value_parser = clap::value_parser!(u32).range(0..=100))]
     pub max_loss: u32,
-    /// Read no file longer than MIB mebibytes; its domain is kept
+    /// Read no file longer than MIB mebibytes: keep what depends on it; accept the addresses of a .qmail file
     #[arg(long, global = true, value_name = "MIB", env = "QMAIL_UPDATER_MAX_FILE", default_value = "1024")]
     #[arg(value_parser = clap::value_parser!(u32).range(1..))]
     pub max_file: u32,
-    /// If a domain has more than N .qmail files, keep its published entries
+    /// If a home directory has more than N .qmail files, keep its published entries
     #[arg(long, global = true, value_name = "N", env = "QMAIL_UPDATER_MAX_NAMES", default_value = "200000")]
     #[arg(value_parser = clap::value_parser!(u32).range(1..))]
     pub max_names: u32,
-    /// If a rebuild would read more than MIB mebibytes of a domain, keep its published entries
+    /// If a rebuild would read more than MIB mebibytes of a home directory, keep its published entries
     #[arg(long, global = true, value_name = "MIB", env = "QMAIL_UPDATER_MAX_READ", default_value = "64")]
     #[arg(value_parser = clap::value_parser!(u32).range(1..))]
     pub max_read: u32,
-    /// If a domain takes more than N steps of work, keep its published entries
+    /// If a home directory takes more than N steps of work, keep its published entries
     #[arg(long, global = true, value_name = "N", env = "QMAIL_UPDATER_MAX_STEPS", default_value = "2000000")]
     #[arg(value_parser = clap::value_parser!(u32).range(1..))]
     pub max_steps: u32,
-    /// If a domain has more than N entries in a table, keep its published entries
+    /// If a home directory makes more than N entries in a table, keep its published entries
     #[arg(long, global = true, value_name = "N", env = "QMAIL_UPDATER_MAX_ENTRIES", default_value = "1000000")]
     #[arg(value_parser = clap::value_parser!(u32).range(1..))]
     pub max_entries: u32,
-    /// If a domain has more than N entries whose keys have the same hash, keep its published entries
+    /// If a home directory makes more than N entries whose keys have the same hash, keep its published entries
     #[arg(long, global = true, value_name = "N", env = "QMAIL_UPDATER_MAX_ALIKE", default_value = "100")]
     #[arg(value_parser = clap::value_parser!(u32).range(1..))]
     pub max_alike: u32,
@@ -488,7 +488,7 @@ pub enum Command {
         /// Say nothing about what went well
         #[arg(short, long, conflicts_with = "dry_run")]
         quiet: bool,
-        /// Publish under other settings than the running service
+        /// Publish although the settings differ from those of the running service
         #[arg(long)]
         own_settings: bool,
     },
@@ -523,7 +523,7 @@ pub enum Command {
         #[arg(long, value_name = "SECONDS", env = "QMAIL_UPDATER_SQL_SWEEP", default_value = "60")]
         #[arg(value_parser = clap::value_parser!(u32).range(1..=86_400))]
         sql_sweep: u32,
-        /// Publish a held domain after SECONDS in which it loses nothing more, after 3 times SECONDS at most
+        /// Publish the loss of a held domain when it has not grown for SECONDS, and after 3 times SECONDS in any case
         #[arg(long, value_name = "SECONDS", env = "QMAIL_UPDATER_HOLD", default_value = "1800")]
         hold: u32,
         /// Write metrics for Prometheus to FILE, whose name ends in .prom

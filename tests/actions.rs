@@ -478,7 +478,7 @@ fn for_a_domain_of_roots_only_roots_files_run() {
     service.host.folder(&format!("{COM}/new"));
     mailboxes(&service.host, COM, &["ann", "new", "postmaster"]);
     service.trigger(&[]);
-    let line = service.wait_for("any: not run: example.com is root's");
+    let line = service.wait_for("any: not run: example.com belongs to root");
     assert!(line.contains(" alert: "), "{line}");
     service.wait_for("any.root: told of add_user:new@example.com");
     assert_eq!((noted(&service.host, "any").len(), noted(&service.host, "any.root").len()), (0, 1));

@@ -368,7 +368,7 @@ fn first_hour(house: &mut House, way: &str) {
                 said.matches("250 ok").count() == 3 && said.matches("553 ").count() == 1
             });
         }
-        if step.heading.starts_with("## The way back") || step.heading == UNINSTALL {
+        if step.heading.starts_with("## Undo it") || step.heading == UNINSTALL {
             let said = house.must("mail", &serve);
             assert_eq!(said.matches("250 ok").count(), 4, "{}: mail is refused: {said}", step.place);
         }
@@ -411,14 +411,14 @@ fn moving_over_from_a_script_and_a_cron_job() {
     house.must("mail", &format!("mkdir -p /var/log/qmail/smtpd; ({clients}) >/var/log/qmail/smtpd/current"));
     let old = house.must("mail", "cdb -d /var/qmail/control/validrcptto.cdb");
     for step in steps("docs/guide/moving-over.md") {
-        if step.heading.starts_with("## The way back") {
+        if step.heading.starts_with("## Undo it") {
             let answers = house.run("mail", "qmail-updater lookup bob@example.com office.desk@example.com").1;
             assert!(answers.starts_with("refuse\tbob") && answers.contains("\naccept\toffice"), "switched: {answers}");
             house.must("mail", "[ ! -e /etc/cron.d/validrcptto ]");
         }
         house.follow("mail", &step);
     }
-    assert_eq!(house.must("mail", "cdb -d /var/qmail/control/validrcptto.cdb"), old, "the way back");
+    assert_eq!(house.must("mail", "cdb -d /var/qmail/control/validrcptto.cdb"), old, "undone");
     assert_eq!(house.must("mail", "cat /etc/cron.d/validrcptto"), format!("{cron}\n"));
 }
 

@@ -49,13 +49,13 @@ accept\t'The message is accepted, and qmail swallows it'"
 complete -c qmail-updater -n "__fish_qmail_updater_needs_command" -l auth-owner -d 'Who owns the login table [default: the present owner, else root:root]' -r -f
 complete -c qmail-updater -n "__fish_qmail_updater_needs_command" -l after -d 'Run FILE after a rebuild that changed a table; may be given again' -r -F
 complete -c qmail-updater -n "__fish_qmail_updater_needs_command" -l actions -d 'The directory of the programs that the service runs after each change' -r -f -a "(__fish_complete_directories)"
-complete -c qmail-updater -n "__fish_qmail_updater_needs_command" -l max-loss -d 'The loss guard: hold domains that would lose more than PERCENT of their entries at once' -r -f
-complete -c qmail-updater -n "__fish_qmail_updater_needs_command" -l max-file -d 'Read no file longer than MIB mebibytes; its domain is kept' -r -f
-complete -c qmail-updater -n "__fish_qmail_updater_needs_command" -l max-names -d 'If a domain has more than N .qmail files, keep its published entries' -r -f
-complete -c qmail-updater -n "__fish_qmail_updater_needs_command" -l max-read -d 'If a rebuild would read more than MIB mebibytes of a domain, keep its published entries' -r -f
-complete -c qmail-updater -n "__fish_qmail_updater_needs_command" -l max-steps -d 'If a domain takes more than N steps of work, keep its published entries' -r -f
-complete -c qmail-updater -n "__fish_qmail_updater_needs_command" -l max-entries -d 'If a domain has more than N entries in a table, keep its published entries' -r -f
-complete -c qmail-updater -n "__fish_qmail_updater_needs_command" -l max-alike -d 'If a domain has more than N entries whose keys have the same hash, keep its published entries' -r -f
+complete -c qmail-updater -n "__fish_qmail_updater_needs_command" -l max-loss -d 'The loss guard: hold domains that lose more than PERCENT of their entries while all domains together do, too' -r -f
+complete -c qmail-updater -n "__fish_qmail_updater_needs_command" -l max-file -d 'Read no file longer than MIB mebibytes: keep what depends on it; accept the addresses of a .qmail file' -r -f
+complete -c qmail-updater -n "__fish_qmail_updater_needs_command" -l max-names -d 'If a home directory has more than N .qmail files, keep its published entries' -r -f
+complete -c qmail-updater -n "__fish_qmail_updater_needs_command" -l max-read -d 'If a rebuild would read more than MIB mebibytes of a home directory, keep its published entries' -r -f
+complete -c qmail-updater -n "__fish_qmail_updater_needs_command" -l max-steps -d 'If a home directory takes more than N steps of work, keep its published entries' -r -f
+complete -c qmail-updater -n "__fish_qmail_updater_needs_command" -l max-entries -d 'If a home directory makes more than N entries in a table, keep its published entries' -r -f
+complete -c qmail-updater -n "__fish_qmail_updater_needs_command" -l max-alike -d 'If a home directory makes more than N entries whose keys have the same hash, keep its published entries' -r -f
 complete -c qmail-updater -n "__fish_qmail_updater_needs_command" -l max-wait -d 'Wait SECONDS for a file system or user database that does not answer, then keep its domains' -r -f
 complete -c qmail-updater -n "__fish_qmail_updater_needs_command" -l threads -d 'How many threads read home directories [default: as many as are useful]' -r -f
 complete -c qmail-updater -n "__fish_qmail_updater_needs_command" -l color -d 'Colour in answers on a terminal; NO_COLOR in the environment turns it off too' -r -f -a "auto\t'On a terminal'
@@ -112,13 +112,13 @@ accept\t'The message is accepted, and qmail swallows it'"
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand rebuild" -l auth-owner -d 'Who owns the login table [default: the present owner, else root:root]' -r -f
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand rebuild" -l after -d 'Run FILE after a rebuild that changed a table; may be given again' -r -F
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand rebuild" -l actions -d 'The directory of the programs that the service runs after each change' -r -f -a "(__fish_complete_directories)"
-complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand rebuild" -l max-loss -d 'The loss guard: hold domains that would lose more than PERCENT of their entries at once' -r -f
-complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand rebuild" -l max-file -d 'Read no file longer than MIB mebibytes; its domain is kept' -r -f
-complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand rebuild" -l max-names -d 'If a domain has more than N .qmail files, keep its published entries' -r -f
-complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand rebuild" -l max-read -d 'If a rebuild would read more than MIB mebibytes of a domain, keep its published entries' -r -f
-complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand rebuild" -l max-steps -d 'If a domain takes more than N steps of work, keep its published entries' -r -f
-complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand rebuild" -l max-entries -d 'If a domain has more than N entries in a table, keep its published entries' -r -f
-complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand rebuild" -l max-alike -d 'If a domain has more than N entries whose keys have the same hash, keep its published entries' -r -f
+complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand rebuild" -l max-loss -d 'The loss guard: hold domains that lose more than PERCENT of their entries while all domains together do, too' -r -f
+complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand rebuild" -l max-file -d 'Read no file longer than MIB mebibytes: keep what depends on it; accept the addresses of a .qmail file' -r -f
+complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand rebuild" -l max-names -d 'If a home directory has more than N .qmail files, keep its published entries' -r -f
+complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand rebuild" -l max-read -d 'If a rebuild would read more than MIB mebibytes of a home directory, keep its published entries' -r -f
+complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand rebuild" -l max-steps -d 'If a home directory takes more than N steps of work, keep its published entries' -r -f
+complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand rebuild" -l max-entries -d 'If a home directory makes more than N entries in a table, keep its published entries' -r -f
+complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand rebuild" -l max-alike -d 'If a home directory makes more than N entries whose keys have the same hash, keep its published entries' -r -f
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand rebuild" -l max-wait -d 'Wait SECONDS for a file system or user database that does not answer, then keep its domains' -r -f
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand rebuild" -l threads -d 'How many threads read home directories [default: as many as are useful]' -r -f
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand rebuild" -l color -d 'Colour in answers on a terminal; NO_COLOR in the environment turns it off too' -r -f -a "auto\t'On a terminal'
@@ -129,7 +129,7 @@ complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand rebuild" -l 
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand rebuild" -l json -d 'Print the changes as JSON'
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand rebuild" -l no-commands -d 'Run none of the commands that follow a rebuild'
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand rebuild" -s q -l quiet -d 'Say nothing about what went well'
-complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand rebuild" -l own-settings -d 'Publish under other settings than the running service'
+complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand rebuild" -l own-settings -d 'Publish although the settings differ from those of the running service'
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand rebuild" -l vpopmail-ext -d 'vpopmail was built with --enable-qmail-ext'
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand rebuild" -l auth-system-users -d 'System accounts may log in, too'
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand rebuild" -s h -l help -d 'Print help (see more with \'--help\')'
@@ -161,13 +161,13 @@ accept\t'The message is accepted, and qmail swallows it'"
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand list" -l auth-owner -d 'Who owns the login table [default: the present owner, else root:root]' -r -f
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand list" -l after -d 'Run FILE after a rebuild that changed a table; may be given again' -r -F
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand list" -l actions -d 'The directory of the programs that the service runs after each change' -r -f -a "(__fish_complete_directories)"
-complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand list" -l max-loss -d 'The loss guard: hold domains that would lose more than PERCENT of their entries at once' -r -f
-complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand list" -l max-file -d 'Read no file longer than MIB mebibytes; its domain is kept' -r -f
-complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand list" -l max-names -d 'If a domain has more than N .qmail files, keep its published entries' -r -f
-complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand list" -l max-read -d 'If a rebuild would read more than MIB mebibytes of a domain, keep its published entries' -r -f
-complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand list" -l max-steps -d 'If a domain takes more than N steps of work, keep its published entries' -r -f
-complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand list" -l max-entries -d 'If a domain has more than N entries in a table, keep its published entries' -r -f
-complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand list" -l max-alike -d 'If a domain has more than N entries whose keys have the same hash, keep its published entries' -r -f
+complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand list" -l max-loss -d 'The loss guard: hold domains that lose more than PERCENT of their entries while all domains together do, too' -r -f
+complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand list" -l max-file -d 'Read no file longer than MIB mebibytes: keep what depends on it; accept the addresses of a .qmail file' -r -f
+complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand list" -l max-names -d 'If a home directory has more than N .qmail files, keep its published entries' -r -f
+complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand list" -l max-read -d 'If a rebuild would read more than MIB mebibytes of a home directory, keep its published entries' -r -f
+complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand list" -l max-steps -d 'If a home directory takes more than N steps of work, keep its published entries' -r -f
+complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand list" -l max-entries -d 'If a home directory makes more than N entries in a table, keep its published entries' -r -f
+complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand list" -l max-alike -d 'If a home directory makes more than N entries whose keys have the same hash, keep its published entries' -r -f
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand list" -l max-wait -d 'Wait SECONDS for a file system or user database that does not answer, then keep its domains' -r -f
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand list" -l threads -d 'How many threads read home directories [default: as many as are useful]' -r -f
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand list" -l color -d 'Colour in answers on a terminal; NO_COLOR in the environment turns it off too' -r -f -a "auto\t'On a terminal'
@@ -202,13 +202,13 @@ accept\t'The message is accepted, and qmail swallows it'"
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand lookup" -l auth-owner -d 'Who owns the login table [default: the present owner, else root:root]' -r -f
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand lookup" -l after -d 'Run FILE after a rebuild that changed a table; may be given again' -r -F
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand lookup" -l actions -d 'The directory of the programs that the service runs after each change' -r -f -a "(__fish_complete_directories)"
-complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand lookup" -l max-loss -d 'The loss guard: hold domains that would lose more than PERCENT of their entries at once' -r -f
-complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand lookup" -l max-file -d 'Read no file longer than MIB mebibytes; its domain is kept' -r -f
-complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand lookup" -l max-names -d 'If a domain has more than N .qmail files, keep its published entries' -r -f
-complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand lookup" -l max-read -d 'If a rebuild would read more than MIB mebibytes of a domain, keep its published entries' -r -f
-complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand lookup" -l max-steps -d 'If a domain takes more than N steps of work, keep its published entries' -r -f
-complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand lookup" -l max-entries -d 'If a domain has more than N entries in a table, keep its published entries' -r -f
-complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand lookup" -l max-alike -d 'If a domain has more than N entries whose keys have the same hash, keep its published entries' -r -f
+complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand lookup" -l max-loss -d 'The loss guard: hold domains that lose more than PERCENT of their entries while all domains together do, too' -r -f
+complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand lookup" -l max-file -d 'Read no file longer than MIB mebibytes: keep what depends on it; accept the addresses of a .qmail file' -r -f
+complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand lookup" -l max-names -d 'If a home directory has more than N .qmail files, keep its published entries' -r -f
+complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand lookup" -l max-read -d 'If a rebuild would read more than MIB mebibytes of a home directory, keep its published entries' -r -f
+complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand lookup" -l max-steps -d 'If a home directory takes more than N steps of work, keep its published entries' -r -f
+complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand lookup" -l max-entries -d 'If a home directory makes more than N entries in a table, keep its published entries' -r -f
+complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand lookup" -l max-alike -d 'If a home directory makes more than N entries whose keys have the same hash, keep its published entries' -r -f
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand lookup" -l max-wait -d 'Wait SECONDS for a file system or user database that does not answer, then keep its domains' -r -f
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand lookup" -l threads -d 'How many threads read home directories [default: as many as are useful]' -r -f
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand lookup" -l color -d 'Colour in answers on a terminal; NO_COLOR in the environment turns it off too' -r -f -a "auto\t'On a terminal'
@@ -220,7 +220,7 @@ complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand lookup" -l a
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand lookup" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand run" -l sweep -d 'Make a full check every SECONDS' -r -f
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand run" -l sql-sweep -d 'Look for changes in the user database every SECONDS' -r -f
-complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand run" -l hold -d 'Publish a held domain after SECONDS in which it loses nothing more, after 3 times SECONDS at most' -r -f
+complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand run" -l hold -d 'Publish the loss of a held domain when it has not grown for SECONDS, and after 3 times SECONDS in any case' -r -f
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand run" -l metrics -d 'Write metrics for Prometheus to FILE, whose name ends in .prom' -r -F
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand run" -l ready-fd -d 'Write a newline to the pipe FD of the supervisor when the service hears triggers' -r -f
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand run" -l root -d 'Take every absolute path below DIR, as after chroot' -r -f -a "(__fish_complete_directories)"
@@ -248,13 +248,13 @@ accept\t'The message is accepted, and qmail swallows it'"
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand run" -l auth-owner -d 'Who owns the login table [default: the present owner, else root:root]' -r -f
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand run" -l after -d 'Run FILE after a rebuild that changed a table; may be given again' -r -F
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand run" -l actions -d 'The directory of the programs that the service runs after each change' -r -f -a "(__fish_complete_directories)"
-complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand run" -l max-loss -d 'The loss guard: hold domains that would lose more than PERCENT of their entries at once' -r -f
-complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand run" -l max-file -d 'Read no file longer than MIB mebibytes; its domain is kept' -r -f
-complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand run" -l max-names -d 'If a domain has more than N .qmail files, keep its published entries' -r -f
-complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand run" -l max-read -d 'If a rebuild would read more than MIB mebibytes of a domain, keep its published entries' -r -f
-complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand run" -l max-steps -d 'If a domain takes more than N steps of work, keep its published entries' -r -f
-complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand run" -l max-entries -d 'If a domain has more than N entries in a table, keep its published entries' -r -f
-complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand run" -l max-alike -d 'If a domain has more than N entries whose keys have the same hash, keep its published entries' -r -f
+complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand run" -l max-loss -d 'The loss guard: hold domains that lose more than PERCENT of their entries while all domains together do, too' -r -f
+complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand run" -l max-file -d 'Read no file longer than MIB mebibytes: keep what depends on it; accept the addresses of a .qmail file' -r -f
+complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand run" -l max-names -d 'If a home directory has more than N .qmail files, keep its published entries' -r -f
+complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand run" -l max-read -d 'If a rebuild would read more than MIB mebibytes of a home directory, keep its published entries' -r -f
+complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand run" -l max-steps -d 'If a home directory takes more than N steps of work, keep its published entries' -r -f
+complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand run" -l max-entries -d 'If a home directory makes more than N entries in a table, keep its published entries' -r -f
+complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand run" -l max-alike -d 'If a home directory makes more than N entries whose keys have the same hash, keep its published entries' -r -f
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand run" -l max-wait -d 'Wait SECONDS for a file system or user database that does not answer, then keep its domains' -r -f
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand run" -l threads -d 'How many threads read home directories [default: as many as are useful]' -r -f
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand run" -l color -d 'Colour in answers on a terminal; NO_COLOR in the environment turns it off too' -r -f -a "auto\t'On a terminal'
@@ -290,13 +290,13 @@ accept\t'The message is accepted, and qmail swallows it'"
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand check" -l auth-owner -d 'Who owns the login table [default: the present owner, else root:root]' -r -f
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand check" -l after -d 'Run FILE after a rebuild that changed a table; may be given again' -r -F
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand check" -l actions -d 'The directory of the programs that the service runs after each change' -r -f -a "(__fish_complete_directories)"
-complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand check" -l max-loss -d 'The loss guard: hold domains that would lose more than PERCENT of their entries at once' -r -f
-complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand check" -l max-file -d 'Read no file longer than MIB mebibytes; its domain is kept' -r -f
-complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand check" -l max-names -d 'If a domain has more than N .qmail files, keep its published entries' -r -f
-complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand check" -l max-read -d 'If a rebuild would read more than MIB mebibytes of a domain, keep its published entries' -r -f
-complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand check" -l max-steps -d 'If a domain takes more than N steps of work, keep its published entries' -r -f
-complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand check" -l max-entries -d 'If a domain has more than N entries in a table, keep its published entries' -r -f
-complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand check" -l max-alike -d 'If a domain has more than N entries whose keys have the same hash, keep its published entries' -r -f
+complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand check" -l max-loss -d 'The loss guard: hold domains that lose more than PERCENT of their entries while all domains together do, too' -r -f
+complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand check" -l max-file -d 'Read no file longer than MIB mebibytes: keep what depends on it; accept the addresses of a .qmail file' -r -f
+complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand check" -l max-names -d 'If a home directory has more than N .qmail files, keep its published entries' -r -f
+complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand check" -l max-read -d 'If a rebuild would read more than MIB mebibytes of a home directory, keep its published entries' -r -f
+complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand check" -l max-steps -d 'If a home directory takes more than N steps of work, keep its published entries' -r -f
+complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand check" -l max-entries -d 'If a home directory makes more than N entries in a table, keep its published entries' -r -f
+complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand check" -l max-alike -d 'If a home directory makes more than N entries whose keys have the same hash, keep its published entries' -r -f
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand check" -l max-wait -d 'Wait SECONDS for a file system or user database that does not answer, then keep its domains' -r -f
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand check" -l threads -d 'How many threads read home directories [default: as many as are useful]' -r -f
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand check" -l color -d 'Colour in answers on a terminal; NO_COLOR in the environment turns it off too' -r -f -a "auto\t'On a terminal'
@@ -334,13 +334,13 @@ accept\t'The message is accepted, and qmail swallows it'"
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand status" -l auth-owner -d 'Who owns the login table [default: the present owner, else root:root]' -r -f
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand status" -l after -d 'Run FILE after a rebuild that changed a table; may be given again' -r -F
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand status" -l actions -d 'The directory of the programs that the service runs after each change' -r -f -a "(__fish_complete_directories)"
-complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand status" -l max-loss -d 'The loss guard: hold domains that would lose more than PERCENT of their entries at once' -r -f
-complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand status" -l max-file -d 'Read no file longer than MIB mebibytes; its domain is kept' -r -f
-complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand status" -l max-names -d 'If a domain has more than N .qmail files, keep its published entries' -r -f
-complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand status" -l max-read -d 'If a rebuild would read more than MIB mebibytes of a domain, keep its published entries' -r -f
-complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand status" -l max-steps -d 'If a domain takes more than N steps of work, keep its published entries' -r -f
-complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand status" -l max-entries -d 'If a domain has more than N entries in a table, keep its published entries' -r -f
-complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand status" -l max-alike -d 'If a domain has more than N entries whose keys have the same hash, keep its published entries' -r -f
+complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand status" -l max-loss -d 'The loss guard: hold domains that lose more than PERCENT of their entries while all domains together do, too' -r -f
+complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand status" -l max-file -d 'Read no file longer than MIB mebibytes: keep what depends on it; accept the addresses of a .qmail file' -r -f
+complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand status" -l max-names -d 'If a home directory has more than N .qmail files, keep its published entries' -r -f
+complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand status" -l max-read -d 'If a rebuild would read more than MIB mebibytes of a home directory, keep its published entries' -r -f
+complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand status" -l max-steps -d 'If a home directory takes more than N steps of work, keep its published entries' -r -f
+complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand status" -l max-entries -d 'If a home directory makes more than N entries in a table, keep its published entries' -r -f
+complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand status" -l max-alike -d 'If a home directory makes more than N entries whose keys have the same hash, keep its published entries' -r -f
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand status" -l max-wait -d 'Wait SECONDS for a file system or user database that does not answer, then keep its domains' -r -f
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand status" -l threads -d 'How many threads read home directories [default: as many as are useful]' -r -f
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand status" -l color -d 'Colour in answers on a terminal; NO_COLOR in the environment turns it off too' -r -f -a "auto\t'On a terminal'
@@ -375,13 +375,13 @@ accept\t'The message is accepted, and qmail swallows it'"
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand trigger" -l auth-owner -d 'Who owns the login table [default: the present owner, else root:root]' -r -f
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand trigger" -l after -d 'Run FILE after a rebuild that changed a table; may be given again' -r -F
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand trigger" -l actions -d 'The directory of the programs that the service runs after each change' -r -f -a "(__fish_complete_directories)"
-complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand trigger" -l max-loss -d 'The loss guard: hold domains that would lose more than PERCENT of their entries at once' -r -f
-complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand trigger" -l max-file -d 'Read no file longer than MIB mebibytes; its domain is kept' -r -f
-complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand trigger" -l max-names -d 'If a domain has more than N .qmail files, keep its published entries' -r -f
-complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand trigger" -l max-read -d 'If a rebuild would read more than MIB mebibytes of a domain, keep its published entries' -r -f
-complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand trigger" -l max-steps -d 'If a domain takes more than N steps of work, keep its published entries' -r -f
-complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand trigger" -l max-entries -d 'If a domain has more than N entries in a table, keep its published entries' -r -f
-complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand trigger" -l max-alike -d 'If a domain has more than N entries whose keys have the same hash, keep its published entries' -r -f
+complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand trigger" -l max-loss -d 'The loss guard: hold domains that lose more than PERCENT of their entries while all domains together do, too' -r -f
+complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand trigger" -l max-file -d 'Read no file longer than MIB mebibytes: keep what depends on it; accept the addresses of a .qmail file' -r -f
+complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand trigger" -l max-names -d 'If a home directory has more than N .qmail files, keep its published entries' -r -f
+complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand trigger" -l max-read -d 'If a rebuild would read more than MIB mebibytes of a home directory, keep its published entries' -r -f
+complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand trigger" -l max-steps -d 'If a home directory takes more than N steps of work, keep its published entries' -r -f
+complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand trigger" -l max-entries -d 'If a home directory makes more than N entries in a table, keep its published entries' -r -f
+complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand trigger" -l max-alike -d 'If a home directory makes more than N entries whose keys have the same hash, keep its published entries' -r -f
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand trigger" -l max-wait -d 'Wait SECONDS for a file system or user database that does not answer, then keep its domains' -r -f
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand trigger" -l threads -d 'How many threads read home directories [default: as many as are useful]' -r -f
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand trigger" -l color -d 'Colour in answers on a terminal; NO_COLOR in the environment turns it off too' -r -f -a "auto\t'On a terminal'
@@ -416,13 +416,13 @@ accept\t'The message is accepted, and qmail swallows it'"
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand demo" -l auth-owner -d 'Who owns the login table [default: the present owner, else root:root]' -r -f
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand demo" -l after -d 'Run FILE after a rebuild that changed a table; may be given again' -r -F
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand demo" -l actions -d 'The directory of the programs that the service runs after each change' -r -f -a "(__fish_complete_directories)"
-complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand demo" -l max-loss -d 'The loss guard: hold domains that would lose more than PERCENT of their entries at once' -r -f
-complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand demo" -l max-file -d 'Read no file longer than MIB mebibytes; its domain is kept' -r -f
-complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand demo" -l max-names -d 'If a domain has more than N .qmail files, keep its published entries' -r -f
-complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand demo" -l max-read -d 'If a rebuild would read more than MIB mebibytes of a domain, keep its published entries' -r -f
-complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand demo" -l max-steps -d 'If a domain takes more than N steps of work, keep its published entries' -r -f
-complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand demo" -l max-entries -d 'If a domain has more than N entries in a table, keep its published entries' -r -f
-complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand demo" -l max-alike -d 'If a domain has more than N entries whose keys have the same hash, keep its published entries' -r -f
+complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand demo" -l max-loss -d 'The loss guard: hold domains that lose more than PERCENT of their entries while all domains together do, too' -r -f
+complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand demo" -l max-file -d 'Read no file longer than MIB mebibytes: keep what depends on it; accept the addresses of a .qmail file' -r -f
+complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand demo" -l max-names -d 'If a home directory has more than N .qmail files, keep its published entries' -r -f
+complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand demo" -l max-read -d 'If a rebuild would read more than MIB mebibytes of a home directory, keep its published entries' -r -f
+complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand demo" -l max-steps -d 'If a home directory takes more than N steps of work, keep its published entries' -r -f
+complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand demo" -l max-entries -d 'If a home directory makes more than N entries in a table, keep its published entries' -r -f
+complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand demo" -l max-alike -d 'If a home directory makes more than N entries whose keys have the same hash, keep its published entries' -r -f
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand demo" -l max-wait -d 'Wait SECONDS for a file system or user database that does not answer, then keep its domains' -r -f
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand demo" -l threads -d 'How many threads read home directories [default: as many as are useful]' -r -f
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand demo" -l color -d 'Colour in answers on a terminal; NO_COLOR in the environment turns it off too' -r -f -a "auto\t'On a terminal'
@@ -456,13 +456,13 @@ accept\t'The message is accepted, and qmail swallows it'"
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand explain" -l auth-owner -d 'Who owns the login table [default: the present owner, else root:root]' -r -f
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand explain" -l after -d 'Run FILE after a rebuild that changed a table; may be given again' -r -F
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand explain" -l actions -d 'The directory of the programs that the service runs after each change' -r -f -a "(__fish_complete_directories)"
-complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand explain" -l max-loss -d 'The loss guard: hold domains that would lose more than PERCENT of their entries at once' -r -f
-complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand explain" -l max-file -d 'Read no file longer than MIB mebibytes; its domain is kept' -r -f
-complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand explain" -l max-names -d 'If a domain has more than N .qmail files, keep its published entries' -r -f
-complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand explain" -l max-read -d 'If a rebuild would read more than MIB mebibytes of a domain, keep its published entries' -r -f
-complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand explain" -l max-steps -d 'If a domain takes more than N steps of work, keep its published entries' -r -f
-complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand explain" -l max-entries -d 'If a domain has more than N entries in a table, keep its published entries' -r -f
-complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand explain" -l max-alike -d 'If a domain has more than N entries whose keys have the same hash, keep its published entries' -r -f
+complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand explain" -l max-loss -d 'The loss guard: hold domains that lose more than PERCENT of their entries while all domains together do, too' -r -f
+complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand explain" -l max-file -d 'Read no file longer than MIB mebibytes: keep what depends on it; accept the addresses of a .qmail file' -r -f
+complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand explain" -l max-names -d 'If a home directory has more than N .qmail files, keep its published entries' -r -f
+complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand explain" -l max-read -d 'If a rebuild would read more than MIB mebibytes of a home directory, keep its published entries' -r -f
+complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand explain" -l max-steps -d 'If a home directory takes more than N steps of work, keep its published entries' -r -f
+complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand explain" -l max-entries -d 'If a home directory makes more than N entries in a table, keep its published entries' -r -f
+complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand explain" -l max-alike -d 'If a home directory makes more than N entries whose keys have the same hash, keep its published entries' -r -f
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand explain" -l max-wait -d 'Wait SECONDS for a file system or user database that does not answer, then keep its domains' -r -f
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand explain" -l threads -d 'How many threads read home directories [default: as many as are useful]' -r -f
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand explain" -l color -d 'Colour in answers on a terminal; NO_COLOR in the environment turns it off too' -r -f -a "auto\t'On a terminal'
@@ -497,13 +497,13 @@ accept\t'The message is accepted, and qmail swallows it'"
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand domains" -l auth-owner -d 'Who owns the login table [default: the present owner, else root:root]' -r -f
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand domains" -l after -d 'Run FILE after a rebuild that changed a table; may be given again' -r -F
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand domains" -l actions -d 'The directory of the programs that the service runs after each change' -r -f -a "(__fish_complete_directories)"
-complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand domains" -l max-loss -d 'The loss guard: hold domains that would lose more than PERCENT of their entries at once' -r -f
-complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand domains" -l max-file -d 'Read no file longer than MIB mebibytes; its domain is kept' -r -f
-complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand domains" -l max-names -d 'If a domain has more than N .qmail files, keep its published entries' -r -f
-complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand domains" -l max-read -d 'If a rebuild would read more than MIB mebibytes of a domain, keep its published entries' -r -f
-complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand domains" -l max-steps -d 'If a domain takes more than N steps of work, keep its published entries' -r -f
-complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand domains" -l max-entries -d 'If a domain has more than N entries in a table, keep its published entries' -r -f
-complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand domains" -l max-alike -d 'If a domain has more than N entries whose keys have the same hash, keep its published entries' -r -f
+complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand domains" -l max-loss -d 'The loss guard: hold domains that lose more than PERCENT of their entries while all domains together do, too' -r -f
+complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand domains" -l max-file -d 'Read no file longer than MIB mebibytes: keep what depends on it; accept the addresses of a .qmail file' -r -f
+complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand domains" -l max-names -d 'If a home directory has more than N .qmail files, keep its published entries' -r -f
+complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand domains" -l max-read -d 'If a rebuild would read more than MIB mebibytes of a home directory, keep its published entries' -r -f
+complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand domains" -l max-steps -d 'If a home directory takes more than N steps of work, keep its published entries' -r -f
+complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand domains" -l max-entries -d 'If a home directory makes more than N entries in a table, keep its published entries' -r -f
+complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand domains" -l max-alike -d 'If a home directory makes more than N entries whose keys have the same hash, keep its published entries' -r -f
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand domains" -l max-wait -d 'Wait SECONDS for a file system or user database that does not answer, then keep its domains' -r -f
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand domains" -l threads -d 'How many threads read home directories [default: as many as are useful]' -r -f
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand domains" -l color -d 'Colour in answers on a terminal; NO_COLOR in the environment turns it off too' -r -f -a "auto\t'On a terminal'
@@ -540,13 +540,13 @@ accept\t'The message is accepted, and qmail swallows it'"
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand user" -l auth-owner -d 'Who owns the login table [default: the present owner, else root:root]' -r -f
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand user" -l after -d 'Run FILE after a rebuild that changed a table; may be given again' -r -F
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand user" -l actions -d 'The directory of the programs that the service runs after each change' -r -f -a "(__fish_complete_directories)"
-complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand user" -l max-loss -d 'The loss guard: hold domains that would lose more than PERCENT of their entries at once' -r -f
-complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand user" -l max-file -d 'Read no file longer than MIB mebibytes; its domain is kept' -r -f
-complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand user" -l max-names -d 'If a domain has more than N .qmail files, keep its published entries' -r -f
-complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand user" -l max-read -d 'If a rebuild would read more than MIB mebibytes of a domain, keep its published entries' -r -f
-complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand user" -l max-steps -d 'If a domain takes more than N steps of work, keep its published entries' -r -f
-complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand user" -l max-entries -d 'If a domain has more than N entries in a table, keep its published entries' -r -f
-complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand user" -l max-alike -d 'If a domain has more than N entries whose keys have the same hash, keep its published entries' -r -f
+complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand user" -l max-loss -d 'The loss guard: hold domains that lose more than PERCENT of their entries while all domains together do, too' -r -f
+complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand user" -l max-file -d 'Read no file longer than MIB mebibytes: keep what depends on it; accept the addresses of a .qmail file' -r -f
+complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand user" -l max-names -d 'If a home directory has more than N .qmail files, keep its published entries' -r -f
+complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand user" -l max-read -d 'If a rebuild would read more than MIB mebibytes of a home directory, keep its published entries' -r -f
+complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand user" -l max-steps -d 'If a home directory takes more than N steps of work, keep its published entries' -r -f
+complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand user" -l max-entries -d 'If a home directory makes more than N entries in a table, keep its published entries' -r -f
+complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand user" -l max-alike -d 'If a home directory makes more than N entries whose keys have the same hash, keep its published entries' -r -f
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand user" -l max-wait -d 'Wait SECONDS for a file system or user database that does not answer, then keep its domains' -r -f
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand user" -l threads -d 'How many threads read home directories [default: as many as are useful]' -r -f
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand user" -l color -d 'Colour in answers on a terminal; NO_COLOR in the environment turns it off too' -r -f -a "auto\t'On a terminal'
@@ -582,13 +582,13 @@ accept\t'The message is accepted, and qmail swallows it'"
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand rcptcheck" -l auth-owner -d 'Who owns the login table [default: the present owner, else root:root]' -r -f
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand rcptcheck" -l after -d 'Run FILE after a rebuild that changed a table; may be given again' -r -F
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand rcptcheck" -l actions -d 'The directory of the programs that the service runs after each change' -r -f -a "(__fish_complete_directories)"
-complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand rcptcheck" -l max-loss -d 'The loss guard: hold domains that would lose more than PERCENT of their entries at once' -r -f
-complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand rcptcheck" -l max-file -d 'Read no file longer than MIB mebibytes; its domain is kept' -r -f
-complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand rcptcheck" -l max-names -d 'If a domain has more than N .qmail files, keep its published entries' -r -f
-complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand rcptcheck" -l max-read -d 'If a rebuild would read more than MIB mebibytes of a domain, keep its published entries' -r -f
-complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand rcptcheck" -l max-steps -d 'If a domain takes more than N steps of work, keep its published entries' -r -f
-complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand rcptcheck" -l max-entries -d 'If a domain has more than N entries in a table, keep its published entries' -r -f
-complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand rcptcheck" -l max-alike -d 'If a domain has more than N entries whose keys have the same hash, keep its published entries' -r -f
+complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand rcptcheck" -l max-loss -d 'The loss guard: hold domains that lose more than PERCENT of their entries while all domains together do, too' -r -f
+complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand rcptcheck" -l max-file -d 'Read no file longer than MIB mebibytes: keep what depends on it; accept the addresses of a .qmail file' -r -f
+complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand rcptcheck" -l max-names -d 'If a home directory has more than N .qmail files, keep its published entries' -r -f
+complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand rcptcheck" -l max-read -d 'If a rebuild would read more than MIB mebibytes of a home directory, keep its published entries' -r -f
+complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand rcptcheck" -l max-steps -d 'If a home directory takes more than N steps of work, keep its published entries' -r -f
+complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand rcptcheck" -l max-entries -d 'If a home directory makes more than N entries in a table, keep its published entries' -r -f
+complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand rcptcheck" -l max-alike -d 'If a home directory makes more than N entries whose keys have the same hash, keep its published entries' -r -f
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand rcptcheck" -l max-wait -d 'Wait SECONDS for a file system or user database that does not answer, then keep its domains' -r -f
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand rcptcheck" -l threads -d 'How many threads read home directories [default: as many as are useful]' -r -f
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand rcptcheck" -l color -d 'Colour in answers on a terminal; NO_COLOR in the environment turns it off too' -r -f -a "auto\t'On a terminal'
@@ -622,13 +622,13 @@ accept\t'The message is accepted, and qmail swallows it'"
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand qmail-spp-rcpt" -l auth-owner -d 'Who owns the login table [default: the present owner, else root:root]' -r -f
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand qmail-spp-rcpt" -l after -d 'Run FILE after a rebuild that changed a table; may be given again' -r -F
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand qmail-spp-rcpt" -l actions -d 'The directory of the programs that the service runs after each change' -r -f -a "(__fish_complete_directories)"
-complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand qmail-spp-rcpt" -l max-loss -d 'The loss guard: hold domains that would lose more than PERCENT of their entries at once' -r -f
-complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand qmail-spp-rcpt" -l max-file -d 'Read no file longer than MIB mebibytes; its domain is kept' -r -f
-complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand qmail-spp-rcpt" -l max-names -d 'If a domain has more than N .qmail files, keep its published entries' -r -f
-complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand qmail-spp-rcpt" -l max-read -d 'If a rebuild would read more than MIB mebibytes of a domain, keep its published entries' -r -f
-complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand qmail-spp-rcpt" -l max-steps -d 'If a domain takes more than N steps of work, keep its published entries' -r -f
-complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand qmail-spp-rcpt" -l max-entries -d 'If a domain has more than N entries in a table, keep its published entries' -r -f
-complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand qmail-spp-rcpt" -l max-alike -d 'If a domain has more than N entries whose keys have the same hash, keep its published entries' -r -f
+complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand qmail-spp-rcpt" -l max-loss -d 'The loss guard: hold domains that lose more than PERCENT of their entries while all domains together do, too' -r -f
+complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand qmail-spp-rcpt" -l max-file -d 'Read no file longer than MIB mebibytes: keep what depends on it; accept the addresses of a .qmail file' -r -f
+complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand qmail-spp-rcpt" -l max-names -d 'If a home directory has more than N .qmail files, keep its published entries' -r -f
+complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand qmail-spp-rcpt" -l max-read -d 'If a rebuild would read more than MIB mebibytes of a home directory, keep its published entries' -r -f
+complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand qmail-spp-rcpt" -l max-steps -d 'If a home directory takes more than N steps of work, keep its published entries' -r -f
+complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand qmail-spp-rcpt" -l max-entries -d 'If a home directory makes more than N entries in a table, keep its published entries' -r -f
+complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand qmail-spp-rcpt" -l max-alike -d 'If a home directory makes more than N entries whose keys have the same hash, keep its published entries' -r -f
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand qmail-spp-rcpt" -l max-wait -d 'Wait SECONDS for a file system or user database that does not answer, then keep its domains' -r -f
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand qmail-spp-rcpt" -l threads -d 'How many threads read home directories [default: as many as are useful]' -r -f
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand qmail-spp-rcpt" -l color -d 'Colour in answers on a terminal; NO_COLOR in the environment turns it off too' -r -f -a "auto\t'On a terminal'
@@ -662,13 +662,13 @@ accept\t'The message is accepted, and qmail swallows it'"
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand checkpassword" -l auth-owner -d 'Who owns the login table [default: the present owner, else root:root]' -r -f
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand checkpassword" -l after -d 'Run FILE after a rebuild that changed a table; may be given again' -r -F
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand checkpassword" -l actions -d 'The directory of the programs that the service runs after each change' -r -f -a "(__fish_complete_directories)"
-complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand checkpassword" -l max-loss -d 'The loss guard: hold domains that would lose more than PERCENT of their entries at once' -r -f
-complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand checkpassword" -l max-file -d 'Read no file longer than MIB mebibytes; its domain is kept' -r -f
-complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand checkpassword" -l max-names -d 'If a domain has more than N .qmail files, keep its published entries' -r -f
-complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand checkpassword" -l max-read -d 'If a rebuild would read more than MIB mebibytes of a domain, keep its published entries' -r -f
-complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand checkpassword" -l max-steps -d 'If a domain takes more than N steps of work, keep its published entries' -r -f
-complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand checkpassword" -l max-entries -d 'If a domain has more than N entries in a table, keep its published entries' -r -f
-complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand checkpassword" -l max-alike -d 'If a domain has more than N entries whose keys have the same hash, keep its published entries' -r -f
+complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand checkpassword" -l max-loss -d 'The loss guard: hold domains that lose more than PERCENT of their entries while all domains together do, too' -r -f
+complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand checkpassword" -l max-file -d 'Read no file longer than MIB mebibytes: keep what depends on it; accept the addresses of a .qmail file' -r -f
+complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand checkpassword" -l max-names -d 'If a home directory has more than N .qmail files, keep its published entries' -r -f
+complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand checkpassword" -l max-read -d 'If a rebuild would read more than MIB mebibytes of a home directory, keep its published entries' -r -f
+complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand checkpassword" -l max-steps -d 'If a home directory takes more than N steps of work, keep its published entries' -r -f
+complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand checkpassword" -l max-entries -d 'If a home directory makes more than N entries in a table, keep its published entries' -r -f
+complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand checkpassword" -l max-alike -d 'If a home directory makes more than N entries whose keys have the same hash, keep its published entries' -r -f
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand checkpassword" -l max-wait -d 'Wait SECONDS for a file system or user database that does not answer, then keep its domains' -r -f
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand checkpassword" -l threads -d 'How many threads read home directories [default: as many as are useful]' -r -f
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand checkpassword" -l color -d 'Colour in answers on a terminal; NO_COLOR in the environment turns it off too' -r -f -a "auto\t'On a terminal'
@@ -702,13 +702,13 @@ accept\t'The message is accepted, and qmail swallows it'"
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand spamdyke-rcpt" -l auth-owner -d 'Who owns the login table [default: the present owner, else root:root]' -r -f
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand spamdyke-rcpt" -l after -d 'Run FILE after a rebuild that changed a table; may be given again' -r -F
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand spamdyke-rcpt" -l actions -d 'The directory of the programs that the service runs after each change' -r -f -a "(__fish_complete_directories)"
-complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand spamdyke-rcpt" -l max-loss -d 'The loss guard: hold domains that would lose more than PERCENT of their entries at once' -r -f
-complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand spamdyke-rcpt" -l max-file -d 'Read no file longer than MIB mebibytes; its domain is kept' -r -f
-complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand spamdyke-rcpt" -l max-names -d 'If a domain has more than N .qmail files, keep its published entries' -r -f
-complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand spamdyke-rcpt" -l max-read -d 'If a rebuild would read more than MIB mebibytes of a domain, keep its published entries' -r -f
-complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand spamdyke-rcpt" -l max-steps -d 'If a domain takes more than N steps of work, keep its published entries' -r -f
-complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand spamdyke-rcpt" -l max-entries -d 'If a domain has more than N entries in a table, keep its published entries' -r -f
-complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand spamdyke-rcpt" -l max-alike -d 'If a domain has more than N entries whose keys have the same hash, keep its published entries' -r -f
+complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand spamdyke-rcpt" -l max-loss -d 'The loss guard: hold domains that lose more than PERCENT of their entries while all domains together do, too' -r -f
+complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand spamdyke-rcpt" -l max-file -d 'Read no file longer than MIB mebibytes: keep what depends on it; accept the addresses of a .qmail file' -r -f
+complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand spamdyke-rcpt" -l max-names -d 'If a home directory has more than N .qmail files, keep its published entries' -r -f
+complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand spamdyke-rcpt" -l max-read -d 'If a rebuild would read more than MIB mebibytes of a home directory, keep its published entries' -r -f
+complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand spamdyke-rcpt" -l max-steps -d 'If a home directory takes more than N steps of work, keep its published entries' -r -f
+complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand spamdyke-rcpt" -l max-entries -d 'If a home directory makes more than N entries in a table, keep its published entries' -r -f
+complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand spamdyke-rcpt" -l max-alike -d 'If a home directory makes more than N entries whose keys have the same hash, keep its published entries' -r -f
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand spamdyke-rcpt" -l max-wait -d 'Wait SECONDS for a file system or user database that does not answer, then keep its domains' -r -f
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand spamdyke-rcpt" -l threads -d 'How many threads read home directories [default: as many as are useful]' -r -f
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand spamdyke-rcpt" -l color -d 'Colour in answers on a terminal; NO_COLOR in the environment turns it off too' -r -f -a "auto\t'On a terminal'
@@ -742,13 +742,13 @@ accept\t'The message is accepted, and qmail swallows it'"
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand sqmail-rcpt" -l auth-owner -d 'Who owns the login table [default: the present owner, else root:root]' -r -f
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand sqmail-rcpt" -l after -d 'Run FILE after a rebuild that changed a table; may be given again' -r -F
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand sqmail-rcpt" -l actions -d 'The directory of the programs that the service runs after each change' -r -f -a "(__fish_complete_directories)"
-complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand sqmail-rcpt" -l max-loss -d 'The loss guard: hold domains that would lose more than PERCENT of their entries at once' -r -f
-complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand sqmail-rcpt" -l max-file -d 'Read no file longer than MIB mebibytes; its domain is kept' -r -f
-complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand sqmail-rcpt" -l max-names -d 'If a domain has more than N .qmail files, keep its published entries' -r -f
-complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand sqmail-rcpt" -l max-read -d 'If a rebuild would read more than MIB mebibytes of a domain, keep its published entries' -r -f
-complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand sqmail-rcpt" -l max-steps -d 'If a domain takes more than N steps of work, keep its published entries' -r -f
-complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand sqmail-rcpt" -l max-entries -d 'If a domain has more than N entries in a table, keep its published entries' -r -f
-complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand sqmail-rcpt" -l max-alike -d 'If a domain has more than N entries whose keys have the same hash, keep its published entries' -r -f
+complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand sqmail-rcpt" -l max-loss -d 'The loss guard: hold domains that lose more than PERCENT of their entries while all domains together do, too' -r -f
+complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand sqmail-rcpt" -l max-file -d 'Read no file longer than MIB mebibytes: keep what depends on it; accept the addresses of a .qmail file' -r -f
+complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand sqmail-rcpt" -l max-names -d 'If a home directory has more than N .qmail files, keep its published entries' -r -f
+complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand sqmail-rcpt" -l max-read -d 'If a rebuild would read more than MIB mebibytes of a home directory, keep its published entries' -r -f
+complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand sqmail-rcpt" -l max-steps -d 'If a home directory takes more than N steps of work, keep its published entries' -r -f
+complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand sqmail-rcpt" -l max-entries -d 'If a home directory makes more than N entries in a table, keep its published entries' -r -f
+complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand sqmail-rcpt" -l max-alike -d 'If a home directory makes more than N entries whose keys have the same hash, keep its published entries' -r -f
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand sqmail-rcpt" -l max-wait -d 'Wait SECONDS for a file system or user database that does not answer, then keep its domains' -r -f
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand sqmail-rcpt" -l threads -d 'How many threads read home directories [default: as many as are useful]' -r -f
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand sqmail-rcpt" -l color -d 'Colour in answers on a terminal; NO_COLOR in the environment turns it off too' -r -f -a "auto\t'On a terminal'
@@ -782,13 +782,13 @@ accept\t'The message is accepted, and qmail swallows it'"
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand socketmap" -l auth-owner -d 'Who owns the login table [default: the present owner, else root:root]' -r -f
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand socketmap" -l after -d 'Run FILE after a rebuild that changed a table; may be given again' -r -F
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand socketmap" -l actions -d 'The directory of the programs that the service runs after each change' -r -f -a "(__fish_complete_directories)"
-complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand socketmap" -l max-loss -d 'The loss guard: hold domains that would lose more than PERCENT of their entries at once' -r -f
-complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand socketmap" -l max-file -d 'Read no file longer than MIB mebibytes; its domain is kept' -r -f
-complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand socketmap" -l max-names -d 'If a domain has more than N .qmail files, keep its published entries' -r -f
-complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand socketmap" -l max-read -d 'If a rebuild would read more than MIB mebibytes of a domain, keep its published entries' -r -f
-complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand socketmap" -l max-steps -d 'If a domain takes more than N steps of work, keep its published entries' -r -f
-complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand socketmap" -l max-entries -d 'If a domain has more than N entries in a table, keep its published entries' -r -f
-complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand socketmap" -l max-alike -d 'If a domain has more than N entries whose keys have the same hash, keep its published entries' -r -f
+complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand socketmap" -l max-loss -d 'The loss guard: hold domains that lose more than PERCENT of their entries while all domains together do, too' -r -f
+complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand socketmap" -l max-file -d 'Read no file longer than MIB mebibytes: keep what depends on it; accept the addresses of a .qmail file' -r -f
+complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand socketmap" -l max-names -d 'If a home directory has more than N .qmail files, keep its published entries' -r -f
+complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand socketmap" -l max-read -d 'If a rebuild would read more than MIB mebibytes of a home directory, keep its published entries' -r -f
+complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand socketmap" -l max-steps -d 'If a home directory takes more than N steps of work, keep its published entries' -r -f
+complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand socketmap" -l max-entries -d 'If a home directory makes more than N entries in a table, keep its published entries' -r -f
+complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand socketmap" -l max-alike -d 'If a home directory makes more than N entries whose keys have the same hash, keep its published entries' -r -f
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand socketmap" -l max-wait -d 'Wait SECONDS for a file system or user database that does not answer, then keep its domains' -r -f
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand socketmap" -l threads -d 'How many threads read home directories [default: as many as are useful]' -r -f
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand socketmap" -l color -d 'Colour in answers on a terminal; NO_COLOR in the environment turns it off too' -r -f -a "auto\t'On a terminal'
@@ -822,13 +822,13 @@ accept\t'The message is accepted, and qmail swallows it'"
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand deliverabled" -l auth-owner -d 'Who owns the login table [default: the present owner, else root:root]' -r -f
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand deliverabled" -l after -d 'Run FILE after a rebuild that changed a table; may be given again' -r -F
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand deliverabled" -l actions -d 'The directory of the programs that the service runs after each change' -r -f -a "(__fish_complete_directories)"
-complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand deliverabled" -l max-loss -d 'The loss guard: hold domains that would lose more than PERCENT of their entries at once' -r -f
-complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand deliverabled" -l max-file -d 'Read no file longer than MIB mebibytes; its domain is kept' -r -f
-complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand deliverabled" -l max-names -d 'If a domain has more than N .qmail files, keep its published entries' -r -f
-complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand deliverabled" -l max-read -d 'If a rebuild would read more than MIB mebibytes of a domain, keep its published entries' -r -f
-complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand deliverabled" -l max-steps -d 'If a domain takes more than N steps of work, keep its published entries' -r -f
-complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand deliverabled" -l max-entries -d 'If a domain has more than N entries in a table, keep its published entries' -r -f
-complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand deliverabled" -l max-alike -d 'If a domain has more than N entries whose keys have the same hash, keep its published entries' -r -f
+complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand deliverabled" -l max-loss -d 'The loss guard: hold domains that lose more than PERCENT of their entries while all domains together do, too' -r -f
+complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand deliverabled" -l max-file -d 'Read no file longer than MIB mebibytes: keep what depends on it; accept the addresses of a .qmail file' -r -f
+complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand deliverabled" -l max-names -d 'If a home directory has more than N .qmail files, keep its published entries' -r -f
+complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand deliverabled" -l max-read -d 'If a rebuild would read more than MIB mebibytes of a home directory, keep its published entries' -r -f
+complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand deliverabled" -l max-steps -d 'If a home directory takes more than N steps of work, keep its published entries' -r -f
+complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand deliverabled" -l max-entries -d 'If a home directory makes more than N entries in a table, keep its published entries' -r -f
+complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand deliverabled" -l max-alike -d 'If a home directory makes more than N entries whose keys have the same hash, keep its published entries' -r -f
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand deliverabled" -l max-wait -d 'Wait SECONDS for a file system or user database that does not answer, then keep its domains' -r -f
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand deliverabled" -l threads -d 'How many threads read home directories [default: as many as are useful]' -r -f
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand deliverabled" -l color -d 'Colour in answers on a terminal; NO_COLOR in the environment turns it off too' -r -f -a "auto\t'On a terminal'
@@ -862,13 +862,13 @@ accept\t'The message is accepted, and qmail swallows it'"
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand dovecot-auth" -l auth-owner -d 'Who owns the login table [default: the present owner, else root:root]' -r -f
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand dovecot-auth" -l after -d 'Run FILE after a rebuild that changed a table; may be given again' -r -F
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand dovecot-auth" -l actions -d 'The directory of the programs that the service runs after each change' -r -f -a "(__fish_complete_directories)"
-complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand dovecot-auth" -l max-loss -d 'The loss guard: hold domains that would lose more than PERCENT of their entries at once' -r -f
-complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand dovecot-auth" -l max-file -d 'Read no file longer than MIB mebibytes; its domain is kept' -r -f
-complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand dovecot-auth" -l max-names -d 'If a domain has more than N .qmail files, keep its published entries' -r -f
-complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand dovecot-auth" -l max-read -d 'If a rebuild would read more than MIB mebibytes of a domain, keep its published entries' -r -f
-complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand dovecot-auth" -l max-steps -d 'If a domain takes more than N steps of work, keep its published entries' -r -f
-complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand dovecot-auth" -l max-entries -d 'If a domain has more than N entries in a table, keep its published entries' -r -f
-complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand dovecot-auth" -l max-alike -d 'If a domain has more than N entries whose keys have the same hash, keep its published entries' -r -f
+complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand dovecot-auth" -l max-loss -d 'The loss guard: hold domains that lose more than PERCENT of their entries while all domains together do, too' -r -f
+complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand dovecot-auth" -l max-file -d 'Read no file longer than MIB mebibytes: keep what depends on it; accept the addresses of a .qmail file' -r -f
+complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand dovecot-auth" -l max-names -d 'If a home directory has more than N .qmail files, keep its published entries' -r -f
+complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand dovecot-auth" -l max-read -d 'If a rebuild would read more than MIB mebibytes of a home directory, keep its published entries' -r -f
+complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand dovecot-auth" -l max-steps -d 'If a home directory takes more than N steps of work, keep its published entries' -r -f
+complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand dovecot-auth" -l max-entries -d 'If a home directory makes more than N entries in a table, keep its published entries' -r -f
+complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand dovecot-auth" -l max-alike -d 'If a home directory makes more than N entries whose keys have the same hash, keep its published entries' -r -f
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand dovecot-auth" -l max-wait -d 'Wait SECONDS for a file system or user database that does not answer, then keep its domains' -r -f
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand dovecot-auth" -l threads -d 'How many threads read home directories [default: as many as are useful]' -r -f
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand dovecot-auth" -l color -d 'Colour in answers on a terminal; NO_COLOR in the environment turns it off too' -r -f -a "auto\t'On a terminal'
@@ -902,13 +902,13 @@ accept\t'The message is accepted, and qmail swallows it'"
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand vpopmaild" -l auth-owner -d 'Who owns the login table [default: the present owner, else root:root]' -r -f
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand vpopmaild" -l after -d 'Run FILE after a rebuild that changed a table; may be given again' -r -F
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand vpopmaild" -l actions -d 'The directory of the programs that the service runs after each change' -r -f -a "(__fish_complete_directories)"
-complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand vpopmaild" -l max-loss -d 'The loss guard: hold domains that would lose more than PERCENT of their entries at once' -r -f
-complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand vpopmaild" -l max-file -d 'Read no file longer than MIB mebibytes; its domain is kept' -r -f
-complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand vpopmaild" -l max-names -d 'If a domain has more than N .qmail files, keep its published entries' -r -f
-complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand vpopmaild" -l max-read -d 'If a rebuild would read more than MIB mebibytes of a domain, keep its published entries' -r -f
-complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand vpopmaild" -l max-steps -d 'If a domain takes more than N steps of work, keep its published entries' -r -f
-complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand vpopmaild" -l max-entries -d 'If a domain has more than N entries in a table, keep its published entries' -r -f
-complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand vpopmaild" -l max-alike -d 'If a domain has more than N entries whose keys have the same hash, keep its published entries' -r -f
+complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand vpopmaild" -l max-loss -d 'The loss guard: hold domains that lose more than PERCENT of their entries while all domains together do, too' -r -f
+complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand vpopmaild" -l max-file -d 'Read no file longer than MIB mebibytes: keep what depends on it; accept the addresses of a .qmail file' -r -f
+complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand vpopmaild" -l max-names -d 'If a home directory has more than N .qmail files, keep its published entries' -r -f
+complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand vpopmaild" -l max-read -d 'If a rebuild would read more than MIB mebibytes of a home directory, keep its published entries' -r -f
+complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand vpopmaild" -l max-steps -d 'If a home directory takes more than N steps of work, keep its published entries' -r -f
+complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand vpopmaild" -l max-entries -d 'If a home directory makes more than N entries in a table, keep its published entries' -r -f
+complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand vpopmaild" -l max-alike -d 'If a home directory makes more than N entries whose keys have the same hash, keep its published entries' -r -f
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand vpopmaild" -l max-wait -d 'Wait SECONDS for a file system or user database that does not answer, then keep its domains' -r -f
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand vpopmaild" -l threads -d 'How many threads read home directories [default: as many as are useful]' -r -f
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand vpopmaild" -l color -d 'Colour in answers on a terminal; NO_COLOR in the environment turns it off too' -r -f -a "auto\t'On a terminal'
@@ -942,13 +942,13 @@ accept\t'The message is accepted, and qmail swallows it'"
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand opensmtpd-table" -l auth-owner -d 'Who owns the login table [default: the present owner, else root:root]' -r -f
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand opensmtpd-table" -l after -d 'Run FILE after a rebuild that changed a table; may be given again' -r -F
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand opensmtpd-table" -l actions -d 'The directory of the programs that the service runs after each change' -r -f -a "(__fish_complete_directories)"
-complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand opensmtpd-table" -l max-loss -d 'The loss guard: hold domains that would lose more than PERCENT of their entries at once' -r -f
-complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand opensmtpd-table" -l max-file -d 'Read no file longer than MIB mebibytes; its domain is kept' -r -f
-complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand opensmtpd-table" -l max-names -d 'If a domain has more than N .qmail files, keep its published entries' -r -f
-complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand opensmtpd-table" -l max-read -d 'If a rebuild would read more than MIB mebibytes of a domain, keep its published entries' -r -f
-complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand opensmtpd-table" -l max-steps -d 'If a domain takes more than N steps of work, keep its published entries' -r -f
-complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand opensmtpd-table" -l max-entries -d 'If a domain has more than N entries in a table, keep its published entries' -r -f
-complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand opensmtpd-table" -l max-alike -d 'If a domain has more than N entries whose keys have the same hash, keep its published entries' -r -f
+complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand opensmtpd-table" -l max-loss -d 'The loss guard: hold domains that lose more than PERCENT of their entries while all domains together do, too' -r -f
+complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand opensmtpd-table" -l max-file -d 'Read no file longer than MIB mebibytes: keep what depends on it; accept the addresses of a .qmail file' -r -f
+complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand opensmtpd-table" -l max-names -d 'If a home directory has more than N .qmail files, keep its published entries' -r -f
+complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand opensmtpd-table" -l max-read -d 'If a rebuild would read more than MIB mebibytes of a home directory, keep its published entries' -r -f
+complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand opensmtpd-table" -l max-steps -d 'If a home directory takes more than N steps of work, keep its published entries' -r -f
+complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand opensmtpd-table" -l max-entries -d 'If a home directory makes more than N entries in a table, keep its published entries' -r -f
+complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand opensmtpd-table" -l max-alike -d 'If a home directory makes more than N entries whose keys have the same hash, keep its published entries' -r -f
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand opensmtpd-table" -l max-wait -d 'Wait SECONDS for a file system or user database that does not answer, then keep its domains' -r -f
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand opensmtpd-table" -l threads -d 'How many threads read home directories [default: as many as are useful]' -r -f
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand opensmtpd-table" -l color -d 'Colour in answers on a terminal; NO_COLOR in the environment turns it off too' -r -f -a "auto\t'On a terminal'

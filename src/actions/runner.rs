@@ -168,7 +168,10 @@ impl<'a> Runner<'a> {
         let own = (geteuid().as_raw(), getegid().as_raw());
         let owner = match (who.uid, who.gid) {
             (uid, gid) if !as_root && (uid == 0 || gid == 0) => {
-                alert(format!("{name}: not run: {} is root's, as whom only {AS_ROOT} files run", Shown(event.domain)));
+                alert(format!(
+                    "{name}: not run: {} belongs to root, so only files whose names end in {AS_ROOT} run for it",
+                    Shown(event.domain)
+                ));
                 return Ok(());
             }
             owner if own.0 != 0 && owner != own => {

@@ -157,17 +157,22 @@ impl Tables {
     }
 
     fn facts(&self, for_people: bool) -> Vec<Fact> {
-        let (right, wrong) = match for_people {
-            true => ("up to date", "not up to date"),
-            false => ("as the host says", "not what the host says"),
+        let (right, wrong, source) = match for_people {
+            true => {
+                ("up to date", "not up to date", "a home directory, or a file in control that only qmail-updater reads")
+            }
+            false => (
+                "as the host says",
+                "not what the host says",
+                "the home of a domain or of an account, or a file of our own in control",
+            ),
         };
         let mut facts = Vec::new();
         if let Ok(Differences { kept, .. }) = &self.compared
             && !kept.is_empty()
         {
             let text = format!(
-                "{} (the home of a domain or of an account, or a file of our own in control) cannot be used; fix what each \
-                 line names, and the next rebuild uses it:",
+                "{} ({source}) cannot be used; fix what each line names, and the next rebuild uses it:",
                 count(kept.len(), "source")
             );
             let mut below: Vec<String> =
@@ -276,7 +281,7 @@ pub fn status(settings: &Settings, screen: &Screen) -> Result<bool, Error> {
     let is_json = screen.form == Form::Json;
     let file = match status::read(settings) {
         Err(error) if error.is_denied() => {
-            return Err(error.then("only who may read it can tell how the service is"));
+            return Err(error.then("only a user who may read it can see whether the service runs"));
         }
         Err(error) if is_json => return Err(error),
         Err(error) => {

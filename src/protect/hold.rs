@@ -691,8 +691,8 @@ impl<'a> Scales<'a> {
         let (first, seconds) = (over.first()?, patience.as_secs());
         let more = if over.len() > 1 { format!(", and {} more", over.len() - 1) } else { String::new() };
         Some(Note::alert(format!(
-            "{first}{more}: held for {seconds} s and published now as the host is; if the loss is wrong, restore what is \
-             missing, and the next rebuild publishes it"
+            "{first}{more}: held for {seconds} s; the loss is published now, and what was lost is refused; if it is wrong, \
+             restore what is missing, and the next rebuild publishes it"
         )).of(Code::DomainHeld))
     }
 

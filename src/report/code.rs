@@ -59,7 +59,8 @@ codes! {
     DomainHeld = "domain-held", "restore what is missing, or qmail-updater rebuild --force DOMAIN";
     /// A home directory cannot be read, and its entries are kept.
     HomeUnreadable = "home-unreadable", "correct what the text names; the next rebuild reads it";
-    /// A file of our own in control cannot be used, and what depends on it is kept.
+    /// A file that only qmail-updater reads (control/authvars, validrcptto.d/DOMAIN, validrcptto.programs) cannot be used,
+    /// and what depends on it is kept.
     FileUnusable = "file-unusable", "correct the line that the text names";
     /// A `.qmail` file that could not be read counts as delivered.
     QmailFileUnreadable = "qmail-file-unreadable", "correct what the text names; the next rebuild reads it";
@@ -69,7 +70,7 @@ codes! {
     SettingInvalid = "setting-invalid", "correct the file in the directory of settings";
     /// A setting that does not exist.
     SettingUnknown = "setting-unknown", "correct the name of the variable or of the file";
-    /// A setting that says where the settings are, among them.
+    /// A file in the directory of settings that sets --root or --settings.
     SettingMisplaced = "setting-misplaced", "remove the file; give it as an option, or in the environment";
     /// A setting that this process may not read.
     SettingUnreadable = "setting-unreadable", "run the command as root";
@@ -87,7 +88,7 @@ codes! {
     PipeShared = "pipe-shared", "stop the other program";
     /// onchange is installed, and vpopmail never calls it.
     OnchangeUncalled = "onchange-uncalled", "build vpopmail with --enable-onchange-script, or do nothing";
-    /// The kernel lets other users not open the pipe as `touch` does.
+    /// The kernel does not let other users open the pipe with `touch`.
     PipeProtected = "pipe-protected", "run the service as root, or let scripts call qmail-updater trigger";
     /// A unit has a /tmp of its own.
     PipePrivateTmp = "pipe-private-tmp", "set PrivateTmp=no for the unit, or a --fifo outside /tmp";
@@ -95,7 +96,7 @@ codes! {
     AfterCommand = "after-command", "correct the path of --after, or make the file executable";
     /// The directory of actions is missing.
     ActionDirectory = "action-directory", "make the directory, or correct --actions";
-    /// No action has this name.
+    /// A file whose name is not the name of an action.
     ActionName = "action-name", "rename the file, or move it away";
     /// An action is no program.
     ActionMode = "action-mode", "chmod +x, or move the file away";
@@ -147,7 +148,7 @@ codes! {
     DomainOpen = "domain-open", "say in control/validrcptto.programs what the program does";
     /// A line with vdelivermail that vpopmail would not write.
     VdelivermailMisread = "vdelivermail-misread", "write the line as vadddomain does, with two arguments";
-    /// A declaration that no line needs.
+    /// A line of validrcptto.programs without effect.
     ProgramUnused = "program-unused", "remove the line, or write the program as the .qmail file does";
     /// Accepted addresses whose mail waits.
     MailDeferred = "mail-deferred", "correct what the file and line say";
