@@ -230,12 +230,13 @@ const MOST_ERRORS: usize = 2;
 /// A longer name is no domain.
 const LONGEST_DOMAIN: usize = 255;
 
-/// The domain that is nearest in spelling to this one (lower case), if one is near; of several the first by name.
+/// The domain that is nearest in spelling to this one (lower case), if one is near; of several the first by name. One that is
+/// a domain itself is no misspelling.
 pub fn nearest_domain<'a>(domain: &[u8], domains: impl Iterator<Item = &'a [u8]>) -> Option<&'a [u8]> {
     let most = (domain.len() / BYTES_PER_ERROR).min(MOST_ERRORS);
     let may_be_near = |name: &&[u8]| name.len() <= LONGEST_DOMAIN && name.len().abs_diff(domain.len()) <= most;
     let rated = domains.filter(may_be_near).map(|name| (strsim::generic_damerau_levenshtein(name, domain), name));
-    Some(rated.filter(|(errors, _)| *errors <= most).min()?.1)
+    Some(rated.filter(|(errors, _)| *errors <= most).min().filter(|(errors, _)| *errors > 0)?.1)
 }
 
 /// That this domain may be meant, to stand behind a message that no such domain is known; empty when none is near.

@@ -350,6 +350,16 @@ fn a_misspelled_name_of_a_domain_is_asked_about() {
         assert_eq!(near.matches("; did you mean example.com?").count(), 1, "{command:?}: {near}");
         assert!(far.contains("mail.example") && !far.contains("did you mean"), "{command:?}: {far}");
     }
+    // A domain of this host is no misspelling, and its name without the @ is no mailbox.
+    let local = host.run(&["user", "@mail.example.org"]).stderr;
+    assert!(local.contains("no vpopmail domain") && !local.contains("did you mean"), "{local}");
+    for arguments in [&["user", "Example.com"][..], &["--color", "always", "user", "Example.com"]] {
+        let bare = host.run(arguments);
+        let (answer, shown) = (format!("{}{}", bare.stdout, bare.stderr), "; did you mean @example.com?");
+        assert_eq!(answer.split_whitespace().collect::<Vec<_>>().join(" ").matches(shown).count(), 1, "{answer}");
+    }
+    let bare = host.run(&["user", "ann", "mail.example.org"]).stderr;
+    assert!(!bare.contains("did you mean"), "{bare}");
     // An address without a domain is shown as one.
     let steps = host.run(&["explain", "ann@"]).stdout;
     assert!(

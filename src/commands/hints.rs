@@ -1,5 +1,6 @@
 //! What a person may have meant by an address that is refused.
 
+use crate::host::Host;
 use crate::text::{Shown, join_address, lower, nearest_domain, show_domain, split_address};
 
 /// What an address begins with that was copied as a link.
@@ -41,6 +42,13 @@ pub(crate) fn not_listed(address: &[u8], domain: &[u8]) -> String {
         Some(meant) => format!("rcpthosts does not list \"{}\"; {}", Shown(domain), question(meant)),
         None => format!("rcpthosts does not list {}", show_domain(domain)),
     }
+}
+
+/// That all mailboxes of a domain may be meant, to stand behind a message about its name without an @; empty for another name.
+pub(crate) fn domain_meant(host: &Host, typed: &[u8]) -> String {
+    let domain = lower(typed);
+    let is_one = host.assignments.vpopmail_domain(&domain).is_some() && domain.contains(&b'.');
+    if is_one { format!("; {}", question(&[b"@", &domain[..]].concat())) } else { String::new() }
 }
 
 /// Whether this address is meant.

@@ -7,7 +7,7 @@ use crate::cdb::FileReader;
 use crate::commands::answers::{read_host_only, written};
 use crate::commands::overview::{Absence, Agreement, User, Users};
 use crate::commands::screen::{Field, Form, Row, Screen, Tone, table, wrapped};
-use crate::commands::{check, explain};
+use crate::commands::{check, explain, hints};
 use crate::decide::{Taker, Verdict};
 use crate::error::{Denied, Error, show_path};
 use crate::host::Host;
@@ -19,8 +19,9 @@ use crate::settings::Settings;
 use crate::tables::logins::{Policy, PublishedLogins};
 use crate::text::{Shown, count, date, join_address, split_address};
 
-/// An address without a mailbox: the whole address, whose mail something may take all the same, and why there is none.
-type Absent = (Option<Vec<u8>>, Absence);
+/// An address without a mailbox: the whole address, whose mail something may take all the same; why there is none; and what
+/// may be meant, to stand behind that.
+type Absent = (Option<Vec<u8>>, Absence, String);
 
 /// Prints mailboxes: one, or all of a domain. Whether each address is one is the answer.
 ///
@@ -52,7 +53,7 @@ pub fn user(settings: &Settings, screen: &Screen, addresses: &[std::ffi::OsStrin
             match users.find(address, &mut print)? {
                 Ok(()) if is_domain => printer.end_domain(&address[1..])?,
                 Ok(()) => {}
-                Err(absence) => absent.push((users.whole(address), absence)),
+                Err(absence) => absent.push((users.whole(address), absence, hints::domain_meant(&host, address))),
             }
         }
         number = printer.end()?;
@@ -77,10 +78,12 @@ pub fn user(settings: &Settings, screen: &Screen, addresses: &[std::ffi::OsStrin
     let mut unread = None;
     for absent in &absent {
         let sentence = takes_instead(absent).and_then(|address| Some((address, sentences.next()?)));
-        let sentence = sentence.map(|(address, sentence)| (address, sentence + &still(address).unwrap_or_default()));
+        let sentence =
+            sentence.map(|(address, sentence)| (address, sentence + &still(address).unwrap_or_default() + &absent.2));
         match (&absent.1, &sentence, screen.form) {
             // The answer below says it.
             (Absence::None(_), Some(_), Form::Terminal(_)) => {}
+            (Absence::None(why), None, _) => report::say(Level::Warning, &format!("{why}{}", absent.2)),
             (Absence::None(why), ..) => report::say(Level::Warning, why),
             // Told of at the end.
             (Absence::Unread(why), ..) if why.denied => {}
@@ -125,7 +128,7 @@ fn published_login(host: &Host, table: &FileReader<'_>, address: &[u8]) -> Optio
 }
 
 /// The address whose mail something may take, though it has no mailbox.
-fn takes_instead((address, absence): &Absent) -> Option<&[u8]> {
+fn takes_instead((address, absence, _): &Absent) -> Option<&[u8]> {
     let is_denied = matches!(absence, Absence::Unread(why) if why.denied);
     address.as_deref().filter(|_| !is_denied)
 }
