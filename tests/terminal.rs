@@ -608,6 +608,31 @@ fn a_forward_that_bounces_or_loops_is_named_on_a_terminal() {
 }
 
 #[test]
+fn the_command_that_user_names_does_nothing_else_in_a_shell() {
+    let host = host();
+    for address in [
+        "<nobody@example.com>",
+        "No Body <nobody@example.com>",
+        "$(touch gone)@example.com",
+        "`touch gone`;touch gone@example.com",
+        "o'neill;touch gone@example.com",
+        "-x@example.com",
+        "*@example.com",
+        "nobody@example.com",
+    ] {
+        let text = shown(&host, &["user", "--color", "never", "--", address], 60, &[]).0;
+        let (_, command) = text.split_once("each step: qmail-updater ").unwrap();
+        let at = host.path("/");
+        let line = format!("set -- {command}\nprintf '%s' \"$*\"");
+        let told = std::process::Command::new("sh").current_dir(&at).arg("-c").arg(&line).output().unwrap();
+        let plain = address == "nobody@example.com";
+        let wanted = format!("explain {}{address}", if plain { "" } else { "-- " });
+        assert_eq!(String::from_utf8_lossy(&told.stdout), wanted, "{command}: {told:?}");
+        assert!(!at.join("gone").exists(), "{command}");
+    }
+}
+
+#[test]
 fn a_person_is_told_that_no_mail_server_can_ask_the_table_of_logins() {
     let host = host();
     let told = || {

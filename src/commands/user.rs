@@ -135,13 +135,17 @@ fn takes_instead((address, absence, _): &Absent) -> Option<&[u8]> {
 
 fn absent_for_terminal(address: &[u8], absence: &Absence, sentence: &str, width: usize) -> String {
     let (word, tone) = if absence.is_certain() { ("NO MAILBOX", Tone::Bad) } else { ("UNKNOWN", Tone::Caution) };
-    let address = Shown(address);
-    format!(
-        "{address}  {}\n{}{}",
-        tone.paint(word),
-        wrapped(sentence, width, 2, 4),
-        wrapped(&format!("each step: qmail-updater explain {address}"), width, 2, 4)
-    )
+    format!("{}  {}\n{}{}", Shown(address), tone.paint(word), wrapped(sentence, width, 2, 4), each_step(address, width))
+}
+
+/// The command that explains an address, in a form that a shell can be given. What is quoted stays in one line.
+fn each_step(address: &[u8], width: usize) -> String {
+    let shown = Shown(address).to_string();
+    let is_plain = |b: &u8| b.is_ascii_alphanumeric() || b".-_@+".contains(b);
+    if address.iter().all(is_plain) && address.first() != Some(&b'-') {
+        return wrapped(&format!("each step: qmail-updater explain {shown}"), width, 2, 4);
+    }
+    format!("  each step: qmail-updater explain -- '{}'\n", shown.replace('\'', "'\\''"))
 }
 
 /// Prints one mailbox after the other. On a terminal those of a domain are rows of one table.
