@@ -201,6 +201,12 @@ fn a_kept_an_open_and_a_held_domain_say_so() {
     let held = explained(&host, "u7@example.net");
     assert_eq!((held["verdict"].as_str(), held["delivery"].as_str()), (Some("accepted"), Some("bounce")), "{held}");
     assert!(held["reason"].as_str().unwrap().contains("held by the loss guard"), "{held}");
+    // A new name has no entry that is held.
+    host.write("/home/vpopmail/domains/example.net/.qmail-new", "&ann@example.com\n");
+    let new = explained(&host, "new@example.net");
+    assert_eq!((new["verdict"].as_str(), new["state"].as_str()), (Some("refused"), Some("held")), "{new}");
+    assert!(new["reason"].as_str().unwrap().starts_with("the published table is out of date"), "{new}");
+    host.remove("/home/vpopmail/domains/example.net/.qmail-new");
     let in_pipe = host.run(&["explain", "u7@example.net"]);
     assert!(in_pipe.stdout.contains("\texample.net has been held by the loss guard"), "{in_pipe:?}");
     assert_eq!(in_pipe.code, 0, "the table accepts it");

@@ -174,7 +174,8 @@ impl Explainer<'_> {
                 _ if !answer && self.published.as_ref().is_ok_and(|published| published.is_damaged) => {
                     "the published table is damaged, so it refuses this address; tell the administrator".to_owned()
                 }
-                State::Held => "the published entry is held by the loss guard".to_owned(),
+                // A new name has no entry to hold.
+                State::Held if answer => "the published entry is held by the loss guard".to_owned(),
                 State::Kept => "the published answer is kept, because its source cannot be read".to_owned(),
                 _ => "the published table is out of date; rebuild --dry-run shows what changes".to_owned(),
             },
