@@ -115,6 +115,86 @@ fn forwards_name_their_targets_and_an_address_what_leads_to_it() {
 }
 
 #[test]
+fn all_forwards_of_a_file_are_named_whatever_else_it_does() {
+    let host = MailHost::sample();
+    let both = &["ann@example.com", "carla@example.com"][..];
+    for (name, lines, wanted) in [
+        ("copy", "./bob/Maildir/\n&ann@example.com\n&carla@example.com\n", both),
+        ("copied", "&ann@example.com\n./bob/Maildir/\ncarla@example.com\n", both),
+        ("away", "&ann@example.com\n|/usr/bin/vacation bob\n&carla@example.com\n", both),
+        ("plain", "&ann@example.com\n&carla@example.com\n", both),
+        ("half", "&ann@example.com\n|exit 99\n&carla@example.com\n", &both[..1]),
+        ("none", "|exit 99\n&ann@example.com\n", &[]),
+        ("only", "./bob/Maildir/\n", &[]),
+    ] {
+        host.write(&format!("{COM}/.qmail-{name}"), lines);
+        let told = explained(&host, &format!("{name}@example.com"));
+        assert_eq!(told["forwards_to"], serde_json::json!(wanted), "{name}: {told}");
+        let text = told_of(&host, name);
+        assert_eq!(text.contains("forwards to"), !wanted.is_empty(), "{name}: {text}");
+        wanted.iter().for_each(|to| assert!(text.contains(to), "{name}: {to}: {text}"));
+    }
+    // A copy of all mail of a domain.
+    host.write(
+        &format!("{COM}/.qmail-default"),
+        "|/home/vpopmail/bin/vdelivermail '' bounce-no-mailbox\n&carla@example.com\n",
+    );
+    assert_eq!(explained(&host, "ann@example.com")["forwards_to"], serde_json::json!(["carla@example.com"]));
+    assert_eq!(explained(&host, "nosuch@example.com")["forwards_to"], serde_json::json!([]));
+    // A line of a script names what the line of the file names.
+    let in_pipe = host.run(&["explain", "copy@example.com"]).stdout;
+    assert!(in_pipe.contains(": line 1: mailbox or maildir: delivered\n"), "{in_pipe}");
+}
+
+/// What a person is told about a name of example.com.
+fn told_of(host: &MailHost, name: &str) -> String {
+    let address = format!("{name}@example.com");
+    told(host, &["explain", &address]) + &host.run(&["user", &address]).stderr
+}
+
+#[test]
+fn a_catch_all_that_is_a_directory_is_no_address() {
+    let host = MailHost::sample();
+    let directory = "/home/vpopmail/domains/example.net/postmaster";
+    for catch_all in [directory, "./postmaster"] {
+        host.write(
+            "/home/vpopmail/domains/example.net/.qmail-default",
+            format!("|/home/vpopmail/bin/vdelivermail '' {catch_all}\n"),
+        );
+        let text = told(&host, &["explain", "anybody@example.net"]);
+        assert!(text.contains(&format!(" delivered to {catch_all} ")) && !text.contains("forwards to"), "{text}");
+        let user = host.run(&["user", "anybody@example.net"]).stderr;
+        assert!(user.contains(&format!("it goes to {catch_all}")) && !user.contains("bounces"), "{user}");
+        assert_eq!(explained(&host, "anybody@example.net")["forwards_to"], serde_json::json!([catch_all]));
+    }
+}
+
+#[test]
+fn a_forward_that_holds_no_address_is_named_by_its_line_only() {
+    let host = MailHost::sample();
+    for line in [
+        "Ann <ann@example.com>",
+        "&<ann@example.com>",
+        "ann@example.com, carla@example.com",
+        "ann @example.com",
+        " ann@example.com",
+        "& ann@example.com",
+    ] {
+        host.write(&format!("{COM}/.qmail-sp"), format!("# team\n{line}\n&carla@example.com\n"));
+        let text = told_of(&host, "sp");
+        assert_eq!(text.matches("(line 2 of .qmail-sp is no address)").count(), 2, "{line}: {text}");
+        assert_eq!(text.matches("ann").count(), 0, "{line}: {text}");
+        assert_eq!(
+            explained(&host, "sp@example.com")["forwards_to"],
+            serde_json::json!(["carla@example.com"]),
+            "{line}"
+        );
+    }
+    host.write(&format!("{COM}/.qmail-sp"), "&carla@example.com  \n#, a comment\n|exit 0 # <x>\n\n");
+    assert!(!told_of(&host, "sp").contains("is no address"));
+}
+
+#[test]
 fn an_address_is_reached_by_those_that_are_delivered_to_it_in_each_name_of_their_domain_and_by_no_others() {
     let host = MailHost::sample();
     let virtual_domains = std::fs::read_to_string(host.path("/var/qmail/control/virtualdomains")).unwrap();

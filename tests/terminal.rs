@@ -574,6 +574,8 @@ fn a_forward_that_bounces_or_loops_is_named_on_a_terminal() {
         ("away", "&somebody@elsewhere.example\n"),
         ("long", "&one@example.com\n"),
         ("twice", "&ann@example.com\n&ann@example.com\n&ann@example.edu\n"),
+        ("chain", "&dead@example.com\n"),
+        ("longer", "./bob/Maildir/\n&chain@example.com\n"),
     ] {
         host.write(&format!("{COM}/.qmail-{name}"), content);
     }
@@ -593,6 +595,9 @@ fn a_forward_that_bounces_or_loops_is_named_on_a_terminal() {
     assert!(forwards("one@example.com").starts_with(&format!("two@example.com {is_lost}")));
     assert!(forwards("three@example.com").starts_with(&format!("one@example.com {is_lost}")));
     assert!(forwards("long@example.com").starts_with(&format!("one@example.com {is_lost}")));
+    let chained = "(forwards to nobody@example.com, which bounces)";
+    assert!(forwards("chain@example.com").starts_with(&format!("dead@example.com {chained}")));
+    assert!(forwards("longer@example.com").starts_with(&format!("chain@example.com {chained}")));
     for (address, to) in [("away@example.com", "somebody@elsewhere.example"), ("twice@example.com", "ann@example.com")]
     {
         let shown = forwards(address);

@@ -10,14 +10,13 @@ use serde_json::{Value, json};
 
 use crate::commands::answers::say_seen;
 use crate::commands::lookup::Published;
+use crate::commands::onward::{Onward, Target};
 use crate::commands::overview::State;
 use crate::commands::screen::{Form, Screen, Tone, VERSION, wrapped};
 use crate::commands::{forwards, hints};
 use crate::decide::{Delivery, Route, Step, Taker, Trail, Verdict, deliver, route};
 use crate::error::{Denied, Error, show_path};
-use crate::host::dot_qmail::Opening;
-use crate::host::mailboxes::Users;
-use crate::host::{HomeState, Homes, Host};
+use crate::host::Host;
 use crate::os::confine;
 use crate::protect::hold;
 use crate::rebuild::homes::HomeReader;
@@ -29,8 +28,6 @@ use crate::text::{Shown, count, join_address, lower, show_domain, split_address}
 
 /// So many addresses that reach one are told on a terminal.
 const MAX_REACHING: usize = 10;
-/// So many forwards in a row are followed.
-const MAX_FOLLOWED: usize = 100;
 
 /// Whether qmail-smtpd takes mail for an address from strangers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,23 +35,6 @@ enum Answer {
     Yes,
     No,
     Unknown,
-}
-
-/// An address that is forwarded to.
-#[derive(Clone)]
-struct Target {
-    /// As it is written.
-    address: String,
-    /// Why mail to it comes back, as far as the rules that are known decide.
-    lost: Option<String>,
-}
-
-impl Target {
-    /// For people.
-    fn words(&self) -> String {
-        let Target { address, lost } = self;
-        lost.as_ref().map_or_else(|| address.clone(), |lost| format!("{address} ({lost})"))
-    }
 }
 
 /// What there is to say of one address.
@@ -67,6 +47,8 @@ struct Explained {
     delivery: Delivery,
     /// Each with the addresses that it forwards to.
     steps: Vec<(Step, Vec<Target>)>,
+    /// The lines that should forward, but hold no address.
+    mistyped: Vec<String>,
     state: State,
     /// What the state means, for people.
     state_reason: Option<String>,
@@ -124,8 +106,8 @@ impl Explainer<'_> {
             steps.push(step.clone());
             wanted = *accepted;
         }
-        let targets = self.targets(address, steps.last(), delivery.verdict);
-        let targets: Vec<Target> = targets.iter().map(|to| self.target(address, to)).collect();
+        let onward = Onward { host, homes: self.homes };
+        let (targets, mistyped) = onward.of(address, &steps, delivery.verdict);
         let last = steps.len().saturating_sub(1);
         let with_targets = |(number, step)| (step, if number == last { targets.clone() } else { Vec::new() });
         let mut steps: Vec<(Step, Vec<Target>)> = steps.into_iter().enumerate().map(with_targets).collect();
@@ -199,6 +181,7 @@ impl Explainer<'_> {
             reason,
             delivery,
             steps,
+            mistyped,
             state,
             state_reason,
             table,
@@ -223,73 +206,6 @@ impl Explainer<'_> {
                 Shown(&open.program)
             )),
             _ => None,
-        }
-    }
-
-    /// What becomes of mail that is forwarded to this address.
-    fn target(&self, from: &[u8], to: &[u8]) -> Target {
-        let mut trail = Trail::kept();
-        let whole = forwards::whole(self.host, to);
-        let delivery = deliver(self.host, self.homes, &whole, &mut trail);
-        let lost = if delivery.verdict == Verdict::Bounce && delivery.known {
-            let why = trail.steps().pop().map(|step| step.text).unwrap_or_default();
-            Some(format!("bounces: {}", why.strip_suffix(": bounced").unwrap_or(&why)))
-        } else {
-            let is_lost = self.leads_round(&mut vec![forwards::whole(self.host, from)], whole, &mut { MAX_FOLLOWED });
-            is_lost.then(|| "leads in a circle: qmail bounces what loops".to_owned())
-        };
-        Target { address: Shown(to).to_string(), lost }
-    }
-
-    /// Whether mail to this address comes to an address for a second time, as far as so many forwards show; `way` has those
-    /// before it.
-    fn leads_round(&self, way: &mut Vec<Vec<u8>>, address: Vec<u8>, left: &mut usize) -> bool {
-        if way.contains(&address) {
-            return true;
-        }
-        if *left == 0 {
-            return false;
-        }
-        *left -= 1;
-        let mut trail = Trail::kept();
-        let delivery = deliver(self.host, self.homes, &address, &mut trail);
-        let targets = self.targets(&address, trail.steps().last(), delivery.verdict);
-        way.push(address);
-        let is_round = targets.iter().any(|to| self.leads_round(way, forwards::whole(self.host, to), left));
-        way.pop();
-        is_round
-    }
-
-    /// Where the step that decides forwards to.
-    fn targets(&self, address: &[u8], last: Option<&Step>, verdict: Verdict) -> Vec<Vec<u8>> {
-        if verdict != Verdict::Deliver {
-            return Vec::new();
-        }
-        let (Some(Step { path: Some(path), line, .. }), Route::Local(assigned)) =
-            (last, route(self.host, address, &mut Trail::unkept()))
-        else {
-            return Vec::new();
-        };
-        let home = self.homes.home(assigned.home);
-        // A row of an alias.
-        let with_domain = |users: &&Users| users.of.is_some() && users.tables.1 == *path;
-        if let Some(users) = home.users.iter().find(with_domain)
-            && let Some(aliases) = users.known_aliases()
-            && let Some((alias, _)) = aliases.find(&assigned.ext, self.host.layout.qmail_ext)
-        {
-            return aliases.lines_of(alias).filter_map(forwards::target).collect();
-        }
-        let begin = self.host.layout.root.path(&[assigned.home, b"/.qmail"].concat());
-        let name = path.as_os_str().as_bytes().strip_prefix(begin.as_os_str().as_bytes());
-        let (Some(name), HomeState::Listed(_, dot_qmails)) = (name, &home.state) else { return Vec::new() };
-        let Opening::File(_, content) = dot_qmails.open(name, assigned.who) else { return Vec::new() };
-        match (content.catch_all(), content.first_forward) {
-            (Some((at, to)), _) if Some(at) == *line => vec![to.to_vec()],
-            (_, Some(at)) if Some(at) == *line => {
-                let file = [assigned.home, b"/.qmail", name].concat();
-                forwards::of_file(self.host, &file).into_iter().map(|(_, to)| to).collect()
-            }
-            _ => Vec::new(),
         }
     }
 }
@@ -410,7 +326,7 @@ impl Explained {
             (None, Taker::Other) if is_dot_qmail => format!("a .qmail file takes it ({step})"),
             (None, Taker::Other) => format!("the user {} takes it ({step})", Shown(assigned.user)),
         };
-        let targets: Vec<String> = targets.iter().map(Target::words).collect();
+        let targets: Vec<String> = targets.iter().map(Target::words).chain(self.mistyped.iter().cloned()).collect();
         let forwards =
             if targets.is_empty() { String::new() } else { format!(", and it goes to {}", targets.join(", ")) };
         Some(taker + &forwards)
@@ -424,7 +340,8 @@ impl Explained {
     fn for_pipe(&self, explainer: &Explainer<'_>) -> String {
         let mut text = format!("{}\n", Shown(&self.address));
         for (step, targets) in &self.steps {
-            let targets: String = targets.iter().map(|target| format!("\t{}", target.address)).collect();
+            let deciding = targets.iter().filter(|target| !target.is_beside);
+            let targets: String = deciding.map(|target| format!("\t{}", target.address)).collect();
             text.push_str(&format!("  {step}{targets}\n"));
         }
         if let Some(table) = &self.table {
@@ -462,7 +379,13 @@ impl Explained {
         if self.delivery.verdict == Verdict::Defer {
             fact("delivery", "deferred: qmail keeps the message and tries again".to_owned());
         }
-        let targets: Vec<String> = self.steps.iter().flat_map(|(_, targets)| targets).map(Target::words).collect();
+        let (directories, addresses): (Vec<&Target>, Vec<&Target>) =
+            self.steps.iter().flat_map(|(_, targets)| targets).partition(|target| target.is_directory);
+        for directory in directories {
+            fact("delivered to", directory.words());
+        }
+        let targets: Vec<String> =
+            addresses.into_iter().map(Target::words).chain(self.mistyped.iter().cloned()).collect();
         if !targets.is_empty() {
             fact("forwards to", targets.join(", "));
         }

@@ -68,10 +68,44 @@ fn ends(host: &Host, content: &[u8]) -> (usize, usize) {
 }
 
 /// The addresses that the lines of this file forward to, each with its line, from 1.
-pub fn of_file(host: &Host, file: &[u8]) -> Vec<(usize, Vec<u8>)> {
+fn of_file(host: &Host, file: &[u8]) -> Vec<(usize, Vec<u8>)> {
+    of_lines(&read(host, file)).take(MAX_TARGETS).collect()
+}
+
+fn of_lines(content: &[u8]) -> impl Iterator<Item = (usize, Vec<u8>)> + '_ {
+    let forwards = lines(content).map(|(number, line)| (number, trim_end(line))).filter(|(_, line)| !is_mistyped(line));
+    forwards.filter_map(|(number, line)| Some((number, target(line)?)))
+}
+
+/// What a file sends on when it takes mail.
+pub struct Sent {
+    /// The addresses, as they are written.
+    pub targets: Vec<Vec<u8>>,
+    /// The lines that should forward, but hold no address, from 1.
+    pub mistyped: Vec<usize>,
+}
+
+/// What this file sends on when it takes mail.
+pub fn sent_by(host: &Host, file: &[u8]) -> Sent {
     let content = read(host, file);
-    let targets = lines(&content).filter_map(|(number, line)| Some((number, target(trim_end(line))?)));
-    targets.take(MAX_TARGETS).collect()
+    let (end, unsent) = ends(host, &content);
+    // What stands behind `exit 99` is not read.
+    let is_read = |number: usize| number < end || end != unsent;
+    let mistyped = lines(&content).filter(|(number, line)| is_read(*number) && is_mistyped(trim_end(line)));
+    Sent {
+        targets: of_lines(&content)
+            .filter(|(number, _)| is_read(*number))
+            .map(|(_, to)| to)
+            .take(MAX_TARGETS)
+            .collect(),
+        mistyped: mistyped.map(|(number, _)| number).take(MAX_TARGETS).collect(),
+    }
+}
+
+/// Whether a line forwards, but to what a person only takes for an address: with a name, with another one, or a blank.
+fn is_mistyped(line: &[u8]) -> bool {
+    let is_wrong = |b: &u8| matches!(b, b' ' | b'\t' | b'<' | b'>' | b',');
+    !matches!(line.first(), None | Some(0 | b'#' | b'|' | b'/' | b'.' | b'+')) && line.iter().any(is_wrong)
 }
 
 /// The address that a line of a `.qmail` file or a row of an alias forwards to.

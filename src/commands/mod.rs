@@ -14,6 +14,7 @@ pub mod hints;
 pub mod list;
 pub mod lookup;
 pub mod mail;
+pub mod onward;
 pub mod overview;
 pub mod screen;
 pub mod status;

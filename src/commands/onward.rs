@@ -1,0 +1,156 @@
+//! Where the file that takes the mail of an address sends it on, and what becomes of it there.
+
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
+use crate::commands::forwards;
+use crate::decide::{Route, Step, Trail, Verdict, deliver, route};
+use crate::host::dot_qmail::Opening;
+use crate::host::mailboxes::Users;
+use crate::host::{HomeState, Homes, Host};
+use crate::text::Shown;
+
+/// So many forwards in a row are followed.
+const MAX_FOLLOWED: usize = 100;
+
+/// Where a line of a file leads on to.
+struct Lead {
+    /// As it is written.
+    to: Vec<u8>,
+    /// Whether another line than the one that decides leads there.
+    is_beside: bool,
+}
+
+impl Lead {
+    /// Whether it is a directory, to which vdelivermail delivers itself.
+    fn is_directory(&self) -> bool {
+        matches!(self.to.first(), Some(b'/' | b'.'))
+    }
+}
+
+/// What a file that takes mail leads on to.
+#[derive(Default)]
+struct Leads {
+    all: Vec<Lead>,
+    /// Its lines that should forward, but hold no address.
+    mistyped: Vec<String>,
+}
+
+/// An address that is forwarded to, or a directory.
+#[derive(Clone)]
+pub struct Target {
+    /// As it is written.
+    pub address: String,
+    /// Whether another line than the one that decides leads there.
+    pub is_beside: bool,
+    /// Whether it is a directory.
+    pub is_directory: bool,
+    /// Why mail to it comes back, as far as the rules that are known decide.
+    lost: Option<String>,
+}
+
+/// Why mail does not arrive that is forwarded on.
+enum Lost {
+    /// It comes to an address for a second time.
+    Circle,
+    /// This address takes none, and why.
+    Bounces(Vec<u8>, String),
+}
+
+impl Target {
+    /// For people.
+    pub fn words(&self) -> String {
+        let Target { address, lost, .. } = self;
+        lost.as_ref().map_or_else(|| address.clone(), |lost| format!("{address} ({lost})"))
+    }
+}
+
+/// What is asked where mail goes on to.
+pub struct Onward<'a> {
+    /// The host.
+    pub host: &'a Host,
+    /// Its homes.
+    pub homes: &'a dyn Homes,
+}
+
+impl Onward<'_> {
+    /// Where mail goes on to whose way ended so, and the lines that should forward it, but hold no address.
+    pub fn of(&self, address: &[u8], steps: &[Step], verdict: Verdict) -> (Vec<Target>, Vec<String>) {
+        let Leads { all, mistyped } = self.leads(address, steps, verdict);
+        (all.iter().map(|lead| self.target(address, lead)).collect(), mistyped)
+    }
+
+    /// What becomes of mail that is sent on there.
+    fn target(&self, from: &[u8], lead: &Lead) -> Target {
+        let (address, is_directory) = (Shown(&lead.to).to_string(), lead.is_directory());
+        let whole = forwards::whole(self.host, &lead.to);
+        let way = &mut vec![forwards::whole(self.host, from)];
+        let lost = if is_directory { None } else { self.lost(way, whole.clone(), &mut { MAX_FOLLOWED }) };
+        let lost = lost.map(|lost| match lost {
+            Lost::Circle => "leads in a circle: qmail bounces what loops".to_owned(),
+            Lost::Bounces(at, why) if at == whole => format!("bounces: {why}"),
+            Lost::Bounces(at, _) => format!("forwards to {}, which bounces", Shown(&at)),
+        });
+        Target { address, is_beside: lead.is_beside, is_directory, lost }
+    }
+
+    /// Whether mail to this address comes to one that takes none, or for a second time to one, as far as so many forwards show;
+    /// `way` has those before it.
+    fn lost(&self, way: &mut Vec<Vec<u8>>, address: Vec<u8>, left: &mut usize) -> Option<Lost> {
+        if way.contains(&address) {
+            return Some(Lost::Circle);
+        }
+        *left = left.checked_sub(1)?;
+        let mut trail = Trail::kept();
+        let delivery = deliver(self.host, self.homes, &address, &mut trail);
+        let steps = trail.steps();
+        if delivery.verdict == Verdict::Bounce && delivery.known {
+            let why = steps.last().map(|step| step.text.as_str()).unwrap_or_default();
+            return Some(Lost::Bounces(address, why.strip_suffix(": bounced").unwrap_or(why).to_owned()));
+        }
+        let leads = self.leads(&address, &steps, delivery.verdict).all;
+        way.push(address);
+        let mut further = leads.iter().filter(|lead| !lead.is_directory());
+        let found = further.find_map(|lead| self.lost(way, forwards::whole(self.host, &lead.to), left));
+        way.pop();
+        found
+    }
+
+    /// What else than its own delivery the file that takes mail does with it: where it sends it on.
+    fn leads(&self, address: &[u8], steps: &[Step], verdict: Verdict) -> Leads {
+        let (Some(Step { path: Some(path), line, .. }), true, Route::Local(assigned)) =
+            (steps.last(), verdict == Verdict::Deliver, route(self.host, address, &mut Trail::unkept()))
+        else {
+            return Leads::default();
+        };
+        let home = self.homes.home(assigned.home);
+        // A row of an alias.
+        let with_domain = |users: &&Users| users.of.is_some() && users.tables.1 == *path;
+        if let Some(users) = home.users.iter().find(with_domain)
+            && let Some(aliases) = users.known_aliases()
+            && let Some((alias, _)) = aliases.find(&assigned.ext, self.host.layout.qmail_ext)
+        {
+            let targets = aliases.lines_of(alias).filter_map(forwards::target);
+            return Leads { all: targets.map(|to| Lead { to, is_beside: false }).collect(), mistyped: Vec::new() };
+        }
+        let begin = self.host.layout.root.path(&[assigned.home, b"/.qmail"].concat());
+        let name = |path: &Path| Some(path.as_os_str().as_bytes().strip_prefix(begin.as_os_str().as_bytes())?.to_vec());
+        let HomeState::Listed(_, dot_qmails) = &home.state else { return Leads::default() };
+        let named = steps.iter().rev().find_map(|step| Some((step.path.as_deref()?, name(step.path.as_deref()?)?)));
+        let Some((file, name)) = named else { return Leads::default() };
+        let Opening::File(_, content) = dot_qmails.open(&name, assigned.who) else { return Leads::default() };
+        let is_deciding = |at: usize| file == path && Some(at) == *line;
+        let catch_all = content.catch_all().filter(|(at, _)| is_deciding(*at));
+        let mut all: Vec<Lead> =
+            catch_all.map(|(_, to)| Lead { to: to.to_vec(), is_beside: false }).into_iter().collect();
+        let mut mistyped = Vec::new();
+        if let Some(first) = content.first_forward {
+            let sent = forwards::sent_by(self.host, &[assigned.home, b"/.qmail", &name].concat());
+            all.extend(sent.targets.into_iter().map(|to| Lead { to, is_beside: !is_deciding(first) }));
+            let told =
+                |line: usize| format!("(line {line} of {} is no address)", Shown(&[b".qmail", &name[..]].concat()));
+            mistyped = sent.mistyped.into_iter().map(told).collect();
+        }
+        Leads { all, mistyped }
+    }
+}
