@@ -392,6 +392,52 @@ fn a_person_who_looks_an_address_up_is_told_when_qmail_smtpd_never_asks_the_tabl
 }
 
 #[test]
+fn a_fault_of_a_whole_domain_is_not_blamed_on_the_address() {
+    let edited = |file: &str, from: &str, to: &str| {
+        let host = MailHost::sample();
+        let text = fs::read_to_string(host.path(file)).unwrap();
+        assert!(text.contains(from), "{text}");
+        host.write(file, text.replace(from, to));
+        host.rebuild();
+        host
+    };
+    let (assign, control) = ("/var/qmail/users/assign", "/var/qmail/control");
+    let line = fs::read_to_string(MailHost::sample().path(assign)).unwrap();
+    let line = line.lines().find(|line| line.starts_with("+example.net-")).unwrap().to_owned() + "\n";
+    let without_file = MailHost::sample();
+    without_file.remove(&format!("{COM}/.qmail-default")).rebuild();
+    let domains = fs::read_to_string(without_file.path(&format!("{control}/virtualdomains"))).unwrap();
+    let virtual_line = domains.lines().find(|line| line.starts_with("example.net:")).unwrap().to_owned() + "\n";
+    for (host, address, fault) in [
+        (edited(assign, &line, ""), "postmaster@example.net", "no name of example.net gets mail: nobody owns it"),
+        (without_file, "ann@example.com", "example.com has no .qmail-default, so its mailboxes get no mail"),
+        (
+            edited(&format!("{control}/rcpthosts"), "example.net\n", ""),
+            "postmaster@example.net",
+            "but it is a domain of this host",
+        ),
+        (
+            edited(&format!("{control}/virtualdomains"), &virtual_line, ""),
+            "postmaster@example.net",
+            "but users/assign has example.net as a domain of this host",
+        ),
+    ] {
+        let text = told(&host, &["explain", address]);
+        assert!(text.contains(&format!("; {fault}: tell the administrator")), "{fault}: {text}");
+        assert!(!explained(&host, address)["reason"].as_str().unwrap().contains("administrator"));
+        assert!(!told(&host, &["explain", "nobody@example.edu.example"]).contains("tell the administrator"));
+    }
+    let host = MailHost::sample();
+    host.rebuild();
+    for address in
+        ["nobody@example.com", "bob@example.com", "erik@relay.example", "x@gmail.example", "no@mail.example.org"]
+    {
+        let text = told(&host, &["explain", address]);
+        assert!(!text.contains("tell the administrator"), "{text}");
+    }
+}
+
+#[test]
 fn a_misspelled_domain_is_asked_about_on_a_terminal() {
     let host = MailHost::sample();
     host.write("/var/qmail/control/morercpthosts", "customer-of-ours.example\n.sub.example.com\nd.ex\n");
@@ -422,7 +468,7 @@ fn a_misspelled_domain_is_asked_about_on_a_terminal() {
     // Of two that are as near, the first by name; a line that is no domain costs nothing.
     let long = "x".repeat(100_000);
     host.write("/var/qmail/control/rcpthosts", format!("examplf.com\nexampld.com\n{long}\n"));
-    assert!(told(&host, &["explain", "ann@example.com"]).contains("; did you mean ann@exampld.com?"));
+    assert!(told(&host, &["explain", "ann@examplz.com"]).contains("; did you mean ann@exampld.com?"));
     assert!(!told(&host, &["explain", &format!("ann@{long}y")]).contains("did you mean"));
 }
 

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use crate::commands::answers::say_seen;
 use crate::commands::lookup::Published;
 use crate::commands::onward::{Onward, Target};
-use crate::commands::overview::State;
+use crate::commands::overview::{self, Kind, State};
 use crate::commands::screen::{Form, Screen, Tone, VERSION, wrapped};
 use crate::commands::{forwards, hints};
 use crate::decide::{Delivery, Route, Step, Taker, Trail, Verdict, deliver, route};
@@ -272,24 +272,51 @@ pub(crate) fn in_a_sentence(settings: &Settings, host: &Arc<Host>, addresses: &[
     }
     let sources = Sources::read(settings, host)?;
     let explainer = sources.explainer(settings, host, false);
-    let explain = || addresses.iter().map(|address| explainer.explain(address).sentence(host)).collect();
+    let explain = || addresses.iter().map(|address| explainer.explain(address).sentence(&explainer)).collect();
     // The note was said when the mailboxes were looked for.
     confine::within(&host.layout.root, &confine::directories(host)?, explain).map(|(found, _)| found)
 }
 
 impl Explained {
-    /// The reason for people, who may have misspelled the domain.
-    fn reason(&self, host: &Host) -> String {
-        if self.is_let_in {
-            return self.reason.clone();
+    /// The reason for people, who may have misspelled the domain; or its configuration is the fault, and not the address.
+    fn reason(&self, explainer: &Explainer<'_>) -> String {
+        match self.fault_of_domain(explainer) {
+            Some(fault) => format!("{}; {fault}: tell the administrator", self.reason),
+            None if self.is_let_in => self.reason.clone(),
+            None => hints::with_nearest(&self.reason, &self.address, explainer.host.control.listed()),
         }
-        hints::with_nearest(&self.reason, &self.address, host.control.listed())
+    }
+
+    /// What keeps mail from each mailbox of its domain, so that the name does not matter.
+    fn fault_of_domain(&self, explainer: &Explainer<'_>) -> Option<String> {
+        let host = explainer.host;
+        let domain = lower(split_address(&self.address)?.1);
+        let is_vpopmails = host.assignments.vpopmail_domain(&domain).is_some() && domain.contains(&b'.');
+        let shown = Shown(&domain);
+        match self.delivery.verdict {
+            Verdict::Remote if is_vpopmails => Some(format!("but users/assign has {shown} as a domain of this host")),
+            _ if !self.is_let_in => is_vpopmails.then(|| "but it is a domain of this host".to_owned()),
+            Verdict::Bounce if self.accepted == Answer::No => {
+                let domains =
+                    overview::domains(host, explainer.homes, &[domain.clone()].into(), &|_| overview::Answer::NoTable);
+                match domains.first()? {
+                    found if found.kind == Kind::Nobody => {
+                        Some(format!("no name of {shown} gets mail: nobody owns it"))
+                    }
+                    found if found.mailboxes.is_some_and(|number| number > 0) && found.catch_all.is_none() => {
+                        Some(format!("{shown} has no .qmail-default, so its mailboxes get no mail"))
+                    }
+                    _ => None,
+                }
+            }
+            _ => None,
+        }
     }
 
     /// Whether its mail is accepted, and what takes it.
-    fn sentence(&self, host: &Host) -> String {
-        let (reason, delivery) = (self.reason(host), &self.delivery);
-        let taker = if delivery.verdict == Verdict::Deliver { self.taker(host) } else { None };
+    fn sentence(&self, explainer: &Explainer<'_>) -> String {
+        let (reason, delivery) = (self.reason(explainer), &self.delivery);
+        let taker = if delivery.verdict == Verdict::Deliver { self.taker(explainer.host) } else { None };
         match (self.accepted, taker) {
             (Answer::Yes, Some(taker)) => format!("its mail is accepted: {taker}"),
             (Answer::Yes, None) => format!("its mail is accepted: {reason}"),
@@ -367,7 +394,7 @@ impl Explained {
         let address = Shown(&self.address).to_string();
         let head = format!("{address}  {}", tone.paint(word));
         let length = address.len() + 2 + word.len();
-        let reason = self.reason(explainer.host);
+        let reason = self.reason(explainer);
         let mut text = if length + 2 + reason.len() <= width {
             format!("{head}  {reason}\n")
         } else {
