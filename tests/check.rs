@@ -645,6 +645,21 @@ fn an_accepted_finding_is_counted_and_not_shown_and_does_not_set_the_exit_status
 }
 
 #[test]
+fn a_service_that_does_not_run_is_named_before_a_warning_about_one_file() {
+    let host = MailHost::sample();
+    host.rebuild();
+    // By its text this one would come first.
+    host.write("/home/carol/.qmail-default", "|/usr/local/bin/unknown-filter\n");
+    host.rebuild();
+    // That only root reads the login table is meant.
+    let nagios = host.run(&["check", "--nagios", "--auth-owner", "0:0"]).stdout;
+    assert!(nagios.contains("warnings; ") && nagios.contains("the service does not run"), "{nagios}");
+    let told = host.run(&["--color", "always", "check"]).stdout;
+    let at = |code: &str| told.find(code).unwrap_or_else(|| panic!("{code} is missing: {told}"));
+    assert!(at("[pipe-unread") < at("[domain-open"), "{told}");
+}
+
+#[test]
 fn a_quiet_rebuild_says_only_what_went_wrong() {
     let host = MailHost::sample();
     let loud = host.run(&["rebuild", "--no-commands"]);

@@ -1000,6 +1000,23 @@ fn a_rebuild_that_failed_is_no_success_for_status_though_the_tables_are_right() 
         assert!(answer.stdout.contains(words), "{words:?} is missing: {}", answer.stdout);
     }
     assert_eq!(answer.code, 1);
+    // A monitor that runs nothing but `check` is told, too.
+    let found = service.host.run(&["check", "-q"]);
+    assert!(found.stdout.contains("alert: the last rebuild of the service failed: "), "{found:?}");
+    assert!(found.stdout.contains("\trebuild-failed\n"), "{found:?}");
+    let for_nagios = service.host.run(&["check", "--nagios"]);
+    assert!(for_nagios.stdout.starts_with("CRITICAL - "), "{for_nagios:?}");
+    assert_eq!((found.code, for_nagios.code), (1, 2));
+}
+
+#[test]
+fn a_missing_rcpthosts_which_makes_an_open_relay_is_an_alert_at_once() {
+    let service = Service::sample();
+    service.host.remove("/var/qmail/control/rcpthosts");
+    service.trigger(&[]);
+    let line = service.wait_for("control/rcpthosts: no such file: qmail-smtpd lets every domain through");
+    assert!(line.contains(": alert: "), "{line}");
+    assert_eq!(service.host.run(&["check", "--nagios"]).code, 2);
 }
 
 #[test]

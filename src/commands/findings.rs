@@ -1,6 +1,7 @@
 //! The findings of `check`: each with a code that stays, its place, and what fixes it; and the administrator's list of those
 //! that are accepted.
 
+use std::cmp::Reverse;
 use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
@@ -63,6 +64,11 @@ impl Finding {
 
     fn is_alert(&self) -> bool {
         self.note.level >= Level::Alert
+    }
+
+    /// The worst first: by the level, then what concerns the whole host before a single file, as the codes are listed.
+    fn urgency(&self) -> (Reverse<Level>, Code) {
+        (Reverse(self.note.level), self.code)
     }
 
     /// What fixes it, with its domain in place of `DOMAIN`.
@@ -215,7 +221,7 @@ impl Findings {
     /// As they are printed; `is_unknown` is whether not everything could be looked at.
     pub fn text(&self, form: Form, shows: Shows, is_unknown: bool) -> String {
         let is_shown = |finding: &&(Finding, bool)| (shows.all || !finding.1) && (!shows.quiet || finding.0.is_alert());
-        let shown: Vec<&(Finding, bool)> = self.0.iter().filter(is_shown).collect();
+        let mut shown: Vec<&(Finding, bool)> = self.0.iter().filter(is_shown).collect();
         match form {
             Form::Json => {
                 let all: Vec<Value> =
@@ -247,6 +253,7 @@ impl Findings {
                 let each = |(finding, is_accepted): &&(Finding, bool)| {
                     format!("\n{}", finding.for_terminal(width, *is_accepted))
                 };
+                shown.sort_by_key(|(finding, _)| finding.urgency());
                 format!("{}  {head}\n{}", tone.paint(word), shown.iter().map(each).collect::<String>())
             }
         }
@@ -261,7 +268,8 @@ impl Findings {
             (0, 1.., _) => ("WARNING", 1),
             (0, 0, None) => ("OK", 0),
         };
-        let first = self.0.iter().find(|(finding, is_accepted)| !is_accepted && finding.counts());
+        let counted = self.0.iter().filter(|(finding, is_accepted)| !is_accepted && finding.counts());
+        let first = counted.min_by_key(|(finding, _)| finding.urgency());
         let why = match (unknown, first) {
             (Some(error), _) if status == NAGIOS_UNKNOWN => format!("; {error}"),
             (_, Some((finding, _))) => format!("; {}", finding.note.text),

@@ -252,7 +252,7 @@ impl Control {
         };
         let rcpthosts = read("rcpthosts")?.map(|content| names(&content));
         if rcpthosts.is_none() {
-            notes.push(Note::warning(format!(
+            notes.push(Note::alert(format!(
                 "{}: no such file: qmail-smtpd lets every domain through, and the table refuses all that neither locals \
                  nor virtualdomains nor morercpthosts names",
                 show_path(&root.path(&file("rcpthosts")))

@@ -49,12 +49,16 @@ codes! {
     /// Only root can read the login table.
     LoginTableGroup = "login-table-group", "write root:GROUP into the settings file QMAIL_UPDATER_AUTH_OWNER, \
         restart the service, and run qmail-updater rebuild";
+    /// The service does not run.
+    PipeUnread = "pipe-unread", "start the service";
     /// The tables are not what a rebuild would make.
     TablesStale = "tables-stale", "qmail-updater rebuild; the service does it by itself";
     /// A table of another mail server is not what the recipient table gives.
     OtherTableStale = "other-table-stale", "qmail-updater rebuild; the service does it by itself";
     /// Nothing can be rebuilt.
     RebuildImpossible = "rebuild-impossible", "correct the file that the text names";
+    /// The last rebuild of the service failed.
+    RebuildFailed = "rebuild-failed", "correct what the text names; the service tries again by itself";
     /// The loss guard holds entries.
     DomainHeld = "domain-held", "restore what is missing, or qmail-updater rebuild --force DOMAIN";
     /// A home directory cannot be read, and its entries are kept.
@@ -76,8 +80,6 @@ codes! {
     SettingUnreadable = "setting-unreadable", "run the command as root";
     /// Other settings than those of the service.
     SettingsDiffer = "settings-differ", "give both the same settings, and start the service again";
-    /// The service does not run.
-    PipeUnread = "pipe-unread", "start the service";
     /// Something else is at the path of the pipe.
     PipeTaken = "pipe-taken", "move away what is at the path of the pipe";
     /// The pipe cannot be looked at.

@@ -310,16 +310,27 @@ pub fn unheeded(settings: &Settings) -> Option<String> {
     settings.unheeded(&of_running_service(settings)?)
 }
 
+/// Why the service that runs could not publish, if its last rebuild failed.
+pub fn last_error(settings: &Settings) -> Option<String> {
+    let (status, _) = running_service(settings)?;
+    status["last_error"]["error"].as_str().map(str::to_owned)
+}
+
 /// The settings of the service that runs, where it says them.
 fn of_running_service(settings: &Settings) -> Option<Map<String, Value>> {
+    running_service(settings).map(|(_, settings)| settings)
+}
+
+/// The status file of the service that runs, and the settings in it.
+fn running_service(settings: &Settings) -> Option<(Value, Map<String, Value>)> {
     let status: Value = serde_json::from_slice(&read(settings).ok()??).ok()?;
-    let of_service = status["settings"].as_object()?;
+    let of_service = status["settings"].as_object()?.clone();
     // Its pipes may be others than ours.
     let its_fifos = of_service.get("fifo").and_then(Value::as_array)?.iter().filter_map(Value::as_str).map(Path::new);
     let mut fifos = its_fifos.chain(settings.fifos.iter().map(PathBuf::as_path));
     let (root, state) = (&settings.layout.root, &settings.state);
     let is_running = fifos.any(|fifo| lock::is_fifo_read(root, state, fifo) == Some(true));
-    is_running.then(|| of_service.clone())
+    is_running.then_some((status, of_service))
 }
 
 /// Whether the last rebuild failed, and whether a command that follows one did, says this status file, and did not do better
