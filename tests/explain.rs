@@ -281,6 +281,8 @@ fn a_kept_an_open_and_a_held_domain_say_so() {
     let held = explained(&host, "u7@example.net");
     assert_eq!((held["verdict"].as_str(), held["delivery"].as_str()), (Some("accepted"), Some("bounce")), "{held}");
     assert!(held["reason"].as_str().unwrap().contains("held by the loss guard"), "{held}");
+    let told_of_held = told(&host, &["explain", "u7@example.net"]);
+    assert!(told_of_held.contains("delivery bounces now: qmail returns the message to its sender"), "{told_of_held}");
     // A new name has no entry that is held.
     host.write("/home/vpopmail/domains/example.net/.qmail-new", "&ann@example.com\n");
     let new = explained(&host, "new@example.net");

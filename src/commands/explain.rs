@@ -405,6 +405,8 @@ impl Explained {
         };
         if self.delivery.verdict == Verdict::Defer {
             fact("delivery", "deferred: qmail keeps the message and tries again".to_owned());
+        } else if self.delivery.verdict == Verdict::Bounce && self.accepted == Answer::Yes {
+            fact("delivery", "bounces now: qmail returns the message to its sender".to_owned());
         }
         let (directories, addresses): (Vec<&Target>, Vec<&Target>) =
             self.steps.iter().flat_map(|(_, targets)| targets).partition(|target| target.is_directory);
