@@ -472,3 +472,33 @@ fn the_login_of_a_system_account_is_told() {
     let said = host.run(&["user", "--auth-system-users", "carol@mail.example.org"]);
     assert!(said.stderr.contains("; auth.cdb lets it log in all the same, as carol\n"), "{said:?}");
 }
+
+#[test]
+fn people_are_told_what_the_tables_do_not_do_yet_for_a_mailbox() {
+    let host = MailHost::sample();
+    host.rebuild();
+    let told = |address: &str| {
+        let answer = host.run(&["--color", "always", "user", address]).stdout;
+        answer.split_whitespace().collect::<Vec<_>>().join(" ")
+    };
+    let before = told("@example.com");
+    assert!(before.contains("mail arrives in 3, 3 may log in"), "{before}");
+    // Who asks why nobody can log in reads it above the list, too.
+    assert_eq!(before.contains("auth.cdb: only root can read it"), is_root(), "{before}");
+    let vpasswd = std::fs::read_to_string(host.path(&format!("{COM}/vpasswd"))).unwrap();
+    host.write(
+        &format!("{COM}/vpasswd"),
+        vpasswd.clone() + &vpasswd.lines().next().unwrap().replacen("ann", "new", 1) + "\n",
+    );
+    let new = told("new@example.com");
+    assert!(new.contains("its mail is refused now: the published table is older"), "{new}");
+    assert!(new.contains("its login is not yet as it should be in auth.cdb"), "{new}");
+    assert!(told("@example.com").contains("5 mailboxes: mail arrives in 3, 3 may log in"), "{}", told("@example.com"));
+    // A script reads what the configuration says.
+    assert_eq!(line(&host, "new@example.com", "mail").split(':').next(), Some("deliver"));
+    host.rebuild();
+    assert!(told("@example.com").contains("mail arrives in 4, 4 may log in"));
+    host.remove("/var/qmail/control/validrcptto.cdb");
+    let missing = told("ann@example.com");
+    assert!(missing.contains("its mail is refused now: the recipient table is missing"), "{missing}");
+}

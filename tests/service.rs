@@ -1048,7 +1048,11 @@ fn who_may_not_read_the_state_is_not_told_that_all_is_lost() {
     service.host.mode("/run/qmail-updater/status.json", 0o000);
     let answer = service.host.run(&["status"]);
     assert_eq!((answer.code, &answer.stdout[..]), (111, ""));
-    assert!(answer.stderr.contains("only a user who may read it can see whether the service runs"), "{}", answer.stderr);
+    assert!(
+        answer.stderr.contains("only a user who may read it can see whether the service runs"),
+        "{}",
+        answer.stderr
+    );
 }
 
 #[test]

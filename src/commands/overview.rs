@@ -398,6 +398,8 @@ pub struct User<'a> {
     pub closed: Option<&'a Note>,
     /// What the published auth.cdb says of it, `None` when that cannot be compared; or why it cannot be read.
     pub published: Result<Option<Agreement>, String>,
+    /// Why its mail is not accepted now, though the configuration delivers it; found out for people alone.
+    pub refused: Option<&'static str>,
 }
 
 /// What a published table says of something.
@@ -441,6 +443,8 @@ pub struct Users<'a> {
     pub published_at: Duration,
     /// Why nobody can log in by it, whatever it says.
     pub closed: Option<Note>,
+    /// Why the published recipient table does not accept an address; found out for people alone.
+    pub refuses: &'a dyn Fn(&[u8]) -> Option<&'static str>,
 }
 
 impl Users<'_> {
@@ -560,6 +564,8 @@ impl Users<'_> {
                 false => Agreement::Other,
             })
         });
+        let is_taken = |(delivery, _): &(Delivery, _)| matches!(delivery.verdict, Verdict::Deliver | Verdict::Defer);
+        let refused = mail.as_ref().filter(|mail| is_taken(mail)).and_then(|_| (self.refuses)(&address));
         User {
             name,
             domain,
@@ -577,6 +583,7 @@ impl Users<'_> {
                 .then_some("its password field holds nothing that crypt(3) makes"),
             closed: self.closed.as_ref(),
             published,
+            refused,
         }
     }
 }

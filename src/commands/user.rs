@@ -5,6 +5,7 @@ use std::os::unix::ffi::OsStrExt;
 
 use crate::cdb::FileReader;
 use crate::commands::answers::{read_host_only, written};
+use crate::commands::lookup::Published;
 use crate::commands::overview::{Absence, Agreement, User, Users};
 use crate::commands::screen::{Field, Form, Row, Screen, Tone, table, wrapped};
 use crate::commands::{check, explain, hints};
@@ -13,7 +14,7 @@ use crate::error::{Denied, Error, show_path};
 use crate::host::Host;
 use crate::os::confine;
 use crate::rebuild::homes::HomeReader;
-use crate::rebuild::now;
+use crate::rebuild::{now, users_seen};
 use crate::report::{self, Code, Level, Note};
 use crate::settings::Settings;
 use crate::tables::logins::{Policy, PublishedLogins};
@@ -34,14 +35,20 @@ pub fn user(settings: &Settings, screen: &Screen, addresses: &[std::ffi::OsStrin
     let before = target.before();
     let kept = before.file.as_ref().map(|logins| &**logins as &dyn PublishedLogins);
     let policy = Policy::new(&host, &variables, now()).keeping(kept);
+    // Neither can be looked at within the confinement.
+    let recipients = matches!(screen.form, Form::Terminal(_)).then(|| Published::open(settings));
+    let is_new = users_seen::is_missing(settings);
     let mut is_concerned = false;
     let mut number = 0;
     let find = || -> io::Result<(Vec<Absent>, Denied)> {
         let homes = HomeReader::new(&host, &before, settings.threads(), None);
         let (published, published_at) = (before.cdb(), before.changed());
         let closed = check::no_logins(settings, &target);
-        let users = Users { host: &host, homes: &homes, policy: &policy, published, published_at, closed };
-        let mut printer = Printer { form: screen.form, out: screen.out(), number: 0, several: Vec::new() };
+        let refuses = |address: &[u8]| refused_now(recipients.as_ref()?, is_new, address);
+        let refuses: &dyn Fn(&[u8]) -> Option<&'static str> = &refuses;
+        let users = Users { host: &host, homes: &homes, policy: &policy, published, published_at, closed, refuses };
+        let mut printer =
+            Printer { form: screen.form, out: screen.out(), number: 0, several: Vec::new(), closed: None };
         let mut absent = Vec::new();
         for address in addresses {
             let address = address.as_bytes();
@@ -115,6 +122,18 @@ pub fn user(settings: &Settings, screen: &Screen, addresses: &[std::ffi::OsStrin
     }
 }
 
+/// Why the published recipient table does not accept an address now, as far as it can be read.
+fn refused_now(table: &Result<Published, Error>, is_new: bool, address: &[u8]) -> Option<&'static str> {
+    match table {
+        Ok(table) if table.lookup(address).accepted() => None,
+        Ok(table) if table.is_damaged => Some("the published table is damaged"),
+        Ok(_) => Some("the published table is older"),
+        // On a new host no mail server asks it yet.
+        Err(error) if error.is_missing() && !is_new => Some("the recipient table is missing"),
+        Err(_) => None,
+    }
+}
+
 /// Which login the published table has of an address without a mailbox, in words: the table is older, or its domain is held or
 /// kept; or the login is that of a system account.
 fn published_login(host: &Host, table: &FileReader<'_>, address: &[u8]) -> Option<String> {
@@ -156,12 +175,15 @@ struct Printer<W: Write> {
     number: usize,
     /// The rows of the mailboxes of a domain, and which of them get mail and may log in.
     several: Vec<(Row, bool, bool)>,
+    /// Why none of them can log in now.
+    closed: Option<String>,
 }
 
 impl<W: Write> Printer<W> {
     fn take(&mut self, user: &User<'_>, is_of_domain: bool) -> io::Result<()> {
         if is_of_domain && let Form::Terminal(_) = self.form {
             self.several.push((row(user), gets_mail(user), may_log_in(user)));
+            self.closed = user.closed.map(|why| why.text.clone());
             return Ok(());
         }
         self.number += 1;
@@ -192,7 +214,8 @@ impl<W: Write> Printer<W> {
         let head = format!("{}  {mailboxes}: mail arrives in {receiving}, {sending} may log in", Shown(domain));
         let gap = if self.number > 0 { "\n" } else { "" };
         self.number += 1;
-        write!(self.out, "{gap}{}{table}", wrapped(&head, width, 0, 2))
+        let closed = self.closed.take().map(|why| wrapped(&why, width, 0, 2)).unwrap_or_default();
+        write!(self.out, "{gap}{}{closed}{table}", wrapped(&head, width, 0, 2))
     }
 
     /// Ends the answers; their number.
@@ -213,7 +236,7 @@ fn user_address(user: &User<'_>) -> String {
 fn gets_mail(user: &User<'_>) -> bool {
     let arrives =
         |delivery: &crate::decide::Delivery| delivery.verdict == Verdict::Deliver && delivery.taker == Taker::Mailbox;
-    user.accepted && user.mail.as_ref().is_some_and(|(delivery, _)| arrives(delivery))
+    user.accepted && user.refused.is_none() && user.mail.as_ref().is_some_and(|(delivery, _)| arrives(delivery))
 }
 
 /// Whether no mail server has a table to ask.
@@ -221,8 +244,13 @@ fn lacks_table(user: &User<'_>) -> bool {
     user.closed.is_some_and(|why| why.code == Some(Code::TableMissing))
 }
 
+/// Whether the published table has its login as the configuration says it; what is not known is no difference.
+fn is_current(user: &User<'_>) -> bool {
+    matches!(user.published, Ok(None | Some(Agreement::Same)))
+}
+
 fn may_log_in(user: &User<'_>) -> bool {
-    user.never.is_none() && !lacks_table(user) && matches!(user.login, Ok(Ok(_)))
+    user.never.is_none() && !lacks_table(user) && is_current(user) && matches!(user.login, Ok(Ok(_)))
 }
 
 fn for_pipe(user: &User<'_>) -> String {
@@ -237,6 +265,7 @@ fn in_words(user: &User<'_>) -> [(&'static str, Tone); 2] {
         None => ("none", Tone::Bad),
         Some(Verdict::Unknown) => ("unknown", Tone::Caution),
         Some(_) if !user.accepted => ("refuse", Tone::Bad),
+        Some(Verdict::Deliver | Verdict::Defer) if user.refused.is_some() => ("not yet", Tone::Bad),
         Some(Verdict::Deliver) if gets_mail(user) => ("deliver", Tone::Good),
         Some(Verdict::Deliver) => ("deliver", Tone::Caution),
         Some(Verdict::Defer) => ("defer", Tone::Caution),
@@ -246,6 +275,7 @@ fn in_words(user: &User<'_>) -> [(&'static str, Tone); 2] {
     let login = match &user.login {
         Err(_) => ("unknown", Tone::Caution),
         Ok(Ok(_)) if user.never.is_some() => ("never", Tone::Bad),
+        Ok(Ok(_)) if !lacks_table(user) && !is_current(user) => ("not yet", Tone::Bad),
         Ok(Ok(_)) if !lacks_table(user) => ("yes", if user.closed.is_none() { Tone::Good } else { Tone::Caution }),
         Ok(_) => ("no", Tone::Bad),
     };
@@ -272,7 +302,9 @@ const NAMES: usize = 19;
 fn for_terminal(user: &User<'_>, width: usize) -> String {
     let (mail, login) = (gets_mail(user), may_log_in(user));
     let tone = if mail && login { Tone::Good } else { Tone::Caution };
+    let refused = user.refused.map(|why| format!("its mail is refused now: {why}"));
     let summary = match in_words(user) {
+        [("not yet", _), _] => refused.as_deref().unwrap_or_default(),
         [("deliver", _), _] if mail => "its mail arrives",
         [("deliver", _), _] => "something else takes its mail",
         [("defer", _), _] => "its mail waits",
@@ -280,7 +312,10 @@ fn for_terminal(user: &User<'_>, width: usize) -> String {
         _ => "no mail arrives",
     };
     let of_login = match in_words(user)[1].0 {
+        "yes" if user.closed.is_some() => "it may log in once the mail server can read auth.cdb",
         "yes" => "it may log in",
+        "not yet" if user.published.is_err() => "it may log in once auth.cdb can be read",
+        "not yet" => "its login is not yet as it should be in auth.cdb",
         "unknown" => "whether it may log in is unknown",
         _ => "it may not log in",
     };
@@ -323,8 +358,11 @@ fn facts(user: &User<'_>, for_people: bool) -> Vec<(&'static str, String)> {
     line("password", user.scheme.clone());
     line("flags", words(&user.flags));
     line("effective flags", user.effective.as_ref().map_or_else(|why| format!("unknown: {why}"), |flags| words(flags)));
-    let refused =
-        if user.accepted { "" } else { "; but rcpthosts does not list the domain: strangers' mail is refused" };
+    let refused = match user.refused.filter(|_| for_people) {
+        _ if !user.accepted => "; but rcpthosts does not list the domain: strangers' mail is refused".to_owned(),
+        Some(why) => format!("; but {why}: it is refused now"),
+        None => String::new(),
+    };
     line(
         "mail",
         match &user.mail {
@@ -351,7 +389,7 @@ fn facts(user: &User<'_>, for_people: bool) -> Vec<(&'static str, String)> {
                     Some(why) if lacks_table(user) => {
                         format!("no: {}; after that it may log in, as {logins}", why.text)
                     }
-                    Some(why) => format!("yes, as {logins}; but {}", why.text),
+                    Some(why) => format!("yes, as {logins}; but {}{published}", why.text),
                     None => format!("yes, as {logins}{published}"),
                 }
             }
