@@ -223,25 +223,25 @@ pub fn date(seconds: u64) -> String {
     }
 }
 
-/// For each so many bytes of a domain one typing error is supposed,
+/// For each so many bytes of a name one typing error is supposed,
 const BYTES_PER_ERROR: usize = 5;
 /// and so many at most.
 const MOST_ERRORS: usize = 2;
-/// A longer name is no domain.
-const LONGEST_DOMAIN: usize = 255;
+/// A longer one is no name.
+const LONGEST_NAME: usize = 255;
 
-/// The domain that is nearest in spelling to this one (lower case), if one is near; of several the first by name. One that is
-/// a domain itself is no misspelling.
-pub fn nearest_domain<'a>(domain: &[u8], domains: impl Iterator<Item = &'a [u8]>) -> Option<&'a [u8]> {
-    let most = (domain.len() / BYTES_PER_ERROR).min(MOST_ERRORS);
-    let may_be_near = |name: &&[u8]| name.len() <= LONGEST_DOMAIN && name.len().abs_diff(domain.len()) <= most;
-    let rated = domains.filter(may_be_near).map(|name| (strsim::generic_damerau_levenshtein(name, domain), name));
+/// The name of a domain or of a mailbox that is nearest in spelling to this one (lower case), if one is near; of several the first.
+/// One of these names is no misspelling.
+pub fn nearest<'a>(typed: &[u8], names: impl Iterator<Item = &'a [u8]>) -> Option<&'a [u8]> {
+    let most = (typed.len() / BYTES_PER_ERROR).min(MOST_ERRORS);
+    let may_be_near = |name: &&[u8]| name.len() <= LONGEST_NAME && name.len().abs_diff(typed.len()) <= most;
+    let rated = names.filter(may_be_near).map(|name| (strsim::generic_damerau_levenshtein(name, typed), name));
     Some(rated.filter(|(errors, _)| *errors <= most).min().filter(|(errors, _)| *errors > 0)?.1)
 }
 
 /// That this domain may be meant, to stand behind a message that no such domain is known; empty when none is near.
 pub fn domain_question<'a>(domain: &[u8], domains: impl Iterator<Item = &'a [u8]>) -> String {
-    nearest_domain(domain, domains).map(|near| format!("; did you mean {}?", Shown(near))).unwrap_or_default()
+    nearest(domain, domains).map(|near| format!("; did you mean {}?", Shown(near))).unwrap_or_default()
 }
 
 /// A domain in a message; that of an address which ends with its @ has no name.

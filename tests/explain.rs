@@ -475,6 +475,30 @@ fn a_misspelled_domain_is_asked_about_on_a_terminal() {
 }
 
 #[test]
+fn a_misspelled_name_of_a_mailbox_is_asked_about_on_a_terminal() {
+    let host = MailHost::sample();
+    host.rebuild();
+    for (typed, meant) in [
+        ("crala@example.com", Some("carla@example.com")),
+        ("Carl.a@example.edu", Some("carla@example.edu")),
+        // Too short to tell, far, no mailbox's domain; and a mailbox whose mail is switched off.
+        ("anm@example.com", None),
+        ("nosuchname@example.com", None),
+        ("carll@mail.example.org", None),
+        ("bob@example.com", None),
+    ] {
+        for command in ["explain", "user"] {
+            let text = told(&host, &[command, typed]);
+            match meant {
+                Some(meant) => assert!(text.contains(&format!("; did you mean {meant}?")), "{command} {typed}: {text}"),
+                None => assert!(!text.contains("did you mean"), "{command} {typed}: {text}"),
+            }
+        }
+        assert!(!explained(&host, typed)["reason"].as_str().unwrap().contains("did you mean"));
+    }
+}
+
+#[test]
 fn a_misspelled_name_of_a_domain_is_asked_about() {
     let host = MailHost::sample();
     host.rebuild();

@@ -282,8 +282,22 @@ impl Explained {
     fn reason(&self, explainer: &Explainer<'_>) -> String {
         match self.fault_of_domain(explainer) {
             Some(fault) => format!("{}; {fault}: tell the administrator", self.reason),
-            None if self.is_let_in => self.reason.clone(),
+            None if self.is_let_in => match self.near_mailbox(explainer) {
+                Some(near) => format!("{}; {}", self.reason, hints::question(&near)),
+                None => self.reason.clone(),
+            },
             None => hints::with_nearest(&self.reason, &self.address, explainer.host.control.listed()),
+        }
+    }
+
+    /// The mailbox whose name may be meant.
+    fn near_mailbox(&self, explainer: &Explainer<'_>) -> Option<Vec<u8>> {
+        let is_refused = self.accepted == Answer::No && self.delivery.verdict == Verdict::Bounce;
+        let is_asked = hints::meant(&self.address).is_some();
+        if is_refused && !is_asked {
+            hints::nearest_mailbox(explainer.host, explainer.homes, &self.address)
+        } else {
+            None
         }
     }
 

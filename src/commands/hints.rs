@@ -1,7 +1,8 @@
 //! What a person may have meant by an address that is refused.
 
-use crate::host::Host;
-use crate::text::{Shown, join_address, lower, nearest_domain, show_domain, split_address};
+use crate::host::vpopmail::is_found;
+use crate::host::{Homes, Host};
+use crate::text::{Shown, join_address, lower, nearest, show_domain, split_address};
 
 /// What an address begins with that was copied as a link.
 const MAILTO: &[u8] = b"mailto:";
@@ -27,13 +28,13 @@ pub(crate) fn meant(typed: &[u8]) -> Option<&[u8]> {
 /// The reason why an address of no such domain is refused, with the address of the domain that is nearest in spelling, if one
 /// is near; of several the first by name. A pasted address is asked about already.
 pub(crate) fn with_nearest<'a>(reason: &str, address: &[u8], domains: impl Iterator<Item = &'a [u8]>) -> String {
-    let near = if meant(address).is_none() { nearest(address, domains) } else { None };
+    let near = if meant(address).is_none() { of_nearest(address, domains) } else { None };
     near.map_or_else(|| reason.to_owned(), |near| format!("{reason}; {}", question(&near)))
 }
 
-fn nearest<'a>(address: &[u8], domains: impl Iterator<Item = &'a [u8]>) -> Option<Vec<u8>> {
+fn of_nearest<'a>(address: &[u8], domains: impl Iterator<Item = &'a [u8]>) -> Option<Vec<u8>> {
     let (local, domain) = split_address(address)?;
-    Some(join_address(local, nearest_domain(&lower(domain), domains)?))
+    Some(join_address(local, nearest(&lower(domain), domains)?))
 }
 
 /// That rcpthosts does not list the domain of an address, and which address may be meant.
@@ -42,6 +43,16 @@ pub(crate) fn not_listed(address: &[u8], domain: &[u8]) -> String {
         Some(meant) => format!("rcpthosts does not list \"{}\"; {}", Shown(domain), question(meant)),
         None => format!("rcpthosts does not list {}", show_domain(domain)),
     }
+}
+
+/// The address of the mailbox that is nearest in spelling to a name that its domain does not have, if one is near.
+pub(crate) fn nearest_mailbox(host: &Host, homes: &dyn Homes, address: &[u8]) -> Option<Vec<u8>> {
+    let (local, domain) = split_address(address)?;
+    let line = host.assignments.vpopmail_domain(&lower(domain))?;
+    let home = homes.home(&line.home);
+    let mailboxes = home.known_mailboxes(&line.user).ok()?.all();
+    let near = nearest(&lower(local), mailboxes.iter().map(|(name, _)| *name).filter(|name| is_found(name)))?;
+    Some(join_address(near, domain))
 }
 
 /// That all mailboxes of a domain may be meant, to stand behind a message about its name without an @; empty for another name.
