@@ -430,10 +430,15 @@ fn a_fault_of_a_whole_domain_is_not_blamed_on_the_address() {
         assert!(!told(&host, &["explain", "nobody@example.edu.example"]).contains("tell the administrator"));
     }
     let host = MailHost::sample();
-    host.rebuild();
-    for address in
-        ["nobody@example.com", "bob@example.com", "erik@relay.example", "x@gmail.example", "no@mail.example.org"]
-    {
+    host.write(&format!("{COM}/.qmail-away"), "|exit 100\n").rebuild();
+    for address in [
+        "away@example.com",
+        "nobody@example.com",
+        "bob@example.com",
+        "erik@relay.example",
+        "x@gmail.example",
+        "no@mail.example.org",
+    ] {
         let text = told(&host, &["explain", address]);
         assert!(!text.contains("tell the administrator"), "{text}");
     }
@@ -477,7 +482,7 @@ fn a_misspelled_domain_is_asked_about_on_a_terminal() {
 #[test]
 fn a_misspelled_name_of_a_mailbox_is_asked_about_on_a_terminal() {
     let host = MailHost::sample();
-    host.rebuild();
+    host.write(&format!("{COM}/.qmail-carlo"), "|exit 100\n").rebuild();
     for (typed, meant) in [
         ("crala@example.com", Some("carla@example.com")),
         ("Carl.a@example.edu", Some("carla@example.edu")),
@@ -486,6 +491,8 @@ fn a_misspelled_name_of_a_mailbox_is_asked_about_on_a_terminal() {
         ("nosuchname@example.com", None),
         ("carll@mail.example.org", None),
         ("bob@example.com", None),
+        // Refused on purpose.
+        ("carlo@example.com", None),
     ] {
         for command in ["explain", "user"] {
             let text = told(&host, &[command, typed]);

@@ -24,7 +24,7 @@ use crate::rebuild::read_host;
 use crate::report;
 use crate::settings::Settings;
 use crate::tables::recipients::relay_step;
-use crate::text::{Shown, count, join_address, lower, show_domain, split_address};
+use crate::text::{DEFAULT, Shown, count, join_address, lower, show_domain, split_address};
 
 /// So many addresses that reach one are told on a terminal.
 const MAX_REACHING: usize = 10;
@@ -290,15 +290,13 @@ impl Explained {
         }
     }
 
-    /// The mailbox whose name may be meant.
+    /// The mailbox whose name may be meant by one that no file answers for by itself.
     fn near_mailbox(&self, explainer: &Explainer<'_>) -> Option<Vec<u8>> {
         let is_refused = self.accepted == Answer::No && self.delivery.verdict == Verdict::Bounce;
-        let is_asked = hints::meant(&self.address).is_some();
-        if is_refused && !is_asked {
-            hints::nearest_mailbox(explainer.host, explainer.homes, &self.address)
-        } else {
-            None
-        }
+        let last = self.steps.last()?.0.path.as_deref()?;
+        let is_unknown =
+            is_refused && last.as_os_str().as_bytes().ends_with(DEFAULT) && hints::meant(&self.address).is_none();
+        is_unknown.then(|| hints::nearest_mailbox(explainer.host, explainer.homes, &self.address))?
     }
 
     /// What keeps mail from each mailbox of its domain, so that the name does not matter.
@@ -307,6 +305,12 @@ impl Explained {
         let domain = lower(split_address(&self.address)?.1);
         let is_vpopmails = host.assignments.vpopmail_domain(&domain).is_some() && domain.contains(&b'.');
         let shown = Shown(&domain);
+        // No .qmail file answered.
+        let last = self.steps.last().and_then(|(step, _)| step.path.clone());
+        let is_at_home = |found: &overview::Domain| {
+            let home = found.folder.as_ref().map(|(home, _)| host.layout.root.path(home));
+            found.kind == Kind::Vpopmail && home.is_some() && home == last
+        };
         match self.delivery.verdict {
             Verdict::Remote if is_vpopmails => Some(format!("but users/assign has {shown} as a domain of this host")),
             _ if !self.is_let_in => is_vpopmails.then(|| "but it is a domain of this host".to_owned()),
@@ -317,7 +321,7 @@ impl Explained {
                     found if found.kind == Kind::Nobody => {
                         Some(format!("no name of {shown} gets mail: nobody owns it"))
                     }
-                    found if found.mailboxes.is_some_and(|number| number > 0) && found.catch_all.is_none() => {
+                    found if found.mailboxes.is_some_and(|number| number > 0) && is_at_home(found) => {
                         Some(format!("{shown} has no .qmail-default, so its mailboxes get no mail"))
                     }
                     _ => None,
