@@ -14,6 +14,7 @@ use clap::{ArgAction, Args, CommandFactory, FromArgMatches, Parser, Subcommand, 
 
 use crate::args::envdir::PREFIX;
 use crate::kernel::{ACCEPTED, ACTIONS, SETTINGS, STATE, VPOPMAIL};
+use crate::text::Shown;
 
 /// What the program is called.
 const NAME: &str = "qmail-updater";
@@ -267,13 +268,13 @@ pub fn misuse(error: &clap::Error) -> String {
     said + "; --help says more"
 }
 
-/// What clap says, in one line.
+/// What clap says, in one line; a value is escaped as all names are.
 pub fn one_line(error: &clap::Error) -> String {
     let text = error.render().to_string();
     let said: Vec<&str> = text.lines().map(str::trim).take_while(|line| !line.starts_with("Usage:")).collect();
     let said = said.into_iter().filter(|line| !line.is_empty() && !line.starts_with("For more information"));
     let said = said.collect::<Vec<_>>().join("; ").replace(":; ", ": ").replace("; [", " [");
-    in_words(said.strip_prefix("error: ").unwrap_or(&said))
+    Shown(in_words(said.strip_prefix("error: ").unwrap_or(&said)).as_bytes()).to_string()
 }
 
 /// What Rust and clap say about a value, in words: `0 is not in 1..=86400`.

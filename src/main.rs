@@ -130,6 +130,8 @@ fn compare_with_service(settings: &Settings, goes_on: bool) -> Result<(), Error>
         ))),
         differences => {
             differences.iter().for_each(|differences| report::say(Level::Warning, differences));
+            // It would undo what such a rebuild does, such as a new owner of the login table.
+            report::say_all(service::status::unheeded(settings).as_slice());
             Ok(())
         }
     }

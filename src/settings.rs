@@ -200,18 +200,18 @@ pub fn read() -> Result<(Cli, Settings), Refusal> {
             usable(&typed, &defaults).or_else(|_| usable(&typed, &Defaults::new()))?
         }
     };
-    if let Command::Check { .. } = cli.command {
+    if let Command::Check { .. } | Command::Rebuild { .. } = cli.command {
         // What only the service uses.
         let typed =
             ["", "--root"].map(OsString::from).into_iter().chain([cli.options.root.clone().into(), "run".into()]);
         let typed: Vec<OsString> = typed.collect();
-        let faults = faults(&typed, &directory, &defaults);
         settings.of_started = usable(&typed, &defaults).ok().map(|(_, service)| service.effective());
-        notes.extend(
-            faults
-                .into_iter()
-                .map(|(_, error)| Note::alert(format!("{error}; the service does not start")).of(Code::SettingInvalid)),
-        );
+        let faults = match cli.command {
+            Command::Check { .. } => faults(&typed, &directory, &defaults),
+            _ => Vec::new(),
+        };
+        let note = |error| Note::alert(format!("{error}; the service does not start")).of(Code::SettingInvalid);
+        notes.extend(faults.into_iter().map(|(_, error)| note(error)));
     }
     settings.directory = Some(directory);
     settings.notes = notes;
@@ -333,7 +333,7 @@ impl Settings {
         let of_environment = args::unknown_variables().into_iter().filter(|name| !is_told(name));
         let of_directory = self.directory.iter().flat_map(|directory| {
             let unknown = directory.variables.keys().filter(|name| !args::is_variable(name));
-            unknown.map(|name| directory.file(name).into_os_string())
+            unknown.chain(&directory.misnamed).map(|name| directory.file(name).into_os_string())
         });
         of_environment.chain(of_directory).map(|name| note(name.as_bytes())).collect()
     }

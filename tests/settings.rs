@@ -339,6 +339,13 @@ fn what_says_where_the_settings_are_is_ignored_among_them_with_a_warning() {
 }
 
 #[test]
+fn a_value_is_shown_without_the_bytes_that_a_terminal_obeys() {
+    let host = host_with(&[("SWEEP", "60\r\n")]);
+    let told = host.run(&["check"]).stdout;
+    assert!(told.contains("invalid value '60\\x0d'") && !told.contains('\r'), "{told:?}");
+}
+
+#[test]
 fn a_name_that_is_no_setting_is_told_by_check_and_at_the_start_of_the_service() {
     let host = host_with(&[("CATCHAL_DELETE", "accept\n"), ("OLD", "")]);
     let file = host.path(&format!("{DIRECTORY}/QMAIL_UPDATER_CATCHAL_DELETE")).display().to_string();
@@ -350,6 +357,11 @@ fn a_name_that_is_no_setting_is_told_by_check_and_at_the_start_of_the_service() 
         answer.stdout
     );
     assert!(!answer.stdout.contains("QMAIL_UPDATER_OLD"), "an empty file sets nothing: {}", answer.stdout);
+    for (name, is_told) in [("AUTH_OWNER", true), ("qmail_updater_hold", true), ("HOLD~", false), ("PATH", false)] {
+        host.write(&format!("{DIRECTORY}/{name}"), "1:1\n");
+        let told = host.run(&["check"]).stdout.contains(&format!("env/{name}: no setting has that name"));
+        assert_eq!(told, is_told, "{name}");
+    }
     let command = host.command(&["run", "--no-watch"]);
     Service::spawn(host, command).wait_for(&warning);
 }
@@ -493,6 +505,8 @@ fn a_setting_of_the_service_alone_that_it_has_not_read_is_found() {
     assert!(said.contains(expected), "{said}");
     let answer = host.run(&["rebuild"]);
     assert_eq!(answer.code, 0, "it publishes the same tables: {}", answer.stderr);
+    // Who changed the owner of the login table by a file has to know that the service still goes by the old one.
+    assert!(answer.stderr.contains("warning: the running service has not read all its settings"), "{}", answer.stderr);
     drop(service);
 }
 

@@ -26,6 +26,8 @@ pub struct Envdir {
     pub variables: BTreeMap<OsString, OsString>,
     /// What is there and could not be read.
     pub unread: Vec<Error>,
+    /// Files that would be settings if they had the whole name, as `AUTH_OWNER`, in capitals.
+    pub misnamed: Vec<OsString>,
 }
 
 impl Envdir {
@@ -41,7 +43,8 @@ impl Envdir {
                 return Some(directory);
             }
             End::Found(found) => {
-                found.open_directory().and_then(|open| open.entries(|name| is_ours(name) && wanted(name)))
+                let is_asked = |name: &[u8]| wanted(name) && (is_ours(name) || is_misnamed(name));
+                found.open_directory().and_then(|open| open.entries(is_asked))
             }
             End::Failed(cause) => Err(cause.into()),
             End::Silent(silence) => Err(silence.into()),
@@ -51,6 +54,10 @@ impl Envdir {
             Vec::new()
         });
         for (name, _) in names {
+            if !is_ours(&name) {
+                directory.misnamed.push(OsString::from_vec(name));
+                continue;
+            }
             match read_value(root, &[inside, b"/", &name].concat()) {
                 Ok(value) => directory.variables.extend(value.map(|value| (OsString::from_vec(name), value))),
                 Err(error) => directory.unread.push(error),
@@ -68,6 +75,13 @@ impl Envdir {
 /// Whether a file of this name may set a variable of ours.
 fn is_ours(name: &[u8]) -> bool {
     name.starts_with(PREFIX.as_bytes()) && name.iter().all(|b| b.is_ascii_alphanumeric() || *b == b'_')
+}
+
+/// Whether a file of this name sets nothing, and a setting has this name but for its beginning or its capitals.
+fn is_misnamed(name: &[u8]) -> bool {
+    let upper = name.to_ascii_uppercase();
+    let whole = if upper.starts_with(PREFIX.as_bytes()) { upper } else { [PREFIX.as_bytes(), &upper].concat() };
+    is_ours(&whole) && !is_ours(name) && super::is_variable(OsStr::from_bytes(&whole))
 }
 
 /// The value that a file sets; `None` when it is empty, or has just gone.

@@ -51,10 +51,7 @@ pub fn check(settings: &Settings) -> (Vec<Finding>, Result<(), Error>) {
     add(settings.unknown_variables());
     let differences = status::differences(settings)
         .map(|differences| Note::warning(format!("{differences}; all that is found goes by those of this command")));
-    let unheeded = status::unheeded(settings).map(|unheeded| {
-        Note::warning(format!("the running service has not read all its settings; restart it: {unheeded}"))
-    });
-    add(differences.into_iter().chain(unheeded).map(|note| note.of(Code::SettingsDiffer)).collect());
+    add(differences.map(|note| note.of(Code::SettingsDiffer)).into_iter().chain(status::unheeded(settings)).collect());
     add(pipes(settings, &mut denied));
     add(after(settings, &mut denied));
     let (closed, of_actions): (Vec<Note>, Vec<Note>) =

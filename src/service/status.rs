@@ -16,7 +16,7 @@ use crate::protect::hold::{self, Held};
 use crate::publish;
 use crate::rebuild::database::standing;
 use crate::rebuild::{Done, TableDone};
-use crate::report::Level;
+use crate::report::{Code, Level, Note};
 use crate::service::database;
 use crate::service::owed::{self, FollowUps, Owed};
 use crate::settings::Settings;
@@ -305,9 +305,12 @@ pub fn differences(settings: &Settings) -> Option<String> {
     Some(format!("this command has other settings than the running service: {differences}"))
 }
 
-/// Which settings of the directory the service that runs has not read, in words; they decide about the service alone.
-pub fn unheeded(settings: &Settings) -> Option<String> {
-    settings.unheeded(&of_running_service(settings)?)
+/// Which settings of the directory the service that runs has not read; they decide about the service alone, and so does who
+/// owns the login table after its next rebuild.
+pub fn unheeded(settings: &Settings) -> Option<Note> {
+    let unheeded = settings.unheeded(&of_running_service(settings)?)?;
+    let text = format!("the running service has not read all its settings; restart it: {unheeded}");
+    Some(Note::warning(text).of(Code::SettingsDiffer))
 }
 
 /// Why the service that runs could not publish, if its last rebuild failed.
