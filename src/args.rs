@@ -156,9 +156,11 @@ pub fn typed() -> Vec<OsString> {
         let options = if has_next { 2.min(arguments.len() - 1) } else { 0 };
         arguments.insert(1 + options, "--".into());
         arguments.splice(..1, [NAME, name].map(OsString::from));
-    } else if arguments.get(1).is_some_and(|first| first == "help") {
-        arguments.remove(1);
-        arguments.truncate(2);
+    } else if let Some(at) = arguments.iter().position(|argument| argument == "help")
+        && command_meant(&Options::augment_args(clap::Command::new(NAME)), &arguments) == Some("help")
+    {
+        arguments.remove(at);
+        arguments.truncate(at + 1);
         arguments.push("--help".into());
     }
     arguments
@@ -474,10 +476,10 @@ pub enum Command {
         /// Publish nothing; print what would change, one line per change
         #[arg(long)]
         dry_run: bool,
-        /// Count the changes by domain
+        /// With --dry-run: count the changes by domain
         #[arg(long, requires = "dry_run")]
         summary: bool,
-        /// Print the changes as JSON
+        /// With --dry-run: print the changes as JSON
         #[arg(long, requires = "dry_run")]
         json: bool,
         /// Run none of the commands that follow a rebuild

@@ -649,6 +649,9 @@ fn help_names_a_command_and_each_help_leaves_the_options_of_the_host_to_the_prog
     let mut by_word = Command::new(support::tested());
     let by_word: Answer = by_word.env_clear().args(["help", "rebuild"]).output().unwrap().into();
     assert_eq!((by_word.code, &by_word.stdout), (0, &help.stdout));
+    // The root of the test stands before it.
+    assert_eq!(host.run(&["help", "rebuild"]).stdout, help.stdout);
+    assert!(host.run(&["help"]).stdout.contains("--max-loss"));
     for command in ["rebuild", "list", "lookup", "run", "check", "status", "trigger", "explain", "domains", "user"] {
         let help = host.run(&[command, "--help"]).stdout;
         assert!(help.ends_with("qmail-updater --help\n") && !help.contains("--max-wait"), "{command}: {help}");

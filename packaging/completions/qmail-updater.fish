@@ -125,8 +125,8 @@ complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand rebuild" -l 
 always\t'In a pipe, too: it then gets what a terminal gets'
 never\t'Nowhere'"
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand rebuild" -l dry-run -d 'Publish nothing; print what would change, one line per change'
-complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand rebuild" -l summary -d 'Count the changes by domain'
-complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand rebuild" -l json -d 'Print the changes as JSON'
+complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand rebuild" -l summary -d 'With --dry-run: count the changes by domain'
+complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand rebuild" -l json -d 'With --dry-run: print the changes as JSON'
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand rebuild" -l no-commands -d 'Run none of the commands that follow a rebuild'
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand rebuild" -s q -l quiet -d 'Say nothing about what went well'
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand rebuild" -l own-settings -d 'Publish although the settings differ from those of the running service'
