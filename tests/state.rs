@@ -55,6 +55,12 @@ fn a_full_state_directory_makes_status_claim_no_rebuild() {
     let status = service.host.run(&["status"]);
     assert!(status.stdout.starts_with(&format!("service: alive\n{why}; ")), "{status:?}");
     assert!(status.stdout.contains("\na rebuild is running\n") && status.code == 1, "{status:?}");
+    // Nor does a monitor that runs nothing but `check` take it for well.
+    let found = service.host.run(&["check", "-q"]);
+    assert!(
+        found.code == 1 && found.stdout.contains(&format!("alert: {why}; the log of the service says")),
+        "{found:?}"
+    );
     lock.unlock().unwrap();
     service.wait_for("rebuild 2 done");
     service.wait_for("unable to write");

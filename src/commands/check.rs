@@ -69,11 +69,7 @@ pub fn check(settings: &Settings) -> (Vec<Finding>, Result<(), Error>) {
         }
         Ok(compared) => {
             // Though nothing is wrong by what is seen here, as on a disk that is full.
-            let failed = status::last_error(settings).map(|error| {
-                let text = format!("the last rebuild of the service failed: {error}; changes wait until one succeeds");
-                Note::alert(text).of(Code::RebuildFailed)
-            });
-            add(failed.into_iter().collect());
+            add(status::failure(settings).into_iter().collect());
             denied.extend(compared.denied.clone());
             of_host(settings, compared, &mut findings);
         }

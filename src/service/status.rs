@@ -313,10 +313,21 @@ pub fn unheeded(settings: &Settings) -> Option<Note> {
     Some(Note::warning(text).of(Code::SettingsDiffer))
 }
 
-/// Why the service that runs could not publish, if its last rebuild failed.
-pub fn last_error(settings: &Settings) -> Option<String> {
+/// That the last rebuild of the service that runs failed, or that its file cannot say whether it did.
+pub fn failure(settings: &Settings) -> Option<Note> {
     let (status, _) = running_service(settings)?;
-    status["last_error"]["error"].as_str().map(str::to_owned)
+    let rebuilding = lock::is_rebuild_running(&settings.layout.root, &settings.state) == Some(true);
+    let stale = || staleness(settings, read(settings).ok().flatten().as_deref(), rebuilding);
+    let text = match status["last_error"]["error"].as_str() {
+        Some(error) => format!("the last rebuild of the service failed: {error}; changes wait until one succeeds"),
+        None => {
+            let why = stale()?;
+            // Without what it says of the lines of `status`.
+            let why = why.rsplit_once(';').map_or(&why[..], |(why, _)| why);
+            format!("{why}; the log of the service says whether its last rebuild failed")
+        }
+    };
+    Some(Note::alert(text).of(Code::RebuildFailed))
 }
 
 /// The settings of the service that runs, where it says them.
