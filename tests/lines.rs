@@ -7,6 +7,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use qmail_updater::host::dot_qmail::Programs;
@@ -398,7 +399,7 @@ impl Room {
     }
 
     /// What the reader says; nothing when it does not know.
-    fn read(&self, line: &str) -> Option<Line> {
+    fn read(&self, line: &str) -> Option<Arc<Line>> {
         let (qmail, vpopmail) = (self.path("qmail"), self.path("vpopmail"));
         let declared = Declarations::default();
         let there = |path: &[u8]| Path::new(std::str::from_utf8(path).unwrap()).exists();
@@ -412,6 +413,7 @@ impl Room {
             exists: &there,
             home_of: &home_of,
             aliases: &|_| Err("not read".into()),
+            lines: None,
         };
         Line::read(line.as_bytes(), &programs, &mut 1000)
     }
@@ -950,6 +952,32 @@ fn fastforward_ends(keys: &BTreeSet<String>, address: &str, passes: bool) -> u8 
         (true, true) => 99,
         (false, false) => 100,
         (true, false) | (false, true) => 0,
+    }
+}
+
+/// A line that depends on the home directory it stands in is another one in each, however often it was read before.
+#[test]
+fn one_line_in_two_home_directories_is_read_in_each() {
+    let host = MailHost::sample();
+    host.folder("/usr/local/bin");
+    make_program(&host.path("/usr/local/bin/fastforward"), "#!/bin/sh\n");
+    const DOMAINS: [(&str, &str); 2] = [("example.com", "first"), ("example.net", "second")];
+    let of = |domain: &str, name: &str| format!("/home/vpopmail/domains/{domain}/{name}");
+    for (domain, user) in DOMAINS {
+        host.write(&of(domain, "aliases.cdb"), cdb(&[&format!(":{user}@")]));
+        host.write(&of(domain, ".qmail-default"), "|fastforward -d aliases.cdb\n");
+        host.write(&of(domain, ".qmail-own"), "|~/vpopmail/bin/vdelivermail '' bounce-no-mailbox\n");
+    }
+    let answer = host.run(&["rebuild", "--force"]);
+    assert_eq!(answer.code, 0, "{answer:?}");
+    for (domain, user) in DOMAINS {
+        for (other, name) in DOMAINS {
+            let expected = if domain == other { "accept" } else { "refuse" };
+            assert_eq!(host.answers(&[&format!("{name}@{domain}")]), [expected], "{user}: {name}@{domain}");
+        }
+        // Whose program that is, its home directory says: nobody else's vdelivermail has its users.
+        let explained = host.run(&["explain", &format!("own@{domain}")]).stdout;
+        assert!(explained.contains(&of(domain, "vpopmail/bin/vdelivermail")), "{explained}");
     }
 }
 

@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use super::line::aliases::{Aliases, Asked, Fastforward, Vdeliver};
 use super::line::declared::Declarations;
-use super::line::{Agent, Line, MAX_LINE};
+use super::line::{Agent, Line, Lines, MAX_LINE};
 use crate::error::Trouble;
 use crate::fs::silence::at;
 use crate::fs::{Directory, End, Found, Kind, NAME_MAX, Opened, PATH_MAX, Perm, Root, Who};
@@ -139,6 +139,8 @@ pub struct Programs<'a> {
     pub home_of: &'a dyn Fn(&[u8]) -> Option<Vec<u8>>,
     /// The names in a cdb of fastforward or vmailmgr, by its path on the host.
     pub aliases: &'a AliasesOf<'a>,
+    /// The lines of the host that were read before.
+    pub lines: Option<&'a Lines>,
 }
 
 impl<'a> Programs<'a> {
@@ -158,6 +160,7 @@ impl<'a> Programs<'a> {
             exists,
             home_of: &|_| None,
             aliases: &|_| Err("it is not read".into()),
+            lines: None,
         }
     }
 }
@@ -318,7 +321,7 @@ fn parse_program(command: &[u8], programs: &Programs<'_>, probes: &mut usize) ->
 /// What the shell does with a command.
 fn read_program(command: &[u8], programs: &Programs<'_>, probes: &mut usize) -> Program {
     match Line::read(command, programs, probes) {
-        Some(line) => Program::Line(Arc::new(line)),
+        Some(line) => Program::Line(line),
         None => Program::Unknown(first_word(command)),
     }
 }

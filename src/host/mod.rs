@@ -40,6 +40,7 @@ use authvars::AuthVars;
 use build::Build;
 use control::Control;
 use dot_qmail::{DotQmails, Programs};
+use line::Lines;
 use line::aliases::Aliases;
 use mailboxes::snapshot::Snapshot;
 use mailboxes::{Source, Users};
@@ -119,6 +120,7 @@ pub struct Host {
     pub default_limits: Result<u64, Trouble>,
     /// The places where the programs that are known usually are, and whether they are there.
     programs: BTreeMap<Vec<u8>, bool>,
+    lines: Lines,
     /// The homes that a `+domain-` line names, each with the domain, sorted: only there mailboxes are looked for.
     mailbox_homes: Vec<(Vec<u8>, Vec<u8>)>,
 }
@@ -206,6 +208,7 @@ impl Host {
             default_domain,
             default_limits,
             programs,
+            lines: Lines::default(),
             mailbox_homes,
         })
     }
@@ -422,6 +425,7 @@ impl Host {
             exists: &exists,
             home_of: &|name| self.accounts.home_of(name).map(<[u8]>::to_vec),
             aliases: &aliases,
+            lines: Some(&self.lines),
         };
         let (way, opened) = match folders.open_directory(path) {
             Some((way, directory)) => (way, Ok(directory.spending(budget))),

@@ -9,7 +9,9 @@ mod programs;
 mod read;
 pub mod words;
 
+use std::collections::VecDeque;
 use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use super::dot_qmail::{Catchall, Programs};
 use crate::text::Shown;
@@ -100,6 +102,39 @@ pub struct Line {
     pub commands: usize,
 }
 
+/// The lines of a host that were read last, of those that mean the same in each home directory: most domains have one of a
+/// few, and the parser takes longer than all the rest.
+#[derive(Debug, Default)]
+pub struct Lines(Mutex<VecDeque<Kept>>);
+
+/// What follows the `|`, and what it does.
+type Kept = (Box<[u8]>, Arc<Line>);
+
+impl Clone for Lines {
+    /// A copy of a host reads them again.
+    fn clone(&self) -> Lines {
+        Lines::default()
+    }
+}
+
+impl Lines {
+    /// So many are kept.
+    const MOST: usize = 8;
+
+    fn get(&self, command: &[u8]) -> Option<Arc<Line>> {
+        let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let at = last.iter().position(|(line, _)| **line == *command)?;
+        last.swap(0, at);
+        Some(last[0].1.clone())
+    }
+
+    fn keep(&self, command: &[u8], line: &Arc<Line>) {
+        let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        last.push_front((command.into(), line.clone()));
+        last.truncate(Lines::MOST);
+    }
+}
+
 /// Where a line goes on, and where it has ended.
 #[derive(Debug, Default)]
 struct Flow {
@@ -109,10 +144,17 @@ struct Flow {
 
 impl Line {
     /// Reads what follows the `|`; `None` when it cannot be known what it does.
-    pub fn read(command: &[u8], programs: &Programs<'_>, probes: &mut usize) -> Option<Line> {
+    pub fn read(command: &[u8], programs: &Programs<'_>, probes: &mut usize) -> Option<Arc<Line>> {
+        if let Some(line) = programs.lines.and_then(|lines| lines.get(command)) {
+            return Some(line);
+        }
         let mut reader = programs::Reader::new(programs, probes);
         let node = read::read(command, &mut reader)?;
-        Some(Line { node, commands: reader.commands() })
+        let line = Arc::new(Line { node, commands: reader.commands() });
+        if let Some(lines) = programs.lines.filter(|_| reader.is_general()) {
+            lines.keep(command, &line);
+        }
+        Some(line)
     }
 
     /// What the line can come to when its programs end as `ask` says.

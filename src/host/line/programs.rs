@@ -1,6 +1,8 @@
 //! The programs that a line may run: which of them the shell does itself, which only run another one, and the one table of
 //! those that are known (docs/rules.md, 12.3).
 
+use std::cell::Cell;
+
 use super::super::dot_qmail::{Catchall, Programs, exit_code};
 use super::aliases::{Fastforward, Vdeliver};
 use super::read::may_be_set;
@@ -122,6 +124,8 @@ pub struct Reader<'a, 'p> {
     programs: &'a Programs<'p>,
     probes: &'a mut usize,
     number: usize,
+    /// Whether nothing was asked that is another thing for another home directory.
+    is_general: Cell<bool>,
 }
 
 /// A command that was found.
@@ -135,7 +139,7 @@ struct Found {
 impl<'a, 'p> Reader<'a, 'p> {
     /// For lines of a host with these programs; at most `probes` more files are looked for.
     pub fn new(programs: &'a Programs<'p>, probes: &'a mut usize) -> Reader<'a, 'p> {
-        Reader { programs, probes, number: 0 }
+        Reader { programs, probes, number: 0, is_general: Cell::new(true) }
     }
 
     /// How many programs were read.
@@ -143,10 +147,18 @@ impl<'a, 'p> Reader<'a, 'p> {
         self.number
     }
 
+    /// Whether the line means the same in each home directory of the host.
+    pub fn is_general(&self) -> bool {
+        self.is_general.get()
+    }
+
     /// A word as it is written.
     pub fn word(&self, written: &[u8]) -> Option<Word> {
         Word::read(written, &|name| match name {
-            b"" => Some(self.programs.home.to_vec()),
+            b"" => {
+                self.is_general.set(false);
+                Some(self.programs.home.to_vec())
+            }
             name => (self.programs.home_of)(name),
         })
     }
@@ -211,6 +223,9 @@ impl<'a, 'p> Reader<'a, 'p> {
                 (b"printf" | b"test" | b"[", None) => Agent::Test,
                 _ => Agent::Unknown,
             };
+            if matches!(basename, b"fastforward" | b"vdeliver") {
+                self.is_general.set(false);
+            }
             self.number += 1;
             return Some(Node::Run(Command {
                 number: self.number - 1,
@@ -258,6 +273,7 @@ impl<'a, 'p> Reader<'a, 'p> {
         if let Some(is_there) = (self.programs.usual)(path) {
             return is_there;
         }
+        self.is_general.set(false);
         // Each costs a walk; a file that needs more is none that anybody wrote.
         *self.probes = self.probes.saturating_sub(1);
         *self.probes > 0 && (self.programs.exists)(path)

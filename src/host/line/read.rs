@@ -1,10 +1,6 @@
 //! The shell's grammar, by a parser of its own (brush-parser), cut down to what sh -c certainly does with it. What any
 //! shell could take in another way is not read.
 
-use std::cell::RefCell;
-use std::collections::VecDeque;
-use std::rc::Rc;
-
 use brush_parser::ast::{
     AndOr, AndOrList, Assignment, AssignmentName, AssignmentValue, Command, CommandPrefixOrSuffixItem, CompoundCommand,
     CompoundList, IfClauseCommand, IoFileRedirectKind, IoFileRedirectTarget, IoRedirect, Pipeline, Program,
@@ -64,37 +60,13 @@ pub fn may_be_set(name: &[u8]) -> bool {
         && name.iter().all(|b| is_name_byte(*b))
 }
 
-/// So many lines are remembered: most domains of a host have the same one, among some of their own.
-const REMEMBERED: usize = 8;
-
-/// A line and what the parser made of it.
-type Parsed = (Box<[u8]>, Option<Rc<Program>>);
-
-thread_local! {
-    /// The last lines of this thread, because the parser takes longer than all the rest.
-    static LAST: RefCell<VecDeque<Parsed>> = const { RefCell::new(VecDeque::new()) };
-}
-
 /// Reads a line; `None` when it cannot be known what the shell does with it.
 pub fn read(command: &[u8], reader: &mut Reader<'_, '_>) -> Option<Node> {
-    match &parsed(command)?.complete_commands[..] {
+    match &parse(command)?.complete_commands[..] {
         [] => Some(Node::Code(0)),
         [list] => compound_list(list, reader),
         _ => None,
     }
-}
-
-fn parsed(command: &[u8]) -> Option<Rc<Program>> {
-    if command.len() > MAX_LINE {
-        return None;
-    }
-    LAST.with_borrow_mut(|last| {
-        let known = last.iter().position(|(line, _)| **line == *command).and_then(|at| last.remove(at));
-        let (line, program) = known.unwrap_or_else(|| (command.into(), parse(command).map(Rc::new)));
-        last.push_front((line, program.clone()));
-        last.truncate(REMEMBERED);
-        program
-    })
 }
 
 fn parse(command: &[u8]) -> Option<Program> {
@@ -109,7 +81,8 @@ fn parse(command: &[u8]) -> Option<Program> {
 /// Whether the parser is asked at all: what it takes long for, and what shells disagree about, is left out.
 fn is_plain(command: &[u8]) -> bool {
     let is_text = command.iter().all(|b| b.is_ascii_graphic() || matches!(b, b' ' | b'\t'));
-    if !is_text || NOT_READ.iter().any(|what| memchr::memmem::find(command, what).is_some()) {
+    if !is_text || command.len() > MAX_LINE || NOT_READ.iter().any(|what| memchr::memmem::find(command, what).is_some())
+    {
         return false;
     }
     let operators = command.iter().filter(|b| matches!(b, b'|' | b';' | b'&' | b'<' | b'>' | b'(' | b')')).count();
