@@ -52,7 +52,7 @@ use tempfile::TempDir;
 /// What is spent at once at most: a file that is opened, in steps, and bytes that one call reads. One list of names may have
 /// as many as all may have.
 const ONE_STEP: u64 = 20;
-const ONE_READ: u64 = 1 << 15;
+const ONE_READ: u64 = 1 << 16;
 /// So much memory is there for all that a rebuild does, in bytes.
 const MEMORY: u64 = 384 << 20;
 /// No home of the host needs more.
