@@ -239,9 +239,14 @@ pub fn nearest<'a>(typed: &[u8], names: impl Iterator<Item = &'a [u8]>) -> Optio
     Some(rated.filter(|(errors, _)| *errors <= most).min().filter(|(errors, _)| *errors > 0)?.1)
 }
 
+/// Whether this is meant.
+pub fn question(meant: &[u8]) -> String {
+    format!("did you mean {}?", Shown(meant))
+}
+
 /// That this domain may be meant, to stand behind a message that no such domain is known; empty when none is near.
 pub fn domain_question<'a>(domain: &[u8], domains: impl Iterator<Item = &'a [u8]>) -> String {
-    nearest(domain, domains).map(|near| format!("; did you mean {}?", Shown(near))).unwrap_or_default()
+    nearest(domain, domains).map(|near| format!("; {}", question(near))).unwrap_or_default()
 }
 
 /// A domain in a message; that of an address which ends with its @ has no name.

@@ -2,6 +2,7 @@
 
 use crate::host::vpopmail::is_found;
 use crate::host::{Homes, Host};
+pub(crate) use crate::text::question;
 use crate::text::{Shown, join_address, lower, nearest, show_domain, split_address};
 
 /// What an address begins with that was copied as a link.
@@ -60,9 +61,4 @@ pub(crate) fn domain_meant(host: &Host, typed: &[u8]) -> String {
     let domain = lower(typed);
     let is_one = host.assignments.vpopmail_domain(&domain).is_some() && domain.contains(&b'.');
     if is_one { format!("; {}", question(&[b"@", &domain[..]].concat())) } else { String::new() }
-}
-
-/// Whether this address is meant.
-pub(crate) fn question(meant: &[u8]) -> String {
-    format!("did you mean {}?", Shown(meant))
 }

@@ -127,7 +127,7 @@ impl Plan {
             }
             found.rest.extend(of_domain);
         }
-        // Whoever lays these out has no homes any more.
+        // What lays these out later reads no home directory.
         self.add_origins(&mut found.rest, homes);
         found.is_unlike |= groups_done.len() < shares.len();
         found.rest.extend(of_alike(alike));
