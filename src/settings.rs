@@ -104,6 +104,8 @@ pub struct Database {
     pub companion: Option<Asking>,
     /// What it said in this rebuild.
     pub answer: Option<Result<Arc<Snapshot>, Trouble>>,
+    /// What it said when it answered last.
+    pub before: Option<Arc<Snapshot>>,
     /// The name of the user database whose users the published tables hold, when a rebuild of this process noted it.
     pub published: Option<String>,
     /// What makes the numbers of all its snapshots.

@@ -69,7 +69,7 @@ fn mysql() -> About {
 }
 
 fn snapshot(stream: &[u8]) -> Arc<Snapshot> {
-    Arc::new(snapshot::read(stream, &mut tempfile::tempfile, &RandomState::new()).unwrap())
+    Arc::new(snapshot::read(stream, &mut tempfile::tempfile, &RandomState::new(), None).unwrap())
 }
 
 /// What a user database would say of the mailboxes that the files of a host hold, in an order of its own.

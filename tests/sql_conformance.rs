@@ -135,7 +135,7 @@ fn snapshot(case: &Value, build: &[&str]) -> Arc<Snapshot> {
         row.unwrap();
     }
     let stream = stream.end().unwrap();
-    Arc::new(snapshot::read(&stream[..], &mut tempfile::tempfile, &RandomState::new()).unwrap())
+    Arc::new(snapshot::read(&stream[..], &mut tempfile::tempfile, &RandomState::new(), None).unwrap())
 }
 
 #[test]

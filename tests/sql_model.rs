@@ -253,7 +253,7 @@ fn each_address_of_a_generated_host_with_a_user_database_is_decided_as_the_model
             arguments.push("--vpopmail-ext");
         }
         let mut settings = Settings::new(&Cli::parse_from([&arguments[..], &["rebuild"]].concat())).unwrap();
-        let snapshot = snapshot::read(&stream(&model)[..], &mut tempfile::tempfile, &RandomState::new()).unwrap();
+        let snapshot = snapshot::read(&stream(&model)[..], &mut tempfile::tempfile, &RandomState::new(), None).unwrap();
         settings.layout.snapshot = Some(Ok(Arc::new(snapshot)));
         let mut records = Records::default();
         let built = rebuild::build(&settings, &mut records).unwrap();

@@ -76,7 +76,7 @@ fn snapshot(rows: &[Made], alike: &[(u8, u8)]) -> Arc<Snapshot> {
         stream.row(row).unwrap();
     }
     let stream = stream.end().unwrap();
-    Arc::new(snapshot::read(&stream[..], &mut tempfile::tempfile, &RandomState::new()).unwrap())
+    Arc::new(snapshot::read(&stream[..], &mut tempfile::tempfile, &RandomState::new(), None).unwrap())
 }
 
 /// Rebuilds with what the server says, and gives the alerts.

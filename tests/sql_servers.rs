@@ -48,7 +48,7 @@ fn ask(kind: Kind) -> Ask {
 fn snapshot_of(asker: &mut Asker, ask: &Ask) -> Result<Snapshot, String> {
     let mut stream = asker.ask(ask);
     stream::server(&mut stream).map_err(|cause| cause.text)?;
-    snapshot::read(stream, &mut tempfile::tempfile, &RandomState::new()).map_err(|cause| cause.text)
+    snapshot::read(stream, &mut tempfile::tempfile, &RandomState::new(), None).map_err(|cause| cause.text)
 }
 
 /// The rows of an answer as text, or why it has none.

@@ -18,12 +18,12 @@ fuzz_target!(|input: &[u8]| {
 
 /// What the rows of a stream are is what they are when they are written again.
 fn stream(input: &[u8]) {
-    let made = snapshot::read(input, &mut tempfile::tempfile, &RandomState::new());
+    let made = snapshot::read(input, &mut tempfile::tempfile, &RandomState::new(), None);
     let again = again(input);
     match &made {
         Ok(made) => {
             let again = again.expect("a whole stream");
-            let copy = snapshot::read(&again[..], &mut tempfile::tempfile, &RandomState::new()).expect("it is whole");
+            let copy = snapshot::read(&again[..], &mut tempfile::tempfile, &RandomState::new(), None).expect("it is whole");
             assert!(*made == copy, "the same user database");
             for domain in [&b"a.test"[..], b"b-c.test", b"A.Test ", b""] {
                 let names = |of: &snapshot::Snapshot| {

@@ -129,6 +129,7 @@ pub fn question(host: &Host) -> Option<Question> {
 pub fn answer(settings: &Settings, host: &mut Host, question: Option<Question>, notes: &mut Vec<Note>) {
     let Some(question) = question else {
         *standing(settings) = None;
+        lock(settings).before = None;
         return;
     };
     let (sign, path) = (question.sign.clone(), question.path.clone());
@@ -170,6 +171,9 @@ pub fn ask(settings: &Settings, question: Question) -> Result<Arc<Snapshot>, Tro
         database.companion = None;
         cause.of_file(format!("{} ({})", kind.name(), show_path(&path)))
     });
+    if let Ok(snapshot) = &answer {
+        database.before = Some(Arc::clone(snapshot));
+    }
     database.answer = Some(answer.clone());
     answer
 }
@@ -189,7 +193,7 @@ fn ask_now(
     // A connection file that is another one by now needs another connection.
     let is_kept = database.companion.as_ref().is_some_and(|(of, _)| *of == key);
     let mut file = Some(file);
-    let seed = database.seed.clone();
+    let (seed, before) = (database.seed.clone(), database.before.clone());
     for is_kept in [is_kept, false] {
         if !is_kept {
             let Some(file) = file.take() else { break };
@@ -203,7 +207,7 @@ fn ask_now(
         let mut copy = || beside.as_ref().map_or_else(crate::publish::unnamed, Target::unnamed);
         let mut read = |mut rows: &mut dyn Read| {
             *server = stream::server(&mut rows)?;
-            snapshot::read(rows, &mut copy, &seed)
+            snapshot::read(rows, &mut copy, &seed, before.as_deref())
         };
         let answer = exchange(companion.socket(), &ask, &mut read);
         match answer {
@@ -343,7 +347,7 @@ mod tests {
             let seed = RandomState::new();
             let mut read = |mut rows: &mut dyn Read| {
                 stream::server(&mut rows)?;
-                snapshot::read(rows, &mut tempfile::tempfile, &seed)
+                snapshot::read(rows, &mut tempfile::tempfile, &seed, None)
             };
             let told = match exchange(&socket, &asked(), &mut read) {
                 Ok(_) => "an answer".to_owned(),

@@ -213,9 +213,10 @@ impl Session for Transaction<'_> {
         }
     }
 
-    fn tables(&self) -> &'static str {
-        "SELECT table_name, CONCAT(data_type, ' ', IFNULL(collation_name, '')) FROM information_schema.columns \
-         WHERE table_schema = DATABASE() AND column_name = 'pw_name'"
+    fn columns(&self) -> &'static str {
+        "SELECT table_name, column_name, CONCAT(data_type, ' ', IFNULL(collation_name, '')) \
+         FROM information_schema.columns \
+         WHERE table_schema = DATABASE() AND column_name IN ('pw_name', 'pw_domain', 'alias', 'domain')"
     }
 
     fn quoted(&self, table: &str) -> String {

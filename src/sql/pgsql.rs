@@ -233,10 +233,10 @@ impl Session for Transaction<'_> {
         self.has_none(statement, &[table.as_bytes()])
     }
 
-    fn tables(&self) -> &'static str {
-        "SELECT c.relname::text, (a.atttypid::text || ' ' || a.attcollation::text) \
+    fn columns(&self) -> &'static str {
+        "SELECT c.relname::text, a.attname::text, (a.atttypid::text || ' ' || a.attcollation::text) \
          FROM pg_catalog.pg_class c JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid \
-         WHERE a.attname = 'pw_name' AND NOT a.attisdropped AND pg_catalog.pg_table_is_visible(c.oid) \
+         WHERE a.attname IN ('pw_name', 'pw_domain', 'alias', 'domain') AND NOT a.attisdropped AND pg_catalog.pg_table_is_visible(c.oid) \
          AND c.relkind IN ('r', 'v', 'm', 'f', 'p')"
     }
 
@@ -245,7 +245,8 @@ impl Session for Transaction<'_> {
     }
 
     fn first(&self, column: &str, length: usize) -> String {
-        format!("left({column}, {length})")
+        // Counting the bytes is cheap; counting characters takes longer than everything else that the server does for a row.
+        format!("CASE WHEN octet_length({column}) <= {length} THEN {column} ELSE left({column}, {length}) END")
     }
 
     fn number(&self, column: &str) -> String {

@@ -65,9 +65,9 @@ pub trait Session {
     /// The server does not say.
     fn lacks(&mut self, table: &str) -> Result<bool, Refusal>;
 
-    /// The statement that lists each table with a column pw_name that the user may see, and a text that is the same for
-    /// those of which that column compares in the same way.
-    fn tables(&self) -> &'static str;
+    /// The statement that lists columns by which rows are found, of each table that the user may see: the table, the
+    /// column, and a text that is the same for those that compare in the same way. Each column pw_name is there.
+    fn columns(&self) -> &'static str;
 
     /// The name of a table, quoted.
     fn quoted(&self, table: &str) -> String;
@@ -310,17 +310,44 @@ struct Compared {
 /// The columns that are compared.
 struct Columns {
     kind: Kind,
+    /// What [`Session::columns`] lists: by table and column, how it compares.
+    listed: BTreeMap<(String, String), Vec<u8>>,
     all: Vec<Compared>,
+    /// The number of the first one that compares in this way: the others need not be asked about.
+    numbers: HashMap<Vec<u8>, usize>,
 }
 
 impl Columns {
+    fn new(session: &mut dyn Session, kind: Kind) -> Result<Columns, Refusal> {
+        let mut listed = BTreeMap::new();
+        let statement = session.columns();
+        session.select(statement, &[], &mut |fields| {
+            let text = |at: usize| Some(std::str::from_utf8(fields.get(at).copied().flatten()?).ok()?.to_owned());
+            if let (Some(table), Some(column)) = (text(0), text(1)) {
+                let compares = fields.get(2).copied().flatten().unwrap_or_default();
+                listed.insert((table, column.to_ascii_lowercase()), compares.to_vec());
+            }
+            Ok(())
+        })?;
+        Ok(Columns { kind, listed, all: Vec::new(), numbers: HashMap::new() })
+    }
+
     /// Asks how a column compares; its number is the answer.
-    fn add(&mut self, session: &mut dyn Session, column: Column) -> Result<Option<usize>, Refusal> {
+    fn add(&mut self, session: &mut dyn Session, table: &str, column: &'static str) -> Result<Option<usize>, Refusal> {
+        let compares = self.listed.get(&(table.to_owned(), column.to_owned()));
+        if let Some(number) = compares.and_then(|compares| self.numbers.get(compares)) {
+            return Ok(Some(*number));
+        }
+        let number = self.all.len();
+        let column = (session.quoted(table), column);
         let collation = collation(session, &column)?;
         // PostgreSQL compares bytes unless the column is of another type or collation; SQLite folds ASCII at most.
         let has_odd = self.kind == Kind::Mysql || (self.kind == Kind::Pgsql && collation.folds);
         self.all.push(Compared { column, collation, has_odd });
-        Ok(Some(self.all.len() - 1))
+        if let Some(compares) = compares {
+            self.numbers.insert(compares.clone(), number);
+        }
+        Ok(Some(number))
     }
 
     fn at(&self, number: Option<usize>) -> Option<&Compared> {
@@ -462,14 +489,12 @@ impl Rows<'_> {
 struct Each {
     /// What [`table_of`] calls it.
     table: Vec<u8>,
-    /// Its name as the server has it, quoted.
-    quoted: String,
-    /// Tables with the same text here compare in the same way.
-    compares: Vec<u8>,
+    /// Its name as the server has it.
+    name: String,
 }
 
 /// The tables with the mailboxes of the domains that are asked for.
-fn tables_of(session: &mut dyn Session, ask: &Ask) -> Result<Vec<Each>, Refusal> {
+fn tables_of(columns: &Columns, ask: &Ask) -> Vec<Each> {
     // PostgreSQL cuts longer names.
     let longest = if ask.kind == Kind::Pgsql { 63 } else { usize::MAX };
     // SQLite finds a table whatever its case is; so the names of domains, which are in lower case, are found by that.
@@ -480,18 +505,11 @@ fn tables_of(session: &mut dyn Session, ask: &Ask) -> Result<Vec<Each>, Refusal>
         by_name.entry(table[..table.len().min(longest)].to_vec()).or_default().push(table);
     }
     let mut found = Vec::new();
-    let statement = session.tables();
-    session.select(statement, &[], &mut |fields| {
-        let [Some(name), compares] = fields else { return Ok(()) };
-        if let (Some(tables), Ok(text)) = (by_name.remove(&key(name)), std::str::from_utf8(name)) {
-            let compares = compares.unwrap_or_default();
-            found.extend(tables.into_iter().map(|table| (table, text.to_owned(), compares.to_vec())));
-        }
-        Ok(())
-    })?;
-    let each =
-        |(table, name, compares): (Vec<u8>, String, Vec<u8>)| Each { table, quoted: session.quoted(&name), compares };
-    Ok(found.into_iter().map(each).collect())
+    for (name, _) in columns.listed.keys().filter(|(_, column)| column == "pw_name") {
+        let tables = by_name.remove(&key(name.as_bytes())).unwrap_or_default();
+        found.extend(tables.into_iter().map(|table| Each { table, name: name.clone() }));
+    }
+    found
 }
 
 /// Asks a server for everything, in a transaction that has begun, and writes its answer as one stream. `told` takes the
@@ -517,43 +535,31 @@ pub fn answer(
         Some(has_table_each) => has_table_each,
         None => session.lacks("vpopmail")?,
     };
-    let mut columns = Columns { kind: ask.kind, all: Vec::new() };
+    let mut columns = Columns::new(session, ask.kind)?;
     let (mut tables, mut of_mailboxes) = (Vec::new(), Vec::new());
+    let mut mailboxes = Of { what: What::Mailboxes, domain: None, name: None };
     if has_table_each {
-        tables = tables_of(session, ask)?;
-        let mut numbers: HashMap<Vec<u8>, Result<Option<usize>, String>> = HashMap::new();
-        for Each { quoted, compares, .. } in &tables {
-            let number = match numbers.get(compares) {
-                Some(Ok(number)) => Ok(*number),
+        tables = tables_of(&columns, ask);
+        for Each { name, .. } in &tables {
+            of_mailboxes.push(match columns.add(session, name, "pw_name") {
+                Ok(number) => Ok(number),
                 // What refuses one table may know another one.
-                _ => match columns.add(session, (quoted.clone(), "pw_name")) {
-                    Ok(number) => Ok(number),
-                    Err(Refusal::Statement(words)) => Err(words),
-                    Err(Refusal::Connection(failure)) => return Err(failure),
-                },
-            };
-            numbers.insert(compares.clone(), number.clone());
-            of_mailboxes.push(number);
+                Err(Refusal::Statement(words)) => Err(words),
+                Err(Refusal::Connection(failure)) => return Err(failure),
+            });
         }
     } else {
-        let table = session.quoted("vpopmail");
-        let domain = columns.add(session, (table.clone(), "pw_domain"))?;
-        let name = columns.add(session, (table, "pw_name"))?;
-        of_mailboxes.push(Ok(name));
-        debug_assert_eq!((domain, name), (Some(0), Some(1)));
+        mailboxes.domain = columns.add(session, "vpopmail", "pw_domain")?;
+        mailboxes.name = columns.add(session, "vpopmail", "pw_name")?;
     }
-    let mailboxes =
-        Of { what: What::Mailboxes, domain: (!has_table_each).then_some(0), name: (!has_table_each).then_some(1) };
     let mut aliases = Of { what: What::Aliases, domain: None, name: None };
     if reads_aliases {
-        let table = session.quoted("valias");
-        aliases.domain = columns.add(session, (table.clone(), "domain"))?;
-        aliases.name = columns.add(session, (table, "alias"))?;
+        aliases.domain = columns.add(session, "valias", "domain")?;
+        aliases.name = columns.add(session, "valias", "alias")?;
     }
     let mut limits = Of { what: What::Limits, domain: None, name: None };
     if reads_limits {
-        let table = session.quoted("limits");
-        limits.domain = columns.add(session, (table, "domain"))?;
+        limits.domain = columns.add(session, "limits", "domain")?;
     }
     let about = About {
         kind: ask.kind,
@@ -571,11 +577,11 @@ pub fn answer(
     let mut rows = Rows { writer, columns, held: Vec::new(), held_bytes: 0 };
     let crypt = session.first("pw_passwd", MAX_TEXT + 1);
     let flags = session.number("pw_gid");
-    for (Each { table, quoted, .. }, number) in tables.iter().zip(&of_mailboxes) {
+    for (Each { table, name }, number) in tables.iter().zip(&of_mailboxes) {
         let read = match number {
-            Ok(name) => {
-                let statement = format!("SELECT NULL, pw_name, {crypt}, {flags} FROM {quoted}");
-                rows.read(session, Of { name: *name, ..mailboxes }, &statement, Some(table))
+            Ok(number) => {
+                let statement = format!("SELECT NULL, pw_name, {crypt}, {flags} FROM {}", session.quoted(name));
+                rows.read(session, Of { name: *number, ..mailboxes }, &statement, Some(table))
             }
             Err(words) => Err(Refusal::Statement(words.clone())),
         };

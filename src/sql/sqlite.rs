@@ -157,9 +157,9 @@ impl Session for Transaction {
         self.has_none(statement, &[table.as_bytes()])
     }
 
-    fn tables(&self) -> &'static str {
+    fn columns(&self) -> &'static str {
         // How each of them compares is asked.
-        "SELECT name, name FROM sqlite_master WHERE type IN ('table', 'view')"
+        "SELECT name, 'pw_name', name FROM sqlite_master WHERE type IN ('table', 'view')"
     }
 
     fn quoted(&self, table: &str) -> String {

@@ -18,14 +18,21 @@ impl std::fmt::Debug for Rows {
 /// What stands in front of a row's name: the lengths of its name and its value, in bytes.
 const HEAD: usize = 2 + 4;
 
-/// Adds a row to others. A name that is too long for any address is none.
-pub fn add(rows: &mut Vec<u8>, name: &[u8], value: &[u8]) {
-    if let (Ok(of_name), Ok(of_value)) = (u16::try_from(name.len()), u32::try_from(value.len())) {
+/// Adds a row to others; its value stands in two parts. A name that is too long for any address is none.
+pub fn add(rows: &mut Vec<u8>, name: &[u8], value: [&[u8]; 2]) {
+    let [first, rest] = value;
+    if let (Ok(of_name), Ok(of_value)) = (u16::try_from(name.len()), u32::try_from(first.len() + rest.len())) {
         rows.extend_from_slice(&of_name.to_le_bytes());
         rows.extend_from_slice(&of_value.to_le_bytes());
         rows.extend_from_slice(name);
-        rows.extend_from_slice(value);
+        rows.extend_from_slice(first);
+        rows.extend_from_slice(rest);
     }
+}
+
+/// How long such a row is, in bytes.
+pub fn length(name: &[u8], value: [&[u8]; 2]) -> usize {
+    HEAD + name.len() + value.map(<[u8]>::len).iter().sum::<usize>()
 }
 
 /// A name and its value.
@@ -118,7 +125,7 @@ mod tests {
     fn rows_are_found_by_name_and_those_of_one_name_stay_in_their_order() {
         let mut bytes = Vec::new();
         for (name, value) in [("b", "1"), ("a", "2"), ("b", "3"), ("", "4"), ("ab", "5"), ("a", "")] {
-            add(&mut bytes, name.as_bytes(), value.as_bytes());
+            add(&mut bytes, name.as_bytes(), [value.as_bytes(), b""]);
         }
         let cut = bytes.len() - 1;
         let rows = Rows::parse(bytes.clone()).unwrap();

@@ -7,9 +7,11 @@ use std::ffi::OsStr;
 use std::fs::File;
 use std::hash::{BuildHasher, RandomState};
 use std::io::{self, Read};
+use std::ops::Range;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use super::rows::{self, Rows};
 use super::stream::{About, Reader, Row, shown};
@@ -18,9 +20,13 @@ use crate::host::user_database::Kind;
 use crate::host::vpopmail::{ADDRESS_MAX, Mailbox};
 
 /// The rows of so many groups of domains are collected beside each other.
-const GROUPS: usize = 64;
+const GROUPS: usize = 32;
 /// So many bytes of a group stand in memory.
 const GROUP: usize = 1 << 16;
+/// So many bytes of a group are put in order at a time.
+const WINDOW: u64 = 1 << 22;
+/// So many bytes of rows that no snapshot has any more may stand in a file, beside as many as are in use.
+const MAX_UNUSED: u64 = 1 << 20;
 /// More domains than this no host has: a server that names more is not believed.
 const MAX_DOMAINS: usize = 1 << 22;
 /// More bytes than this no user database has.
@@ -48,7 +54,10 @@ pub struct Snapshot {
     about: About,
     /// By what they are, and the key of the domain.
     places: HashMap<Box<[u8]>, Place>,
-    file: File,
+    /// It may hold rows of earlier snapshots, too.
+    file: Arc<File>,
+    /// Where the file's next rows go.
+    end: u64,
     /// The domains that have limits, by key: whether their users may not log in for SMTP.
     limits: HashMap<Box<[u8]>, bool>,
     /// Where each domain has a table: those that were read, and why the others could not be.
@@ -222,32 +231,29 @@ struct Grouping<'s> {
     spooled: u64,
     /// Where in the spool those of each group are.
     pieces: Vec<Vec<(u64, usize)>>,
-    row: Vec<u8>,
+    /// What the domain of a row is looked up by.
+    place: Vec<u8>,
 }
 
 impl Grouping<'_> {
-    fn add(&mut self, (what, key): (What, &[u8]), name: &[u8], value: &[u8]) -> Result<(), Trouble> {
-        let place = place_of(what, key);
-        let number = match self.numbers.get(&place) {
+    /// Adds a row; its value stands in two parts.
+    fn add(&mut self, (what, key): (What, &[u8]), name: &[u8], value: [&[u8]; 2]) -> Result<(), Trouble> {
+        self.place.clear();
+        self.place.push(what as u8);
+        self.place.extend_from_slice(key);
+        let number = match self.numbers.get(&self.place[..]) {
             Some(number) => *number,
             None if self.places.len() < MAX_DOMAINS => {
                 let number = self.places.len() as u32;
-                self.numbers.insert(place, number);
+                self.numbers.insert(self.place[..].into(), number);
                 self.places.push(Place::default());
                 number
             }
             None => return Err(format!("it has rows of more than {MAX_DOMAINS} domains").into()),
         };
-        self.row.clear();
-        rows::add(&mut self.row, name, value);
-        let Place { length, print, .. } = &mut self.places[number as usize];
-        *length += self.row.len() as u64;
-        *print = self.seed.hash_one((*print, &self.row[..]));
         let group = number as usize % GROUPS;
-        self.waiting[group].extend_from_slice(&number.to_le_bytes());
-        self.waiting[group].extend_from_slice(&self.row);
-        if self.waiting[group].len() >= GROUP {
-            let waiting = &mut self.waiting[group];
+        let waiting = &mut self.waiting[group];
+        if waiting.len() + size_of::<u32>() + rows::length(name, value) > GROUP && !waiting.is_empty() {
             self.spool.write_all_at(waiting, self.spooled).map_err(|cause| Trouble::from(&cause))?;
             self.pieces[group].push((self.spooled, waiting.len()));
             self.spooled += waiting.len() as u64;
@@ -256,52 +262,110 @@ impl Grouping<'_> {
             }
             waiting.clear();
         }
+        waiting.extend_from_slice(&number.to_le_bytes());
+        let start = waiting.len();
+        rows::add(waiting, name, value);
+        let row = &waiting[start..];
+        let Place { length, print, .. } = &mut self.places[number as usize];
+        *length += row.len() as u64;
+        *print = self.seed.hash_one((*print, row));
         Ok(())
     }
 
-    /// Writes each domain's rows beside each other, in the order in which they came.
-    fn write(mut self, file: &File) -> io::Result<HashMap<Box<[u8]>, Place>> {
-        let mut start = 0;
-        for place in &mut self.places {
-            place.start = start;
-            start += place.length;
-        }
-        // Where each domain's next rows go.
-        let mut next: Vec<u64> = self.places.iter().map(|place| place.start).collect();
-        let mut piece = Vec::new();
-        for (pieces, waiting) in self.pieces.iter().zip(&self.waiting) {
-            let mut of_group: HashMap<u32, Vec<u8>> = HashMap::new();
-            let mut sort = |rows: &[u8]| -> io::Result<()> {
-                for (number, row) in rows::numbered(rows) {
-                    let rows = of_group.entry(number).or_default();
-                    rows.extend_from_slice(row);
-                    if rows.len() >= GROUP {
-                        file.write_all_at(rows, next[number as usize])?;
-                        next[number as usize] += rows.len() as u64;
-                        rows.clear();
-                    }
+    /// Writes each domain's rows beside each other, in the order in which they came. What `before` has of a domain stays
+    /// where it is when it is the same, as long as that file does not hold too much that is of no use any more.
+    fn write(
+        mut self,
+        file: &mut dyn FnMut() -> Result<File, Trouble>,
+        before: Option<&Snapshot>,
+    ) -> Result<Written, Trouble> {
+        // Those of which the rows are where `before` has them.
+        let mut stands = vec![false; self.places.len()];
+        let (mut all, mut new) = (0, 0);
+        for (key, number) in &self.numbers {
+            let place = &mut self.places[*number as usize];
+            all += place.length;
+            match before.and_then(|before| before.places.get(key)) {
+                Some(same) if (same.length, same.print) == (place.length, place.print) => {
+                    place.start = same.start;
+                    stands[*number as usize] = true;
                 }
-                Ok(())
-            };
-            for (start, length) in pieces {
-                piece.resize(*length, 0);
-                self.spool.read_exact_at(&mut piece, *start)?;
-                sort(&piece)?;
+                _ => new += place.length,
             }
-            sort(waiting)?;
-            for (number, rows) in of_group {
-                file.write_all_at(&rows, next[number as usize])?;
+        }
+        let before = before.filter(|before| before.end + new <= 2 * all + MAX_UNUSED);
+        let (file, mut end) = match before {
+            Some(before) => (Arc::clone(&before.file), before.end),
+            None => (Arc::new(file()?), 0),
+        };
+        if before.is_none() {
+            stands.fill(false);
+        }
+        for group in 0..GROUPS {
+            let start = end;
+            for number in (group..self.places.len()).step_by(GROUPS).filter(|number| !stands[*number]) {
+                self.places[number].start = end;
+                end += self.places[number].length;
             }
+            self.order(group, &stands, &file, start..end).map_err(|cause| of_copy(&cause))?;
         }
         let place = |(key, number): (Box<[u8]>, u32)| (key, self.places[number as usize]);
         let mut places: HashMap<Box<[u8]>, Place> = self.numbers.into_iter().map(place).collect();
         places.shrink_to_fit();
-        Ok(places)
+        Ok(Written { places, file, end })
+    }
+
+    /// Writes the rows of a group to these bytes of the file.
+    fn order(&self, group: usize, stands: &[bool], file: &File, bytes: Range<u64>) -> io::Result<()> {
+        let (mut piece, mut window) = (Vec::new(), Vec::new());
+        let starts = bytes.clone().step_by(WINDOW as usize);
+        for start in starts {
+            window.clear();
+            window.resize((bytes.end - start).min(WINDOW) as usize, 0);
+            // Where each domain's next row goes.
+            let numbers = (group..self.places.len()).step_by(GROUPS);
+            let mut next: Vec<u64> = numbers.map(|number| self.places[number].start).collect();
+            let mut place = |rows: &[u8]| {
+                for (number, row) in rows::numbered(rows).filter(|(number, _)| !stands[*number as usize]) {
+                    let next = &mut next[number as usize / GROUPS];
+                    copy_into(&mut window, start, row, *next);
+                    *next += row.len() as u64;
+                }
+            };
+            for (at, length) in &self.pieces[group] {
+                piece.resize(*length, 0);
+                self.spool.read_exact_at(&mut piece, *at)?;
+                place(&piece);
+            }
+            place(&self.waiting[group]);
+            file.write_all_at(&window, start)?;
+        }
+        Ok(())
     }
 }
 
+/// Where a snapshot's rows are.
+struct Written {
+    places: HashMap<Box<[u8]>, Place>,
+    file: Arc<File>,
+    end: u64,
+}
+
+/// Copies what stands at `at` of a file to the part of the file that begins at `start`: as much of it as is there.
+fn copy_into(part: &mut [u8], start: u64, row: &[u8], at: u64) {
+    let skipped = start.saturating_sub(at).min(row.len() as u64) as usize;
+    let into = at.saturating_sub(start).min(part.len() as u64) as usize;
+    let (row, part) = (&row[skipped..], &mut part[into..]);
+    let length = row.len().min(part.len());
+    part[..length].copy_from_slice(&row[..length]);
+}
+
+fn of_copy(cause: &io::Error) -> Trouble {
+    Trouble::from(cause).of_file("the copy of its rows")
+}
+
 /// Reads what a user database says. `file` makes a file without a name; the numbers of [`Snapshot::print`] are made with
-/// `seed`.
+/// `seed`. Of domains whose rows are those of `before`, which was made with it, nothing is written again.
 ///
 /// # Errors
 /// Why it is not whole: in the words of the server, when these tell.
@@ -309,8 +373,9 @@ pub fn read(
     stream: impl Read,
     file: &mut dyn FnMut() -> io::Result<File>,
     seed: &RandomState,
+    before: Option<&Snapshot>,
 ) -> Result<Snapshot, Trouble> {
-    let mut new_file = || file().map_err(|cause| Trouble::from(&cause).of_file("the copy of its rows"));
+    let mut new_file = || file().map_err(|cause| of_copy(&cause));
     let (mut reader, about) = Reader::new(stream)?;
     let (mut limits, mut tables) = (HashMap::new(), HashMap::new());
     let mut grouping = Grouping {
@@ -321,27 +386,30 @@ pub fn read(
         spool: new_file()?,
         spooled: 0,
         pieces: vec![Vec::new(); GROUPS],
-        row: Vec::new(),
+        place: Vec::new(),
     };
     // The statements of vpopmail for the others hold such a name so that no row is found.
     let is_found = |name: &[u8]| name.len() <= ADDRESS_MAX && (about.kind == Kind::Mysql || !name.contains(&b'\''));
     while let Some(row) = reader.next_row()? {
         match row {
             Row::Mailbox(domain, name, crypt, flags) => {
-                let (name, value) = (about.of_mailbox.key(name), [&flags.to_le_bytes()[..], crypt].concat());
+                let name = about.of_mailbox.key(name);
                 let key = if about.has_table_each { domain.into() } else { about.of_domain.key(domain) };
                 if is_found(&name) && is_domain(&key) {
-                    for name in about.of_mailbox.spellings(&name) {
-                        grouping.add((What::Mailboxes, &key), &name, &value)?;
+                    let mut add =
+                        |name: &[u8]| grouping.add((What::Mailboxes, &key), name, [&flags.to_le_bytes(), crypt]);
+                    match about.of_mailbox.alike.is_empty() {
+                        true => add(&name)?,
+                        false => about.of_mailbox.spellings(&name).iter().try_for_each(|name| add(name))?,
                     }
                 }
             }
             Row::Alias(domain, name, line) => {
                 let (name, key) = (about.of_alias.key(name), about.of_alias_domain.key(domain));
                 if about.has_aliases && is_found(&name) && is_domain(&key) {
-                    let value = [&[u8::from(line.is_some())], line.unwrap_or_default()].concat();
+                    let value = [&[u8::from(line.is_some())], line.unwrap_or_default()];
                     // The other spellings of its name are made where its rows are decided: each would hold all of them.
-                    grouping.add((What::Aliases, &key), &name, &value)?;
+                    grouping.add((What::Aliases, &key), &name, value)?;
                 }
             }
             Row::Table(table, why) => {
@@ -364,9 +432,8 @@ pub fn read(
             }
         }
     }
-    let file = new_file()?;
-    let written = grouping.write(&file).map_err(|cause| Trouble::from(&cause).of_file("the copy of its rows"));
-    Ok(Snapshot { about, places: written?, file, limits, tables })
+    let Written { places, file, end } = grouping.write(&mut new_file, before)?;
+    Ok(Snapshot { about, places, file, end, limits, tables })
 }
 
 /// Whether a text may be a domain, or the name of a table.
@@ -380,9 +447,13 @@ mod tests {
     use super::*;
 
     fn snapshot(about: &About, rows: &[Row<'_>], seed: &RandomState) -> Snapshot {
+        snapshot_after(None, about, rows, seed)
+    }
+
+    fn snapshot_after(before: Option<&Snapshot>, about: &About, rows: &[Row<'_>], seed: &RandomState) -> Snapshot {
         let mut writer = Writer::new(Vec::new(), about).unwrap();
         rows.iter().for_each(|row| writer.row(*row).unwrap());
-        read(&writer.end().unwrap()[..], &mut tempfile::tempfile, seed).unwrap()
+        read(&writer.end().unwrap()[..], &mut tempfile::tempfile, seed, before).unwrap()
     }
 
     fn shown(rows: &Rows) -> Vec<String> {
@@ -420,6 +491,49 @@ mod tests {
         let other = snapshot(&mysql(), &rows, &seed);
         let changed = domains.iter().filter(|domain| all.print(domain.as_bytes()) != other.print(domain.as_bytes()));
         assert_eq!(changed.collect::<Vec<_>>(), [&domains[0]]);
+    }
+
+    #[test]
+    fn of_domains_that_are_as_they_were_nothing_is_written_again() {
+        let seed = RandomState::new();
+        let domains: Vec<String> = (0..100).map(|number| format!("d{number}.test")).collect();
+        let take = |before: Option<&Snapshot>, crypt: &[u8], letter: u8| {
+            // One of them has more than is put in order at a time.
+            let line = vec![letter; WINDOW as usize / 6];
+            let mut rows = vec![Row::Mailbox(b"d3.test", b"joe", crypt, 0); 1];
+            rows.extend(domains.iter().map(|domain| Row::Mailbox(domain.as_bytes(), b"ann", b"same", 0)));
+            rows.extend([Row::Alias(b"d7.test", b"long", Some(&line)); 8]);
+            snapshot_after(before, &mysql(), &rows, &seed)
+        };
+        let assert_holds = |snapshot: &Snapshot, crypt: &[u8], letter: u8| {
+            for domain in &domains {
+                let rows = snapshot.mailboxes(domain.as_bytes()).unwrap();
+                assert_eq!(mailbox(rows.of(b"ann").next().unwrap()).crypt, &b"same"[..], "{domain}");
+            }
+            let rows = snapshot.mailboxes(b"d3.test").unwrap();
+            assert_eq!(mailbox(rows.of(b"joe").next().unwrap()).crypt, crypt);
+            let rows = snapshot.aliases(b"d7.test").unwrap();
+            let lines: Vec<&[u8]> = rows.of(b"long").map(|value| line(value).unwrap()).collect();
+            assert_eq!((lines.len(), lines.concat().len()), (8, WINDOW as usize / 6 * 8));
+            assert!(lines.iter().all(|line| line.iter().all(|b| *b == letter)));
+        };
+        let bytes = |snapshot: &Snapshot| snapshot.file.metadata().unwrap().len();
+        let first = take(None, b"one", b'a');
+        let at_first = bytes(&first);
+        let same = take(Some(&first), b"one", b'a');
+        assert_eq!(bytes(&same), at_first, "nothing changed");
+        let other = take(Some(&same), b"other", b'a');
+        assert!((1..100).contains(&(bytes(&other) - at_first)), "two rows of one domain changed");
+        assert_holds(&first, b"one", b'a');
+        assert_holds(&same, b"one", b'a');
+        assert_holds(&other, b"other", b'a');
+        // What is of no use any more is not kept for ever.
+        let mut last = other;
+        for letter in b'b'..=b'g' {
+            last = take(Some(&last), b"more", letter);
+            assert_holds(&last, b"more", letter);
+            assert!(bytes(&last) < 3 * at_first, "{} of {at_first}", bytes(&last));
+        }
     }
 
     #[test]
@@ -478,7 +592,7 @@ mod tests {
         let mut bytes = writer.end().unwrap();
         bytes.truncate(bytes.len() - 5 - 4 - 24);
         let seed = RandomState::new();
-        let why = |bytes: &[u8]| read(bytes, &mut tempfile::tempfile, &seed).unwrap_err().text;
+        let why = |bytes: &[u8]| read(bytes, &mut tempfile::tempfile, &seed, None).unwrap_err().text;
         assert_eq!(why(&bytes), "the rows of the user database broke off");
         fail(&mut bytes, "server has gone away").unwrap();
         assert_eq!(why(&bytes), "server has gone away");

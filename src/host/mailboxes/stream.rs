@@ -98,6 +98,8 @@ impl Counts {
 /// Writes a stream.
 pub struct Writer<W> {
     output: W,
+    /// The frame that is being made.
+    frame: Vec<u8>,
     counts: Counts,
 }
 
@@ -107,7 +109,7 @@ impl<W: Write> Writer<W> {
     /// # Errors
     /// Those of write(2).
     pub fn new(output: W, about: &About) -> io::Result<Writer<W>> {
-        let mut writer = Writer { output, counts: Counts::default() };
+        let mut writer = Writer::of(output);
         let options = [(about.has_aliases, b'a'), (about.has_limits, b'l'), (about.has_table_each, b't')];
         let options: Vec<u8> = options.iter().filter(|(has, _)| *has).map(|(_, letter)| *letter).collect();
         let collations =
@@ -119,17 +121,22 @@ impl<W: Write> Writer<W> {
         Ok(writer)
     }
 
+    fn of(output: W) -> Writer<W> {
+        Writer { output, frame: Vec::new(), counts: Counts::default() }
+    }
+
     fn frame(&mut self, tag: u8, fields: &[Option<&[u8]>]) -> io::Result<()> {
         let length = |field: &Option<&[u8]>| field.map_or(Ok(NULL), |field| u32::try_from(field.len()));
         let too_long = |_| io::Error::from(io::ErrorKind::InvalidInput);
         let all: usize = fields.iter().map(|field| 4 + field.map_or(0, <[u8]>::len)).sum();
-        self.output.write_all(&[tag])?;
-        self.output.write_all(&u32::try_from(all).map_err(too_long)?.to_le_bytes())?;
+        self.frame.clear();
+        self.frame.push(tag);
+        self.frame.extend_from_slice(&u32::try_from(all).map_err(too_long)?.to_le_bytes());
         for field in fields {
-            self.output.write_all(&length(field).map_err(too_long)?.to_le_bytes())?;
-            self.output.write_all(field.unwrap_or_default())?;
+            self.frame.extend_from_slice(&length(field).map_err(too_long)?.to_le_bytes());
+            self.frame.extend_from_slice(field.unwrap_or_default());
         }
-        Ok(())
+        self.output.write_all(&self.frame)
     }
 
     /// Adds a row.
@@ -166,7 +173,7 @@ impl<W: Write> Writer<W> {
 /// # Errors
 /// Those of write(2).
 pub fn fail(output: impl Write, why: &str) -> io::Result<()> {
-    Writer { output, counts: Counts::default() }.frame(b'X', &[Some(why.as_bytes())])
+    Writer::of(output).frame(b'X', &[Some(why.as_bytes())])
 }
 
 /// Says where the server is that is asked, in front of a stream.
@@ -174,7 +181,7 @@ pub fn fail(output: impl Write, why: &str) -> io::Result<()> {
 /// # Errors
 /// Those of write(2).
 pub fn name_server(output: impl Write, server: &str) -> io::Result<()> {
-    Writer { output, counts: Counts::default() }.frame(b'S', &[Some(server.as_bytes())])
+    Writer::of(output).frame(b'S', &[Some(server.as_bytes())])
 }
 
 /// Reads where the server is that is asked; `None` when none is.
