@@ -114,8 +114,9 @@ impl Edits {
         targets: &Targets,
     ) -> Result<((TableDone, TableDone), Stamps), Halt> {
         let moved = [&mut self.recipients, &mut self.logins].map(|change| std::mem::take(&mut change.moves));
-        let (mut recipients, recipients_laid) = self.recipients.write(&targets.recipients)?;
-        let (mut logins, logins_laid) = self.logins.write(&targets.logins)?;
+        let Edits { recipients, logins } = self;
+        let written = super::both(|| recipients.write(&targets.recipients), || logins.write(&targets.logins))?;
+        let ((mut recipients, recipients_laid), (mut logins, logins_laid)) = written;
         let places = (recipients.take_places(), logins.take_places());
         let (done, stamps) = targets.publish(recipients, logins).map_err(Halt::Failed)?;
         memory.recipients = recipients_laid.or_else(|| Laid::of(stamps.0, places.0));

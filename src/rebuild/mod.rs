@@ -563,6 +563,19 @@ fn change<'a>(
     Ok(whole(settings, inside, published)?.map(change))
 }
 
+/// Finishes both files side by side: most of it is waiting for the disk.
+fn both<R, L: Send>(
+    recipients: impl FnOnce() -> Result<R, Error>,
+    logins: impl FnOnce() -> Result<L, Error> + Send,
+) -> Result<(R, L), Error> {
+    std::thread::scope(|scope| {
+        let logins = Builder::new().spawn_scoped(scope, logins).map_err(|cause| Error::thread(&cause))?;
+        let recipients = recipients();
+        let logins = logins.join().map_err(|_| Error::Temporary("a fault in this program".to_owned()))?;
+        Ok((recipients?, logins?))
+    })
+}
+
 /// The two new files.
 struct New<'a> {
     recipients: Staged,
@@ -580,15 +593,9 @@ impl<'a> New<'a> {
         Ok(New { recipients: stage(&targets.recipients)?, logins: stage(&targets.logins)?, stop })
     }
 
-    /// Finishes both side by side: most of it is waiting for the disk.
     fn finish(self) -> Result<(Ready, Ready), Error> {
-        std::thread::scope(|scope| {
-            let logins = Builder::new().spawn_scoped(scope, || self.logins.finish());
-            let logins = logins.map_err(|cause| Error::thread(&cause))?;
-            let recipients = self.recipients.finish();
-            let logins = logins.join().map_err(|_| Error::Temporary("a fault in this program".to_owned()))?;
-            Ok((recipients?, logins?))
-        })
+        let (recipients, logins) = (self.recipients, self.logins);
+        both(|| recipients.finish(), || logins.finish())
     }
 
     fn go_on(&self) -> Result<(), Error> {

@@ -7,7 +7,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::TryStreamExt;
+use futures_util::{FutureExt, TryStreamExt};
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, ring, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
@@ -262,10 +262,17 @@ impl Session for Transaction<'_> {
         self.runtime.block_on(async {
             let rows = within(self.read, self.client.query_raw(statement, &parameters)).await?;
             let mut rows = pin!(rows);
-            while let Some(row) = within(self.read, rows.try_next()).await? {
-                each_field(&row, each)?;
+            loop {
+                // Most rows are there already: a time limit for each would take longer than the row.
+                let row = match rows.try_next().now_or_never() {
+                    Some(row) => row.map_err(|cause| lost(&cause))?,
+                    None => within(self.read, rows.try_next()).await?,
+                };
+                match row {
+                    Some(row) => each_field(&row, each)?,
+                    None => return Ok(()),
+                }
             }
-            Ok(())
         })
     }
 }
