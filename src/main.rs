@@ -17,7 +17,7 @@ use qmail_updater::commands::findings::{self, Shows};
 use qmail_updater::commands::overview::State;
 use qmail_updater::commands::screen::Screen;
 use qmail_updater::commands::status::status;
-use qmail_updater::commands::{answers, demo, explain, list, lookup, user};
+use qmail_updater::commands::{answers, check, demo, explain, list, lookup, user};
 use qmail_updater::error::{Error, show_path};
 use qmail_updater::front::Caller;
 use qmail_updater::fs::silence::Back;
@@ -155,7 +155,12 @@ fn rebuild(settings: &Settings, commands: bool, force: Option<&[OsString]>) -> R
     let note = &report::say_all;
     let order =
         Order { head: "rebuild done", middle: "", patience, let_go: &let_go, then, note, stop: &stop, is_quiet: false };
+    let had_logins = settings.logins_target().is_ok_and(|(target, _)| target.look().is_some());
     let done = rebuild::rebuild(settings, &order)?;
+    // Without the commands something else has to be done here before mail servers use the tables.
+    if commands && report::is_terminal() && !had_logins {
+        warn_of_logins(settings);
+    }
     if !commands {
         report::say_all(&rebuild::behind(&done.host, &hold::names(&done.held)));
     } else if let failed @ 1.. = follow_ups::run_all(settings, &done.changed(), &done.behind, &stop).len() {
@@ -165,6 +170,13 @@ fn rebuild(settings: &Settings, commands: bool, force: Option<&[OsString]>) -> R
     warn_of_database(settings);
     done.denied.nothing_closed("what depends on it is kept as published, or accepted")?;
     done.all_published().map(drop)
+}
+
+/// Says that nobody can log in by the new auth.cdb, if only root can read it.
+fn warn_of_logins(settings: &Settings) {
+    if let Ok((target, _)) = settings.logins_target() {
+        report::say_all(check::no_logins(settings, &target).as_slice());
+    }
 }
 
 /// Says that the user database did not answer, which is no failure of a rebuild.

@@ -638,6 +638,27 @@ fn the_command_that_user_names_does_nothing_else_in_a_shell() {
 }
 
 #[test]
+fn a_person_who_makes_the_table_of_logins_is_told_that_only_root_can_read_it() {
+    let host = MailHost::sample();
+    host.mode("", 0o755);
+    let told = |arguments: &[&str]| {
+        let (text, code) = shown(&host, &[&["rebuild"], arguments].concat(), 120, &[]);
+        assert_eq!(code, 0, "{text}");
+        let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
+        text.contains("auth.cdb: only root can read it: nobody logs in where qmail-smtpd runs under another group; ")
+    };
+    assert_eq!(told(&[]), is_root());
+    // Once is enough: `check` says it each time.
+    assert!(!told(&[]));
+    fs::remove_file(host.published("auth.cdb")).unwrap();
+    assert!(!told(&["--no-commands"]));
+    if is_root() {
+        fs::remove_file(host.published("auth.cdb")).unwrap();
+        assert!(!told(&["--auth-owner", "root:vchkpw"]), "others than root can read it");
+    }
+}
+
+#[test]
 fn a_person_is_told_that_no_mail_server_can_ask_the_table_of_logins() {
     let host = host();
     let told = || {
