@@ -4,7 +4,7 @@ mod support;
 
 use std::fs;
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use support::service::{PATIENCE, Service, status_of, trigger};
 use support::{MailHost, executable, script};
@@ -293,7 +293,10 @@ fn the_service_lets_a_held_domain_go_when_nothing_more_was_lost_for_a_while_and_
             status.code == 1 && status.stdout.contains("held: 1 domain: a.test 60 of 100 recipients"),
             "{status:?}"
         );
+        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs();
         let lost = status_of(&service.host)["held"][0]["recipients_lost"].clone();
+        let until = status_of(&service.host)["held_until"].as_u64().unwrap();
+        assert!(until <= now + seconds && (until + 1 >= now || !held.is_held()), "{until}, now {now}");
         // Each rebuild is followed by a pause of half a second.
         for number in 0..6 {
             service.trigger(&["setdefault", &number.to_string()]);
@@ -312,7 +315,7 @@ fn the_service_lets_a_held_domain_go_when_nothing_more_was_lost_for_a_while_and_
         service.wait_for("cause=hold");
         assert!(more.since.elapsed() >= hold, "{:?}", more.since.elapsed());
         service.wait_for_answer("user0@a.test", "refuse");
-        wait_for_status(&service.host, |status| status["state"] == "idle");
+        wait_for_status(&service.host, |status| status["state"] == "idle" && status["held_until"].is_null());
         true
     });
 }

@@ -310,7 +310,7 @@ pub fn status(settings: &Settings, screen: &Screen) -> Result<bool, Error> {
         Fact::new("settings", "settings: ", text).as_warning()
     });
     // The service tells of those that it holds.
-    let held = tables.held().filter(|_| service.held().is_none()).map(Fact::held);
+    let held = tables.held().filter(|_| service.held().is_none()).map(|words| Fact::held(words, None));
     let of_tables: Vec<Fact> = settings_differ.chain(held).chain(tables.facts(screen.form != Form::Pipe)).collect();
     let reasons = reasons(&service, &tables);
     screen.print(&match screen.form {

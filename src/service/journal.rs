@@ -51,7 +51,7 @@ impl Journal {
 
     /// A rebuild ended now, of which it waited so long in vain.
     pub fn rebuilt(&mut self, now: Instant, current: &Current, waited: Duration, result: &Result<Done, Error>) {
-        self.status.rebuilt(current.number, &current.cause, waited, result);
+        self.status.rebuilt(current.number, &current.cause, waited, self.settings.hold, result);
         self.metrics.rebuilt(result, now - current.began);
     }
 

@@ -39,6 +39,8 @@ pub struct Status {
     kept_in_words: Vec<String>,
     held: Vec<Value>,
     held_in_words: Value,
+    /// When the first of them loses its entries, in seconds since 1970-01-01 UTC.
+    held_until: Option<u64>,
     open_domains: usize,
     /// Where the last rebuild found vpopmail: etc/passwd may say so, and may change.
     vpopmail: Option<String>,
@@ -48,8 +50,15 @@ pub struct Status {
 pub const MAX_NAMED: usize = 5;
 
 impl Status {
-    /// A rebuild ended, which waited so long in vain.
-    pub fn rebuilt(&mut self, number: u64, cause: &str, waited: Duration, result: &Result<Done, Error>) {
+    /// A rebuild ended, which waited so long in vain. Its domains are held for so long.
+    pub fn rebuilt(
+        &mut self,
+        number: u64,
+        cause: &str,
+        waited: Duration,
+        hold: Duration,
+        result: &Result<Done, Error>,
+    ) {
         match result {
             Ok(done) => {
                 let took = done.duration.saturating_sub(waited).as_millis();
@@ -83,6 +92,7 @@ impl Status {
                 };
                 self.held = done.held.iter().map(held).collect();
                 self.held_in_words = hold::in_words(&done.held).into();
+                self.held_until = done.held.iter().map(|held| now() + held.let_go_in(hold).as_secs()).min();
                 self.vpopmail = Some(Shown(&done.host.layout.vpopmail).to_string());
                 self.users_unread = done.host.build.users.elsewhere().map(ToString::to_string);
                 self.open_domains = done.open_domains;
@@ -175,6 +185,7 @@ impl Status {
             "commands": commands,
             "held": self.held,
             "held_in_words": self.held_in_words,
+            "held_until": self.held_until,
             "open_domains": self.open_domains,
             "settings": effective,
             "unanswered": settings.layout.root.silences.all().iter().map(unanswered).collect::<Vec<_>>(),
@@ -441,11 +452,12 @@ impl Fact {
         Fact { below, ..self }
     }
 
-    /// That the loss guard holds these domains.
-    pub fn held(words: &str) -> Fact {
+    /// That the loss guard holds these domains; the first of them for so long.
+    pub fn held(words: &str, time: Option<&str>) -> Fact {
+        let time = time.map(|time| format!("; the service publishes the first loss in {time}")).unwrap_or_default();
         let text = format!(
             "{words}; they keep their published entries: restore what is missing; if the loss is right, rebuild --force \
-             publishes it, and rebuild --force DOMAIN that of one domain"
+             publishes it, and rebuild --force DOMAIN that of one domain{time}"
         );
         Fact::new("held", "held: ", text).as_alert()
     }
@@ -485,7 +497,9 @@ pub fn facts(file: &[u8], seen: &Seen, for_people: bool) -> Option<Vec<Fact>> {
     let mut facts = activity(&status, seen, for_people)?;
     facts.extend(last_rebuild(&status, for_people)?);
     facts.extend(failures(&status, for_people)?);
-    facts.extend(held(&status, seen).map(Fact::held));
+    let until = status["held_until"].as_u64().filter(|_| for_people && seen.alive && seen.writes);
+    let time = until.map(|until| span(until.saturating_sub(now()), for_people));
+    facts.extend(held(&status, seen).map(|words| Fact::held(words, time.as_deref())));
     if let Some(open) = status["open_domains"].as_u64().filter(|open| *open > 0) {
         let text = format!(
             "in {} a program decides about names, some or all; each is accepted, because its users are not known; \
