@@ -168,7 +168,7 @@ pub fn ask(settings: &Settings, question: Question) -> Result<Arc<Snapshot>, Tro
     stands.insert(before.unwrap_or_else(|| Standing::new(kind, shown))).asked(super::now(), server, answered);
     drop(stands);
     let answer = answer.map_err(|cause| {
-        database.companion = None;
+        (database.companion, database.before) = (None, None);
         cause.of_file(format!("{} ({})", kind.name(), show_path(&path)))
     });
     if let Ok(snapshot) = &answer {

@@ -115,7 +115,12 @@ impl Edits {
     ) -> Result<((TableDone, TableDone), Stamps), Halt> {
         let moved = [&mut self.recipients, &mut self.logins].map(|change| std::mem::take(&mut change.moves));
         let Edits { recipients, logins } = self;
-        let written = super::both(|| recipients.write(&targets.recipients), || logins.write(&targets.logins))?;
+        // Other threads are not seen to wait for a file system that does not answer.
+        let staged = (recipients.stage(&targets.recipients)?, logins.stage(&targets.logins)?);
+        let written = super::both(
+            || recipients.write(staged.0, &targets.recipients.0),
+            || logins.write(staged.1, &targets.logins.0),
+        )?;
         let ((mut recipients, recipients_laid), (mut logins, logins_laid)) = written;
         let places = (recipients.take_places(), logins.take_places());
         let (done, stamps) = targets.publish(recipients, logins).map_err(Halt::Failed)?;
@@ -262,12 +267,18 @@ impl Change {
     }
 
     /// Writes the new file; when nothing changed, the published one is right, and where its records are stays true.
-    fn write(self, (target, look): &(Target, Look)) -> Result<(Ready, Option<Laid>), Error> {
+    fn stage(&self, (target, look): &(Target, Look)) -> Result<Option<Staged>, Error> {
         if self.edits.is_empty() {
-            return Ok((Ready::unchanged(target, self.laid.places.records()), Some(self.laid)));
+            return Ok(None);
         }
         target.remove_litter()?;
-        let mut staged = Staged::create(target, *look)?;
+        Staged::create(target, *look).map(Some)
+    }
+
+    fn write(self, staged: Option<Staged>, target: &Target) -> Result<(Ready, Option<Laid>), Error> {
+        let Some(mut staged) = staged else {
+            return Ok((Ready::unchanged(target, self.laid.places.records()), Some(self.laid)));
+        };
         let edits: Vec<Edit<'_>> =
             self.edits.iter().map(|(range, records)| Edit { range: range.clone(), records }).collect();
         staged.add_edited(&self.old, self.laid.places, &edits)?;

@@ -498,7 +498,8 @@ pub fn facts(file: &[u8], seen: &Seen, for_people: bool) -> Option<Vec<Fact>> {
     facts.extend(last_rebuild(&status, for_people)?);
     facts.extend(failures(&status, for_people)?);
     let until = status["held_until"].as_u64().filter(|_| for_people && seen.alive && seen.writes);
-    let time = until.map(|until| span(until.saturating_sub(now()), for_people));
+    let time = until.and_then(|until| until.checked_sub(now())).filter(|time| *time > 0);
+    let time = time.map(|time| span(time, for_people));
     facts.extend(held(&status, seen).map(|words| Fact::held(words, time.as_deref())));
     if let Some(open) = status["open_domains"].as_u64().filter(|open| *open > 0) {
         let text = format!(

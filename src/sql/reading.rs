@@ -25,6 +25,9 @@ const MAX_HELD: usize = 1 << 26;
 /// A statement has no more parameters than this many times two.
 const BATCH: usize = 64;
 
+/// The columns by which rows are found.
+const COMPARED: [&str; 4] = ["pw_name", "pw_domain", "alias", "domain"];
+
 /// A field of a row; `None` is NULL.
 pub type Field<'r> = Option<&'r [u8]>;
 /// What takes the rows of a statement.
@@ -310,7 +313,7 @@ struct Compared {
 /// The columns that are compared.
 struct Columns {
     kind: Kind,
-    /// What [`Session::columns`] lists: by table and column, how it compares.
+    /// What [`Session::columns`] lists of the tables that matter: by table and column, how it compares.
     listed: BTreeMap<(String, String), Vec<u8>>,
     all: Vec<Compared>,
     /// The number of the first one that compares in this way: the others need not be asked about.
@@ -318,18 +321,21 @@ struct Columns {
 }
 
 impl Columns {
-    fn new(session: &mut dyn Session, kind: Kind) -> Result<Columns, Refusal> {
-        let mut listed = BTreeMap::new();
+    /// Lists the columns of the tables that every host has, and of those that are wanted.
+    fn list(&mut self, session: &mut dyn Session, is_wanted: &dyn Fn(&str) -> bool) -> Result<(), Refusal> {
+        let is_wanted = |table: &str| ["vpopmail", "valias", "limits"].contains(&table) || is_wanted(table);
         let statement = session.columns();
         session.select(statement, &[], &mut |fields| {
-            let text = |at: usize| Some(std::str::from_utf8(fields.get(at).copied().flatten()?).ok()?.to_owned());
-            if let (Some(table), Some(column)) = (text(0), text(1)) {
-                let compares = fields.get(2).copied().flatten().unwrap_or_default();
-                listed.insert((table, column.to_ascii_lowercase()), compares.to_vec());
+            let text = |at: usize| std::str::from_utf8(fields.get(at).copied().flatten()?).ok();
+            let column = text(1).map(str::to_ascii_lowercase).filter(|name| COMPARED.contains(&&name[..]));
+            if let (Some(table), Some(column), Some(compares)) =
+                (text(0).filter(|table| is_wanted(table)), column, text(2))
+                && compares.len() <= MAX_TEXT
+            {
+                self.listed.insert((table.to_owned(), column), compares.as_bytes().to_vec());
             }
             Ok(())
-        })?;
-        Ok(Columns { kind, listed, all: Vec::new(), numbers: HashMap::new() })
+        })
     }
 
     /// Asks how a column compares; its number is the answer.
@@ -494,22 +500,26 @@ struct Each {
 }
 
 /// The tables with the mailboxes of the domains that are asked for.
-fn tables_of(columns: &Columns, ask: &Ask) -> Vec<Each> {
+fn tables_of(session: &mut dyn Session, columns: &mut Columns, ask: &Ask) -> Result<Vec<Each>, Refusal> {
     // PostgreSQL cuts longer names.
     let longest = if ask.kind == Kind::Pgsql { 63 } else { usize::MAX };
     // SQLite finds a table whatever its case is; so the names of domains, which are in lower case, are found by that.
-    let key = |name: &[u8]| if ask.kind == Kind::Sqlite { name.to_ascii_lowercase() } else { name.to_vec() };
+    let key = |name: &str| match ask.kind {
+        Kind::Sqlite => name.to_ascii_lowercase().into_bytes(),
+        _ => name.as_bytes().to_vec(),
+    };
     let wanted: BTreeSet<Vec<u8>> = ask.domains.iter().map(|domain| table_of(domain, ask.kind)).collect();
     let mut by_name: BTreeMap<Vec<u8>, Vec<Vec<u8>>> = BTreeMap::new();
     for table in wanted {
         by_name.entry(table[..table.len().min(longest)].to_vec()).or_default().push(table);
     }
+    columns.list(session, &|name| by_name.contains_key(&key(name)))?;
     let mut found = Vec::new();
     for (name, _) in columns.listed.keys().filter(|(_, column)| column == "pw_name") {
-        let tables = by_name.remove(&key(name.as_bytes())).unwrap_or_default();
+        let tables = by_name.remove(&key(name)).unwrap_or_default();
         found.extend(tables.into_iter().map(|table| Each { table, name: name.clone() }));
     }
-    found
+    Ok(found)
 }
 
 /// Asks a server for everything, in a transaction that has begun, and writes its answer as one stream. `told` takes the
@@ -535,11 +545,11 @@ pub fn answer(
         Some(has_table_each) => has_table_each,
         None => session.lacks("vpopmail")?,
     };
-    let mut columns = Columns::new(session, ask.kind)?;
+    let mut columns = Columns { kind: ask.kind, listed: BTreeMap::new(), all: Vec::new(), numbers: HashMap::new() };
     let (mut tables, mut of_mailboxes) = (Vec::new(), Vec::new());
     let mut mailboxes = Of { what: What::Mailboxes, domain: None, name: None };
     if has_table_each {
-        tables = tables_of(&columns, ask);
+        tables = tables_of(session, &mut columns, ask)?;
         for Each { name, .. } in &tables {
             of_mailboxes.push(match columns.add(session, name, "pw_name") {
                 Ok(number) => Ok(number),
@@ -549,6 +559,10 @@ pub fn answer(
             });
         }
     } else {
+        if ask.kind == Kind::Pgsql {
+            // It needs longer to compare than to list. MySQL would open each table of the database for that.
+            columns.list(session, &|_| false)?;
+        }
         mailboxes.domain = columns.add(session, "vpopmail", "pw_domain")?;
         mailboxes.name = columns.add(session, "vpopmail", "pw_name")?;
     }

@@ -7,11 +7,11 @@ use std::ffi::OsStr;
 use std::fs::File;
 use std::hash::{BuildHasher, RandomState};
 use std::io::{self, Read};
-use std::ops::Range;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::rows::{self, Rows};
 use super::stream::{About, Reader, Row, shown};
@@ -23,8 +23,6 @@ use crate::host::vpopmail::{ADDRESS_MAX, Mailbox};
 const GROUPS: usize = 32;
 /// So many bytes of a group stand in memory.
 const GROUP: usize = 1 << 16;
-/// So many bytes of a group are put in order at a time.
-const WINDOW: u64 = 1 << 22;
 /// So many bytes of rows that no snapshot has any more may stand in a file, beside as many as are in use.
 const MAX_UNUSED: u64 = 1 << 20;
 /// More domains than this no host has: a server that names more is not believed.
@@ -58,6 +56,8 @@ pub struct Snapshot {
     file: Arc<File>,
     /// Where the file's next rows go.
     end: u64,
+    /// Whether rows could not be read back: then the next snapshot takes none of them.
+    is_damaged: AtomicBool,
     /// The domains that have limits, by key: whether their users may not log in for SMTP.
     limits: HashMap<Box<[u8]>, bool>,
     /// Where each domain has a table: those that were read, and why the others could not be.
@@ -188,6 +188,10 @@ impl Snapshot {
 
     fn rows(&self, what: What, key: &[u8]) -> Result<Rows, Trouble> {
         let Some(place) = self.places.get(&place_of(what, key)) else { return Ok(Rows::default()) };
+        self.read(*place).inspect_err(|_| self.is_damaged.store(true, Ordering::Relaxed))
+    }
+
+    fn read(&self, place: Place) -> Result<Rows, Trouble> {
         let mut bytes = Vec::new();
         let length = usize::try_from(place.length).map_err(|_| no_memory())?;
         bytes.try_reserve_exact(length).map_err(|_| no_memory())?;
@@ -279,6 +283,7 @@ impl Grouping<'_> {
         file: &mut dyn FnMut() -> Result<File, Trouble>,
         before: Option<&Snapshot>,
     ) -> Result<Written, Trouble> {
+        let before = before.filter(|before| !before.is_damaged.load(Ordering::Relaxed));
         // Those of which the rows are where `before` has them.
         let mut stands = vec![false; self.places.len()];
         let (mut all, mut new) = (0, 0);
@@ -302,12 +307,11 @@ impl Grouping<'_> {
             stands.fill(false);
         }
         for group in 0..GROUPS {
-            let start = end;
             for number in (group..self.places.len()).step_by(GROUPS).filter(|number| !stands[*number]) {
                 self.places[number].start = end;
                 end += self.places[number].length;
             }
-            self.order(group, &stands, &file, start..end).map_err(|cause| of_copy(&cause))?;
+            self.order(group, &stands, &file).map_err(|cause| of_copy(&cause))?;
         }
         let place = |(key, number): (Box<[u8]>, u32)| (key, self.places[number as usize]);
         let mut places: HashMap<Box<[u8]>, Place> = self.numbers.into_iter().map(place).collect();
@@ -315,31 +319,67 @@ impl Grouping<'_> {
         Ok(Written { places, file, end })
     }
 
-    /// Writes the rows of a group to these bytes of the file.
-    fn order(&self, group: usize, stands: &[bool], file: &File, bytes: Range<u64>) -> io::Result<()> {
-        let (mut piece, mut window) = (Vec::new(), Vec::new());
-        let starts = bytes.clone().step_by(WINDOW as usize);
-        for start in starts {
-            window.clear();
-            window.resize((bytes.end - start).min(WINDOW) as usize, 0);
-            // Where each domain's next row goes.
-            let numbers = (group..self.places.len()).step_by(GROUPS);
-            let mut next: Vec<u64> = numbers.map(|number| self.places[number].start).collect();
-            let mut place = |rows: &[u8]| {
-                for (number, row) in rows::numbered(rows).filter(|(number, _)| !stands[*number as usize]) {
-                    let next = &mut next[number as usize / GROUPS];
-                    copy_into(&mut window, start, row, *next);
-                    *next += row.len() as u64;
+    /// Writes the rows of a group to their places in the file.
+    fn order(&self, group: usize, stands: &[bool], file: &File) -> io::Result<()> {
+        let mut of_group: Vec<Waiting> = (group..self.places.len())
+            .step_by(GROUPS)
+            .map(|number| Waiting { at: self.places[number].start, rows: Vec::new() })
+            .collect();
+        let mut sort = |rows: &[u8]| -> io::Result<()> {
+            for (number, row) in rows::numbered(rows) {
+                let number = number as usize;
+                if stands.get(number) == Some(&false) && number % GROUPS == group {
+                    of_group[number / GROUPS].add(row, file)?;
                 }
-            };
-            for (at, length) in &self.pieces[group] {
-                piece.resize(*length, 0);
-                self.spool.read_exact_at(&mut piece, *at)?;
-                place(&piece);
             }
-            place(&self.waiting[group]);
-            file.write_all_at(&window, start)?;
+            Ok(())
+        };
+        let mut piece = Vec::new();
+        for (at, length) in &self.pieces[group] {
+            piece.resize(*length, 0);
+            self.spool.read_exact_at(&mut piece, *at)?;
+            sort(&piece)?;
         }
+        sort(&self.waiting[group])?;
+        // Small domains stand beside each other: one call writes many of them.
+        let mut last = Waiting::default();
+        for (number, waiting) in (group..).step_by(GROUPS).zip(of_group).filter(|(number, _)| !stands[*number]) {
+            let Place { start, length, .. } = self.places[number];
+            if waiting.end() != start + length {
+                return Err(io::Error::new(io::ErrorKind::InvalidData, "its rows are not those that were written"));
+            }
+            if last.end() != waiting.at {
+                last.write(file)?;
+                last.at = waiting.at;
+            }
+            last.add(&waiting.rows, file)?;
+        }
+        last.write(file)
+    }
+}
+
+/// Rows that wait until there are enough of them for one call.
+#[derive(Default)]
+struct Waiting {
+    /// Where in the file they go.
+    at: u64,
+    rows: Vec<u8>,
+}
+
+impl Waiting {
+    fn end(&self) -> u64 {
+        self.at + self.rows.len() as u64
+    }
+
+    fn add(&mut self, rows: &[u8], file: &File) -> io::Result<()> {
+        self.rows.extend_from_slice(rows);
+        if self.rows.len() >= GROUP { self.write(file) } else { Ok(()) }
+    }
+
+    fn write(&mut self, file: &File) -> io::Result<()> {
+        file.write_all_at(&self.rows, self.at)?;
+        self.at = self.end();
+        self.rows.clear();
         Ok(())
     }
 }
@@ -349,15 +389,6 @@ struct Written {
     places: HashMap<Box<[u8]>, Place>,
     file: Arc<File>,
     end: u64,
-}
-
-/// Copies what stands at `at` of a file to the part of the file that begins at `start`: as much of it as is there.
-fn copy_into(part: &mut [u8], start: u64, row: &[u8], at: u64) {
-    let skipped = start.saturating_sub(at).min(row.len() as u64) as usize;
-    let into = at.saturating_sub(start).min(part.len() as u64) as usize;
-    let (row, part) = (&row[skipped..], &mut part[into..]);
-    let length = row.len().min(part.len());
-    part[..length].copy_from_slice(&row[..length]);
 }
 
 fn of_copy(cause: &io::Error) -> Trouble {
@@ -433,7 +464,7 @@ pub fn read(
         }
     }
     let Written { places, file, end } = grouping.write(&mut new_file, before)?;
-    Ok(Snapshot { about, places, file, end, limits, tables })
+    Ok(Snapshot { about, places, file, end, is_damaged: AtomicBool::new(false), limits, tables })
 }
 
 /// Whether a text may be a domain, or the name of a table.
@@ -498,8 +529,8 @@ mod tests {
         let seed = RandomState::new();
         let domains: Vec<String> = (0..100).map(|number| format!("d{number}.test")).collect();
         let take = |before: Option<&Snapshot>, crypt: &[u8], letter: u8| {
-            // One of them has more than is put in order at a time.
-            let line = vec![letter; WINDOW as usize / 6];
+            // One of them has far more than stands in memory.
+            let line = vec![letter; GROUP * 12];
             let mut rows = vec![Row::Mailbox(b"d3.test", b"joe", crypt, 0); 1];
             rows.extend(domains.iter().map(|domain| Row::Mailbox(domain.as_bytes(), b"ann", b"same", 0)));
             rows.extend([Row::Alias(b"d7.test", b"long", Some(&line)); 8]);
@@ -514,7 +545,7 @@ mod tests {
             assert_eq!(mailbox(rows.of(b"joe").next().unwrap()).crypt, crypt);
             let rows = snapshot.aliases(b"d7.test").unwrap();
             let lines: Vec<&[u8]> = rows.of(b"long").map(|value| line(value).unwrap()).collect();
-            assert_eq!((lines.len(), lines.concat().len()), (8, WINDOW as usize / 6 * 8));
+            assert_eq!((lines.len(), lines.concat().len()), (8, GROUP * 12 * 8));
             assert!(lines.iter().all(|line| line.iter().all(|b| *b == letter)));
         };
         let bytes = |snapshot: &Snapshot| snapshot.file.metadata().unwrap().len();
@@ -534,6 +565,10 @@ mod tests {
             assert_holds(&last, b"more", letter);
             assert!(bytes(&last) < 3 * at_first, "{} of {at_first}", bytes(&last));
         }
+        // Nor is what cannot be read back.
+        last.file.set_len(0).unwrap();
+        assert!(last.mailboxes(b"d3.test").is_err());
+        assert_holds(&take(Some(&last), b"more", b'g'), b"more", b'g');
     }
 
     #[test]
