@@ -433,7 +433,8 @@ fn a_new_file_is_its_owners_before_its_first_byte_and_on_the_disk_before_it_is_p
     }
     let scene = Scene::new();
     let folder = fs::canonicalize(scene.host.path("/var/qmail/control")).unwrap().display().to_string();
-    let calls = "trace=?open,openat,?write,?pwrite64,?writev,fsync,?fdatasync,?rename,?renameat,?renameat2,fchown,fchmod";
+    let calls =
+        "trace=?open,openat,?write,?pwrite64,?writev,fsync,?fdatasync,?rename,?renameat,?renameat2,fchown,fchmod";
     let mut lines = traced(&scene, calls);
     lines.retain(|line| line.contains(".tmp") || line.contains(" fsync("));
     for name in FILES {
