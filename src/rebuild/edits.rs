@@ -266,7 +266,7 @@ impl Change {
         u64::from(self.laid.places.end()).saturating_add_signed(moved) + records * SLOTS > most
     }
 
-    /// Writes the new file; when nothing changed, the published one is right, and where its records are stays true.
+    /// Begins the new file; there is none when nothing changed.
     fn stage(&self, (target, look): &(Target, Look)) -> Result<Option<Staged>, Error> {
         if self.edits.is_empty() {
             return Ok(None);
@@ -275,6 +275,7 @@ impl Change {
         Staged::create(target, *look).map(Some)
     }
 
+    /// Writes the new file; when nothing changed, the published one is right, and where its records are stays true.
     fn write(self, staged: Option<Staged>, target: &Target) -> Result<(Ready, Option<Laid>), Error> {
         let Some(mut staged) = staged else {
             return Ok((Ready::unchanged(target, self.laid.places.records()), Some(self.laid)));
