@@ -917,7 +917,7 @@ fn ask_all(
         unread.add(&asked.unread);
         notes.append(&mut asked.notes);
         notes.append(&mut asked.answers.take_notes());
-        open.append(&mut asked.answers.open);
+        open.extend(asked.answers.open.iter().copied());
         let resting = &settings.layout.root.resting;
         if let Some(home) = plan.units[number].home.as_ref().filter(|home| !resting.is_beyond(home)) {
             sink.recipients.add_home(home, &asked.stamps, asked.answers.records.size());
