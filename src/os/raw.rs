@@ -4,7 +4,7 @@
 //!   file anew: not a socket, not another user's pipe, and at its beginning.
 //! - crypt(3) of the system, which knows each scheme that the hashes of this host have.
 //! - procctl(2) of FreeBSD.
-//! - malloc_trim(3) of glibc.
+//! - mi_collect of mimalloc, whose crate has only the allocator.
 
 #![allow(unsafe_code)]
 
@@ -42,25 +42,14 @@ pub fn keep_memory_private() -> io::Result<()> {
     Ok(())
 }
 
-/// Large pieces of memory go back to the system when they are free, whatever was free before: by itself, glibc keeps ever
-/// larger ones, and what grows in them leaves holes. Other C libraries need no word.
-pub fn keep_no_large_memory() {
-    #[cfg(target_env = "gnu")]
-    // SAFETY: it sets a number, under a lock of glibc.
-    unsafe {
-        // The number that glibc begins with, in bytes: what is set stays.
-        nix::libc::mallopt(nix::libc::M_MMAP_THRESHOLD, 128 << 10);
-    }
-}
-
-/// Gives the system the memory that is free. glibc keeps it by itself, for each of the parts that it divides among the
-/// threads: as much as one large home made a thread need once. Other C libraries need no word.
+/// Gives the system the memory that is free: as much as one large home made a thread need once.
 pub fn give_memory_back() {
-    #[cfg(target_env = "gnu")]
-    // SAFETY: it touches nothing but what is free, under the locks of glibc.
-    unsafe {
-        nix::libc::malloc_trim(0);
+    unsafe extern "C" {
+        /// Of mimalloc, whose crate does not name it.
+        fn mi_collect(all: bool);
     }
+    // SAFETY: it touches nothing but what is free, and any thread may call it.
+    unsafe { mi_collect(true) };
 }
 
 /// The crypt string of a password, with the scheme, the costs and the salt of a setting: a prefix, or another crypt string
