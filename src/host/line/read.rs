@@ -62,11 +62,37 @@ pub fn may_be_set(name: &[u8]) -> bool {
 
 /// Reads a line; `None` when it cannot be known what the shell does with it.
 pub fn read(command: &[u8], reader: &mut Reader<'_, '_>) -> Option<Node> {
+    if let Some(words) = plain_words(command) {
+        let words: Option<Vec<Word>> = words.into_iter().map(|word| reader.word(word)).collect();
+        return reader.command(&words?);
+    }
     match &parse(command)?.complete_commands[..] {
         [] => Some(Node::Code(0)),
         [list] => compound_list(list, reader),
         _ => None,
     }
+}
+
+/// The words, as they are written, of a command that is no more than a program by its whole path and its arguments: most
+/// lines are, and the parser takes long. `None` for all others.
+fn plain_words(command: &[u8]) -> Option<Vec<&[u8]>> {
+    let is_plain = |b: &u8| b.is_ascii_alphanumeric() || b"/.,:+-_@%= \t'\"".contains(b);
+    let (mut words, mut start, mut quote) = (Vec::new(), None, None);
+    for (at, byte) in command.iter().enumerate() {
+        match (quote, byte) {
+            (None, b' ' | b'\t') => words.extend(start.take().map(|start| &command[start..at])),
+            (None, b'\'' | b'"') => quote = Some(*byte),
+            (Some(open), byte) if open == *byte => quote = None,
+            _ => {}
+        }
+        if start.is_none() && !(matches!(byte, b' ' | b'\t')) {
+            start = Some(at);
+        }
+    }
+    words.extend(start.map(|start| &command[start..]));
+    let name = words.first()?;
+    let is_path = name.starts_with(b"/") && !name.contains(&b'=');
+    (is_path && quote.is_none() && command.len() <= MAX_LINE && command.iter().all(is_plain)).then_some(words)
 }
 
 fn parse(command: &[u8]) -> Option<Program> {
@@ -277,4 +303,43 @@ fn simple_command(command: &SimpleCommand, reader: &mut Reader<'_, '_>) -> Optio
     }
     let node = reader.command(&words)?;
     Some(if may_fail { Node::Redirected(Box::new(node)) } else { node })
+}
+
+#[cfg(test)]
+mod tests {
+    use brush_parser::ast::CompoundListItem;
+    use proptest::proptest;
+
+    use super::*;
+
+    /// The words of a simple command, as the parser finds them.
+    fn parsed_words(command: &[u8]) -> Option<Vec<Vec<u8>>> {
+        let program = parse(command)?;
+        let [list] = &program.complete_commands[..] else { return None };
+        let [CompoundListItem(list, SeparatorOperator::Sequence)] = &list.0[..] else { return None };
+        let Pipeline { timed: None, bang: false, seq } = &list.first else { return None };
+        let [Command::Simple(SimpleCommand { prefix: None, word_or_name: Some(name), suffix })] = &seq[..] else {
+            return None;
+        };
+        let mut words = vec![name.value.clone().into_bytes()];
+        for item in suffix.iter().flat_map(|suffix| &suffix.0) {
+            match item {
+                CommandPrefixOrSuffixItem::Word(word) | CommandPrefixOrSuffixItem::AssignmentWord(_, word) => {
+                    words.push(word.value.clone().into_bytes());
+                }
+                _ => return None,
+            }
+        }
+        list.additional.is_empty().then_some(words)
+    }
+
+    proptest! {
+        #[test]
+        fn the_words_of_a_plain_command_are_those_that_the_parser_finds(command in r#"/[-a-z0-9/.,:+_@%=' \t"]{0,24}"#) {
+            if let Some(words) = plain_words(command.as_bytes()) {
+                let words: Vec<Vec<u8>> = words.into_iter().map(<[u8]>::to_vec).collect();
+                assert_eq!(parsed_words(command.as_bytes()), Some(words), "{command}");
+            }
+        }
+    }
 }
