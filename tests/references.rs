@@ -159,18 +159,47 @@ fn nothing_is_cited_that_is_not_in_the_repository() {
     assert!(wrong.is_empty(), "{wrong:#?}");
 }
 
+/// Where a document leads in the repository, as it is written there.
+fn links(document: &str) -> Vec<String> {
+    let plain: String = prose(document).map(|line| format!("{line}\n")).collect();
+    let links = after(&plain, "](").into_iter().map(|rest| rest.split(')').next().unwrap_or_default().to_owned());
+    links.filter(|link| !link.contains("://") && !link.starts_with("mailto:")).collect()
+}
+
+#[test]
+fn a_package_has_the_files_to_which_its_documents_lead() {
+    let (packages, tarball) = (read("Cargo.toml"), read("packaging/release"));
+    let to_tarball: String = tarball.lines().filter(|line| line.starts_with("cp ")).collect();
+    let is_packaged = |name: &str| packages.contains(&format!("[\"{name}\", \"usr/share/doc/qmail-updater/"));
+    // What is for those who have the source leads into it.
+    let is_read = |name: &str| name == "README.md" || (name.starts_with("docs/") && name.ends_with(".md"));
+    for (name, text) in files().into_iter().filter(|(name, _)| is_read(name)) {
+        for link in links(&text).iter().filter(|link| !link.starts_with('#')) {
+            let file = link.split('#').next().unwrap_or_default();
+            let target = Path::new(&name).parent().unwrap().join(file);
+            let inside = target.components().fold(PathBuf::new(), |mut path, part| {
+                match part {
+                    std::path::Component::ParentDir => drop(path.pop()),
+                    part => path.push(part),
+                }
+                path
+            });
+            let inside = inside.to_str().unwrap();
+            if !inside.starts_with("docs/") {
+                assert!(is_packaged(inside), "{name}: {link}: in no package");
+                assert!(to_tarball.contains(&format!("{inside} ")), "{name}: {link}: not in the tarball");
+            }
+        }
+    }
+}
+
 #[test]
 fn every_link_of_a_document_leads_somewhere() {
     let (mut count, mut wrong) = (0, Vec::new());
     for (name, text) in files().into_iter().filter(|(name, _)| name.ends_with(".md")) {
-        let plain: String = prose(&text).map(|line| format!("{line}\n")).collect();
-        for rest in after(&plain, "](") {
-            let link = rest.split(')').next().unwrap_or_default();
-            if link.contains("://") || link.starts_with("mailto:") {
-                continue;
-            }
+        for link in links(&text) {
             count += 1;
-            let (file, heading) = link.split_once('#').unwrap_or((link, ""));
+            let (file, heading) = link.split_once('#').unwrap_or((&link, ""));
             let folder = Path::new(&name).parent().unwrap();
             let target = if file.is_empty() { PathBuf::from(&name) } else { folder.join(file) };
             let Ok(there) = fs::read_to_string(repository().join(&target)) else {
