@@ -199,7 +199,12 @@ impl Explainer<'_> {
                 held.as_secs() / 60
             )),
             (_, State::Kept, Some(doubt), _) => {
-                Some(format!("kept: what is published stays, because its source cannot be read ({})", doubt.cause))
+                let path = self.host.layout.root.path(&doubt.home);
+                Some(format!(
+                    "kept: what is published stays, because its source cannot be read ({}: {})",
+                    show_path(&path),
+                    doubt.cause
+                ))
             }
             (_, State::Open, _, Some(open)) => Some(format!(
                 "open: every name that {} gets is accepted, because its users are not known",

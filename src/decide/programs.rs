@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::{
     Assigned, Delivery, Doubt, Open, OpenKind, Place, Taken, Taker, Trail, Verdict, told, unread, vdelivermail,
 };
+use crate::error::show_path;
 use crate::host::line::aliases::{Aliases, Fastforward, Vdeliver};
 use crate::host::line::codes::{
     AGENT, Codes, DELETED, DELIVERED, DOUBTED, Ending, FAILED, FILTER, PENDING, REFUSED, bounces,
@@ -102,6 +103,8 @@ struct Met {
     taker: Option<Taker>,
     /// Whether an alias took the message that does nothing with it.
     passed: bool,
+    /// Whether a program that is declared to have the mailboxes of vpopmail was asked for another name.
+    is_no_mailbox: bool,
 }
 
 impl Asking<'_> {
@@ -193,7 +196,8 @@ impl Asking<'_> {
         }
         if goes_on.is_empty() {
             if is_bounced && !defers {
-                let delivery = decide(trail, Verdict::Bounce, "bounced");
+                let text = if met.is_no_mailbox { "no mailbox by that name: bounced" } else { "bounced" };
+                let delivery = decide(trail, Verdict::Bounce, text);
                 return Some(lines.settle(delivery));
             }
             return Some(Delivery { open, ..decide(trail, Verdict::Defer, "deferred") });
@@ -242,7 +246,8 @@ impl Asking<'_> {
             Some(Declared::Unusable) => {
                 let Some(unusable) = &self.host.control.programs.unusable else { return not_known(met) };
                 let (home, cause) = (unusable.path.clone(), unusable.cause.clone());
-                self.here.note(trail, || told(&cause));
+                let path = self.host.layout.root.path(&home);
+                self.here.note(trail, || format!("{}: {}", show_path(&path), told(&cause)));
                 let delivery = unread(&cause);
                 let doubt = Doubt { home, assignment: self.assigned.assignment.clone(), cause };
                 return doubted(met, Delivery { doubt: Some(doubt), ..delivery });
@@ -256,7 +261,10 @@ impl Asking<'_> {
                 let codes = if matches!(command.agent, Agent::DovecotLda(_)) { Codes::of(67) } else { failed };
                 return match self.mailbox(template, trail) {
                     Mailbox::Is => delivered(met, Taker::Mailbox),
-                    Mailbox::IsNone => agent(codes, REFUSED),
+                    Mailbox::IsNone => {
+                        met.is_no_mailbox = true;
+                        agent(codes, REFUSED)
+                    }
                     // It may be one, and no declaration says more.
                     Mailbox::Unclear => delivered(met, Taker::Other),
                     Mailbox::Doubted(delivery) => doubted(met, delivery),
