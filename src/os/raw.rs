@@ -4,11 +4,11 @@
 //!   file anew: not a socket, not another user's pipe, and at its beginning.
 //! - crypt(3) of the system, which knows each scheme that the hashes of this host have.
 //! - procctl(2) of FreeBSD.
-//! - mi_collect of mimalloc, whose crate has only the allocator.
+//! - Two calls of mimalloc, whose crate has only the allocator.
 
 #![allow(unsafe_code)]
 
-use std::ffi::{CStr, c_char};
+use std::ffi::{CStr, c_char, c_int, c_long};
 use std::io;
 use std::os::fd::{BorrowedFd, OwnedFd, RawFd};
 use std::sync::{Mutex, PoisonError};
@@ -40,6 +40,19 @@ pub fn keep_memory_private() -> io::Result<()> {
         nix::errno::Errno::result(unsafe { procctl(P_PID, own, PROC_TRACE_CTL, (&raw mut word).cast()) })?;
     }
     Ok(())
+}
+
+/// Lets what is free go back to the system within a millisecond. mimalloc waits for a second, which is longer than most
+/// rebuilds take: none would ever use less than all that it freed.
+pub fn keep_little_free_memory() {
+    /// `mi_option_purge_delay`, in milliseconds.
+    const PURGE_DELAY: c_int = 15;
+    unsafe extern "C" {
+        /// Of mimalloc, whose crate does not name it.
+        fn mi_option_set(option: c_int, value: c_long);
+    }
+    // SAFETY: it stores a number, which is read whenever something becomes free.
+    unsafe { mi_option_set(PURGE_DELAY, 1) };
 }
 
 /// Gives the system the memory that is free: as much as one large home made a thread need once.
