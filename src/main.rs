@@ -36,6 +36,9 @@ use qmail_updater::text::{count, lower};
 use qmail_updater::{actions, publish, rebuild, report};
 use signal_hook::consts::{SIGABRT, SIGXFSZ};
 
+#[global_allocator]
+static MEMORY: raw::Memory = raw::Memory;
+
 fn main() -> ExitCode {
     if let Some(code) = spawn::begin_session(&args::typed()) {
         return ExitCode::from(code);

@@ -4,8 +4,12 @@
 use std::process::ExitCode;
 
 use qmail_updater::error::Error;
+use qmail_updater::os::raw;
 use qmail_updater::os::spawn::{self, DATABASE_PROGRAM};
 use qmail_updater::{args, report, sql};
+
+#[global_allocator]
+static MEMORY: raw::Memory = raw::Memory;
 
 fn main() -> ExitCode {
     let Some(begun) = spawn::begin_companion(&args::typed()) else {
