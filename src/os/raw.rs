@@ -4,7 +4,7 @@
 //!   file anew: not a socket, not another user's pipe, and at its beginning.
 //! - crypt(3) of the system, which knows each scheme that the hashes of this host have.
 //! - procctl(2) of FreeBSD.
-//! - Options of mimalloc, which have to be set before it is asked for memory, and a call that its crate lacks.
+//! - Two calls of mimalloc, whose crate has only the allocator.
 
 #![allow(unsafe_code)]
 
@@ -16,25 +16,6 @@ use std::sync::{Mutex, PoisonError};
 /// Where the memory of a program of ours comes from, whatever the C library: musl's own takes three times as long where
 /// threads share it.
 pub use mimalloc::MiMalloc as Memory;
-
-/// How mimalloc takes memory, set before it is asked for any.
-#[used]
-// SAFETY: what this section names is called once, before main; the function stores two numbers.
-#[unsafe(link_section = ".init_array")]
-static BEFORE_ALL: extern "C" fn() = choose_options;
-
-extern "C" fn choose_options() {
-    // `mi_option_disallow_arena_alloc`: else it begins with 1 GiB of addresses, which softlimit(8) counts.
-    const TAKE_WHAT_IS_NEEDED: c_int = 26;
-    // `mi_option_purge_delay`, in milliseconds: a second, which it would wait, is longer than most rebuilds take.
-    const PURGE_DELAY: c_int = 15;
-    unsafe extern "C" {
-        /// Of mimalloc, whose crate does not name it.
-        safe fn mi_option_set(option: c_int, value: c_long);
-    }
-    mi_option_set(TAKE_WHAT_IS_NEEDED, 1);
-    mi_option_set(PURGE_DELAY, 1);
-}
 
 /// A copy of a descriptor that was open when this program began, which no program that we become gets. To be taken before
 /// any file is opened, which may have the number otherwise.
@@ -63,6 +44,19 @@ pub fn keep_memory_private() -> io::Result<()> {
         nix::errno::Errno::result(unsafe { procctl(P_PID, own, PROC_TRACE_CTL, (&raw mut word).cast()) })?;
     }
     Ok(())
+}
+
+/// Lets what is free go back to the system within a millisecond. mimalloc waits for a second, which is longer than most
+/// rebuilds take: none would ever use less than all that it freed.
+pub fn keep_little_free_memory() {
+    /// `mi_option_purge_delay`, in milliseconds.
+    const PURGE_DELAY: c_int = 15;
+    unsafe extern "C" {
+        /// Of mimalloc, whose crate does not name it.
+        fn mi_option_set(option: c_int, value: c_long);
+    }
+    // SAFETY: it stores a number, which is read whenever something becomes free.
+    unsafe { mi_option_set(PURGE_DELAY, 1) };
 }
 
 /// Gives the system the memory that is free: as much as one large home made a thread need once.
