@@ -55,7 +55,6 @@ fn main() -> ExitCode {
     // No core dump, and no debugger of another user: the memory holds hashes.
     let _ = setrlimit(Resource::RLIMIT_CORE, 0, 0);
     let _ = raw::keep_memory_private();
-    raw::keep_little_free_memory();
     std::panic::set_hook(Box::new(|fault| report::fault(fault.location())));
     let code = match catch_unwind(AssertUnwindSafe(|| command(caller.as_ref()))) {
         Ok(Ok(code)) => code,

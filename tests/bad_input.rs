@@ -884,6 +884,20 @@ fn a_home_of_many_large_files_costs_little() {
     assert_eq!(host.answers(&asked), ["accept", "accept", "refuse"]);
 }
 
+/// A limit a little above what the allocator reserves must leave enough for the threads.
+#[test]
+fn a_limit_of_memory_that_is_enough_for_a_rebuild_is_enough_whatever_it_is() {
+    let host = MailHost::sample();
+    for kind in ["-v", "-d"] {
+        for limit in [140_000, 200_000, 600_000, 1_048_576, 1_060_000, 1_070_000, 1_100_000, 1_200_000, 4_300_000] {
+            let script =
+                format!("ulimit {kind} {limit}; exec {} --root {} rebuild", support::tested(), host.root().display());
+            let output = std::process::Command::new("bash").args(["-c", &script]).output().unwrap();
+            assert!(output.status.success(), "{kind} {limit}: {}", String::from_utf8_lossy(&output.stderr));
+        }
+    }
+}
+
 #[test]
 fn what_lies_about_in_validrcptto_d_does_not_stop_a_rebuild() {
     let host = MailHost::sample();

@@ -129,7 +129,10 @@ impl Scene {
         assert!(matches!(code, 0 | 111) || not_begun || own_file, "{fault}: {answer:?}");
         assert!(!stderr.contains("a fault in this program") && !stderr.contains("panicked"), "{fault}: {stderr}");
         if *code != 0 {
-            let said = [": fatal: ", "memory allocation of "].iter().any(|words| stderr.contains(words));
+            // The C library says itself when it gets no memory of its own, before or after main.
+            let said = [": fatal: ", "memory allocation of ", "Fatal glibc error: "]
+                .iter()
+                .any(|words| stderr.contains(words));
             assert!(not_begun || said, "{fault}: not a word: {stderr}");
         }
         if stderr.contains("the old files stay") {

@@ -4,10 +4,11 @@
 //!   file anew: not a socket, not another user's pipe, and at its beginning.
 //! - crypt(3) of the system, which knows each scheme that the hashes of this host have.
 //! - procctl(2) of FreeBSD.
-//! - Two calls of mimalloc, whose crate has only the allocator.
+//! - Two calls of mimalloc, whose crate has only the allocator. One comes before it is asked for memory.
 
 #![allow(unsafe_code)]
 
+use nix::sys::resource::{RLIM_INFINITY, Resource, getrlimit};
 use std::ffi::{CStr, c_char, c_int, c_long};
 use std::io;
 use std::os::fd::{BorrowedFd, OwnedFd, RawFd};
@@ -16,6 +17,35 @@ use std::sync::{Mutex, PoisonError};
 /// Where the memory of a program of ours comes from, whatever the C library: musl's own takes three times as long where
 /// threads share it.
 pub use mimalloc::MiMalloc as Memory;
+
+/// What the loader calls before main.
+#[used]
+// SAFETY: the loader calls what this section names once, while there is one thread. The function returns.
+#[unsafe(link_section = ".init_array")]
+static BEFORE_MAIN: extern "C" fn() = choose_how_memory_is_taken;
+
+/// Sets how mimalloc takes memory and gives it back, before it is asked for any.
+extern "C" fn choose_how_memory_is_taken() {
+    /// `mi_option_purge_delay`, in milliseconds. It would wait for a second, which is longer than most rebuilds take: none
+    /// would ever use less than all that it freed.
+    const PURGE_DELAY: c_int = 15;
+    /// `mi_option_arena_reserve`, in KiB of addresses. It would be 1 GiB.
+    const RESERVE: c_int = 23;
+    /// The least that it reserves, in KiB.
+    const LEAST: u64 = 32 << 10;
+    unsafe extern "C" {
+        /// Of mimalloc, whose crate does not name it: stores a number.
+        safe fn mi_option_set(option: c_int, value: c_long);
+    }
+    mi_option_set(PURGE_DELAY, 1);
+    // Both limits count what is reserved: most of them is for the program and for the stacks of its threads.
+    let limits = [Resource::RLIMIT_AS, Resource::RLIMIT_DATA];
+    let limit = limits.into_iter().filter_map(|which| getrlimit(which).ok()).map(|(limit, _)| limit).min();
+    let quarter = limit.unwrap_or(RLIM_INFINITY) / 4 / 1024;
+    if quarter < 1 << 20 {
+        mi_option_set(RESERVE, if quarter < LEAST { 0 } else { c_long::try_from(quarter).unwrap_or(0) });
+    }
+}
 
 /// A copy of a descriptor that was open when this program began, which no program that we become gets. To be taken before
 /// any file is opened, which may have the number otherwise.
@@ -44,19 +74,6 @@ pub fn keep_memory_private() -> io::Result<()> {
         nix::errno::Errno::result(unsafe { procctl(P_PID, own, PROC_TRACE_CTL, (&raw mut word).cast()) })?;
     }
     Ok(())
-}
-
-/// Lets what is free go back to the system within a millisecond. mimalloc waits for a second, which is longer than most
-/// rebuilds take: none would ever use less than all that it freed.
-pub fn keep_little_free_memory() {
-    /// `mi_option_purge_delay`, in milliseconds.
-    const PURGE_DELAY: c_int = 15;
-    unsafe extern "C" {
-        /// Of mimalloc, whose crate does not name it.
-        fn mi_option_set(option: c_int, value: c_long);
-    }
-    // SAFETY: it stores a number, which is read whenever something becomes free.
-    unsafe { mi_option_set(PURGE_DELAY, 1) };
 }
 
 /// Gives the system the memory that is free: as much as one large home made a thread need once.
