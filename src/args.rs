@@ -485,7 +485,7 @@ pub enum Command {
         /// Run none of the commands that follow a rebuild
         #[arg(long)]
         no_commands: bool,
-        /// Publish what the loss guard holds: all of it, or that of the DOMAINs
+        /// Publish the losses that the loss guard holds back: of all held domains, or of the DOMAINs
         #[arg(long, value_name = "DOMAIN", num_args = 0.., conflicts_with = "dry_run")]
         force: Option<Vec<OsString>>,
         /// Say nothing about what went well
@@ -710,7 +710,8 @@ Columns, separated by tabs, - where there is nothing to say:
   answer      accept or refuse
   address     as it was given
   key         the entry that decides
-  by          what takes the mail: mailbox, alias, catch-all, qmail-ext or other
+  by          what takes the mail: mailbox, alias (of a user database),
+              catch-all, qmail-ext or other (also a .qmail file)
 
 The answer and the exit status are those of the table alone. A terminal also
 says when rcpthosts does not list the domain, and which address may be meant.";

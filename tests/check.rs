@@ -501,6 +501,13 @@ fn logins_that_only_root_can_read_are_told_of_unless_somebody_said_so() {
     assert!(answer.code == 1 && answer.stdout.contains("auth.cdb: only root can read it"), "{}", answer.stdout);
     let answer = service.host.run(&["--auth-owner", "0:0", "check"]);
     assert_eq!((answer.code, &answer.stdout[..]), (0, ""));
+    // Somebody has set the group since: a rebuild is all that it takes.
+    let answer = service.host.run(&["--auth-owner", "0:1", "check"]);
+    let told: Vec<&str> = answer.stdout.lines().filter(|line| line.contains("auth.cdb: ")).collect();
+    assert!(matches!(told[..], [one] if one.contains("; the next rebuild fixes it")), "{}", answer.stdout);
+    service.host.run(&["--auth-owner", "0:1", "rebuild"]);
+    let answer = service.host.run(&["--auth-owner", "0:1", "check"]);
+    assert!(!answer.stdout.contains("auth.cdb: "), "{}", answer.stdout);
 }
 
 #[test]

@@ -75,9 +75,14 @@ fn what_was_pasted_with_an_address_is_named() {
             "{pasted}: {told}"
         );
     }
-    for pasted in
-        ["mailto:bob@example.com", "MailTo:bob@example.com", " bob@example.com", "'bob@example.com", "<bob@example.com"]
-    {
+    for pasted in [
+        "mailto:bob@example.com",
+        "MailTo:bob@example.com",
+        " bob@example.com",
+        "'bob@example.com",
+        "<bob@example.com",
+        "\"bob\"@example.com",
+    ] {
         let told = reason(pasted);
         assert!(told.ends_with("; did you mean bob@example.com?"), "{pasted}: {told}");
     }

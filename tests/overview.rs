@@ -340,6 +340,12 @@ fn what_takes_the_mail_of_an_address_without_a_mailbox_is_told() {
     let answer = host.run(&["--backend", "mysql", "user", "ann@example.com"]);
     assert_eq!((answer.code, &answer.stdout[..]), (111, ""), "{}", answer.stderr);
     assert!(answer.stderr.contains("status: ann@example.com: its mail is accepted: "), "{}", answer.stderr);
+    // Published, and gone since: nothing takes its mail.
+    let both = format!("{COM}/.qmail-both");
+    host.remove(&both);
+    let answer = host.run(&["user", "both@example.com"]);
+    assert!(answer.stderr.contains("its mail is accepted, but bounces now: "), "{}", answer.stderr);
+    host.write(&both, "&ann@example.com\n&x@y.test\n");
     // Before anything is published.
     host.remove("/var/qmail/control/validrcptto.cdb");
     let answer = host.run(&["user", "both@example.com"]);

@@ -357,7 +357,9 @@ fn a_name_that_is_no_setting_is_told_by_check_and_at_the_start_of_the_service() 
         answer.stdout
     );
     assert!(!answer.stdout.contains("QMAIL_UPDATER_OLD"), "an empty file sets nothing: {}", answer.stdout);
-    for (name, is_told) in [("AUTH_OWNER", true), ("qmail_updater_hold", true), ("HOLD~", false), ("PATH", false)] {
+    for (name, is_told) in
+        [("AUTH_OWNER", true), ("qmail_updater_hold", true), ("auth-owner", true), ("HOLD~", false), ("PATH", false)]
+    {
         host.write(&format!("{DIRECTORY}/{name}"), "1:1\n");
         let told = host.run(&["check"]).stdout.contains(&format!("env/{name}: no setting has that name"));
         assert_eq!(told, is_told, "{name}");

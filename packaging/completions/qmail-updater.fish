@@ -86,7 +86,7 @@ complete -c qmail-updater -n "__fish_qmail_updater_needs_command" -f -a "deliver
 complete -c qmail-updater -n "__fish_qmail_updater_needs_command" -f -a "dovecot-auth" -d 'Answer Postfix, Exim and others about logins: the auth protocol of Dovecot on standard input and output'
 complete -c qmail-updater -n "__fish_qmail_updater_needs_command" -f -a "vpopmaild" -d 'Answer Haraka about a login: the protocol of vpopmaild on standard input and output'
 complete -c qmail-updater -n "__fish_qmail_updater_needs_command" -f -a "opensmtpd-table" -d 'Table of OpenSMTPD 7.6 or newer, for mailaddr and auth'
-complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand rebuild" -l force -d 'Publish what the loss guard holds: all of it, or that of the DOMAINs' -r -f
+complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand rebuild" -l force -d 'Publish the losses that the loss guard holds back: of all held domains, or of the DOMAINs' -r -f
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand rebuild" -l root -d 'Take every absolute path below DIR, as after chroot' -r -f -a "(__fish_complete_directories)"
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand rebuild" -l settings -d 'The directory of settings, one file per variable; \'\' means none' -r -f -a "(__fish_complete_directories)"
 complete -c qmail-updater -n "__fish_qmail_updater_using_subcommand rebuild" -l qmail -d 'qmail\'s directory [default: /var/qmail]' -r -f -a "(__fish_complete_directories)"

@@ -77,9 +77,9 @@ fn is_ours(name: &[u8]) -> bool {
     name.starts_with(PREFIX.as_bytes()) && name.iter().all(|b| b.is_ascii_alphanumeric() || *b == b'_')
 }
 
-/// Whether a file of this name sets nothing, and a setting has this name but for its beginning or its capitals.
+/// Whether a file of this name sets nothing, and a setting has this name but for its beginning, its capitals or its hyphens.
 fn is_misnamed(name: &[u8]) -> bool {
-    let upper = name.to_ascii_uppercase();
+    let upper = String::from_utf8_lossy(name).to_ascii_uppercase().replace('-', "_").into_bytes();
     let whole = if upper.starts_with(PREFIX.as_bytes()) { upper } else { [PREFIX.as_bytes(), &upper].concat() };
     is_ours(&whole) && !is_ours(name) && super::is_variable(OsStr::from_bytes(&whole))
 }

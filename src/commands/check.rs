@@ -142,7 +142,11 @@ pub fn published(settings: &Settings, denied: &mut Denied) -> Vec<Note> {
         }
     });
     let mut findings: Vec<Note> = damaged.collect();
-    findings.extend(files[1].0.as_ref().ok().and_then(|(target, _)| only_root_reads(settings, target)));
+    findings.extend(files[1].0.as_ref().ok().and_then(|(target, _)| match settings.auth_owner {
+        // Its owner is told of below.
+        Some(_) => None,
+        None => only_root_reads(settings, target),
+    }));
     let finding = |(target, is_of_logins): (Result<(Target, Look), Error>, bool)| -> Option<Note> {
         let (target, wanted) = match target {
             Ok(target) => target,
@@ -178,7 +182,8 @@ pub fn published(settings: &Settings, denied: &mut Denied) -> Vec<Note> {
         if (mode, owner) == (wanted.mode, wanted_owner) {
             return None;
         }
-        let fix = if owner == wanted_owner {
+        let is_set = settings.auth_owner.is_some() && wanted.owner == Some(wanted_owner);
+        let fix = if owner == wanted_owner || is_set {
             "the next rebuild fixes it".to_owned()
         } else {
             format!("chown {}:{} fixes it, or rebuild with --auth-owner", wanted_owner.0, wanted_owner.1)

@@ -132,8 +132,8 @@ pub fn compare(settings: &Settings) -> Result<Compared, Error> {
                 Ok(())
             })?;
         }
-        let then = "restore what is missing; only with --force does a rebuild make all of these changes, and the service makes \
-                    them when the hold ends";
+        let then = "restore what is missing; the service makes these changes when the hold ends; only with --force does a \
+                    rebuild make all of these changes now";
         let alerts = scales.alerts(&held, then);
         (alerts, hold::names(&held), hold::in_words(&held))
     } else {

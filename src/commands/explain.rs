@@ -169,7 +169,7 @@ impl Explainer<'_> {
                 _ => format!("qmail keeps the mail and tries again: {decided}"),
             },
             _ => match hints::meant(address).filter(|_| accepted == Answer::No) {
-                Some(meant) => format!("{decided}; {}", hints::question(meant)),
+                Some(meant) => format!("{decided}; {}", hints::question(&meant)),
                 None => decided,
             },
         };
@@ -342,6 +342,9 @@ impl Explained {
         let taker = if delivery.verdict == Verdict::Deliver { self.taker(explainer.host) } else { None };
         match (self.accepted, taker) {
             (Answer::Yes, Some(taker)) => format!("its mail is accepted: {taker}"),
+            (Answer::Yes, None) if delivery.verdict == Verdict::Bounce => {
+                format!("its mail is accepted, but bounces now: {reason}")
+            }
             (Answer::Yes, None) => format!("its mail is accepted: {reason}"),
             (Answer::No, Some(taker)) => format!("its mail is refused: {reason}; by the configuration, {taker}"),
             (Answer::No, None) => format!("its mail is refused: {reason}"),
@@ -426,7 +429,9 @@ impl Explained {
         let mut fact = |name: &str, value: String| {
             text.push_str(&wrapped(&format!("{name:<16}{value}"), width, 2, 18));
         };
-        if self.delivery.verdict == Verdict::Defer {
+        if self.delivery.verdict == Verdict::Defer && self.state == State::Kept {
+            fact("delivery", "not known: qmail keeps the message, or vpopmail returns it to its sender".to_owned());
+        } else if self.delivery.verdict == Verdict::Defer {
             fact("delivery", "deferred: qmail keeps the message and tries again".to_owned());
         } else if self.delivery.verdict == Verdict::Bounce && self.accepted == Answer::Yes {
             fact("delivery", "bounces now: qmail returns the message to its sender".to_owned());

@@ -10,7 +10,7 @@ const MAILTO: &[u8] = b"mailto:";
 
 /// The address in what was pasted: without brackets, a name before them, quotes, `mailto:`, blanks, and what ends a sentence;
 /// `None` when that is what was typed.
-pub(crate) fn meant(typed: &[u8]) -> Option<&[u8]> {
+pub(crate) fn meant(typed: &[u8]) -> Option<Vec<u8>> {
     let bare = match (typed.iter().rposition(|b| *b == b'<'), typed.iter().rposition(|b| *b == b'>')) {
         (Some(start), Some(end)) if start < end => &typed[start + 1..end],
         _ => typed,
@@ -22,8 +22,10 @@ pub(crate) fn meant(typed: &[u8]) -> Option<&[u8]> {
     let is_beside = |b: &u8| b.is_ascii_whitespace() || b"<>.,;:\"'".contains(b);
     let start = bare.iter().position(|b| !is_beside(b))?;
     let end = bare.iter().rposition(|b| !is_beside(b))?;
-    let meant = &bare[start..=end];
-    (meant != typed && meant.contains(&b'@')).then_some(meant)
+    let (local, domain) = split_address(&bare[start..=end])?;
+    // The other quote is before the @.
+    let meant = join_address(local.strip_suffix(b"\"").unwrap_or(local), domain);
+    (meant != typed).then_some(meant)
 }
 
 /// The reason why an address of no such domain is refused, with the address of the domain that is nearest in spelling, if one
@@ -41,7 +43,7 @@ fn of_nearest<'a>(address: &[u8], domains: impl Iterator<Item = &'a [u8]>) -> Op
 /// That rcpthosts does not list the domain of an address, and which address may be meant.
 pub(crate) fn not_listed(address: &[u8], domain: &[u8]) -> String {
     match meant(address) {
-        Some(meant) => format!("rcpthosts does not list \"{}\"; {}", Shown(domain), question(meant)),
+        Some(meant) => format!("rcpthosts does not list \"{}\"; {}", Shown(domain), question(&meant)),
         None => format!("rcpthosts does not list {}", show_domain(domain)),
     }
 }

@@ -90,7 +90,7 @@ fn hint(address: &[u8], answer: &smtpd::Answer, listed: Option<&Accepted>) -> Op
     let domain = split_address(address).map(|(_, domain)| lower(domain));
     let refusing = domain.zip(listed).filter(|(domain, listed)| !listed.lets_through(domain));
     let Some((domain, listed)) = refusing else {
-        return hints::meant(address).filter(|_| !answer.accepted()).map(hints::question);
+        return hints::meant(address).filter(|_| !answer.accepted()).map(|meant| hints::question(&meant));
     };
     let reason = hints::not_listed(address, &domain);
     Some(match answer.accepted() {
