@@ -11,7 +11,6 @@
 use nix::sys::resource::{RLIM_INFINITY, Resource, getrlimit};
 use std::ffi::{CStr, c_char, c_int, c_long};
 use std::io;
-use std::ops::RangeInclusive;
 use std::os::fd::{BorrowedFd, OwnedFd, RawFd};
 use std::sync::{Mutex, PoisonError};
 
@@ -30,20 +29,29 @@ extern "C" fn choose_how_memory_is_taken() {
     /// `mi_option_purge_delay`, in milliseconds. It would wait for a second, which is longer than most rebuilds take: none
     /// would ever use less than all that it freed.
     const PURGE_DELAY: c_int = 15;
-    /// `mi_option_arena_reserve`, in KiB of addresses.
+    /// `mi_option_arena_reserve`, in KiB of addresses. It would be 1 GiB, and a list for that.
     const RESERVE: c_int = 23;
-    /// The least and the most that it shall reserve at once, in KiB. It would be 1 GiB, and a list for that.
-    const SIZES: RangeInclusive<u64> = 32 << 10..=128 << 10;
     unsafe extern "C" {
         /// Of mimalloc, whose crate does not name it: stores a number.
         safe fn mi_option_set(option: c_int, value: c_long);
     }
     mi_option_set(PURGE_DELAY, 1);
+    #[cfg(target_os = "linux")]
+    let addresses = Resource::RLIMIT_AS;
+    #[cfg(target_os = "freebsd")]
+    let addresses = Resource::RLIMIT_VMEM;
     // Both limits count what is reserved: most of them is for the program and for the stacks of its threads.
-    let limits = [Resource::RLIMIT_AS, Resource::RLIMIT_DATA];
+    let limits = [addresses, Resource::RLIMIT_DATA];
     let limit = limits.into_iter().filter_map(|which| getrlimit(which).ok()).map(|(limit, _)| limit).min();
-    let size = (limit.unwrap_or(RLIM_INFINITY) / 4 / 1024).min(*SIZES.end());
-    mi_option_set(RESERVE, if size < *SIZES.start() { 0 } else { c_long::try_from(size).unwrap_or(0) });
+    mi_option_set(
+        RESERVE,
+        // In MiB.
+        match limit.unwrap_or(RLIM_INFINITY) >> 20 {
+            ..128 => 0,
+            128..512 => 32 << 10,
+            512.. => 128 << 10,
+        },
+    );
 }
 
 /// A copy of a descriptor that was open when this program began, which no program that we become gets. To be taken before
