@@ -88,9 +88,24 @@ fn page(section: &str) -> Vec<(String, String)> {
     parts.chunks(2).filter_map(file).collect()
 }
 
+/// The exit status of ask.pl after SIGALRM: the server answers no more.
+const SILENT: i32 = 128 + 14;
+
 /// The answers of a server with the configuration of its section to the commands of these sessions. No front end may have
-/// written one of these secrets.
+/// written one of these secrets. A server that answers no more is started once more: OpenSMTPD 7.6 hangs in one of a dozen
+/// runs, between processes of its own, when its tables have answered all that they were asked.
 fn talk(host: &MailHost, server: &Server, sessions: &[Session], secrets: &[String]) -> Vec<Vec<String>> {
+    let first = talk_once(host, server, sessions, secrets);
+    first.or_else(|_| talk_once(host, server, sessions, secrets)).unwrap_or_else(|log| panic!("{}: {log}", server.name))
+}
+
+/// The same; or the log of a server that answers no more.
+fn talk_once(
+    host: &MailHost,
+    server: &Server,
+    sessions: &[Session],
+    secrets: &[String],
+) -> Result<Vec<Vec<String>>, String> {
     let directory = tempfile::Builder::new().prefix("qmail-updater-server.").tempdir().unwrap();
     for (path, content) in page(server.section) {
         let path = directory.path().join("page").join(path);
@@ -116,6 +131,9 @@ fn talk(host: &MailHost, server: &Server, sessions: &[Session], secrets: &[Strin
     let output = child.wait_with_output().unwrap();
     let _ = writer.join();
     let log = String::from_utf8_lossy(&fs::read(directory.path().join("log")).unwrap_or_default()).into_owned();
+    if output.status.code() == Some(SILENT) {
+        return Err(log);
+    }
     assert!(output.status.success(), "{}: {log}", server.name);
     if has("strace") {
         let traced = wrote_none(&directory.path().join("trace"), secrets);
@@ -126,7 +144,7 @@ fn talk(host: &MailHost, server: &Server, sessions: &[Session], secrets: &[Strin
     }
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     let mut lines = text.lines().map(str::to_owned);
-    sessions.iter().map(|(_, commands)| lines.by_ref().take(commands.len()).collect()).collect()
+    Ok(sessions.iter().map(|(_, commands)| lines.by_ref().take(commands.len()).collect()).collect())
 }
 
 /// No system call that strace wrote down has one of these in it; how many processes wrote anything.

@@ -46,7 +46,7 @@ if ($ARGV[0] eq '--names') {
     exit;
 }
 $| = 1;
-alarm 400; # Nothing here takes so long, also on a busy machine.
+alarm 150; # Nothing here takes so long, also on a busy machine.
 my ($port, $control, $tls) = @ARGV;
 my ($from, $to);
 my $read = sub { while (defined(my $line = <$from>)) { $line =~ s/\r?\n//; return $line if $line !~ /^\d{3}-/ } "closed" };
