@@ -92,11 +92,13 @@ fn page(section: &str) -> Vec<(String, String)> {
 const SILENT: i32 = 128 + 14;
 
 /// The answers of a server with the configuration of its section to the commands of these sessions. No front end may have
-/// written one of these secrets. A server that answers no more is started once more: OpenSMTPD 7.6 hangs in one of a dozen
-/// runs, between processes of its own, when its tables have answered all that they were asked.
+/// written one of these secrets.
 fn talk(host: &MailHost, server: &Server, sessions: &[Session], secrets: &[String]) -> Vec<Vec<String>> {
-    let first = talk_once(host, server, sessions, secrets);
-    first.or_else(|_| talk_once(host, server, sessions, secrets)).unwrap_or_else(|log| panic!("{}: {log}", server.name))
+    let mut answers = talk_once(host, server, sessions, secrets);
+    if server.hangs && answers.is_err() {
+        answers = talk_once(host, server, sessions, secrets);
+    }
+    answers.unwrap_or_else(|log| panic!("{}: {log}", server.name))
 }
 
 /// The same; or the log of a server that answers no more.
@@ -177,6 +179,9 @@ struct Server {
     domain: &'static str,
     /// Whether it asks this program, and does not read the tables itself.
     asks: bool,
+    /// Whether it is started once more when it answers no more. OpenSMTPD 7.6 hangs in one of a dozen runs, between processes
+    /// of its own, when its tables have answered all that they were asked.
+    hangs: bool,
 }
 
 /// What most of them have in common.
@@ -189,6 +194,7 @@ const SERVER: Server = Server {
     recipients: true,
     domain: "Example.com",
     asks: true,
+    hangs: false,
 };
 
 /// Each answer of a server about 170 recipients and 20 logins, and without tables.
@@ -272,7 +278,13 @@ fn qpsmtpd_asks_the_tables_as_its_page_says() {
 #[test]
 fn opensmtpd_asks_the_tables_as_its_page_says() {
     if can_run("opensmtpd", "usr/sbin/smtpd") {
-        asks_the_tables(&Server { name: "opensmtpd", section: "OpenSMTPD", unknown: ["451 ", "421 "], ..SERVER });
+        asks_the_tables(&Server {
+            name: "opensmtpd",
+            section: "OpenSMTPD",
+            unknown: ["451 ", "421 "],
+            hangs: true,
+            ..SERVER
+        });
     }
 }
 
