@@ -433,6 +433,13 @@ fn a_fault_of_a_whole_domain_is_not_blamed_on_the_address() {
         assert!(text.contains(&format!("; {fault}: tell the administrator")), "{fault}: {text}");
         assert!(!explained(&host, address)["reason"].as_str().unwrap().contains("administrator"));
         assert!(!told(&host, &["explain", "nobody@example.edu.example"]).contains("tell the administrator"));
+        // The same of each mailbox, and above the table of all of them; without a line of users/assign there is none.
+        let domain = &address[address.find('@').unwrap()..];
+        for asked in [address, domain].iter().filter(|_| !fault.ends_with("nobody owns it")) {
+            let text = told(&host, &["user", asked]);
+            assert_eq!(text.matches(&format!("; {fault}: tell the administrator")).count(), 1, "{fault}: {text}");
+        }
+        assert!(!host.run(&["user", address, domain]).stdout.contains("administrator"), "a script reads the facts");
     }
     let host = MailHost::sample();
     host.write(&format!("{COM}/.qmail-away"), "|exit 100\n").rebuild();
@@ -444,9 +451,10 @@ fn a_fault_of_a_whole_domain_is_not_blamed_on_the_address() {
         "x@gmail.example",
         "no@mail.example.org",
     ] {
-        let text = told(&host, &["explain", address]);
+        let text = told(&host, &["explain", address]) + &told(&host, &["user", address]);
         assert!(!text.contains("tell the administrator"), "{text}");
     }
+    assert!(!told(&host, &["user", "@example.com"]).contains("tell the administrator"));
 }
 
 #[test]

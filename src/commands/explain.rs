@@ -11,9 +11,9 @@ use serde_json::{Value, json};
 use crate::commands::answers::say_seen;
 use crate::commands::lookup::Published;
 use crate::commands::onward::{Onward, Target};
-use crate::commands::overview::{self, Kind, State};
+use crate::commands::overview::State;
 use crate::commands::screen::{Form, Screen, Tone, VERSION, wrapped};
-use crate::commands::{forwards, hints};
+use crate::commands::{faults, forwards, hints};
 use crate::decide::{Delivery, Route, Step, Taker, Trail, Verdict, deliver, route};
 use crate::error::{Denied, Error, show_path};
 use crate::host::Host;
@@ -285,8 +285,9 @@ pub(crate) fn in_a_sentence(settings: &Settings, host: &Arc<Host>, addresses: &[
 impl Explained {
     /// The reason for people, who may have misspelled the domain; or its configuration is the fault, and not the address.
     fn reason(&self, explainer: &Explainer<'_>) -> String {
-        match self.fault_of_domain(explainer) {
-            Some(fault) => format!("{}; {fault}: tell the administrator", self.reason),
+        let way = (&self.delivery, self.steps.last().map(|(step, _)| step));
+        match faults::of_domain(explainer.host, explainer.homes, &self.address, way) {
+            Some(fault) => format!("{}; {fault}", self.reason),
             None if self.is_let_in => match self.near_mailbox(explainer) {
                 Some(near) => format!("{}; {}", self.reason, hints::question(&near)),
                 None => self.reason.clone(),
@@ -302,38 +303,6 @@ impl Explained {
         let is_unknown =
             is_refused && last.as_os_str().as_bytes().ends_with(DEFAULT) && hints::meant(&self.address).is_none();
         is_unknown.then(|| hints::nearest_mailbox(explainer.host, explainer.homes, &self.address))?
-    }
-
-    /// What keeps mail from each mailbox of its domain, so that the name does not matter.
-    fn fault_of_domain(&self, explainer: &Explainer<'_>) -> Option<String> {
-        let host = explainer.host;
-        let domain = lower(split_address(&self.address)?.1);
-        let is_vpopmails = host.assignments.vpopmail_domain(&domain).is_some() && domain.contains(&b'.');
-        let shown = Shown(&domain);
-        // No .qmail file answered.
-        let last = self.steps.last().and_then(|(step, _)| step.path.clone());
-        let is_at_home = |found: &overview::Domain| {
-            let home = found.folder.as_ref().map(|(home, _)| host.layout.root.path(home));
-            found.kind == Kind::Vpopmail && home.is_some() && home == last
-        };
-        match self.delivery.verdict {
-            Verdict::Remote if is_vpopmails => Some(format!("but users/assign has {shown} as a domain of this host")),
-            _ if !self.is_let_in => is_vpopmails.then(|| "but it is a domain of this host".to_owned()),
-            Verdict::Bounce if self.accepted == Answer::No => {
-                let domains =
-                    overview::domains(host, explainer.homes, &[domain.clone()].into(), &|_| overview::Answer::NoTable);
-                match domains.first()? {
-                    found if found.kind == Kind::Nobody => {
-                        Some(format!("no name of {shown} gets mail: nobody owns it"))
-                    }
-                    found if found.mailboxes.is_some_and(|number| number > 0) && is_at_home(found) => {
-                        Some(format!("{shown} has no .qmail-default, so its mailboxes get no mail"))
-                    }
-                    _ => None,
-                }
-            }
-            _ => None,
-        }
     }
 
     /// Whether its mail is accepted, and what takes it.

@@ -7,6 +7,7 @@ pub mod compare;
 pub mod database;
 pub mod demo;
 pub mod explain;
+pub mod faults;
 pub mod few;
 pub mod findings;
 pub mod forwards;

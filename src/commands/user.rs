@@ -8,7 +8,7 @@ use crate::commands::answers::{read_host_only, written};
 use crate::commands::lookup::Published;
 use crate::commands::overview::{Absence, Agreement, User, Users};
 use crate::commands::screen::{Field, Form, Row, Screen, Tone, table, wrapped};
-use crate::commands::{check, explain, hints};
+use crate::commands::{check, explain, faults, hints};
 use crate::decide::{Taker, Verdict};
 use crate::error::{Denied, Error, show_path};
 use crate::host::Host;
@@ -18,7 +18,7 @@ use crate::rebuild::{now, users_seen};
 use crate::report::{self, Code, Level, Note};
 use crate::settings::Settings;
 use crate::tables::logins::{Policy, PublishedLogins};
-use crate::text::{Shown, count, date, join_address, split_address};
+use crate::text::{Shown, count, date, join_address, lower, split_address};
 
 /// An address without a mailbox: the whole address, whose mail something may take all the same; why there is none; and what
 /// may be meant, to stand behind that.
@@ -47,8 +47,18 @@ pub fn user(settings: &Settings, screen: &Screen, addresses: &[std::ffi::OsStrin
         let refuses = |address: &[u8]| refused_now(recipients.as_ref()?, is_new, address);
         let refuses: &dyn Fn(&[u8]) -> Option<&'static str> = &refuses;
         let users = Users { host: &host, homes: &homes, policy: &policy, published, published_at, closed, refuses };
-        let mut printer =
-            Printer { form: screen.form, out: screen.out(), number: 0, several: Vec::new(), closed: None };
+        let fault = |user: &User<'_>| {
+            let (delivery, last) = user.mail.as_ref()?;
+            faults::of_domain(&host, &homes, &join_address(user.name, user.domain), (delivery, last.as_ref()))
+        };
+        let mut printer = Printer {
+            form: screen.form,
+            out: screen.out(),
+            number: 0,
+            several: Vec::new(),
+            closed: None,
+            fault: &fault,
+        };
         let mut absent = Vec::new();
         for address in addresses {
             let address = address.as_bytes();
@@ -58,7 +68,10 @@ pub fn user(settings: &Settings, screen: &Screen, addresses: &[std::ffi::OsStrin
                 printer.take(user, is_domain)
             };
             match users.find(address, &mut print)? {
-                Ok(()) if is_domain => printer.end_domain(&address[1..])?,
+                Ok(()) if is_domain => {
+                    let fault = || faults::with_reason(&host, &homes, &lower(&address[1..]));
+                    printer.end_domain(&address[1..], &fault)?;
+                }
                 Ok(()) => {}
                 Err(absence) => absent.push((users.whole(address), absence, hints::domain_meant(&host, address))),
             }
@@ -168,7 +181,7 @@ fn each_step(address: &[u8], width: usize) -> String {
 }
 
 /// Prints one mailbox after the other. On a terminal those of a domain are rows of one table.
-struct Printer<W: Write> {
+struct Printer<'a, W: Write> {
     form: Form,
     out: W,
     /// How many answers there are.
@@ -177,9 +190,11 @@ struct Printer<W: Write> {
     several: Vec<(Row, bool, bool)>,
     /// Why none of them can log in now.
     closed: Option<String>,
+    /// What is wrong with its whole domain, for people.
+    fault: &'a dyn Fn(&User<'_>) -> Option<String>,
 }
 
-impl<W: Write> Printer<W> {
+impl<W: Write> Printer<'_, W> {
     fn take(&mut self, user: &User<'_>, is_of_domain: bool) -> io::Result<()> {
         if is_of_domain && let Form::Terminal(_) = self.form {
             self.several.push((row(user), gets_mail(user), may_log_in(user)));
@@ -197,12 +212,12 @@ impl<W: Write> Printer<W> {
         match self.form {
             Form::Json => write!(self.out, "{}", user_as_json(user)),
             Form::Pipe => self.out.write_all(for_pipe(user).as_bytes()),
-            Form::Terminal(width) => self.out.write_all(for_terminal(user, width).as_bytes()),
+            Form::Terminal(width) => self.out.write_all(for_terminal(user, (self.fault)(user), width).as_bytes()),
         }
     }
 
-    /// All mailboxes of a domain were taken.
-    fn end_domain(&mut self, domain: &[u8]) -> io::Result<()> {
+    /// All mailboxes of a domain were taken; people are told what is wrong with all of them.
+    fn end_domain(&mut self, domain: &[u8], fault: &dyn Fn() -> Option<String>) -> io::Result<()> {
         let Form::Terminal(width) = self.form else { return Ok(()) };
         let several = std::mem::take(&mut self.several);
         let receiving = several.iter().filter(|(_, gets_mail, _)| *gets_mail).count();
@@ -214,8 +229,9 @@ impl<W: Write> Printer<W> {
         let head = format!("{}  {mailboxes}: mail arrives in {receiving}, {sending} may log in", Shown(domain));
         let gap = if self.number > 0 { "\n" } else { "" };
         self.number += 1;
-        let closed = self.closed.take().map(|why| wrapped(&why, width, 0, 2)).unwrap_or_default();
-        write!(self.out, "{gap}{}{closed}{table}", wrapped(&head, width, 0, 2))
+        let beside = fault().into_iter().chain(self.closed.take());
+        let beside: String = beside.map(|why| wrapped(&why, width, 0, 2)).collect();
+        write!(self.out, "{gap}{}{beside}{table}", wrapped(&head, width, 0, 2))
     }
 
     /// Ends the answers; their number.
@@ -299,7 +315,7 @@ fn row(user: &User<'_>) -> Row {
 /// The width of the names before the facts.
 const NAMES: usize = 19;
 
-fn for_terminal(user: &User<'_>, width: usize) -> String {
+fn for_terminal(user: &User<'_>, fault: Option<String>, width: usize) -> String {
     let (mail, login) = (gets_mail(user), may_log_in(user));
     let tone = if mail && login { Tone::Good } else { Tone::Caution };
     let refused = user.refused.map(|why| format!("its mail is refused now: {why}"));
@@ -325,7 +341,10 @@ fn for_terminal(user: &User<'_>, width: usize) -> String {
         user.alias_of.map(|real| ("alias domain", format!("{} is an alias of {}", Shown(user.domain), Shown(real))));
     let [(mail, of_mail), (login, of_login)] = in_words(user);
     let words = [("mail", mail, of_mail), ("smtp login", login, of_login)];
-    let all = facts(user, true);
+    let mut all = facts(user, true);
+    if let (Some(fault), Some((_, mail))) = (fault, all.iter_mut().find(|(name, _)| *name == "mail")) {
+        mail.push_str(&format!("; {fault}"));
+    }
     let (first, others): (Vec<_>, Vec<_>) =
         all.into_iter().partition(|(name, _)| ["mail", "smtp login", "login expires"].contains(name));
     for (name, value) in first.into_iter().chain(alias).chain(others) {

@@ -1,0 +1,58 @@
+//! What is wrong with a whole domain, so that none of its mailboxes gets mail: whoever asks about one address is told that it is
+//! not the fault of that address.
+
+use crate::commands::hints;
+use crate::commands::overview::{self, Domain, Kind};
+use crate::decide::{Delivery, Step, Trail, Verdict, deliver};
+use crate::host::{Homes, Host};
+use crate::protect::guard::{NOBODY, stands_for};
+use crate::text::{Shown, join_address, lower, split_address, without_word};
+
+/// What keeps mail from each mailbox of the domain of this address, so that the name does not matter, and what to do; `last` is
+/// the step that decided about the address.
+pub fn of_domain(
+    host: &Host,
+    homes: &dyn Homes,
+    address: &[u8],
+    (delivery, last): (&Delivery, Option<&Step>),
+) -> Option<String> {
+    let domain = lower(split_address(address)?.1);
+    let is_vpopmails = host.assignments.vpopmail_domain(&domain).is_some() && domain.contains(&b'.');
+    let shown = Shown(&domain);
+    // No .qmail file answered.
+    let is_at_home = |found: &Domain| {
+        let home = found.folder.as_ref().map(|(home, _)| host.layout.root.path(home));
+        found.kind == Kind::Vpopmail && home.is_some() && home.as_deref() == last.and_then(|step| step.path.as_deref())
+    };
+    let fault = match delivery.verdict {
+        Verdict::Remote if is_vpopmails => Some(format!("but users/assign has {shown} as a domain of this host")),
+        _ if !host.control.accepts(&domain) => is_vpopmails.then(|| "but it is a domain of this host".to_owned()),
+        Verdict::Bounce => {
+            let domains = overview::domains(host, homes, &[domain.clone()].into(), &|_| overview::Answer::NoTable);
+            match domains.first()? {
+                found if found.kind == Kind::Nobody => Some(format!("no name of {shown} gets mail: nobody owns it")),
+                found if found.mailboxes.is_some_and(|number| number > 0) && is_at_home(found) => {
+                    Some(format!("{shown} has no .qmail-default, so its mailboxes get no mail"))
+                }
+                _ => None,
+            }
+        }
+        _ => None,
+    };
+    fault.map(|fault| format!("{fault}: tell the administrator"))
+}
+
+/// The same of a domain, with what becomes of mail to a name that nobody listed.
+pub fn with_reason(host: &Host, homes: &dyn Homes, domain: &[u8]) -> Option<String> {
+    let address = stands_for(&join_address(b"", domain), host.layout.break_byte);
+    let mut trail = Trail::kept();
+    let delivery = deliver(host, homes, &address, &mut trail);
+    let last = trail.steps().pop();
+    let fault = of_domain(host, homes, &address, (&delivery, last.as_ref()))?;
+    let reason = match last {
+        _ if !host.control.accepts(domain) => hints::not_listed(&address, domain),
+        Some(last) => without_word(&last.to_string(), &NOBODY),
+        None => return Some(fault),
+    };
+    Some(format!("{reason}; {fault}"))
+}
