@@ -8,6 +8,7 @@ use std::fs;
 
 use serde_json::Value;
 use support::MailHost;
+use support::service::{self, Service};
 
 const COM: &str = "/home/vpopmail/domains/example.com";
 
@@ -318,6 +319,40 @@ fn a_kept_an_open_and_a_held_domain_say_so() {
         summary.stdout.lines().any(|line| line.starts_with("example.net\t") && line.ends_with("\theld")),
         "{summary:?}"
     );
+}
+
+#[test]
+fn a_hold_is_told_by_each_command_on_a_terminal() {
+    let host = MailHost::sample();
+    support::lose_much(&host, "/home/vpopmail/domains/example.net");
+    // Nothing is held before a rebuild.
+    let status = told(&host, &["status"]);
+    assert!(status.contains("the loss guard would hold 1 domain: example.net"), "{status}");
+    assert!(status.contains("the next rebuild would hold 1 domain: example.net"), "{status}");
+    assert!(!status.contains("guard holds"), "{status}");
+    let words = "example.net has been held by the loss guard for 0 min";
+    assert!(!told(&host, &["user", "@example.net"]).contains(words));
+    assert!(!host.run(&["list", "recipients"]).stderr.contains("loss guard"));
+    let pipe = |host: &MailHost, arguments: &[&str]| host.run(arguments).stdout;
+    let (user, list) = (pipe(&host, &["user", "@example.net"]), pipe(&host, &["list", "recipients"]));
+    let service = Service::start(host, &["--no-watch"]);
+    while service::status_of(&service.host)["held_until"].is_null() {
+        service::pause();
+    }
+    let host = &service.host;
+    let status = told(host, &["status"]);
+    assert!(status.contains("the loss guard holds 1 domain: example.net"), "{status}");
+    let ends = "the service publishes the first loss in ";
+    for arguments in [["explain", "u7@example.net"], ["user", "@example.net"], ["user", "dora@example.net"]] {
+        let text = told(host, &arguments);
+        assert!(text.contains(words) && text.contains(ends), "{arguments:?}: {text}");
+    }
+    let listed = host.run(&["list", "recipients"]);
+    assert!(listed.stderr.contains("warning: the loss guard holds example.net: a rebuild keeps "), "{listed:?}");
+    // A script reads what it read.
+    assert_eq!((pipe(host, &["user", "@example.net"]), listed.stdout), (user, list));
+    assert!(!pipe(host, &["explain", "u7@example.net"]).contains(ends));
+    assert!(!explained(host, "u7@example.net").to_string().contains(ends));
 }
 
 #[test]

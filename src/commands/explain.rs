@@ -1,14 +1,13 @@
 //! `explain`: whether an address is accepted, what decides, and by which other addresses it is reached.
 
-use std::collections::BTreeMap;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
 
 use serde_json::{Value, json};
 
 use crate::commands::answers::say_seen;
+use crate::commands::holds::Holds;
 use crate::commands::lookup::Published;
 use crate::commands::onward::{Onward, Target};
 use crate::commands::overview::State;
@@ -18,7 +17,6 @@ use crate::decide::{Delivery, Route, Step, Taker, Trail, Verdict, deliver, route
 use crate::error::{Denied, Error, show_path};
 use crate::host::Host;
 use crate::os::confine;
-use crate::protect::hold;
 use crate::rebuild::homes::HomeReader;
 use crate::rebuild::read_host;
 use crate::report;
@@ -64,7 +62,7 @@ struct Explainer<'a> {
     host: &'a Host,
     homes: &'a HomeReader,
     published: &'a Result<Published, Error>,
-    held: &'a BTreeMap<Vec<u8>, Duration>,
+    holds: &'a Holds,
     /// Whether forwards are looked for, which reads every home.
     reads_all: bool,
 }
@@ -73,24 +71,24 @@ struct Explainer<'a> {
 struct Sources {
     homes: HomeReader,
     published: Result<Published, Error>,
-    held: BTreeMap<Vec<u8>, Duration>,
+    holds: Holds,
 }
 
 impl Sources {
     fn read(settings: &Settings, host: &Arc<Host>) -> Result<Sources, Error> {
         let before = settings.logins_target()?.0.before();
-        let held = match hold::held_for(settings) {
+        let holds = match Holds::read(settings) {
             // Said at the end, when it matters.
-            Err(error) if error.is_denied() => BTreeMap::new(),
-            held => held?,
+            Err(error) if error.is_denied() => Holds::default(),
+            holds => holds?,
         };
         let homes = HomeReader::new(host, &before, settings.threads(), None);
-        Ok(Sources { homes, published: Published::open(settings), held })
+        Ok(Sources { homes, published: Published::open(settings), holds })
     }
 
     fn explainer<'a>(&'a self, settings: &'a Settings, host: &'a Host, reads_all: bool) -> Explainer<'a> {
-        let Sources { homes, published, held } = self;
-        Explainer { settings, host, homes, published, held, reads_all }
+        let Sources { homes, published, holds } = self;
+        Explainer { settings, host, homes, published, holds, reads_all }
     }
 }
 
@@ -114,8 +112,7 @@ impl Explainer<'_> {
         let decided = steps.last().map(|(step, _)| step.text.clone()).unwrap_or_default();
         let domain = split_address(address).map(|(_, domain)| lower(domain)).unwrap_or_default();
         let is_let_in = !address.contains(&b'@') || host.control.accepts(&domain);
-        let held = self.held.get(&domain);
-        let state = held.map_or_else(|| State::of(&delivery), |_| State::Held);
+        let state = if self.holds.has(&domain) { State::Held } else { State::of(&delivery) };
         let state_reason = self.state_reason(&domain, &delivery);
         let mut table = None;
         if !is_let_in {
@@ -191,13 +188,8 @@ impl Explainer<'_> {
 
     /// What holds or keeps published entries of a domain, or opens it, in words.
     fn state_reason(&self, domain: &[u8], delivery: &Delivery) -> Option<String> {
-        match (self.held.get(domain), State::of(delivery), &delivery.doubt, &delivery.open) {
-            (Some(held), ..) => Some(format!(
-                "{0} has been held by the loss guard for {1} min, which keeps entries that would go: restore what is missing; \
-                 if the loss is right, rebuild --force {0} publishes it as it is",
-                Shown(domain),
-                held.as_secs() / 60
-            )),
+        match (self.holds.words(domain), State::of(delivery), &delivery.doubt, &delivery.open) {
+            (Some(held), ..) => Some(held),
             (_, State::Kept, Some(doubt), _) => {
                 let path = self.host.layout.root.path(&doubt.home);
                 Some(format!(
@@ -423,8 +415,9 @@ impl Explained {
             }
             fact("also reached by", first.join(", "));
         }
-        if let Some(words) = &self.state_reason {
-            fact("state", words.clone());
+        let domain = split_address(&self.address).map(|(_, domain)| lower(domain)).unwrap_or_default();
+        if let Some(words) = explainer.holds.for_people(&domain).or_else(|| self.state_reason.clone()) {
+            fact("state", words);
         }
         text.push('\n');
         let mut steps: Vec<(String, String)> =

@@ -1,5 +1,6 @@
 //! `list`: what a rebuild would write.
 
+use std::collections::BTreeSet;
 use std::io::{self, Write};
 
 use serde_json::{Value, json};
@@ -7,11 +8,12 @@ use serde_json::{Value, json};
 use crate::args::{Format, Table};
 use crate::commands::answers::written;
 use crate::commands::compare::{Sorted, word};
+use crate::commands::few::first_few;
 use crate::commands::screen::{Field, Form, Row, Screen, Tone, VERSION, table, wrapped};
 use crate::error::{Error, show_path};
 use crate::protect::hold;
 use crate::rebuild::{behind, build};
-use crate::report::{self, Level};
+use crate::report::{self, Level, Note};
 use crate::settings::Settings;
 use crate::tables::smtpd::Says;
 use crate::text::{Shown, count};
@@ -28,7 +30,9 @@ pub fn list(settings: &Settings, screen: &Screen, what: Table, format: Format) -
     let mut built = build(settings, &mut sorted)?;
     built.notes.retain(|note| !note.denied);
     report::say_all(&built.notes);
-    report::say_all(&behind(&built.host, &hold::held_before(settings)?));
+    let held = hold::held_before(settings)?;
+    report::say_all(&behind(&built.host, &held));
+    report::say_all(kept_beside(&held).as_slice());
     built.denied.nothing_closed("what a rebuild writes is unknown")?;
     match (format, screen.form) {
         (Format::Text, Form::Json) => screen.print(&as_json(&sorted, what)),
@@ -42,6 +46,17 @@ pub fn list(settings: &Settings, screen: &Screen, what: Table, format: Format) -
             written(print_as(&mut out, &sorted, what, format).and_then(|()| out.flush()))
         }
     }
+}
+
+/// That a rebuild keeps more of the held domains than is listed.
+fn kept_beside(held: &BTreeSet<Vec<u8>>) -> Option<Note> {
+    let names: Vec<&Vec<u8>> = held.iter().filter(|domain| !domain.is_empty()).collect();
+    (!names.is_empty()).then(|| {
+        Note::warning(format!(
+            "the loss guard holds {}: a rebuild keeps their published entries, too; rebuild --dry-run shows these as held",
+            first_few(&names, names.len())
+        ))
+    })
 }
 
 fn as_json(sorted: &Sorted, what: Table) -> String {

@@ -12,6 +12,7 @@ pub mod few;
 pub mod findings;
 pub mod forwards;
 pub mod hints;
+pub mod holds;
 pub mod list;
 pub mod lookup;
 pub mod mail;

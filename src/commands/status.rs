@@ -67,6 +67,11 @@ impl Service {
         status::held(&self.status()?, &self.seen).map(str::to_owned)
     }
 
+    /// Whether the loss guard only would hold something: people are told that it holds nothing before the next rebuild.
+    fn would_hold(&self, for_people: bool) -> bool {
+        for_people && !self.seen.anything_held
+    }
+
     /// The number of its process, for people.
     fn pid(&self, for_people: bool) -> String {
         let status = self.status();
@@ -156,7 +161,7 @@ impl Tables {
         self.compared.as_ref().ok()?.held_in_words.as_deref()
     }
 
-    fn facts(&self, for_people: bool) -> Vec<Fact> {
+    fn facts(&self, for_people: bool, would_hold: bool) -> Vec<Fact> {
         let (right, wrong, source) = match for_people {
             true => {
                 ("up to date", "not up to date", "a home directory, or a file in control that only qmail-updater reads")
@@ -190,6 +195,9 @@ impl Tables {
         facts.extend(self.broken.iter().map(|note| tables(note.text.clone()).at(note.level)));
         facts.push(match &self.compared {
             Ok(_) if !self.denied.is_empty() => tables(format!("unknown: {}", self.denied.words())).as_warning(),
+            Ok(Differences { made: 0, held: 1.., .. }) if would_hold => {
+                tables(format!("{right}, but for what the loss guard would hold")).as_warning()
+            }
             Ok(Differences { made: 0, held: 1.., .. }) => {
                 tables(format!("{right}, but for what the loss guard holds")).as_warning()
             }
@@ -212,13 +220,19 @@ impl Tables {
 }
 
 /// What is not well, each in a few words; the exit status is 1 when there is anything.
-fn reasons(service: &Service, tables: &Tables) -> Vec<(Level, String)> {
+fn reasons(service: &Service, tables: &Tables, for_people: bool) -> Vec<(Level, String)> {
     let mut reasons = Vec::new();
     let mut add = |level: Level, text: String| reasons.push((level, text));
     // What is known now, before what the service saw.
     let known = if tables.is_unknown() { service.held() } else { tables.held().map(str::to_owned) };
     if let Some(held) = known {
-        add(Alert, format!("the loss guard holds {held}"));
+        add(
+            Alert,
+            match service.would_hold(for_people) {
+                true => format!("the loss guard would hold {held}"),
+                false => format!("the loss guard holds {held}"),
+            },
+        );
     }
     for note in &tables.broken {
         add(note.level, note.text.split("; ").next().unwrap_or_default().to_owned());
@@ -310,9 +324,13 @@ pub fn status(settings: &Settings, screen: &Screen) -> Result<bool, Error> {
         Fact::new("settings", "settings: ", text).as_warning()
     });
     // The service tells of those that it holds.
-    let held = tables.held().filter(|_| service.held().is_none()).map(|words| Fact::held(words, None));
-    let of_tables: Vec<Fact> = settings_differ.chain(held).chain(tables.facts(screen.form != Form::Pipe)).collect();
-    let reasons = reasons(&service, &tables);
+    let for_people = matches!(screen.form, Form::Terminal(_));
+    let would_hold = service.would_hold(for_people);
+    let of_held = |words| if would_hold { Fact::would_be_held(words) } else { Fact::held(words, None) };
+    let held = tables.held().filter(|_| service.held().is_none()).map(of_held);
+    let of_tables = tables.facts(screen.form != Form::Pipe, would_hold);
+    let of_tables: Vec<Fact> = settings_differ.chain(held).chain(of_tables).collect();
+    let reasons = reasons(&service, &tables, for_people);
     screen.print(&match screen.form {
         Form::Pipe => lines(&of_tables),
         Form::Json => as_json(&service, &tables, &reasons),

@@ -5,6 +5,7 @@ use std::os::unix::ffi::OsStrExt;
 
 use crate::cdb::FileReader;
 use crate::commands::answers::{read_host_only, written};
+use crate::commands::holds::Holds;
 use crate::commands::lookup::Published;
 use crate::commands::overview::{Absence, Agreement, User, Users};
 use crate::commands::screen::{Field, Form, Row, Screen, Tone, table, wrapped};
@@ -38,6 +39,7 @@ pub fn user(settings: &Settings, screen: &Screen, addresses: &[std::ffi::OsStrin
     // Neither can be looked at within the confinement.
     let recipients = matches!(screen.form, Form::Terminal(_)).then(|| Published::open(settings));
     let is_new = users_seen::is_missing(settings);
+    let holds = Holds::read(settings)?;
     let mut is_concerned = false;
     let mut number = 0;
     let find = || -> io::Result<(Vec<Absent>, Denied)> {
@@ -51,14 +53,8 @@ pub fn user(settings: &Settings, screen: &Screen, addresses: &[std::ffi::OsStrin
             let (delivery, last) = user.mail.as_ref()?;
             faults::of_domain(&host, &homes, &join_address(user.name, user.domain), (delivery, last.as_ref()))
         };
-        let mut printer = Printer {
-            form: screen.form,
-            out: screen.out(),
-            number: 0,
-            several: Vec::new(),
-            closed: None,
-            fault: &fault,
-        };
+        let (form, out, several, holds) = (screen.form, screen.out(), Vec::new(), &holds);
+        let mut printer = Printer { form, out, number: 0, several, closed: None, fault: &fault, holds };
         let mut absent = Vec::new();
         for address in addresses {
             let address = address.as_bytes();
@@ -192,6 +188,8 @@ struct Printer<'a, W: Write> {
     closed: Option<String>,
     /// What is wrong with its whole domain, for people.
     fault: &'a dyn Fn(&User<'_>) -> Option<String>,
+    /// The held domains, which people are told of.
+    holds: &'a Holds,
 }
 
 impl<W: Write> Printer<'_, W> {
@@ -212,7 +210,10 @@ impl<W: Write> Printer<'_, W> {
         match self.form {
             Form::Json => write!(self.out, "{}", user_as_json(user)),
             Form::Pipe => self.out.write_all(for_pipe(user).as_bytes()),
-            Form::Terminal(width) => self.out.write_all(for_terminal(user, (self.fault)(user), width).as_bytes()),
+            Form::Terminal(width) => {
+                let state = self.holds.for_people(user.domain);
+                self.out.write_all(for_terminal(user, (self.fault)(user), state, width).as_bytes())
+            }
         }
     }
 
@@ -229,7 +230,7 @@ impl<W: Write> Printer<'_, W> {
         let head = format!("{}  {mailboxes}: mail arrives in {receiving}, {sending} may log in", Shown(domain));
         let gap = if self.number > 0 { "\n" } else { "" };
         self.number += 1;
-        let beside = fault().into_iter().chain(self.closed.take());
+        let beside = fault().into_iter().chain(self.holds.for_people(&lower(domain))).chain(self.closed.take());
         let beside: String = beside.map(|why| wrapped(&why, width, 0, 2)).collect();
         write!(self.out, "{gap}{}{beside}{table}", wrapped(&head, width, 0, 2))
     }
@@ -315,7 +316,7 @@ fn row(user: &User<'_>) -> Row {
 /// The width of the names before the facts.
 const NAMES: usize = 19;
 
-fn for_terminal(user: &User<'_>, fault: Option<String>, width: usize) -> String {
+fn for_terminal(user: &User<'_>, fault: Option<String>, state: Option<String>, width: usize) -> String {
     let (mail, login) = (gets_mail(user), may_log_in(user));
     let tone = if mail && login { Tone::Good } else { Tone::Caution };
     let refused = user.refused.map(|why| format!("its mail is refused now: {why}"));
@@ -347,7 +348,8 @@ fn for_terminal(user: &User<'_>, fault: Option<String>, width: usize) -> String 
     }
     let (first, others): (Vec<_>, Vec<_>) =
         all.into_iter().partition(|(name, _)| ["mail", "smtp login", "login expires"].contains(name));
-    for (name, value) in first.into_iter().chain(alias).chain(others) {
+    let state = state.map(|state| ("state", state));
+    for (name, value) in first.into_iter().chain(state).chain(alias).chain(others) {
         let name = if name == "folder" { "directory" } else { name };
         let lines = wrapped(&format!("{name:<width$}{value}", width = NAMES - 2), width, 2, NAMES);
         let of_word = words.iter().find(|(about, word, _)| *about == name && value.starts_with(word));

@@ -341,6 +341,18 @@ pub fn failure(settings: &Settings) -> Option<Note> {
     Some(Note::alert(text).of(Code::RebuildFailed))
 }
 
+/// When the service that runs lets go of the first domain that the loss guard holds, to stand behind what is held; `None` when
+/// that is not known.
+pub fn first_loss(settings: &Settings) -> Option<String> {
+    running_service(settings).and_then(|(status, _)| first_loss_of(&status))
+}
+
+/// The same by a status file.
+fn first_loss_of(status: &Value) -> Option<String> {
+    let time = status["held_until"].as_u64()?.checked_sub(now()).filter(|time| *time > 0)?;
+    Some(format!("; the service publishes the first loss in {}", span(time, true)))
+}
+
 /// The settings of the service that runs, where it says them.
 fn of_running_service(settings: &Settings) -> Option<Map<String, Value>> {
     running_service(settings).map(|(_, settings)| settings)
@@ -452,12 +464,21 @@ impl Fact {
         Fact { below, ..self }
     }
 
-    /// That the loss guard holds these domains; the first of them for so long.
-    pub fn held(words: &str, time: Option<&str>) -> Fact {
-        let time = time.map(|time| format!("; the service publishes the first loss in {time}")).unwrap_or_default();
+    /// That the loss guard holds these domains, and when the service lets go of the first of them.
+    pub fn held(words: &str, ends: Option<&str>) -> Fact {
         let text = format!(
             "{words}; they keep their published entries: restore what is missing; if the loss is right, rebuild --force \
-             publishes it, and rebuild --force DOMAIN that of one domain{time}"
+             publishes it, and rebuild --force DOMAIN that of one domain{}",
+            ends.unwrap_or_default()
+        );
+        Fact::new("held", "held: ", text).as_alert()
+    }
+
+    /// That the loss guard holds none of these domains yet, and will.
+    pub fn would_be_held(words: &str) -> Fact {
+        let text = format!(
+            "the next rebuild would hold {words}; it would keep their published entries: restore what is missing; if the loss \
+             is right, rebuild --force publishes it, and rebuild --force DOMAIN that of one domain"
         );
         Fact::new("held", "held: ", text).as_alert()
     }
@@ -497,10 +518,8 @@ pub fn facts(file: &[u8], seen: &Seen, for_people: bool) -> Option<Vec<Fact>> {
     let mut facts = activity(&status, seen, for_people)?;
     facts.extend(last_rebuild(&status, for_people)?);
     facts.extend(failures(&status, for_people)?);
-    let until = status["held_until"].as_u64().filter(|_| for_people && seen.alive && seen.writes);
-    let time = until.and_then(|until| until.checked_sub(now())).filter(|time| *time > 0);
-    let time = time.map(|time| span(time, for_people));
-    facts.extend(held(&status, seen).map(|words| Fact::held(words, time.as_deref())));
+    let ends = if for_people && seen.alive && seen.writes { first_loss_of(&status) } else { None };
+    facts.extend(held(&status, seen).map(|words| Fact::held(words, ends.as_deref())));
     if let Some(open) = status["open_domains"].as_u64().filter(|open| *open > 0) {
         let text = format!(
             "in {} a program decides about names, some or all; each is accepted, because its users are not known; \
