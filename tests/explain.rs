@@ -159,6 +159,42 @@ fn told_of(host: &MailHost, name: &str) -> String {
 }
 
 #[test]
+fn the_maildirs_of_an_alias_are_named_and_the_alias_by_their_mailbox() {
+    let host = MailHost::sample();
+    let maildir = format!("{COM}/bob/Maildir/");
+    for (name, lines, wanted) in [
+        ("copy", "./bob/Maildir/\n&carla@example.com\n".to_owned(), &["./bob/Maildir/"][..]),
+        ("two", format!("{maildir}\n./carla/Maildir/\n"), &[&maildir, "./carla/Maildir/"]),
+        ("away", format!("|/usr/bin/vacation bob\n{maildir}\n"), &[&maildir]),
+        ("end", format!("./ann/Maildir/\n|exit 99\n{maildir}\n"), &["./ann/Maildir/"]),
+        // Bytes that no path of people has may be a secret behind a link.
+        ("secret", "/$6$salt$hash\n".to_owned(), &[]),
+        ("forward", "&bob@example.com\n".to_owned(), &[]),
+    ] {
+        host.write(&format!("{COM}/.qmail-{name}"), lines);
+        let address = format!("{name}@example.com");
+        assert_eq!(explained(&host, &address)["delivered_to"], serde_json::json!(wanted), "{name}");
+        let (text, user) = (told(&host, &["explain", &address]), host.run(&["user", &address]).stderr);
+        for directory in wanted {
+            assert!(text.contains(&format!("delivered to {directory}")) && user.contains(directory), "{text} {user}");
+        }
+        assert_eq!(text.matches("delivered to").count(), wanted.len(), "{name}: {text}");
+    }
+    // A file that no mail comes to.
+    host.write(&format!("{COM}/.qmail-Upper"), &maildir);
+    let bob = explained(&host, "bob@example.com");
+    let all: Vec<String> = ["away", "copy", "two"]
+        .iter()
+        .flat_map(|name| ["com", "edu"].map(|end| format!("{name}@example.{end}")))
+        .collect();
+    assert_eq!(bob["also_reached_by_maildir"], serde_json::json!(all), "{bob}");
+    assert!(!bob["also_reached_by"].to_string().contains("copy@"), "{bob}");
+    let text = told(&host, &["explain", "bob@example.com"]);
+    assert!(text.contains("also reached by away@example.com (maildir), away@example.edu (maildir), "), "{text}");
+    assert!(!host.run(&["explain", "copy@example.com"]).stdout.contains("./bob/Maildir/"), "a script reads the steps");
+}
+
+#[test]
 fn a_catch_all_that_is_a_directory_is_no_address() {
     let host = MailHost::sample();
     let directory = "/home/vpopmail/domains/example.net/postmaster";

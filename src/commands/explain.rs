@@ -7,9 +7,10 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 
 use crate::commands::answers::say_seen;
+use crate::commands::forwards::Reaching;
 use crate::commands::holds::Holds;
 use crate::commands::lookup::Published;
-use crate::commands::onward::{Onward, Target};
+use crate::commands::onward::{Onward, Target, Ways};
 use crate::commands::overview::State;
 use crate::commands::screen::{Form, Screen, Tone, VERSION, wrapped};
 use crate::commands::{faults, forwards, hints};
@@ -45,6 +46,8 @@ struct Explained {
     delivery: Delivery,
     /// Each with the addresses that it forwards to.
     steps: Vec<(Step, Vec<Target>)>,
+    /// The mailboxes and maildirs that the last step delivers to.
+    directories: Vec<String>,
     /// The lines that should forward, but hold no address.
     mistyped: Vec<String>,
     state: State,
@@ -52,8 +55,8 @@ struct Explained {
     state_reason: Option<String>,
     /// What the published table says, or why it says nothing.
     table: Option<String>,
-    /// Addresses that lead here, each with what it is.
-    reached_by: Vec<(String, &'static str)>,
+    /// Addresses that lead here.
+    reached_by: Reaching,
 }
 
 /// What explains addresses.
@@ -105,7 +108,7 @@ impl Explainer<'_> {
             wanted = *accepted;
         }
         let onward = Onward { host, homes: self.homes };
-        let (targets, mistyped) = onward.of(address, &steps, delivery.verdict);
+        let Ways { targets, directories, mistyped } = onward.of(address, &steps, delivery.verdict);
         let last = steps.len().saturating_sub(1);
         let with_targets = |(number, step)| (step, if number == last { targets.clone() } else { Vec::new() });
         let mut steps: Vec<(Step, Vec<Target>)> = steps.into_iter().enumerate().map(with_targets).collect();
@@ -170,7 +173,8 @@ impl Explainer<'_> {
                 None => decided,
             },
         };
-        let reached_by = if self.reads_all { forwards::that_reach(self.host, self.homes, address) } else { Vec::new() };
+        let reached_by =
+            if self.reads_all { forwards::that_reach(self.host, self.homes, address) } else { Reaching::default() };
         Explained {
             address: address.to_vec(),
             accepted,
@@ -178,6 +182,7 @@ impl Explainer<'_> {
             reason,
             delivery,
             steps,
+            directories,
             mistyped,
             state,
             state_reason,
@@ -340,7 +345,8 @@ impl Explained {
             (None, Taker::Other) if is_dot_qmail => format!("a .qmail file takes it ({step})"),
             (None, Taker::Other) => format!("the user {} takes it ({step})", Shown(assigned.user)),
         };
-        let targets: Vec<String> = targets.iter().map(Target::words).chain(self.mistyped.iter().cloned()).collect();
+        let targets = targets.iter().map(Target::words).chain(self.mistyped.iter().cloned());
+        let targets: Vec<String> = self.directories.iter().cloned().chain(targets).collect();
         let forwards =
             if targets.is_empty() { String::new() } else { format!(", and it goes to {}", targets.join(", ")) };
         Some(taker + &forwards)
@@ -399,18 +405,20 @@ impl Explained {
         }
         let (directories, addresses): (Vec<&Target>, Vec<&Target>) =
             self.steps.iter().flat_map(|(_, targets)| targets).partition(|target| target.is_directory);
-        for directory in directories {
-            fact("delivered to", directory.words());
+        for directory in directories.into_iter().map(Target::words).chain(self.directories.iter().cloned()) {
+            fact("delivered to", directory);
         }
         let targets: Vec<String> =
             addresses.into_iter().map(Target::words).chain(self.mistyped.iter().cloned()).collect();
         if !targets.is_empty() {
             fact("forwards to", targets.join(", "));
         }
-        if !self.reached_by.is_empty() {
-            let first = self.reached_by.iter().take(MAX_REACHING).map(|(from, how)| format!("{from} ({how})"));
-            let mut first: Vec<String> = first.collect();
-            if let more @ 1.. = self.reached_by.len().saturating_sub(MAX_REACHING) {
+        let Reaching { by, by_maildir } = &self.reached_by;
+        let reached_by = by.iter().map(|(from, how)| format!("{from} ({how})"));
+        let reached_by = by_maildir.iter().map(|from| format!("{from} (maildir)")).chain(reached_by);
+        let mut first: Vec<String> = reached_by.take(MAX_REACHING).collect();
+        if !first.is_empty() {
+            if let more @ 1.. = (by.len() + by_maildir.len()).saturating_sub(MAX_REACHING) {
                 first.push(format!("and {}", count(more, "other")));
             }
             fact("also reached by", first.join(", "));
@@ -469,8 +477,10 @@ impl Explained {
             },
             "steps": steps.collect::<Vec<_>>(),
             "forwards_to": self.steps.iter().flat_map(|(_, targets)| addresses(targets)).collect::<Vec<_>>(),
-            "also_reached_by": self.reached_by.iter().map(|(from, how)| json!({ "address": from, "by": how }))
+            "delivered_to": self.directories,
+            "also_reached_by": self.reached_by.by.iter().map(|(from, how)| json!({ "address": from, "by": how }))
                 .collect::<Vec<_>>(),
+            "also_reached_by_maildir": self.reached_by.by_maildir,
         })
     }
 }

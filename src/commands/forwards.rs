@@ -81,6 +81,8 @@ fn of_lines(content: &[u8]) -> impl Iterator<Item = (usize, Vec<u8>)> + '_ {
 pub struct Sent {
     /// The addresses, as they are written.
     pub targets: Vec<Vec<u8>>,
+    /// The mailboxes and maildirs, as they are written.
+    pub directories: Vec<Vec<u8>>,
     /// The lines that should forward, but hold no address, from 1.
     pub mistyped: Vec<usize>,
 }
@@ -91,15 +93,22 @@ pub fn sent_by(host: &Host, file: &[u8]) -> Sent {
     let (end, unsent) = ends(host, &content);
     // What stands behind `exit 99` is not read.
     let is_read = |number: usize| number < end || end != unsent;
-    let mistyped = lines(&content).filter(|(number, line)| is_read(*number) && is_mistyped(trim_end(line)));
+    let read = || lines(&content).filter(|(number, _)| is_read(*number)).map(|(number, line)| (number, trim_end(line)));
+    let mistyped = read().filter(|(_, line)| is_mistyped(line));
     Sent {
         targets: of_lines(&content)
             .filter(|(number, _)| is_read(*number))
             .map(|(_, to)| to)
             .take(MAX_TARGETS)
             .collect(),
+        directories: read().filter_map(|(_, line)| directory(line)).take(MAX_TARGETS).collect(),
         mistyped: mistyped.map(|(number, _)| number).take(MAX_TARGETS).collect(),
     }
+}
+
+/// The mailbox or maildir that a line of a `.qmail` file delivers to.
+fn directory(line: &[u8]) -> Option<Vec<u8>> {
+    if matches!(line.first(), Some(b'/' | b'.')) { address(line) } else { None }
 }
 
 /// Whether a line forwards, but to what a person only takes for an address: with a name, with another one, or a blank.
@@ -277,14 +286,24 @@ fn of_content(host: &Host, file: &[u8], content: &DotQmail, take: &mut dyn FnMut
     }
 }
 
-/// The other addresses whose mail comes to this one by a forward, a catch-all or an alias domain, each with which of these
-/// it is. Each was asked how it is delivered, but of very many only the first.
-pub fn that_reach(host: &Host, homes: &dyn Homes, address: &[u8]) -> Vec<(String, &'static str)> {
+/// The other addresses whose mail comes to one.
+#[derive(Debug, Default)]
+pub struct Reaching {
+    /// By a forward, a catch-all or an alias domain, each with which of these it is.
+    pub by: Vec<(String, &'static str)>,
+    /// By a `.qmail` file that delivers into the maildir of its mailbox.
+    pub by_maildir: Vec<String>,
+}
+
+/// The other addresses whose mail comes to this one. Each was asked how it is delivered, but of very many only the first.
+pub fn that_reach(host: &Host, homes: &dyn Homes, address: &[u8]) -> Reaching {
     let own = whole(host, address);
     let mut same = of_other_names(host, homes, &own);
-    let mut found: Vec<Forward> = Vec::new();
+    let (mut found, mut to_maildir): (Vec<Forward>, Vec<Forward>) = (Vec::new(), Vec::new());
+    let maildir = maildir_of(host, homes, &own);
     for path in host.homes() {
-        of_home(host, &homes.home(path), &mut |forward| {
+        let home = homes.home(path);
+        of_home(host, &home, &mut |forward| {
             // The first line of several in one file tells it.
             let is_told = |last: &Forward| (&last.from, last.is_catch_all) == (&forward.from, forward.is_catch_all);
             let target = whole(host, &forward.target);
@@ -293,17 +312,53 @@ pub fn that_reach(host: &Host, homes: &dyn Homes, address: &[u8]) -> Vec<(String
                 found.push(forward);
             }
         });
+        to_maildir.extend(maildir.iter().flat_map(|maildir| into_maildir(host, &home, maildir)));
     }
-    let named = |forward: &Forward| forward.addresses(host).into_iter();
-    let all = found.iter().flat_map(|forward| named(forward).map(move |address| (forward, address)));
-    let reaches = |(forward, address): &(&Forward, Vec<u8>)| *address != own && forward.takes(host, homes, address);
-    let all: Vec<(&Forward, Vec<u8>)> = all.take(MAX_ASKED).filter(reaches).collect();
+    let reaching = |found: &[Forward]| -> Vec<(bool, Vec<u8>)> {
+        let all = found.iter().flat_map(|forward| forward.addresses(host).into_iter().map(move |by| (forward, by)));
+        let reaches = |(forward, by): &(&Forward, Vec<u8>)| *by != own && forward.takes(host, homes, by);
+        all.take(MAX_ASKED).filter(reaches).map(|(forward, by)| (forward.is_catch_all, by)).collect()
+    };
+    let (all, into_maildir) = (reaching(&found), reaching(&to_maildir));
     all.iter().for_each(|(_, address)| _ = same.remove(address));
-    let told = all.into_iter().map(|(forward, address)| (forward.is_catch_all, shown(&address)));
-    let told: BTreeSet<(bool, String)> = told.collect();
+    let told: BTreeSet<(bool, String)> =
+        all.into_iter().map(|(is_catch_all, address)| (is_catch_all, shown(&address))).collect();
     let by = |is_catch_all| if is_catch_all { "catch-all" } else { "forward" };
     let told = told.into_iter().map(|(is_catch_all, address)| (address, by(is_catch_all)));
-    told.chain(same.iter().map(|address| (shown(address), "alias domain"))).collect()
+    let by_maildir: BTreeSet<String> = into_maildir.iter().map(|(_, address)| shown(address)).collect();
+    Reaching {
+        by: told.chain(same.iter().map(|address| (shown(address), "alias domain"))).collect(),
+        by_maildir: by_maildir.into_iter().collect(),
+    }
+}
+
+/// The maildir of the mailbox of this address.
+fn maildir_of(host: &Host, homes: &dyn Homes, address: &[u8]) -> Option<Vec<u8>> {
+    let (local, domain) = split_address(address)?;
+    let line = host.assignments.vpopmail_domain(domain)?;
+    let home = homes.home(&line.home);
+    let folder = home.known_mailboxes(&line.user).ok()?.find(local)?.particulars()?.folder;
+    Some([folder, b"/Maildir"].concat())
+}
+
+/// The `.qmail` files of this home that deliver into this maildir.
+fn into_maildir(host: &Host, home: &Home, maildir: &[u8]) -> Vec<Forward> {
+    let HomeState::Listed(_, dot_qmails) = &home.state else { return Vec::new() };
+    let is_it = |written: &Vec<u8>| {
+        let path = match written.strip_prefix(b"./") {
+            Some(rest) => [&home.path[..], b"/", rest].concat(),
+            None => written.clone(),
+        };
+        path.strip_suffix(b"/").unwrap_or(&path) == maildir
+    };
+    let files = dot_qmails.files().filter(|(_, content)| content.delivers_to_mailbox());
+    let of_file = |(name, _): (&[u8], &DotQmail)| {
+        let file = [&home.path[..], b"/.qmail", name].concat();
+        let target = sent_by(host, &file).directories.into_iter().find(is_it)?;
+        let (path, from) = (host.layout.root.path(&file), From::File(home.path.clone(), name.to_vec()));
+        Some(Forward { path, line: None, target, is_catch_all: false, is_certain: true, is_unread: false, from })
+    };
+    files.filter_map(of_file).collect()
 }
 
 /// The addresses that an address has in the other names of its domain, if the same takes their mail.

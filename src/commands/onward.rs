@@ -32,8 +32,21 @@ impl Lead {
 #[derive(Default)]
 struct Leads {
     all: Vec<Lead>,
+    /// The mailboxes and maildirs that its lines deliver to, as they are written.
+    directories: Vec<String>,
     /// Its lines that should forward, but hold no address.
     mistyped: Vec<String>,
+}
+
+/// Where the mail of an address goes on to.
+#[derive(Default)]
+pub struct Ways {
+    /// What it is forwarded to, and the directory of a catch-all.
+    pub targets: Vec<Target>,
+    /// The mailboxes and maildirs that a `.qmail` file delivers to, as they are written.
+    pub directories: Vec<String>,
+    /// The lines that should forward, but hold no address.
+    pub mistyped: Vec<String>,
 }
 
 /// An address that is forwarded to, or a directory.
@@ -74,10 +87,10 @@ pub struct Onward<'a> {
 }
 
 impl Onward<'_> {
-    /// Where mail goes on to whose way ended so, and the lines that should forward it, but hold no address.
-    pub fn of(&self, address: &[u8], steps: &[Step], verdict: Verdict) -> (Vec<Target>, Vec<String>) {
-        let Leads { all, mistyped } = self.leads(address, steps, verdict);
-        (all.iter().map(|lead| self.target(address, lead)).collect(), mistyped)
+    /// Where mail goes on to whose way ended so.
+    pub fn of(&self, address: &[u8], steps: &[Step], verdict: Verdict) -> Ways {
+        let Leads { all, directories, mistyped } = self.leads(address, steps, verdict);
+        Ways { targets: all.iter().map(|lead| self.target(address, lead)).collect(), directories, mistyped }
     }
 
     /// What becomes of mail that is sent on there.
@@ -131,7 +144,7 @@ impl Onward<'_> {
             && let Some((alias, _)) = aliases.find(&assigned.ext, self.host.layout.qmail_ext)
         {
             let targets = aliases.lines_of(alias).filter_map(forwards::target);
-            return Leads { all: targets.map(|to| Lead { to, is_beside: false }).collect(), mistyped: Vec::new() };
+            return Leads { all: targets.map(|to| Lead { to, is_beside: false }).collect(), ..Leads::default() };
         }
         let begin = self.host.layout.root.path(&[assigned.home, b"/.qmail"].concat());
         let name = |path: &Path| Some(path.as_os_str().as_bytes().strip_prefix(begin.as_os_str().as_bytes())?.to_vec());
@@ -143,14 +156,15 @@ impl Onward<'_> {
         let catch_all = content.catch_all().filter(|(at, _)| is_deciding(*at));
         let mut all: Vec<Lead> =
             catch_all.map(|(_, to)| Lead { to: to.to_vec(), is_beside: false }).into_iter().collect();
-        let mut mistyped = Vec::new();
+        let sent = forwards::sent_by(self.host, &[assigned.home, b"/.qmail", &name].concat());
         if let Some(first) = content.first_forward {
-            let sent = forwards::sent_by(self.host, &[assigned.home, b"/.qmail", &name].concat());
             all.extend(sent.targets.into_iter().map(|to| Lead { to, is_beside: !is_deciding(first) }));
-            let told =
-                |line: usize| format!("(line {line} of {} is no address)", Shown(&[b".qmail", &name[..]].concat()));
-            mistyped = sent.mistyped.into_iter().map(told).collect();
         }
-        Leads { all, mistyped }
+        let told = |line: usize| format!("(line {line} of {} is no address)", Shown(&[b".qmail", &name[..]].concat()));
+        Leads {
+            all,
+            directories: sent.directories.iter().map(|to| Shown(to).to_string()).collect(),
+            mistyped: sent.mistyped.into_iter().map(told).collect(),
+        }
     }
 }

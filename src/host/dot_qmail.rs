@@ -236,6 +236,11 @@ impl DotQmail {
         self.first_forward.is_some() || self.catch_all().is_some()
     }
 
+    /// Whether it delivers to a mailbox or maildir.
+    pub fn delivers_to_mailbox(&self) -> bool {
+        self.instructions.iter().any(|(_, instruction)| *instruction == Instruction::Mailbox)
+    }
+
     /// Where its catch-all delivers to: an address or a directory, and the line.
     pub fn catch_all(&self) -> Option<(usize, &[u8])> {
         self.instructions.iter().find_map(|(line, instruction)| match instruction {
