@@ -608,6 +608,13 @@ fn a_forward_that_bounces_or_loops_is_named_on_a_terminal() {
     let json: serde_json::Value = serde_json::from_str(&json).unwrap();
     let both = serde_json::json!(["nobody@example.com", "ann@example.com"]);
     assert_eq!(json["addresses"][0]["forwards_to"], both);
+    let lost = &json["addresses"][0]["lost_forwards"];
+    assert_eq!(
+        (lost[0]["address"].as_str(), lost.as_array().unwrap().len()),
+        (Some("nobody@example.com"), 1),
+        "{lost}"
+    );
+    assert!(lost[0]["text"].as_str().unwrap().starts_with("bounces: "), "{lost}");
     let user = host.run(&["user", "dead@example.com"]);
     assert!(user.stderr.contains("nobody@example.com (bounces: "), "{user:?}");
 }

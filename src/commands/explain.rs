@@ -449,6 +449,10 @@ impl Explained {
 
     fn as_json(&self, explainer: &Explainer<'_>) -> Value {
         let addresses = |targets: &[Target]| targets.iter().map(|to| to.address.clone()).collect::<Vec<_>>();
+        let lost = |targets: &[Target]| {
+            let why = |to: &Target| Some(json!({ "address": to.address, "text": to.lost.as_ref()? }));
+            targets.iter().filter_map(why).collect::<Vec<_>>()
+        };
         let steps = self.steps.iter().map(|(step, targets)| {
             json!({
                 "file": step.path.as_ref().map(|path| show_path(path).to_string()),
@@ -477,6 +481,7 @@ impl Explained {
             },
             "steps": steps.collect::<Vec<_>>(),
             "forwards_to": self.steps.iter().flat_map(|(_, targets)| addresses(targets)).collect::<Vec<_>>(),
+            "lost_forwards": self.steps.iter().flat_map(|(_, targets)| lost(targets)).collect::<Vec<_>>(),
             "delivered_to": self.directories,
             "also_reached_by": self.reached_by.by.iter().map(|(from, how)| json!({ "address": from, "by": how }))
                 .collect::<Vec<_>>(),

@@ -59,7 +59,7 @@ pub struct Target {
     /// Whether it is a directory.
     pub is_directory: bool,
     /// Why mail to it comes back, as far as the rules that are known decide.
-    lost: Option<String>,
+    pub lost: Option<String>,
 }
 
 /// Why mail does not arrive that is forwarded on.
