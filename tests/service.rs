@@ -176,6 +176,7 @@ fn a_service_starts_where_its_pipe_cannot_be_made_yet_and_makes_it_later() {
     let alert = service.wait_for("alert: unable to make the pipe ");
     let told = "/run/pipes/p: No such file or directory; nobody can trigger a rebuild until it can be made";
     assert!(alert.ends_with(told), "{alert}");
+    assert!(alert.contains("/run/pipes, which is missing: "), "{alert}");
     service.wait_for("rebuild 1 done");
     let status = || service.host.run(&["--fifo", "/run/pipes/p", "status"]);
     let told = "/run/pipes/p: No such file or directory; nobody can trigger; the service makes it again\n";

@@ -118,7 +118,7 @@ impl Fifo {
                 let nothing =
                     File::open("/dev/null").map_err(|cause| Error::io("open", Path::new("/dev/null"), cause))?;
                 let fifo = Fifo { lost_said: true, ..Fifo::new(path, nothing, None) };
-                Ok((fifo, Some(cannot_be_made(error))))
+                Ok((fifo, Some(cannot_be_made(path, error))))
             }
             made => made,
         }
@@ -268,7 +268,7 @@ impl Fifo {
             }
             Err(error) => {
                 if !self.lost_said {
-                    hear(Heard::Trouble(cannot_be_made(error)));
+                    hear(Heard::Trouble(cannot_be_made(&self.path, error)));
                 }
                 self.lost_said = true;
                 self
@@ -370,7 +370,16 @@ fn open_reader(path: &Path) -> io::Result<File> {
     Ok(File::from(open(path, flags, Mode::empty())?))
 }
 
-fn cannot_be_made(error: Error) -> Note {
+fn cannot_be_made(path: &Path, error: Error) -> Note {
+    let error = match path.parent().filter(|folder| error.is_missing() && !folder.exists()) {
+        Some(folder) => Error::Temporary(format!(
+            "unable to make the pipe in {}, which is missing: {}: {}",
+            show_path(folder),
+            show_path(path),
+            error.cause()
+        )),
+        None => error,
+    };
     Note::alert(error.then("nobody can trigger a rebuild until it can be made").to_string())
 }
 
