@@ -554,7 +554,13 @@ fn a_misspelled_domain_is_asked_about_on_a_terminal() {
         }
         // A script gets the facts.
         assert!(!explained(&host, typed)["reason"].as_str().unwrap().contains("did you mean"));
-        assert!(!host.run(&["explain", typed]).stdout.contains("did you mean"));
+        for form in [&["explain", typed][..], &["explain", "--json", typed]] {
+            let answer = host.run(form);
+            let asked = meant.map(|meant| format!("status: {typed}: did you mean {meant}?\n"));
+            assert!(!answer.stdout.contains("did you mean"), "{answer:?}");
+            assert_eq!(answer.stderr.contains("did you mean"), asked.is_some(), "{answer:?}");
+            assert!(asked.is_none_or(|asked| answer.stderr.ends_with(&asked)), "{answer:?}");
+        }
     }
     // Of two that are as near, the first by name; a line that is no domain costs nothing.
     let long = "x".repeat(100_000);
@@ -586,6 +592,7 @@ fn a_misspelled_name_of_a_mailbox_is_asked_about_on_a_terminal() {
             }
         }
         assert!(!explained(&host, typed)["reason"].as_str().unwrap().contains("did you mean"));
+        assert_eq!(host.run(&["explain", typed]).stderr.contains("did you mean"), meant.is_some(), "{typed}");
     }
 }
 

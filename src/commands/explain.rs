@@ -20,7 +20,7 @@ use crate::host::Host;
 use crate::os::confine;
 use crate::rebuild::homes::HomeReader;
 use crate::rebuild::read_host;
-use crate::report;
+use crate::report::{self, Level};
 use crate::settings::Settings;
 use crate::tables::recipients::relay_step;
 use crate::text::{DEFAULT, Shown, count, join_address, lower, show_domain, split_address};
@@ -229,6 +229,9 @@ pub fn explain(settings: &Settings, screen: &Screen, addresses: &[std::ffi::OsSt
         for (number, address) in addresses.iter().enumerate() {
             let explained = explainer.explain(address.as_bytes());
             found.push((explained.accepted, explained.delivery.verdict == Verdict::Unknown));
+            if !matches!(screen.form, Form::Terminal(_)) {
+                explained.say_meant(&explainer);
+            }
             match screen.form {
                 Form::Json => as_json.push(explained.as_json(&explainer)),
                 form => {
@@ -280,16 +283,40 @@ pub(crate) fn in_a_sentence(settings: &Settings, host: &Arc<Host>, addresses: &[
 }
 
 impl Explained {
-    /// The reason for people, who may have misspelled the domain; or its configuration is the fault, and not the address.
+    /// The reason for people, who may have misspelled the address; or the configuration of its domain is the fault.
     fn reason(&self, explainer: &Explainer<'_>) -> String {
+        match self.beside(explainer) {
+            Some(beside) => format!("{}; {beside}", self.reason),
+            None => self.reason.clone(),
+        }
+    }
+
+    /// What to say beside the reason.
+    fn beside(&self, explainer: &Explainer<'_>) -> Option<String> {
+        self.fault(explainer).or_else(|| self.near(explainer).map(|near| hints::question(&near)))
+    }
+
+    /// What is wrong with its whole domain.
+    fn fault(&self, explainer: &Explainer<'_>) -> Option<String> {
         let way = (&self.delivery, self.steps.last().map(|(step, _)| step));
-        match faults::of_domain(explainer.host, explainer.homes, &self.address, way) {
-            Some(fault) => format!("{}; {fault}", self.reason),
-            None if self.is_let_in => match self.near_mailbox(explainer) {
-                Some(near) => format!("{}; {}", self.reason, hints::question(&near)),
-                None => self.reason.clone(),
-            },
-            None => hints::with_nearest(&self.reason, &self.address, explainer.host.control.listed()),
+        faults::of_domain(explainer.host, explainer.homes, &self.address, way)
+    }
+
+    /// The address that is nearest in spelling, where no such domain or name is known.
+    fn near(&self, explainer: &Explainer<'_>) -> Option<Vec<u8>> {
+        if self.is_let_in {
+            self.near_mailbox(explainer)
+        } else {
+            hints::of_nearest(&self.address, explainer.host.control.listed())
+        }
+    }
+
+    /// Tells on standard error who reads no reason which address may be meant.
+    fn say_meant(&self, explainer: &Explainer<'_>) {
+        let pasted = hints::meant(&self.address).filter(|_| self.accepted == Answer::No);
+        let near = || if self.fault(explainer).is_none() { self.near(explainer) } else { None };
+        if let Some(meant) = pasted.or_else(near) {
+            report::say(Level::Status, &format!("{}: {}", Shown(&self.address), hints::question(&meant)));
         }
     }
 

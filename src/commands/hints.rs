@@ -28,15 +28,15 @@ pub(crate) fn meant(typed: &[u8]) -> Option<Vec<u8>> {
     (meant != typed).then_some(meant)
 }
 
-/// The reason why an address of no such domain is refused, with the address of the domain that is nearest in spelling, if one
-/// is near; of several the first by name. A pasted address is asked about already.
+/// The reason why an address of no such domain is refused, and which address may be meant.
 pub(crate) fn with_nearest<'a>(reason: &str, address: &[u8], domains: impl Iterator<Item = &'a [u8]>) -> String {
-    let near = if meant(address).is_none() { of_nearest(address, domains) } else { None };
-    near.map_or_else(|| reason.to_owned(), |near| format!("{reason}; {}", question(&near)))
+    of_nearest(address, domains).map_or_else(|| reason.to_owned(), |near| format!("{reason}; {}", question(&near)))
 }
 
-fn of_nearest<'a>(address: &[u8], domains: impl Iterator<Item = &'a [u8]>) -> Option<Vec<u8>> {
-    let (local, domain) = split_address(address)?;
+/// The address of the domain that is nearest in spelling, if one is near; of several the first by name. A pasted address is asked
+/// about already.
+pub(crate) fn of_nearest<'a>(address: &[u8], domains: impl Iterator<Item = &'a [u8]>) -> Option<Vec<u8>> {
+    let (local, domain) = split_address(address).filter(|_| meant(address).is_none())?;
     Some(join_address(local, nearest(&lower(domain), domains)?))
 }
 
