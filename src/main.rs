@@ -249,6 +249,9 @@ fn run(cli: &Cli, settings: Settings) -> Result<u8, Error> {
     if !matches!(cli.command, Command::Check { .. } | Command::Complete { .. }) {
         report::say_all(&settings.notes);
     }
+    if cli.needs_only().is_none() && !matches!(cli.command, Command::Complete { .. } | Command::Skel { .. }) {
+        report::say_all(settings.without_qmail().as_slice());
+    }
     let _waited_for = match cli.command {
         Command::Run { .. } | Command::Trigger { .. } | Command::Demo { .. } | Command::Skel { .. } => None,
         _ => Some(end_in_time(&settings)),

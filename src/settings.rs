@@ -538,6 +538,15 @@ impl Settings {
         Ok((Target::find(&self.layout.root, &self.validrcptto)?, Look { mode: 0o644, owner: None }))
     }
 
+    /// That there is no qmail where it is when no option names its directory.
+    pub fn without_qmail(&self) -> Option<Note> {
+        let Layout { root, qmail, .. } = &self.layout;
+        let cause = why_no_directory(root, qmail)?;
+        let text =
+            format!("{}: {}; --qmail DIR names the directory of qmail", show_path(&root.path(qmail)), cause.desc());
+        Some(Note::warning(text))
+    }
+
     /// Where auth.cdb is published, and how it must look there.
     ///
     /// # Errors

@@ -944,3 +944,15 @@ fn the_place_of_a_finding_is_that_of_the_file_whatever_its_name_is() {
         assert_eq!(place(code), (format!("{name}: line 7: b"), line), "{}", code.word());
     }
 }
+
+#[test]
+fn a_host_without_qmail_is_told_the_option_that_names_its_directory() {
+    let host = MailHost::empty();
+    for arguments in [&["check"][..], &["explain", "ann@example.com"], &["rebuild"]] {
+        let answer = host.run(arguments);
+        assert!(answer.stderr.contains("/var/qmail: No such file or directory; --qmail DIR names "), "{answer:?}");
+        assert!(!answer.stdout.contains("--qmail"), "{answer:?}");
+    }
+    host.write("/srv/qmail/control/me", "a.example\n");
+    assert!(!host.run(&["--qmail", "/srv/qmail", "check"]).stderr.contains("--qmail DIR"));
+}
