@@ -507,4 +507,10 @@ fn people_are_told_what_the_tables_do_not_do_yet_for_a_mailbox() {
     host.remove("/var/qmail/control/validrcptto.cdb");
     let missing = told("ann@example.com");
     assert!(missing.contains("its mail is refused now: the recipient table is missing"), "{missing}");
+    // What lookup, explain and check say of it, too.
+    let follows = "a qmail-smtpd that asks it answers 421 to every client";
+    for words in [missing, host.run(&["lookup", "ann@example.com"]).stderr, host.run(&["check"]).stdout] {
+        assert!(words.contains(follows), "{words}");
+    }
+    assert!(host.run(&["explain", "ann@example.com"]).stderr.contains(follows));
 }

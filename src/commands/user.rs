@@ -138,7 +138,9 @@ fn refused_now(table: &Result<Published, Error>, is_new: bool, address: &[u8]) -
         Ok(table) if table.is_damaged => Some("the published table is damaged"),
         Ok(_) => Some("the published table is older"),
         // On a new host no mail server asks it yet.
-        Err(error) if error.is_missing() && !is_new => Some("the recipient table is missing"),
+        Err(error) if error.is_missing() && !is_new => {
+            Some("the recipient table is missing, and a qmail-smtpd that asks it answers 421 to every client")
+        }
         Err(_) => None,
     }
 }
