@@ -1,4 +1,4 @@
-//! What is wrong with a whole domain, so that none of its mailboxes gets mail: whoever asks about one address is told that it is
+//! What is wrong with a whole domain, so that none of its mailboxes gets mail. The answer about one address says so, because it is
 //! not the fault of that address.
 
 use crate::commands::hints;

@@ -337,8 +337,8 @@ fn maildir_of(host: &Host, homes: &dyn Homes, address: &[u8]) -> Option<Vec<u8>>
     let (local, domain) = split_address(address)?;
     let line = host.assignments.vpopmail_domain(domain)?;
     let home = homes.home(&line.home);
-    let folder = home.known_mailboxes(&line.user).ok()?.find(local)?.particulars()?.folder;
-    Some([folder, b"/Maildir"].concat())
+    let particulars = home.known_mailboxes(&line.user).ok()?.find(local)?.particulars()?;
+    Some([particulars.folder, b"/Maildir"].concat())
 }
 
 /// The `.qmail` files of this home that deliver into this maildir.

@@ -371,10 +371,10 @@ fn open_reader(path: &Path) -> io::Result<File> {
 }
 
 fn cannot_be_made(path: &Path, error: Error) -> Note {
-    let error = match path.parent().filter(|folder| error.is_missing() && !folder.exists()) {
-        Some(folder) => Error::Temporary(format!(
+    let error = match path.parent().filter(|directory| error.is_missing() && !directory.exists()) {
+        Some(directory) => Error::Temporary(format!(
             "unable to make the pipe in {}, which is missing: {}: {}",
-            show_path(folder),
+            show_path(directory),
             show_path(path),
             error.cause()
         )),
