@@ -229,7 +229,7 @@ fn reasons(service: &Service, tables: &Tables, for_people: bool) -> Vec<(Level, 
         add(
             Alert,
             match service.would_hold(for_people) {
-                true => format!("the loss guard would hold {held}"),
+                true => format!("at the next rebuild the loss guard holds {held}"),
                 false => format!("the loss guard holds {held}"),
             },
         );
