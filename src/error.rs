@@ -226,6 +226,12 @@ impl From<&io::Error> for Trouble {
     }
 }
 
+impl From<io::Error> for Trouble {
+    fn from(cause: io::Error) -> Trouble {
+        Trouble::from(&cause)
+    }
+}
+
 impl From<Errno> for Trouble {
     fn from(cause: Errno) -> Trouble {
         Trouble::from(&io::Error::from(cause))

@@ -26,11 +26,12 @@ impl Collation {
     pub fn key<'t>(&self, text: &'t [u8]) -> Cow<'t, [u8]> {
         let end = text.iter().rposition(|b| *b != b' ').map_or(0, |last| last + 1);
         let text = if self.pads { &text[..end] } else { text };
-        let is_folded = |b: u8| self.folds && b.is_ascii_uppercase() && !(self.has_dotless_i && b == b'I');
-        let is_kept = |b: &u8| !is_folded(*b) && !self.alike.iter().any(|(_, second)| second == b);
-        if text.iter().all(is_kept) {
+        // Nearly all names: all bytes are looked at, which is faster than to stop at one.
+        let has_upper = self.folds && text.iter().fold(false, |has, b| has | b.is_ascii_uppercase());
+        if !has_upper && self.alike.is_empty() {
             return Cow::Borrowed(text);
         }
+        let is_folded = |b: u8| self.folds && b.is_ascii_uppercase() && !(self.has_dotless_i && b == b'I');
         let key = |b: &u8| {
             let folded = if is_folded(*b) { b.to_ascii_lowercase() } else { *b };
             self.alike.iter().find(|(_, second)| *second == folded).map_or(folded, |(first, _)| *first)

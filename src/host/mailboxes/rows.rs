@@ -30,11 +30,6 @@ pub fn add(rows: &mut Vec<u8>, name: &[u8], value: [&[u8]; 2]) {
     }
 }
 
-/// How long such a row is, in bytes.
-pub fn length(name: &[u8], value: [&[u8]; 2]) -> usize {
-    HEAD + name.len() + value.map(<[u8]>::len).iter().sum::<usize>()
-}
-
 /// A name and its value.
 type Row<'r> = (&'r [u8], &'r [u8]);
 
@@ -48,14 +43,28 @@ fn row(bytes: &[u8], start: usize) -> Option<(Row<'_>, usize)> {
     Some(((name, rest.get(..of_value)?), start + HEAD + of_name + of_value))
 }
 
-/// Each row with the number in front of it, as long as there are whole ones.
-pub(super) fn numbered(bytes: &[u8]) -> impl Iterator<Item = (u32, &[u8])> {
+/// Each row as [`add`] wrote it, as long as there are whole ones.
+pub(super) fn each(bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
     let mut at = 0;
     std::iter::from_fn(move || {
-        let (number, _) = bytes.get(at..)?.split_first_chunk()?;
-        let start = at + size_of::<u32>();
+        let start = at;
         at = row(bytes, start)?.1;
-        Some((u32::from_le_bytes(*number), bytes.get(start..at)?))
+        bytes.get(start..at)
+    })
+}
+
+/// The length of what stands in front of a row that waits, in bytes: two numbers.
+pub(super) const MARKED: usize = 4 + 4;
+
+/// Each row with the two numbers in front of it, as long as there are whole ones.
+pub(super) fn marked(bytes: &[u8]) -> impl Iterator<Item = (u32, u32, &[u8])> {
+    let mut at = 0;
+    std::iter::from_fn(move || {
+        let (first, rest) = bytes.get(at..)?.split_first_chunk()?;
+        let (second, _) = rest.split_first_chunk()?;
+        let start = at + MARKED;
+        at = row(bytes, start)?.1;
+        Some((u32::from_le_bytes(*first), u32::from_le_bytes(*second), bytes.get(start..at)?))
     })
 }
 

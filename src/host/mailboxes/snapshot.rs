@@ -13,6 +13,10 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use foldhash::SharedSeed;
+use foldhash::quality::SeedableRandomState;
+use nix::errno::Errno;
+
 use super::rows::{self, Rows};
 use super::stream::{About, Reader, Row, shown};
 use crate::error::Trouble;
@@ -37,13 +41,23 @@ enum What {
     Aliases = b'A' as isize,
 }
 
+/// Rows of a domain, one after the other.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Extent {
+    rows: usize,
+    /// How long they are together, in bytes.
+    length: u64,
+    /// What they are, as a number.
+    print: u64,
+}
+
 /// Where the rows of one domain stand.
 #[derive(Clone, Copy, Debug, Default)]
 struct Place {
     start: u64,
-    length: u64,
-    /// What they are, as a number.
-    print: u64,
+    /// Where in [`Snapshot::marks`] theirs are.
+    marks: usize,
+    all: Extent,
 }
 
 /// What a user database said at one moment.
@@ -52,6 +66,8 @@ pub struct Snapshot {
     about: About,
     /// By what they are, and the key of the domain.
     places: HashMap<Box<[u8]>, Place>,
+    /// For each row of a domain the low half of the print of all up to it: so the next snapshot sees which are the same.
+    marks: Vec<u32>,
     /// It may hold rows of earlier snapshots, too.
     file: Arc<File>,
     /// Where the file's next rows go.
@@ -121,7 +137,7 @@ impl Snapshot {
 
     /// How long the rows of this domain are together, in bytes.
     pub fn size(&self, domain: &[u8]) -> u64 {
-        self.places_of(domain).iter().filter_map(|place| self.places.get(place)).map(|place| place.length).sum()
+        self.places_of(domain).iter().filter_map(|place| self.places.get(place)).map(|place| place.all.length).sum()
     }
 
     /// Whether the users of this domain may not log in for SMTP; `None` when the user database holds no limits of it.
@@ -161,7 +177,7 @@ impl Snapshot {
     /// What it has under this domain, as a number: as long as that stays, so do the rows. Numbers of two snapshots compare
     /// when both were made with the same [`RandomState`].
     pub fn print(&self, domain: &[u8]) -> (u64, u64, Option<bool>) {
-        let print = |what, key: &[u8]| self.places.get(&place_of(what, key)).map_or(0, |place| place.print);
+        let print = |what, key: &[u8]| self.places.get(&place_of(what, key)).map_or(0, |place| place.all.print);
         let of_aliases = print(What::Aliases, &self.about.of_alias_domain.key(domain));
         (print(What::Mailboxes, &self.mailbox_key(domain)), of_aliases, self.limits(domain))
     }
@@ -170,7 +186,7 @@ impl Snapshot {
     pub fn print_of(&self, is_wanted: &dyn Fn(&[u8]) -> bool, seed: &RandomState) -> u64 {
         let wanted = self.places.iter().filter(|(place, _)| place.split_first().is_some_and(|(_, key)| is_wanted(key)));
         // In no order.
-        wanted.fold(0, |all, (place, Place { print, .. })| all ^ seed.hash_one((place, print)))
+        wanted.fold(0, |all, (key, place)| all ^ seed.hash_one((key, place.all.print)))
     }
 
     /// All that it has, as a number; see [`Snapshot::print`].
@@ -188,16 +204,20 @@ impl Snapshot {
 
     fn rows(&self, what: What, key: &[u8]) -> Result<Rows, Trouble> {
         let Some(place) = self.places.get(&place_of(what, key)) else { return Ok(Rows::default()) };
-        self.read(*place).inspect_err(|_| self.is_damaged.store(true, Ordering::Relaxed))
+        let rows = self.read(place.start, place.all.length).and_then(|bytes| Rows::parse(bytes).ok_or_else(damaged));
+        rows.map_err(|cause| {
+            self.is_damaged.store(true, Ordering::Relaxed);
+            of_copy(cause)
+        })
     }
 
-    fn read(&self, place: Place) -> Result<Rows, Trouble> {
+    fn read(&self, start: u64, length: u64) -> Result<Vec<u8>, Trouble> {
         let mut bytes = Vec::new();
-        let length = usize::try_from(place.length).map_err(|_| no_memory())?;
-        bytes.try_reserve_exact(length).map_err(|_| no_memory())?;
+        let length = usize::try_from(length).map_err(|_| Errno::ENOMEM)?;
+        bytes.try_reserve_exact(length).map_err(|_| Errno::ENOMEM)?;
         bytes.resize(length, 0);
-        self.file.read_exact_at(&mut bytes, place.start).map_err(|cause| Trouble::from(&cause))?;
-        Rows::parse(bytes).ok_or_else(|| "the copy of its rows is damaged".into())
+        self.file.read_exact_at(&mut bytes, start)?;
+        Ok(bytes)
     }
 }
 
@@ -206,8 +226,8 @@ fn no_table() -> Trouble {
     "there is no such table with mailboxes, or the user that asks has no privilege for it".into()
 }
 
-fn no_memory() -> Trouble {
-    nix::errno::Errno::ENOMEM.into()
+fn damaged() -> Trouble {
+    "they are not those that were written".into()
 }
 
 /// The mailbox that a row is.
@@ -221,14 +241,34 @@ pub fn line(value: &[u8]) -> Option<&[u8]> {
     value.split_first().filter(|(has_line, _)| **has_line != 0).map(|(_, line)| line)
 }
 
+/// A domain of which rows come.
+#[derive(Default)]
+struct Domain {
+    now: Place,
+    /// Where those of the snapshot before stand.
+    before: Option<Place>,
+    /// The first of its rows, as long as they are the first ones of that, too.
+    same: Extent,
+    /// Whether they have to be written.
+    is_moved: bool,
+}
+
+impl Domain {
+    /// Whether its rows are those of the snapshot before.
+    fn is_same(&self) -> bool {
+        self.before.is_some_and(|before| before.all == self.now.all && before.all == self.same)
+    }
+}
+
 /// Groups rows by domain.
 struct Grouping<'s> {
-    seed: &'s RandomState,
+    seed: SeedableRandomState,
+    before: Option<&'s Snapshot>,
     /// The domains' numbers, by what their rows are and the key.
-    numbers: HashMap<Box<[u8]>, u32>,
+    numbers: HashMap<Box<[u8]>, u32, SeedableRandomState>,
     /// By number.
-    places: Vec<Place>,
-    /// The rows that are in no file yet, with their domains' numbers, in the group of the number.
+    domains: Vec<Domain>,
+    /// The rows that are in no file yet, each behind its domain's number and its mark, in the group of the number.
     waiting: Vec<Vec<u8>>,
     /// The rows before them.
     spool: File,
@@ -237,99 +277,151 @@ struct Grouping<'s> {
     pieces: Vec<Vec<(u64, usize)>>,
     /// What the domain of a row is looked up by.
     place: Vec<u8>,
+    row: Vec<u8>,
 }
 
-impl Grouping<'_> {
-    /// Adds a row; its value stands in two parts.
-    fn add(&mut self, (what, key): (What, &[u8]), name: &[u8], value: [&[u8]; 2]) -> Result<(), Trouble> {
+impl<'s> Grouping<'s> {
+    fn new(spool: File, seed: &RandomState, before: Option<&'s Snapshot>) -> Grouping<'s> {
+        // A row has two numbers made of it: std's would take longer than all else that is done with it.
+        let seed = SeedableRandomState::with_seed(seed.hash_one("rows"), SharedSeed::global_random());
+        Grouping {
+            numbers: HashMap::with_hasher(seed.clone()),
+            seed,
+            before: before.filter(|before| !before.is_damaged.load(Ordering::Relaxed)),
+            domains: Vec::new(),
+            waiting: vec![Vec::new(); GROUPS],
+            spool,
+            spooled: 0,
+            pieces: vec![Vec::new(); GROUPS],
+            place: Vec::new(),
+            row: Vec::new(),
+        }
+    }
+
+    /// The number of the domain that has rows under this key.
+    fn number(&mut self, what: What, key: &[u8]) -> Result<u32, Trouble> {
         self.place.clear();
         self.place.push(what as u8);
         self.place.extend_from_slice(key);
-        let number = match self.numbers.get(&self.place[..]) {
-            Some(number) => *number,
-            None if self.places.len() < MAX_DOMAINS => {
-                let number = self.places.len() as u32;
-                self.numbers.insert(self.place[..].into(), number);
-                self.places.push(Place::default());
-                number
-            }
-            None => return Err(format!("it has rows of more than {MAX_DOMAINS} domains").into()),
-        };
-        let group = number as usize % GROUPS;
-        let waiting = &mut self.waiting[group];
-        if waiting.len() + size_of::<u32>() + rows::length(name, value) > GROUP && !waiting.is_empty() {
-            self.spool.write_all_at(waiting, self.spooled).map_err(|cause| Trouble::from(&cause))?;
-            self.pieces[group].push((self.spooled, waiting.len()));
-            self.spooled += waiting.len() as u64;
-            if self.spooled > MAX_BYTES {
-                return Err("it has more rows than this program reads".into());
-            }
-            waiting.clear();
+        if let Some(number) = self.numbers.get(&self.place[..]) {
+            return Ok(*number);
         }
-        waiting.extend_from_slice(&number.to_le_bytes());
-        let start = waiting.len();
-        rows::add(waiting, name, value);
-        let row = &waiting[start..];
-        let Place { length, print, .. } = &mut self.places[number as usize];
-        *length += row.len() as u64;
-        *print = self.seed.hash_one((*print, row));
+        if self.domains.len() == MAX_DOMAINS {
+            return Err(format!("it has rows of more than {MAX_DOMAINS} domains").into());
+        }
+        let number = self.domains.len() as u32;
+        let before = self.before.and_then(|before| before.places.get(&self.place[..])).copied();
+        self.numbers.insert(self.place[..].into(), number);
+        self.domains.push(Domain { before, ..Domain::default() });
+        Ok(number)
+    }
+
+    /// Adds a row; its value stands in two parts. It waits to be written, unless the snapshot before has it where it has it.
+    fn add(&mut self, (what, key): (What, &[u8]), name: &[u8], value: [&[u8]; 2]) -> Result<(), Trouble> {
+        let number = self.number(what, key)?;
+        self.row.clear();
+        rows::add(&mut self.row, name, value);
+        let Domain { now, before, same, .. } = &mut self.domains[number as usize];
+        let are_same = now.all == *same;
+        now.all.rows += 1;
+        now.all.length += self.row.len() as u64;
+        now.all.print = self.seed.hash_one((now.all.print, &self.row[..]));
+        let mark = now.all.print as u32;
+        let place = before.filter(|before| are_same && same.rows < before.all.rows);
+        let of_before = self.before.zip(place).and_then(|(before, place)| before.marks.get(place.marks + same.rows));
+        if of_before == Some(&mark) {
+            *same = now.all;
+            return Ok(());
+        }
+        self.wait(number, mark)?;
+        if self.spooled > MAX_BYTES {
+            return Err("it has more rows than this program reads".into());
+        }
         Ok(())
     }
 
-    /// Writes each domain's rows beside each other, in the order in which they came. What `before` has of a domain stays
-    /// where it is when it is the same, as long as that file does not hold too much that is of no use any more.
-    fn write(
-        mut self,
-        file: &mut dyn FnMut() -> Result<File, Trouble>,
-        before: Option<&Snapshot>,
-    ) -> Result<Written, Trouble> {
-        let before = before.filter(|before| !before.is_damaged.load(Ordering::Relaxed));
-        // Those of which the rows are where `before` has them.
-        let mut stands = vec![false; self.places.len()];
-        let (mut all, mut new) = (0, 0);
-        for (key, number) in &self.numbers {
-            let place = &mut self.places[*number as usize];
-            all += place.length;
-            match before.and_then(|before| before.places.get(key)) {
-                Some(same) if (same.length, same.print) == (place.length, place.print) => {
-                    place.start = same.start;
-                    stands[*number as usize] = true;
-                }
-                _ => new += place.length,
-            }
+    fn wait(&mut self, number: u32, mark: u32) -> io::Result<()> {
+        let group = number as usize % GROUPS;
+        let waiting = &mut self.waiting[group];
+        if waiting.len() + rows::MARKED + self.row.len() > GROUP && !waiting.is_empty() {
+            self.spool.write_all_at(waiting, self.spooled)?;
+            self.pieces[group].push((self.spooled, waiting.len()));
+            self.spooled += waiting.len() as u64;
+            waiting.clear();
         }
-        let before = before.filter(|before| before.end + new <= 2 * all + MAX_UNUSED);
-        let (file, mut end) = match before {
+        waiting.extend_from_slice(&number.to_le_bytes());
+        waiting.extend_from_slice(&mark.to_le_bytes());
+        waiting.extend_from_slice(&self.row);
+        Ok(())
+    }
+
+    /// Writes each domain's rows beside each other, in the order in which they came. What the snapshot before has of a domain
+    /// stays where it is when it is the same, as long as that file does not hold too much that is of no use any more.
+    fn write(mut self, file: &mut dyn FnMut() -> Result<File, Trouble>) -> Result<Written, Trouble> {
+        let (mut all, mut new, mut rows) = (0, 0, 0);
+        for domain in &mut self.domains {
+            domain.now.marks = rows;
+            rows += domain.now.all.rows;
+            all += domain.now.all.length;
+            new += if domain.is_same() { 0 } else { domain.now.all.length };
+        }
+        let goes_on = self.before.filter(|before| before.end + new <= 2 * all + MAX_UNUSED);
+        let (file, mut end) = match goes_on {
             Some(before) => (Arc::clone(&before.file), before.end),
             None => (Arc::new(file()?), 0),
         };
-        if before.is_none() {
-            stands.fill(false);
-        }
+        let mut marks = vec![0; rows];
         for group in 0..GROUPS {
-            for number in (group..self.places.len()).step_by(GROUPS).filter(|number| !stands[*number]) {
-                self.places[number].start = end;
-                end += self.places[number].length;
+            for domain in self.domains.iter_mut().skip(group).step_by(GROUPS) {
+                let (before, same) = (domain.before.unwrap_or_default(), domain.same.rows);
+                if let Some(snapshot) = self.before {
+                    marks[domain.now.marks..][..same].copy_from_slice(&snapshot.marks[before.marks..][..same]);
+                }
+                domain.is_moved = goes_on.is_none() || !domain.is_same();
+                domain.now.start = if domain.is_moved { end } else { before.start };
+                end += if domain.is_moved { domain.now.all.length } else { 0 };
             }
-            self.order(group, &stands, &file).map_err(|cause| of_copy(&cause))?;
+            self.order(group, &file, &mut marks).map_err(of_copy)?;
         }
-        let place = |(key, number): (Box<[u8]>, u32)| (key, self.places[number as usize]);
+        let place = |(key, number): (Box<[u8]>, u32)| (key, self.domains[number as usize].now);
         let mut places: HashMap<Box<[u8]>, Place> = self.numbers.into_iter().map(place).collect();
         places.shrink_to_fit();
-        Ok(Written { places, file, end })
+        Ok(Written { places, marks, file, end })
     }
 
-    /// Writes the rows of a group to their places in the file.
-    fn order(&self, group: usize, stands: &[bool], file: &File) -> io::Result<()> {
-        let mut of_group: Vec<Waiting> = (group..self.places.len())
-            .step_by(GROUPS)
-            .map(|number| Waiting { at: self.places[number].start, rows: Vec::new() })
-            .collect();
+    /// The first rows of a domain, which are those of the snapshot before.
+    fn same(&self, domain: &Domain) -> Result<Vec<u8>, Trouble> {
+        let Some((snapshot, place)) = self.before.zip(domain.before) else { return Ok(Vec::new()) };
+        let bytes = snapshot.read(place.start, domain.same.length)?;
+        // Only half of each of their numbers was compared.
+        let print = rows::each(&bytes).fold(0, |print, row| self.seed.hash_one((print, row)));
+        if print == domain.same.print {
+            return Ok(bytes);
+        }
+        snapshot.is_damaged.store(true, Ordering::Relaxed);
+        Err(damaged())
+    }
+
+    /// Writes the rows of the domains of a group that are moved to their places in the file, and keeps their marks.
+    fn order(&self, group: usize, file: &File, marks: &mut [u32]) -> Result<(), Trouble> {
+        let of_group = || self.domains.iter().skip(group).step_by(GROUPS);
+        let mut all = Vec::new();
+        for domain in of_group() {
+            let mut waiting =
+                Waiting { at: domain.now.start, marks: domain.now.marks + domain.same.rows, rows: Vec::new() };
+            if domain.is_moved {
+                waiting.add(&self.same(domain)?, file)?;
+            }
+            all.push(waiting);
+        }
         let mut sort = |rows: &[u8]| -> io::Result<()> {
-            for (number, row) in rows::numbered(rows) {
+            for (number, mark, row) in rows::marked(rows) {
                 let number = number as usize;
-                if stands.get(number) == Some(&false) && number % GROUPS == group {
-                    of_group[number / GROUPS].add(row, file)?;
+                let found = all.get_mut(number / GROUPS).filter(|_| number % GROUPS == group);
+                if let Some((waiting, of_row)) = found.and_then(|it| marks.get_mut(it.marks).map(|mark| (it, mark))) {
+                    *of_row = mark;
+                    waiting.marks += 1;
+                    waiting.add(row, file)?;
                 }
             }
             Ok(())
@@ -343,10 +435,9 @@ impl Grouping<'_> {
         sort(&self.waiting[group])?;
         // Small domains stand beside each other: one call writes many of them.
         let mut last = Waiting::default();
-        for (number, waiting) in (group..).step_by(GROUPS).zip(of_group).filter(|(number, _)| !stands[*number]) {
-            let Place { start, length, .. } = self.places[number];
-            if waiting.end() != start + length {
-                return Err(io::Error::new(io::ErrorKind::InvalidData, "its rows are not those that were written"));
+        for (Domain { now, .. }, waiting) in of_group().zip(all).filter(|(domain, _)| domain.is_moved) {
+            if (waiting.end(), waiting.marks) != (now.start + now.all.length, now.marks + now.all.rows) {
+                return Err(damaged());
             }
             if last.end() != waiting.at {
                 last.write(file)?;
@@ -354,7 +445,7 @@ impl Grouping<'_> {
             }
             last.add(&waiting.rows, file)?;
         }
-        last.write(file)
+        Ok(last.write(file)?)
     }
 }
 
@@ -363,6 +454,8 @@ impl Grouping<'_> {
 struct Waiting {
     /// Where in the file they go.
     at: u64,
+    /// Where the mark of the next one goes.
+    marks: usize,
     rows: Vec<u8>,
 }
 
@@ -387,12 +480,13 @@ impl Waiting {
 /// Where a snapshot's rows are.
 struct Written {
     places: HashMap<Box<[u8]>, Place>,
+    marks: Vec<u32>,
     file: Arc<File>,
     end: u64,
 }
 
-fn of_copy(cause: &io::Error) -> Trouble {
-    Trouble::from(cause).of_file("the copy of its rows")
+fn of_copy(cause: impl Into<Trouble>) -> Trouble {
+    cause.into().of_file("the copy of its rows")
 }
 
 /// Reads what a user database says. `file` makes a file without a name; the numbers of [`Snapshot::print`] are made with
@@ -406,19 +500,10 @@ pub fn read(
     seed: &RandomState,
     before: Option<&Snapshot>,
 ) -> Result<Snapshot, Trouble> {
-    let mut new_file = || file().map_err(|cause| of_copy(&cause));
+    let mut new_file = || file().map_err(of_copy);
     let (mut reader, about) = Reader::new(stream)?;
     let (mut limits, mut tables) = (HashMap::new(), HashMap::new());
-    let mut grouping = Grouping {
-        seed,
-        numbers: HashMap::new(),
-        places: Vec::new(),
-        waiting: vec![Vec::new(); GROUPS],
-        spool: new_file()?,
-        spooled: 0,
-        pieces: vec![Vec::new(); GROUPS],
-        place: Vec::new(),
-    };
+    let mut grouping = Grouping::new(new_file()?, seed, before);
     // The statements of vpopmail for the others hold such a name so that no row is found.
     let is_found = |name: &[u8]| name.len() <= ADDRESS_MAX && (about.kind == Kind::Mysql || !name.contains(&b'\''));
     while let Some(row) = reader.next_row()? {
@@ -463,8 +548,8 @@ pub fn read(
             }
         }
     }
-    let Written { places, file, end } = grouping.write(&mut new_file, before)?;
-    Ok(Snapshot { about, places, file, end, is_damaged: AtomicBool::new(false), limits, tables })
+    let Written { places, marks, file, end } = grouping.write(&mut new_file)?;
+    Ok(Snapshot { about, places, marks, file, end, is_damaged: AtomicBool::new(false), limits, tables })
 }
 
 /// Whether a text may be a domain, or the name of a table.
@@ -569,6 +654,69 @@ mod tests {
         last.file.set_len(0).unwrap();
         assert!(last.mailboxes(b"d3.test").is_err());
         assert_holds(&take(Some(&last), b"more", b'g'), b"more", b'g');
+    }
+
+    #[test]
+    fn a_snapshot_is_the_same_whichever_one_was_before_it() {
+        let seed = RandomState::new();
+        let one = ["a 1", "b 1", "b 2", "c 1", "d 1"];
+        let others: [&[&str]; 12] = [
+            &one,
+            &[],
+            &["a 1"],
+            &["a 1", "b 1", "b 2", "c 1"],
+            &["b 1", "b 2", "c 1", "d 1"],
+            &["a 1", "b 1", "b 2", "c 1", "d 1", "e 1"],
+            &["a 0", "a 1", "b 1", "b 2", "c 1", "d 1"],
+            &["a 1", "b 1", "b 2", "b 3", "c 1", "d 1"],
+            &["a 1", "b 1", "b 2", "c 1", "d 2"],
+            &["a 1", "b 2", "b 1", "c 1", "d 1"],
+            &["a 1", "a 1", "b 1", "b 2", "c 1", "d 1"],
+            &["d 1", "c 1", "b 2", "b 1", "a 1"],
+        ];
+        let take = |before: Option<&Snapshot>, texts: &[&str]| {
+            let texts = texts.iter().map(|text| text.split_once(' ').unwrap());
+            let mut rows: Vec<Row> =
+                texts.map(|(name, value)| Row::Alias(b"a.test", name.as_bytes(), Some(value.as_bytes()))).collect();
+            rows.insert(0, Row::Mailbox(b"b.test", b"joe", b"1", 0));
+            snapshot_after(before, &mysql(), &rows, &seed)
+        };
+        let all = |snapshot: &Snapshot| {
+            let (aliases, mailboxes) = (snapshot.aliases(b"a.test").unwrap(), snapshot.mailboxes(b"b.test").unwrap());
+            let rows =
+                aliases.iter().map(|(name, value)| [name, b" ", line(value).unwrap()].concat()).collect::<Vec<_>>();
+            let rows = rows.into_iter().map(|row| String::from_utf8(row).unwrap()).collect::<Vec<_>>();
+            (rows, mailboxes.len(), snapshot.print_of_all(&seed))
+        };
+        let first = take(None, &one);
+        for rows in others {
+            let alone = all(&take(None, rows));
+            let mut expected = rows.to_vec();
+            expected.sort_by_key(|row| &row[..1]);
+            assert_eq!((&alone.0[..], alone.1), (&expected.iter().map(ToString::to_string).collect::<Vec<_>>()[..], 1));
+            let after = take(Some(&first), rows);
+            assert_eq!(all(&after), alone, "{rows:?}");
+            // And back.
+            assert_eq!(all(&take(Some(&after), &one)), all(&first), "{rows:?}");
+        }
+        assert_eq!(all(&first).0, one, "what comes later changes nothing of it");
+    }
+
+    #[test]
+    fn a_copy_that_is_damaged_is_told_from_the_rows_that_were_written() {
+        let seed = RandomState::new();
+        let rows = |last| [Row::Alias(b"a.test", b"joe", Some(b"first")), Row::Alias(b"a.test", b"joe", Some(last))];
+        let take = |before: &Snapshot| {
+            let mut writer = Writer::new(Vec::new(), &mysql()).unwrap();
+            rows(b"changed").iter().for_each(|row| writer.row(*row).unwrap());
+            read(&writer.end().unwrap()[..], &mut tempfile::tempfile, &seed, Some(before))
+        };
+        let first = snapshot(&mysql(), &rows(b"last"), &seed);
+        assert!(take(&first).is_ok());
+        first.file.write_all_at(b"F", 6 + 3 + 1).unwrap();
+        assert_eq!(take(&first).unwrap_err().text, "the copy of its rows: they are not those that were written");
+        let lines = take(&first).unwrap().aliases(b"a.test").unwrap();
+        assert_eq!(lines.of(b"joe").map(|value| line(value).unwrap()).collect::<Vec<_>>(), [&b"first"[..], b"changed"]);
     }
 
     #[test]
