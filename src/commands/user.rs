@@ -39,7 +39,8 @@ pub fn user(settings: &Settings, screen: &Screen, addresses: &[std::ffi::OsStrin
     // Neither can be looked at within the confinement.
     let recipients = matches!(screen.form, Form::Terminal(_)).then(|| Published::open(settings));
     let is_new = users_seen::is_missing(settings);
-    let holds = Holds::read(settings)?;
+    // What cannot be read is told by check and status.
+    let holds = Holds::read(settings).unwrap_or_default();
     let mut is_concerned = false;
     let mut number = 0;
     let find = || -> io::Result<(Vec<Absent>, Denied)> {
