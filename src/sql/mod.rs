@@ -346,8 +346,8 @@ mod tests {
         let without_line = [fields(&[b"a.test", b"x"]), u32::MAX.to_le_bytes().to_vec()].concat();
         let counts = [[1, 0, 0, 0, 0, 0, 0, 0], [2, 0, 0, 0, 0, 0, 0, 0], [1, 0, 0, 0, 0, 0, 0, 0]].concat();
         let all = [
-            frame(b'Q', fields(&[b"1", b"mysql", b"mysql v", b"alt", b"\x07iy", b"\0", b"\0", b"\0", b"\0"])),
-            frame(b'M', fields(&[b"a.test", b"ann", b"hash", b"16"])),
+            frame(b'Q', fields(&[b"2", b"mysql", b"mysql v", b"alt", b"\x07iy", b"\0", b"\0", b"\0", b"\0"])),
+            frame(b'M', fields(&[b"a.test", b"ann", b"hash", b"\x10\0\0\0"])),
             frame(b'A', fields(&[b"a.test", b"x", b"&y"])),
             frame(b'A', without_line),
             frame(b'L', fields(&[b"a.test", b"1"])),

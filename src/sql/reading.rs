@@ -462,6 +462,7 @@ impl Rows<'_> {
                 (Some(table), _) => table,
                 (None, domain) => domain.unwrap_or_default(),
             };
+            // MySQL's column is signed: vpopmail keeps it in a gid_t.
             let flags = atoi(number.unwrap_or_default()).cast_unsigned();
             self.add(of, domain, name.unwrap_or_default(), *value, flags)
         })

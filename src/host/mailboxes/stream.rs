@@ -6,7 +6,7 @@
 //! field  = length (4; 2^32-1: NULL), bytes
 //! S = server                                          in front of a stream: where the server is
 //! Q = version, kind, name, options, five collations   the first frame: the user database
-//! M = domain or table, name, password, flags          a mailbox; flags in decimal digits
+//! M = domain or table, name, password, flags          a mailbox; flags as a number (4)
 //! A = domain, name, line                              one line of an alias
 //! L = domain, disable_smtp                            the limits of a domain, in decimal digits
 //! T = table, why                                      that table was read; with a why it could not be
@@ -27,7 +27,7 @@ pub const MAX_FRAME: usize = (1 << 20) + (1 << 13);
 /// No more words than these of a server's are shown, in bytes.
 const MAX_WORDS: usize = 1000;
 /// The form of the frames.
-const VERSION: &[u8] = b"1";
+const VERSION: &[u8] = b"2";
 /// A field that is NULL.
 const NULL: u32 = u32::MAX;
 
@@ -147,8 +147,7 @@ impl<W: Write> Writer<W> {
         self.counts.add(&row);
         match row {
             Row::Mailbox(domain, name, crypt, flags) => {
-                let flags = flags.to_string();
-                self.frame(b'M', &[Some(domain), Some(name), Some(crypt), Some(flags.as_bytes())])
+                self.frame(b'M', &[Some(domain), Some(name), Some(crypt), Some(&flags.to_le_bytes())])
             }
             Row::Alias(domain, name, line) => self.frame(b'A', &[Some(domain), Some(name), line]),
             Row::Limits(domain, no_smtp) => self.frame(b'L', &[Some(domain), Some(if no_smtp { b"1" } else { b"0" })]),
@@ -282,8 +281,8 @@ impl<R: Read> Reader<R> {
         let row = match tag {
             b'M' => {
                 let [domain, name, crypt, flags] = fields(&self.frame).ok_or_else(malformed)?;
-                // MySQL's column is signed: vpopmail keeps it in a gid_t.
-                let flags = atoi(flags.unwrap_or_default()).cast_unsigned();
+                let flags =
+                    flags.and_then(|flags| flags.try_into().ok()).map(u32::from_le_bytes).ok_or_else(malformed)?;
                 Row::Mailbox(domain.unwrap_or_default(), name.unwrap_or_default(), crypt.unwrap_or_default(), flags)
             }
             b'A' => {
@@ -392,9 +391,11 @@ pub(super) mod tests {
             let _ = all(&changed);
         }
         // One row is left out.
-        let frame = 5 + 4 * 4 + "a.test".len() + "joe".len() + "$6$a$b".len() + u32::MAX.to_string().len();
-        let first =
-            bytes.windows(frame).position(|window| window[0] == b'M' && window.ends_with(b"4294967295")).unwrap();
+        let frame = 5 + 4 * 4 + "a.test".len() + "joe".len() + "$6$a$b".len() + size_of_val(&u32::MAX);
+        let first = bytes
+            .windows(frame)
+            .position(|window| window[0] == b'M' && window.ends_with(&u32::MAX.to_le_bytes()))
+            .unwrap();
         let less = [&bytes[..first], &bytes[first + frame..]].concat();
         assert_eq!(all(&less), Err(malformed()));
         assert_eq!(all(&[b"M\xff\xff\xff\xff".as_slice(), &bytes].concat()), Err(malformed()));
