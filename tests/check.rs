@@ -347,6 +347,16 @@ fn each_fault_is_told_of_in_a_line() {
             &["warning: ", ".qmail-sales: line 2: forwards to gone@example.com, to which this", "\tforward-refused"],
         ),
         (
+            "two addresses on a line",
+            &|host| host.write(&format!("{COM}/.qmail-sales"), "&u0@example.com\nu0@example.com, u1@example.com\n"),
+            &["warning: ", ".qmail-sales: line 2: qmail takes the whole line for one address", "\tforward-mistyped"],
+        ),
+        (
+            "a name before an address",
+            &|host| host.write(&format!("{COM}/.qmail-sales"), "Ann Miller <u0@example.com>\n"),
+            &["warning: ", ".qmail-sales: line 1: qmail takes the whole line for one address", "\tforward-mistyped"],
+        ),
+        (
             "a forward to itself",
             &|host| host.write(&format!("{COM}/.qmail-sales"), "&sales@example.com\n"),
             &["warning: ", ".qmail-sales: line 1: forwards to sales@example.com, which leads back", "\tforward-loop"],

@@ -232,6 +232,14 @@ fn a_forward_that_holds_no_address_is_named_by_its_line_only() {
             "{line}"
         );
     }
+    let lost = "forwards: delivered; but no address that it forwards to takes the mail";
+    for lines in ["ann@example.com, carla@example.com\n", "&nosuch@example.com\n", "&sp@example.com\n"] {
+        host.write(&format!("{COM}/.qmail-sp"), lines);
+        host.rebuild();
+        assert!(told_of(&host, "sp").contains(lost), "{lines}: {}", told_of(&host, "sp"));
+    }
+    host.write(&format!("{COM}/.qmail-sp"), "&nosuch@example.com\n&carla@example.com\n");
+    assert!(!told_of(&host, "sp").contains(lost), "{}", told_of(&host, "sp"));
     host.write(&format!("{COM}/.qmail-sp"), "&carla@example.com  \n#, a comment\n|exit 0 # <x>\n\n");
     assert!(!told_of(&host, "sp").contains("is no address"));
 }
@@ -467,6 +475,23 @@ fn a_person_who_looks_an_address_up_is_told_when_qmail_smtpd_never_asks_the_tabl
     assert!(!told(&host, &["lookup", "ann@example.com"]).contains("rcpthosts"));
     fs::create_dir(host.path("/var/qmail/control/rcpthosts")).unwrap();
     assert!(told(&host, &["lookup", "ann@example.com"]).ends_with("ann@example.com ann@example.com mailbox"));
+}
+
+#[test]
+fn without_rcpthosts_a_relayed_address_is_refused_for_that_reason_and_status_is_not_well() {
+    let host = MailHost::sample();
+    host.remove("/var/qmail/control/rcpthosts");
+    host.rebuild();
+    for address in ["erik@relay.example", "x@gmail.example"] {
+        let answer = explained(&host, address);
+        let found = (answer["verdict"].as_str().unwrap(), answer["reason"].as_str().unwrap());
+        assert_eq!(found.0, "refused", "{answer}");
+        assert!(found.1.starts_with("control/rcpthosts is missing"), "{answer}");
+        assert_eq!(answer["table"]["text"], "refused, no key matches: as it should be", "{answer}");
+    }
+    assert_eq!(explained(&host, "ann@example.com")["verdict"], "accepted");
+    let status = told(&host, &["status"]);
+    assert!(status.contains("control/rcpthosts is missing"), "{status}");
 }
 
 #[test]

@@ -18,8 +18,9 @@ use crate::decide::{Delivery, Route, Step, Taker, Trail, Verdict, deliver, route
 use crate::error::{Denied, Error, show_path};
 use crate::host::Host;
 use crate::os::confine;
+use crate::protect::hold;
 use crate::rebuild::homes::HomeReader;
-use crate::rebuild::read_host;
+use crate::rebuild::{behind, read_host};
 use crate::report::{self, Level};
 use crate::settings::Settings;
 use crate::tables::recipients::relay_step;
@@ -115,6 +116,10 @@ impl Explainer<'_> {
         let decided = steps.last().map(|(step, _)| step.text.clone()).unwrap_or_default();
         let domain = split_address(address).map(|(_, domain)| lower(domain)).unwrap_or_default();
         let is_let_in = !address.contains(&b'@') || host.control.accepts(&domain);
+        let relayed = delivery.verdict == Verdict::Remote;
+        // Without rcpthosts every domain is let in, and the table accepts none of another host.
+        let is_unnamed = relayed && is_let_in && !host.control.names(&domain);
+        wanted &= !is_unnamed;
         let state = if self.holds.has(&domain) { State::Held } else { State::of(&delivery) };
         let state_reason = self.state_reason(&domain, &delivery);
         let mut table = None;
@@ -136,7 +141,6 @@ impl Explainer<'_> {
             Some(true) => Answer::Yes,
             Some(false) => Answer::No,
         };
-        let relayed = delivery.verdict == Verdict::Remote;
         let reason = match (accepted, answer) {
             (Answer::Unknown, _) if delivery.verdict == Verdict::Unknown => {
                 format!("this process may not read what decides: {decided}")
@@ -161,6 +165,10 @@ impl Explainer<'_> {
                 State::Kept => "the published answer is kept, because its source cannot be read".to_owned(),
                 _ => "the published table is out of date; rebuild --dry-run shows what changes".to_owned(),
             },
+            (Answer::No, _) if is_unnamed => {
+                "control/rcpthosts is missing, so the table accepts no name of another host; write control/rcpthosts"
+                    .to_owned()
+            }
             (Answer::Yes, _) if relayed && listed.is_some() => format!("relayed: {decided}"),
             (Answer::Yes, _) if relayed => "relayed: any name is accepted for another host".to_owned(),
             (Answer::No, _) if relayed => "relayed, but control/validrcptto.d refuses it".to_owned(),
@@ -220,6 +228,7 @@ pub fn explain(settings: &Settings, screen: &Screen, addresses: &[std::ffi::OsSt
     let mut notes = Vec::new();
     let host = Arc::new(read_host(settings, &mut notes)?);
     say_seen(notes);
+    report::say_all(&behind(&host, &hold::held_before(settings).unwrap_or_default()));
     let sources = Sources::read(settings, &host)?;
     let explainer = sources.explainer(settings, &host, screen.form != Form::Pipe);
     let Sources { homes, published, .. } = &sources;
@@ -293,7 +302,17 @@ impl Explained {
 
     /// What to say beside the reason.
     fn beside(&self, explainer: &Explainer<'_>) -> Option<String> {
-        self.fault(explainer).or_else(|| self.near(explainer).map(|near| hints::question(&near)))
+        let lost = || self.loses_all().then(|| "but no address that it forwards to takes the mail".to_owned());
+        self.fault(explainer).or_else(lost).or_else(|| self.near(explainer).map(|near| hints::question(&near)))
+    }
+
+    /// Whether nothing comes of what it forwards.
+    fn loses_all(&self) -> bool {
+        let mut targets = self.steps.iter().flat_map(|(_, targets)| targets).peekable();
+        self.delivery.verdict == Verdict::Deliver
+            && self.directories.is_empty()
+            && (targets.peek().is_some() || !self.mistyped.is_empty())
+            && targets.all(|target| target.lost.is_some())
     }
 
     /// What is wrong with its whole domain.

@@ -88,6 +88,7 @@ impl<'a> Ways<'a> {
     /// What one home shows by itself.
     pub fn of_home(&mut self, home: &Home, findings: &mut Few) {
         self.unreached(home, findings);
+        self.mistyped(home, findings);
         let of = show_path(&self.host.layout.root.path(&home.path)).to_string();
         let mut asked: Option<(PathBuf, bool)> = None;
         forwards::of_home(self.host, home, &mut |forward| {
@@ -195,6 +196,23 @@ impl<'a> Ways<'a> {
                     show_path(&path)
                 );
                 findings.add(&of, Note::warning(text).of(Code::QmailLineUnreached).at(&path, Some(line)));
+            }
+        }
+    }
+
+    /// Lines that should forward, but hold no address.
+    fn mistyped(&self, home: &Home, findings: &mut Few) {
+        let HomeState::Listed(_, dot_qmails) = &home.state else { return };
+        let of = show_path(&self.host.layout.root.path(&home.path)).to_string();
+        for (name, _) in dot_qmails.forwarding().filter(|(name, _)| !is_never_asked(name)) {
+            let file = [&home.path[..], b"/.qmail", name].concat();
+            let path = self.host.layout.root.path(&file);
+            for line in forwards::sent_by(self.host, &file).mistyped {
+                let text = format!(
+                    "{}: line {line}: qmail takes the whole line for one address, and it is none",
+                    show_path(&path)
+                );
+                findings.add(&of, Note::warning(text).of(Code::ForwardMistyped).at(&path, Some(line)));
             }
         }
     }

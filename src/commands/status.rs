@@ -114,6 +114,8 @@ struct Tables {
     broken: Vec<Note>,
     /// Why vpopmail's users are not read.
     unread: Option<String>,
+    /// That there is no rcpthosts, and what comes of it.
+    unlisted: Option<String>,
     /// What is wrong with the tables of other qmails.
     others: Vec<String>,
     /// What this process may not read.
@@ -134,6 +136,9 @@ impl Tables {
         let others = others::look(settings, &mut denied).into_iter().map(|note| note.text).collect();
         // Of a user database that is not read, not even the tables that are current say everything.
         let unread = compared.as_ref().ok().and_then(|compared| compared.built.host.build.users.elsewhere().cloned());
+        let is_unlisted = |note: &&Note| note.code == Some(Code::RcpthostsMissing);
+        let unlisted = compared.as_ref().ok().and_then(|compared| compared.built.notes.iter().find(is_unlisted));
+        let unlisted = unlisted.map(|note| note.text.clone());
         let kept = |compared: &Compared| -> Vec<KeptHome> {
             compared.built.kept.iter().filter(|home| !home.alert.denied).cloned().collect()
         };
@@ -142,7 +147,7 @@ impl Tables {
             let held = compared.changes.len() - made;
             Differences { made, held, held_in_words: compared.held_in_words, kept }
         });
-        Tables { compared, broken, unread: unread.map(|cause| cause.to_string()), others, denied }
+        Tables { compared, broken, unread: unread.map(|cause| cause.to_string()), unlisted, others, denied }
     }
 
     /// Whether this process may not read what decides.
@@ -191,6 +196,7 @@ impl Tables {
             let text = format!("{cause}; their names are accepted, and their published logins kept");
             facts.push(Fact::new("users", "users: ", text).as_alert());
         }
+        facts.extend(self.unlisted.iter().map(|text| Fact::new("rcpthosts", "", text.clone()).as_alert()));
         let tables = |text: String| Fact::new("tables", "tables: ", text);
         facts.extend(self.broken.iter().map(|note| tables(note.text.clone()).at(note.level)));
         facts.push(match &self.compared {
@@ -260,6 +266,9 @@ fn reasons(service: &Service, tables: &Tables, for_people: bool) -> Vec<(Level, 
     }
     if tables.unread.is_some() {
         add(Alert, "the users of vpopmail are not read".to_owned());
+    }
+    if tables.unlisted.is_some() {
+        add(Alert, "control/rcpthosts is missing".to_owned());
     }
     match &tables.compared {
         _ if tables.is_unknown() => add(Warning, "whether the tables are up to date is unknown".to_owned()),

@@ -156,6 +156,8 @@ codes! {
     MailDeferred = "mail-deferred", "correct what the file and line say";
     /// A forward to an address of this host that does not exist.
     ForwardRefused = "forward-refused", "correct the address, or remove the forward";
+    /// A line that forwards to what is no address.
+    ForwardMistyped = "forward-mistyped", "write each address alone on a line";
     /// Forwards that lead back.
     ForwardLoop = "forward-loop", "remove one of the forwards";
     /// A catch-all to an address that does not exist.
