@@ -228,7 +228,9 @@ pub fn explain(settings: &Settings, screen: &Screen, addresses: &[std::ffi::OsSt
     let mut notes = Vec::new();
     let host = Arc::new(read_host(settings, &mut notes)?);
     say_seen(notes);
-    report::say_all(&behind(&host, &hold::held_before(settings).unwrap_or_default()));
+    if let Form::Terminal(_) = screen.form {
+        report::say_all(&behind(&host, &hold::held_before(settings).unwrap_or_default()));
+    }
     let sources = Sources::read(settings, &host)?;
     let explainer = sources.explainer(settings, &host, screen.form != Form::Pipe);
     let Sources { homes, published, .. } = &sources;
