@@ -33,6 +33,8 @@ const MAX_UNUSED: u64 = 1 << 20;
 const MAX_DOMAINS: usize = 1 << 22;
 /// More bytes than this no user database has.
 const MAX_BYTES: u64 = 1 << 35;
+/// More rows than this no user database has: four bytes of each stay in memory.
+const MAX_ROWS: usize = 1 << 28;
 
 /// Which rows of a domain.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -226,6 +228,10 @@ fn no_table() -> Trouble {
     "there is no such table with mailboxes, or the user that asks has no privilege for it".into()
 }
 
+fn too_many() -> Trouble {
+    "it has more rows than this program reads".into()
+}
+
 fn damaged() -> Trouble {
     "they are not those that were written".into()
 }
@@ -282,7 +288,7 @@ struct Grouping<'s> {
 
 impl<'s> Grouping<'s> {
     fn new(spool: File, seed: &RandomState, before: Option<&'s Snapshot>) -> Grouping<'s> {
-        // A row has two numbers made of it: std's would take longer than all else that is done with it.
+        // Two numbers are made of each row, and those of the standard library take several times as long.
         let seed = SeedableRandomState::with_seed(seed.hash_one("rows"), SharedSeed::global_random());
         Grouping {
             numbers: HashMap::with_hasher(seed.clone()),
@@ -334,10 +340,7 @@ impl<'s> Grouping<'s> {
             return Ok(());
         }
         self.wait(number, mark)?;
-        if self.spooled > MAX_BYTES {
-            return Err("it has more rows than this program reads".into());
-        }
-        Ok(())
+        if self.spooled > MAX_BYTES { Err(too_many()) } else { Ok(()) }
     }
 
     fn wait(&mut self, number: u32, mark: u32) -> io::Result<()> {
@@ -370,7 +373,12 @@ impl<'s> Grouping<'s> {
             Some(before) => (Arc::clone(&before.file), before.end),
             None => (Arc::new(file()?), 0),
         };
-        let mut marks = vec![0; rows];
+        if rows > MAX_ROWS {
+            return Err(too_many());
+        }
+        let mut marks = Vec::new();
+        marks.try_reserve_exact(rows).map_err(|_| Errno::ENOMEM)?;
+        marks.resize(rows, 0);
         for group in 0..GROUPS {
             for domain in self.domains.iter_mut().skip(group).step_by(GROUPS) {
                 let (before, same) = (domain.before.unwrap_or_default(), domain.same.rows);
