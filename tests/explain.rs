@@ -238,8 +238,21 @@ fn a_forward_that_holds_no_address_is_named_by_its_line_only() {
         host.rebuild();
         assert!(told_of(&host, "sp").contains(lost), "{lines}: {}", told_of(&host, "sp"));
     }
-    host.write(&format!("{COM}/.qmail-sp"), "&nosuch@example.com\n&carla@example.com\n");
-    assert!(!told_of(&host, "sp").contains(lost), "{}", told_of(&host, "sp"));
+    for lines in [
+        "&nosuch@example.com\n&carla@example.com\n",
+        "./bob/Maildir/\n&nosuch@example.com\n",
+        "|/usr/bin/vacation bob\n&nosuch@example.com\n",
+        "|/usr/bin/vacation bob\nAnn <ann@example.com>\n",
+    ] {
+        host.write(&format!("{COM}/.qmail-sp"), lines);
+        assert!(!told_of(&host, "sp").contains("but no address"), "{lines}: {}", told_of(&host, "sp"));
+    }
+    // A copy of all mail, which arrives without it.
+    host.write(
+        &format!("{COM}/.qmail-default"),
+        "|/home/vpopmail/bin/vdelivermail '' bounce-no-mailbox\n&nosuch@example.com\n",
+    );
+    assert!(!told_of(&host, "ann").contains("but no address"), "{}", told_of(&host, "ann"));
     host.write(&format!("{COM}/.qmail-sp"), "&carla@example.com  \n#, a comment\n|exit 0 # <x>\n\n");
     assert!(!told_of(&host, "sp").contains("is no address"));
 }
@@ -490,6 +503,13 @@ fn without_rcpthosts_a_relayed_address_is_refused_for_that_reason_and_status_is_
         assert_eq!(answer["table"]["text"], "refused, no key matches: as it should be", "{answer}");
     }
     assert_eq!(explained(&host, "ann@example.com")["verdict"], "accepted");
+    // A line for one address names its domain, of which the table has the other names then.
+    let lines = fs::read_to_string(host.path("/var/qmail/control/virtualdomains")).unwrap();
+    host.write("/var/qmail/control/virtualdomains", lines + "joe@third.test:carol\n");
+    host.rebuild();
+    let third = explained(&host, "other@third.test");
+    assert_eq!((&third["verdict"], &third["delivery"]), (&"accepted".into(), &"remote".into()), "{third}");
+    assert!(third["table"]["text"].as_str().unwrap().ends_with("as it should be"), "{third}");
     let status = told(&host, &["status"]);
     assert!(status.contains("control/rcpthosts is missing"), "{status}");
 }

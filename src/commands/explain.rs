@@ -51,6 +51,8 @@ struct Explained {
     directories: Vec<String>,
     /// The lines that should forward, but hold no address.
     mistyped: Vec<String>,
+    /// Whether nothing but forwards takes its mail.
+    is_forwarded: bool,
     state: State,
     /// What the state means, for people.
     state_reason: Option<String>,
@@ -109,17 +111,13 @@ impl Explainer<'_> {
             wanted = *accepted;
         }
         let onward = Onward { host, homes: self.homes };
-        let Ways { targets, directories, mistyped } = onward.of(address, &steps, delivery.verdict);
+        let Ways { targets, directories, mistyped, is_forwarded } = onward.of(address, &steps, delivery.verdict);
         let last = steps.len().saturating_sub(1);
         let with_targets = |(number, step)| (step, if number == last { targets.clone() } else { Vec::new() });
         let mut steps: Vec<(Step, Vec<Target>)> = steps.into_iter().enumerate().map(with_targets).collect();
         let decided = steps.last().map(|(step, _)| step.text.clone()).unwrap_or_default();
         let domain = split_address(address).map(|(_, domain)| lower(domain)).unwrap_or_default();
         let is_let_in = !address.contains(&b'@') || host.control.accepts(&domain);
-        let relayed = delivery.verdict == Verdict::Remote;
-        // Without rcpthosts every domain is let in, and the table accepts none of another host.
-        let is_unnamed = relayed && is_let_in && !host.control.names(&domain);
-        wanted &= !is_unnamed;
         let state = if self.holds.has(&domain) { State::Held } else { State::of(&delivery) };
         let state_reason = self.state_reason(&domain, &delivery);
         let mut table = None;
@@ -141,6 +139,7 @@ impl Explainer<'_> {
             Some(true) => Answer::Yes,
             Some(false) => Answer::No,
         };
+        let relayed = delivery.verdict == Verdict::Remote;
         let reason = match (accepted, answer) {
             (Answer::Unknown, _) if delivery.verdict == Verdict::Unknown => {
                 format!("this process may not read what decides: {decided}")
@@ -165,10 +164,7 @@ impl Explainer<'_> {
                 State::Kept => "the published answer is kept, because its source cannot be read".to_owned(),
                 _ => "the published table is out of date; rebuild --dry-run shows what changes".to_owned(),
             },
-            (Answer::No, _) if is_unnamed => {
-                "control/rcpthosts is missing, so the table accepts no name of another host; write control/rcpthosts"
-                    .to_owned()
-            }
+            (Answer::No, _) if relayed && host.control.is_unnamed(&domain) => format!("control/rcpthosts is {decided}"),
             (Answer::Yes, _) if relayed && listed.is_some() => format!("relayed: {decided}"),
             (Answer::Yes, _) if relayed => "relayed: any name is accepted for another host".to_owned(),
             (Answer::No, _) if relayed => "relayed, but control/validrcptto.d refuses it".to_owned(),
@@ -192,6 +188,7 @@ impl Explainer<'_> {
             steps,
             directories,
             mistyped,
+            is_forwarded,
             state,
             state_reason,
             table,
@@ -310,11 +307,7 @@ impl Explained {
 
     /// Whether nothing comes of what it forwards.
     fn loses_all(&self) -> bool {
-        let mut targets = self.steps.iter().flat_map(|(_, targets)| targets).peekable();
-        self.delivery.verdict == Verdict::Deliver
-            && self.directories.is_empty()
-            && (targets.peek().is_some() || !self.mistyped.is_empty())
-            && targets.all(|target| target.lost.is_some())
+        self.is_forwarded && self.steps.iter().flat_map(|(_, targets)| targets).all(|target| target.lost.is_some())
     }
 
     /// What is wrong with its whole domain.

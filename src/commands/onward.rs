@@ -36,6 +36,8 @@ struct Leads {
     directories: Vec<String>,
     /// Its lines that should forward, but hold no address.
     mistyped: Vec<String>,
+    /// Whether forwards are what decides, and nothing is delivered beside them.
+    is_forwarded: bool,
 }
 
 /// Where the mail of an address goes on to.
@@ -47,6 +49,8 @@ pub struct Ways {
     pub directories: Vec<String>,
     /// The lines that should forward, but hold no address.
     pub mistyped: Vec<String>,
+    /// Whether forwards, or a catch-all, are what decides, and nothing is delivered beside them.
+    pub is_forwarded: bool,
 }
 
 /// An address that is forwarded to, or a directory.
@@ -89,8 +93,9 @@ pub struct Onward<'a> {
 impl Onward<'_> {
     /// Where mail goes on to whose way ended so.
     pub fn of(&self, address: &[u8], steps: &[Step], verdict: Verdict) -> Ways {
-        let Leads { all, directories, mistyped } = self.leads(address, steps, verdict);
-        Ways { targets: all.iter().map(|lead| self.target(address, lead)).collect(), directories, mistyped }
+        let Leads { all, directories, mistyped, is_forwarded } = self.leads(address, steps, verdict);
+        let targets = all.iter().map(|lead| self.target(address, lead)).collect();
+        Ways { targets, directories, mistyped, is_forwarded }
     }
 
     /// What becomes of mail that is sent on there.
@@ -144,7 +149,8 @@ impl Onward<'_> {
             && let Some((alias, _)) = aliases.find(&assigned.ext, self.host.layout.qmail_ext)
         {
             let targets = aliases.lines_of(alias).filter_map(forwards::target);
-            return Leads { all: targets.map(|to| Lead { to, is_beside: false }).collect(), ..Leads::default() };
+            let all: Vec<Lead> = targets.map(|to| Lead { to, is_beside: false }).collect();
+            return Leads { is_forwarded: !all.is_empty(), all, ..Leads::default() };
         }
         let begin = self.host.layout.root.path(&[assigned.home, b"/.qmail"].concat());
         let name = |path: &Path| Some(path.as_os_str().as_bytes().strip_prefix(begin.as_os_str().as_bytes())?.to_vec());
@@ -161,7 +167,9 @@ impl Onward<'_> {
             all.extend(sent.targets.into_iter().map(|to| Lead { to, is_beside: !is_deciding(first) }));
         }
         let told = |line: usize| format!("(line {line} of {} is no address)", Shown(&[b".qmail", &name[..]].concat()));
+        let is_forwarded = catch_all.is_some() || content.first_forward.is_some_and(is_deciding);
         Leads {
+            is_forwarded: is_forwarded && sent.directories.is_empty(),
             all,
             directories: sent.directories.iter().map(|to| Shown(to).to_string()).collect(),
             mistyped: sent.mistyped.into_iter().map(told).collect(),

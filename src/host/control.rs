@@ -288,20 +288,16 @@ impl Control {
         Ok(control)
     }
 
-    /// Whether qmail-smtpd takes mail for the domain (lower case) at all: without rcpthosts for each.
+    /// Whether qmail-smtpd takes mail for the domain (lower case) at all: by name, or by a suffix that begins with a dot. A
+    /// name with an `@` is the domain of no address, since only what follows the last one is.
     pub fn accepts(&self, domain: &[u8]) -> bool {
-        (self.rcpthosts.is_none() && !domain.contains(&b'@')) || self.names(domain)
-    }
-
-    /// Whether rcpthosts or morercpthosts has the domain (lower case): by name, or by a suffix that begins with a dot. A name
-    /// with an `@` is the domain of no address, since only what follows the last one is.
-    pub fn names(&self, domain: &[u8]) -> bool {
-        let has = |name: &[u8]| {
-            self.rcpthosts.as_ref().is_some_and(|rcpthosts| rcpthosts.contains_key(name))
-                || self.morercpthosts.contains_key(name)
-        };
-        !domain.contains(&b'@')
-            && (0..domain.len()).filter(|at| *at == 0 || domain[*at] == b'.').any(|at| has(&domain[at..]))
+        if domain.contains(&b'@') {
+            return false;
+        }
+        let Some(rcpthosts) = &self.rcpthosts else { return true };
+        (0..domain.len())
+            .filter(|at| *at == 0 || domain[*at] == b'.')
+            .any(|at| rcpthosts.contains_key(&domain[at..]) || self.morercpthosts.contains_key(&domain[at..]))
     }
 
     /// What virtualdomains says about `local@domain` (lower case), and the key that said it: the whole address, the
@@ -357,6 +353,12 @@ impl Control {
         let mut suffixes: Vec<_> = self.let_in().filter(|(name, ..)| name.first() == Some(&b'.')).collect();
         suffixes.sort_unstable();
         suffixes
+    }
+
+    /// Whether there is no rcpthosts, and nothing else names the domain (lower case): then qmail-smtpd lets it in, and the
+    /// recipient table has no key for it (docs/rules.md, 8.1).
+    pub fn is_unnamed(&self, domain: &[u8]) -> bool {
+        self.rcpthosts.is_none() && !self.domains().any(|name| name == domain)
     }
 
     /// Every domain that a control file names, suffixes and the empty key included.

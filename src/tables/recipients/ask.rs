@@ -513,8 +513,9 @@ impl Asking<'_> {
     }
 }
 
-/// What control/validrcptto.d says about an address that delivery leaves to another host: whether it is accepted, and
-/// the step that says so; `None` when it says nothing. What a list that cannot be used says of it counts as accepted.
+/// What control/validrcptto.d says about an address that delivery leaves to another host, or that nothing names its domain:
+/// whether it is accepted, and the step that says so; `None` when neither says anything. What a list that cannot be used says of
+/// it counts as accepted.
 pub fn relay_step(host: &Host, address: &[u8], delivery: &Delivery) -> Option<(bool, Step)> {
     let address = lower(address);
     let (local, domain) = split_address(&address)?;
@@ -527,7 +528,12 @@ pub fn relay_step(host: &Host, address: &[u8], delivery: &Delivery) -> Option<(b
         };
         return Some((true, Step { path: Some(host.layout.root.path(&unusable.path)), line: None, text }));
     }
-    let list = (delivery.verdict == Verdict::Remote).then(|| host.control.relay_lists.get(domain)).flatten()?;
+    let is_remote = delivery.verdict == Verdict::Remote;
+    if is_remote && host.control.is_unnamed(domain) {
+        let text = "missing, and no other file names the domain: refused".to_owned();
+        return Some((false, Step { path: Some(host.control_path("rcpthosts")), line: None, text }));
+    }
+    let list = is_remote.then(|| host.control.relay_lists.get(domain)).flatten()?;
     let (accepted, line) = list.find(local);
     let text = match (accepted, line) {
         (true, _) => "lists it: accepted",
