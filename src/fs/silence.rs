@@ -222,8 +222,8 @@ type ToldOnce = Box<dyn FnOnce(&Path, Duration) + Send>;
 struct Inner {
     mounts: Vec<Mount>,
     silent: Vec<Silent>,
-    /// The threads that were given up and have not come back.
-    away: Vec<Arc<Spot>>,
+    /// The threads that were given up and have not come back, and since when.
+    away: Vec<(Arc<Spot>, Instant)>,
     /// How long was waited for nothing since [`Silences::begin`].
     lost: Duration,
     /// Told what may answer again.
@@ -442,7 +442,7 @@ impl Silences {
                 // It has come back just now.
                 return Silence { place: path, mounted: None, waited };
             }
-            inner.away.push(spot.clone());
+            inner.away.push((spot.clone(), Instant::now()));
             if let Some(known) = inner.silent.iter_mut().find(|silent| path.starts_with(&silent.silence.place)) {
                 known.waiting.push((spot, path));
                 return known.silence.clone();
@@ -451,6 +451,8 @@ impl Silences {
             let is_network = mount.as_ref().is_some_and(|mount| self.is_of_network(&inner, mount));
             (mount, is_network, inner.away.len() < MANY_GIVEN_UP)
         };
+        // A thread that goes on when its call comes back counts this time, too.
+        let is_spare = spot.spare;
         let mut waiting = vec![(spot, path.clone())];
         let start = Instant::now();
         let probed = mount.as_ref().filter(|_| may_probe);
@@ -462,7 +464,9 @@ impl Silences {
             None => false,
         });
         let mut inner = self.inner();
-        inner.lost += start.elapsed();
+        if is_spare {
+            inner.lost += start.elapsed();
+        }
         let of_mount = |silent: &Silent| silent.mount.is_some() && silent.mount == mount.as_ref().map(|mount| mount.id);
         let places = inner.silent.iter().filter(|silent| of_mount(silent)).count();
         let whole = mount.as_ref().filter(|_| is_silent || (is_network && places + 1 >= MANY_PLACES));
@@ -506,7 +510,7 @@ impl Silences {
         if !spot.is_given_up() {
             return None;
         }
-        inner.away.push(spot.clone());
+        inner.away.push((spot.clone(), Instant::now()));
         Some(spot)
     }
 
@@ -594,7 +598,10 @@ impl Silences {
     fn came_back(&self, spot: &Arc<Spot>) {
         let mut inner = self.inner();
         spot.given_up.store(false, Ordering::Relaxed);
-        inner.away.retain(|away| !Arc::ptr_eq(away, spot));
+        let ended: Vec<_> = inner.away.extract_if(.., |(away, _)| Arc::ptr_eq(away, spot)).collect();
+        // For a spare one another thread went on meanwhile.
+        let waited = ended.iter().filter(|(away, _)| !away.spare).map(|(_, since)| since.elapsed());
+        inner.lost += waited.sum::<Duration>();
         let is_its = |silent: &mut Silent| silent.waiting.iter().any(|(waiting, _)| Arc::ptr_eq(waiting, spot));
         let over: Vec<Silent> = inner.silent.extract_if(.., is_its).collect();
         let told: Vec<Silence> = over.iter().map(|silent| silent.silence.clone()).collect();
@@ -721,5 +728,35 @@ impl<N: Clone> Vigil<N> {
             }
         }
         given_up
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_the_time_for_which_a_thread_waits_that_cannot_be_given_up_is_lost() {
+        let every = Duration::from_millis(5);
+        let silences = Arc::new(Silences::new(Path::new("/"), 2 * every));
+        let (spot, mut vigil) = (silences.spot(), silences.vigil(every));
+        vigil.add((), &spot);
+        let (answer, waits) = channel::<()>();
+        let (tell, ticks) = channel::<()>();
+        let thread = std::thread::spawn(move || {
+            spot.take();
+            at(|| PathBuf::from("/silent"), || _ = waits.recv());
+            drop(tell);
+        });
+        while vigil.look().is_empty() {
+            assert_eq!(ticks.recv_timeout(every), Err(RecvTimeoutError::Timeout), "it came back");
+        }
+        let (before, since) = (silences.lost(), Instant::now());
+        assert!(before >= 2 * every, "{before:?}");
+        let waited = since.elapsed();
+        drop(answer);
+        thread.join().unwrap();
+        assert!(silences.lost() > before + waited, "{:?}, {before:?}, {waited:?}", silences.lost());
+        assert!(!silences.are_any());
     }
 }
