@@ -673,7 +673,7 @@ pub enum Hook {
     },
     /// Check the address on descriptor 3 for control/recipients of s/qmail: exit 0 known, 1 unknown, 111 temporary failure
     SqmailRcpt,
-    /// Answer Postfix about recipients: a socketmap on standard input and output, its name is rcpt
+    /// Answer Postfix about recipients: the socketmap named rcpt, on standard input and output
     Socketmap,
     /// Answer Haraka and qpsmtpd about a recipient: the HTTP of qmail-deliverabled on standard input and output
     Deliverabled,
@@ -746,9 +746,9 @@ list has a -.";
 
 /// What `explain` says.
 const EXPLAIN_HELP: &str = "\
-The exit status is that of the published table and rcpthosts, as qmail-smtpd
-answers a stranger: 0 accepted, 1 refused, 111 if the table is missing or the
-rules cannot be known. Of several addresses it is the worst.
+The exit status is what qmail-smtpd answers a stranger, by the published table
+and rcpthosts: 0 accepted, 1 refused, 111 if the table is missing or the rules
+cannot be known. For several addresses it is the worst of them.
 
 A terminal gets the verdict with its reason first, then the steps with
 file:line. In a pipe each step is a line, the targets of a forward follow after

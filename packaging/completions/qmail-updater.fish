@@ -81,7 +81,7 @@ complete -c qmail-updater -n "__fish_qmail_updater_needs_command" -f -a "qmail-s
 complete -c qmail-updater -n "__fish_qmail_updater_needs_command" -f -a "checkpassword" -d 'Check the login and password on descriptor 3, and run a program; exit 1 refused, 2 misuse, 111 temporary failure'
 complete -c qmail-updater -n "__fish_qmail_updater_needs_command" -f -a "spamdyke-rcpt" -d 'recipient-validation-command of spamdyke: exit 1 valid, 2 invalid, 0 not decided'
 complete -c qmail-updater -n "__fish_qmail_updater_needs_command" -f -a "sqmail-rcpt" -d 'Check the address on descriptor 3 for control/recipients of s/qmail: exit 0 known, 1 unknown, 111 temporary failure'
-complete -c qmail-updater -n "__fish_qmail_updater_needs_command" -f -a "socketmap" -d 'Answer Postfix about recipients: a socketmap on standard input and output, its name is rcpt'
+complete -c qmail-updater -n "__fish_qmail_updater_needs_command" -f -a "socketmap" -d 'Answer Postfix about recipients: the socketmap named rcpt, on standard input and output'
 complete -c qmail-updater -n "__fish_qmail_updater_needs_command" -f -a "deliverabled" -d 'Answer Haraka and qpsmtpd about a recipient: the HTTP of qmail-deliverabled on standard input and output'
 complete -c qmail-updater -n "__fish_qmail_updater_needs_command" -f -a "dovecot-auth" -d 'Answer Postfix, Exim and others about logins: the auth protocol of Dovecot on standard input and output'
 complete -c qmail-updater -n "__fish_qmail_updater_needs_command" -f -a "vpopmaild" -d 'Answer Haraka about a login: the protocol of vpopmaild on standard input and output'
