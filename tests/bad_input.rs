@@ -695,6 +695,18 @@ fn a_last_line_of_vpasswd_that_no_newline_ends_is_not_read() {
 }
 
 #[test]
+fn a_line_of_vpasswd_that_lost_its_colons_is_named() {
+    let host = MailHost::sample();
+    host.write(&format!("{DOMAIN}/vpasswd"), "ann:x:1:0:A:/d:Q\n\nbob\n");
+    host.rebuild();
+    assert_eq!(host.answers(&["ann@example.com", "bob@example.com"]), ["accept", "refuse"]);
+    let found = host.run(&["check"]).stdout;
+    assert!(found.contains("/vpasswd: line 3: no colon in it, so it is no mailbox"), "{found}");
+    host.write(&format!("{DOMAIN}/vpasswd"), "ann:x:1:0:A:/d:Q\n\n");
+    assert!(!host.run(&["check"]).stdout.contains("no colon"), "an empty line is no mistake");
+}
+
+#[test]
 fn bytes_behind_the_end_of_a_cdb_that_others_make_are_nothing_to_its_readers() {
     let host = MailHost::sample();
     host.mailboxes(DOMAIN, &["joe:x:1:0:N:/d:Q"]);

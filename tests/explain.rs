@@ -668,3 +668,15 @@ fn a_misspelled_name_of_a_domain_is_asked_about() {
         "{steps}"
     );
 }
+
+#[test]
+fn a_wrong_line_about_a_program_delays_no_mail() {
+    let host = MailHost::sample();
+    host.rebuild();
+    host.write("/var/qmail/control/validrcptto.programs", "/usr/local/bin/ezmlm/ezmlm-manage mailboxe\n");
+    let address = "list-x@example.com";
+    let reason = explained(&host, address)["reason"].as_str().unwrap().to_owned();
+    assert_eq!(reason, "as published before, until the line of validrcptto.programs is corrected");
+    let told = told(&host, &["explain", address]);
+    assert!(told.contains("not known: the program decides") && !told.contains("keeps the message"), "{told}");
+}

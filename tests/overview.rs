@@ -138,7 +138,9 @@ fn a_catch_all_is_told_as_its_file_says_it() {
     );
     host.mode(COM, 0o755);
     host.remove(&format!("{COM}/.qmail-default"));
-    assert!(domain(&host, "example.com").0.ends_with("| 4 | 6 | refuse | -"));
+    let (line, notes) = domain(&host, "example.com");
+    assert!(line.ends_with("| 4 | 6 | refuse | -"), "{line}");
+    assert!(notes.starts_with("no .qmail-default: its mailboxes get no mail"), "{notes}");
 }
 
 #[test]

@@ -587,6 +587,10 @@ fn of_mailboxes(host: &Host, home: &[u8], file: &str, vpasswd: &Vpasswd, finding
             weak.entry(weakness).or_default().push(name);
         }
     }
+    if let Some(line) = vpasswd.colonless() {
+        let text = format!("{file}: line {line}: no colon in it, so it is no mailbox");
+        findings.push(Note::warning(text).of(Code::MailboxLine));
+    }
     if let Some(line) = vpasswd.unended() {
         let text = format!("{file}: line {line}: no newline ends it, so vpopmail does not read it");
         findings.push(Note::warning(text).of(Code::MailboxUnended));

@@ -169,6 +169,9 @@ impl Explainer<'_> {
             (Answer::Yes, _) if relayed => "relayed: any name is accepted for another host".to_owned(),
             (Answer::No, _) if relayed => "relayed, but control/validrcptto.d refuses it".to_owned(),
             (Answer::Yes, _) if delivery.verdict == Verdict::Defer => match state {
+                State::Kept if self.is_undeclared(&delivery) => {
+                    "as published before, until the line of validrcptto.programs is corrected".to_owned()
+                }
                 State::Kept => "as published before; delivery waits until what decides can be read".to_owned(),
                 _ => format!("qmail keeps the mail and tries again: {decided}"),
             },
@@ -194,6 +197,12 @@ impl Explainer<'_> {
             table,
             reached_by,
         }
+    }
+
+    /// Whether a program decides that qmail runs as before: only its line in validrcptto.programs cannot be used.
+    fn is_undeclared(&self, delivery: &Delivery) -> bool {
+        let unusable = self.host.control.programs.unusable.as_ref();
+        delivery.doubt.as_ref().is_some_and(|doubt| unusable.is_some_and(|unusable| unusable.path == doubt.home))
     }
 
     /// What holds or keeps published entries of a domain, or opens it, in words.
@@ -437,7 +446,12 @@ impl Explained {
         let mut fact = |name: &str, value: String| {
             text.push_str(&wrapped(&format!("{name:<16}{value}"), width, 2, 18));
         };
-        if self.delivery.verdict == Verdict::Defer && self.state == State::Kept {
+        if self.delivery.verdict == Verdict::Defer && explainer.is_undeclared(&self.delivery) {
+            fact(
+                "delivery",
+                "not known: the program decides, and its line in validrcptto.programs is wrong".to_owned(),
+            );
+        } else if self.delivery.verdict == Verdict::Defer && self.state == State::Kept {
             fact("delivery", "not known: qmail keeps the message, or vpopmail returns it to its sender".to_owned());
         } else if self.delivery.verdict == Verdict::Defer {
             fact("delivery", "deferred: qmail keeps the message and tries again".to_owned());

@@ -22,7 +22,7 @@ pub fn of_domain(
     // No .qmail file answered.
     let is_at_home = |found: &Domain| {
         let home = found.folder.as_ref().map(|(home, _)| host.layout.root.path(home));
-        found.kind == Kind::Vpopmail && home.is_some() && home.as_deref() == last.and_then(|step| step.path.as_deref())
+        home.is_some() && home.as_deref() == last.and_then(|step| step.path.as_deref())
     };
     let fault = match delivery.verdict {
         Verdict::Remote if is_vpopmails => Some(format!("but users/assign has {shown} as a domain of this host")),
@@ -31,7 +31,7 @@ pub fn of_domain(
             let domains = overview::domains(host, homes, &[domain.clone()].into(), &|_| overview::Answer::NoTable);
             match domains.first()? {
                 found if found.kind == Kind::Nobody => Some(format!("no name of {shown} gets mail: nobody owns it")),
-                found if found.mailboxes.is_some_and(|number| number > 0) && is_at_home(found) => {
+                found if found.lacks_default && is_at_home(found) => {
                     Some(format!("{shown} has no .qmail-default, so its mailboxes get no mail"))
                 }
                 _ => None,

@@ -91,6 +91,8 @@ pub struct Domain {
     pub notes: Vec<String>,
     /// Why its home could not be read.
     pub trouble: Option<Trouble>,
+    /// Whether mail bounces before vdelivermail looks for a mailbox, because no `.qmail` file answers.
+    pub lacks_default: bool,
     /// What becomes of its entries.
     pub state: State,
 }
@@ -237,6 +239,14 @@ fn domain(
     // What is published of it is kept.
     let kept =
         (accepted && delivery.doubt.is_some() && delivery.verdict != Verdict::Unknown).then(|| published(&address));
+    let no_file_answers = || {
+        let home = line.map(|line| host.layout.root.path(&line.home));
+        home.is_some() && home.as_deref() == last.as_ref().and_then(|last| last.path.as_deref())
+    };
+    let lacks_default = kind == Kind::Vpopmail
+        && delivery.verdict == Verdict::Bounce
+        && counted.is_some_and(|(found, _)| found > 0)
+        && no_file_answers();
     let mut domain = Domain {
         name: name.to_vec(),
         alias_of: vpopmail_home.as_ref().and_then(|_| host.assignments.alias_of(name)).map(<[u8]>::to_vec),
@@ -255,6 +265,7 @@ fn domain(
         catch_all,
         notes: Vec::new(),
         trouble,
+        lacks_default,
         state: State::of(&delivery),
     };
     domain.notes = notes(host, &domain, prefix.as_deref(), accepted, elsewhere);
@@ -264,6 +275,9 @@ fn domain(
     let is_elsewhere = |home: &Arc<Home>| matches!(home.mailboxes_of(host.user_domain(name)), Mailboxes::Elsewhere(_));
     if vpopmail_home.as_ref().is_some_and(is_elsewhere) {
         domain.notes.push(UNREAD.to_owned());
+    }
+    if lacks_default {
+        domain.notes.insert(0, "no .qmail-default: its mailboxes get no mail".to_owned());
     }
     if let Some(open) = &delivery.open {
         domain.notes.insert(0, format!("open: the users of {} are not known", Shown(&open.program)));

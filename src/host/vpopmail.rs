@@ -218,6 +218,8 @@ pub struct Lines {
     records: BTreeMap<Vec<u8>, (usize, Vec<u8>)>,
     /// The last line when no newline ends it: vpopmail does not read it.
     unended: Option<usize>,
+    /// The first line that is not empty and has no colon: no mailbox.
+    colonless: Option<usize>,
 }
 
 impl std::fmt::Debug for Vpasswd {
@@ -254,6 +256,14 @@ impl Vpasswd {
         match self {
             Vpasswd::Compiled(_) | Vpasswd::Rows(_) => None,
             Vpasswd::Text(lines) => lines.unended,
+        }
+    }
+
+    /// The first line of the text that is not empty and has no colon: it is no mailbox.
+    pub fn colonless(&self) -> Option<usize> {
+        match self {
+            Vpasswd::Compiled(_) | Vpasswd::Rows(_) => None,
+            Vpasswd::Text(lines) => lines.colonless,
         }
     }
 
@@ -514,6 +524,8 @@ pub fn parse_text(text: &[u8]) -> Lines {
         if let Some(colon) = line.iter().position(|b| *b == b':') {
             let record = || (number, line[colon + 1..].to_vec());
             found.records.entry(line[..colon].to_vec()).or_insert_with(record);
+        } else if found.colonless.is_none() && !line.is_empty() {
+            found.colonless = Some(number);
         }
     }
     found.unended = (ended < text.len()).then_some(number + 1);

@@ -207,13 +207,15 @@ codes! {
     /// A record without a name.
     MailboxUnnamed = "mailbox-unnamed", "remove the line, and run vmkpasswd DOMAIN";
     /// A mailbox that vpopmail never finds.
-    MailboxName = "mailbox-name", "vdeluser the mailbox";
+    MailboxName = "mailbox-name", "correct the name or remove the line, and run vmkpasswd DOMAIN";
     /// Mailboxes that differ in case only.
-    MailboxCase = "mailbox-case", "vdeluser the one in upper case";
+    MailboxCase = "mailbox-case", "remove the line with the name in upper case, and run vmkpasswd DOMAIN";
     /// A record on which vdelivermail crashes.
     MailboxBroken = "mailbox-broken", "correct the line, and run vmkpasswd DOMAIN";
     /// A record without the directory of the mailbox.
     MailboxShort = "mailbox-short", "add the missing fields, and run vmkpasswd DOMAIN";
+    /// A line of vpasswd without a colon.
+    MailboxLine = "mailbox-line", "correct or remove the line, and run vmkpasswd DOMAIN";
     /// The last line of vpasswd has no newline.
     MailboxUnended = "mailbox-unended", "add the newline, and run vmkpasswd DOMAIN";
     /// Hashes that no password has.
