@@ -680,3 +680,29 @@ fn a_wrong_line_about_a_program_delays_no_mail() {
     let told = told(&host, &["explain", address]);
     assert!(told.contains("not known: the program decides") && !told.contains("keeps the message"), "{told}");
 }
+
+#[test]
+fn a_person_is_told_of_a_forward_that_is_mistyped_or_whose_mail_waits() {
+    let host = MailHost::sample();
+    host.rebuild();
+    let of = |content: &str| {
+        host.write(&format!("{COM}/.qmail-sales"), content);
+        told(&host, &["explain", "sales@example.com"])
+    };
+    // qmail takes the semicolon for a part of the domain.
+    let wrong = of("&carla@example.com\n&ann@example.com;\n");
+    assert!(wrong.contains("forwards to carla@example.com, (line 2 of .qmail-sales is no address)"), "{wrong}");
+    let near = of("&ann@exmaple.com\n");
+    assert!(near.contains("ann@exmaple.com (did you mean ann@example.com?)"), "{near}");
+    // Another host's domain is like none here.
+    let sound = of("&o'neil+x@elsewhere.test\n");
+    assert!(sound.contains("forwards to o'neil+x@elsewhere.test also reached by"), "{sound}");
+    host.write("/home/vpopmail/domains/example.net/.qmail-wait", "&ann@example.com\n");
+    host.mode(COM, 0o777);
+    let waiting = told(&host, &["explain", "wait@example.net"]);
+    assert!(waiting.contains("forwards to ann@example.com (waits)"), "{waiting}");
+    host.mode(COM, 0o755);
+    host.remove(&format!("{COM}/vpasswd"));
+    let kept = told(&host, &["explain", "wait@example.net"]);
+    assert!(kept.contains("forwards to ann@example.com (waits or bounces)"), "{kept}");
+}

@@ -516,3 +516,13 @@ fn people_are_told_what_the_tables_do_not_do_yet_for_a_mailbox() {
     }
     assert!(host.run(&["explain", "ann@example.com"]).stderr.contains(follows));
 }
+
+#[test]
+fn a_person_is_told_that_the_mail_of_a_mailbox_goes_in_a_circle() {
+    let host = MailHost::sample();
+    host.write(&format!("{COM}/.qmail-default"), "&ann@example.com\n");
+    host.rebuild();
+    let answer = host.run(&["--color", "always", "user", "bob@example.com"]).stdout;
+    let told = answer.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(told.contains("forwards: delivered; but no address that it forwards to takes the mail"), "{told}");
+}

@@ -15,7 +15,7 @@ use support::{has, skip};
 fn the_pages_and_completions_are_those_of_this_program() {
     for (path, content) in pages::pages() {
         let committed = fs::read(&path).unwrap_or_default();
-        assert!(committed == content, "{}: `cargo run --example pages` writes it anew", path.display());
+        assert!(committed == content, "{}: `cargo run --example pages` writes it again", path.display());
     }
 }
 

@@ -28,6 +28,8 @@ use crate::text::{DEFAULT, Shown, count, join_address, lower, show_domain, split
 
 /// So many addresses that reach one are told on a terminal.
 const MAX_REACHING: usize = 10;
+/// What programs are told of mail that is kept.
+const UNTIL_READ: &str = "; delivery waits until what decides can be read";
 
 /// Whether qmail-smtpd takes mail for an address from strangers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,8 +53,8 @@ struct Explained {
     directories: Vec<String>,
     /// The lines that should forward, but hold no address.
     mistyped: Vec<String>,
-    /// Whether nothing but forwards takes its mail.
-    is_forwarded: bool,
+    /// That nothing comes of what it forwards.
+    lost: Option<&'static str>,
     state: State,
     /// What the state means, for people.
     state_reason: Option<String>,
@@ -111,7 +113,9 @@ impl Explainer<'_> {
             wanted = *accepted;
         }
         let onward = Onward { host, homes: self.homes };
-        let Ways { targets, directories, mistyped, is_forwarded } = onward.of(address, &steps, delivery.verdict);
+        let ways = onward.of(address, &steps, delivery.verdict);
+        let lost = ways.fault();
+        let Ways { targets, directories, mistyped, .. } = ways;
         let last = steps.len().saturating_sub(1);
         let with_targets = |(number, step)| (step, if number == last { targets.clone() } else { Vec::new() });
         let mut steps: Vec<(Step, Vec<Target>)> = steps.into_iter().enumerate().map(with_targets).collect();
@@ -172,7 +176,7 @@ impl Explainer<'_> {
                 State::Kept if self.is_undeclared(&delivery) => {
                     "as published before, until the line of validrcptto.programs is corrected".to_owned()
                 }
-                State::Kept => "as published before; delivery waits until what decides can be read".to_owned(),
+                State::Kept => format!("as published before{UNTIL_READ}"),
                 _ => format!("qmail keeps the mail and tries again: {decided}"),
             },
             _ => match hints::meant(address).filter(|_| accepted == Answer::No) {
@@ -191,7 +195,7 @@ impl Explainer<'_> {
             steps,
             directories,
             mistyped,
-            is_forwarded,
+            lost,
             state,
             state_reason,
             table,
@@ -300,23 +304,20 @@ pub(crate) fn in_a_sentence(settings: &Settings, host: &Arc<Host>, addresses: &[
 }
 
 impl Explained {
-    /// The reason for people, who may have misspelled the address; or the configuration of its domain is the fault.
+    /// The reason for people, who may have misspelled the address; or the configuration of its domain is the fault. What
+    /// becomes of the mail stands below it.
     fn reason(&self, explainer: &Explainer<'_>) -> String {
+        let reason = self.reason.strip_suffix(UNTIL_READ).unwrap_or(&self.reason);
         match self.beside(explainer) {
-            Some(beside) => format!("{}; {beside}", self.reason),
-            None => self.reason.clone(),
+            Some(beside) => format!("{reason}; {beside}"),
+            None => reason.to_owned(),
         }
     }
 
     /// What to say beside the reason.
     fn beside(&self, explainer: &Explainer<'_>) -> Option<String> {
-        let lost = || self.loses_all().then(|| "but no address that it forwards to takes the mail".to_owned());
+        let lost = || self.lost.map(str::to_owned);
         self.fault(explainer).or_else(lost).or_else(|| self.near(explainer).map(|near| hints::question(&near)))
-    }
-
-    /// Whether nothing comes of what it forwards.
-    fn loses_all(&self) -> bool {
-        self.is_forwarded && self.steps.iter().flat_map(|(_, targets)| targets).all(|target| target.lost.is_some())
     }
 
     /// What is wrong with its whole domain.

@@ -85,6 +85,8 @@ pub struct Sent {
     pub directories: Vec<Vec<u8>>,
     /// The lines that should forward, but hold no address, from 1.
     pub mistyped: Vec<usize>,
+    /// Whether other lines forward, to what is not shown.
+    pub is_more: bool,
 }
 
 /// What this file sends on when it takes mail.
@@ -103,6 +105,7 @@ pub fn sent_by(host: &Host, file: &[u8]) -> Sent {
             .collect(),
         directories: read().filter_map(|(_, line)| directory(line)).take(MAX_TARGETS).collect(),
         mistyped: mistyped.map(|(number, _)| number).take(MAX_TARGETS).collect(),
+        is_more: read().any(|(_, line)| forwards(line) && !is_mistyped(line) && target(line).is_none()),
     }
 }
 
@@ -111,10 +114,15 @@ fn directory(line: &[u8]) -> Option<Vec<u8>> {
     if matches!(line.first(), Some(b'/' | b'.')) { address(line) } else { None }
 }
 
-/// Whether a line forwards, but to what a person only takes for an address: with a name, with another one, or a blank.
+/// Whether a line forwards to something, be it an address or not.
+fn forwards(line: &[u8]) -> bool {
+    !matches!(line.first(), None | Some(0 | b'#' | b'|' | b'/' | b'.' | b'+'))
+}
+
+/// Whether a line forwards, but to what a person only takes for an address: with a name, with another one, a blank, or a sign
+/// that no address has without quotes.
 fn is_mistyped(line: &[u8]) -> bool {
-    let is_wrong = |b: &u8| matches!(b, b' ' | b'\t' | b'<' | b'>' | b',');
-    !matches!(line.first(), None | Some(0 | b'#' | b'|' | b'/' | b'.' | b'+')) && line.iter().any(is_wrong)
+    forwards(line) && line.iter().any(|b| b" \t<>,;:\"()\\".contains(b))
 }
 
 /// The address that a line of a `.qmail` file or a row of an alias forwards to.
@@ -125,7 +133,7 @@ pub fn target(line: &[u8]) -> Option<Vec<u8>> {
     address(line.strip_prefix(b"&").unwrap_or(line))
 }
 
-/// What has the form of an address that people use.
+/// What has the form of an address that people use. A line that is none may be a secret of another file, to which a link leads.
 fn address(text: &[u8]) -> Option<Vec<u8>> {
     let text = text.trim_ascii();
     let is_usual = |b: &u8| b.is_ascii_alphanumeric() || b"@.-_+=~/!#%&'*^".contains(b);

@@ -3,12 +3,12 @@
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
-use crate::commands::forwards;
+use crate::commands::{forwards, hints};
 use crate::decide::{Route, Step, Trail, Verdict, deliver, route};
 use crate::host::dot_qmail::Opening;
 use crate::host::mailboxes::Users;
 use crate::host::{HomeState, Homes, Host};
-use crate::text::Shown;
+use crate::text::{Shown, question, split_address};
 
 /// So many forwards in a row are followed.
 const MAX_FOLLOWED: usize = 100;
@@ -36,7 +36,7 @@ struct Leads {
     directories: Vec<String>,
     /// Its lines that should forward, but hold no address.
     mistyped: Vec<String>,
-    /// Whether forwards are what decides, and nothing is delivered beside them.
+    /// Whether forwards that are known are what decides, and nothing else is done with the mail.
     is_forwarded: bool,
 }
 
@@ -49,7 +49,7 @@ pub struct Ways {
     pub directories: Vec<String>,
     /// The lines that should forward, but hold no address.
     pub mistyped: Vec<String>,
-    /// Whether forwards, or a catch-all, are what decides, and nothing is delivered beside them.
+    /// Whether forwards that are known, or a catch-all, are what decides, and nothing else is done with the mail.
     pub is_forwarded: bool,
 }
 
@@ -64,6 +64,8 @@ pub struct Target {
     pub is_directory: bool,
     /// Why mail to it comes back, as far as the rules that are known decide.
     pub lost: Option<String>,
+    /// Why it is not certain that mail to it arrives, though it does not come back: for people.
+    pub doubt: Option<String>,
 }
 
 /// Why mail does not arrive that is forwarded on.
@@ -72,13 +74,15 @@ enum Lost {
     Circle,
     /// This address takes none, and why.
     Bounces(Vec<u8>, String),
+    /// Mail to this address waits; or, if so, it may come back, because what decides about it cannot be read.
+    Waits(Vec<u8>, bool),
 }
 
 impl Target {
     /// For people.
     pub fn words(&self) -> String {
-        let Target { address, lost, .. } = self;
-        lost.as_ref().map_or_else(|| address.clone(), |lost| format!("{address} ({lost})"))
+        let Target { address, lost, doubt, .. } = self;
+        lost.as_ref().or(doubt.as_ref()).map_or_else(|| address.clone(), |why| format!("{address} ({why})"))
     }
 }
 
@@ -88,6 +92,15 @@ pub struct Onward<'a> {
     pub host: &'a Host,
     /// Its homes.
     pub homes: &'a dyn Homes,
+}
+
+impl Ways {
+    /// That nothing comes of what is forwarded, to stand behind the reason.
+    pub fn fault(&self) -> Option<&'static str> {
+        let is_any = !self.targets.is_empty() || !self.mistyped.is_empty();
+        let is_lost = self.is_forwarded && is_any && self.targets.iter().all(|target| target.lost.is_some());
+        is_lost.then_some("but no address that it forwards to takes the mail")
+    }
 }
 
 impl Onward<'_> {
@@ -104,12 +117,22 @@ impl Onward<'_> {
         let whole = forwards::whole(self.host, &lead.to);
         let way = &mut vec![forwards::whole(self.host, from)];
         let lost = if is_directory { None } else { self.lost(way, whole.clone(), &mut { MAX_FOLLOWED }) };
-        let lost = lost.map(|lost| match lost {
-            Lost::Circle => "leads in a circle: qmail bounces what loops".to_owned(),
-            Lost::Bounces(at, why) if at == whole => format!("bounces: {why}"),
-            Lost::Bounces(at, _) => format!("forwards to {}, which bounces", Shown(&at)),
-        });
-        Target { address, is_beside: lead.is_beside, is_directory, lost }
+        let control = &self.host.control;
+        let is_ours =
+            split_address(&whole).is_some_and(|(_, domain)| control.accepts(domain) || control.is_named(domain));
+        let near = (!is_directory && !is_ours).then(|| hints::of_nearest(&whole, control.listed())).flatten();
+        let (lost, doubt) = match lost {
+            Some(Lost::Circle) => (Some("leads in a circle: qmail bounces what loops".to_owned()), None),
+            Some(Lost::Bounces(at, why)) if at == whole => (Some(format!("bounces: {why}")), None),
+            Some(Lost::Bounces(at, _)) => (Some(format!("forwards to {}, which bounces", Shown(&at))), None),
+            Some(Lost::Waits(at, may_bounce)) => {
+                let waits = if may_bounce { "waits or bounces" } else { "waits" };
+                let further = || format!("forwards to {}, which {waits}", Shown(&at));
+                (None, Some(if at == whole { waits.to_owned() } else { further() }))
+            }
+            None => (None, near.map(|near| question(&near))),
+        };
+        Target { address, is_beside: lead.is_beside, is_directory, lost, doubt }
     }
 
     /// Whether mail to this address comes to one that takes none, or for a second time to one, as far as so many forwards show;
@@ -125,6 +148,9 @@ impl Onward<'_> {
         if delivery.verdict == Verdict::Bounce && delivery.known {
             let why = steps.last().map(|step| step.text.as_str()).unwrap_or_default();
             return Some(Lost::Bounces(address, why.strip_suffix(": bounced").unwrap_or(why).to_owned()));
+        }
+        if delivery.verdict == Verdict::Defer {
+            return Some(Lost::Waits(address, delivery.doubt.is_some()));
         }
         let leads = self.leads(&address, &steps, delivery.verdict).all;
         way.push(address);
@@ -169,7 +195,7 @@ impl Onward<'_> {
         let told = |line: usize| format!("(line {line} of {} is no address)", Shown(&[b".qmail", &name[..]].concat()));
         let is_forwarded = catch_all.is_some() || content.first_forward.is_some_and(is_deciding);
         Leads {
-            is_forwarded: is_forwarded && sent.directories.is_empty(),
+            is_forwarded: is_forwarded && sent.directories.is_empty() && !sent.is_more,
             all,
             directories: sent.directories.iter().map(|to| Shown(to).to_string()).collect(),
             mistyped: sent.mistyped.into_iter().map(told).collect(),

@@ -7,7 +7,8 @@ use crate::cdb::FileReader;
 use crate::commands::answers::{read_host_only, written};
 use crate::commands::holds::Holds;
 use crate::commands::lookup::Published;
-use crate::commands::overview::{Absence, Agreement, User, Users};
+use crate::commands::onward::Onward;
+use crate::commands::overview::{Absence, Agreement, State, User, Users};
 use crate::commands::screen::{Field, Form, Row, Screen, Tone, table, wrapped};
 use crate::commands::{check, explain, faults, hints};
 use crate::decide::{Taker, Verdict};
@@ -20,6 +21,9 @@ use crate::report::{self, Code, Level, Note};
 use crate::settings::Settings;
 use crate::tables::logins::{Policy, PublishedLogins};
 use crate::text::{Shown, count, date, join_address, lower, split_address};
+
+/// Why a table refuses what the configuration takes.
+const OLDER: &str = "the published table is older";
 
 /// An address without a mailbox: the whole address, whose mail something may take all the same; why there is none; and what
 /// may be meant, to stand behind that.
@@ -52,7 +56,10 @@ pub fn user(settings: &Settings, screen: &Screen, addresses: &[std::ffi::OsStrin
         let users = Users { host: &host, homes: &homes, policy: &policy, published, published_at, closed, refuses };
         let fault = |user: &User<'_>| {
             let (delivery, last) = user.mail.as_ref()?;
-            faults::of_domain(&host, &homes, &join_address(user.name, user.domain), (delivery, last.as_ref()))
+            let address = join_address(user.name, user.domain);
+            let onward = Onward { host: &host, homes: &homes };
+            let lost = || Some(onward.of(&address, last.as_slice(), delivery.verdict).fault()?.to_owned());
+            faults::of_domain(&host, &homes, &address, (delivery, last.as_ref())).or_else(lost)
         };
         let (form, out, several, holds) = (screen.form, screen.out(), Vec::new(), &holds);
         let mut printer = Printer { form, out, number: 0, several, closed: None, fault: &fault, holds };
@@ -137,7 +144,7 @@ fn refused_now(table: &Result<Published, Error>, is_new: bool, address: &[u8]) -
     match table {
         Ok(table) if table.lookup(address).accepted() => None,
         Ok(table) if table.is_damaged => Some("the published table is damaged"),
-        Ok(_) => Some("the published table is older"),
+        Ok(_) => Some(OLDER),
         // On a new host no mail server asks it yet.
         Err(error) if error.is_missing() && !is_new => {
             Some("the recipient table is missing, and a qmail-smtpd that asks it answers 421 to every client")
@@ -185,8 +192,8 @@ struct Printer<'a, W: Write> {
     out: W,
     /// How many answers there are.
     number: usize,
-    /// The rows of the mailboxes of a domain, and which of them get mail and may log in.
-    several: Vec<(Row, bool, bool)>,
+    /// The rows of the mailboxes of a domain, and which of them get mail and may log in, where that is known.
+    several: Vec<(Row, bool, Option<bool>)>,
     /// Why none of them can log in now.
     closed: Option<String>,
     /// What is wrong with its whole domain, for people.
@@ -198,7 +205,8 @@ struct Printer<'a, W: Write> {
 impl<W: Write> Printer<'_, W> {
     fn take(&mut self, user: &User<'_>, is_of_domain: bool) -> io::Result<()> {
         if is_of_domain && let Form::Terminal(_) = self.form {
-            self.several.push((row(user), gets_mail(user), may_log_in(user)));
+            let login = user.login.is_ok().then(|| may_log_in(user));
+            self.several.push((row(user), gets_mail(user), login));
             self.closed = user.closed.map(|why| why.text.clone());
             return Ok(());
         }
@@ -225,12 +233,15 @@ impl<W: Write> Printer<'_, W> {
         let Form::Terminal(width) = self.form else { return Ok(()) };
         let several = std::mem::take(&mut self.several);
         let receiving = several.iter().filter(|(_, gets_mail, _)| *gets_mail).count();
-        let sending = several.iter().filter(|(.., may_log_in)| *may_log_in).count();
+        let sending = several.iter().filter(|(_, _, login)| *login == Some(true)).count();
+        let unknown = several.iter().filter(|(_, _, login)| login.is_none()).count();
         let mailboxes = count(several.len(), "mailbox");
         let rows: Vec<Row> = several.into_iter().map(|(row, ..)| row).collect();
         let headings = ["ADDRESS", "MAIL", "SMTP LOGIN", "FLAGS", "COMMENT"];
         let table = if rows.is_empty() { String::new() } else { format!("\n{}", table(width, &headings, &rows)) };
-        let head = format!("{}  {mailboxes}: mail arrives in {receiving}, {sending} may log in", Shown(domain));
+        let unknown = if unknown > 0 { format!(", of {unknown} that is unknown") } else { String::new() };
+        let head =
+            format!("{}  {mailboxes}: mail arrives in {receiving}, {sending} may log in{unknown}", Shown(domain));
         let gap = if self.number > 0 { "\n" } else { "" };
         self.number += 1;
         let beside = fault().into_iter().chain(self.holds.for_people(&lower(domain))).chain(self.closed.take());
@@ -259,6 +270,17 @@ fn gets_mail(user: &User<'_>) -> bool {
     user.accepted && user.refused.is_none() && user.mail.as_ref().is_some_and(|(delivery, _)| arrives(delivery))
 }
 
+/// Whether what is published of its mail stays, because the source cannot be read.
+fn is_kept(user: &User<'_>) -> bool {
+    user.mail.as_ref().is_some_and(|(delivery, _)| State::of(delivery) == State::Kept)
+}
+
+/// Why its mail is refused now, although the configuration does not refuse it.
+fn refused<'u>(user: &User<'u>) -> Option<&'u str> {
+    let kept = "what is published of its domain is kept, because its source cannot be read";
+    user.refused.map(|why| if why == OLDER && is_kept(user) { kept } else { why })
+}
+
 /// Whether no mail server has a table to ask.
 fn lacks_table(user: &User<'_>) -> bool {
     user.closed.is_some_and(|why| why.code == Some(Code::TableMissing))
@@ -285,6 +307,7 @@ fn in_words(user: &User<'_>) -> [(&'static str, Tone); 2] {
         None => ("none", Tone::Bad),
         Some(Verdict::Unknown) => ("unknown", Tone::Caution),
         Some(_) if !user.accepted => ("refuse", Tone::Bad),
+        Some(Verdict::Defer) if is_kept(user) && user.refused.is_some() => ("refuse", Tone::Bad),
         Some(Verdict::Deliver | Verdict::Defer) if user.refused.is_some() => ("not yet", Tone::Bad),
         Some(Verdict::Deliver) if gets_mail(user) => ("deliver", Tone::Good),
         Some(Verdict::Deliver) => ("deliver", Tone::Caution),
@@ -322,9 +345,9 @@ const NAMES: usize = 19;
 fn for_terminal(user: &User<'_>, fault: Option<String>, state: Option<String>, width: usize) -> String {
     let (mail, login) = (gets_mail(user), may_log_in(user));
     let tone = if mail && login { Tone::Good } else { Tone::Caution };
-    let refused = user.refused.map(|why| format!("its mail is refused now: {why}"));
+    let refused = refused(user).filter(|_| user.accepted).map(|why| format!("its mail is refused now: {why}"));
     let summary = match in_words(user) {
-        [("not yet", _), _] => refused.as_deref().unwrap_or_default(),
+        [("not yet" | "refuse", _), _] if refused.is_some() => refused.as_deref().unwrap_or_default(),
         [("deliver", _), _] if mail => "its mail arrives",
         [("deliver", _), _] => "something else takes its mail",
         [("defer", _), _] => "its mail waits",
@@ -334,7 +357,7 @@ fn for_terminal(user: &User<'_>, fault: Option<String>, state: Option<String>, w
     let of_login = match in_words(user)[1].0 {
         "yes" if user.closed.is_some() => "it may log in once the mail server can read auth.cdb",
         "yes" => "it may log in",
-        "not yet" if user.published.is_err() => "it may log in once auth.cdb can be read",
+        "not yet" if user.published.is_err() => "auth.cdb cannot be read, so whether it may log in now is unknown",
         "not yet" => "its login is not yet as it should be in auth.cdb",
         "unknown" => "whether it may log in is unknown",
         _ => "it may not log in",
@@ -382,7 +405,7 @@ fn facts(user: &User<'_>, for_people: bool) -> Vec<(&'static str, String)> {
     line("password", user.scheme.clone());
     line("flags", words(&user.flags));
     line("effective flags", user.effective.as_ref().map_or_else(|why| format!("unknown: {why}"), |flags| words(flags)));
-    let refused = match user.refused.filter(|_| for_people) {
+    let refused = match refused(user).filter(|_| for_people) {
         _ if !user.accepted => "; but rcpthosts does not list the domain: strangers' mail is refused".to_owned(),
         Some(why) => format!("; but {why}: it is refused now"),
         None => String::new(),
