@@ -33,7 +33,7 @@ pub const ROWS: &str = "full rebuild, users in the database";
 pub const STREAMING: &str = "streaming the same rows, no more";
 
 /// No program at all: what reading alone takes.
-pub const READING: &str = "reading the same files, no more";
+pub const READING: &str = "reading the same files";
 
 /// One that is measured.
 pub struct Contender {

@@ -1052,18 +1052,32 @@ impl Writer {
     /// # Errors
     /// Those of read(2) and write(2), and a file that would pass 4 GiB.
     pub fn add_edited(&mut self, old: &File, places: Places, edits: &[Edit<'_>]) -> io::Result<()> {
+        self.add_edited_telling(old, places, edits, &mut |_| ())
+    }
+
+    /// The same; meanwhile `written` is told how many bytes are in the file.
+    ///
+    /// # Errors
+    /// Those of [`Writer::add_edited`].
+    pub fn add_edited_telling(
+        &mut self,
+        old: &File,
+        places: Places,
+        edits: &[Edit<'_>],
+        written: &mut dyn FnMut(u64),
+    ) -> io::Result<()> {
         let mut from = HEADER as u32;
         for Edit { range, records } in edits {
-            self.copy(old, from..range.start)?;
+            self.copy(old, from..range.start, written)?;
             self.add_bytes(&records.bytes)?;
             from = range.end;
         }
-        self.copy(old, from..places.end)?;
+        self.copy(old, from..places.end, written)?;
         self.places = places.edited(edits);
         Ok(())
     }
 
-    fn copy(&mut self, old: &File, range: Range<u32>) -> io::Result<()> {
+    fn copy(&mut self, old: &File, range: Range<u32>, written: &mut dyn FnMut(u64)) -> io::Result<()> {
         let mut from = u64::from(range.start);
         while from < u64::from(range.end) {
             let (start, length) = (self.buffer.len(), WRITTEN_AT_ONCE.min((u64::from(range.end) - from) as usize));
@@ -1071,6 +1085,7 @@ impl Writer {
             old.read_exact_at(&mut self.buffer[start..], from)?;
             from += length as u64;
             self.flush_full()?;
+            written(self.written);
         }
         Ok(())
     }

@@ -7,13 +7,14 @@ use std::fs::{self, File};
 use std::io;
 use std::ops::Range;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::{FileExt, MetadataExt, PermissionsExt};
+use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use nix::errno::Errno;
 use nix::fcntl::{PosixFadviseAdvice, posix_fadvise};
+use nix::libc::O_PATH;
 use nix::unistd::{Gid, Uid, fchown, geteuid};
 
 use crate::cdb::diff::Difference;
@@ -419,14 +420,14 @@ impl Staged {
         self.records += records.len() as u64;
         self.writer.add(records).map_err(|cause| Error::io("write", &self.target.name, cause))?;
         if self.writer.written() >= self.seen + BEGUN_AT_ONCE {
-            self.begin_to_disk();
+            self.begin_what_is_new();
         }
         Ok(())
     }
 
     /// Has the kernel begin to bring to the disk what was written, while homes are still read, so that the end has less
     /// to wait for. As long as the published file says the same, nothing needs to get there.
-    fn begin_to_disk(&mut self) {
+    fn begin_what_is_new(&mut self) {
         let (seen, written) = (self.seen, self.writer.written());
         self.seen = written;
         let begin = match self.old.take() {
@@ -437,9 +438,7 @@ impl Staged {
             Some(_) => 0,
             None => seen,
         };
-        // What is not yet on the disk cannot be dropped, so Linux only begins to write; what it does not do is left to fsync.
-        let (begin, length) = (begin as i64, (written - begin) as i64);
-        let _ = posix_fadvise(self.file.file(), begin, length, PosixFadviseAdvice::POSIX_FADV_DONTNEED);
+        begin_to_disk(self.file.file(), begin..written);
     }
 
     /// Writes the rest and brings it to the disk, unless the published file says the same already.
@@ -483,7 +482,13 @@ impl Staged {
         places: cdb::Places,
         edits: &[cdb::Edit<'_>],
     ) -> Result<(), Error> {
-        let added = self.writer.add_edited(&published.file, places, edits);
+        let (file, seen) = (self.file.file(), &mut self.seen);
+        let mut written = |written: u64| {
+            if written >= *seen + BEGUN_AT_ONCE {
+                begin_to_disk(file, std::mem::replace(seen, written)..written);
+            }
+        };
+        let added = self.writer.add_edited_telling(&published.file, places, edits, &mut written);
         added.map_err(|cause| Error::io("write", &self.target.name, cause))
     }
 }
@@ -537,7 +542,8 @@ impl Ready {
     /// Those of rename(2), after which the old file is still there.
     pub fn publish(self) -> Result<InPlace, Error> {
         let Ready { target, file, same, .. } = self;
-        let Some(file) = file else { return Ok(InPlace { stamp: same, unsynced: None }) };
+        let Some(file) = file else { return Ok(InPlace { stamp: same, unsynced: None, _old: None }) };
+        let old = fs::OpenOptions::new().read(true).custom_flags(O_PATH).open(&target.real).ok();
         let before = Stamp::of_file(file.file()).ok();
         let file = file.persist(&target.real).map_err(|cause| {
             let error = Error::io("publish", &target.name, cause);
@@ -546,7 +552,7 @@ impl Ready {
         let synced = File::open(&target.folder).and_then(|folder| folder.sync_all());
         let unsynced = synced.err().map(|cause| Error::io("sync the directory of", &target.name, cause));
         let stamp = Stamp::of_file(&file).ok().filter(|now| before.is_some_and(|before| now.has_content_of(&before)));
-        Ok(InPlace { stamp, unsynced })
+        Ok(InPlace { stamp, unsynced, _old: old })
     }
 }
 
@@ -557,6 +563,8 @@ pub struct InPlace {
     pub stamp: Option<Stamp>,
     /// The error of fsync(2) on the directory: until the system writes it, a crash can bring the old file back.
     pub unsynced: Option<Error>,
+    /// The old one. The system frees its space when this is closed, which takes milliseconds.
+    _old: Option<File>,
 }
 
 /// Puts a small file of our own in the place of the old one, at once and whole; it need not survive a crash.
@@ -643,6 +651,13 @@ fn same_bytes(new: &File, published: &Path) -> Option<Stamp> {
     let stamp = Stamp::of_file(&old).ok()?;
     let end = length(new).filter(|end| length(&old) == Some(*end))?;
     is_same(new, &old, 0..end).then_some(stamp)
+}
+
+/// Has the kernel begin to bring this part of a new file to the disk. What is not yet there cannot be dropped, so Linux only
+/// begins to write; what it does not do is left to fsync.
+fn begin_to_disk(file: &File, part: Range<u64>) {
+    let (begin, length) = (part.start as i64, (part.end - part.start) as i64);
+    let _ = posix_fadvise(file, begin, length, PosixFadviseAdvice::POSIX_FADV_DONTNEED);
 }
 
 /// Whether both files can be read here, and have the same bytes.
