@@ -679,6 +679,9 @@ fn a_wrong_line_about_a_program_delays_no_mail() {
     assert_eq!(reason, "as published before, until the line of validrcptto.programs is corrected");
     let told = told(&host, &["explain", address]);
     assert!(told.contains("not known: the program decides") && !told.contains("keeps the message"), "{told}");
+    host.write(&format!("{COM}/.qmail-sales"), format!("&{address}\n"));
+    let forwarded = self::told(&host, &["explain", "sales@example.com"]);
+    assert!(forwarded.contains(&format!("forwards to {address} also reached by")), "{forwarded}");
 }
 
 #[test]

@@ -524,5 +524,6 @@ fn a_person_is_told_that_the_mail_of_a_mailbox_goes_in_a_circle() {
     host.rebuild();
     let answer = host.run(&["--color", "always", "user", "bob@example.com"]).stdout;
     let told = answer.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(told.contains("no mail arrives; it may"), "{told}");
     assert!(told.contains("forwards: delivered; but no address that it forwards to takes the mail"), "{told}");
 }

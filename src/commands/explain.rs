@@ -173,7 +173,7 @@ impl Explainer<'_> {
             (Answer::Yes, _) if relayed => "relayed: any name is accepted for another host".to_owned(),
             (Answer::No, _) if relayed => "relayed, but control/validrcptto.d refuses it".to_owned(),
             (Answer::Yes, _) if delivery.verdict == Verdict::Defer => match state {
-                State::Kept if self.is_undeclared(&delivery) => {
+                State::Kept if delivery.is_undeclared(host) => {
                     "as published before, until the line of validrcptto.programs is corrected".to_owned()
                 }
                 State::Kept => format!("as published before{UNTIL_READ}"),
@@ -201,12 +201,6 @@ impl Explainer<'_> {
             table,
             reached_by,
         }
-    }
-
-    /// Whether a program decides that qmail runs as before: only its line in validrcptto.programs cannot be used.
-    fn is_undeclared(&self, delivery: &Delivery) -> bool {
-        let unusable = self.host.control.programs.unusable.as_ref();
-        delivery.doubt.as_ref().is_some_and(|doubt| unusable.is_some_and(|unusable| unusable.path == doubt.home))
     }
 
     /// What holds or keeps published entries of a domain, or opens it, in words.
@@ -447,7 +441,7 @@ impl Explained {
         let mut fact = |name: &str, value: String| {
             text.push_str(&wrapped(&format!("{name:<16}{value}"), width, 2, 18));
         };
-        if self.delivery.verdict == Verdict::Defer && explainer.is_undeclared(&self.delivery) {
+        if self.delivery.verdict == Verdict::Defer && self.delivery.is_undeclared(explainer.host) {
             fact(
                 "delivery",
                 "not known: the program decides, and its line in validrcptto.programs is wrong".to_owned(),

@@ -149,7 +149,7 @@ impl Onward<'_> {
             let why = steps.last().map(|step| step.text.as_str()).unwrap_or_default();
             return Some(Lost::Bounces(address, why.strip_suffix(": bounced").unwrap_or(why).to_owned()));
         }
-        if delivery.verdict == Verdict::Defer {
+        if delivery.verdict == Verdict::Defer && !delivery.is_undeclared(self.host) {
             return Some(Lost::Waits(address, delivery.doubt.is_some()));
         }
         let leads = self.leads(&address, &steps, delivery.verdict).all;

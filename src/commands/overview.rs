@@ -243,10 +243,11 @@ fn domain(
         let home = line.map(|line| host.layout.root.path(&line.home));
         home.is_some() && home.as_deref() == last.as_ref().and_then(|last| last.path.as_deref())
     };
+    let is_at_home = no_file_answers();
     let lacks_default = kind == Kind::Vpopmail
         && delivery.verdict == Verdict::Bounce
         && counted.is_some_and(|(found, _)| found > 0)
-        && no_file_answers();
+        && is_at_home;
     let mut domain = Domain {
         name: name.to_vec(),
         alias_of: vpopmail_home.as_ref().and_then(|_| host.assignments.alias_of(name)).map(<[u8]>::to_vec),
@@ -282,9 +283,9 @@ fn domain(
     if let Some(open) = &delivery.open {
         domain.notes.insert(0, format!("open: the users of {} are not known", Shown(&open.program)));
     } else if let (Verdict::Defer, true, None, Some(last)) = (delivery.verdict, delivery.known, &domain.trouble, last) {
-        domain
-            .notes
-            .insert(0, format!("mail to names that nobody listed waits: {}", without_word(&last.to_string(), &NOBODY)));
+        // Nothing in a directory with wrong rights is looked at.
+        let what = if is_at_home { "all its mail" } else { "mail to names that nobody listed" };
+        domain.notes.insert(0, format!("{what} waits: {}", without_word(&last.to_string(), &NOBODY)));
     }
     Some(domain)
 }

@@ -349,6 +349,7 @@ fn for_terminal(user: &User<'_>, fault: Option<String>, state: Option<String>, w
     let summary = match in_words(user) {
         [("not yet" | "refuse", _), _] if refused.is_some() => refused.as_deref().unwrap_or_default(),
         [("deliver", _), _] if mail => "its mail arrives",
+        [("deliver", _), _] if fault.is_some() => "no mail arrives",
         [("deliver", _), _] => "something else takes its mail",
         [("defer", _), _] => "its mail waits",
         [("unknown", _), _] => "whether mail arrives is unknown",

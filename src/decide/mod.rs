@@ -127,6 +127,12 @@ impl Delivery {
     pub fn accepted(&self) -> bool {
         self.verdict != Verdict::Bounce
     }
+
+    /// Whether a program decides that qmail runs as before: only its line in validrcptto.programs cannot be used.
+    pub fn is_undeclared(&self, host: &Host) -> bool {
+        let unusable = host.control.programs.unusable.as_ref();
+        self.doubt.as_ref().is_some_and(|doubt| unusable.is_some_and(|unusable| unusable.path == doubt.home))
+    }
 }
 
 impl From<Verdict> for Delivery {
