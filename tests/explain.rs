@@ -399,6 +399,15 @@ fn a_hold_is_told_by_each_command_on_a_terminal() {
     let status = told(host, &["status"]);
     assert!(status.contains("the loss guard holds 1 domain: example.net"), "{status}");
     assert!(!status.contains("next rebuild"), "{status}");
+    // One that is back is no riddle: the whole answer has the numbers of the last rebuild.
+    let back = "/home/vpopmail/domains/example.net/.qmail-u7";
+    host.write(back, "&ann@example.com\n");
+    let status = told(host, &["status"]);
+    let held = "1 domain: example.net ";
+    let numbers = status.match_indices(held).map(|(at, _)| status[at + held.len()..].split(" recipients").next());
+    let numbers: Vec<_> = numbers.collect();
+    assert!(numbers.len() > 1 && numbers.iter().all(|number| *number == numbers[0]), "{status}");
+    host.remove(back);
     let ends = "the service publishes the first loss in ";
     for arguments in [["explain", "u7@example.net"], ["user", "@example.net"], ["user", "dora@example.net"]] {
         let text = told(host, &arguments);

@@ -229,9 +229,10 @@ impl Tables {
 fn reasons(service: &Service, tables: &Tables, for_people: bool) -> Vec<(Level, String)> {
     let mut reasons = Vec::new();
     let mut add = |level: Level, text: String| reasons.push((level, text));
-    // What is known now, before what the service saw.
-    let known = if tables.is_unknown() { service.held() } else { tables.held().map(str::to_owned) };
-    if let Some(held) = known {
+    // What is known now, before what the service saw; people read that below, and two numbers would be a riddle.
+    let of_service = service.held().filter(|_| tables.is_unknown() || for_people);
+    let of_tables = || tables.held().filter(|_| !tables.is_unknown()).map(str::to_owned);
+    if let Some(held) = of_service.or_else(of_tables) {
         add(
             Alert,
             match service.would_hold(for_people) {
