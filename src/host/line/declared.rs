@@ -55,7 +55,7 @@ impl Declarations {
             let before = found.programs.get(name).copied();
             let what = match (declared, before) {
                 (Declared::Unusable, _) => Some(format!(
-                    "\"{}\" is no program and one of the words mailboxes, passes, accepts, refuses; the line is ignored, and \
+                    "\"{}\" is no program followed by one of the words mailboxes, passes, accepts, refuses; the line is ignored, and \
                      the domains that it concerns keep their entries",
                     Shown(line)
                 )),
