@@ -713,6 +713,11 @@ fn a_person_is_told_of_a_forward_that_is_mistyped_or_whose_mail_waits() {
     host.mode(COM, 0o777);
     let waiting = told(&host, &["explain", "wait@example.net"]);
     assert!(waiting.contains("forwards to ann@example.com (waits)"), "{waiting}");
+    // What bounces counts more than what waits, whatever comes first.
+    host.write("/home/vpopmail/domains/example.net/.qmail-hop", "&ann@example.com\n&nobody@mail.example.org\n");
+    host.write("/home/vpopmail/domains/example.net/.qmail-start", "&hop@example.net\n");
+    let both = told(&host, &["explain", "start@example.net"]);
+    assert!(both.contains("hop@example.net (forwards to nobody@mail.example.org, which bounces)"), "{both}");
     host.mode(COM, 0o755);
     host.remove(&format!("{COM}/vpasswd"));
     let kept = told(&host, &["explain", "wait@example.net"]);

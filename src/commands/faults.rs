@@ -19,11 +19,8 @@ pub fn of_domain(
     let domain = lower(split_address(address)?.1);
     let is_vpopmails = host.assignments.vpopmail_domain(&domain).is_some() && domain.contains(&b'.');
     let shown = Shown(&domain);
-    // No .qmail file answered.
-    let is_at_home = |found: &Domain| {
-        let home = found.folder.as_ref().map(|(home, _)| host.layout.root.path(home));
-        home.is_some() && home.as_deref() == last.and_then(|step| step.path.as_deref())
-    };
+    let is_at_home =
+        |found: &Domain| found.folder.as_ref().is_some_and(|(home, _)| overview::is_at_home(host, home, last));
     let fault = match delivery.verdict {
         Verdict::Remote if is_vpopmails => Some(format!("but users/assign has {shown} as a domain of this host")),
         _ if !host.control.accepts(&domain) => is_vpopmails.then(|| "but it is a domain of this host".to_owned()),

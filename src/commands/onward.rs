@@ -154,10 +154,20 @@ impl Onward<'_> {
         }
         let leads = self.leads(&address, &steps, delivery.verdict).all;
         way.push(address);
-        let mut further = leads.iter().filter(|lead| !lead.is_directory());
-        let found = further.find_map(|lead| self.lost(way, forwards::whole(self.host, &lead.to), left));
+        let (mut found, mut waits) = (None, None);
+        for lead in leads.iter().filter(|lead| !lead.is_directory()) {
+            match self.lost(way, forwards::whole(self.host, &lead.to), left) {
+                // Another one may take none.
+                Some(waiting @ Lost::Waits(..)) => waits = waits.or(Some(waiting)),
+                None => {}
+                lost => {
+                    found = lost;
+                    break;
+                }
+            }
+        }
         way.pop();
-        found
+        found.or(waits)
     }
 
     /// What else than its own delivery the file that takes mail does with it: where it sends it on.

@@ -239,11 +239,7 @@ fn domain(
     // What is published of it is kept.
     let kept =
         (accepted && delivery.doubt.is_some() && delivery.verdict != Verdict::Unknown).then(|| published(&address));
-    let no_file_answers = || {
-        let home = line.map(|line| host.layout.root.path(&line.home));
-        home.is_some() && home.as_deref() == last.as_ref().and_then(|last| last.path.as_deref())
-    };
-    let is_at_home = no_file_answers();
+    let is_at_home = line.is_some_and(|line| is_at_home(host, &line.home, last.as_ref()));
     let lacks_default = kind == Kind::Vpopmail
         && delivery.verdict == Verdict::Bounce
         && counted.is_some_and(|(found, _)| found > 0)
@@ -288,6 +284,11 @@ fn domain(
         domain.notes.insert(0, format!("{what} waits: {}", without_word(&last.to_string(), &NOBODY)));
     }
     Some(domain)
+}
+
+/// Whether the way of an address ended at this home directory itself, so that no `.qmail` file answered.
+pub fn is_at_home(host: &Host, home: &[u8], last: Option<&Step>) -> bool {
+    last.and_then(|last| last.path.as_deref()) == Some(&host.layout.root.path(home))
 }
 
 /// Every mailbox, of equal names the first.
