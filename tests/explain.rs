@@ -5,6 +5,8 @@ mod support;
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::path::Path;
+use std::process::Command;
 
 use serde_json::Value;
 use support::MailHost;
@@ -706,6 +708,12 @@ fn a_person_is_told_of_a_forward_that_is_mistyped_or_whose_mail_waits() {
     assert!(wrong.contains("forwards to carla@example.com, (line 2 of .qmail-sales is no address)"), "{wrong}");
     let near = of("&ann@exmaple.com\n");
     assert!(near.contains("ann@exmaple.com (did you mean ann@example.com?)"), "{near}");
+    // Of a mailbox whose mail a file takes, user says the same.
+    host.write(&format!("{COM}/.qmail-bob"), "&ann@exmaple.com\n&ann@example.com;\n");
+    let taken = told(&host, &["user", "bob@example.com"]);
+    let forwards = "forwards to ann@exmaple.com (did you mean ann@example.com?), (line 2 of .qmail-bob is no address)";
+    assert!(taken.contains(forwards), "{taken}");
+    host.remove(&format!("{COM}/.qmail-bob"));
     // Another host's domain is like none here.
     let sound = of("&o'neil+x@elsewhere.test\n");
     assert!(sound.contains("forwards to o'neil+x@elsewhere.test also reached by"), "{sound}");
@@ -718,8 +726,72 @@ fn a_person_is_told_of_a_forward_that_is_mistyped_or_whose_mail_waits() {
     host.write("/home/vpopmail/domains/example.net/.qmail-start", "&hop@example.net\n");
     let both = told(&host, &["explain", "start@example.net"]);
     assert!(both.contains("hop@example.net (forwards to nobody@mail.example.org, which bounces)"), "{both}");
+    // vpopmail is never asked where qmail-local may not enter the directory.
+    host.mode(COM, 0o000);
+    let closed = told(&host, &["explain", "wait@example.net"]);
+    assert!(closed.contains("forwards to ann@example.com (waits)"), "{closed}");
+    let itself = told(&host, &["explain", "ann@example.com"]);
+    assert!(itself.contains("delivery deferred: qmail keeps the message and tries again"), "{itself}");
     host.mode(COM, 0o755);
     host.remove(&format!("{COM}/vpasswd"));
     let kept = told(&host, &["explain", "wait@example.net"]);
     assert!(kept.contains("forwards to ann@example.com (waits or bounces)"), "{kept}");
+    let itself = told(&host, &["explain", "ann@example.com"]);
+    assert!(itself.contains("delivery not known: qmail keeps the message, or vpopmail returns it"), "{itself}");
+}
+
+/// Compiles users/assign as qmail-newu does.
+fn compile_assign(host: &MailHost) {
+    let compiler = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/support/qmail-newu.pl");
+    let mut perl = Command::new("perl");
+    let done = perl.arg(compiler).current_dir(host.path("/var/qmail")).output().unwrap();
+    assert!(done.status.success(), "{done:?}");
+}
+
+#[test]
+fn a_line_of_users_assign_that_went_is_no_loss_before_it_is_compiled() {
+    let host = MailHost::sample();
+    compile_assign(&host);
+    host.rebuild();
+    let before = fs::read_to_string(host.path("/var/qmail/users/assign")).unwrap();
+    let gone: String =
+        before.lines().filter(|line| !line.contains("example.net")).map(|line| format!("{line}\n")).collect();
+    host.write("/var/qmail/users/assign", gone);
+    host.rebuild();
+    let address = "bob@example.net";
+    let (entry, advice) =
+        ("still has the entry +example.net-", "put back a line that went by mistake, or run qmail-newu");
+    for command in [["explain", address], ["user", address]] {
+        let said = told(&host, &command);
+        assert!(said.contains(entry) && !said.contains("nobody owns it"), "{said}");
+        assert!(!said.contains("as it should be"), "{said}");
+    }
+    let domains = told(&host, &["domains"]);
+    assert!(domains.contains(entry) && !domains.contains("no mail arrives"), "{domains}");
+    let check = host.run(&["check"]).stdout;
+    assert!(check.contains(entry) && check.contains(advice) && !check.contains("no mail arrives"), "{check}");
+    let status = told(&host, &["status"]);
+    assert!(status.contains("; qmail may take mail that the tables refuse") && status.contains(advice), "{status}");
+    // Compiled, the loss is one.
+    compile_assign(&host);
+    let said = told(&host, &["explain", address]);
+    assert!(said.contains("no name of example.net gets mail: nobody owns it"), "{said}");
+    let status = told(&host, &["status"]);
+    assert!(!status.contains("the tables refuse"), "{status}");
+}
+
+#[test]
+fn a_line_of_morercpthosts_that_went_is_no_loss_before_it_is_compiled() {
+    let host = MailHost::sample();
+    let listed = fs::read_to_string(host.path("/var/qmail/control/rcpthosts")).unwrap();
+    let rest: String = listed.lines().filter(|line| *line != "example.net").map(|line| format!("{line}\n")).collect();
+    host.write("/var/qmail/control/rcpthosts", rest);
+    host.write("/var/qmail/control/morercpthosts", "other.example\n");
+    let compiled = ["example.net", "other.example"].map(|name| (name.as_bytes(), &b""[..]));
+    host.write("/var/qmail/control/morercpthosts.cdb", qmail_updater::cdb::image(compiled).unwrap());
+    host.rebuild();
+    let said = told(&host, &["explain", "bob@example.net"]);
+    assert!(said.contains("morercpthosts.cdb, which still has the entry example.net"), "{said}");
+    let status = told(&host, &["status"]);
+    assert!(status.contains("whose entry example.net the new one lacks or changes"), "{status}");
 }

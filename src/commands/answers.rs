@@ -480,7 +480,8 @@ fn domains_as_table(width: usize, domains: &[Domain]) -> String {
         number => Some(format!("{number} {}", state.word())),
     };
     let states: Vec<String> = overview::State::ALL.into_iter().filter_map(number).collect();
-    let lost = domains.iter().filter(|domain| domain.lacks_default || domain.kind == overview::Kind::Nobody).count();
+    let is_nobodys = |domain: &&Domain| domain.kind == overview::Kind::Nobody && domain.still_taken.is_none();
+    let lost = domains.iter().filter(|domain| domain.lacks_default || is_nobodys(domain)).count();
     let lost = if lost > 0 { format!("; no mail arrives in {lost}") } else { String::new() };
     let head = wrapped(&format!("{}: {}{lost}", count(domains.len(), "domain"), states.join(", ")), width, 0, 2);
     format!("{head}\n{}", table(width, &headings, &domains.iter().map(row).collect::<Vec<_>>()))

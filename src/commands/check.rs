@@ -183,7 +183,10 @@ pub fn published(settings: &Settings, denied: &mut Denied) -> Vec<Note> {
             return None;
         }
         let is_set = settings.auth_owner.is_some() && wanted.owner == Some(wanted_owner);
-        let fix = if owner == wanted_owner || is_set {
+        let fix = if is_set && owner != wanted_owner && status::has_other_owner(settings) {
+            "the next rebuild fixes it, but not one of the running service, which has another --auth-owner: restart it"
+                .to_owned()
+        } else if owner == wanted_owner || is_set {
             "the next rebuild fixes it".to_owned()
         } else {
             format!("chown {}:{} fixes it, or rebuild with --auth-owner", wanted_owner.0, wanted_owner.1)
@@ -381,9 +384,13 @@ fn nobodys(host: &Host, homes: &HomeReader) -> Vec<Note> {
         let address = stands_for(&join_address(b"", &domain.name), host.layout.break_byte);
         let Some((key, found)) = host.control.virtual_domain(&address) else { continue };
         by_line.entry(found.line).or_insert_with(|| {
+            let outcome = match &domain.still_taken {
+                Some(entry) => format!("mail arrives there only because {entry}"),
+                None => "no mail arrives there".to_owned(),
+            };
             format!(
                 "{}: line {}: \"{}\" leads to {}-..., which nobody owns: no line of users/assign, no account, no .qmail file \
-                 of alias; no mail arrives there",
+                 of alias; {outcome}",
                 show_path(&host.control_path("virtualdomains")),
                 found.line,
                 Shown(key),

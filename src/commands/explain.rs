@@ -9,9 +9,9 @@ use serde_json::{Value, json};
 use crate::commands::answers::say_seen;
 use crate::commands::forwards::Reaching;
 use crate::commands::holds::Holds;
-use crate::commands::lookup::Published;
+use crate::commands::lookup::{AS_IT_SHOULD_BE, Published};
 use crate::commands::onward::{Onward, Target, Ways};
-use crate::commands::overview::State;
+use crate::commands::overview::{self, State};
 use crate::commands::screen::{Form, Screen, Tone, VERSION, wrapped};
 use crate::commands::{faults, forwards, hints};
 use crate::decide::{Delivery, Route, Step, Taker, Trail, Verdict, deliver, route};
@@ -209,11 +209,11 @@ impl Explainer<'_> {
             (Some(held), ..) => Some(held),
             (_, State::Kept, Some(doubt), _) => {
                 let path = self.host.layout.root.path(&doubt.home);
-                Some(format!(
-                    "kept: what is published stays, because its source cannot be read ({}: {})",
-                    show_path(&path),
-                    doubt.cause
-                ))
+                let why = match delivery.is_undeclared(self.host) {
+                    true => "until its line is corrected",
+                    false => "because its source cannot be read",
+                };
+                Some(format!("kept: what is published stays, {why} ({}: {})", show_path(&path), doubt.cause))
             }
             (_, State::Open, _, Some(open)) => Some(format!(
                 "open: every name that {} gets is accepted, because its users are not known",
@@ -438,6 +438,8 @@ impl Explained {
         } else {
             format!("{head}\n{}", wrapped(&reason, width, 2, 2))
         };
+        let last = self.steps.last().map(|(step, _)| step);
+        let may_bounce = overview::may_bounce(explainer.host, explainer.homes, &self.delivery, last);
         let mut fact = |name: &str, value: String| {
             text.push_str(&wrapped(&format!("{name:<16}{value}"), width, 2, 18));
         };
@@ -446,7 +448,7 @@ impl Explained {
                 "delivery",
                 "not known: the program decides, and its line in validrcptto.programs is wrong".to_owned(),
             );
-        } else if self.delivery.verdict == Verdict::Defer && self.state == State::Kept {
+        } else if self.delivery.verdict == Verdict::Defer && may_bounce {
             fact("delivery", "not known: qmail keeps the message, or vpopmail returns it to its sender".to_owned());
         } else if self.delivery.verdict == Verdict::Defer {
             fact("delivery", "deferred: qmail keeps the message and tries again".to_owned());
@@ -480,7 +482,11 @@ impl Explained {
         text.push('\n');
         let mut steps: Vec<(String, String)> =
             self.steps.iter().map(|(step, _)| (step.text.clone(), explainer.place(&self.address, step))).collect();
+        let is_faulty = self.fault(explainer).is_some();
         steps.extend(self.table.as_ref().map(|table| {
+            // What the configuration says is what should be, unless it is at fault.
+            let agrees = table.strip_suffix(AS_IT_SHOULD_BE).filter(|_| is_faulty);
+            let table = agrees.map_or_else(|| table.clone(), |answer| format!("{answer}as the configuration says"));
             (format!("the published table: {table}"), explainer.short(&self.address, &Self::table_path(explainer)))
         }));
         for (number, (step, place)) in (1..).zip(&steps) {

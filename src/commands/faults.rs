@@ -4,6 +4,7 @@
 use crate::commands::hints;
 use crate::commands::overview::{self, Domain, Kind};
 use crate::decide::{Delivery, Step, Trail, Verdict, deliver};
+use crate::host::compilers::Compiler;
 use crate::host::{Homes, Host};
 use crate::protect::guard::{NOBODY, stands_for};
 use crate::text::{Shown, join_address, lower, split_address, without_word};
@@ -21,8 +22,14 @@ pub fn of_domain(
     let shown = Shown(&domain);
     let is_at_home =
         |found: &Domain| found.folder.as_ref().is_some_and(|(home, _)| overview::is_at_home(host, home, last));
+    let still_taken = match delivery.verdict {
+        _ if !host.control.accepts(&domain) => Compiler::Newmrh.still_takes(host, &domain),
+        Verdict::Bounce => Compiler::Newu.still_takes(host, &domain),
+        _ => None,
+    };
     let fault = match delivery.verdict {
         Verdict::Remote if is_vpopmails => Some(format!("but users/assign has {shown} as a domain of this host")),
+        _ if still_taken.is_some() => still_taken.map(|entry| format!("but {entry}")),
         _ if !host.control.accepts(&domain) => is_vpopmails.then(|| "but it is a domain of this host".to_owned()),
         Verdict::Bounce => {
             let domains = overview::domains(host, homes, &[domain.clone()].into(), &|_| overview::Answer::NoTable);

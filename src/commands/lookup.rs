@@ -17,6 +17,9 @@ use crate::settings::Settings;
 use crate::tables::smtpd;
 use crate::text::{Shown, lower, split_address};
 
+/// What is said of an answer that is what the configuration asks for.
+pub(crate) const AS_IT_SHOULD_BE: &str = "as it should be";
+
 /// Asks the published recipients' table as qmail-smtpd does. Whether all were accepted is the answer.
 ///
 /// # Errors
@@ -152,7 +155,7 @@ impl Published {
             _ if delivery.doubt.is_some() => "the published answer is kept while the source above cannot be read",
             (true, false) => "but should be refused; rebuild --dry-run shows whether a rebuild changes it",
             (false, true) => "but should be accepted; rebuild --dry-run shows whether a rebuild changes it",
-            _ => "as it should be",
+            _ => AS_IT_SHOULD_BE,
         };
         format!("{answered}, {by}: {agrees}")
     }

@@ -3,7 +3,7 @@
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
-use crate::commands::{forwards, hints};
+use crate::commands::{forwards, hints, overview};
 use crate::decide::{Route, Step, Trail, Verdict, deliver, route};
 use crate::host::dot_qmail::Opening;
 use crate::host::mailboxes::Users;
@@ -101,6 +101,12 @@ impl Ways {
         let is_lost = self.is_forwarded && is_any && self.targets.iter().all(|target| target.lost.is_some());
         is_lost.then_some("but no address that it forwards to takes the mail")
     }
+
+    /// The addresses that it is forwarded to, and the lines that hold none, in words.
+    pub fn forwards(&self) -> Vec<String> {
+        let addresses = self.targets.iter().filter(|target| !target.is_directory);
+        addresses.map(Target::words).chain(self.mistyped.iter().cloned()).collect()
+    }
 }
 
 impl Onward<'_> {
@@ -150,7 +156,8 @@ impl Onward<'_> {
             return Some(Lost::Bounces(address, why.strip_suffix(": bounced").unwrap_or(why).to_owned()));
         }
         if delivery.verdict == Verdict::Defer && !delivery.is_undeclared(self.host) {
-            return Some(Lost::Waits(address, delivery.doubt.is_some()));
+            let may_bounce = overview::may_bounce(self.host, self.homes, &delivery, steps.last());
+            return Some(Lost::Waits(address, may_bounce));
         }
         let leads = self.leads(&address, &steps, delivery.verdict).all;
         way.push(address);

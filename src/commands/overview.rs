@@ -12,6 +12,7 @@ use crate::cdb;
 use crate::decide::{Delivery, Route, Step, Trail, Verdict, deliver, route};
 use crate::error::{Trouble, show_path};
 use crate::fs::Who;
+use crate::host::compilers::Compiler;
 use crate::host::dot_qmail::{Opening, spelled};
 use crate::host::mailboxes::{self, Source};
 use crate::host::vpopmail::{ABSENT, Mailbox, Mailboxes, Particulars, Vpasswd, flag_names, is_found};
@@ -93,6 +94,8 @@ pub struct Domain {
     pub trouble: Option<Trouble>,
     /// Whether mail bounces before vdelivermail looks for a mailbox, because no `.qmail` file answers.
     pub lacks_default: bool,
+    /// The entry of a compiled file by which qmail takes its mail, although nobody owns it, in words.
+    pub still_taken: Option<String>,
     /// What becomes of its entries.
     pub state: State,
 }
@@ -263,6 +266,7 @@ fn domain(
         notes: Vec::new(),
         trouble,
         lacks_default,
+        still_taken: Compiler::Newu.still_takes(host, name).filter(|_| kind == Kind::Nobody),
         state: State::of(&delivery),
     };
     domain.notes = notes(host, &domain, prefix.as_deref(), accepted, elsewhere);
@@ -289,6 +293,15 @@ fn domain(
 /// Whether the way of an address ended at this home directory itself, so that no `.qmail` file answered.
 pub fn is_at_home(host: &Host, home: &[u8], last: Option<&Step>) -> bool {
     last.and_then(|last| last.path.as_deref()) == Some(&host.layout.root.path(home))
+}
+
+/// Whether mail that cannot be decided about may bounce. It cannot where qmail-local may not enter the home directory: then it waits.
+pub fn may_bounce(host: &Host, homes: &dyn Homes, delivery: &Delivery, last: Option<&Step>) -> bool {
+    delivery.doubt.as_ref().is_some_and(|doubt| {
+        // One that could not be read, say because it holds too much, may be entered.
+        let may_enter = || matches!(&homes.home(&doubt.home).state, HomeState::Unreadable(_, cause) if !cause.denied);
+        !is_at_home(host, &doubt.home, last) || may_enter()
+    })
 }
 
 /// Every mailbox, of equal names the first.
@@ -345,7 +358,10 @@ fn notes(host: &Host, domain: &Domain, prefix: Option<&[u8]>, accepted: bool, el
         Kind::Virtual => notes.push(format!("leads to {}", Shown(prefix.unwrap_or_default()))),
         Kind::Nobody => {
             let to = Shown(prefix.unwrap_or_default());
-            notes.push(format!("leads to {to}, which nobody owns: its mail does not arrive"));
+            notes.push(match &domain.still_taken {
+                Some(entry) => format!("leads to {to}, which nobody owns by users/assign; but {entry}"),
+                None => format!("leads to {to}, which nobody owns: its mail does not arrive"),
+            });
         }
         Kind::Relay => notes.push(match (host.control.unusable_list(name), host.control.relay_lists.get(name)) {
             (Some(list), _) if list.cause.denied => format!("its list in control/validrcptto.d: {}", list.cause),

@@ -9,9 +9,11 @@ use crate::commands::check;
 use crate::commands::compare::{Compared, compare, made};
 use crate::commands::screen::{Field, Form, Screen, Tone, wrapped};
 use crate::error::{Denied, Error};
+use crate::host::compilers::Compiler;
 use crate::os::lock;
 use crate::pipe::fifo;
 use crate::protect::hold;
+use crate::rebuild::behind_of;
 use crate::rebuild::homes::KeptHome;
 use crate::rebuild::others;
 use crate::report::Level::{Alert, Warning};
@@ -116,6 +118,8 @@ struct Tables {
     unread: Option<String>,
     /// That there is no rcpthosts, and what comes of it.
     unlisted: Option<String>,
+    /// By which compiled files qmail takes mail that the tables may refuse.
+    compiled: Vec<String>,
     /// What is wrong with the tables of other qmails.
     others: Vec<String>,
     /// What this process may not read.
@@ -139,6 +143,7 @@ impl Tables {
         let is_unlisted = |note: &&Note| note.code == Some(Code::RcpthostsMissing);
         let unlisted = compared.as_ref().ok().and_then(|compared| compared.built.notes.iter().find(is_unlisted));
         let unlisted = unlisted.map(|note| note.text.clone());
+        let compiled = compared.as_ref().map(lost_from_text).unwrap_or_default();
         let kept = |compared: &Compared| -> Vec<KeptHome> {
             compared.built.kept.iter().filter(|home| !home.alert.denied).cloned().collect()
         };
@@ -147,7 +152,7 @@ impl Tables {
             let held = compared.changes.len() - made;
             Differences { made, held, held_in_words: compared.held_in_words, kept }
         });
-        Tables { compared, broken, unread: unread.map(|cause| cause.to_string()), unlisted, others, denied }
+        Tables { compared, broken, unread: unread.map(|cause| cause.to_string()), unlisted, compiled, others, denied }
     }
 
     /// Whether this process may not read what decides.
@@ -220,9 +225,18 @@ impl Tables {
                 if error.is_denied() { fact.as_warning() } else { fact.as_alert() }
             }
         });
+        facts.extend(self.compiled.iter().map(|text| Fact::new("qmail", "qmail: ", text.clone()).as_warning()));
         facts.extend(self.others.iter().map(|text| tables(text.clone()).as_warning()));
         facts
     }
+}
+
+/// The compiled files with entries that their texts lack: the tables follow the texts. What the service puts off it says itself.
+fn lost_from_text(compared: &Compared) -> Vec<String> {
+    let host = &compared.built.host;
+    let may_run = |compiler: &Compiler| compiler.put_off(host, &compared.held).is_none();
+    let lost = Compiler::ALL.into_iter().filter(|compiler| compiler.lost(host).is_some()).filter(may_run);
+    lost.filter_map(|compiler| behind_of(compiler, host, &compared.held)).map(|note| note.text).collect()
 }
 
 /// What is not well, each in a few words; the exit status is 1 when there is anything.
@@ -282,6 +296,9 @@ fn reasons(service: &Service, tables: &Tables, for_people: bool) -> Vec<(Level, 
                 add(Warning, format!("a rebuild would make {}", count(*made, "change")));
             }
         }
+    }
+    if !tables.compiled.is_empty() {
+        add(Warning, "qmail may take mail that the tables refuse".to_owned());
     }
     if !tables.others.is_empty() {
         add(Warning, format!("of the tables of other qmails, {} not right", are(tables.others.len())));

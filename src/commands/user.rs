@@ -54,15 +54,15 @@ pub fn user(settings: &Settings, screen: &Screen, addresses: &[std::ffi::OsStrin
         let refuses = |address: &[u8]| refused_now(recipients.as_ref()?, is_new, address);
         let refuses: &dyn Fn(&[u8]) -> Option<&'static str> = &refuses;
         let users = Users { host: &host, homes: &homes, policy: &policy, published, published_at, closed, refuses };
-        let fault = |user: &User<'_>| {
-            let (delivery, last) = user.mail.as_ref()?;
+        let beyond = |user: &User<'_>| {
+            let Some((delivery, last)) = &user.mail else { return Beyond::default() };
             let address = join_address(user.name, user.domain);
-            let onward = Onward { host: &host, homes: &homes };
-            let lost = || Some(onward.of(&address, last.as_slice(), delivery.verdict).fault()?.to_owned());
-            faults::of_domain(&host, &homes, &address, (delivery, last.as_ref())).or_else(lost)
+            let ways = Onward { host: &host, homes: &homes }.of(&address, last.as_slice(), delivery.verdict);
+            let fault = faults::of_domain(&host, &homes, &address, (delivery, last.as_ref()));
+            Beyond { fault: fault.or_else(|| ways.fault().map(str::to_owned)), forwards: ways.forwards() }
         };
         let (form, out, several, holds) = (screen.form, screen.out(), Vec::new(), &holds);
-        let mut printer = Printer { form, out, number: 0, several, closed: None, fault: &fault, holds };
+        let mut printer = Printer { form, out, number: 0, several, closed: None, beyond: &beyond, holds };
         let mut absent = Vec::new();
         for address in addresses {
             let address = address.as_bytes();
@@ -186,6 +186,15 @@ fn each_step(address: &[u8], width: usize) -> String {
     format!("  each step: qmail-updater explain -- '{}'\n", shown.replace('\'', "'\\''"))
 }
 
+/// The way of the mail of a mailbox beyond what decides about its address.
+#[derive(Default)]
+struct Beyond {
+    /// What is wrong with its whole domain, or with all that it is forwarded to.
+    fault: Option<String>,
+    /// What it is forwarded to, in words.
+    forwards: Vec<String>,
+}
+
 /// Prints one mailbox after the other. On a terminal those of a domain are rows of one table.
 struct Printer<'a, W: Write> {
     form: Form,
@@ -196,8 +205,8 @@ struct Printer<'a, W: Write> {
     several: Vec<(Row, bool, Option<bool>)>,
     /// Why none of them can log in now.
     closed: Option<String>,
-    /// What is wrong with its whole domain, for people.
-    fault: &'a dyn Fn(&User<'_>) -> Option<String>,
+    /// What people are told of the way of its mail.
+    beyond: &'a dyn Fn(&User<'_>) -> Beyond,
     /// The held domains, which people are told of.
     holds: &'a Holds,
 }
@@ -223,7 +232,7 @@ impl<W: Write> Printer<'_, W> {
             Form::Pipe => self.out.write_all(for_pipe(user).as_bytes()),
             Form::Terminal(width) => {
                 let state = self.holds.for_people(user.domain);
-                self.out.write_all(for_terminal(user, (self.fault)(user), state, width).as_bytes())
+                self.out.write_all(for_terminal(user, (self.beyond)(user), state, width).as_bytes())
             }
         }
     }
@@ -342,7 +351,8 @@ fn row(user: &User<'_>) -> Row {
 /// The width of the names before the facts.
 const NAMES: usize = 19;
 
-fn for_terminal(user: &User<'_>, fault: Option<String>, state: Option<String>, width: usize) -> String {
+fn for_terminal(user: &User<'_>, beyond: Beyond, state: Option<String>, width: usize) -> String {
+    let Beyond { fault, forwards } = beyond;
     let (mail, login) = (gets_mail(user), may_log_in(user));
     let tone = if mail && login { Tone::Good } else { Tone::Caution };
     let refused = refused(user).filter(|_| user.accepted).map(|why| format!("its mail is refused now: {why}"));
@@ -373,8 +383,11 @@ fn for_terminal(user: &User<'_>, fault: Option<String>, state: Option<String>, w
     if let (Some(fault), Some((_, mail))) = (fault, all.iter_mut().find(|(name, _)| *name == "mail")) {
         mail.push_str(&format!("; {fault}"));
     }
+    if let (false, Some(at)) = (forwards.is_empty(), all.iter().position(|(name, _)| *name == "mail")) {
+        all.insert(at + 1, ("forwards to", forwards.join(", ")));
+    }
     let (first, others): (Vec<_>, Vec<_>) =
-        all.into_iter().partition(|(name, _)| ["mail", "smtp login", "login expires"].contains(name));
+        all.into_iter().partition(|(name, _)| ["mail", "forwards to", "smtp login", "login expires"].contains(name));
     let state = state.map(|state| ("state", state));
     for (name, value) in first.into_iter().chain(state).chain(alias).chain(others) {
         let name = if name == "folder" { "directory" } else { name };

@@ -8,7 +8,7 @@ use super::control::Control;
 use super::{Host, Layout};
 use crate::error::{Error, show_path};
 use crate::fs::Stamp;
-use crate::text::Shown;
+use crate::text::{Shown, count};
 
 /// One of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -102,7 +102,7 @@ impl Compiler {
     /// tables accept. `None` when it may.
     pub fn put_off(self, host: &Host, held: &BTreeSet<Vec<u8>>) -> Option<String> {
         let goes = &self.behind(host)?.goes;
-        let served: Vec<&Vec<u8>> = held.iter().filter(|domain| self.serves(host, goes, domain)).collect();
+        let served: Vec<&Vec<u8>> = held.iter().filter(|domain| self.serving(host, goes, domain).is_some()).collect();
         let first: Vec<String> = served.iter().take(MAX_NAMED).map(|domain| Shown(domain).to_string()).collect();
         if served.is_empty() {
             return None;
@@ -121,10 +121,27 @@ impl Compiler {
         ))
     }
 
-    /// Whether any of these entries of the compiled file may decide about mail to the domain.
-    fn serves(self, host: &Host, goes: &BTreeSet<Vec<u8>>, domain: &[u8]) -> bool {
+    /// The entry of the compiled file by which qmail takes mail to the domain, although the text lacks or changes it, in words.
+    pub fn still_takes(self, host: &Host, domain: &[u8]) -> Option<String> {
+        let entry = self.serving(host, &self.behind(host)?.goes, domain)?;
+        let [_, compiled] = self.files(&host.layout).map(|file| host.layout.root.path(&file));
+        Some(format!("qmail goes by {}, which still has the entry {}", show_path(&compiled), Shown(entry)))
+    }
+
+    /// What the compiled file has that the text lacks or changes, in words: a line may have gone by mistake.
+    pub fn lost(self, host: &Host) -> Option<String> {
+        let goes = &self.behind(host)?.goes;
+        let first = Shown(goes.first()?);
+        Some(match goes.len() - 1 {
+            0 => format!("whose entry {first} the new one lacks or changes"),
+            others => format!("whose entry {first} and {} the new one lacks or changes", count(others, "other")),
+        })
+    }
+
+    /// The first of these entries of the compiled file that may decide about mail to the domain.
+    fn serving<'g>(self, host: &Host, goes: &'g BTreeSet<Vec<u8>>, domain: &[u8]) -> Option<&'g Vec<u8>> {
         if domain.is_empty() {
-            return false;
+            return None;
         }
         match self {
             Compiler::Newu => {
@@ -132,7 +149,8 @@ impl Compiler {
                 let named = [domain, b"-"].concat();
                 let prefixes = [Some(named), host.control.prefix(domain)];
                 let is_local = host.control.locals.contains_key(domain);
-                goes.iter().filter_map(|key| key.split_first()).any(|(kind, key)| {
+                goes.iter().find(|entry| {
+                    let Some((kind, key)) = entry.split_first() else { return false };
                     // A wildcard with a dot is that of a vpopmail domain, and not of a local user.
                     if is_local && *kind == b'+' && key.contains(&b'.') {
                         return false;
@@ -142,7 +160,7 @@ impl Compiler {
                 })
             }
             Compiler::Newmrh => {
-                goes.iter().any(|key| key == domain || key.first() == Some(&b'.') && domain.ends_with(key))
+                goes.iter().find(|key| *key == domain || key.first() == Some(&b'.') && domain.ends_with(key))
             }
         }
     }

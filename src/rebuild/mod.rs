@@ -1125,17 +1125,18 @@ impl Built {
 /// Which compiled files are not what their sources say, and who makes them, when the guard holds these domains. For
 /// commands that do not run the compilers.
 pub fn behind(host: &Host, held: &BTreeSet<Vec<u8>>) -> Vec<Note> {
-    let note = |compiler: Compiler| {
-        let how = &compiler.behind(host)?.how;
-        Some(
-            Note::warning(match compiler.put_off(host, held) {
-                Some(why) => format!("do not run {} now: {why}", compiler.name()),
-                None => format!("{how}: run {}", compiler.name()),
-            })
-            .of(Code::CompiledStale),
-        )
+    Compiler::ALL.into_iter().filter_map(|compiler| behind_of(compiler, host, held)).collect()
+}
+
+/// The same of one.
+pub fn behind_of(compiler: Compiler, host: &Host, held: &BTreeSet<Vec<u8>>) -> Option<Note> {
+    let (how, name) = (&compiler.behind(host)?.how, compiler.name());
+    let text = match (compiler.put_off(host, held), compiler.lost(host)) {
+        (Some(why), _) => format!("do not run {name} now: {why}"),
+        (None, Some(lost)) => format!("{how}, {lost}: put back a line that went by mistake, or run {name}"),
+        (None, None) => format!("{how}: run {name}"),
     };
-    Compiler::ALL.into_iter().filter_map(note).collect()
+    Some(Note::warning(text).of(Code::CompiledStale))
 }
 
 /// The content of a published file to keep entries from. `inside` is its path on the host.

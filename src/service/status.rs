@@ -316,6 +316,11 @@ pub fn differences(settings: &Settings) -> Option<String> {
     Some(format!("this command has other settings than the running service: {differences}"))
 }
 
+/// Whether a service runs that gives the login table to another owner than a command with these settings.
+pub fn has_other_owner(settings: &Settings) -> bool {
+    of_running_service(settings).is_some_and(|its| settings.has_other_owner(&its))
+}
+
 /// Which settings of the directory the service that runs has not read; they decide about the service alone, and so does who
 /// owns the login table after its next rebuild.
 pub fn unheeded(settings: &Settings) -> Option<Note> {

@@ -84,7 +84,12 @@ impl Settings {
         differing(&self.effective(), of_service, |setting| setting.decides)
     }
 
-    /// The same for the settings that decide about the service alone, and are in the directory of settings: it has not
+    /// Whether a service that said this of its settings gives the login table to another owner.
+    pub fn has_other_owner(&self, of_service: &Map<String, Value>) -> bool {
+        differing(&self.effective(), of_service, |setting| setting.option == "auth-owner").is_some()
+    }
+
+    /// The same as [`Self::differences`] for the settings that decide about the service alone, and are in the directory of settings: it has not
     /// been started since they were written.
     pub fn unheeded(&self, of_service: &Map<String, Value>) -> Option<String> {
         let (started, variables) = (self.of_started.as_ref()?, &self.directory.as_ref()?.variables);
