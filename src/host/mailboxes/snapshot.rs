@@ -13,28 +13,19 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use foldhash::SharedSeed;
-use foldhash::quality::SeedableRandomState;
 use nix::errno::Errno;
 
-use super::rows::{self, Rows};
+use self::grouping::{Grouping, Written};
+use super::rows::Rows;
 use super::stream::{About, Reader, Row, shown};
 use crate::error::Trouble;
 use crate::host::user_database::Kind;
 use crate::host::vpopmail::{ADDRESS_MAX, Mailbox};
 
-/// The rows of so many groups of domains are collected beside each other.
-const GROUPS: usize = 32;
-/// So many bytes of a group stand in memory.
-const GROUP: usize = 1 << 16;
-/// So many bytes of rows that no snapshot has any more may stand in a file, beside as many as are in use.
-const MAX_UNUSED: u64 = 1 << 20;
+mod grouping;
+
 /// More domains than this no host has: a server that names more is not believed.
 const MAX_DOMAINS: usize = 1 << 22;
-/// More bytes than this no user database has.
-const MAX_BYTES: u64 = 1 << 35;
-/// More rows than this no user database has: four bytes of each stay in memory.
-const MAX_ROWS: usize = 1 << 28;
 
 /// Which rows of a domain.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -228,10 +219,6 @@ fn no_table() -> Trouble {
     "there is no such table with mailboxes, or the user that asks has no privilege for it".into()
 }
 
-fn too_many() -> Trouble {
-    "it has more rows than this program reads".into()
-}
-
 fn damaged() -> Trouble {
     "they are not those that were written".into()
 }
@@ -245,252 +232,6 @@ pub fn mailbox(value: &[u8]) -> Mailbox<'_> {
 /// The line of an alias that a row is; `None` when the row has none, on which vdelivermail crashes.
 pub fn line(value: &[u8]) -> Option<&[u8]> {
     value.split_first().filter(|(has_line, _)| **has_line != 0).map(|(_, line)| line)
-}
-
-/// A domain of which rows come.
-#[derive(Default)]
-struct Domain {
-    now: Place,
-    /// Where those of the snapshot before stand.
-    before: Option<Place>,
-    /// The first of its rows, as long as they are the first ones of that, too.
-    same: Extent,
-    /// Whether they have to be written.
-    is_moved: bool,
-}
-
-impl Domain {
-    /// Whether its rows are those of the snapshot before.
-    fn is_same(&self) -> bool {
-        self.before.is_some_and(|before| before.all == self.now.all && before.all == self.same)
-    }
-}
-
-/// Groups rows by domain.
-struct Grouping<'s> {
-    seed: SeedableRandomState,
-    before: Option<&'s Snapshot>,
-    /// The domains' numbers, by what their rows are and the key.
-    numbers: HashMap<Box<[u8]>, u32, SeedableRandomState>,
-    /// By number.
-    domains: Vec<Domain>,
-    /// The rows that are in no file yet, each behind its domain's number and its mark, in the group of the number.
-    waiting: Vec<Vec<u8>>,
-    /// The rows before them.
-    spool: File,
-    spooled: u64,
-    /// Where in the spool those of each group are.
-    pieces: Vec<Vec<(u64, usize)>>,
-    /// What the domain of a row is looked up by.
-    place: Vec<u8>,
-    row: Vec<u8>,
-}
-
-impl<'s> Grouping<'s> {
-    fn new(spool: File, seed: &RandomState, before: Option<&'s Snapshot>) -> Grouping<'s> {
-        // Two numbers are made of each row, and those of the standard library take several times as long.
-        let seed = SeedableRandomState::with_seed(seed.hash_one("rows"), SharedSeed::global_random());
-        Grouping {
-            numbers: HashMap::with_hasher(seed.clone()),
-            seed,
-            before: before.filter(|before| !before.is_damaged.load(Ordering::Relaxed)),
-            domains: Vec::new(),
-            waiting: vec![Vec::new(); GROUPS],
-            spool,
-            spooled: 0,
-            pieces: vec![Vec::new(); GROUPS],
-            place: Vec::new(),
-            row: Vec::new(),
-        }
-    }
-
-    /// The number of the domain that has rows under this key.
-    fn number(&mut self, what: What, key: &[u8]) -> Result<u32, Trouble> {
-        self.place.clear();
-        self.place.push(what as u8);
-        self.place.extend_from_slice(key);
-        if let Some(number) = self.numbers.get(&self.place[..]) {
-            return Ok(*number);
-        }
-        if self.domains.len() == MAX_DOMAINS {
-            return Err(format!("it has rows of more than {MAX_DOMAINS} domains").into());
-        }
-        let number = self.domains.len() as u32;
-        let before = self.before.and_then(|before| before.places.get(&self.place[..])).copied();
-        self.numbers.insert(self.place[..].into(), number);
-        self.domains.push(Domain { before, ..Domain::default() });
-        Ok(number)
-    }
-
-    /// Adds a row; its value stands in two parts. It waits to be written, unless the snapshot before has it where it has it.
-    fn add(&mut self, (what, key): (What, &[u8]), name: &[u8], value: [&[u8]; 2]) -> Result<(), Trouble> {
-        let number = self.number(what, key)?;
-        self.row.clear();
-        rows::add(&mut self.row, name, value);
-        let Domain { now, before, same, .. } = &mut self.domains[number as usize];
-        let are_same = now.all == *same;
-        now.all.rows += 1;
-        now.all.length += self.row.len() as u64;
-        now.all.print = self.seed.hash_one((now.all.print, &self.row[..]));
-        let mark = now.all.print as u32;
-        let place = before.filter(|before| are_same && same.rows < before.all.rows);
-        let of_before = self.before.zip(place).and_then(|(before, place)| before.marks.get(place.marks + same.rows));
-        if of_before == Some(&mark) {
-            *same = now.all;
-            return Ok(());
-        }
-        self.wait(number, mark)?;
-        if self.spooled > MAX_BYTES { Err(too_many()) } else { Ok(()) }
-    }
-
-    fn wait(&mut self, number: u32, mark: u32) -> io::Result<()> {
-        let group = number as usize % GROUPS;
-        let waiting = &mut self.waiting[group];
-        if waiting.len() + rows::MARKED + self.row.len() > GROUP && !waiting.is_empty() {
-            self.spool.write_all_at(waiting, self.spooled)?;
-            self.pieces[group].push((self.spooled, waiting.len()));
-            self.spooled += waiting.len() as u64;
-            waiting.clear();
-        }
-        waiting.extend_from_slice(&number.to_le_bytes());
-        waiting.extend_from_slice(&mark.to_le_bytes());
-        waiting.extend_from_slice(&self.row);
-        Ok(())
-    }
-
-    /// Writes each domain's rows beside each other, in the order in which they came. What the snapshot before has of a domain
-    /// stays where it is when it is the same, as long as that file does not hold too much that is of no use any more.
-    fn write(mut self, file: &mut dyn FnMut() -> Result<File, Trouble>) -> Result<Written, Trouble> {
-        let (mut all, mut new, mut rows) = (0, 0, 0);
-        for domain in &mut self.domains {
-            domain.now.marks = rows;
-            rows += domain.now.all.rows;
-            all += domain.now.all.length;
-            new += if domain.is_same() { 0 } else { domain.now.all.length };
-        }
-        let goes_on = self.before.filter(|before| before.end + new <= 2 * all + MAX_UNUSED);
-        let (file, mut end) = match goes_on {
-            Some(before) => (Arc::clone(&before.file), before.end),
-            None => (Arc::new(file()?), 0),
-        };
-        if rows > MAX_ROWS {
-            return Err(too_many());
-        }
-        let mut marks = Vec::new();
-        marks.try_reserve_exact(rows).map_err(|_| Errno::ENOMEM)?;
-        marks.resize(rows, 0);
-        for group in 0..GROUPS {
-            for domain in self.domains.iter_mut().skip(group).step_by(GROUPS) {
-                let (before, same) = (domain.before.unwrap_or_default(), domain.same.rows);
-                if let Some(snapshot) = self.before {
-                    marks[domain.now.marks..][..same].copy_from_slice(&snapshot.marks[before.marks..][..same]);
-                }
-                domain.is_moved = goes_on.is_none() || !domain.is_same();
-                domain.now.start = if domain.is_moved { end } else { before.start };
-                end += if domain.is_moved { domain.now.all.length } else { 0 };
-            }
-            self.order(group, &file, &mut marks).map_err(of_copy)?;
-        }
-        let place = |(key, number): (Box<[u8]>, u32)| (key, self.domains[number as usize].now);
-        let mut places: HashMap<Box<[u8]>, Place> = self.numbers.into_iter().map(place).collect();
-        places.shrink_to_fit();
-        Ok(Written { places, marks, file, end })
-    }
-
-    /// The first rows of a domain, which are those of the snapshot before.
-    fn same(&self, domain: &Domain) -> Result<Vec<u8>, Trouble> {
-        let Some((snapshot, place)) = self.before.zip(domain.before) else { return Ok(Vec::new()) };
-        let bytes = snapshot.read(place.start, domain.same.length)?;
-        // Only half of each of their numbers was compared.
-        let print = rows::each(&bytes).fold(0, |print, row| self.seed.hash_one((print, row)));
-        if print == domain.same.print {
-            return Ok(bytes);
-        }
-        snapshot.is_damaged.store(true, Ordering::Relaxed);
-        Err(damaged())
-    }
-
-    /// Writes the rows of the domains of a group that are moved to their places in the file, and keeps their marks.
-    fn order(&self, group: usize, file: &File, marks: &mut [u32]) -> Result<(), Trouble> {
-        let of_group = || self.domains.iter().skip(group).step_by(GROUPS);
-        let mut all = Vec::new();
-        for domain in of_group() {
-            let mut waiting =
-                Waiting { at: domain.now.start, marks: domain.now.marks + domain.same.rows, rows: Vec::new() };
-            if domain.is_moved {
-                waiting.add(&self.same(domain)?, file)?;
-            }
-            all.push(waiting);
-        }
-        let mut sort = |rows: &[u8]| -> io::Result<()> {
-            for (number, mark, row) in rows::marked(rows) {
-                let number = number as usize;
-                let found = all.get_mut(number / GROUPS).filter(|_| number % GROUPS == group);
-                if let Some((waiting, of_row)) = found.and_then(|it| marks.get_mut(it.marks).map(|mark| (it, mark))) {
-                    *of_row = mark;
-                    waiting.marks += 1;
-                    waiting.add(row, file)?;
-                }
-            }
-            Ok(())
-        };
-        let mut piece = Vec::new();
-        for (at, length) in &self.pieces[group] {
-            piece.resize(*length, 0);
-            self.spool.read_exact_at(&mut piece, *at)?;
-            sort(&piece)?;
-        }
-        sort(&self.waiting[group])?;
-        // Small domains stand beside each other: one call writes many of them.
-        let mut last = Waiting::default();
-        for (Domain { now, .. }, waiting) in of_group().zip(all).filter(|(domain, _)| domain.is_moved) {
-            if (waiting.end(), waiting.marks) != (now.start + now.all.length, now.marks + now.all.rows) {
-                return Err(damaged());
-            }
-            if last.end() != waiting.at {
-                last.write(file)?;
-                last.at = waiting.at;
-            }
-            last.add(&waiting.rows, file)?;
-        }
-        Ok(last.write(file)?)
-    }
-}
-
-/// Rows that wait until there are enough of them for one call.
-#[derive(Default)]
-struct Waiting {
-    /// Where in the file they go.
-    at: u64,
-    /// Where the mark of the next one goes.
-    marks: usize,
-    rows: Vec<u8>,
-}
-
-impl Waiting {
-    fn end(&self) -> u64 {
-        self.at + self.rows.len() as u64
-    }
-
-    fn add(&mut self, rows: &[u8], file: &File) -> io::Result<()> {
-        self.rows.extend_from_slice(rows);
-        if self.rows.len() >= GROUP { self.write(file) } else { Ok(()) }
-    }
-
-    fn write(&mut self, file: &File) -> io::Result<()> {
-        file.write_all_at(&self.rows, self.at)?;
-        self.at = self.end();
-        self.rows.clear();
-        Ok(())
-    }
-}
-
-/// Where a snapshot's rows are.
-struct Written {
-    places: HashMap<Box<[u8]>, Place>,
-    marks: Vec<u32>,
-    file: Arc<File>,
-    end: u64,
 }
 
 fn of_copy(cause: impl Into<Trouble>) -> Trouble {
@@ -568,6 +309,7 @@ fn is_domain(text: &[u8]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::super::stream::{Writer, fail, tests::mysql};
+    use super::grouping::GROUP;
     use super::*;
 
     fn snapshot(about: &About, rows: &[Row<'_>], seed: &RandomState) -> Snapshot {
