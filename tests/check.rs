@@ -24,6 +24,8 @@ fn sound() -> Service {
     }
     std::fs::remove_dir_all(host.path(COM)).unwrap();
     host.write(&format!("{COM}/.qmail-default"), BOUNCE);
+    // vpopmail's limits of the domain are no file of qmail, whatever their name begins with.
+    host.write(&format!("{COM}/.qmailadmin-limits"), "maxpopaccounts: 5\nmaxaliases: 10\n");
     // The account that the sample forwards this to is not in this users/assign.
     host.write("/var/qmail/alias/.qmail-postmaster", "&u0@example.com\n");
     let lines: Vec<String> =
@@ -125,6 +127,16 @@ fn each_fault_is_told_of_in_a_line() {
             "old users/cdb",
             &|host| host.write("/var/qmail/users/assign", format!("+example.com-:x:89:89:{COM}:-::\n.\n")),
             &["warning: ", "users/cdb: not what ", "run qmail-newu", "\tcompiled-stale"],
+        ),
+        (
+            "a domain of vpopmail that virtualdomains lost",
+            &|host| host.write(&control("virtualdomains"), ""),
+            &["warning: ", "users/assign: line 1: example.com is a domain of vpopmail, but ", "\tdomain-not-virtual"],
+        ),
+        (
+            "more than one wrong line about programs",
+            &|host| host.write(&control("validrcptto.programs"), "filter passes twice\nother\nmore acepts\n"),
+            &["alert: ", "validrcptto.programs: line 1: ", "; lines 2, 3 are wrong too", "\tfile-unusable"],
         ),
         (
             "old morercpthosts.cdb",

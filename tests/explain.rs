@@ -740,6 +740,70 @@ fn a_person_is_told_of_a_forward_that_is_mistyped_or_whose_mail_waits() {
     assert!(itself.contains("delivery not known: qmail keeps the message, or vpopmail returns it"), "{itself}");
 }
 
+#[test]
+fn a_forward_to_a_mailbox_that_forwards_back_is_not_called_dead() {
+    let host = MailHost::sample();
+    for (name, other) in [("ann", "carla"), ("carla", "ann")] {
+        host.write(&format!("{COM}/.qmail-{name}"), format!("{COM}/{name}/Maildir/\n&{other}@example.com\n"));
+    }
+    host.rebuild();
+    let said = told(&host, &["explain", "sales@example.com"]);
+    assert!(
+        said.contains("ann@example.com (leads in a circle: qmail bounces what loops), but also delivered"),
+        "{said}"
+    );
+    assert!(!said.contains("no address that it forwards to takes the mail"), "{said}");
+    // One of two forwards further on takes it.
+    host.write(&format!("{COM}/.qmail-hop"), "&postmaster@example.com\n&nobody@example.com\n");
+    host.write(&format!("{COM}/.qmail-sales"), "&hop@example.com\n");
+    let said = told(&host, &["explain", "sales@example.com"]);
+    assert!(
+        said.contains("hop@example.com (forwards to nobody@example.com, which bounces), but also delivered"),
+        "{said}"
+    );
+    assert!(!said.contains("no address that it forwards to takes the mail"), "{said}");
+}
+
+#[test]
+fn what_an_editor_of_another_system_adds_to_a_forward_is_named() {
+    let host = MailHost::sample();
+    host.write(&format!("{COM}/.qmail-cr"), "&ann@example.com\r\n");
+    host.write(&format!("{COM}/.qmail-bom"), "\u{feff}&ann@example.com\n");
+    host.rebuild();
+    let found = host.run(&["check"]).stdout;
+    for (name, why) in [("cr", "ends in CR"), ("bom", "begins with a byte order mark")] {
+        let said = told(&host, &["explain", &format!("{name}@example.com")]);
+        assert!(
+            said.contains(&format!("(line 1 of .qmail-{name} {why}, which becomes a part of the address)")),
+            "{said}"
+        );
+        let line = found.lines().find(|line| line.contains(&format!("/.qmail-{name}: line 1: "))).unwrap_or_default();
+        assert!(line.contains(why) && line.ends_with("\tforward-mistyped"), "{found}");
+    }
+}
+
+#[test]
+fn mail_that_the_catch_all_delete_takes_is_thrown_away_and_does_not_come_back() {
+    let host = MailHost::sample();
+    host.rebuild();
+    let file = "/home/vpopmail/domains/example.net/.qmail-default";
+    host.write(file, "| /home/vpopmail/bin/vdelivermail '' delete\n");
+    let said = told(&host, &["explain", "zz@example.net"]);
+    assert!(said.contains("delivery thrown away now") && !said.contains("bounces now"), "{said}");
+    let said = told(&host, &["user", "zz@example.net"]);
+    assert!(said.contains("its mail is accepted, but is thrown away now"), "{said}");
+}
+
+#[test]
+fn nobody_logs_in_by_a_damaged_table() {
+    let host = MailHost::sample();
+    host.rebuild();
+    let image = fs::read(host.published("auth.cdb")).unwrap();
+    fs::write(host.published("auth.cdb"), &image[..100]).unwrap();
+    let said = told(&host, &["user", "ann@example.com"]);
+    assert!(said.contains("; it may not log in") && said.contains("qmail-updater rebuild makes it again"), "{said}");
+}
+
 /// Compiles users/assign as qmail-newu does.
 fn compile_assign(host: &MailHost) {
     let compiler = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/support/qmail-newu.pl");

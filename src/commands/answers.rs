@@ -22,7 +22,7 @@ use crate::publish::{Look, Target};
 use crate::rebuild::homes::HomeReader;
 use crate::rebuild::{behind, others, read_host};
 use crate::report::{self, Level, Note};
-use crate::service::follow_ups;
+use crate::service::{follow_ups, status};
 use crate::settings::Settings;
 use crate::tables::smtpd;
 use crate::text::{DEFAULT, Shown, count, domain_question, lower, split_address};
@@ -331,6 +331,7 @@ pub fn domains(
     only: &[overview::State],
 ) -> Result<bool, Error> {
     let host = read_host_only(settings)?;
+    say_settings(settings, screen);
     let before = settings.logins_target()?.0.before();
     let wanted: BTreeSet<Vec<u8>> =
         names.iter().map(|name| if name == "*" { Vec::new() } else { lower(name.as_bytes()) }).collect();
@@ -401,6 +402,13 @@ pub(crate) fn read_host_only(settings: &Settings) -> Result<Arc<Host>, Error> {
     say_seen(notes);
     report::say_all(&behind(&host, &hold::held_before(settings)?));
     Ok(Arc::new(host))
+}
+
+/// Tells people that the service makes the tables by other settings than those of this command.
+pub(crate) fn say_settings(settings: &Settings, screen: &Screen) {
+    if let Form::Terminal(_) = screen.form {
+        report::say_all(status::differing(settings).as_slice());
+    }
 }
 
 /// Says what was seen of the host. What this process may not read is told at the end, where it matters: nothing is kept

@@ -49,9 +49,7 @@ pub fn check(settings: &Settings) -> (Vec<Finding>, Result<(), Error>) {
     add(rebuild::others::look(settings, &mut denied));
     add(settings.notes.clone());
     add(settings.unknown_variables());
-    let differences = status::differences(settings)
-        .map(|differences| Note::warning(format!("{differences}; all that is found goes by those of this command")));
-    add(differences.map(|note| note.of(Code::SettingsDiffer)).into_iter().chain(status::unheeded(settings)).collect());
+    add(status::differing(settings).into_iter().chain(status::unheeded(settings)).collect());
     add(pipes(settings, &mut denied));
     add(after(settings, &mut denied));
     let (closed, of_actions): (Vec<Note>, Vec<Note>) =
@@ -114,6 +112,15 @@ fn only_root_reads(settings: &Settings, target: &Target) -> Option<Note> {
         ))
         .of(Code::LoginTableGroup)
     })
+}
+
+/// That nobody can log in, because auth.cdb is damaged.
+pub fn damaged_logins(target: &Target) -> Option<Note> {
+    let image = target.open().and_then(|published| published.read()).ok()?;
+    let corrupt = cdb::Reader::new(&image).and_then(|cdb| cdb.check()).err()?;
+    let text =
+        format!("{}: {corrupt}; nobody can log in; qmail-updater rebuild makes it again", show_path(&target.name));
+    Some(Note::alert(text).of(Code::TableDamaged))
 }
 
 /// Why nobody can log in now, whatever auth.cdb says: it is missing, or only root can read it.
@@ -276,6 +283,7 @@ fn of_host(settings: &Settings, compared: Compared, all: &mut Vec<Finding>) {
     found.extend(misread_assignments(host));
     found.extend(mail::twice_named(host));
     found.extend(mail::not_let_in(host));
+    found.extend(mail::not_led_here(host));
     found.extend(mail::onchange_uncalled(host));
     let mut seen: BTreeMap<Vec<u8>, &[u8]> = BTreeMap::new();
     for login in new.logins.keys() {
@@ -354,7 +362,11 @@ fn relayed(host: &Host) -> Vec<Note> {
         let line = line.map_or(String::new(), |line| format!("line {line}: "));
         format!("{}: {line}", show_path(&host.control_path(file)))
     };
-    let to_all = host.control.relayed_to_all().into_iter().map(|(name, file, line)| {
+    // Of a stray domain of vpopmail another finding tells.
+    let is_others =
+        |name: &[u8]| !host.assignments.vpopmail_domain(name).is_some_and(|line| mail::is_stray(host, name, line));
+    let to_all = host.control.relayed_to_all().into_iter().filter(|(name, ..)| is_others(name));
+    let to_all = to_all.map(|(name, file, line)| {
         Note::warning(format!(
             "{}{}: neither control/locals nor control/virtualdomains names it, so mail to any name there is accepted, to be \
              sent on to another host; a file control/validrcptto.d/{} can list the names that it has",

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use crate::commands::answers::say_seen;
+use crate::commands::answers::{say_seen, say_settings};
 use crate::commands::forwards::Reaching;
 use crate::commands::holds::Holds;
 use crate::commands::lookup::{AS_IT_SHOULD_BE, Published};
@@ -14,7 +14,7 @@ use crate::commands::onward::{Onward, Target, Ways};
 use crate::commands::overview::{self, State};
 use crate::commands::screen::{Form, Screen, Tone, VERSION, wrapped};
 use crate::commands::{faults, forwards, hints};
-use crate::decide::{Delivery, Route, Step, Taker, Trail, Verdict, deliver, route};
+use crate::decide::{Delivery, Route, SWALLOWED, Step, Taker, Trail, Verdict, deliver, route};
 use crate::error::{Denied, Error, show_path};
 use crate::host::Host;
 use crate::os::confine;
@@ -235,6 +235,7 @@ pub fn explain(settings: &Settings, screen: &Screen, addresses: &[std::ffi::OsSt
     if let Form::Terminal(_) = screen.form {
         report::say_all(&behind(&host, &hold::held_before(settings).unwrap_or_default()));
     }
+    say_settings(settings, screen);
     let sources = Sources::read(settings, &host)?;
     let explainer = sources.explainer(settings, &host, screen.form != Form::Pipe);
     let Sources { homes, published, .. } = &sources;
@@ -353,16 +354,28 @@ impl Explained {
         let taker = if delivery.verdict == Verdict::Deliver { self.taker(explainer.host) } else { None };
         match (self.accepted, taker) {
             (Answer::Yes, Some(taker)) => format!("its mail is accepted: {taker}"),
-            (Answer::Yes, None) if delivery.verdict == Verdict::Bounce => {
-                format!("its mail is accepted, but bounces now: {reason}")
+            (Answer::Yes, None) => {
+                let now = self.now(explainer).and_then(|now| now.split_once(':'));
+                let now = now.map(|(now, _)| format!(", but {now}")).unwrap_or_default();
+                format!("its mail is accepted{now}: {reason}")
             }
-            (Answer::Yes, None) => format!("its mail is accepted: {reason}"),
             (Answer::No, Some(taker)) => format!("its mail is refused: {reason}; by the configuration, {taker}"),
             (Answer::No, None) => format!("its mail is refused: {reason}"),
             (Answer::Unknown, Some(taker)) => {
                 format!("whether its mail is accepted is unknown: {reason}; by the configuration, {taker}")
             }
             (Answer::Unknown, None) => format!("whether its mail is accepted is unknown: {reason}"),
+        }
+    }
+
+    /// What becomes of mail that is accepted, but that the configuration gives to nobody.
+    fn now(&self, explainer: &Explainer<'_>) -> Option<&'static str> {
+        let domain = lower(split_address(&self.address).map(|(_, domain)| domain).unwrap_or_default());
+        let is_lost = self.delivery.verdict == Verdict::Bounce && self.accepted == Answer::Yes;
+        match self.steps.last() {
+            _ if !is_lost || faults::still_taken(explainer.host, &domain, &self.delivery).is_some() => None,
+            Some((last, _)) if last.text == SWALLOWED => Some("is thrown away now: the catch-all delete tells nobody"),
+            _ => Some("bounces now: qmail returns the message to its sender"),
         }
     }
 
@@ -452,8 +465,8 @@ impl Explained {
             fact("delivery", "not known: qmail keeps the message, or vpopmail returns it to its sender".to_owned());
         } else if self.delivery.verdict == Verdict::Defer {
             fact("delivery", "deferred: qmail keeps the message and tries again".to_owned());
-        } else if self.delivery.verdict == Verdict::Bounce && self.accepted == Answer::Yes {
-            fact("delivery", "bounces now: qmail returns the message to its sender".to_owned());
+        } else if let Some(now) = self.now(explainer) {
+            fact("delivery", now.strip_prefix("is ").unwrap_or(now).to_owned());
         }
         let (directories, addresses): (Vec<&Target>, Vec<&Target>) =
             self.steps.iter().flat_map(|(_, targets)| targets).partition(|target| target.is_directory);

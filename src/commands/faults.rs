@@ -22,11 +22,7 @@ pub fn of_domain(
     let shown = Shown(&domain);
     let is_at_home =
         |found: &Domain| found.folder.as_ref().is_some_and(|(home, _)| overview::is_at_home(host, home, last));
-    let still_taken = match delivery.verdict {
-        _ if !host.control.accepts(&domain) => Compiler::Newmrh.still_takes(host, &domain),
-        Verdict::Bounce => Compiler::Newu.still_takes(host, &domain),
-        _ => None,
-    };
+    let still_taken = still_taken(host, &domain, delivery);
     let fault = match delivery.verdict {
         Verdict::Remote if is_vpopmails => Some(format!("but users/assign has {shown} as a domain of this host")),
         _ if still_taken.is_some() => still_taken.map(|entry| format!("but {entry}")),
@@ -44,6 +40,15 @@ pub fn of_domain(
         _ => None,
     };
     fault.map(|fault| format!("{fault}: tell the administrator"))
+}
+
+/// By which entry of a compiled file qmail takes mail to this domain, although the configuration does not, in words.
+pub fn still_taken(host: &Host, domain: &[u8], delivery: &Delivery) -> Option<String> {
+    match delivery.verdict {
+        _ if !host.control.accepts(domain) => Compiler::Newmrh.still_takes(host, domain),
+        Verdict::Bounce => Compiler::Newu.still_takes(host, domain),
+        _ => None,
+    }
 }
 
 /// The same of a domain, with what becomes of mail to a name that nobody listed.

@@ -14,6 +14,8 @@ use crate::text::{DEFAULT, Shown, join_address, lines, lower, split_address, tri
 
 /// So much of a file is read, in bytes.
 const MAX_LENGTH: usize = 1 << 16;
+/// Why a line forwards to nobody, unless there is more to say.
+pub const NO_ADDRESS: &str = "is no address";
 /// So many addresses of one file are told.
 const MAX_TARGETS: usize = 100;
 /// An address is at most so long, in bytes.
@@ -73,7 +75,8 @@ fn of_file(host: &Host, file: &[u8]) -> Vec<(usize, Vec<u8>)> {
 }
 
 fn of_lines(content: &[u8]) -> impl Iterator<Item = (usize, Vec<u8>)> + '_ {
-    let forwards = lines(content).map(|(number, line)| (number, trim_end(line))).filter(|(_, line)| !is_mistyped(line));
+    let lines = lines(content).map(|(number, line)| (number, trim_end(line)));
+    let forwards = lines.filter(|(_, line)| mistyped(line).is_none());
     forwards.filter_map(|(number, line)| Some((number, target(line)?)))
 }
 
@@ -83,8 +86,8 @@ pub struct Sent {
     pub targets: Vec<Vec<u8>>,
     /// The mailboxes and maildirs, as they are written.
     pub directories: Vec<Vec<u8>>,
-    /// The lines that should forward, but hold no address, from 1.
-    pub mistyped: Vec<usize>,
+    /// The lines that should forward, but hold no address, from 1, and why not.
+    pub mistyped: Vec<(usize, &'static str)>,
     /// Whether other lines forward, to what is not shown.
     pub is_more: bool,
 }
@@ -96,7 +99,7 @@ pub fn sent_by(host: &Host, file: &[u8]) -> Sent {
     // What stands behind `exit 99` is not read.
     let is_read = |number: usize| number < end || end != unsent;
     let read = || lines(&content).filter(|(number, _)| is_read(*number)).map(|(number, line)| (number, trim_end(line)));
-    let mistyped = read().filter(|(_, line)| is_mistyped(line));
+    let wrong = read().filter_map(|(number, line)| Some((number, mistyped(line)?)));
     Sent {
         targets: of_lines(&content)
             .filter(|(number, _)| is_read(*number))
@@ -104,8 +107,8 @@ pub fn sent_by(host: &Host, file: &[u8]) -> Sent {
             .take(MAX_TARGETS)
             .collect(),
         directories: read().filter_map(|(_, line)| directory(line)).take(MAX_TARGETS).collect(),
-        mistyped: mistyped.map(|(number, _)| number).take(MAX_TARGETS).collect(),
-        is_more: read().any(|(_, line)| forwards(line) && !is_mistyped(line) && target(line).is_none()),
+        mistyped: wrong.take(MAX_TARGETS).collect(),
+        is_more: read().any(|(_, line)| forwards(line) && mistyped(line).is_none() && target(line).is_none()),
     }
 }
 
@@ -119,10 +122,18 @@ fn forwards(line: &[u8]) -> bool {
     !matches!(line.first(), None | Some(0 | b'#' | b'|' | b'/' | b'.' | b'+'))
 }
 
-/// Whether a line forwards, but to what a person only takes for an address: with a name, with another one, a blank, or a sign
-/// that no address has without quotes.
-fn is_mistyped(line: &[u8]) -> bool {
-    forwards(line) && line.iter().any(|b| b" \t<>,;:\"()\\".contains(b))
+/// Why a line that forwards holds only what a person takes for an address: it has a name, another address, a blank, a sign that
+/// no address has without quotes, or what an editor of another system adds.
+fn mistyped(line: &[u8]) -> Option<&'static str> {
+    if !forwards(line) {
+        None
+    } else if line.ends_with(b"\r") {
+        Some("ends in CR, which becomes a part of the address")
+    } else if line.starts_with(b"\xef\xbb\xbf") {
+        Some("begins with a byte order mark, which becomes a part of the address")
+    } else {
+        line.iter().any(|b| b" \t<>,;:\"()\\".contains(b)).then_some(NO_ADDRESS)
+    }
 }
 
 /// The address that a line of a `.qmail` file or a row of an alias forwards to.

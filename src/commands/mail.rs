@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use crate::commands::circles::Leads;
 use crate::commands::few::{Few, MAX_NAMED, first_few};
-use crate::commands::forwards::{self, Forward};
+use crate::commands::forwards::{self, Forward, NO_ADDRESS};
 use crate::decide::{Delivery, Step, Taker, Trail, Verdict, deliver};
 use crate::error::show_path;
 use crate::host::assign::Assignment;
@@ -53,6 +53,28 @@ pub fn not_let_in(host: &Host) -> Vec<Note> {
         Some(note.of(Code::DomainNotInRcpthosts).about(name))
     };
     refused.filter_map(note).collect()
+}
+
+/// Domains of vpopmail that qmail takes for those of another host.
+pub fn not_led_here(host: &Host) -> Vec<Note> {
+    let file = show_path(&host.layout.root.path(&[&host.layout.qmail[..], b"/users/assign"].concat())).to_string();
+    let strays = host.assignments.domains().filter(|(name, line)| is_stray(host, name, line));
+    let note = |(name, line): (&[u8], &Assignment)| {
+        let line = line.line.map(|line| format!("line {line}: ")).unwrap_or_default();
+        let text = format!(
+            "{file}: {line}{} is a domain of vpopmail, but by control/virtualdomains and control/locals it is another host's: no \
+             mail from other hosts reaches its mailboxes",
+            Shown(name)
+        );
+        Note::warning(text).of(Code::DomainNotVirtual).about(name)
+    };
+    strays.map(note).collect()
+}
+
+/// Whether qmail takes this domain of vpopmail for one of another host.
+pub fn is_stray(host: &Host, name: &[u8], line: &Assignment) -> bool {
+    let is_vpopmails = name.contains(&b'.') && (line.user == name || line.user.contains(&b'.'));
+    is_vpopmails && host.control.prefix(name).is_none()
 }
 
 /// A vpopmail that never runs the onchange that is installed.
@@ -101,6 +123,15 @@ impl<'a> Ways<'a> {
         });
     }
 
+    /// Whether qmail may open a file of this home that is called so behind `.qmail`. Others have such names too, such as
+    /// vpopmail's `.qmailadmin-limits`.
+    fn is_asked(&self, home: &Home, name: &[u8]) -> bool {
+        let assignments = &self.host.assignments;
+        let mut lines = assignments.exact.values().chain(assignments.wildcards.values());
+        let mut may_begin = |line: &Assignment| line.home == home.path && name.starts_with(&line.dash);
+        !is_never_asked(name) && (matches!(name.first(), None | Some(b'-')) || lines.any(&mut may_begin))
+    }
+
     /// What becomes of mail, and the steps of its way.
     fn ask(&self, address: &[u8]) -> (Delivery, Vec<Step>) {
         let mut trail = Trail::kept();
@@ -111,7 +142,7 @@ impl<'a> Ways<'a> {
     /// Whether mail may come to the file of a forward, and be sent on: in a domain of vpopmail that is asked.
     fn reaches(&self, home: &Home, forward: &Forward) -> bool {
         let Some(file) = name_of(&self.host.layout.root.path(&home.path), &forward.path) else { return true };
-        if is_never_asked(&file) {
+        if !self.is_asked(home, &file) {
             return false;
         }
         let Some(name) = file.strip_prefix(b"-").filter(|_| !file.ends_with(DEFAULT)) else { return true };
@@ -186,7 +217,7 @@ impl<'a> Ways<'a> {
     fn unreached(&self, home: &Home, findings: &mut Few) {
         let HomeState::Listed(_, dot_qmails) = &home.state else { return };
         let of = show_path(&self.host.layout.root.path(&home.path)).to_string();
-        for (name, content) in dot_qmails.files().filter(|(name, _)| !is_never_asked(name)) {
+        for (name, content) in dot_qmails.files().filter(|(name, _)| self.is_asked(home, name)) {
             let Some((end, word)) = end_of(content) else { continue };
             let file = [&home.path[..], b"/.qmail", name].concat();
             if let Some(line) = forwards::line_after(self.host, &file, end) {
@@ -204,12 +235,13 @@ impl<'a> Ways<'a> {
     fn mistyped(&self, home: &Home, findings: &mut Few) {
         let HomeState::Listed(_, dot_qmails) = &home.state else { return };
         let of = show_path(&self.host.layout.root.path(&home.path)).to_string();
-        for (name, _) in dot_qmails.forwarding().filter(|(name, _)| !is_never_asked(name)) {
+        for (name, _) in dot_qmails.forwarding().filter(|(name, _)| self.is_asked(home, name)) {
             let file = [&home.path[..], b"/.qmail", name].concat();
             let path = self.host.layout.root.path(&file);
-            for line in forwards::sent_by(self.host, &file).mistyped {
+            for (line, why) in forwards::sent_by(self.host, &file).mistyped {
+                let why = if why == NO_ADDRESS { "is none" } else { why };
                 let text = format!(
-                    "{}: line {line}: qmail takes the whole line for one address, and it is none",
+                    "{}: line {line}: qmail takes the whole line for one address, and it {why}",
                     show_path(&path)
                 );
                 findings.add(&of, Note::warning(text).of(Code::ForwardMistyped).at(&path, Some(line)));

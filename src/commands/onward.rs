@@ -64,6 +64,8 @@ pub struct Target {
     pub is_directory: bool,
     /// Why mail to it comes back, as far as the rules that are known decide.
     pub lost: Option<String>,
+    /// Whether some of it is delivered all the same.
+    pub is_kept: bool,
     /// Why it is not certain that mail to it arrives, though it does not come back: for people.
     pub doubt: Option<String>,
 }
@@ -81,8 +83,12 @@ enum Lost {
 impl Target {
     /// For people.
     pub fn words(&self) -> String {
-        let Target { address, lost, doubt, .. } = self;
-        lost.as_ref().or(doubt.as_ref()).map_or_else(|| address.clone(), |why| format!("{address} ({why})"))
+        let Target { address, lost, is_kept, doubt, .. } = self;
+        match (lost, doubt) {
+            (Some(why), _) if *is_kept => format!("{address} ({why}), but also delivered"),
+            (Some(why), _) | (None, Some(why)) => format!("{address} ({why})"),
+            (None, None) => address.clone(),
+        }
     }
 }
 
@@ -98,7 +104,8 @@ impl Ways {
     /// That nothing comes of what is forwarded, to stand behind the reason.
     pub fn fault(&self) -> Option<&'static str> {
         let is_any = !self.targets.is_empty() || !self.mistyped.is_empty();
-        let is_lost = self.is_forwarded && is_any && self.targets.iter().all(|target| target.lost.is_some());
+        let is_lost =
+            self.is_forwarded && is_any && self.targets.iter().all(|target| target.lost.is_some() && !target.is_kept);
         is_lost.then_some("but no address that it forwards to takes the mail")
     }
 
@@ -127,7 +134,8 @@ impl Onward<'_> {
         let is_ours =
             split_address(&whole).is_some_and(|(_, domain)| control.accepts(domain) || control.is_named(domain));
         let near = (!is_directory && !is_ours).then(|| hints::of_nearest(&whole, control.listed())).flatten();
-        let (lost, doubt) = match lost {
+        let is_kept = lost.as_ref().is_some_and(|(_, is_kept)| *is_kept);
+        let (lost, doubt) = match lost.map(|(lost, _)| lost) {
             Some(Lost::Circle) => (Some("leads in a circle: qmail bounces what loops".to_owned()), None),
             Some(Lost::Bounces(at, why)) if at == whole => (Some(format!("bounces: {why}")), None),
             Some(Lost::Bounces(at, _)) => (Some(format!("forwards to {}, which bounces", Shown(&at))), None),
@@ -138,14 +146,14 @@ impl Onward<'_> {
             }
             None => (None, near.map(|near| question(&near))),
         };
-        Target { address, is_beside: lead.is_beside, is_directory, lost, doubt }
+        Target { address, is_beside: lead.is_beside, is_directory, lost, is_kept, doubt }
     }
 
     /// Whether mail to this address comes to one that takes none, or for a second time to one, as far as so many forwards show;
-    /// `way` has those before it.
-    fn lost(&self, way: &mut Vec<Vec<u8>>, address: Vec<u8>, left: &mut usize) -> Option<Lost> {
+    /// and whether some of it is delivered all the same. `way` has those before it.
+    fn lost(&self, way: &mut Vec<Vec<u8>>, address: Vec<u8>, left: &mut usize) -> Option<(Lost, bool)> {
         if way.contains(&address) {
-            return Some(Lost::Circle);
+            return Some((Lost::Circle, false));
         }
         *left = left.checked_sub(1)?;
         let mut trail = Trail::kept();
@@ -153,28 +161,31 @@ impl Onward<'_> {
         let steps = trail.steps();
         if delivery.verdict == Verdict::Bounce && delivery.known {
             let why = steps.last().map(|step| step.text.as_str()).unwrap_or_default();
-            return Some(Lost::Bounces(address, why.strip_suffix(": bounced").unwrap_or(why).to_owned()));
+            return Some((Lost::Bounces(address, why.strip_suffix(": bounced").unwrap_or(why).to_owned()), false));
         }
         if delivery.verdict == Verdict::Defer && !delivery.is_undeclared(self.host) {
             let may_bounce = overview::may_bounce(self.host, self.homes, &delivery, steps.last());
-            return Some(Lost::Waits(address, may_bounce));
+            return Some((Lost::Waits(address, may_bounce), false));
         }
-        let leads = self.leads(&address, &steps, delivery.verdict).all;
+        let Leads { all, is_forwarded, .. } = self.leads(&address, &steps, delivery.verdict);
         way.push(address);
-        let (mut found, mut waits) = (None, None);
-        for lead in leads.iter().filter(|lead| !lead.is_directory()) {
-            match self.lost(way, forwards::whole(self.host, &lead.to), left) {
-                // Another one may take none.
-                Some(waiting @ Lost::Waits(..)) => waits = waits.or(Some(waiting)),
-                None => {}
-                lost => {
-                    found = lost;
-                    break;
+        let (mut found, mut waits, mut is_kept) = (None, None, !is_forwarded);
+        for lead in all {
+            let lost = match lead.is_directory() {
+                true => None,
+                false => self.lost(way, forwards::whole(self.host, &lead.to), left),
+            };
+            match lost {
+                Some((waiting @ Lost::Waits(..), _)) => waits = waits.or(Some(waiting)),
+                None => is_kept = true,
+                Some((lost, is_kept_there)) => {
+                    found = found.or(Some(lost));
+                    is_kept |= is_kept_there;
                 }
             }
         }
         way.pop();
-        found.or(waits)
+        found.map(|lost| (lost, is_kept)).or(waits.map(|waiting| (waiting, false)))
     }
 
     /// What else than its own delivery the file that takes mail does with it: where it sends it on.
@@ -209,7 +220,8 @@ impl Onward<'_> {
         if let Some(first) = content.first_forward {
             all.extend(sent.targets.into_iter().map(|to| Lead { to, is_beside: !is_deciding(first) }));
         }
-        let told = |line: usize| format!("(line {line} of {} is no address)", Shown(&[b".qmail", &name[..]].concat()));
+        let file_name = Shown(&[b".qmail", &name[..]].concat()).to_string();
+        let told = |(line, why): (usize, &str)| format!("(line {line} of {file_name} {why})");
         let is_forwarded = catch_all.is_some() || content.first_forward.is_some_and(is_deciding);
         Leads {
             is_forwarded: is_forwarded && sent.directories.is_empty() && !sent.is_more,

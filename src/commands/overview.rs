@@ -379,7 +379,8 @@ fn notes(host: &Host, domain: &Domain, prefix: Option<&[u8]>, accepted: bool, el
     if domain.mailboxes.is_some() && domain.kind != Kind::Vpopmail {
         notes.push("its mailboxes get no mail by virtualdomains".to_owned());
     }
-    if elsewhere > 0 {
+    // qmail-send looks into locals first.
+    if elsewhere > 0 && domain.kind != Kind::Local {
         notes.push(format!("virtualdomains says otherwise of {}", count(elsewhere, "single name")));
     }
     if name.first() == Some(&b'.') {

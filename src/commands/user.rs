@@ -4,7 +4,7 @@ use std::io::{self, Write};
 use std::os::unix::ffi::OsStrExt;
 
 use crate::cdb::FileReader;
-use crate::commands::answers::{read_host_only, written};
+use crate::commands::answers::{read_host_only, say_settings, written};
 use crate::commands::holds::Holds;
 use crate::commands::lookup::Published;
 use crate::commands::onward::Onward;
@@ -35,12 +35,14 @@ type Absent = (Option<Vec<u8>>, Absence, String);
 /// What stops a rebuild; a mailbox file that cannot be read; a standard output that is full.
 pub fn user(settings: &Settings, screen: &Screen, addresses: &[std::ffi::OsString]) -> Result<bool, Error> {
     let host = read_host_only(settings)?;
+    say_settings(settings, screen);
     let variables = host.read_authvars();
     let (target, _) = settings.logins_target()?;
     let before = target.before();
     let kept = before.file.as_ref().map(|logins| &**logins as &dyn PublishedLogins);
     let policy = Policy::new(&host, &variables, now()).keeping(kept);
-    // Neither can be looked at within the confinement.
+    // None of them can be looked at within the confinement.
+    let closed = check::damaged_logins(&target).or_else(|| check::no_logins(settings, &target));
     let recipients = matches!(screen.form, Form::Terminal(_)).then(|| Published::open(settings));
     let is_new = users_seen::is_missing(settings);
     // What cannot be read is told by check and status.
@@ -50,9 +52,9 @@ pub fn user(settings: &Settings, screen: &Screen, addresses: &[std::ffi::OsStrin
     let find = || -> io::Result<(Vec<Absent>, Denied)> {
         let homes = HomeReader::new(&host, &before, settings.threads(), None);
         let (published, published_at) = (before.cdb(), before.changed());
-        let closed = check::no_logins(settings, &target);
         let refuses = |address: &[u8]| refused_now(recipients.as_ref()?, is_new, address);
         let refuses: &dyn Fn(&[u8]) -> Option<&'static str> = &refuses;
+        let closed = closed.clone();
         let users = Users { host: &host, homes: &homes, policy: &policy, published, published_at, closed, refuses };
         let beyond = |user: &User<'_>| {
             let Some((delivery, last)) = &user.mail else { return Beyond::default() };
@@ -290,9 +292,9 @@ fn refused<'u>(user: &User<'u>) -> Option<&'u str> {
     user.refused.map(|why| if why == OLDER && is_kept(user) { kept } else { why })
 }
 
-/// Whether no mail server has a table to ask.
+/// Whether no mail server has a whole table to ask.
 fn lacks_table(user: &User<'_>) -> bool {
-    user.closed.is_some_and(|why| why.code == Some(Code::TableMissing))
+    user.closed.is_some_and(|why| matches!(why.code, Some(Code::TableMissing | Code::TableDamaged)))
 }
 
 /// Whether the published table has its login as the configuration says it; what is not known is no difference.

@@ -68,6 +68,8 @@ pub enum Taker {
 /// A uid or gid that setuid(2) and setgid(2) refuse, because it means "leave it as it is".
 const NO_ID: u32 = u32::MAX;
 
+/// What is said of mail that only a catch-all `delete` takes.
+pub const SWALLOWED: &str = "nothing but the catch-all takes it, which swallows it: refused instead";
 /// Why nobody can know what an address without a line in users/assign comes to.
 pub const UNLISTED: &str = "accounts come from elsewhere too and cannot be listed; there may be one for this: deferred";
 /// What would become of a message to one address.
@@ -601,9 +603,7 @@ fn follow(
     match lines.deleted {
         Some(line) if host.layout.refuse_delete => {
             let here = Place { line, ..whole };
-            lines.settle(here.decide(trail, Bounce, || {
-                "nothing but the catch-all takes it, which swallows it: refused instead".to_owned()
-            }))
+            lines.settle(here.decide(trail, Bounce, || SWALLOWED.to_owned()))
         }
         Some(line) => {
             let delivery = Place { line, ..whole }.decide(trail, Deliver, || "swallowed by the catch-all".to_owned());

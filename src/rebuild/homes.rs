@@ -335,7 +335,10 @@ impl Unread {
         for list in host.control.unusable() {
             let mut follows = self.recipients.get(&list.path).map(recipients_kept).unwrap_or_default();
             if follows.is_empty() {
-                follows.push("no relayed domain depends on it".to_owned());
+                let is_of_programs = host.control.programs.unusable.as_ref() == Some(list);
+                let what =
+                    if is_of_programs { "no domain runs a program of it" } else { "no relayed domain depends on it" };
+                follows.push(what.to_owned());
             }
             add(list, &follows);
         }

@@ -316,6 +316,12 @@ pub fn differences(settings: &Settings) -> Option<String> {
     Some(format!("this command has other settings than the running service: {differences}"))
 }
 
+/// That the service that runs makes the tables by other settings than these: what a command says of them may be wrong then.
+pub fn differing(settings: &Settings) -> Option<Note> {
+    let text = format!("{}; all that is found goes by those of this command", differences(settings)?);
+    Some(Note::warning(text).of(Code::SettingsDiffer))
+}
+
 /// Whether a service runs that gives the login table to another owner than a command with these settings.
 pub fn has_other_owner(settings: &Settings) -> bool {
     of_running_service(settings).is_some_and(|its| settings.has_other_owner(&its))

@@ -37,6 +37,7 @@ impl Declarations {
     /// Parses the file: `path` is for messages, `inside` the path on the host.
     pub fn parse(content: &[u8], inside: &[u8], path: &Path) -> Declarations {
         let mut found = Declarations::default();
+        let mut wrong = Vec::new();
         for (number, line) in our_lines(content) {
             let line = trim(line);
             if matches!(line.first(), None | Some(b'#')) {
@@ -67,11 +68,16 @@ impl Declarations {
             };
             let declared = if what.is_some() { Declared::Unusable } else { declared };
             found.programs.insert(name.to_vec(), (declared, before.map_or(number, |(_, first)| first)));
-            if let Some(what) = what
-                && found.unusable.is_none()
-            {
-                found.unusable = Some(Unusable::new(inside, &Error::malformed(path, number, what)));
-            }
+            wrong.extend(what.map(|what| (number, what)));
+        }
+        if let [(first, what), others @ ..] = &wrong[..] {
+            let others: Vec<String> = others.iter().map(|(number, _)| number.to_string()).collect();
+            let what = match &others[..] {
+                [] => what.clone(),
+                [other] => format!("{what}; line {other} is wrong too"),
+                _ => format!("{what}; lines {} are wrong too", others.join(", ")),
+            };
+            found.unusable = Some(Unusable::new(inside, &Error::malformed(path, *first, what)));
         }
         found
     }
