@@ -23,6 +23,7 @@ use crate::decide::{Open, OpenKind, Step, Trail, Verdict, deliver};
 use crate::error::{Denied, Error, is_denied_to_us, show_cause, show_path};
 use crate::host::crypt::Fault;
 use crate::host::dot_qmail::{is_never_asked, spelled};
+use crate::host::line::declared::Declared;
 use crate::host::units::with_private_tmp;
 use crate::host::vpopmail::{Mailbox, Mailboxes, Shape, TEXT, TextBeside, Vpasswd, is_legal_name};
 use crate::host::{Home, HomeState, Host};
@@ -392,17 +393,14 @@ fn relayed(host: &Host) -> Vec<Note> {
 fn nobodys(host: &Host, homes: &HomeReader) -> Vec<Note> {
     let mut by_line: BTreeMap<usize, String> = BTreeMap::new();
     let domains = overview::domains(host, homes, &BTreeSet::new(), &|_| Answer::NoTable);
-    for domain in domains.into_iter().filter(|domain| domain.kind == Kind::Nobody) {
+    // Of one that qmail still takes the finding about users/cdb tells.
+    for domain in domains.into_iter().filter(|domain| domain.kind == Kind::Nobody && domain.still_taken.is_none()) {
         let address = stands_for(&join_address(b"", &domain.name), host.layout.break_byte);
         let Some((key, found)) = host.control.virtual_domain(&address) else { continue };
         by_line.entry(found.line).or_insert_with(|| {
-            let outcome = match &domain.still_taken {
-                Some(entry) => format!("mail arrives there only because {entry}"),
-                None => "no mail arrives there".to_owned(),
-            };
             format!(
                 "{}: line {}: \"{}\" leads to {}-..., which nobody owns: no line of users/assign, no account, no .qmail file \
-                 of alias; {outcome}",
+                 of alias; no mail arrives there",
                 show_path(&host.control_path("virtualdomains")),
                 found.line,
                 Shown(key),
@@ -504,7 +502,9 @@ fn open_finding(host: &Host, by: &Open, number: usize, first: &[u8]) -> Note {
 fn unused_declarations(host: &Host, named: &BTreeSet<Vec<u8>>) -> Vec<Note> {
     let path = show_path(&host.control_path("validrcptto.programs")).to_string();
     let is_named = |name: &[u8]| named.iter().any(|of| of == name || of.rsplit(|b| *b == b'/').next() == Some(name));
-    let unused = host.control.programs.names().filter(|(name, _)| !is_named(name));
+    // Another finding tells of wrong lines.
+    let is_wrong = |name: &[u8]| host.control.programs.of(name) == Some(Declared::Unusable);
+    let unused = host.control.programs.names().filter(|(name, _)| !is_named(name) && !is_wrong(name));
     let finding = |(name, line): (&[u8], usize)| {
         let text = format!("{path}: line {line}: no program line of a .qmail file names {}", Shown(name));
         Note::warning(text).of(Code::ProgramUnused)

@@ -353,7 +353,10 @@ impl Explained {
         let (reason, delivery) = (self.reason(explainer), &self.delivery);
         let taker = if delivery.verdict == Verdict::Deliver { self.taker(explainer.host) } else { None };
         match (self.accepted, taker) {
-            (Answer::Yes, Some(taker)) => format!("its mail is accepted: {taker}"),
+            (Answer::Yes, Some(taker)) => {
+                let lost = self.lost.map(|lost| format!("; {lost}")).unwrap_or_default();
+                format!("its mail is accepted: {taker}{lost}")
+            }
             (Answer::Yes, None) => {
                 let now = self.now(explainer).and_then(|now| now.split_once(':'));
                 let now = now.map(|(now, _)| format!(", but {now}")).unwrap_or_default();
@@ -456,14 +459,16 @@ impl Explained {
         let mut fact = |name: &str, value: String| {
             text.push_str(&wrapped(&format!("{name:<16}{value}"), width, 2, 18));
         };
-        if self.delivery.verdict == Verdict::Defer && self.delivery.is_undeclared(explainer.host) {
+        // What is refused never comes to a delivery.
+        let is_deferred = self.delivery.verdict == Verdict::Defer && self.accepted != Answer::No;
+        if is_deferred && self.delivery.is_undeclared(explainer.host) {
             fact(
                 "delivery",
                 "not known: the program decides, and its line in validrcptto.programs is wrong".to_owned(),
             );
-        } else if self.delivery.verdict == Verdict::Defer && may_bounce {
+        } else if is_deferred && may_bounce {
             fact("delivery", "not known: qmail keeps the message, or vpopmail returns it to its sender".to_owned());
-        } else if self.delivery.verdict == Verdict::Defer {
+        } else if is_deferred {
             fact("delivery", "deferred: qmail keeps the message and tries again".to_owned());
         } else if let Some(now) = self.now(explainer) {
             fact("delivery", now.strip_prefix("is ").unwrap_or(now).to_owned());

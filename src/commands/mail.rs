@@ -6,6 +6,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use crate::commands::circles::Leads;
+use crate::commands::faults;
 use crate::commands::few::{Few, MAX_NAMED, first_few};
 use crate::commands::forwards::{self, Forward, NO_ADDRESS};
 use crate::decide::{Delivery, Step, Taker, Trail, Verdict, deliver};
@@ -176,6 +177,10 @@ impl<'a> Ways<'a> {
         let line = forward.line.map(|line| format!("line {line}: ")).unwrap_or_default();
         let place = format!("{}: {line}", show_path(&forward.path));
         let to = Shown(&target).to_string();
+        let is_still_taken = || faults::still_taken(self.host, domain, &delivery).is_some();
+        if delivery.verdict == Verdict::Bounce && delivery.known && is_still_taken() {
+            return None;
+        }
         if delivery.verdict == Verdict::Bounce && delivery.known {
             let (what, code) = match forward.is_catch_all {
                 true => ("the catch-all delivers to", Code::CatchAllNobody),

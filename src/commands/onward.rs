@@ -3,7 +3,7 @@
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
-use crate::commands::{forwards, hints, overview};
+use crate::commands::{faults, forwards, hints, mail, overview};
 use crate::decide::{Route, Step, Trail, Verdict, deliver, route};
 use crate::host::dot_qmail::Opening;
 use crate::host::mailboxes::Users;
@@ -144,9 +144,19 @@ impl Onward<'_> {
                 let further = || format!("forwards to {}, which {waits}", Shown(&at));
                 (None, Some(if at == whole { waits.to_owned() } else { further() }))
             }
+            None if self.is_astray(&whole) => {
+                (None, Some("control/virtualdomains gives it to another host".to_owned()))
+            }
             None => (None, near.map(|near| question(&near))),
         };
         Target { address, is_beside: lead.is_beside, is_directory, lost, is_kept, doubt }
+    }
+
+    /// Whether qmail takes the domain of vpopmail that an address is in for one of another host.
+    fn is_astray(&self, address: &[u8]) -> bool {
+        let domain = split_address(address).map(|(_, domain)| domain).unwrap_or_default();
+        let line = self.host.assignments.vpopmail_domain(domain);
+        line.is_some_and(|line| mail::is_stray(self.host, domain, line))
     }
 
     /// Whether mail to this address comes to one that takes none, or for a second time to one, as far as so many forwards show;
@@ -159,6 +169,10 @@ impl Onward<'_> {
         let mut trail = Trail::kept();
         let delivery = deliver(self.host, self.homes, &address, &mut trail);
         let steps = trail.steps();
+        let domain = split_address(&address).map(|(_, domain)| domain.to_vec()).unwrap_or_default();
+        if faults::still_taken(self.host, &domain, &delivery).is_some() {
+            return None;
+        }
         if delivery.verdict == Verdict::Bounce && delivery.known {
             let why = steps.last().map(|step| step.text.as_str()).unwrap_or_default();
             return Some((Lost::Bounces(address, why.strip_suffix(": bounced").unwrap_or(why).to_owned()), false));

@@ -250,7 +250,7 @@ impl<W: Write> Printer<'_, W> {
         let rows: Vec<Row> = several.into_iter().map(|(row, ..)| row).collect();
         let headings = ["ADDRESS", "MAIL", "SMTP LOGIN", "FLAGS", "COMMENT"];
         let table = if rows.is_empty() { String::new() } else { format!("\n{}", table(width, &headings, &rows)) };
-        let unknown = if unknown > 0 { format!(", of {unknown} that is unknown") } else { String::new() };
+        let unknown = if unknown > 0 { format!("; for {unknown} the login is unknown") } else { String::new() };
         let head =
             format!("{}  {mailboxes}: mail arrives in {receiving}, {sending} may log in{unknown}", Shown(domain));
         let gap = if self.number > 0 { "\n" } else { "" };
@@ -331,6 +331,8 @@ fn in_words(user: &User<'_>) -> [(&'static str, Tone); 2] {
         Ok(Ok(_)) if user.never.is_some() => ("never", Tone::Bad),
         Ok(Ok(_)) if !lacks_table(user) && !is_current(user) => ("not yet", Tone::Bad),
         Ok(Ok(_)) if !lacks_table(user) => ("yes", if user.closed.is_none() { Tone::Good } else { Tone::Caution }),
+        // The table has another login of it.
+        Ok(Err(_)) if user.published.is_ok() && !lacks_table(user) && !is_current(user) => ("not yet", Tone::Bad),
         Ok(_) => ("no", Tone::Bad),
     };
     [mail, login]
