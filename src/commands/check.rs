@@ -366,8 +366,18 @@ fn relayed(host: &Host) -> Vec<Note> {
     // Of a stray domain of vpopmail another finding tells.
     let is_others =
         |name: &[u8]| !host.assignments.vpopmail_domain(name).is_some_and(|line| mail::is_stray(host, name, line));
-    let to_all = host.control.relayed_to_all().into_iter().filter(|(name, ..)| is_others(name));
-    let to_all = to_all.map(|(name, file, line)| {
+    let relayed = host.control.relayed_to_all().into_iter().filter(|(name, ..)| is_others(name));
+    let (wrong, relayed): (Vec<_>, Vec<_>) =
+        relayed.partition(|(name, ..)| name.iter().any(|b| b.is_ascii_control() || *b == b' '));
+    let wrong = wrong.into_iter().map(|(name, file, line)| {
+        Note::warning(format!(
+            "{}\"{}\": a blank, a CR or another such byte is part of the name, so no mail is for it",
+            at(file, line),
+            Shown(name)
+        ))
+        .of(Code::RcpthostsName)
+    });
+    let relayed = relayed.into_iter().map(|(name, file, line)| {
         Note::warning(format!(
             "{}{}: neither control/locals nor control/virtualdomains names it, so mail to any name there is accepted, to be \
              sent on to another host; a file control/validrcptto.d/{} can list the names that it has",
@@ -386,7 +396,7 @@ fn relayed(host: &Host) -> Vec<Note> {
         ))
         .of(Code::RelaySuffix)
     });
-    to_all.chain(suffixes).collect()
+    wrong.chain(relayed).chain(suffixes).collect()
 }
 
 /// Lines of virtualdomains that lead domains to nobody.

@@ -484,6 +484,7 @@ impl Explained {
             fact("forwards to", targets.join(", "));
         }
         let Reaching { by, by_maildir } = &self.reached_by;
+        let by: Vec<&(String, &str)> = by.iter().filter(|(from, _)| !by_maildir.contains(from)).collect();
         let reached_by = by.iter().map(|(from, how)| format!("{from} ({how})"));
         let reached_by = by_maildir.iter().map(|from| format!("{from} (maildir)")).chain(reached_by);
         let mut first: Vec<String> = reached_by.take(MAX_REACHING).collect();

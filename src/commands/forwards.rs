@@ -147,7 +147,7 @@ pub fn target(line: &[u8]) -> Option<Vec<u8>> {
 /// What has the form of an address that people use. A line that is none may be a secret of another file, to which a link leads.
 fn address(text: &[u8]) -> Option<Vec<u8>> {
     let text = text.trim_ascii();
-    let is_usual = |b: &u8| b.is_ascii_alphanumeric() || b"@.-_+=~/!#%&'*^".contains(b);
+    let is_usual = |b: &u8| b.is_ascii_alphanumeric() || b"@.-_+=~/!#%&'*^[]".contains(b);
     (!text.is_empty() && text.len() <= MAX_ADDRESS && text.iter().all(is_usual)).then(|| text.to_vec())
 }
 
@@ -360,16 +360,26 @@ fn maildir_of(host: &Host, homes: &dyn Homes, address: &[u8]) -> Option<Vec<u8>>
     Some([particulars.folder, b"/Maildir"].concat())
 }
 
+/// Whether a `.qmail` file of this home that says so delivers into this maildir.
+fn is_maildir(home: &[u8], written: &[u8], maildir: &[u8]) -> bool {
+    let path = match written.strip_prefix(b"./") {
+        Some(rest) => [home, b"/", rest].concat(),
+        None => written.to_vec(),
+    };
+    path.strip_suffix(b"/").unwrap_or(&path) == maildir
+}
+
+/// Whether a `.qmail` file of the domain that delivers into these directories delivers into the mailbox of this address.
+pub fn is_own_mailbox(host: &Host, homes: &dyn Homes, address: &[u8], directories: &[String]) -> bool {
+    let line = split_address(address).and_then(|(_, domain)| host.assignments.vpopmail_domain(domain));
+    let own = line.zip(maildir_of(host, homes, address));
+    own.is_some_and(|(line, own)| directories.iter().any(|to| is_maildir(&line.home, to.as_bytes(), &own)))
+}
+
 /// The `.qmail` files of this home that deliver into this maildir.
 fn into_maildir(host: &Host, home: &Home, maildir: &[u8]) -> Vec<Forward> {
     let HomeState::Listed(_, dot_qmails) = &home.state else { return Vec::new() };
-    let is_it = |written: &Vec<u8>| {
-        let path = match written.strip_prefix(b"./") {
-            Some(rest) => [&home.path[..], b"/", rest].concat(),
-            None => written.clone(),
-        };
-        path.strip_suffix(b"/").unwrap_or(&path) == maildir
-    };
+    let is_it = |written: &Vec<u8>| is_maildir(&home.path, written, maildir);
     let files = dot_qmails.files().filter(|(_, content)| content.delivers_to_mailbox());
     let of_file = |(name, _): (&[u8], &DotQmail)| {
         let file = [&home.path[..], b"/.qmail", name].concat();

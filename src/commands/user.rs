@@ -61,7 +61,11 @@ pub fn user(settings: &Settings, screen: &Screen, addresses: &[std::ffi::OsStrin
             let address = join_address(user.name, user.domain);
             let ways = Onward { host: &host, homes: &homes }.of(&address, last.as_slice(), delivery.verdict);
             let fault = faults::of_domain(&host, &homes, &address, (delivery, last.as_ref()));
-            Beyond { fault: fault.or_else(|| ways.fault().map(str::to_owned)), forwards: ways.forwards() }
+            Beyond {
+                fault: fault.or_else(|| ways.fault().map(str::to_owned)),
+                forwards: ways.forwards(),
+                is_own: forwards::is_own_mailbox(&host, &homes, &address, &ways.directories),
+            }
         };
         let (form, out, several, holds) = (screen.form, screen.out(), Vec::new(), &holds);
         let mut printer = Printer { form, out, number: 0, several, closed: None, beyond: &beyond, holds };
@@ -195,6 +199,8 @@ struct Beyond {
     fault: Option<String>,
     /// What it is forwarded to, in words.
     forwards: Vec<String>,
+    /// Whether the file that takes it delivers into the mailbox.
+    is_own: bool,
 }
 
 /// Prints one mailbox after the other. On a terminal those of a domain are rows of one table.
@@ -356,17 +362,19 @@ fn row(user: &User<'_>) -> Row {
 const NAMES: usize = 19;
 
 fn for_terminal(user: &User<'_>, beyond: Beyond, state: Option<String>, width: usize) -> String {
-    let Beyond { fault, forwards } = beyond;
-    let (mail, login) = (gets_mail(user), may_log_in(user));
+    let Beyond { fault, forwards, is_own } = beyond;
+    let (mail, login) = (gets_mail(user) || is_own && user.refused.is_none(), may_log_in(user));
     let tone = if mail && login { Tone::Good } else { Tone::Caution };
     let refused = refused(user).filter(|_| user.accepted).map(|why| format!("its mail is refused now: {why}"));
     let summary = match in_words(user) {
         [("not yet" | "refuse", _), _] if refused.is_some() => refused.as_deref().unwrap_or_default(),
+        [("deliver", _), _] if is_own => "its mail arrives, by a .qmail file",
         [("deliver", _), _] if mail => "its mail arrives",
         [("deliver", _), _] if fault.is_some() => "no mail arrives",
         [("deliver", _), _] => "something else takes its mail",
         [("defer", _), _] => "its mail waits",
         [("unknown", _), _] => "whether mail arrives is unknown",
+        [("refuse", _), _] if !user.accepted => "mail from other hosts is refused",
         _ => "no mail arrives",
     };
     let of_login = match in_words(user)[1].0 {

@@ -144,6 +144,8 @@ codes! {
     DomainLocalAndVirtual = "domain-local-and-virtual", "remove the domain from control/locals, or the line of virtualdomains";
     /// A domain of vpopmail that rcpthosts does not name.
     DomainNotInRcpthosts = "domain-not-in-rcpthosts", "add the domain to control/rcpthosts, or accept this finding";
+    /// A line of rcpthosts that no domain matches.
+    RcpthostsName = "rcpthosts-name", "correct the line";
     /// A domain of vpopmail that virtualdomains gives to another host.
     DomainNotVirtual = "domain-not-virtual", "add DOMAIN:DOMAIN to control/virtualdomains, or delete the domain in vpopmail";
     /// A domain that leads to no user.
