@@ -134,6 +134,11 @@ fn each_fault_is_told_of_in_a_line() {
             &["warning: ", "users/assign: line 1: example.com is a domain of vpopmail, but ", "\tdomain-not-virtual"],
         ),
         (
+            "a CR in rcpthosts",
+            &|host| host.write(&control("rcpthosts"), "mail.example.org\nexample.com\nother.example\r\n"),
+            &["warning: ", "rcpthosts: line 3: \"other.example\\x0d\": a blank, a CR", "\trcpthosts-name"],
+        ),
+        (
             "more than one wrong line about programs",
             &|host| host.write(&control("validrcptto.programs"), "filter passes twice\nother\nmore acepts\n"),
             &["alert: ", "validrcptto.programs: line 1: ", "; lines 2, 3 are wrong too", "\tfile-unusable"],

@@ -864,3 +864,21 @@ fn a_line_of_morercpthosts_that_went_is_no_loss_before_it_is_compiled() {
     let status = told(&host, &["status"]);
     assert!(status.contains("whose entry example.net the new one lacks or changes"), "{status}");
 }
+
+#[test]
+fn a_mailbox_whose_own_file_delivers_into_it_gets_its_mail() {
+    let host = MailHost::sample();
+    host.rebuild();
+    let directory = told(&host, &["user", "ann@example.com"]);
+    let (_, rest) = directory.split_once(" directory ").unwrap();
+    let (own, _) = rest.split_once(' ').unwrap();
+    host.write(&format!("{COM}/.qmail-ann"), format!("{own}/Maildir/\n"));
+    let said = told(&host, &["user", "ann@example.com"]);
+    assert!(said.contains("its mail arrives, by a .qmail file"), "{said}");
+    // Under the names of both domains, which share it.
+    let reached = told(&host, &["explain", "ann@example.com"]);
+    assert_eq!(reached.matches("ann@example.edu").count(), 1, "{reached}");
+    host.write(&format!("{COM}/.qmail-ann"), "/var/mail/other\n");
+    let said = told(&host, &["user", "ann@example.com"]);
+    assert!(said.contains("something else takes its mail"), "{said}");
+}

@@ -10,7 +10,7 @@ use crate::commands::lookup::Published;
 use crate::commands::onward::Onward;
 use crate::commands::overview::{Absence, Agreement, State, User, Users};
 use crate::commands::screen::{Field, Form, Row, Screen, Tone, table, wrapped};
-use crate::commands::{check, explain, faults, hints};
+use crate::commands::{check, explain, faults, forwards, hints};
 use crate::decide::{Taker, Verdict};
 use crate::error::{Denied, Error, show_path};
 use crate::host::Host;
