@@ -134,6 +134,11 @@ fn each_fault_is_told_of_in_a_line() {
             &["warning: ", "users/assign: line 1: example.com is a domain of vpopmail, but ", "\tdomain-not-virtual"],
         ),
         (
+            "a program line that ends in CR",
+            &|host| host.write(&format!("{COM}/.qmail-list"), "|/usr/local/bin/ezmlm-send /lists/a\r\n"),
+            &["warning: ", "/.qmail-list: line 1: ends in CR", "\tqmail-line-cr"],
+        ),
+        (
             "a CR in rcpthosts",
             &|host| host.write(&control("rcpthosts"), "mail.example.org\nexample.com\nother.example\r\n"),
             &["warning: ", "rcpthosts: line 3: \"other.example\\x0d\": a blank, a CR", "\trcpthosts-name"],

@@ -875,6 +875,14 @@ fn a_mailbox_whose_own_file_delivers_into_it_gets_its_mail() {
     host.write(&format!("{COM}/.qmail-ann"), format!("{own}/Maildir/\n"));
     let said = told(&host, &["user", "ann@example.com"]);
     assert!(said.contains("its mail arrives, by a .qmail file"), "{said}");
+    host.write(&format!("{COM}/.qmail-carla"), "&carla@example.com\n");
+    // Of ann and the postmaster; bob is locked, and carla's mail goes in a circle.
+    let all = told(&host, &["user", "@example.com"]);
+    assert!(
+        all.contains("4 mailboxes: mail arrives in 2, ") && all.contains("carla@example.com \u{1b}[1m\u{1b}[31mbounce"),
+        "{all}"
+    );
+    host.remove(&format!("{COM}/.qmail-carla"));
     // Under the names of both domains, which share it.
     let reached = told(&host, &["explain", "ann@example.com"]);
     assert_eq!(reached.matches("ann@example.edu").count(), 1, "{reached}");

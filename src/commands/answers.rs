@@ -489,7 +489,11 @@ fn domains_as_table(width: usize, domains: &[Domain]) -> String {
     };
     let states: Vec<String> = overview::State::ALL.into_iter().filter_map(number).collect();
     let is_nobodys = |domain: &&Domain| domain.kind == overview::Kind::Nobody && domain.still_taken.is_none();
-    let lost = domains.iter().filter(|domain| domain.lacks_default || is_nobodys(domain)).count();
+    let is_elsewhere = |domain: &&Domain| {
+        domain.mailboxes.is_some() && matches!(domain.kind, overview::Kind::Relay | overview::Kind::Remote)
+    };
+    let is_lost = |domain: &&Domain| domain.lacks_default || is_nobodys(domain) || is_elsewhere(domain);
+    let lost = domains.iter().filter(is_lost).count();
     let lost = if lost > 0 { format!("; no mail arrives in {lost}") } else { String::new() };
     let head = wrapped(&format!("{}: {}{lost}", count(domains.len(), "domain"), states.join(", ")), width, 0, 2);
     format!("{head}\n{}", table(width, &headings, &domains.iter().map(row).collect::<Vec<_>>()))

@@ -112,6 +112,13 @@ pub fn sent_by(host: &Host, file: &[u8]) -> Sent {
     }
 }
 
+/// The lines of a file that run a program or deliver to a path, and end in CR, from 1.
+pub fn ended_by_cr(host: &Host, file: &[u8]) -> Vec<usize> {
+    let content = read(host, file);
+    let is_ended = |line: &[u8]| matches!(line.first(), Some(b'|' | b'/' | b'.')) && line.ends_with(b"\r");
+    lines(&content).filter(|(_, line)| is_ended(trim_end(line))).map(|(number, _)| number).take(MAX_TARGETS).collect()
+}
+
 /// The mailbox or maildir that a line of a `.qmail` file delivers to.
 fn directory(line: &[u8]) -> Option<Vec<u8>> {
     if matches!(line.first(), Some(b'/' | b'.')) { address(line) } else { None }

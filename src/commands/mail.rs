@@ -236,10 +236,21 @@ impl<'a> Ways<'a> {
         }
     }
 
-    /// Lines that should forward, but hold no address.
+    /// Lines that should forward, but hold no address, and others that an editor of another system ended.
     fn mistyped(&self, home: &Home, findings: &mut Few) {
         let HomeState::Listed(_, dot_qmails) = &home.state else { return };
         let of = show_path(&self.host.layout.root.path(&home.path)).to_string();
+        for (name, _) in dot_qmails.files().filter(|(name, _)| self.is_asked(home, name)) {
+            let file = [&home.path[..], b"/.qmail", name].concat();
+            let path = self.host.layout.root.path(&file);
+            for line in forwards::ended_by_cr(self.host, &file) {
+                let text = format!(
+                    "{}: line {line}: ends in CR, which becomes a part of the program's last word, or of the path",
+                    show_path(&path)
+                );
+                findings.add(&of, Note::warning(text).of(Code::QmailLineCr).at(&path, Some(line)));
+            }
+        }
         for (name, _) in dot_qmails.forwarding().filter(|(name, _)| self.is_asked(home, name)) {
             let file = [&home.path[..], b"/.qmail", name].concat();
             let path = self.host.layout.root.path(&file);

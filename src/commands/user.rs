@@ -223,7 +223,10 @@ impl<W: Write> Printer<'_, W> {
     fn take(&mut self, user: &User<'_>, is_of_domain: bool) -> io::Result<()> {
         if is_of_domain && let Form::Terminal(_) = self.form {
             let login = user.login.is_ok().then(|| may_log_in(user));
-            self.several.push((row(user), gets_mail(user), login));
+            // Where its mail goes on to is asked of few: of those whose mail another file takes.
+            let is_taken = in_words(user)[0].0 == "deliver" && !gets_mail(user);
+            let beyond = if is_taken { (self.beyond)(user) } else { Beyond::default() };
+            self.several.push((row(user, &beyond), gets_mail(user) || beyond.is_own, login));
             self.closed = user.closed.map(|why| why.text.clone());
             return Ok(());
         }
@@ -344,8 +347,13 @@ fn in_words(user: &User<'_>) -> [(&'static str, Tone); 2] {
     [mail, login]
 }
 
-fn row(user: &User<'_>) -> Row {
+fn row(user: &User<'_>, beyond: &Beyond) -> Row {
     let [(mail, of_mail), (login, of_login)] = in_words(user);
+    let (mail, of_mail) = match beyond {
+        Beyond { fault: Some(_), .. } => ("bounce", Tone::Bad),
+        Beyond { is_own: true, .. } => (mail, Tone::Good),
+        Beyond { .. } => (mail, of_mail),
+    };
     let flags = user.effective.as_ref().map_or_else(|_| "unknown".to_owned(), |flags| flags.join(", "));
     let comment = user.particulars.as_ref().map(|particulars| Shown(particulars.gecos).to_string());
     let cells = vec![

@@ -160,6 +160,8 @@ codes! {
     MailDeferred = "mail-deferred", "correct what the file and line say";
     /// A forward to an address of this host that does not exist.
     ForwardRefused = "forward-refused", "correct the address, or remove the forward";
+    /// A line of a `.qmail` file that ends in CR.
+    QmailLineCr = "qmail-line-cr", "write the file with line ends of Unix";
     /// A line that forwards to what is no address.
     ForwardMistyped = "forward-mistyped", "write each address alone on a line";
     /// Forwards that lead back.
