@@ -82,9 +82,13 @@ fn note(text: String) -> Note {
     Note::new(Level::Status, text)
 }
 
+fn corruption(image: &[u8]) -> Option<cdb::Corrupt> {
+    cdb::Reader::new(image).and_then(|cdb| cdb.check()).err()
+}
+
 /// What is wrong with a published table, called `name`, that is not whole; `None` for a whole one.
 pub fn damage(name: &Path, image: &[u8]) -> Option<Note> {
-    let corrupt = cdb::Reader::new(image).and_then(|cdb| cdb.check()).err()?;
+    let corrupt = corruption(image)?;
     let text = format!("{}: {corrupt}; qmail-smtpd refuses what it does not find in it", show_path(name));
     Some(Note::alert(text).of(Code::TableDamaged))
 }
@@ -118,7 +122,7 @@ fn only_root_reads(settings: &Settings, target: &Target) -> Option<Note> {
 /// That nobody can log in, because auth.cdb is damaged.
 pub fn damaged_logins(target: &Target) -> Option<Note> {
     let image = target.open().and_then(|published| published.read()).ok()?;
-    let corrupt = cdb::Reader::new(&image).and_then(|cdb| cdb.check()).err()?;
+    let corrupt = corruption(&image)?;
     let text =
         format!("{}: {corrupt}; nobody can log in; qmail-updater rebuild makes it again", show_path(&target.name));
     Some(Note::alert(text).of(Code::TableDamaged))

@@ -358,8 +358,7 @@ impl Explained {
                 format!("its mail is accepted: {taker}{lost}")
             }
             (Answer::Yes, None) => {
-                let now = self.now(explainer).and_then(|now| now.split_once(':'));
-                let now = now.map(|(now, _)| format!(", but {now}")).unwrap_or_default();
+                let now = self.now(explainer).map(|(now, _)| format!(", but {now}")).unwrap_or_default();
                 format!("its mail is accepted{now}: {reason}")
             }
             (Answer::No, Some(taker)) => format!("its mail is refused: {reason}; by the configuration, {taker}"),
@@ -371,14 +370,16 @@ impl Explained {
         }
     }
 
-    /// What becomes of mail that is accepted, but that the configuration gives to nobody.
-    fn now(&self, explainer: &Explainer<'_>) -> Option<&'static str> {
+    /// What becomes of mail that is accepted, but that the configuration gives to nobody: for a sentence, and with what follows.
+    fn now(&self, explainer: &Explainer<'_>) -> Option<(&'static str, &'static str)> {
         let domain = lower(split_address(&self.address).map(|(_, domain)| domain).unwrap_or_default());
         let is_lost = self.delivery.verdict == Verdict::Bounce && self.accepted == Answer::Yes;
         match self.steps.last() {
             _ if !is_lost || faults::still_taken(explainer.host, &domain, &self.delivery).is_some() => None,
-            Some((last, _)) if last.text == SWALLOWED => Some("is thrown away now: the catch-all delete tells nobody"),
-            _ => Some("bounces now: qmail returns the message to its sender"),
+            Some((last, _)) if last.text == SWALLOWED => {
+                Some(("is thrown away now", "thrown away now: the catch-all delete tells nobody"))
+            }
+            _ => Some(("bounces now", "bounces now: qmail returns the message to its sender")),
         }
     }
 
@@ -470,8 +471,8 @@ impl Explained {
             fact("delivery", "not known: qmail keeps the message, or vpopmail returns it to its sender".to_owned());
         } else if is_deferred {
             fact("delivery", "deferred: qmail keeps the message and tries again".to_owned());
-        } else if let Some(now) = self.now(explainer) {
-            fact("delivery", now.strip_prefix("is ").unwrap_or(now).to_owned());
+        } else if let Some((_, now)) = self.now(explainer) {
+            fact("delivery", now.to_owned());
         }
         let (directories, addresses): (Vec<&Target>, Vec<&Target>) =
             self.steps.iter().flat_map(|(_, targets)| targets).partition(|target| target.is_directory);

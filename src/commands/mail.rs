@@ -129,8 +129,8 @@ impl<'a> Ways<'a> {
     fn is_asked(&self, home: &Home, name: &[u8]) -> bool {
         let assignments = &self.host.assignments;
         let mut lines = assignments.exact.values().chain(assignments.wildcards.values());
-        let mut may_begin = |line: &Assignment| line.home == home.path && name.starts_with(&line.dash);
-        !is_never_asked(name) && (matches!(name.first(), None | Some(b'-')) || lines.any(&mut may_begin))
+        let is_usual = matches!(name.first(), None | Some(b'-'));
+        !is_never_asked(name) && (is_usual || lines.any(|line| line.home == home.path && name.starts_with(&line.dash)))
     }
 
     /// What becomes of mail, and the steps of its way.
@@ -177,11 +177,10 @@ impl<'a> Ways<'a> {
         let line = forward.line.map(|line| format!("line {line}: ")).unwrap_or_default();
         let place = format!("{}: {line}", show_path(&forward.path));
         let to = Shown(&target).to_string();
-        let is_still_taken = || faults::still_taken(self.host, domain, &delivery).is_some();
-        if delivery.verdict == Verdict::Bounce && delivery.known && is_still_taken() {
-            return None;
-        }
         if delivery.verdict == Verdict::Bounce && delivery.known {
+            if faults::still_taken(self.host, domain, &delivery).is_some() {
+                return None;
+            }
             let (what, code) = match forward.is_catch_all {
                 true => ("the catch-all delivers to", Code::CatchAllNobody),
                 false => ("forwards to", Code::ForwardRefused),
