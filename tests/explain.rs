@@ -850,6 +850,49 @@ fn a_line_of_users_assign_that_went_is_no_loss_before_it_is_compiled() {
 }
 
 #[test]
+fn a_domain_that_is_not_compiled_yet_gets_no_mail_and_its_answers_say_so() {
+    let host = MailHost::sample();
+    compile_assign(&host);
+    let add = |file: &str, line: &str| {
+        let before = fs::read_to_string(host.path(file)).unwrap();
+        let lines = before.strip_suffix(".\n");
+        host.write(file, lines.map_or_else(|| before.clone() + line, |lines| format!("{lines}{line}.\n")));
+    };
+    add("/var/qmail/users/assign", "+new.example-:new.example:89:89:/home/vpopmail/domains/example.net:-::\n");
+    add("/var/qmail/control/virtualdomains", "new.example:new.example\n");
+    let listed = fs::read_to_string(host.path("/var/qmail/control/rcpthosts")).unwrap();
+    add("/var/qmail/control/rcpthosts", "new.example\n");
+    host.rebuild();
+    let commands: [&[&str]; 3] = [&["explain", "bob@new.example"], &["user", "bob@new.example"], &["domains"]];
+    const LACKS: &str = "lacks the entry";
+    for command in commands {
+        let said = told(&host, command);
+        assert!(said.contains(&format!("{LACKS} +new.example- until qmail-newu runs")), "{said}");
+        assert_eq!(said.matches(LACKS).count(), 1, "of the new domain alone: {said}");
+    }
+    compile_assign(&host);
+    for command in commands {
+        let said = told(&host, command);
+        assert!(!said.contains(LACKS), "{said}");
+    }
+    // The same of control/morercpthosts.
+    host.write("/var/qmail/control/rcpthosts", listed).write("/var/qmail/control/morercpthosts", "new.example\n");
+    let compiled = |name: &str| {
+        let image = qmail_updater::cdb::image([(name.as_bytes(), &b""[..])]).unwrap();
+        host.write("/var/qmail/control/morercpthosts.cdb", image);
+    };
+    compiled("other.example");
+    host.rebuild();
+    for command in commands {
+        let said = told(&host, command);
+        assert!(said.contains(&format!("{LACKS} new.example until qmail-newmrh runs")), "{said}");
+    }
+    compiled("new.example");
+    let said = told(&host, commands[0]);
+    assert!(!said.contains(LACKS), "{said}");
+}
+
+#[test]
 fn a_line_of_morercpthosts_that_went_is_no_loss_before_it_is_compiled() {
     let host = MailHost::sample();
     let listed = fs::read_to_string(host.path("/var/qmail/control/rcpthosts")).unwrap();

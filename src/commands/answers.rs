@@ -459,6 +459,7 @@ fn domains_as_table(width: usize, domains: &[Domain]) -> String {
                 None => Field::word("unknown", Tone::Caution),
             },
             match domain.state {
+                overview::State::Ok if gets_nothing(domain) => Field::word("NO MAIL", Tone::Bad),
                 overview::State::Ok => Field::text("ok"),
                 state => Field::word(state.word().to_uppercase(), Tone::Caution),
             },
@@ -483,20 +484,27 @@ fn domains_as_table(width: usize, domains: &[Domain]) -> String {
     if domains.is_empty() {
         return "no domain\n".to_owned();
     }
-    let number = |state: overview::State| match domains.iter().filter(|domain| domain.state == state).count() {
-        0 => None,
-        number => Some(format!("{number} {}", state.word())),
+    let number = |state: overview::State| {
+        let is_in = |domain: &&Domain| domain.state == state && !(state == overview::State::Ok && gets_nothing(domain));
+        match domains.iter().filter(is_in).count() {
+            0 => None,
+            number => Some(format!("{number} {}", state.word())),
+        }
     };
-    let states: Vec<String> = overview::State::ALL.into_iter().filter_map(number).collect();
-    let is_nobodys = |domain: &&Domain| domain.kind == overview::Kind::Nobody && domain.still_taken.is_none();
-    let is_elsewhere = |domain: &&Domain| {
-        domain.mailboxes.is_some() && matches!(domain.kind, overview::Kind::Relay | overview::Kind::Remote)
-    };
-    let is_lost = |domain: &&Domain| domain.lacks_default || is_nobodys(domain) || is_elsewhere(domain);
-    let lost = domains.iter().filter(is_lost).count();
-    let lost = if lost > 0 { format!("; no mail arrives in {lost}") } else { String::new() };
-    let head = wrapped(&format!("{}: {}{lost}", count(domains.len(), "domain"), states.join(", ")), width, 0, 2);
+    let mut states: Vec<String> = overview::State::ALL.into_iter().filter_map(number).collect();
+    if let lost @ 1.. = domains.iter().filter(|domain| gets_nothing(domain)).count() {
+        states.push(format!("no mail arrives in {lost}"));
+    }
+    let head = wrapped(&format!("{}: {}", count(domains.len(), "domain"), states.join(", ")), width, 0, 2);
     format!("{head}\n{}", table(width, &headings, &domains.iter().map(row).collect::<Vec<_>>()))
+}
+
+/// Whether no mail arrives in a domain, whatever the name.
+fn gets_nothing(domain: &Domain) -> bool {
+    let is_nobodys = domain.kind == overview::Kind::Nobody && domain.still_taken.is_none();
+    let is_elsewhere =
+        domain.mailboxes.is_some() && matches!(domain.kind, overview::Kind::Relay | overview::Kind::Remote);
+    domain.lacks_default || is_nobodys || is_elsewhere
 }
 
 fn domain_as_json(domain: &Domain) -> serde_json::Value {

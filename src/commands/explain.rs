@@ -354,8 +354,8 @@ impl Explained {
         let taker = if delivery.verdict == Verdict::Deliver { self.taker(explainer.host) } else { None };
         match (self.accepted, taker) {
             (Answer::Yes, Some(taker)) => {
-                let lost = self.lost.map(|lost| format!("; {lost}")).unwrap_or_default();
-                format!("its mail is accepted: {taker}{lost}")
+                let beside = self.beside(explainer).map(|beside| format!("; {beside}")).unwrap_or_default();
+                format!("its mail is accepted: {taker}{beside}")
             }
             (Answer::Yes, None) => {
                 let now = self.now(explainer).map(|(now, _)| format!(", but {now}")).unwrap_or_default();

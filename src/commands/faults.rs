@@ -23,10 +23,12 @@ pub fn of_domain(
     let is_at_home =
         |found: &Domain| found.folder.as_ref().is_some_and(|(home, _)| overview::is_at_home(host, home, last));
     let still_taken = still_taken(host, &domain, delivery);
+    let not_yet_taken = Compiler::not_yet_taken(host, &domain);
     let fault = match delivery.verdict {
         Verdict::Remote if is_vpopmails => Some(format!("but users/assign has {shown} as a domain of this host")),
         _ if still_taken.is_some() => still_taken.map(|entry| format!("but {entry}")),
         _ if !host.control.accepts(&domain) => is_vpopmails.then(|| "but it is a domain of this host".to_owned()),
+        _ if not_yet_taken.is_some() => not_yet_taken.map(|entry| format!("but {entry}")),
         Verdict::Bounce => {
             let domains = overview::domains(host, homes, &[domain.clone()].into(), &|_| overview::Answer::NoTable);
             match domains.first()? {

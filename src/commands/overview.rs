@@ -273,6 +273,7 @@ fn domain(
     if let Some((_, lost @ 1..)) = counted {
         domain.notes.push(format!("{} that vpopmail never finds beside these", count(lost, "mailbox")));
     }
+    domain.notes.extend(Compiler::not_yet_taken(host, name));
     let is_elsewhere = |home: &Arc<Home>| matches!(home.mailboxes_of(host.user_domain(name)), Mailboxes::Elsewhere(_));
     if vpopmail_home.as_ref().is_some_and(is_elsewhere) {
         domain.notes.push(UNREAD.to_owned());

@@ -102,20 +102,22 @@ impl Assignments {
             return Assignments::from_compiled(compiled.as_deref(), (&path, &compiled_path), notes);
         };
         let mut assignments = Assignments::parse(&text, &path)?;
-        let mut goes = BTreeSet::new();
+        let (mut goes, mut comes) = (BTreeSet::new(), BTreeSet::new());
         let behind = match compiled.map(|image| image.as_deref().map(Assignments::parse_compiled)) {
             // The text alone says who owns an address.
             Err(cause) => Some(format!("{}; it cannot be compared with {}", show_cause(&cause), show_path(&path))),
             Ok(Some(Ok(compiled))) if compiled.says_the_same(&assignments) => None,
             Ok(Some(Ok(compiled))) => {
                 goes = compiled.lost_to(&assignments);
+                comes = assignments.lost_to(&compiled).difference(&goes).cloned().collect();
                 Some(format!("not what {} says; qmail delivers by the old one", show_path(&path)))
             }
             Ok(Some(Err(corrupt))) => Some(format!("{corrupt}; qmail defers all local mail")),
             Ok(None) if assignments.exact.is_empty() && assignments.wildcards.is_empty() => None,
             Ok(None) => Some(format!("missing; qmail knows nothing of {}", show_path(&path))),
         };
-        assignments.behind = behind.map(|how| Behind { how: format!("{}: {how}", show_path(&compiled_path)), goes });
+        let how = |how| format!("{}: {how}", show_path(&compiled_path));
+        assignments.behind = behind.map(|why: String| Behind { how: how(why), goes, comes });
         Ok(assignments)
     }
 

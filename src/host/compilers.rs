@@ -4,11 +4,11 @@
 use std::collections::BTreeSet;
 
 use super::assign::{self, Assignments};
-use super::control::Control;
+use super::control::{Control, host_names};
 use super::{Host, Layout};
 use crate::error::{Error, show_path};
 use crate::fs::Stamp;
-use crate::text::{Shown, count};
+use crate::text::{Shown, count, lower};
 
 /// One of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,6 +30,8 @@ pub struct Behind {
     /// What the compiled file holds that the text lacks or changes: the next run takes it away. Of users/assign each has
     /// `=` or `+` in front.
     pub goes: BTreeSet<Vec<u8>>,
+    /// What it lacks that the text names, written the same way; nothing when it is missing or cannot be read.
+    pub comes: BTreeSet<Vec<u8>>,
 }
 
 /// A compiler whose file a rebuild found behind.
@@ -128,6 +130,24 @@ impl Compiler {
         Some(format!("qmail goes by {}, which still has the entry {}", show_path(&compiled), Shown(entry)))
     }
 
+    /// The entry that the text has for the domain, and the compiled file does not yet, so that qmail does not go by it, in words.
+    fn not_yet_takes(self, host: &Host, domain: &[u8]) -> Option<String> {
+        let comes = &self.behind(host)?.comes;
+        let entry = match self {
+            Compiler::Newu => comes.get(&[b"+", &lower(&host.control.prefix(domain)?)[..]].concat())?,
+            Compiler::Newmrh if host.control.is_in_rcpthosts(domain) => return None,
+            Compiler::Newmrh => host_names(domain).find_map(|name| comes.get(name))?,
+        };
+        let [_, compiled] = self.files(&host.layout).map(|file| host.layout.root.path(&file));
+        let (compiled, entry, name) = (show_path(&compiled), Shown(entry), self.name());
+        Some(format!("qmail goes by {compiled}, which lacks the entry {entry} until {name} runs"))
+    }
+
+    /// The same of whichever compiler.
+    pub fn not_yet_taken(host: &Host, domain: &[u8]) -> Option<String> {
+        Compiler::ALL.into_iter().find_map(|compiler| compiler.not_yet_takes(host, domain))
+    }
+
     /// What the compiled file has that the text lacks or changes, in words: a line may have gone by mistake.
     pub fn lost(self, host: &Host) -> Option<String> {
         let goes = &self.behind(host)?.goes;
@@ -159,9 +179,7 @@ impl Compiler {
                     prefixes.iter().flatten().any(is_of)
                 })
             }
-            Compiler::Newmrh => {
-                goes.iter().find(|key| *key == domain || key.first() == Some(&b'.') && domain.ends_with(key))
-            }
+            Compiler::Newmrh => host_names(domain).find_map(|name| goes.get(name)),
         }
     }
 

@@ -295,9 +295,12 @@ impl Control {
             return false;
         }
         let Some(rcpthosts) = &self.rcpthosts else { return true };
-        (0..domain.len())
-            .filter(|at| *at == 0 || domain[*at] == b'.')
-            .any(|at| rcpthosts.contains_key(&domain[at..]) || self.morercpthosts.contains_key(&domain[at..]))
+        host_names(domain).any(|name| rcpthosts.contains_key(name) || self.morercpthosts.contains_key(name))
+    }
+
+    /// Whether rcpthosts alone lets the domain (lower case) in.
+    pub fn is_in_rcpthosts(&self, domain: &[u8]) -> bool {
+        self.rcpthosts.as_ref().is_none_or(|rcpthosts| host_names(domain).any(|name| rcpthosts.contains_key(name)))
     }
 
     /// What virtualdomains says about `local@domain` (lower case), and the key that said it: the whole address, the
@@ -514,6 +517,11 @@ pub fn parse_virtual_domains(content: &[u8], path: &Path, notes: &mut Vec<Note>)
     found
 }
 
+/// The names by which a list of hosts lets a domain in: its own, and its ends that begin with a dot.
+pub fn host_names(domain: &[u8]) -> impl Iterator<Item = &[u8]> {
+    (0..domain.len()).filter(|at| *at == 0 || domain[*at] == b'.').map(|at| &domain[at..])
+}
+
 /// morercpthosts, which qmail-smtpd reads only compiled: the text is what the next qmail-newmrh will compile, and counts;
 /// without the text the compiled file does. Then how the compiled file differs.
 fn read_morercpthosts(root: &Root, file: &[u8], notes: &mut Vec<Note>) -> Result<(Names, Option<Behind>), Error> {
@@ -546,12 +554,13 @@ fn read_morercpthosts(root: &Root, file: &[u8], notes: &mut Vec<Note>) -> Result
         };
     };
     let found = parse_morercpthosts(&text);
-    let mut goes = BTreeSet::new();
+    let (mut goes, mut comes) = (BTreeSet::new(), BTreeSet::new());
     let behind = match compiled {
         // The text alone says what the next qmail-newmrh compiles.
         Err(cause) => Some(format!("{}; it cannot be compared with {}", show_cause(&cause), show_path(&path))),
         Ok(Some(Ok(keys))) if keys.len() == found.len() && found.keys().all(|name| keys.contains(name)) => None,
         Ok(Some(Ok(keys))) => {
+            comes = found.keys().filter(|name| !keys.contains(*name)).cloned().collect();
             goes = keys.into_iter().filter(|name| !found.contains_key(name)).collect();
             Some(format!("not what {} says; qmail-smtpd goes by the old list", show_path(&path)))
         }
@@ -559,7 +568,7 @@ fn read_morercpthosts(root: &Root, file: &[u8], notes: &mut Vec<Note>) -> Result
         Ok(None) if found.is_empty() => None,
         Ok(None) => Some("missing; qmail-smtpd knows none of its domains".to_owned()),
     };
-    Ok((found, behind.map(|how| Behind { how: format!("{}: {how}", show_path(&compiled_path)), goes })))
+    Ok((found, behind.map(|how| Behind { how: format!("{}: {how}", show_path(&compiled_path)), goes, comes })))
 }
 
 /// The entries of control/morercpthosts as qmail-newmrh compiles them: it trims and lower-cases the line; a NUL is part of

@@ -142,7 +142,7 @@ fn compile(settings: &Settings, compiler: Compiler, order: &Order, stop: &Stop) 
     // How the last run failed, and what the files were before it.
     let mut failed: Option<(String, Vec<String>, Stamps)> = None;
     loop {
-        let Behind { how, goes } = match compiler.look(layout) {
+        let Behind { how, goes, .. } = match compiler.look(layout) {
             Ok(None) => return Outcome::Done,
             Ok(Some(behind)) => behind,
             Err(error) => return alert(error.to_string(), Vec::new()),
