@@ -124,6 +124,26 @@ fn each_fault_is_told_of_in_a_line() {
             ],
         ),
         (
+            "a home in users/assign without its slash",
+            &|host| {
+                let line = format!("+example.com-:example.com:89:89:{}:-::\n", &COM[1..]);
+                host.write("/var/qmail/users/assign", format!("{line}.\n"))
+            },
+            &[
+                "warning: ",
+                "users/assign: line 1: the home directory does not begin with a slash, so mail bounces",
+                "\tassign-undelivered",
+            ],
+        ),
+        (
+            "a line of users/assign with uid 0",
+            &|host| {
+                let line = format!("+example.com-:example.com:89:89:{COM}:-::\n");
+                host.write("/var/qmail/users/assign", format!("{line}=ops:root:0:0:/root:::\n.\n"))
+            },
+            &["warning: ", "users/assign: line 2: qmail delivers nothing as root", "\tassign-undelivered"],
+        ),
+        (
             "old users/cdb",
             &|host| host.write("/var/qmail/users/assign", format!("+example.com-:x:89:89:{COM}:-::\n.\n")),
             &["warning: ", "users/cdb: not what ", "run qmail-newu", "\tcompiled-stale"],

@@ -21,6 +21,7 @@ use nix::unistd::geteuid;
 use crate::commands::overview::{self, Answer, Kind};
 use crate::decide::{Open, OpenKind, Step, Trail, Verdict, deliver};
 use crate::error::{Denied, Error, is_denied_to_us, show_cause, show_path};
+use crate::host::assign::Assignment;
 use crate::host::crypt::Fault;
 use crate::host::dot_qmail::{is_never_asked, spelled};
 use crate::host::line::declared::Declared;
@@ -358,7 +359,17 @@ fn misread_assignments(host: &Host) -> Vec<Note> {
         ))
         .of(Code::AssignComment)
     });
-    unread.chain(no_comments).collect()
+    let undelivered = host.assignments.all().filter_map(|assignment| {
+        let Assignment { home, who, line, .. } = assignment;
+        let line = (*line)?;
+        let why = match home.first() {
+            _ if who.uid == 0 => "qmail delivers nothing as root, so mail waits and bounces after a week",
+            Some(b'/') => return None,
+            _ => "the home directory does not begin with a slash, so mail bounces",
+        };
+        Some(Note::warning(format!("{path}: line {line}: {why}")).of(Code::AssignUndelivered))
+    });
+    unread.chain(no_comments).chain(undelivered).collect()
 }
 
 /// Domains that are let through and are nobody's here.

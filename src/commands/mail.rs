@@ -128,7 +128,7 @@ impl<'a> Ways<'a> {
     /// vpopmail's `.qmailadmin-limits`.
     fn is_asked(&self, home: &Home, name: &[u8]) -> bool {
         let assignments = &self.host.assignments;
-        let mut lines = assignments.exact.values().chain(assignments.wildcards.values());
+        let mut lines = assignments.all();
         let is_usual = matches!(name.first(), None | Some(b'-'));
         !is_never_asked(name) && (is_usual || lines.any(|line| line.home == home.path && name.starts_with(&line.dash)))
     }

@@ -291,6 +291,11 @@ impl Assignments {
             .map(|(loc, assignment)| Match::Wildcard(loc, assignment))
     }
 
+    /// Every line, in no order.
+    pub fn all(&self) -> impl Iterator<Item = &Assignment> {
+        self.exact.values().chain(self.wildcards.values())
+    }
+
     /// Whether qmail-lspawn ever tries a wildcard of this loc (lower case): after the bytes that some loc ends in, as
     /// written; the empty loc always.
     pub fn is_tried(&self, loc: &[u8]) -> bool {

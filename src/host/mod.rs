@@ -279,7 +279,7 @@ impl Host {
 
     /// Every home that decides about mail or logins, as users/assign and passwd name them.
     pub fn homes(&self) -> BTreeSet<&[u8]> {
-        let lines = self.assignments.exact.values().chain(self.assignments.wildcards.values());
+        let lines = self.assignments.all();
         // qmail-lspawn runs nothing as root.
         let lines = lines.filter(|line| line.who.uid != 0);
         let accounts = self.accounts.accepted.values().chain(&self.accounts.alias);

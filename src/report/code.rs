@@ -116,6 +116,8 @@ codes! {
     AssignUnread = "assign-unread", "move the lines above the line with the dot, and run qmail-newu";
     /// A comment in users/assign.
     AssignComment = "assign-comment", "remove the line, and run qmail-newu";
+    /// A line of users/assign by which no mail is delivered.
+    AssignUndelivered = "assign-undelivered", "correct the line, and run qmail-newu";
     /// /etc/passwd is missing.
     PasswdMissing = "passwd-missing", "correct --root";
     /// Accounts come from elsewhere and cannot be listed.
