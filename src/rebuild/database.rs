@@ -4,7 +4,7 @@
 
 use std::collections::BTreeSet;
 use std::hash::RandomState;
-use std::io::{self, BufReader, Read};
+use std::io::{self, BufRead, BufReader, Read};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
@@ -205,7 +205,7 @@ fn ask_now(
         let Some((_, companion)) = &database.companion else { break };
         let beside = Target::find(&settings.layout.root, &settings.auth).ok();
         let mut copy = || beside.as_ref().map_or_else(crate::publish::unnamed, Target::unnamed);
-        let mut read = |mut rows: &mut dyn Read| {
+        let mut read = |mut rows: &mut dyn BufRead| {
             *server = stream::server(&mut rows)?;
             snapshot::read(rows, &mut copy, &seed, before.as_deref())
         };
@@ -231,7 +231,7 @@ enum Unanswered {
 fn exchange(
     socket: &UnixStream,
     ask: &Ask,
-    read: &mut dyn FnMut(&mut dyn Read) -> Result<Snapshot, Trouble>,
+    read: &mut dyn FnMut(&mut dyn BufRead) -> Result<Snapshot, Trouble>,
 ) -> Result<Snapshot, Unanswered> {
     let mut rows = Rows::new(socket, ask);
     let answer = match rows.send(ask) {
@@ -345,7 +345,7 @@ mod tests {
                 answer(&mut its);
             });
             let seed = RandomState::new();
-            let mut read = |mut rows: &mut dyn Read| {
+            let mut read = |mut rows: &mut dyn BufRead| {
                 stream::server(&mut rows)?;
                 snapshot::read(rows, &mut tempfile::tempfile, &seed, None)
             };

@@ -217,7 +217,7 @@ mod tests {
     fn rows(rows: &[(&str, &str)]) -> Rows {
         let mut bytes = Vec::new();
         for (name, line) in rows {
-            rows::add(&mut bytes, name.as_bytes(), [b"\x01", line.as_bytes()]);
+            rows::Entry { number: 1, name: name.as_bytes(), text: line.as_bytes() }.add_to(&mut bytes);
         }
         Rows::parse(bytes).unwrap()
     }

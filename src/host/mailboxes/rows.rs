@@ -3,7 +3,7 @@
 /// Names with their values, in the order of the names; those of one name in the order in which they came.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Rows {
-    /// The rows as they came, each as [`add`] writes it.
+    /// The rows as they came, one after the other.
     bytes: Vec<u8>,
     /// Where each begins, in the order of the names.
     order: Vec<u32>,
@@ -17,17 +17,38 @@ impl std::fmt::Debug for Rows {
 
 /// What stands in front of a row's name: the lengths of its name and its value, in bytes.
 const HEAD: usize = 2 + 4;
+/// The length of the number that a value begins with, in bytes.
+const NUMBER: usize = 4;
 
-/// Adds a row to others; its value stands in two parts. A name that is too long for any address is none.
-pub fn add(rows: &mut Vec<u8>, name: &[u8], value: [&[u8]; 2]) {
-    let [first, rest] = value;
-    if let (Ok(of_name), Ok(of_value)) = (u16::try_from(name.len()), u32::try_from(first.len() + rest.len())) {
-        rows.extend_from_slice(&of_name.to_le_bytes());
-        rows.extend_from_slice(&of_value.to_le_bytes());
-        rows.extend_from_slice(name);
-        rows.extend_from_slice(first);
-        rows.extend_from_slice(rest);
+/// A row as it is written: a name, and its value, which is a number and a text.
+#[derive(Clone, Copy, Hash)]
+pub(super) struct Entry<'r> {
+    pub(super) number: u32,
+    pub(super) name: &'r [u8],
+    pub(super) text: &'r [u8],
+}
+
+impl Entry<'_> {
+    /// How long it is, in bytes.
+    pub(super) fn len(&self) -> usize {
+        HEAD + self.name.len() + NUMBER + self.text.len()
     }
+
+    /// Adds it to other rows.
+    pub(super) fn add_to(&self, rows: &mut Vec<u8>) {
+        let Entry { number, name, text } = self;
+        // Whoever adds rows has seen that both are short.
+        rows.extend_from_slice(&(name.len() as u16).to_le_bytes());
+        rows.extend_from_slice(&((NUMBER + text.len()) as u32).to_le_bytes());
+        rows.extend_from_slice(name);
+        rows.extend_from_slice(&number.to_le_bytes());
+        rows.extend_from_slice(text);
+    }
+}
+
+/// The number and the text of a value.
+pub(super) fn parts(value: &[u8]) -> (u32, &[u8]) {
+    value.split_first_chunk().map_or((0, b""), |(number, text)| (u32::from_le_bytes(*number), text))
 }
 
 /// A name and its value.
@@ -43,13 +64,14 @@ fn row(bytes: &[u8], start: usize) -> Option<(Row<'_>, usize)> {
     Some(((name, rest.get(..of_value)?), start + HEAD + of_name + of_value))
 }
 
-/// Each row as [`add`] wrote it, as long as there are whole ones.
-pub(super) fn each(bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
+/// Each row, as long as there are whole ones.
+pub(super) fn each(bytes: &[u8]) -> impl Iterator<Item = Entry<'_>> {
     let mut at = 0;
     std::iter::from_fn(move || {
-        let start = at;
-        at = row(bytes, start)?.1;
-        bytes.get(start..at)
+        let ((name, value), after) = row(bytes, at)?;
+        at = after;
+        let (number, text) = parts(value);
+        Some(Entry { number, name, text })
     })
 }
 
@@ -133,16 +155,17 @@ mod tests {
     #[test]
     fn rows_are_found_by_name_and_those_of_one_name_stay_in_their_order() {
         let mut bytes = Vec::new();
-        for (name, value) in [("b", "1"), ("a", "2"), ("b", "3"), ("", "4"), ("ab", "5"), ("a", "")] {
-            add(&mut bytes, name.as_bytes(), [value.as_bytes(), b""]);
+        for (name, text) in [("b", "1"), ("a", "2"), ("b", "3"), ("", "4"), ("ab", "5"), ("a", "")] {
+            Entry { number: 7, name: name.as_bytes(), text: text.as_bytes() }.add_to(&mut bytes);
         }
         let cut = bytes.len() - 1;
         let rows = Rows::parse(bytes.clone()).unwrap();
-        let of = |name: &str| rows.of(name.as_bytes()).map(String::from_utf8_lossy).collect::<Vec<_>>().join(" ");
+        let text = |value| String::from_utf8_lossy(parts(value).1);
+        let of = |name: &str| rows.of(name.as_bytes()).map(text).collect::<Vec<_>>().join(" ");
+        assert!(rows.iter().all(|(_, value)| parts(value).0 == 7));
         assert_eq!([of("a"), of("b"), of(""), of("ab"), of("c")], ["2 ", "1 3", "4", "5", ""]);
         assert_eq!(rows.names().collect::<Vec<_>>(), [&b""[..], b"a", b"ab", b"b"]);
         assert_eq!((rows.len(), rows.is_empty()), (6, false));
-        // The last value is empty, so that one byte less cuts its name.
         assert_eq!(Rows::parse(bytes[..cut].to_vec()), None);
         for end in 0..bytes.len() {
             // No length makes it panic.

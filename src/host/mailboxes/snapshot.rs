@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use std::ffi::OsStr;
 use std::fs::File;
 use std::hash::{BuildHasher, RandomState};
-use std::io::{self, Read};
+use std::io::{self, BufRead};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
@@ -16,7 +16,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use nix::errno::Errno;
 
 use self::grouping::{Grouping, Written};
-use super::rows::Rows;
+use super::rows::{self, Entry, Rows};
 use super::stream::{About, Reader, Row, shown};
 use crate::error::Trouble;
 use crate::host::user_database::Kind;
@@ -58,7 +58,7 @@ struct Place {
 pub struct Snapshot {
     about: About,
     /// By what they are, and the key of the domain.
-    places: HashMap<Box<[u8]>, Place>,
+    places: HashMap<Arc<[u8]>, Place>,
     /// For each row of a domain the low half of the print of all up to it: so the next snapshot sees which are the same.
     marks: Vec<u32>,
     /// It may hold rows of earlier snapshots, too.
@@ -88,7 +88,7 @@ pub fn table_of(domain: &[u8], kind: Kind) -> Vec<u8> {
     munged.map(|b| if kind == Kind::Pgsql { b.to_ascii_lowercase() } else { b }).collect()
 }
 
-fn place_of(what: What, key: &[u8]) -> Box<[u8]> {
+fn place_of(what: What, key: &[u8]) -> Vec<u8> {
     std::iter::once(what as u8).chain(key.iter().copied()).collect()
 }
 
@@ -130,7 +130,11 @@ impl Snapshot {
 
     /// How long the rows of this domain are together, in bytes.
     pub fn size(&self, domain: &[u8]) -> u64 {
-        self.places_of(domain).iter().filter_map(|place| self.places.get(place)).map(|place| place.all.length).sum()
+        self.places_of(domain)
+            .iter()
+            .filter_map(|place| self.places.get(&place[..]))
+            .map(|place| place.all.length)
+            .sum()
     }
 
     /// Whether the users of this domain may not log in for SMTP; `None` when the user database holds no limits of it.
@@ -157,10 +161,10 @@ impl Snapshot {
 
     /// Whether it has any rows under this domain.
     pub fn knows(&self, domain: &[u8]) -> bool {
-        self.places_of(domain).iter().any(|place| self.places.contains_key(place))
+        self.places_of(domain).iter().any(|place| self.places.contains_key(&place[..]))
     }
 
-    fn places_of(&self, domain: &[u8]) -> [Box<[u8]>; 2] {
+    fn places_of(&self, domain: &[u8]) -> [Vec<u8>; 2] {
         [
             place_of(What::Mailboxes, &self.mailbox_key(domain)),
             place_of(What::Aliases, &self.about.of_alias_domain.key(domain)),
@@ -170,7 +174,7 @@ impl Snapshot {
     /// What it has under this domain, as a number: as long as that stays, so do the rows. Numbers of two snapshots compare
     /// when both were made with the same [`RandomState`].
     pub fn print(&self, domain: &[u8]) -> (u64, u64, Option<bool>) {
-        let print = |what, key: &[u8]| self.places.get(&place_of(what, key)).map_or(0, |place| place.all.print);
+        let print = |what, key: &[u8]| self.places.get(&place_of(what, key)[..]).map_or(0, |place| place.all.print);
         let of_aliases = print(What::Aliases, &self.about.of_alias_domain.key(domain));
         (print(What::Mailboxes, &self.mailbox_key(domain)), of_aliases, self.limits(domain))
     }
@@ -196,7 +200,7 @@ impl Snapshot {
     }
 
     fn rows(&self, what: What, key: &[u8]) -> Result<Rows, Trouble> {
-        let Some(place) = self.places.get(&place_of(what, key)) else { return Ok(Rows::default()) };
+        let Some(place) = self.places.get(&place_of(what, key)[..]) else { return Ok(Rows::default()) };
         let rows = self.read(place.start, place.all.length).and_then(|bytes| Rows::parse(bytes).ok_or_else(damaged));
         rows.map_err(|cause| {
             self.is_damaged.store(true, Ordering::Relaxed);
@@ -225,13 +229,14 @@ fn damaged() -> Trouble {
 
 /// The mailbox that a row is.
 pub fn mailbox(value: &[u8]) -> Mailbox<'_> {
-    let (flags, crypt) = value.split_first_chunk().unwrap_or((&[0; 4], b""));
-    Mailbox::of_row(crypt, u32::from_le_bytes(*flags))
+    let (flags, crypt) = rows::parts(value);
+    Mailbox::of_row(crypt, flags)
 }
 
 /// The line of an alias that a row is; `None` when the row has none, on which vdelivermail crashes.
 pub fn line(value: &[u8]) -> Option<&[u8]> {
-    value.split_first().filter(|(has_line, _)| **has_line != 0).map(|(_, line)| line)
+    let (has_line, line) = rows::parts(value);
+    (has_line != 0).then_some(line)
 }
 
 fn of_copy(cause: impl Into<Trouble>) -> Trouble {
@@ -244,7 +249,7 @@ fn of_copy(cause: impl Into<Trouble>) -> Trouble {
 /// # Errors
 /// Why it is not whole: in the words of the server, when these tell.
 pub fn read(
-    stream: impl Read,
+    stream: impl BufRead,
     file: &mut dyn FnMut() -> io::Result<File>,
     seed: &RandomState,
     before: Option<&Snapshot>,
@@ -262,7 +267,7 @@ pub fn read(
                 let key = if about.has_table_each { domain.into() } else { about.of_domain.key(domain) };
                 if is_found(&name) && is_domain(&key) {
                     let mut add =
-                        |name: &[u8]| grouping.add((What::Mailboxes, &key), name, [&flags.to_le_bytes(), crypt]);
+                        |name: &[u8]| grouping.add((What::Mailboxes, &key), Entry { number: flags, name, text: crypt });
                     match about.of_mailbox.alike.is_empty() {
                         true => add(&name)?,
                         false => about.of_mailbox.spellings(&name).iter().try_for_each(|name| add(name))?,
@@ -272,9 +277,9 @@ pub fn read(
             Row::Alias(domain, name, line) => {
                 let (name, key) = (about.of_alias.key(name), about.of_alias_domain.key(domain));
                 if about.has_aliases && is_found(&name) && is_domain(&key) {
-                    let value = [&[u8::from(line.is_some())], line.unwrap_or_default()];
+                    let (number, text) = (u32::from(line.is_some()), line.unwrap_or_default());
                     // The other spellings of its name are made where its rows are decided: each would hold all of them.
-                    grouping.add((What::Aliases, &key), &name, value)?;
+                    grouping.add((What::Aliases, &key), Entry { number, name: &name, text })?;
                 }
             }
             Row::Table(table, why) => {

@@ -15,7 +15,7 @@
 //! ```
 //! Numbers are little-endian.
 
-use std::io::{self, Read, Write};
+use std::io::{self, BufRead, Write};
 
 use super::collation::Collation;
 use crate::error::Trouble;
@@ -187,20 +187,81 @@ pub fn name_server(output: impl Write, server: &str) -> io::Result<()> {
 ///
 /// # Errors
 /// Something else comes, or nothing.
-pub fn server(input: impl Read) -> Result<Option<String>, Trouble> {
-    let mut reader = Reader { input, frame: Vec::new(), counts: Counts::default() };
-    if reader.next_frame()? != b'S' {
-        return Err(malformed());
-    }
-    let [server] = fields(&reader.frame).ok_or_else(malformed)?;
-    Ok(server.filter(|server| !server.is_empty()).map(|server| shown(server).text))
+pub fn server(input: impl BufRead) -> Result<Option<String>, Trouble> {
+    let mut frames = Frames::of(input);
+    let (b'S', frame) = frames.next()? else { return Err(malformed()) };
+    let [server] = fields(frame).ok_or_else(malformed)?;
+    let server = server.filter(|server| !server.is_empty()).map(|server| shown(server).text);
+    frames.end();
+    Ok(server)
 }
 
 /// Reads a stream.
 pub struct Reader<R> {
-    input: R,
-    frame: Vec<u8>,
+    frames: Frames<R>,
     counts: Counts,
+}
+
+/// Reads frames. One that stands in the input's buffer as a whole is read there.
+struct Frames<R> {
+    input: R,
+    /// How many bytes of the buffer are those of the last frame.
+    used: usize,
+    /// One that stands in two of its buffers.
+    frame: Vec<u8>,
+}
+
+/// The length of what stands in front of the fields of a frame, in bytes.
+const HEAD: usize = 1 + 4;
+
+/// The tag of a frame and the length of its fields.
+fn head([tag, length @ ..]: [u8; HEAD]) -> Result<(u8, usize), Trouble> {
+    let length = u32::from_le_bytes(length) as usize;
+    if length > MAX_FRAME { Err(malformed()) } else { Ok((tag, length)) }
+}
+
+impl<R: BufRead> Frames<R> {
+    fn of(input: R) -> Frames<R> {
+        Frames { input, used: 0, frame: Vec::new() }
+    }
+
+    /// What was read last is not needed any more.
+    fn end(&mut self) {
+        self.input.consume(std::mem::take(&mut self.used));
+    }
+
+    /// The tag and the fields of the next one. One that says why there are no more is an error.
+    fn next(&mut self) -> Result<(u8, &[u8]), Trouble> {
+        self.end();
+        let buffer = self.input.fill_buf().map_err(|cause| cut_off(&cause))?;
+        let tag = match buffer.first_chunk() {
+            Some(first) => {
+                let (tag, length) = head(*first)?;
+                if buffer.len() >= HEAD + length {
+                    self.used = HEAD + length;
+                }
+                tag
+            }
+            None => 0,
+        };
+        let (tag, frame) = match self.used {
+            0 => {
+                let mut first = [0; HEAD];
+                self.input.read_exact(&mut first).map_err(|cause| cut_off(&cause))?;
+                let (tag, length) = head(first)?;
+                self.frame.resize(length, 0);
+                self.input.read_exact(&mut self.frame).map_err(|cause| cut_off(&cause))?;
+                (tag, &self.frame[..])
+            }
+            // The buffer is as it was.
+            used => (tag, self.input.fill_buf().map_err(|cause| cut_off(&cause))?.get(HEAD..used).unwrap_or_default()),
+        };
+        if tag == b'X' {
+            let [words] = fields(frame).ok_or_else(malformed)?;
+            return Err(shown(words.unwrap_or_default()));
+        }
+        Ok((tag, frame))
+    }
 }
 
 /// What is wrong with a stream.
@@ -238,37 +299,16 @@ fn fields<const N: usize>(mut frame: &[u8]) -> Option<[Option<&[u8]>; N]> {
     frame.is_empty().then_some(fields)
 }
 
-impl<R: Read> Reader<R> {
+impl<R: BufRead> Reader<R> {
     /// Begins to read one.
     ///
     /// # Errors
     /// Why there is none: in the words of the server, when it tells.
     pub fn new(input: R) -> Result<(Reader<R>, About), Trouble> {
-        let mut reader = Reader { input, frame: Vec::new(), counts: Counts::default() };
-        if reader.next_frame()? != b'Q' {
-            return Err(malformed());
-        }
-        let about = about(&reader.frame).ok_or_else(malformed)?;
-        Ok((reader, about))
-    }
-
-    /// Reads a frame; its tag is the answer. One that says why there are no more is an error.
-    fn next_frame(&mut self) -> Result<u8, Trouble> {
-        let mut head = [0; 5];
-        self.input.read_exact(&mut head).map_err(|cause| cut_off(&cause))?;
-        let [tag, length @ ..] = head;
-        let length = u32::from_le_bytes(length) as usize;
-        if length > MAX_FRAME {
-            return Err(malformed());
-        }
-        self.frame.resize(length, 0);
-        self.input.read_exact(&mut self.frame).map_err(|cause| cut_off(&cause))?;
-        if tag == b'X' {
-            let [words] = fields(&self.frame).ok_or_else(malformed)?;
-            let words = words.unwrap_or_default();
-            return Err(shown(words));
-        }
-        Ok(tag)
+        let mut frames = Frames::of(input);
+        let (b'Q', frame) = frames.next()? else { return Err(malformed()) };
+        let about = about(frame).ok_or_else(malformed)?;
+        Ok((Reader { frames, counts: Counts::default() }, about))
     }
 
     /// The next row; `None` behind the last one.
@@ -276,30 +316,29 @@ impl<R: Read> Reader<R> {
     /// # Errors
     /// The stream breaks off, is malformed, or says that it failed.
     pub fn next_row(&mut self) -> Result<Option<Row<'_>>, Trouble> {
-        let tag = self.next_frame()?;
-        let counts = self.counts;
+        let (tag, frame) = self.frames.next()?;
         let row = match tag {
             b'M' => {
-                let [domain, name, crypt, flags] = fields(&self.frame).ok_or_else(malformed)?;
+                let [domain, name, crypt, flags] = fields(frame).ok_or_else(malformed)?;
                 let flags =
                     flags.and_then(|flags| flags.try_into().ok()).map(u32::from_le_bytes).ok_or_else(malformed)?;
                 Row::Mailbox(domain.unwrap_or_default(), name.unwrap_or_default(), crypt.unwrap_or_default(), flags)
             }
             b'A' => {
-                let [domain, name, line] = fields(&self.frame).ok_or_else(malformed)?;
+                let [domain, name, line] = fields(frame).ok_or_else(malformed)?;
                 Row::Alias(domain.unwrap_or_default(), name.unwrap_or_default(), line)
             }
             b'L' => {
-                let [domain, no_smtp] = fields(&self.frame).ok_or_else(malformed)?;
+                let [domain, no_smtp] = fields(frame).ok_or_else(malformed)?;
                 Row::Limits(domain.unwrap_or_default(), atoi(no_smtp.unwrap_or_default()) != 0)
             }
             b'T' => {
-                let [table, why] = fields(&self.frame).ok_or_else(malformed)?;
+                let [table, why] = fields(frame).ok_or_else(malformed)?;
                 Row::Table(table.unwrap_or_default(), why)
             }
             b'E' => {
-                let [said] = fields(&self.frame).ok_or_else(malformed)?;
-                return if said == Some(&counts.bytes()) { Ok(None) } else { Err(malformed()) };
+                let [said] = fields(frame).ok_or_else(malformed)?;
+                return if said == Some(&self.counts.bytes()) { Ok(None) } else { Err(malformed()) };
             }
             _ => return Err(malformed()),
         };

@@ -16,7 +16,7 @@ use nix::errno::Errno;
 
 use super::{Extent, File, MAX_DOMAINS, Place, Snapshot, What, damaged, of_copy};
 use crate::error::Trouble;
-use crate::host::mailboxes::rows;
+use crate::host::mailboxes::rows::{self, Entry};
 
 /// The rows of so many groups of domains are collected beside each other.
 const GROUPS: usize = 32;
@@ -30,8 +30,9 @@ const MAX_BYTES: u64 = 1 << 35;
 const MAX_ROWS: usize = 1 << 28;
 
 /// A domain of which rows come.
-#[derive(Default)]
 struct Domain {
+    /// What its rows are, and under which key they come.
+    place: Arc<[u8]>,
     now: Place,
     /// Where those of the snapshot before stand.
     before: Option<Place>,
@@ -52,8 +53,10 @@ impl Domain {
 pub(super) struct Grouping<'s> {
     seed: SeedableRandomState,
     before: Option<&'s Snapshot>,
-    /// The domains' numbers, by what their rows are and the key.
-    numbers: HashMap<Box<[u8]>, u32, SeedableRandomState>,
+    /// The domains' numbers, by their places.
+    numbers: HashMap<Arc<[u8]>, u32, SeedableRandomState>,
+    /// The domain of the last row.
+    last: u32,
     /// By number.
     domains: Vec<Domain>,
     /// The rows that are in no file yet, each behind its domain's number and its mark, in the group of the number.
@@ -65,7 +68,6 @@ pub(super) struct Grouping<'s> {
     pieces: Vec<Vec<(u64, usize)>>,
     /// What the domain of a row is looked up by.
     place: Vec<u8>,
-    row: Vec<u8>,
 }
 
 impl<'s> Grouping<'s> {
@@ -74,6 +76,7 @@ impl<'s> Grouping<'s> {
         let seed = SeedableRandomState::with_seed(seed.hash_one("rows"), SharedSeed::global_random());
         Grouping {
             numbers: HashMap::with_hasher(seed.clone()),
+            last: 0,
             seed,
             before: before.filter(|before| !before.is_damaged.load(Ordering::Relaxed)),
             domains: Vec::new(),
@@ -82,12 +85,26 @@ impl<'s> Grouping<'s> {
             spooled: 0,
             pieces: vec![Vec::new(); GROUPS],
             place: Vec::new(),
-            row: Vec::new(),
         }
     }
 
     /// The number of the domain that has rows under this key.
     fn number(&mut self, what: What, key: &[u8]) -> Result<u32, Trouble> {
+        let is_its = |number: &u32| {
+            let place = self.domains.get(*number as usize).and_then(|domain| domain.place.split_first());
+            place.is_some_and(|(its, of)| *its == what as u8 && of == key)
+        };
+        // Servers send the rows of a domain one after the other, or the domains of a name in their order: then none is looked up.
+        let near = [self.last, self.last + 1].into_iter().find(is_its);
+        let number = match near {
+            Some(number) => number,
+            None => self.look_up(what, key)?,
+        };
+        self.last = number;
+        Ok(number)
+    }
+
+    fn look_up(&mut self, what: What, key: &[u8]) -> Result<u32, Trouble> {
         self.place.clear();
         self.place.push(what as u8);
         self.place.extend_from_slice(key);
@@ -98,22 +115,21 @@ impl<'s> Grouping<'s> {
             return Err(format!("it has rows of more than {MAX_DOMAINS} domains").into());
         }
         let number = self.domains.len() as u32;
-        let before = self.before.and_then(|before| before.places.get(&self.place[..])).copied();
-        self.numbers.insert(self.place[..].into(), number);
-        self.domains.push(Domain { before, ..Domain::default() });
+        let place: Arc<[u8]> = self.place[..].into();
+        let before = self.before.and_then(|before| before.places.get(&place)).copied();
+        self.numbers.insert(Arc::clone(&place), number);
+        self.domains.push(Domain { place, now: Place::default(), before, same: Extent::default(), is_moved: false });
         Ok(number)
     }
 
-    /// Adds a row; its value stands in two parts. It waits to be written, unless the snapshot before has it where it has it.
-    pub(super) fn add(&mut self, (what, key): (What, &[u8]), name: &[u8], value: [&[u8]; 2]) -> Result<(), Trouble> {
+    /// Adds a row. It waits to be written, unless the snapshot before has it where it has it.
+    pub(super) fn add(&mut self, (what, key): (What, &[u8]), row: Entry<'_>) -> Result<(), Trouble> {
         let number = self.number(what, key)?;
-        self.row.clear();
-        rows::add(&mut self.row, name, value);
         let Domain { now, before, same, .. } = &mut self.domains[number as usize];
         let are_same = now.all == *same;
         now.all.rows += 1;
-        now.all.length += self.row.len() as u64;
-        now.all.print = self.seed.hash_one((now.all.print, &self.row[..]));
+        now.all.length += row.len() as u64;
+        now.all.print = self.seed.hash_one((now.all.print, row));
         let mark = now.all.print as u32;
         let place = before.filter(|before| are_same && same.rows < before.all.rows);
         let of_before = self.before.zip(place).and_then(|(before, place)| before.marks.get(place.marks + same.rows));
@@ -121,14 +137,14 @@ impl<'s> Grouping<'s> {
             *same = now.all;
             return Ok(());
         }
-        self.wait(number, mark)?;
+        self.wait(number, mark, row)?;
         if self.spooled > MAX_BYTES { Err(too_many()) } else { Ok(()) }
     }
 
-    fn wait(&mut self, number: u32, mark: u32) -> io::Result<()> {
+    fn wait(&mut self, number: u32, mark: u32, row: Entry<'_>) -> io::Result<()> {
         let group = number as usize % GROUPS;
         let waiting = &mut self.waiting[group];
-        if waiting.len() + rows::MARKED + self.row.len() > GROUP && !waiting.is_empty() {
+        if waiting.len() + rows::MARKED + row.len() > GROUP && !waiting.is_empty() {
             self.spool.write_all_at(waiting, self.spooled)?;
             self.pieces[group].push((self.spooled, waiting.len()));
             self.spooled += waiting.len() as u64;
@@ -139,7 +155,7 @@ impl<'s> Grouping<'s> {
         }
         waiting.extend_from_slice(&number.to_le_bytes());
         waiting.extend_from_slice(&mark.to_le_bytes());
-        waiting.extend_from_slice(&self.row);
+        row.add_to(waiting);
         Ok(())
     }
 
@@ -182,9 +198,7 @@ impl<'s> Grouping<'s> {
             }
         }
         self.order_all(&file, &mut marks, &of_groups).map_err(of_copy)?;
-        let place = |(key, number): (Box<[u8]>, u32)| (key, self.domains[number as usize].now);
-        let mut places: HashMap<Box<[u8]>, Place> = self.numbers.into_iter().map(place).collect();
-        places.shrink_to_fit();
+        let places = self.domains.into_iter().map(|domain| (domain.place, domain.now)).collect();
         Ok(Written { places, marks, file, end })
     }
 
@@ -307,7 +321,7 @@ impl Waiting {
 
 /// Where a snapshot's rows are.
 pub(super) struct Written {
-    pub(super) places: HashMap<Box<[u8]>, Place>,
+    pub(super) places: HashMap<Arc<[u8]>, Place>,
     pub(super) marks: Vec<u32>,
     pub(super) file: Arc<File>,
     pub(super) end: u64,
