@@ -395,6 +395,11 @@ fn what_cannot_be_read_is_kept_as_published_and_the_rest_is_rebuilt() {
     let half_deleted = |host: &MailHost| {
         host.remove(&format!("{DOMAIN}/vpasswd.cdb")).remove(&format!("{DOMAIN}/vpasswd"));
     };
+    let half_deleted_behind_a_filter = |host: &MailHost| {
+        // What it cannot read it may hand to vdelivermail.
+        host.write(&format!("{DOMAIN}/.qmail-default"), "|maildrop /etc/mailfilter\n");
+        half_deleted(host);
+    };
     let deleted = |host: &MailHost| {
         fs::remove_dir_all(host.path(DOMAIN)).unwrap();
         host.folder(DOMAIN);
@@ -408,12 +413,13 @@ fn what_cannot_be_read_is_kept_as_published_and_the_rest_is_rebuilt() {
         nix::unistd::mkfifo(&path, nix::sys::stat::Mode::S_IRUSR).unwrap();
     };
     type Damage<'a> = (&'a str, &'a dyn Fn(&MailHost), &'a str);
-    let damages: [Damage<'_>; 7] = [
+    let damages: [Damage<'_>; 8] = [
         ("truncated", &truncated, "vpasswd.cdb: corrupt"),
         ("moved away", &moved_away, "No such file or directory"),
         ("emptied", &emptied, "vpasswd: no mailbox in it"),
         ("an empty mount point", &deleted, "neither mailboxes nor .qmail files"),
         ("half deleted", &half_deleted, "neither vpasswd.cdb nor vpasswd"),
+        ("half deleted, behind a filter", &half_deleted_behind_a_filter, "neither vpasswd.cdb nor vpasswd"),
         ("a folder", &a_folder, "vpasswd.cdb: "),
         ("a FIFO", &a_fifo, "vpasswd.cdb: "),
     ];

@@ -607,14 +607,14 @@ impl DotQmails {
         self.entries.iter().filter_map(|(name, entry)| Some((name.as_slice(), closed(entry)?)))
     }
 
-    /// Whether `.qmail-default` is a file that never calls vdelivermail: then the home is no vpopmail domain.
+    /// Whether `.qmail-default` is a file that cannot call vdelivermail: then the home is no vpopmail domain.
     pub fn default_serves_otherwise(&self) -> bool {
         let is_vdelivermail = |instruction: &Instruction| {
             let Instruction::Program(program) = instruction else { return false };
             match program {
-                Program::Vdelivermail(_) | Program::VdelivermailMisused => true,
-                Program::Line(line) => line.serves_mailboxes(),
-                Program::Unknown(_) | Program::Bouncesaying | Program::Exit(_) => false,
+                Program::Vdelivermail(_) | Program::VdelivermailMisused | Program::Unknown(_) => true,
+                Program::Line(line) => line.may_serve_mailboxes(),
+                Program::Bouncesaying | Program::Exit(_) => false,
             }
         };
         matches!(self.entries.get(&b"-default"[..]), Some(Entry::File { content: Ok(content), .. })

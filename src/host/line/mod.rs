@@ -185,12 +185,14 @@ impl Line {
         })
     }
 
-    /// Whether a program in it delivers to the mailboxes of vpopmail.
-    pub fn serves_mailboxes(&self) -> bool {
-        self.programs().iter().any(|command| {
-            let of_vpopmail =
-                matches!(command.agent, Agent::Vdelivermail(_) | Agent::VdelivermailMisused | Agent::DovecotLda(_));
-            of_vpopmail || command.declared == Some(Declared::Mailboxes)
+    /// Whether a program in it may deliver to the mailboxes of vpopmail: a filter may run vdelivermail itself.
+    pub fn may_serve_mailboxes(&self) -> bool {
+        self.programs().iter().any(|command| match command.declared {
+            Some(declared) => declared == Declared::Mailboxes,
+            None => matches!(
+                command.agent,
+                Agent::Vdelivermail(_) | Agent::VdelivermailMisused | Agent::DovecotLda(_) | Agent::Unknown
+            ),
         })
     }
 }
