@@ -420,6 +420,61 @@ fn each_fault_is_told_of_in_a_line() {
             &["warning: ", ".qmail-default: line 1: the catch-all delivers to gone@ex", "\tcatch-all-nobody"],
         ),
         (
+            "a catch-all with a typing error",
+            &|host| {
+                let line = "| /home/vpopmail/bin/vdelivermail '' bounce-no-mailbx\n";
+                host.write(&format!("{COM}/.qmail-default"), line)
+            },
+            &["warning: ", ".qmail-default: line 1: the catch-all is no address and no path", "\tcatch-all-nobody"],
+        ),
+        (
+            "an empty file for all names",
+            &|host| host.write(&format!("{COM}/.qmail-default"), ""),
+            &["warning: ", ".qmail-default: takes the mail of ", "default delivery", "\tmailbox-shadowed"],
+        ),
+        (
+            "one maildir for all names",
+            &|host| host.write(&format!("{COM}/.qmail-default"), "./Maildir/\n"),
+            &["warning: ", ".qmail-default: takes the mail of ", "same place for every name", "\tmailbox-shadowed"],
+        ),
+        (
+            "a forward to nothing",
+            &|host| host.write(&format!("{COM}/.qmail-sales"), "&\n"),
+            &[
+                "warning: ",
+                ".qmail-sales: line 1: qmail takes the whole line for one",
+                "is empty",
+                "\tforward-mistyped",
+            ],
+        ),
+        (
+            "a link that leads nowhere",
+            &|host| {
+                std::os::unix::fs::symlink("/nowhere", host.path(COM).join(".qmail-sales")).unwrap();
+                host
+            },
+            &["warning: ", "/.qmail-sales: a link that leads nowhere, so no mail is", "\tqmail-no-file"],
+        ),
+        (
+            "an address in rcpthosts",
+            &|host| host.write(&control("rcpthosts"), "mail.example.org\nexample.com\n@other.example\n"),
+            &[
+                "warning: ",
+                "rcpthosts: line 3: \"@other.example\": a domain is named without the @",
+                "\trcpthosts-name",
+            ],
+        ),
+        (
+            "a local domain that ends in CR",
+            &|host| host.write(&control("locals"), "mail.example.org\nother.example\r\n"),
+            &["warning: ", "locals: line 2: \"other.example\\x0d\": a blank, a CR", "\tlocals-name"],
+        ),
+        (
+            "a line of users/assign without its dash",
+            &|host| host.write("/var/qmail/users/assign", format!("+example.com-:example.com:89:89:{COM}:::\n.\n")),
+            &["warning: ", "users/assign: line 1: the field before the last : is no -", "\tassign-undelivered"],
+        ),
+        (
             "a catch-all of an account that is not there",
             &|host| {
                 let line = "| /home/vpopmail/bin/vdelivermail '' gone@mail.example.org\n";
@@ -1009,4 +1064,17 @@ fn a_host_without_qmail_is_told_the_option_that_names_its_directory() {
     }
     host.write("/srv/qmail/control/me", "a.example\n");
     assert!(!host.run(&["--qmail", "/srv/qmail", "check"]).stderr.contains("--qmail DIR"));
+}
+
+#[test]
+fn a_mailbox_whose_mail_is_switched_off_is_no_finding_behind_a_filter_either() {
+    let service = sound();
+    let host = &service.host;
+    host.mailboxes(COM, &[&format!("u0:{}:1:16:N:/d:Q", SOUND[0])]);
+    host.write(
+        &format!("{COM}/.qmail-default"),
+        "|/usr/bin/spamc | /home/vpopmail/bin/vdelivermail '' bounce-no-mailbox\n",
+    );
+    let answer = host.run(&["check"]);
+    assert!(!answer.stdout.contains("mailbox-unreached"), "{}", answer.stdout);
 }

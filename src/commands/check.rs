@@ -287,6 +287,7 @@ fn of_host(settings: &Settings, compared: Compared, all: &mut Vec<Finding>) {
     }
     found.extend(relayed(host));
     found.extend(misread_assignments(host));
+    found.extend(own_names(host));
     found.extend(mail::twice_named(host));
     found.extend(mail::not_let_in(host));
     found.extend(mail::not_led_here(host));
@@ -359,11 +360,15 @@ fn misread_assignments(host: &Host) -> Vec<Note> {
         ))
         .of(Code::AssignComment)
     });
+    // vpopmail writes the - for each domain.
+    let domains = || host.assignments.domains().filter(|(domain, _)| host.is_vpopmail_like(domain));
+    let is_dashless = |line: &Assignment| line.dash != b"-" && domains().any(|(_, its)| its == line);
     let undelivered = host.assignments.all().filter_map(|assignment| {
         let Assignment { home, who, line, .. } = assignment;
         let line = (*line)?;
         let why = match home.first() {
             _ if who.uid == 0 => "qmail delivers nothing as root, so mail waits and bounces after a week",
+            Some(b'/') if is_dashless(assignment) => "the field before the last : is no -, so no mailbox gets mail",
             Some(b'/') => return None,
             _ => "the home directory does not begin with a slash, so mail bounces",
         };
@@ -382,15 +387,13 @@ fn relayed(host: &Host) -> Vec<Note> {
     let is_others =
         |name: &[u8]| !host.assignments.vpopmail_domain(name).is_some_and(|line| mail::is_stray(host, name, line));
     let relayed = host.control.relayed_to_all().into_iter().filter(|(name, ..)| is_others(name));
-    let (wrong, relayed): (Vec<_>, Vec<_>) =
-        relayed.partition(|(name, ..)| name.iter().any(|b| b.is_ascii_control() || *b == b' '));
-    let wrong = wrong.into_iter().map(|(name, file, line)| {
-        Note::warning(format!(
-            "{}\"{}\": a blank, a CR or another such byte is part of the name, so no mail is for it",
-            at(file, line),
-            Shown(name)
-        ))
-        .of(Code::RcpthostsName)
+    let relayed = relayed.filter(|(name, ..)| names_no_host(name).is_none());
+    let wrong = host.control.let_in().filter_map(|(name, file, line)| Some((name, file, line, names_no_host(name)?)));
+    let mut wrong: Vec<_> = wrong.collect();
+    wrong.sort_unstable();
+    let wrong = wrong.into_iter().map(|(name, file, line, why)| {
+        Note::warning(format!("{}\"{}\": {why}, so no mail is for it", at(file, line), Shown(name)))
+            .of(Code::RcpthostsName)
     });
     let relayed = relayed.into_iter().map(|(name, file, line)| {
         Note::warning(format!(
@@ -412,6 +415,31 @@ fn relayed(host: &Host) -> Vec<Note> {
         .of(Code::RelaySuffix)
     });
     wrong.chain(relayed).chain(suffixes).collect()
+}
+
+/// Why no domain of an address has this name, as far as its bytes show it.
+fn names_no_host(name: &[u8]) -> Option<&'static str> {
+    match name.iter().find(|b| b.is_ascii_control() || b" @*/:,;".contains(b))? {
+        b'@' => Some("a domain is named without the @ and what is before it"),
+        b'*' => Some("a * matches nothing here"),
+        b'/' | b':' | b',' | b';' => Some("a sign that no domain has is part of the name"),
+        _ => Some("a blank, a CR or another such byte is part of the name"),
+    }
+}
+
+/// Names of this host's own, in control/me and control/locals, that no address has.
+fn own_names(host: &Host) -> Vec<Note> {
+    let control = &host.control;
+    let file = if control.locals_from_me { "me" } else { "locals" };
+    let path = show_path(&host.control_path(file)).to_string();
+    let wrong = control.locals.iter().filter_map(|(name, line)| Some((*line, name, names_no_host(name)?)));
+    let mut wrong: Vec<_> = wrong.collect();
+    wrong.sort_unstable();
+    let wrong = wrong.into_iter().map(|(line, name, why)| {
+        let line = line.map_or(String::new(), |line| format!("line {line}: "));
+        Note::warning(format!("{path}: {line}\"{}\": {why}, so no mail is for it", Shown(name))).of(Code::LocalsName)
+    });
+    wrong.collect()
 }
 
 /// Lines of virtualdomains that lead domains to nobody.
@@ -557,6 +585,10 @@ fn of_home(host: &Host, home: &Home, findings: &mut Vec<Note>, few: &mut Few) {
             } else if name.iter().filter(|b| **b == b':').count() > crate::tables::recipients::MAX_SPELLED_COLONS {
                 many_ways.push(name);
             }
+        }
+        for (name, what) in dot_qmails.no_files().filter(|(name, _)| name.first() == Some(&b'-')) {
+            let text = format!("{shown}/.qmail{}: {what}, so no mail is delivered by it", Shown(name));
+            few.add(&shown, Note::warning(text).of(Code::QmailNoFile).at(&file(name), None));
         }
         for (name, cause) in dot_qmails.closed_folders().filter(|(_, cause)| !cause.denied) {
             let text = format!(

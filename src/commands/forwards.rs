@@ -134,6 +134,8 @@ fn forwards(line: &[u8]) -> bool {
 fn mistyped(line: &[u8]) -> Option<&'static str> {
     if !forwards(line) {
         None
+    } else if line == b"&" {
+        Some("is empty")
     } else if line.ends_with(b"\r") {
         Some("ends in CR, which becomes a part of the address")
     } else if line.starts_with(b"\xef\xbb\xbf") {

@@ -37,6 +37,7 @@ pub(crate) fn with_nearest<'a>(reason: &str, address: &[u8], domains: impl Itera
 /// about already.
 pub(crate) fn of_nearest<'a>(address: &[u8], domains: impl Iterator<Item = &'a [u8]>) -> Option<Vec<u8>> {
     let (local, domain) = split_address(address).filter(|_| meant(address).is_none())?;
+    let domains = domains.filter(|domain| !domain.iter().any(u8::is_ascii_control));
     Some(join_address(local, nearest(&lower(domain), domains)?))
 }
 

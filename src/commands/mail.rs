@@ -13,7 +13,7 @@ use crate::decide::{Delivery, Step, Taker, Trail, Verdict, deliver};
 use crate::error::show_path;
 use crate::host::assign::Assignment;
 use crate::host::dot_qmail::{DotQmail, Instruction, Opening, Program, is_never_asked, spelled, unspelled};
-use crate::host::vpopmail::{Vpasswd, is_found};
+use crate::host::vpopmail::{BOUNCE_MAIL, Vpasswd, is_found};
 use crate::host::{Home, HomeState, Homes, Host};
 use crate::report::{Code, Level, Note};
 use crate::text::{DEFAULT, Shown, count, join_address, split_address};
@@ -239,9 +239,18 @@ impl<'a> Ways<'a> {
     fn mistyped(&self, home: &Home, findings: &mut Few) {
         let HomeState::Listed(_, dot_qmails) = &home.state else { return };
         let of = show_path(&self.host.layout.root.path(&home.path)).to_string();
-        for (name, _) in dot_qmails.files().filter(|(name, _)| self.is_asked(home, name)) {
+        for (name, content) in dot_qmails.files().filter(|(name, _)| self.is_asked(home, name)) {
             let file = [&home.path[..], b"/.qmail", name].concat();
             let path = self.host.layout.root.path(&file);
+            if let Some((line, word)) = content.catch_all()
+                && !is_place(word)
+            {
+                let text = format!(
+                    "{}: line {line}: the catch-all is no address and no path, and neither bounce-no-mailbox nor delete",
+                    show_path(&path)
+                );
+                findings.add(&of, Note::warning(text).of(Code::CatchAllNobody).at(&path, Some(line)));
+            }
             for line in forwards::ended_by_cr(self.host, &file) {
                 let text = format!(
                     "{}: line {line}: ends in CR, which becomes a part of the program's last word, or of the path",
@@ -272,9 +281,11 @@ impl<'a> Ways<'a> {
         }
         let mut lost: BTreeMap<Lost, (usize, Vec<Vec<u8>>, String)> = BTreeMap::new();
         let mut before: Option<&[u8]> = None;
-        for (name, _) in vpasswd.all() {
+        for (name, mailbox) in vpasswd.all() {
             let is_other = before.replace(name) != Some(name);
-            if !is_other || name.contains(&b'/') || !is_found(name) {
+            // That one of them gets no mail is a setting of its own.
+            let is_meant = mailbox.flags & BOUNCE_MAIL != 0;
+            if !is_other || is_meant || name.contains(&b'/') || !is_found(name) {
                 continue;
             }
             let Some((by, last)) = self.loses(home, domain, name) else { continue };
@@ -314,7 +325,7 @@ impl<'a> Ways<'a> {
         let who = self.host.assignments.vpopmail_domain(domain)?.who;
         let file = file?;
         let Opening::File(_, content) = dot_qmails.open(&file, who) else { return None };
-        keeps_nothing(content).then_some((Lost::Taken(path, content.first_forward.is_some()), last))
+        Some((Lost::Taken(path, taking(content, file == DEFAULT_FILE)?), last))
     }
 }
 
@@ -323,8 +334,8 @@ impl<'a> Ways<'a> {
 enum Lost {
     /// It bounces by this file, or by what this directory has not, and this line.
     Bounced(PathBuf, Option<usize>),
-    /// A file takes it, and may forward it.
-    Taken(PathBuf, bool),
+    /// A file takes it, and this is what it does.
+    Taken(PathBuf, &'static str),
 }
 
 impl Lost {
@@ -335,8 +346,7 @@ impl Lost {
                 let text = format!("{why}; so mail to {whose} bounces: nothing arrives in {there}");
                 Note::warning(text).of(Code::MailboxUnreached).at(path, *line)
             }
-            Lost::Taken(path, forwards) => {
-                let what = if *forwards { "forwards it" } else { "does nothing with it" };
+            Lost::Taken(path, what) => {
                 let path_shown = show_path(path);
                 let text = format!("{path_shown}: takes the mail of {whose} and {what}: nothing arrives in {there}");
                 Note::warning(text).of(Code::MailboxShadowed).at(path, None)
@@ -351,6 +361,11 @@ fn name_of(home: &Path, path: &Path) -> Option<Vec<u8>> {
     rest.strip_prefix(b".qmail").map(<[u8]>::to_vec)
 }
 
+/// Whether a catch-all can be delivered to: an address, or a path.
+fn is_place(word: &[u8]) -> bool {
+    word.starts_with(b"/") || word.contains(&b'@') && !word.iter().any(|b| b.is_ascii_whitespace() || *b == b',')
+}
+
 /// The line that ends each delivery, and what it says.
 fn end_of(content: &DotQmail) -> Option<(usize, String)> {
     content.instructions.iter().find_map(|(line, instruction)| match instruction {
@@ -360,11 +375,23 @@ fn end_of(content: &DotQmail) -> Option<(usize, String)> {
     })
 }
 
-/// Whether a file surely has no line that delivers: no mailbox, and no program that could.
-fn keeps_nothing(content: &DotQmail) -> bool {
-    !content.empty
-        && content
-            .instructions
-            .iter()
-            .all(|(_, instruction)| matches!(instruction, Instruction::List | Instruction::Program(Program::Exit(0))))
+/// The file for all names that have none, behind `.qmail`.
+const DEFAULT_FILE: &[u8] = b"-default";
+
+/// What a file does with mail that it surely delivers to no mailbox of vpopmail. What one file for all names delivers is not
+/// that of one of them.
+fn taking(content: &DotQmail, is_default: bool) -> Option<&'static str> {
+    let is_idle =
+        |instruction: &Instruction| matches!(instruction, Instruction::List | Instruction::Program(Program::Exit(0)));
+    let is_mailbox = |instruction: &Instruction| matches!(instruction, Instruction::Mailbox);
+    let all = || content.instructions.iter().map(|(_, instruction)| instruction);
+    if content.empty {
+        return is_default.then_some("leaves it to the default delivery into this directory");
+    }
+    match content.first_forward {
+        _ if !all().all(|instruction| is_idle(instruction) || is_default && is_mailbox(instruction)) => None,
+        _ if all().any(is_mailbox) => Some("delivers it to the same place for every name"),
+        Some(_) => Some("forwards it"),
+        None => Some("does nothing with it"),
+    }
 }

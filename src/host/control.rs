@@ -331,7 +331,7 @@ impl Control {
     }
 
     /// What rcpthosts and morercpthosts name, suffixes too, with file and line.
-    fn let_in(&self) -> impl Iterator<Item = (&[u8], &'static str, Option<usize>)> {
+    pub fn let_in(&self) -> impl Iterator<Item = (&[u8], &'static str, Option<usize>)> {
         let rcpthosts = self.rcpthosts.iter().flatten().map(|name| (name, "rcpthosts"));
         let names = rcpthosts.chain(self.morercpthosts.iter().map(|name| (name, "morercpthosts")));
         names.map(|((name, line), file)| (&name[..], file, *line))

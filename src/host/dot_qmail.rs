@@ -595,6 +595,19 @@ impl DotQmails {
         })
     }
 
+    /// The names, without their `.qmail`, of what is no file and leads to none, and what it is.
+    pub fn no_files(&self) -> impl Iterator<Item = (&[u8], &'static str)> {
+        fn what(entry: &Entry) -> Option<&'static str> {
+            match entry {
+                Entry::Directory { entries: Ok(entries), .. } if entries.is_empty() => Some("an empty directory"),
+                Entry::Link { target: None, .. } => Some("a link that leads nowhere"),
+                Entry::Link { target: Some(target), .. } => what(target),
+                _ => None,
+            }
+        }
+        self.entries.iter().filter_map(|(name, entry)| Some((name.as_slice(), what(entry)?)))
+    }
+
     /// The names, without their `.qmail`, of folders that were not read, and why.
     pub fn closed_folders(&self) -> impl Iterator<Item = (&[u8], &Trouble)> {
         fn closed(entry: &Entry) -> Option<&Trouble> {

@@ -148,6 +148,8 @@ codes! {
     DomainNotInRcpthosts = "domain-not-in-rcpthosts", "add the domain to control/rcpthosts, or accept this finding";
     /// A line of rcpthosts that no domain matches.
     RcpthostsName = "rcpthosts-name", "correct the line";
+    /// A name in control/locals or control/me that no domain has.
+    LocalsName = "locals-name", "correct the line";
     /// A domain of vpopmail that virtualdomains gives to another host.
     DomainNotVirtual = "domain-not-virtual", "add DOMAIN:DOMAIN to control/virtualdomains, or delete the domain in vpopmail";
     /// A domain that leads to no user.
@@ -162,6 +164,8 @@ codes! {
     MailDeferred = "mail-deferred", "correct what the file and line say";
     /// A forward to an address of this host that does not exist.
     ForwardRefused = "forward-refused", "correct the address, or remove the forward";
+    /// A name of a `.qmail` file that is none.
+    QmailNoFile = "qmail-no-file", "write a file in its place, or remove it";
     /// A line of a `.qmail` file that ends in CR.
     QmailLineCr = "qmail-line-cr", "write the file with line ends of Unix";
     /// A line that forwards to what is no address.
