@@ -870,7 +870,16 @@ fn a_domain_that_is_not_compiled_yet_gets_no_mail_and_its_answers_say_so() {
         assert!(said.contains(&format!("{LACKS} +new.example- until qmail-newu runs")), "{said}");
         assert_eq!(said.matches(LACKS).count(), 1, "of the new domain alone: {said}");
     }
+    let said = told(&host, commands[1]);
+    assert!(said.contains("its mail is accepted: the catch-all"), "bob is no mailbox: {said}");
+    let said = told(&host, &["user", "dora@new.example"]);
+    assert!(said.contains(" no mail arrives; "), "{said}");
+    let said = told(&host, &["domains"]);
+    assert!(said.contains("NO MAIL") && said.contains("1 where no mail arrives"), "{said}");
+    let says = |said: &str| said.contains("qmail may not take mail that the tables accept");
+    assert!(says(&told(&host, &["status"])));
     compile_assign(&host);
+    assert!(!says(&told(&host, &["status"])));
     for command in commands {
         let said = told(&host, command);
         assert!(!said.contains(LACKS), "{said}");
@@ -932,4 +941,107 @@ fn a_mailbox_whose_own_file_delivers_into_it_gets_its_mail() {
     host.write(&format!("{COM}/.qmail-ann"), "/var/mail/other\n");
     let said = told(&host, &["user", "ann@example.com"]);
     assert!(said.contains("something else takes its mail"), "{said}");
+}
+
+/// The file of the names of example.com that nobody lists.
+const DEFAULT: &str = "/home/vpopmail/domains/example.com/.qmail-default";
+
+#[test]
+fn a_domain_whose_mailboxes_get_no_mail_is_not_ok_and_the_reason_stands_above_its_mailboxes() {
+    let vdelivermail = "| /home/vpopmail/bin/vdelivermail ''";
+    for (content, state, mail, reason) in [
+        ("# off\n", "ELSEWHERE", "elsewhere", "nothing to do"),
+        ("./Maildir/\n", "ELSEWHERE", "elsewhere", "mailbox or maildir"),
+        ("&x@elsewhere.example\n", "ELSEWHERE", "elsewhere", "forwards"),
+        (vdelivermail, "WAITS", "defer", "without exactly two arguments"),
+        ("|exit 100\n", "NO MAIL", "bounce", "exit 100"),
+    ] {
+        let host = MailHost::sample();
+        let usual = told(&host, &["domains", "example.com"]);
+        assert!(!usual.contains("ELSEWHERE") && !usual.contains("NO MAIL"), "{usual}");
+        host.write(DEFAULT, content);
+        host.rebuild();
+        let said = told(&host, &["domains", "example.com"]);
+        assert!(said.contains(state) && !said.contains("1 ok"), "{content}: {said}");
+        let said = told(&host, &["user", "@example.com"]);
+        assert!(said.contains("mail arrives in 0") && said.contains(mail), "{content}: {said}");
+        assert!(said.contains(reason) && said.contains("tell the administrator"), "{content}: {said}");
+    }
+}
+
+#[test]
+fn an_alias_domain_that_virtualdomains_names_has_the_mailboxes_of_the_real_one() {
+    let host = MailHost::sample();
+    let file = "/var/qmail/control/virtualdomains";
+    let before = fs::read_to_string(host.path(file)).unwrap();
+    host.write(file, before.replace("example.edu:example.edu", "example.edu:example.com"));
+    host.rebuild();
+    let said = told(&host, &["user", "ann@example.edu"]);
+    assert!(said.contains("its mail arrives"), "{said}");
+    let said = told(&host, &["domains", "example.edu"]);
+    assert!(!said.contains("get no mail"), "{said}");
+}
+
+#[test]
+fn a_domain_of_vpopmail_in_locals_is_the_fault_and_not_the_name() {
+    let host = MailHost::sample();
+    host.write("/var/qmail/control/locals", "mail.example.org\nexample.com\n");
+    host.rebuild();
+    let said = told(&host, &["explain", "ann@example.com"]);
+    assert!(said.contains("control/locals names it, too: tell the administrator"), "{said}");
+    let said = told(&host, &["domains", "example.com"]);
+    assert!(said.contains("get no mail by control/locals"), "{said}");
+}
+
+#[test]
+fn a_name_that_only_an_entry_for_many_names_accepts_is_no_sign_of_an_old_table() {
+    let host = MailHost::sample();
+    let accepted = fs::read_to_string(host.path("/var/qmail/control/rcpthosts")).unwrap();
+    host.write("/var/qmail/control/rcpthosts", accepted + ".sub.example\n");
+    host.rebuild();
+    for (address, reason) in [
+        ("a,b@example.net", "an entry for many names accepts it, too"),
+        ("x@y.sub.example", "only by a line that begins with a dot"),
+    ] {
+        let said = told(&host, &["explain", address]);
+        assert!(said.contains(reason) && !said.contains("is out of date"), "{said}");
+    }
+    // One that is older is one.
+    host.write("/home/vpopmail/domains/example.net/.qmail-default", "|exit 100\n");
+    let said = told(&host, &["explain", "a,b@example.net"]);
+    assert!(said.contains("is out of date"), "{said}");
+}
+
+#[test]
+fn mail_that_no_line_of_its_file_delivers_is_thrown_away() {
+    let host = MailHost::sample();
+    for (name, content, is_dropped) in [
+        ("a", "# nothing\n", true),
+        ("b", "|exit 0\n", true),
+        ("c", "|exit 99\n", true),
+        ("d", "/usr/local/mail/d/\n|exit 99\n", false),
+        ("e", "&ann@example.com\n", false),
+        ("f", "|/usr/local/bin/some-program\n|exit 99\n", false),
+    ] {
+        host.write(&format!("{COM}/.qmail-{name}"), content);
+        host.rebuild();
+        let address = format!("{name}@example.com");
+        let said = told(&host, &["explain", &address]);
+        assert_eq!(said.contains("delivery thrown away: "), is_dropped, "{said}");
+        let said = told(&host, &["user", &address]);
+        assert_eq!(said.contains("its mail is accepted, but is thrown away"), is_dropped, "{said}");
+    }
+}
+
+#[test]
+fn a_mailbox_with_a_capital_letter_is_named_to_who_asks_for_it_in_lower_case() {
+    let host = MailHost::sample();
+    let file = format!("{COM}/vpasswd");
+    let before = fs::read_to_string(host.path(&file)).unwrap();
+    host.write(&file, before.replacen("ann:", "Ann:", 1));
+    host.rebuild();
+    for command in ["explain", "user"] {
+        let said = told(&host, &[command, "ann@example.com"]);
+        assert!(said.contains("there is a mailbox Ann, which vpopmail never finds"), "{said}");
+    }
 }

@@ -14,6 +14,7 @@ use crate::commands::compare::{Change, Compared, compare, made, word};
 use crate::commands::findings::{Accepted, Findings, Shows};
 use crate::commands::overview::{self, Answer, Domain};
 use crate::commands::screen::{Field, Form, Row, Screen, Tone, VERSION, table, wrapped};
+use crate::decide::Verdict;
 use crate::error::{Error, show_path};
 use crate::host::Host;
 use crate::os::confine;
@@ -459,8 +460,12 @@ fn domains_as_table(width: usize, domains: &[Domain]) -> String {
                 None => Field::word("unknown", Tone::Caution),
             },
             match domain.state {
-                overview::State::Ok if gets_nothing(domain) => Field::word("NO MAIL", Tone::Bad),
-                overview::State::Ok => Field::text("ok"),
+                overview::State::Ok => match reach(domain) {
+                    Reach::Usual => Field::text("ok"),
+                    Reach::Waits => Field::word("WAITS", Tone::Caution),
+                    Reach::Elsewhere => Field::word("ELSEWHERE", Tone::Caution),
+                    Reach::None => Field::word("NO MAIL", Tone::Bad),
+                },
                 state => Field::word(state.word().to_uppercase(), Tone::Caution),
             },
             Field::text(domain.catch_all.clone().unwrap_or_else(|| "-".to_owned())),
@@ -484,27 +489,48 @@ fn domains_as_table(width: usize, domains: &[Domain]) -> String {
     if domains.is_empty() {
         return "no domain\n".to_owned();
     }
-    let number = |state: overview::State| {
-        let is_in = |domain: &&Domain| domain.state == state && !(state == overview::State::Ok && gets_nothing(domain));
-        match domains.iter().filter(is_in).count() {
-            0 => None,
-            number => Some(format!("{number} {}", state.word())),
-        }
+    let in_words = |domain: &Domain| match (domain.state, reach(domain)) {
+        (overview::State::Ok, Reach::Waits) => "whose mail waits",
+        (overview::State::Ok, Reach::Elsewhere) => "whose mailboxes get no mail",
+        (overview::State::Ok, Reach::None) => "where no mail arrives",
+        (state, _) => state.word(),
     };
-    let mut states: Vec<String> = overview::State::ALL.into_iter().filter_map(number).collect();
-    if let lost @ 1.. = domains.iter().filter(|domain| gets_nothing(domain)).count() {
-        states.push(format!("no mail arrives in {lost}"));
+    let mut numbers: Vec<(&str, usize)> = Vec::new();
+    let of_states = overview::State::ALL.map(overview::State::word);
+    for word in of_states.into_iter().chain(domains.iter().map(in_words)) {
+        if !numbers.iter().any(|(other, _)| *other == word) {
+            numbers.push((word, domains.iter().filter(|domain| in_words(domain) == word).count()));
+        }
     }
+    let numbers = numbers.iter().filter(|(_, number)| *number > 0);
+    let states: Vec<String> = numbers.map(|(word, number)| format!("{number} {word}")).collect();
     let head = wrapped(&format!("{}: {}", count(domains.len(), "domain"), states.join(", ")), width, 0, 2);
     format!("{head}\n{}", table(width, &headings, &domains.iter().map(row).collect::<Vec<_>>()))
 }
 
-/// Whether no mail arrives in a domain, whatever the name.
-fn gets_nothing(domain: &Domain) -> bool {
+/// Where mail to the mailboxes of a domain goes.
+#[derive(PartialEq)]
+enum Reach {
+    /// To them, or there are none.
+    Usual,
+    Waits,
+    /// Something else takes all of it.
+    Elsewhere,
+    /// Nowhere.
+    None,
+}
+
+fn reach(domain: &Domain) -> Reach {
     let is_nobodys = domain.kind == overview::Kind::Nobody && domain.still_taken.is_none();
-    let is_elsewhere =
-        domain.mailboxes.is_some() && matches!(domain.kind, overview::Kind::Relay | overview::Kind::Remote);
-    domain.lacks_default || is_nobodys || is_elsewhere
+    match domain.unreached {
+        _ if domain.lacks_default || is_nobodys || domain.not_yet_taken.is_some() => Reach::None,
+        // It may have users of another kind.
+        _ if domain.kind == overview::Kind::Local => Reach::Usual,
+        Some(Verdict::Bounce | Verdict::Remote) => Reach::None,
+        Some(Verdict::Defer) => Reach::Waits,
+        Some(Verdict::Deliver) => Reach::Elsewhere,
+        Some(Verdict::Unknown) | None => Reach::Usual,
+    }
 }
 
 fn domain_as_json(domain: &Domain) -> serde_json::Value {

@@ -14,10 +14,11 @@ use crate::commands::onward::{Onward, Target, Ways};
 use crate::commands::overview::{self, State};
 use crate::commands::screen::{Form, Screen, Tone, VERSION, wrapped};
 use crate::commands::{faults, forwards, hints};
-use crate::decide::{Delivery, Route, SWALLOWED, Step, Taker, Trail, Verdict, deliver, route};
+use crate::decide::{DROPPED, Delivery, Route, SWALLOWED, Step, Taker, Trail, Verdict, deliver, route};
 use crate::error::{Denied, Error, show_path};
 use crate::host::Host;
 use crate::os::confine;
+use crate::protect::guard::stands_for;
 use crate::protect::hold;
 use crate::rebuild::homes::HomeReader;
 use crate::rebuild::{behind, read_host};
@@ -166,6 +167,13 @@ impl Explainer<'_> {
                 // A new name has no entry to hold.
                 State::Held if answer => "the published entry is held by the loss guard".to_owned(),
                 State::Kept => "the published answer is kept, because its source cannot be read".to_owned(),
+                _ if answer && self.is_wider(address) => {
+                    "an entry for many names accepts it, too, but qmail does not deliver it".to_owned()
+                }
+                _ if !answer && !host.control.is_named(&domain) && address.contains(&b'@') => format!(
+                    "rcpthosts lists {} only by a line that begins with a dot, and the table has no entries for such lines",
+                    show_domain(&domain)
+                ),
                 _ => "the published table is out of date; rebuild --dry-run shows what changes".to_owned(),
             },
             (Answer::No, _) if relayed && host.control.is_unnamed(&domain) => format!("control/rcpthosts is {decided}"),
@@ -201,6 +209,15 @@ impl Explainer<'_> {
             table,
             reached_by,
         }
+    }
+
+    /// Whether the entry of the published table that accepts an address is right, and only wider than what is delivered.
+    fn is_wider(&self, address: &[u8]) -> bool {
+        let key = self.published.as_ref().ok().and_then(|published| published.lookup(address).key);
+        key.filter(|key| key != &lower(address)).is_some_and(|key| {
+            let stands = stands_for(&key, self.host.layout.break_byte);
+            deliver(self.host, self.homes, &stands, &mut Trail::unkept()).accepted()
+        })
     }
 
     /// What holds or keeps published entries of a domain, or opens it, in words.
@@ -312,7 +329,14 @@ impl Explained {
     /// What to say beside the reason.
     fn beside(&self, explainer: &Explainer<'_>) -> Option<String> {
         let lost = || self.lost.map(str::to_owned);
-        self.fault(explainer).or_else(lost).or_else(|| self.near(explainer).map(|near| hints::question(&near)))
+        let never_found = || {
+            let found = hints::never_found_by(explainer.host, explainer.homes, &self.address);
+            found.filter(|_| self.delivery.taker != Taker::Mailbox).map(|found| found + ": tell the administrator")
+        };
+        self.fault(explainer)
+            .or_else(lost)
+            .or_else(never_found)
+            .or_else(|| self.near(explainer).map(|near| hints::question(&near)))
     }
 
     /// What is wrong with its whole domain.
@@ -351,7 +375,8 @@ impl Explained {
     /// Whether its mail is accepted, and what takes it.
     fn sentence(&self, explainer: &Explainer<'_>) -> String {
         let (reason, delivery) = (self.reason(explainer), &self.delivery);
-        let taker = if delivery.verdict == Verdict::Deliver { self.taker(explainer.host) } else { None };
+        let taker =
+            if delivery.verdict == Verdict::Deliver && !self.is_dropped() { self.taker(explainer.host) } else { None };
         match (self.accepted, taker) {
             (Answer::Yes, Some(taker)) => {
                 let beside = self.beside(explainer).map(|beside| format!("; {beside}")).unwrap_or_default();
@@ -372,6 +397,9 @@ impl Explained {
 
     /// What becomes of mail that is accepted, but that the configuration gives to nobody: for a sentence, and with what follows.
     fn now(&self, explainer: &Explainer<'_>) -> Option<(&'static str, &'static str)> {
+        if self.is_dropped() {
+            return Some(("is thrown away", "thrown away: the file takes it, and no line of it delivers"));
+        }
         let domain = lower(split_address(&self.address).map(|(_, domain)| domain).unwrap_or_default());
         let is_lost = self.delivery.verdict == Verdict::Bounce && self.accepted == Answer::Yes;
         match self.steps.last() {
@@ -381,6 +409,15 @@ impl Explained {
             }
             _ => Some(("bounces now", "bounces now: qmail returns the message to its sender")),
         }
+    }
+
+    /// Whether a file takes its mail, and delivers it to nobody: it has only comments, or ends before each other line.
+    fn is_dropped(&self) -> bool {
+        let is_of = |step: &Step, last: &Step| step.path == last.path && step.line.is_some();
+        let Some(((last, targets), before)) = self.steps.split_last() else { return false };
+        let is_alone = !before.iter().any(|(step, _)| is_of(step, last)) && self.directories.is_empty();
+        let is_idle = self.delivery.open.is_none() && DROPPED.contains(&&last.text[..]);
+        self.accepted == Answer::Yes && is_idle && is_alone && targets.is_empty() && self.mistyped.is_empty()
     }
 
     /// What takes its mail, when it is delivered.
@@ -402,6 +439,9 @@ impl Explained {
             }
             (None, Taker::Extension) => "the mailbox before the first - of its name takes it".to_owned(),
             (None, Taker::Alias) => format!("an alias of the user database takes it ({step})"),
+            (None, Taker::CatchAll) if is_dot_qmail && !ends_with_default(step) => {
+                format!("its .qmail file sends it on ({step})")
+            }
             (None, Taker::CatchAll) => format!("the catch-all of its domain takes it ({step})"),
             (None, Taker::Other) if is_dot_qmail && !targets.is_empty() => format!("an alias takes it ({step})"),
             (None, Taker::Other) if is_dot_qmail => format!("a .qmail file takes it ({step})"),
@@ -564,6 +604,11 @@ impl Explained {
             "also_reached_by_maildir": self.reached_by.by_maildir,
         })
     }
+}
+
+/// Whether a step stands in a file for many names.
+fn ends_with_default(step: &Step) -> bool {
+    step.path.as_deref().is_some_and(|path| path.as_os_str().as_bytes().ends_with(DEFAULT))
 }
 
 impl Explainer<'_> {

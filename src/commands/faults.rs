@@ -28,6 +28,10 @@ pub fn of_domain(
         Verdict::Remote if is_vpopmails => Some(format!("but users/assign has {shown} as a domain of this host")),
         _ if still_taken.is_some() => still_taken.map(|entry| format!("but {entry}")),
         _ if !host.control.accepts(&domain) => is_vpopmails.then(|| "but it is a domain of this host".to_owned()),
+        Verdict::Bounce if is_vpopmails && host.control.locals.contains_key(&domain) => {
+            let file = if host.control.locals_from_me { "me" } else { "locals" };
+            Some(format!("but users/assign has {shown} as a domain of vpopmail, and control/{file} names it, too"))
+        }
         _ if not_yet_taken.is_some() => not_yet_taken.map(|entry| format!("but {entry}")),
         Verdict::Bounce => {
             let domains = overview::domains(host, homes, &[domain.clone()].into(), &|_| overview::Answer::NoTable);
@@ -59,11 +63,19 @@ pub fn with_reason(host: &Host, homes: &dyn Homes, domain: &[u8]) -> Option<Stri
     let mut trail = Trail::kept();
     let delivery = deliver(host, homes, &address, &mut trail);
     let last = trail.steps().pop();
-    let fault = of_domain(host, homes, &address, (&delivery, last.as_ref()))?;
+    let fault = of_domain(host, homes, &address, (&delivery, last.as_ref()));
     let reason = match last {
         _ if !host.control.accepts(domain) => hints::not_listed(&address, domain),
         Some(last) => without_word(&last.to_string(), &NOBODY),
-        None => return Some(fault),
+        None => return fault,
     };
-    Some(format!("{reason}; {fault}"))
+    match fault {
+        Some(fault) => Some(format!("{reason}; {fault}")),
+        None => of_mailboxes(host, homes, domain).map(|_| format!("{reason}: tell the administrator")),
+    }
+}
+
+/// What becomes of mail to the mailboxes of a domain, if it arrives in none of them.
+fn of_mailboxes(host: &Host, homes: &dyn Homes, domain: &[u8]) -> Option<Verdict> {
+    overview::domains(host, homes, &[domain.to_vec()].into(), &|_| overview::Answer::NoTable).first()?.unreached
 }

@@ -1,6 +1,6 @@
 //! What a person may have meant by an address that is refused.
 
-use crate::host::vpopmail::is_found;
+use crate::host::vpopmail::{Vpasswd, is_found};
 use crate::host::{Homes, Host};
 pub(crate) use crate::text::question;
 use crate::text::{Shown, join_address, lower, nearest, show_domain, split_address};
@@ -57,6 +57,20 @@ pub(crate) fn nearest_mailbox(host: &Host, homes: &dyn Homes, address: &[u8]) ->
     let mailboxes = home.known_mailboxes(&line.user).ok()?.all();
     let near = nearest(&lower(local), mailboxes.iter().map(|(name, _)| *name).filter(|name| is_found(name)))?;
     Some(join_address(near, domain))
+}
+
+/// The mailbox that a name may mean, and that vpopmail never finds, in words.
+pub(crate) fn never_found(vpasswd: &Vpasswd, local: &[u8]) -> Option<String> {
+    let all = vpasswd.all();
+    let name = all.iter().map(|(name, _)| *name).find(|name| name.eq_ignore_ascii_case(local) && !is_found(name))?;
+    Some(format!("there is a mailbox {}, which vpopmail never finds", Shown(name)))
+}
+
+/// The same of an address.
+pub(crate) fn never_found_by(host: &Host, homes: &dyn Homes, address: &[u8]) -> Option<String> {
+    let (local, domain) = split_address(address)?;
+    let line = host.assignments.vpopmail_domain(&lower(domain))?;
+    never_found(homes.home(&line.home).known_mailboxes(&line.user).ok()?, local)
 }
 
 /// That all mailboxes of a domain may be meant, to stand behind a message about its name without an @; empty for another name.

@@ -9,13 +9,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::cdb;
-use crate::decide::{Delivery, Route, Step, Trail, Verdict, deliver, route};
+use crate::commands::hints;
+use crate::decide::{Delivery, Route, Step, Taker, Trail, Verdict, deliver, route};
 use crate::error::{Trouble, show_path};
 use crate::fs::Who;
 use crate::host::compilers::Compiler;
 use crate::host::dot_qmail::{Opening, spelled};
 use crate::host::mailboxes::{self, Source};
-use crate::host::vpopmail::{ABSENT, Mailbox, Mailboxes, Particulars, Vpasswd, flag_names, is_found};
+use crate::host::vpopmail::{ABSENT, BOUNCE_MAIL, Mailbox, Mailboxes, Particulars, Vpasswd, flag_names, is_found};
 use crate::host::{Home, HomeState, Homes, Host};
 use crate::protect::guard::{NOBODY, stands_for};
 use crate::report::Note;
@@ -94,6 +95,10 @@ pub struct Domain {
     pub trouble: Option<Trouble>,
     /// Whether mail bounces before vdelivermail looks for a mailbox, because no `.qmail` file answers.
     pub lacks_default: bool,
+    /// What becomes of mail to its mailboxes, where none of them gets any.
+    pub unreached: Option<Verdict>,
+    /// The entry that a compiled file lacks, so that qmail does not take its mail yet, in words.
+    pub not_yet_taken: Option<String>,
     /// The entry of a compiled file by which qmail takes its mail, although nobody owns it, in words.
     pub still_taken: Option<String>,
     /// What becomes of its entries.
@@ -242,6 +247,8 @@ fn domain(
     // What is published of it is kept.
     let kept =
         (accepted && delivery.doubt.is_some() && delivery.verdict != Verdict::Unknown).then(|| published(&address));
+    let vpasswd = vpopmail_home.as_ref().and_then(|home| home.mailboxes_of(host.user_domain(name)).known());
+    let unreached = vpasswd.and_then(|vpasswd| unreached(host, homes, name, vpasswd));
     let is_at_home = line.is_some_and(|line| is_at_home(host, &line.home, last.as_ref()));
     let lacks_default = kind == Kind::Vpopmail
         && delivery.verdict == Verdict::Bounce
@@ -266,6 +273,8 @@ fn domain(
         notes: Vec::new(),
         trouble,
         lacks_default,
+        unreached: unreached.filter(|_| State::of(&delivery) == State::Ok),
+        not_yet_taken: Compiler::not_yet_taken(host, name),
         still_taken: Compiler::Newu.still_takes(host, name).filter(|_| kind == Kind::Nobody),
         state: State::of(&delivery),
     };
@@ -273,7 +282,7 @@ fn domain(
     if let Some((_, lost @ 1..)) = counted {
         domain.notes.push(format!("{} that vpopmail never finds beside these", count(lost, "mailbox")));
     }
-    domain.notes.extend(Compiler::not_yet_taken(host, name));
+    domain.notes.extend(domain.not_yet_taken.clone());
     let is_elsewhere = |home: &Arc<Home>| matches!(home.mailboxes_of(host.user_domain(name)), Mailboxes::Elsewhere(_));
     if vpopmail_home.as_ref().is_some_and(is_elsewhere) {
         domain.notes.push(UNREAD.to_owned());
@@ -281,14 +290,37 @@ fn domain(
     if lacks_default {
         domain.notes.insert(0, "no .qmail-default: its mailboxes get no mail".to_owned());
     }
+    if let (Some(Verdict::Deliver), Kind::Vpopmail, Some(last)) = (domain.unreached, kind, &last) {
+        let by = without_word(&last.to_string(), &NOBODY);
+        domain.notes.insert(0, format!("no mail arrives in its mailboxes: {by}"));
+    }
     if let Some(open) = &delivery.open {
         domain.notes.insert(0, format!("open: the users of {} are not known", Shown(&open.program)));
     } else if let (Verdict::Defer, true, None, Some(last)) = (delivery.verdict, delivery.known, &domain.trouble, last) {
         // Nothing in a directory with wrong rights is looked at.
-        let what = if is_at_home { "all its mail" } else { "mail to names that nobody listed" };
+        let is_all = is_at_home || domain.unreached == Some(Verdict::Defer);
+        let what = if is_all { "all its mail" } else { "mail to names that nobody listed" };
         domain.notes.insert(0, format!("{what} waits: {}", without_word(&last.to_string(), &NOBODY)));
     }
     Some(domain)
+}
+
+/// What becomes of mail to the mailboxes of a domain, if it arrives in none of them; of different verdicts the first. One whose
+/// mail is switched off says nothing.
+fn unreached(host: &Host, homes: &dyn Homes, domain: &[u8], vpasswd: &Vpasswd) -> Option<Verdict> {
+    let mut all = None;
+    for (name, mailbox) in distinct(vpasswd) {
+        if !is_found(name) || mailbox.flags & BOUNCE_MAIL != 0 {
+            continue;
+        }
+        let delivery = deliver(host, homes, &join_address(name, domain), &mut Trail::unkept());
+        let is_taken = matches!(delivery.taker, Taker::Mailbox | Taker::Extension | Taker::Alias);
+        if delivery.verdict == Verdict::Unknown || delivery.verdict == Verdict::Deliver && is_taken {
+            return None;
+        }
+        all.get_or_insert(delivery.verdict);
+    }
+    all
 }
 
 /// Whether the way of an address ended at this home directory itself, so that no `.qmail` file answered.
@@ -377,8 +409,9 @@ fn notes(host: &Host, domain: &Domain, prefix: Option<&[u8]>, accepted: bool, el
     if !accepted && domain.kind != Kind::Remote && !name.is_empty() {
         notes.push("not in rcpthosts: strangers' mail for it is refused".to_owned());
     }
-    if domain.mailboxes.is_some() && domain.kind != Kind::Vpopmail {
-        notes.push("its mailboxes get no mail by virtualdomains".to_owned());
+    if domain.unreached.is_some() && domain.kind != Kind::Vpopmail {
+        let by = if domain.kind == Kind::Local { "control/locals" } else { "virtualdomains" };
+        notes.push(format!("its mailboxes get no mail by {by}"));
     }
     // qmail-send looks into locals first.
     if elsewhere > 0 && domain.kind != Kind::Local {
@@ -432,6 +465,8 @@ pub struct User<'a> {
     pub closed: Option<&'a Note>,
     /// What the published auth.cdb says of it, `None` when that cannot be compared; or why it cannot be read.
     pub published: Result<Option<Agreement>, String>,
+    /// Whether qmail does not take its mail yet, because a compiled file lacks its domain.
+    pub is_not_taken: bool,
     /// Why its mail is not accepted now, though the configuration delivers it; found out for people alone.
     pub refused: Option<&'static str>,
 }
@@ -514,10 +549,15 @@ impl Users<'_> {
         };
         let Some(line) = host.assignments.vpopmail_domain(&domain) else {
             let path = host.assign_path();
-            // Of a whole address the answer about its mail asks.
-            let question = match local.is_empty() {
-                true => domain_question(&domain, host.control.listed()),
-                false => String::new(),
+            // Of a whole address the answer about its mail says more.
+            let question = match host.control.prefix(&domain) {
+                _ if !local.is_empty() => String::new(),
+                Some(prefix) if prefix.is_empty() => "; it is a local domain: its users are accounts".to_owned(),
+                Some(_) if host.assignments.find(&host.control.prefix(&domain).unwrap_or_default()).is_some() => {
+                    "; it is a virtual domain without mailboxes of vpopmail".to_owned()
+                }
+                None if host.control.is_named(&domain) => "; it is a domain of another host".to_owned(),
+                _ => domain_question(&domain, host.control.listed()),
             };
             return none(format!("no vpopmail domain: no line +{}- in {}{question}", Shown(&domain), show_path(&path)));
         };
@@ -553,7 +593,9 @@ impl Users<'_> {
         }
         let mut trail = Trail::kept();
         let delivery = deliver(host, self.homes, &join_address(local, &domain), &mut trail);
-        let why = trail.steps().pop().map(|step| format!(": {step}")).unwrap_or_default();
+        let why = trail.steps().pop().map(|step| format!(": {step}"));
+        let lost = hints::never_found(vpasswd, local).map(|lost| format!("; {lost}"));
+        let why: String = why.into_iter().chain(lost).collect();
         none(format!("no such mailbox; mail to it: {}{why}", delivery.verdict))
     }
 
@@ -617,6 +659,7 @@ impl Users<'_> {
                 .then_some("its password field holds nothing that crypt(3) makes"),
             closed: self.closed.as_ref(),
             published,
+            is_not_taken: Compiler::not_yet_taken(self.host, domain).is_some(),
             refused,
         }
     }

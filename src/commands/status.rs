@@ -118,8 +118,8 @@ struct Tables {
     unread: Option<String>,
     /// That there is no rcpthosts, and what comes of it.
     unlisted: Option<String>,
-    /// By which compiled files qmail takes mail that the tables may refuse.
-    compiled: Vec<String>,
+    /// By which compiled files qmail takes mail that the tables may refuse, or else does not take what they accept.
+    compiled: Vec<(bool, String)>,
     /// What is wrong with the tables of other qmails.
     others: Vec<String>,
     /// What this process may not read.
@@ -143,7 +143,7 @@ impl Tables {
         let is_unlisted = |note: &&Note| note.code == Some(Code::RcpthostsMissing);
         let unlisted = compared.as_ref().ok().and_then(|compared| compared.built.notes.iter().find(is_unlisted));
         let unlisted = unlisted.map(|note| note.text.clone());
-        let compiled = compared.as_ref().map(lost_from_text).unwrap_or_default();
+        let compiled = compared.as_ref().map(other_than_text).unwrap_or_default();
         let kept = |compared: &Compared| -> Vec<KeptHome> {
             compared.built.kept.iter().filter(|home| !home.alert.denied).cloned().collect()
         };
@@ -225,18 +225,22 @@ impl Tables {
                 if error.is_denied() { fact.as_warning() } else { fact.as_alert() }
             }
         });
-        facts.extend(self.compiled.iter().map(|text| Fact::new("qmail", "qmail: ", text.clone()).as_warning()));
+        facts.extend(self.compiled.iter().map(|(_, text)| Fact::new("qmail", "qmail: ", text.clone()).as_warning()));
         facts.extend(self.others.iter().map(|text| tables(text.clone()).as_warning()));
         facts
     }
 }
 
-/// The compiled files with entries that their texts lack: the tables follow the texts. What the service puts off it says itself.
-fn lost_from_text(compared: &Compared) -> Vec<String> {
+/// The compiled files that lack entries of their texts, or have entries that these lost, which is told first: the tables go by
+/// the texts. What the service puts off it says itself.
+fn other_than_text(compared: &Compared) -> Vec<(bool, String)> {
     let host = &compared.built.host;
-    let may_run = |compiler: &Compiler| compiler.put_off(host, &compared.held).is_none();
-    let lost = Compiler::ALL.into_iter().filter(|compiler| compiler.lost(host).is_some()).filter(may_run);
-    lost.filter_map(|compiler| behind_of(compiler, host, &compared.held)).map(|note| note.text).collect()
+    let of = |compiler: Compiler| {
+        let is_lost = compiler.lost(host).is_some();
+        let is_other = (is_lost || compiler.lacks_any(host)) && compiler.put_off(host, &compared.held).is_none();
+        is_other.then_some((is_lost, behind_of(compiler, host, &compared.held)?.text))
+    };
+    Compiler::ALL.into_iter().filter_map(of).collect()
 }
 
 /// What is not well, each in a few words; the exit status is 1 when there is anything.
@@ -297,8 +301,11 @@ fn reasons(service: &Service, tables: &Tables, for_people: bool) -> Vec<(Level, 
             }
         }
     }
-    if !tables.compiled.is_empty() {
+    if tables.compiled.iter().any(|(is_lost, _)| *is_lost) {
         add(Warning, "qmail may take mail that the tables refuse".to_owned());
+    }
+    if tables.compiled.iter().any(|(is_lost, _)| !is_lost) {
+        add(Warning, "qmail may not take mail that the tables accept".to_owned());
     }
     if !tables.others.is_empty() {
         add(Warning, format!("of the tables of other qmails, {} not right", are(tables.others.len())));

@@ -287,7 +287,10 @@ fn user_address(user: &User<'_>) -> String {
 fn gets_mail(user: &User<'_>) -> bool {
     let arrives =
         |delivery: &crate::decide::Delivery| delivery.verdict == Verdict::Deliver && delivery.taker == Taker::Mailbox;
-    user.accepted && user.refused.is_none() && user.mail.as_ref().is_some_and(|(delivery, _)| arrives(delivery))
+    user.accepted
+        && user.refused.is_none()
+        && !user.is_not_taken
+        && user.mail.as_ref().is_some_and(|(delivery, _)| arrives(delivery))
 }
 
 /// Whether what is published of its mail stays, because the source cannot be read.
@@ -352,6 +355,7 @@ fn row(user: &User<'_>, beyond: &Beyond) -> Row {
     let (mail, of_mail) = match beyond {
         Beyond { fault: Some(_), .. } => ("bounce", Tone::Bad),
         Beyond { is_own: true, .. } => (mail, Tone::Good),
+        Beyond { .. } if mail == "deliver" && !gets_mail(user) => ("elsewhere", of_mail),
         Beyond { .. } => (mail, of_mail),
     };
     let flags = user.effective.as_ref().map_or_else(|_| "unknown".to_owned(), |flags| flags.join(", "));
@@ -376,6 +380,7 @@ fn for_terminal(user: &User<'_>, beyond: Beyond, state: Option<String>, width: u
     let refused = refused(user).filter(|_| user.accepted).map(|why| format!("its mail is refused now: {why}"));
     let summary = match in_words(user) {
         [("not yet" | "refuse", _), _] if refused.is_some() => refused.as_deref().unwrap_or_default(),
+        [("deliver", _), _] if user.is_not_taken => "no mail arrives",
         [("deliver", _), _] if is_own => "its mail arrives, by a .qmail file",
         [("deliver", _), _] if mail => "its mail arrives",
         [("deliver", _), _] if fault.is_some() => "no mail arrives",

@@ -68,6 +68,8 @@ pub enum Taker {
 /// A uid or gid that setuid(2) and setgid(2) refuse, because it means "leave it as it is".
 const NO_ID: u32 = u32::MAX;
 
+/// What is said of mail that a file takes, if no line of it delivers.
+pub const DROPPED: [&str; 2] = ["nothing to do: delivered", "exit 99: done, delivered"];
 /// What is said of mail that only a catch-all `delete` takes.
 pub const SWALLOWED: &str = "nothing but the catch-all takes it, which swallows it: refused instead";
 /// Why nobody can know what an address without a line in users/assign comes to.

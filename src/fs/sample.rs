@@ -10,7 +10,7 @@ use include_dir::{Dir, DirEntry};
 use crate::error::{Error, show_cause, show_path};
 
 /// Makes a new directory, `None` being one below TMPDIR, with the files in it. As on a real host, everybody may read
-/// them and nobody else may write. Returns where they are.
+/// them and nobody else may write; and there is a /tmp for the pipe. Returns where they are.
 ///
 /// # Errors
 /// Something is there already, or cannot be made.
@@ -30,7 +30,15 @@ pub fn copy(files: &Dir<'_>, to: Option<&Path>) -> Result<PathBuf, Error> {
             made.map_err(|cause| failed(&below, cause))?.keep()
         }
     };
-    files.extract(&top).and_then(|()| set_modes(files, &top)).map_err(|cause| failed(&top, cause))?;
+    let pipes = || {
+        DirBuilder::new().create(top.join("tmp"))?;
+        set_permissions(top.join("tmp"), Permissions::from_mode(0o1777))
+    };
+    files
+        .extract(&top)
+        .and_then(|()| set_modes(files, &top))
+        .and_then(|()| pipes())
+        .map_err(|cause| failed(&top, cause))?;
     Ok(top)
 }
 

@@ -143,6 +143,11 @@ impl Compiler {
         Some(format!("qmail goes by {compiled}, which lacks the entry {entry} until {name} runs"))
     }
 
+    /// Whether the text has entries that the compiled file lacks.
+    pub fn lacks_any(self, host: &Host) -> bool {
+        self.behind(host).is_some_and(|behind| !behind.comes.is_empty())
+    }
+
     /// The same of whichever compiler.
     pub fn not_yet_taken(host: &Host, domain: &[u8]) -> Option<String> {
         Compiler::ALL.into_iter().find_map(|compiler| compiler.not_yet_takes(host, domain))
