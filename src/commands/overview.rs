@@ -550,10 +550,10 @@ impl Users<'_> {
         let Some(line) = host.assignments.vpopmail_domain(&domain) else {
             let path = host.assign_path();
             // Of a whole address the answer about its mail says more.
-            let question = match host.control.prefix(&domain) {
+            let question = match host.control.prefix(&domain).as_deref() {
                 _ if !local.is_empty() => String::new(),
-                Some(prefix) if prefix.is_empty() => "; it is a local domain: its users are accounts".to_owned(),
-                Some(_) if host.assignments.find(&host.control.prefix(&domain).unwrap_or_default()).is_some() => {
+                Some(b"") => "; it is a local domain: its users are accounts".to_owned(),
+                Some(prefix) if host.assignments.find(prefix).is_some() => {
                     "; it is a virtual domain without mailboxes of vpopmail".to_owned()
                 }
                 None if host.control.is_named(&domain) => "; it is a domain of another host".to_owned(),
