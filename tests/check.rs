@@ -456,6 +456,19 @@ fn each_fault_is_told_of_in_a_line() {
             &["warning: ", "/.qmail-sales: a link that leads nowhere, so no mail is", "\tqmail-no-file"],
         ),
         (
+            "a domain of vpopmail that only locals names",
+            &|host| {
+                host.write(&control("virtualdomains"), "");
+                host.write(&control("locals"), "mail.example.org\nexample.com\n")
+            },
+            &["warning: ", "only control/locals names it, not control/virtualdomains", "\tdomain-not-virtual"],
+        ),
+        (
+            "no name of the host",
+            &|host| host.write(&control("locals"), "mail.example.org\n").remove(&control("me")),
+            &["warning: ", "control/me: not there, nor is smtpgreeting: ", "\tme-missing"],
+        ),
+        (
             "an address in rcpthosts",
             &|host| host.write(&control("rcpthosts"), "mail.example.org\nexample.com\n@other.example\n"),
             &[

@@ -1045,3 +1045,75 @@ fn a_mailbox_with_a_capital_letter_is_named_to_who_asks_for_it_in_lower_case() {
         assert!(said.contains("there is a mailbox Ann, which vpopmail never finds"), "{said}");
     }
 }
+
+#[test]
+fn without_users_cdb_qmail_takes_no_mail_of_a_virtual_domain_where_qmail_newu_is_there() {
+    let host = MailHost::sample();
+    host.rebuild();
+    let says = |said: &str| said.contains("lacks the entry +example.net-");
+    // A copy of the files of a host has neither.
+    assert!(!says(&told(&host, &["explain", "dora@example.net"])));
+    host.write("/var/qmail/bin/qmail-newu", "#!/bin/sh\n");
+    for command in [["explain", "dora@example.net"], ["user", "dora@example.net"], ["domains", "example.net"]] {
+        let said = told(&host, &command);
+        assert!(says(&said), "{said}");
+    }
+    let said = told(&host, &["status"]);
+    assert!(said.contains("qmail may not take mail that the tables accept"), "{said}");
+}
+
+#[test]
+fn a_domain_that_only_morercpthosts_names_is_refused_before_it_is_compiled() {
+    let host = MailHost::sample();
+    let listed = fs::read_to_string(host.path("/var/qmail/control/rcpthosts")).unwrap();
+    let rest: String = listed.lines().filter(|line| *line != "example.net").map(|line| format!("{line}\n")).collect();
+    host.write("/var/qmail/control/rcpthosts", rest).write("/var/qmail/control/morercpthosts", "example.net\n");
+    host.rebuild();
+    assert_eq!(host.run(&["explain", "dora@example.net"]).code, 1);
+    let said = told(&host, &["explain", "dora@example.net"]);
+    assert!(said.contains("REFUSED") && said.contains("until qmail-newmrh runs"), "{said}");
+    let image = qmail_updater::cdb::image([(&b"example.net"[..], &b""[..])]).unwrap();
+    host.write("/var/qmail/control/morercpthosts.cdb", image);
+    assert_eq!(host.run(&["explain", "dora@example.net"]).code, 0);
+}
+
+#[test]
+fn a_path_without_its_slash_is_no_maildir_and_one_that_ends_in_cr_is_another_one() {
+    let maildir = "/home/vpopmail/domains/example.com/carla/Maildir";
+    for (end, is_own) in [("/\n", true), ("\n", false), ("/\r\n", false)] {
+        let host = MailHost::sample();
+        host.write(&format!("{COM}/.qmail-carla"), format!("{maildir}{end}"));
+        host.rebuild();
+        let said = told(&host, &["user", "carla@example.com"]);
+        assert_eq!(said.contains("its mail arrives, by a .qmail file"), is_own, "{end:?}: {said}");
+        let said = told(&host, &["explain", "carla@example.com"]);
+        assert_eq!(said.contains("\\x0d"), end.contains('\r'), "{said}");
+    }
+}
+
+#[test]
+fn a_program_that_decides_is_no_other_place_for_the_mail() {
+    let host = MailHost::sample();
+    host.write(DEFAULT, "|/usr/local/bin/some-program\n");
+    host.rebuild();
+    let said = told(&host, &["user", "@example.com"]);
+    assert!(said.contains("unknown") && !said.contains("elsewhere"), "{said}");
+    let said = told(&host, &["user", "ann@example.com"]);
+    assert!(said.contains("a program decides whether mail arrives"), "{said}");
+}
+
+#[test]
+fn what_the_table_cannot_say_is_no_change_that_a_rebuild_makes() {
+    let host = MailHost::sample();
+    let listed = fs::read_to_string(host.path("/var/qmail/control/rcpthosts")).unwrap();
+    host.write("/var/qmail/control/rcpthosts", listed + ".sub.example\n");
+    host.rebuild();
+    for address in ["@example.net", "x@a.sub.example", "a,b@example.net"] {
+        let said = told(&host, &["explain", address]);
+        assert!(said.contains("the table cannot say it more exactly") && !said.contains("rebuild"), "{said}");
+    }
+    let said = told(&host, &["explain", "@example.net"]);
+    assert!(said.contains("delivery thrown away: ") && !said.contains("bounces now"), "{said}");
+    let said = told(&host, &["domains", ".sub.example"]);
+    assert!(said.contains("refuse") && !said.contains("accept "), "{said}");
+}

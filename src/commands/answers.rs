@@ -525,7 +525,7 @@ fn reach(domain: &Domain) -> Reach {
     match domain.unreached {
         _ if domain.lacks_default || is_nobodys || domain.not_yet_taken.is_some() => Reach::None,
         // It may have users of another kind.
-        _ if domain.kind == overview::Kind::Local => Reach::Usual,
+        Some(_) if domain.kind == overview::Kind::Local => Reach::Elsewhere,
         Some(Verdict::Bounce | Verdict::Remote) => Reach::None,
         Some(Verdict::Defer) => Reach::Waits,
         Some(Verdict::Deliver) => Reach::Elsewhere,

@@ -21,6 +21,7 @@ use nix::unistd::geteuid;
 use crate::commands::overview::{self, Answer, Kind};
 use crate::decide::{Open, OpenKind, Step, Trail, Verdict, deliver};
 use crate::error::{Denied, Error, is_denied_to_us, show_cause, show_path};
+use crate::fs::End;
 use crate::host::assign::Assignment;
 use crate::host::crypt::Fault;
 use crate::host::dot_qmail::{is_never_asked, spelled};
@@ -432,6 +433,15 @@ fn own_names(host: &Host) -> Vec<Note> {
     let control = &host.control;
     let file = if control.locals_from_me { "me" } else { "locals" };
     let path = show_path(&host.control_path(file)).to_string();
+    let is_missing = |name: &str| {
+        let file = [&host.layout.qmail[..], b"/control/", name.as_bytes()].concat();
+        matches!(host.layout.root.walk(&file).end, End::Missing(_))
+    };
+    let me = (is_missing("me") && is_missing("smtpgreeting")).then(|| {
+        let me = show_path(&host.control_path("me")).to_string();
+        Note::warning(format!("{me}: not there, nor is smtpgreeting: qmail-smtpd answers 421 to every client"))
+            .of(Code::MeMissing)
+    });
     let wrong = control.locals.iter().filter_map(|(name, line)| Some((*line, name, names_no_host(name)?)));
     let mut wrong: Vec<_> = wrong.collect();
     wrong.sort_unstable();
@@ -439,7 +449,7 @@ fn own_names(host: &Host) -> Vec<Note> {
         let line = line.map_or(String::new(), |line| format!("line {line}: "));
         Note::warning(format!("{path}: {line}\"{}\": {why}, so no mail is for it", Shown(name))).of(Code::LocalsName)
     });
-    wrong.collect()
+    wrong.chain(me).collect()
 }
 
 /// Lines of virtualdomains that lead domains to nobody.

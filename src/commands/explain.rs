@@ -14,9 +14,10 @@ use crate::commands::onward::{Onward, Target, Ways};
 use crate::commands::overview::{self, State};
 use crate::commands::screen::{Form, Screen, Tone, VERSION, wrapped};
 use crate::commands::{faults, forwards, hints};
-use crate::decide::{DROPPED, Delivery, Route, SWALLOWED, Step, Taker, Trail, Verdict, deliver, route};
+use crate::decide::{DROPPED, Delivery, NO_LOCAL_PART, Route, SWALLOWED, Step, Taker, Trail, Verdict, deliver, route};
 use crate::error::{Denied, Error, show_path};
 use crate::host::Host;
+use crate::host::compilers::Compiler;
 use crate::os::confine;
 use crate::protect::guard::stands_for;
 use crate::protect::hold;
@@ -122,21 +123,33 @@ impl Explainer<'_> {
         let mut steps: Vec<(Step, Vec<Target>)> = steps.into_iter().enumerate().map(with_targets).collect();
         let decided = steps.last().map(|(step, _)| step.text.clone()).unwrap_or_default();
         let domain = split_address(address).map(|(_, domain)| lower(domain)).unwrap_or_default();
-        let is_let_in = !address.contains(&b'@') || host.control.accepts(&domain);
+        let not_compiled = Compiler::Newmrh.not_yet_takes(host, &domain);
+        let is_let_in = !address.contains(&b'@') || host.control.accepts(&domain) && not_compiled.is_none();
         let state = if self.holds.has(&domain) { State::Held } else { State::of(&delivery) };
         let state_reason = self.state_reason(&domain, &delivery);
         let mut table = None;
+        let answer = self.published.as_ref().ok().map(|published| published.lookup(address).accepted());
+        let cannot_say = answer.filter(|answer| *answer != wanted).and_then(|answer| self.cannot_say(address, answer));
         if !is_let_in {
-            let text = format!("{} is not listed: qmail-smtpd refuses strangers' mail for it", show_domain(&domain));
-            steps.push((Step { path: Some(host.control_path("rcpthosts")), line: None, text }, Vec::new()));
+            let (file, why) = match &not_compiled {
+                Some(_) => ("morercpthosts", "is not compiled yet"),
+                None => ("rcpthosts", "is not listed"),
+            };
+            let text = format!("{} {why}: qmail-smtpd refuses strangers' mail for it", show_domain(&domain));
+            steps.push((Step { path: Some(host.control_path(file)), line: None, text }, Vec::new()));
         } else {
             table = Some(match self.published {
-                Ok(published) => published.compared(address, wanted, &delivery),
+                Ok(published) => {
+                    let compared = published.compared(address, wanted, &delivery);
+                    match compared.split_once(": but should be").filter(|_| cannot_say.is_some()) {
+                        Some((answer, _)) => format!("{answer}: the table cannot say it more exactly"),
+                        None => compared,
+                    }
+                }
                 Err(error) if error.is_missing() => "not published yet".to_owned(),
                 Err(error) => error.to_string(),
             });
         }
-        let answer = self.published.as_ref().ok().map(|published| published.lookup(address).accepted());
         let accepted = match answer {
             _ if delivery.verdict == Verdict::Unknown => Answer::Unknown,
             _ if !is_let_in => Answer::No,
@@ -153,6 +166,7 @@ impl Explainer<'_> {
                 Err(error) if !error.is_missing() => error.to_string(),
                 _ => "the recipient table is not published yet".to_owned(),
             },
+            (Answer::No, _) if not_compiled.is_some() => not_compiled.unwrap_or_default(),
             (Answer::No, _) if !is_let_in => {
                 let ours = if relayed { "not our domain: " } else { "" };
                 format!("{ours}{}", hints::not_listed(address, &domain))
@@ -167,13 +181,7 @@ impl Explainer<'_> {
                 // A new name has no entry to hold.
                 State::Held if answer => "the published entry is held by the loss guard".to_owned(),
                 State::Kept => "the published answer is kept, because its source cannot be read".to_owned(),
-                _ if answer && self.is_wider(address) => {
-                    "an entry for many names accepts it, too, but qmail does not deliver it".to_owned()
-                }
-                _ if !answer && !host.control.is_named(&domain) && address.contains(&b'@') => format!(
-                    "rcpthosts lists {} only by a line that begins with a dot, and the table has no entries for such lines",
-                    show_domain(&domain)
-                ),
+                _ if cannot_say.is_some() => cannot_say.unwrap_or_default(),
                 _ => "the published table is out of date; rebuild --dry-run shows what changes".to_owned(),
             },
             (Answer::No, _) if relayed && host.control.is_unnamed(&domain) => format!("control/rcpthosts is {decided}"),
@@ -211,13 +219,22 @@ impl Explainer<'_> {
         }
     }
 
-    /// Whether the entry of the published table that accepts an address is right, and only wider than what is delivered.
-    fn is_wider(&self, address: &[u8]) -> bool {
-        let key = self.published.as_ref().ok().and_then(|published| published.lookup(address).key);
-        key.filter(|key| key != &lower(address)).is_some_and(|key| {
-            let stands = stands_for(&key, self.host.layout.break_byte);
-            deliver(self.host, self.homes, &stands, &mut Trail::unkept()).accepted()
-        })
+    /// Why the published table is right, although its answer about an address is not that of the configuration: it has no entry
+    /// that says it more exactly (docs/explanation/limits.md). In words.
+    fn cannot_say(&self, address: &[u8], answer: bool) -> Option<String> {
+        let (host, (local, domain)) = (self.host, split_address(address)?);
+        let domain = lower(domain);
+        if !answer {
+            return (!host.control.is_named(&domain)).then(|| {
+                let domain = show_domain(&domain);
+                format!("rcpthosts lists {domain} only by a line that begins with a dot, and the table has no entries for such lines")
+            });
+        }
+        let key = self.published.as_ref().ok()?.lookup(address).key?;
+        let is_wider = local.is_empty() || key != lower(address);
+        let stands = stands_for(&key, host.layout.break_byte);
+        let is_right = is_wider && deliver(host, self.homes, &stands, &mut Trail::unkept()).accepted();
+        is_right.then(|| "an entry for many names accepts it, too, but qmail does not deliver it".to_owned())
     }
 
     /// What holds or keeps published entries of a domain, or opens it, in words.
@@ -404,6 +421,9 @@ impl Explained {
         let is_lost = self.delivery.verdict == Verdict::Bounce && self.accepted == Answer::Yes;
         match self.steps.last() {
             _ if !is_lost || faults::still_taken(explainer.host, &domain, &self.delivery).is_some() => None,
+            Some((last, _)) if last.text == NO_LOCAL_PART => {
+                Some(("is thrown away", "thrown away: qmail drops mail for an address with nothing before its @"))
+            }
             Some((last, _)) if last.text == SWALLOWED => {
                 Some(("is thrown away now", "thrown away now: the catch-all delete tells nobody"))
             }

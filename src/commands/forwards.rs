@@ -121,7 +121,9 @@ pub fn ended_by_cr(host: &Host, file: &[u8]) -> Vec<usize> {
 
 /// The mailbox or maildir that a line of a `.qmail` file delivers to.
 fn directory(line: &[u8]) -> Option<Vec<u8>> {
-    if matches!(line.first(), Some(b'/' | b'.')) { address(line) } else { None }
+    let is_path = matches!(line.first(), Some(b'/' | b'.'));
+    // Blanks were cut already, and a CR is a part of it.
+    is_path.then(|| line.strip_suffix(b"\r").unwrap_or(line)).and_then(address).map(|_| line.to_vec())
 }
 
 /// Whether a line forwards to something, be it an address or not.
@@ -375,7 +377,8 @@ fn is_maildir(home: &[u8], written: &[u8], maildir: &[u8]) -> bool {
         Some(rest) => [home, b"/", rest].concat(),
         None => written.to_vec(),
     };
-    path.strip_suffix(b"/").unwrap_or(&path) == maildir
+    // Without the slash it is an mbox file.
+    path.strip_suffix(b"/") == Some(maildir)
 }
 
 /// Whether a `.qmail` file of the domain that delivers into these directories delivers into the mailbox of this address.

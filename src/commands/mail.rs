@@ -59,23 +59,37 @@ pub fn not_let_in(host: &Host) -> Vec<Note> {
 /// Domains of vpopmail that qmail takes for those of another host.
 pub fn not_led_here(host: &Host) -> Vec<Note> {
     let file = show_path(&host.layout.root.path(&[&host.layout.qmail[..], b"/users/assign"].concat())).to_string();
-    let strays = host.assignments.domains().filter(|(name, line)| is_stray(host, name, line));
+    let control = &host.control;
+    let locals = if control.locals_from_me { "me" } else { "locals" };
     let note = |(name, line): (&[u8], &Assignment)| {
-        let line = line.line.map(|line| format!("line {line}: ")).unwrap_or_default();
-        let text = format!(
-            "{file}: {line}{} is a domain of vpopmail, but by control/virtualdomains and control/locals it is another host's: no \
-             mail from other hosts reaches its mailboxes",
-            Shown(name)
-        );
-        Note::warning(text).of(Code::DomainNotVirtual).about(name)
+        let at = line.line.map(|line| format!("line {line}: ")).unwrap_or_default();
+        let (start, name) = (format!("{file}: {at}{} is a domain of vpopmail, but ", Shown(name)), name);
+        let text = if is_stray(host, name, line) {
+            format!(
+                "{start}by control/virtualdomains and control/locals it is another host's: no mail from other hosts reaches \
+                 its mailboxes"
+            )
+        } else if control.locals.contains_key(name)
+            && !control.virtual_domains.contains_key(name)
+            && is_vpopmails(name, line)
+        {
+            format!("{start}only control/{locals} names it, not control/virtualdomains: no mail reaches its mailboxes")
+        } else {
+            return None;
+        };
+        Some(Note::warning(text).of(Code::DomainNotVirtual).about(name))
     };
-    strays.map(note).collect()
+    host.assignments.domains().filter_map(note).collect()
+}
+
+/// Whether a line of users/assign for this name is one that vpopmail writes for a domain.
+fn is_vpopmails(name: &[u8], line: &Assignment) -> bool {
+    name.contains(&b'.') && (line.user == name || line.user.contains(&b'.'))
 }
 
 /// Whether qmail takes this domain of vpopmail for one of another host.
 pub fn is_stray(host: &Host, name: &[u8], line: &Assignment) -> bool {
-    let is_vpopmails = name.contains(&b'.') && (line.user == name || line.user.contains(&b'.'));
-    is_vpopmails && host.control.prefix(name).is_none()
+    is_vpopmails(name, line) && host.control.prefix(name).is_none()
 }
 
 /// A vpopmail that never runs the onchange that is installed.

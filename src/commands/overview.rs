@@ -262,7 +262,8 @@ fn domain(
         mailboxes: counted.map(|(found, _)| found),
         aliases,
         others_accepted: match (kept, relay_step(host, &address, &delivery)) {
-            _ if !accepted => Some(false),
+            // The table has no entries for a line that begins with a dot.
+            _ if !accepted || name.first() == Some(&b'.') => Some(false),
             _ if delivery.verdict == Verdict::Unknown => None,
             (Some(Answer::Closed), _) => None,
             (Some(Answer::Accepts(is)), _) => Some(is),
@@ -402,6 +403,7 @@ fn notes(host: &Host, domain: &Domain, prefix: Option<&[u8]>, accepted: bool, el
                 format!("its list in control/validrcptto.d cannot be used, so what is published stays: {}", list.cause)
             }
             (None, Some(list)) => format!("control/validrcptto.d lists {}", count(list.names.len(), "name")),
+            (None, None) if name.first() == Some(&b'.') => "of another host".to_owned(),
             (None, None) => "no list in control/validrcptto.d: every name is accepted for another host".to_owned(),
         }),
         Kind::Vpopmail | Kind::Local | Kind::Remote => {}
@@ -418,7 +420,7 @@ fn notes(host: &Host, domain: &Domain, prefix: Option<&[u8]>, accepted: bool, el
         notes.push(format!("virtualdomains says otherwise of {}", count(elsewhere, "single name")));
     }
     if name.first() == Some(&b'.') {
-        notes.push("any subdomain".to_owned());
+        notes.push("any subdomain; the table refuses those that no other line names".to_owned());
     } else if name.is_empty() {
         notes.push("every domain that no other line names".to_owned());
     }

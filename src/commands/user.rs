@@ -293,6 +293,11 @@ fn gets_mail(user: &User<'_>) -> bool {
         && user.mail.as_ref().is_some_and(|(delivery, _)| arrives(delivery))
 }
 
+/// Whether a program that is not known takes its mail.
+fn is_open(user: &User<'_>) -> bool {
+    user.mail.as_ref().is_some_and(|(delivery, _)| delivery.open.is_some())
+}
+
 /// Whether what is published of its mail stays, because the source cannot be read.
 fn is_kept(user: &User<'_>) -> bool {
     user.mail.as_ref().is_some_and(|(delivery, _)| State::of(delivery) == State::Kept)
@@ -355,6 +360,7 @@ fn row(user: &User<'_>, beyond: &Beyond) -> Row {
     let (mail, of_mail) = match beyond {
         Beyond { fault: Some(_), .. } => ("bounce", Tone::Bad),
         Beyond { is_own: true, .. } => (mail, Tone::Good),
+        Beyond { .. } if mail == "deliver" && is_open(user) => ("unknown", of_mail),
         Beyond { .. } if mail == "deliver" && !gets_mail(user) => ("elsewhere", of_mail),
         Beyond { .. } => (mail, of_mail),
     };
@@ -384,6 +390,7 @@ fn for_terminal(user: &User<'_>, beyond: Beyond, state: Option<String>, width: u
         [("deliver", _), _] if is_own => "its mail arrives, by a .qmail file",
         [("deliver", _), _] if mail => "its mail arrives",
         [("deliver", _), _] if fault.is_some() => "no mail arrives",
+        [("deliver", _), _] if is_open(user) => "a program decides whether mail arrives",
         [("deliver", _), _] => "something else takes its mail",
         [("defer", _), _] => "its mail waits",
         [("unknown", _), _] => "whether mail arrives is unknown",

@@ -68,6 +68,8 @@ pub enum Taker {
 /// A uid or gid that setuid(2) and setgid(2) refuse, because it means "leave it as it is".
 const NO_ID: u32 = u32::MAX;
 
+/// What is said of mail for an address with nothing before its `@`.
+pub const NO_LOCAL_PART: &str = "no local part: qmail drops the message silently";
 /// What is said of mail that a file takes, if no line of it delivers.
 pub const DROPPED: [&str; 2] = ["nothing to do: delivered", "exit 99: done, delivered"];
 /// What is said of mail that only a catch-all `delete` takes.
@@ -312,7 +314,7 @@ pub fn route<'a>(host: &'a Host, address: &[u8], trail: &mut Trail) -> Route<'a>
     if nobody {
         trail.add(|| {
             let file = if control.locals.contains_key(domain) { "locals" } else { "virtualdomains" };
-            (host.control_path(file), None, "no local part: qmail drops the message silently".to_owned())
+            (host.control_path(file), None, NO_LOCAL_PART.to_owned())
         });
         return Route::Decided(Verdict::Bounce);
     }

@@ -4,10 +4,10 @@
 use std::collections::{BTreeSet, HashMap};
 use std::path::Path;
 
-use super::compilers::Behind;
+use super::compilers::{Behind, Compiler};
 use crate::cdb;
 use crate::error::{Error, show_cause, show_path};
-use crate::fs::{Root, Stamp, Who};
+use crate::fs::{End, Root, Stamp, Who};
 use crate::host::Layout;
 use crate::report::{Code, Note};
 use crate::text::{leading_number, lines, lower};
@@ -89,11 +89,18 @@ impl Assignments {
     pub fn read(layout: &Layout, notes: &mut Vec<Note>) -> Result<Assignments, Error> {
         let (root, file) = (&layout.root, [&layout.qmail[..], b"/users/assign"].concat());
         let compiled_file = compiled_file(layout, notes);
-        let read = Assignments::read_from(root, &file, &compiled_file, notes)?;
+        let compiler = Compiler::Newu.program(layout);
+        let has_compiler = matches!(root.walk(&compiler).end, End::Found(_));
+        let read = Assignments::read_from(root, &file, (&compiled_file, has_compiler), notes)?;
         Ok(Assignments { compiled_file, ..read })
     }
 
-    fn read_from(root: &Root, file: &[u8], compiled_file: &[u8], notes: &mut Vec<Note>) -> Result<Assignments, Error> {
+    fn read_from(
+        root: &Root,
+        file: &[u8],
+        (compiled_file, has_compiler): (&[u8], bool),
+        notes: &mut Vec<Note>,
+    ) -> Result<Assignments, Error> {
         let (path, compiled_path) = (root.path(file), root.path(compiled_file));
         let text = root.read(file).map_err(|cause| Error::io("read", &path, cause))?;
         let compiled = root.read(compiled_file);
@@ -114,7 +121,13 @@ impl Assignments {
             }
             Ok(Some(Err(corrupt))) => Some(format!("{corrupt}; qmail defers all local mail")),
             Ok(None) if assignments.exact.is_empty() && assignments.wildcards.is_empty() => None,
-            Ok(None) => Some(format!("missing; qmail knows nothing of {}", show_path(&path))),
+            Ok(None) => {
+                // Where no qmail is installed, nothing delivers by it.
+                if has_compiler {
+                    comes = assignments.lost_to(&Assignments::default());
+                }
+                Some(format!("missing; qmail knows nothing of {}", show_path(&path)))
+            }
         };
         let how = |how| format!("{}: {how}", show_path(&compiled_path));
         assignments.behind = behind.map(|why: String| Behind { how: how(why), goes, comes });

@@ -30,7 +30,7 @@ pub struct Behind {
     /// What the compiled file holds that the text lacks or changes: the next run takes it away. Of users/assign each has
     /// `=` or `+` in front.
     pub goes: BTreeSet<Vec<u8>>,
-    /// What it lacks that the text names, written the same way; nothing when it is missing or cannot be read.
+    /// What it lacks that the text names, written the same way; nothing when it cannot be read.
     pub comes: BTreeSet<Vec<u8>>,
 }
 
@@ -131,7 +131,7 @@ impl Compiler {
     }
 
     /// The entry that the text has for the domain, and the compiled file does not yet, so that qmail does not go by it, in words.
-    fn not_yet_takes(self, host: &Host, domain: &[u8]) -> Option<String> {
+    pub fn not_yet_takes(self, host: &Host, domain: &[u8]) -> Option<String> {
         let comes = &self.behind(host)?.comes;
         let entry = match self {
             Compiler::Newu => comes.get(&[b"+", &lower(&host.control.prefix(domain)?)[..]].concat())?,

@@ -566,7 +566,10 @@ fn read_morercpthosts(root: &Root, file: &[u8], notes: &mut Vec<Note>) -> Result
         }
         Ok(Some(Err(corrupt))) => Some(format!("{corrupt}; qmail-smtpd knows none of its domains")),
         Ok(None) if found.is_empty() => None,
-        Ok(None) => Some("missing; qmail-smtpd knows none of its domains".to_owned()),
+        Ok(None) => {
+            comes = found.keys().cloned().collect();
+            Some("missing; qmail-smtpd knows none of its domains".to_owned())
+        }
     };
     Ok((found, behind.map(|how| Behind { how: format!("{}: {how}", show_path(&compiled_path)), goes, comes })))
 }

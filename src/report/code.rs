@@ -148,6 +148,8 @@ codes! {
     DomainNotInRcpthosts = "domain-not-in-rcpthosts", "add the domain to control/rcpthosts, or accept this finding";
     /// A line of rcpthosts that no domain matches.
     RcpthostsName = "rcpthosts-name", "correct the line";
+    /// control/me is missing.
+    MeMissing = "me-missing", "write the name of this host into control/me";
     /// A name in control/locals or control/me that no domain has.
     LocalsName = "locals-name", "correct the line";
     /// A domain of vpopmail that virtualdomains gives to another host.
