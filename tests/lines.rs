@@ -343,7 +343,8 @@ struct Room {
 
 impl Room {
     fn new() -> Room {
-        let directory = tempfile::tempdir().unwrap();
+        // A name at random may end in one of the letters that stand for places in LINES.
+        let directory = tempfile::Builder::new().suffix("-room").tempdir().unwrap();
         let room = Room { directory };
         for place in ["qmail/bin", "vpopmail/bin"] {
             fs::create_dir_all(room.path(place)).unwrap();

@@ -3,13 +3,14 @@
 //! the verdict comes first, columns are aligned, no line is wider than the terminal unless one word is, and colour changes
 //! nothing but words of verdicts.
 //!
-//! `QMAIL_UPDATER_GOLDEN=write` writes the texts again. Read each difference before you commit it.
+//! `QMAIL_UPDATER_GOLDEN=write` writes the texts again, and docs/recording.svg. Read each difference before you commit it.
 
 mod support;
 
 use std::fs;
 use std::io::Read;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use support::service::{COM, Service, pause, status_of};
 use support::{MailHost, is_root, lose_much, skip};
@@ -74,9 +75,12 @@ fn give_logins(host: &MailHost) {
 
 /// What a command shows on a terminal, and its exit status.
 fn shown(host: &MailHost, arguments: &[&str], width: u16, variables: &[(&str, &str)]) -> (String, i32) {
+    shown_by(host.command(arguments), width, variables)
+}
+
+fn shown_by(mut command: Command, width: u16, variables: &[(&str, &str)]) -> (String, i32) {
     let size = nix::pty::Winsize { ws_row: 50, ws_col: width, ws_xpixel: 0, ws_ypixel: 0 };
     let terminal = nix::pty::openpty(Some(&size), None).unwrap();
-    let mut command = host.command(arguments);
     command.env("TERM", "xterm").envs(variables.iter().copied());
     command.stdout(terminal.slave.try_clone().unwrap()).stderr(terminal.slave);
     let mut child = command.spawn().unwrap();
@@ -219,18 +223,7 @@ impl Case<'_> {
             );
         }
         let text = settled(host, &text);
-        let file = golden(self.name);
-        if std::env::var_os("QMAIL_UPDATER_GOLDEN").is_some_and(|value| value == "write") {
-            fs::create_dir_all(file.parent().unwrap()).unwrap();
-            fs::write(&file, &text).unwrap();
-        }
-        let wanted = fs::read_to_string(&file).unwrap_or_default();
-        assert!(
-            wanted == text,
-            "{}: not as it was; if it is better now, QMAIL_UPDATER_GOLDEN=write: {}",
-            file.display(),
-            difference(&wanted, &text)
-        );
+        hold(&golden(self.name), &text);
     }
 }
 
@@ -501,15 +494,50 @@ fn the_demo() {
             assert!(text.starts_with("The sample host is copied to "), "{text}");
             fits("demo", &without_color(&text), usize::from(width));
             let text = with_marks(&settled(&host, &text));
-            let file = golden(&format!("demo-{width}{end}"));
-            if std::env::var_os("QMAIL_UPDATER_GOLDEN").is_some_and(|value| value == "write") {
-                fs::write(&file, &text).unwrap();
-            }
-            let wanted = fs::read_to_string(&file).unwrap_or_default();
-            assert!(wanted == text, "{}: {}", file.display(), difference(&wanted, &text));
+            hold(&golden(&format!("demo-{width}{end}")), &text);
             fs::remove_dir_all(&directory).unwrap();
         }
     }
+}
+
+/// A person who tries the program types this: two addresses of the sample host, and what is wrong there.
+#[test]
+fn the_recording_in_the_documents_is_what_the_commands_say() {
+    if !is_root() {
+        return skip("the recording", "the owners of the tables are those of root");
+    }
+    let below = tempfile::Builder::new().prefix("").rand_bytes(4).tempdir_in("/tmp").unwrap();
+    let (own, shown_as) = (below.path().to_str().unwrap().to_owned(), "/tmp/host");
+    assert_eq!(own.len(), shown_as.len(), "lines would be wrapped elsewhere");
+    fs::remove_dir(&own).unwrap();
+    let typed = |words: &str| {
+        let mut command = Command::new(support::tested());
+        command.env_clear().args(words.split(' ').map(|word| word.replace(shown_as, &own)));
+        command
+    };
+    assert!(typed("demo /tmp/host").output().unwrap().status.success());
+    support::give(&below.path().join("var/qmail/control/auth.cdb"), 0, 89);
+    let mut session = String::new();
+    for (words, code) in [("explain sales@example.com", 0), ("explain bob@example.com", 1), ("check", 1)] {
+        let words = format!("--root /tmp/host {words}");
+        let (text, status) = shown_by(typed(&words), 80, &[]);
+        assert_eq!(status, code, "{text}");
+        session += &format!("\x1b[1m# qmail-updater {words}\x1b[0m\n{}\n", text.replace(&own, shown_as));
+    }
+    let drawn = anstyle_svg::Term::new().render_svg(session.trim_end());
+    hold(&Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/recording.svg"), &drawn);
+}
+
+/// Holds a text against the file that has it, or writes it there.
+fn hold(file: &Path, text: &str) {
+    if std::env::var_os("QMAIL_UPDATER_GOLDEN").is_some_and(|value| value == "write") {
+        fs::create_dir_all(file.parent().unwrap()).unwrap();
+        fs::write(file, text).unwrap();
+    }
+    let wanted = fs::read_to_string(file).unwrap_or_default();
+    let file = file.display();
+    let differs = || difference(&wanted, text);
+    assert!(wanted == text, "{file}: not as it was; if it is better now, QMAIL_UPDATER_GOLDEN=write: {}", differs());
 }
 
 #[test]
