@@ -4,7 +4,7 @@
 
 use std::collections::BTreeSet;
 use std::hash::RandomState;
-use std::io::{self, BufRead, BufReader, Read};
+use std::io::{self, Read};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
@@ -33,8 +33,6 @@ use super::users_seen;
 const WHOLE: u32 = 15;
 /// The uid and gid of the process that asks, where vpopmail has none that is not root's.
 const NOBODY: Who = Who { uid: 65_534, gid: 65_534 };
-/// How much of the rows is read at once, in bytes.
-const BUFFER: usize = 1 << 17;
 
 /// What has to be asked, and by which file.
 #[derive(Debug)]
@@ -205,7 +203,7 @@ fn ask_now(
         let Some((_, companion)) = &database.companion else { break };
         let beside = Target::find(&settings.layout.root, &settings.auth).ok();
         let mut copy = || beside.as_ref().map_or_else(crate::publish::unnamed, Target::unnamed);
-        let mut read = |mut rows: &mut dyn BufRead| {
+        let mut read = |mut rows: &mut dyn Read| {
             *server = stream::server(&mut rows)?;
             snapshot::read(rows, &mut copy, &seed, before.as_deref())
         };
@@ -231,11 +229,11 @@ enum Unanswered {
 fn exchange(
     socket: &UnixStream,
     ask: &Ask,
-    read: &mut dyn FnMut(&mut dyn BufRead) -> Result<Snapshot, Trouble>,
+    read: &mut dyn FnMut(&mut dyn Read) -> Result<Snapshot, Trouble>,
 ) -> Result<Snapshot, Unanswered> {
     let mut rows = Rows::new(socket, ask);
     let answer = match rows.send(ask) {
-        Ok(()) => read(&mut BufReader::with_capacity(BUFFER, &mut rows)),
+        Ok(()) => read(&mut rows),
         Err(cause) => Err(Trouble::from(&cause)),
     };
     answer.map_err(|cause| match rows.silent_for {
@@ -345,7 +343,7 @@ mod tests {
                 answer(&mut its);
             });
             let seed = RandomState::new();
-            let mut read = |mut rows: &mut dyn BufRead| {
+            let mut read = |mut rows: &mut dyn Read| {
                 stream::server(&mut rows)?;
                 snapshot::read(rows, &mut tempfile::tempfile, &seed, None)
             };

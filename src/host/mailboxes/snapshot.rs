@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use std::ffi::OsStr;
 use std::fs::File;
 use std::hash::{BuildHasher, RandomState};
-use std::io::{self, BufRead};
+use std::io::{self, Read};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
@@ -249,7 +249,7 @@ fn of_copy(cause: impl Into<Trouble>) -> Trouble {
 /// # Errors
 /// Why it is not whole: in the words of the server, when these tell.
 pub fn read(
-    stream: impl BufRead,
+    stream: impl Read,
     file: &mut dyn FnMut() -> io::Result<File>,
     seed: &RandomState,
     before: Option<&Snapshot>,

@@ -15,7 +15,7 @@
 //! ```
 //! Numbers are little-endian.
 
-use std::io::{self, BufRead, Write};
+use std::io::{self, BufRead, BufReader, Read, Write};
 
 use super::collation::Collation;
 use crate::error::Trouble;
@@ -187,20 +187,21 @@ pub fn name_server(output: impl Write, server: &str) -> io::Result<()> {
 ///
 /// # Errors
 /// Something else comes, or nothing.
-pub fn server(input: impl BufRead) -> Result<Option<String>, Trouble> {
-    let mut frames = Frames::of(input);
-    let (b'S', frame) = frames.next()? else { return Err(malformed()) };
-    let [server] = fields(frame).ok_or_else(malformed)?;
-    let server = server.filter(|server| !server.is_empty()).map(|server| shown(server).text);
-    frames.end();
-    Ok(server)
+pub fn server(mut input: impl Read) -> Result<Option<String>, Trouble> {
+    let mut frame = Vec::new();
+    let b'S' = read_frame(&mut input, &mut frame)? else { return Err(malformed()) };
+    let [server] = fields(&frame).ok_or_else(malformed)?;
+    Ok(server.filter(|server| !server.is_empty()).map(|server| shown(server).text))
 }
 
 /// Reads a stream.
 pub struct Reader<R> {
-    frames: Frames<R>,
+    frames: Frames<BufReader<R>>,
     counts: Counts,
 }
+
+/// So much of a stream is read at once, in bytes.
+const BUFFER: usize = 1 << 17;
 
 /// Reads frames. One that stands in the input's buffer as a whole is read there.
 struct Frames<R> {
@@ -220,19 +221,33 @@ fn head([tag, length @ ..]: [u8; HEAD]) -> Result<(u8, usize), Trouble> {
     if length > MAX_FRAME { Err(malformed()) } else { Ok((tag, length)) }
 }
 
+/// Reads the tag and the fields of one.
+fn read_frame(input: &mut impl Read, frame: &mut Vec<u8>) -> Result<u8, Trouble> {
+    let mut first = [0; HEAD];
+    input.read_exact(&mut first).map_err(|cause| cut_off(&cause))?;
+    let (tag, length) = head(first)?;
+    frame.resize(length, 0);
+    input.read_exact(frame).map_err(|cause| cut_off(&cause))?;
+    said(tag, frame)
+}
+
+/// The tag of a frame. One that says why there are no more is an error.
+fn said(tag: u8, frame: &[u8]) -> Result<u8, Trouble> {
+    if tag != b'X' {
+        return Ok(tag);
+    }
+    let [words] = fields(frame).ok_or_else(malformed)?;
+    Err(shown(words.unwrap_or_default()))
+}
+
 impl<R: BufRead> Frames<R> {
     fn of(input: R) -> Frames<R> {
         Frames { input, used: 0, frame: Vec::new() }
     }
 
-    /// What was read last is not needed any more.
-    fn end(&mut self) {
-        self.input.consume(std::mem::take(&mut self.used));
-    }
-
-    /// The tag and the fields of the next one. One that says why there are no more is an error.
+    /// The tag and the fields of the next one.
     fn next(&mut self) -> Result<(u8, &[u8]), Trouble> {
-        self.end();
+        self.input.consume(std::mem::take(&mut self.used));
         let buffer = self.input.fill_buf().map_err(|cause| cut_off(&cause))?;
         let tag = match buffer.first_chunk() {
             Some(first) => {
@@ -244,23 +259,15 @@ impl<R: BufRead> Frames<R> {
             }
             None => 0,
         };
-        let (tag, frame) = match self.used {
-            0 => {
-                let mut first = [0; HEAD];
-                self.input.read_exact(&mut first).map_err(|cause| cut_off(&cause))?;
-                let (tag, length) = head(first)?;
-                self.frame.resize(length, 0);
-                self.input.read_exact(&mut self.frame).map_err(|cause| cut_off(&cause))?;
-                (tag, &self.frame[..])
-            }
+        match self.used {
+            0 => Ok((read_frame(&mut self.input, &mut self.frame)?, &self.frame)),
             // The buffer is as it was.
-            used => (tag, self.input.fill_buf().map_err(|cause| cut_off(&cause))?.get(HEAD..used).unwrap_or_default()),
-        };
-        if tag == b'X' {
-            let [words] = fields(frame).ok_or_else(malformed)?;
-            return Err(shown(words.unwrap_or_default()));
+            used => {
+                let buffer = self.input.fill_buf().map_err(|cause| cut_off(&cause))?;
+                let frame = buffer.get(HEAD..used).unwrap_or_default();
+                Ok((said(tag, frame)?, frame))
+            }
         }
-        Ok((tag, frame))
     }
 }
 
@@ -299,13 +306,13 @@ fn fields<const N: usize>(mut frame: &[u8]) -> Option<[Option<&[u8]>; N]> {
     frame.is_empty().then_some(fields)
 }
 
-impl<R: BufRead> Reader<R> {
+impl<R: Read> Reader<R> {
     /// Begins to read one.
     ///
     /// # Errors
     /// Why there is none: in the words of the server, when it tells.
     pub fn new(input: R) -> Result<(Reader<R>, About), Trouble> {
-        let mut frames = Frames::of(input);
+        let mut frames = Frames::of(BufReader::with_capacity(BUFFER, input));
         let (b'Q', frame) = frames.next()? else { return Err(malformed()) };
         let about = about(frame).ok_or_else(malformed)?;
         Ok((Reader { frames, counts: Counts::default() }, about))
