@@ -404,14 +404,15 @@ fn a_command_that_ended_well_does_not_run_again_because_others_fail_and_status_t
     script(&host, "/etc/good", "echo x >>good");
     script(&host, "/etc/bad", "echo x >>bad; exit 1");
     let mut service = Service::start(host, &["--no-watch", "--after", "/etc/bad", "--after", "/etc/good"]);
-    // It fails for the third time, after pauses of a second and of two.
-    let pauses: Vec<String> = (0..3)
-        .map(|_| {
-            service.wait_for("etc/bad: exited 1");
-            let line = service.wait_for("1 command failed after rebuild 1; both files are right; ");
-            line.split_once("next try in ").unwrap().1.to_owned()
-        })
-        .collect();
+    // It fails for the third time, after pauses of a second and of two. At that time qmail-newu may have failed for the first.
+    let mut pauses: Vec<String> = Vec::new();
+    while pauses.last().is_none_or(|pause| pause != "4.0 s") {
+        let line = service.wait_for("1 command failed after rebuild 1; both files are right; ");
+        let pause = line.split_once("next try in ").unwrap().1.to_owned();
+        if !pauses.contains(&pause) {
+            pauses.push(pause);
+        }
+    }
     assert_eq!(pauses, ["1.0 s", "2.0 s", "4.0 s"]);
     assert_eq!((lines(&service.host, "bad"), lines(&service.host, "good")), (3, 1));
     service.wait_for("qmail-newu: exited 111");
