@@ -33,16 +33,13 @@ pub fn of_domain(
             Some(format!("but users/assign has {shown} as a domain of vpopmail, and control/{file} names it, too"))
         }
         _ if not_yet_taken.is_some() => not_yet_taken.map(|entry| format!("but {entry}")),
-        Verdict::Bounce => {
-            let domains = overview::domains(host, homes, &[domain.clone()].into(), &|_| overview::Answer::NoTable);
-            match domains.first()? {
-                found if found.kind == Kind::Nobody => Some(format!("no name of {shown} gets mail: nobody owns it")),
-                found if found.lacks_default && is_at_home(found) => {
-                    Some(format!("{shown} has no .qmail-default, so its mailboxes get no mail"))
-                }
-                _ => None,
+        Verdict::Bounce => match overview_of(host, homes, &domain)? {
+            found if found.kind == Kind::Nobody => Some(format!("no name of {shown} gets mail: nobody owns it")),
+            found if found.lacks_default && is_at_home(&found) => {
+                Some(format!("{shown} has no .qmail-default, so its mailboxes get no mail"))
             }
-        }
+            _ => None,
+        },
         _ => None,
     };
     fault.map(|fault| format!("{fault}: tell the administrator"))
@@ -71,11 +68,11 @@ pub fn with_reason(host: &Host, homes: &dyn Homes, domain: &[u8]) -> Option<Stri
     };
     match fault {
         Some(fault) => Some(format!("{reason}; {fault}")),
-        None => of_mailboxes(host, homes, domain).map(|_| format!("{reason}: tell the administrator")),
+        None => overview_of(host, homes, domain)?.unreached.map(|_| format!("{reason}: tell the administrator")),
     }
 }
 
-/// What becomes of mail to the mailboxes of a domain, if it arrives in none of them.
-fn of_mailboxes(host: &Host, homes: &dyn Homes, domain: &[u8]) -> Option<Verdict> {
-    overview::domains(host, homes, &[domain.to_vec()].into(), &|_| overview::Answer::NoTable).first()?.unreached
+/// What `domains` says of one domain, without the published table.
+fn overview_of(host: &Host, homes: &dyn Homes, domain: &[u8]) -> Option<Domain> {
+    overview::domains(host, homes, &[domain.to_vec()].into(), &|_| overview::Answer::NoTable).pop()
 }

@@ -71,7 +71,11 @@ const NO_ID: u32 = u32::MAX;
 /// What is said of mail for an address with nothing before its `@`.
 pub const NO_LOCAL_PART: &str = "no local part: qmail drops the message silently";
 /// What is said of mail that a file takes, if no line of it delivers.
-pub const DROPPED: [&str; 2] = ["nothing to do: delivered", "exit 99: done, delivered"];
+pub const DROPPED: [&str; 2] = [NOTHING, DONE];
+/// What is said of a file that does nothing.
+const NOTHING: &str = "nothing to do: delivered";
+/// What is said of a line that ends a delivery well.
+const DONE: &str = "exit 99: done, delivered";
 /// What is said of mail that only a catch-all `delete` takes.
 pub const SWALLOWED: &str = "nothing but the catch-all takes it, which swallows it: refused instead";
 /// Why nobody can know what an address without a line in users/assign comes to.
@@ -574,7 +578,7 @@ fn follow(
                 return lines.bounce(&here, trail, "bouncesaying: bounced");
             }
             Program::Exit(0) => {}
-            Program::Exit(99) => return decide(Deliver, "exit 99: done, delivered"),
+            Program::Exit(99) => return decide(Deliver, DONE),
             Program::Exit(code) if bounces(*code) => {
                 return lines.bounce(&here, trail, &format!("exit {code}: bounced"));
             }
@@ -615,7 +619,7 @@ fn follow(
         }
         None => {
             let taker = if lines.passed { Taker::Alias } else { Taker::Other };
-            let delivery = whole.decide(trail, Deliver, || "nothing to do: delivered".to_owned());
+            let delivery = whole.decide(trail, Deliver, || NOTHING.to_owned());
             Delivery { taker, open: lines.open(), ..delivery }
         }
     }

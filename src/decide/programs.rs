@@ -181,11 +181,7 @@ impl Asking<'_> {
         }
         if may_deliver {
             let open = open.or_else(|| lines.pending.take());
-            let text = if open.is_some() {
-                "a program that may deliver: taken as delivered"
-            } else {
-                "exit 99: done, delivered"
-            };
+            let text = if open.is_some() { "a program that may deliver: taken as delivered" } else { super::DONE };
             return Some(Delivery { open, ..decide(trail, Verdict::Deliver, text) });
         }
         if doubts {

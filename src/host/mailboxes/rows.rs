@@ -37,7 +37,7 @@ impl Entry<'_> {
     /// Adds it to other rows.
     pub(super) fn add_to(&self, rows: &mut Vec<u8>) {
         let Entry { number, name, text } = self;
-        // Whoever adds rows has seen that both are short.
+        // Both are short: names are bounded by the longest address, and texts by the longest frame.
         rows.extend_from_slice(&(name.len() as u16).to_le_bytes());
         rows.extend_from_slice(&((NUMBER + text.len()) as u32).to_le_bytes());
         rows.extend_from_slice(name);
