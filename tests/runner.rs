@@ -13,9 +13,9 @@ use std::process::Command;
 use support::{Answer, MailHost, program, script};
 
 /// Real programs that the scripts use.
-const TOOLS: [&str; 18] = [
+const TOOLS: [&str; 20] = [
     "sh", "dirname", "mkdir", "sed", "sort", "cat", "find", "grep", "tail", "tar", "gzip", "ldd", "ln", "rm", "paste",
-    "chmod", "touch", "id",
+    "chmod", "touch", "id", "timeout", "xargs",
 ];
 /// What would change the machine.
 const FORBIDDEN: [&str; 9] =
@@ -54,7 +54,7 @@ impl Checkout {
         for name in TOOLS {
             symlink(program(name).unwrap(), host.path(&format!("/bin/{name}"))).unwrap();
         }
-        for name in ["run", "tools"] {
+        for name in ["run", "tools", "limited"] {
             let text = fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests").join(name)).unwrap();
             host.write(&format!("/src/tests/{name}"), text);
         }
@@ -96,7 +96,14 @@ impl Checkout {
     fn run(&self, arguments: &[&str]) -> Answer {
         let mut command = Command::new("/bin/sh");
         command.arg(self.path("tests/run")).args(arguments).current_dir("/");
-        command.env_clear().env("PATH", self.host.path("/bin")).env("CI", "true").output().unwrap().into()
+        command
+            .env_clear()
+            .env("PATH", self.host.path("/bin"))
+            .env("CI", "true")
+            .env("QMAIL_UPDATER_BESIDE", "2")
+            .output()
+            .unwrap()
+            .into()
     }
 
     fn path(&self, inside: &str) -> PathBuf {
@@ -170,6 +177,51 @@ fn each_binary_is_a_line_and_what_is_left_out_is_named_once_before_the_counts() 
     }
     let no_apt = "this machine has no apt-get and dpkg-deb to download and unpack them";
     assert!(skipped.iter().any(|line| line.contains(" runit ") && line.ends_with(no_apt)), "{skipped:?}");
+}
+
+#[test]
+fn binaries_run_beside_each_other_and_each_has_its_own_lines() {
+    let checkout = Checkout::new(false, "", 0);
+    let path = |name: &str| checkout.host.path(name).display().to_string();
+    let meet = path("/meet");
+    nix::unistd::mkfifo(Path::new(&meet), nix::sys::stat::Mode::S_IRWXU).unwrap();
+    // The first two begin only when both have begun. One ends without its result.
+    let result =
+        |how: &str| format!("echo 'test result: {how}; 0 ignored; 0 measured; 0 filtered out; finished in 1.00s'");
+    let binaries = [
+        ("here-1", format!(": >{meet}; {}", result("ok. 2 passed; 0 failed"))),
+        ("there-1", format!(": <{meet}; {}; exit 101", result("FAILED. 1 passed; 1 failed"))),
+        ("killed-1", "echo 'test one has been running for over 60 seconds'; exit 9".to_owned()),
+        ("late-1", format!("{}; exit 7", result("ok. 3 passed; 0 failed"))),
+    ];
+    let runner = format!("/bin/sh {}", path("/src/tests/limited"));
+    let mut cargo = String::new();
+    for (name, text) in binaries {
+        let arguments = "[ \"$1 $2 $#\" = '--exact one two 2' ] || exit 3";
+        let file = format!("/src/target/debug/deps/{name}");
+        script(&checkout.host, &file, &format!("{arguments}\n{text}"));
+        let shown = name.trim_end_matches("-1");
+        cargo += &format!("echo '     Running tests/{shown}.rs (target/debug/deps/{name})'\n");
+        cargo += &format!("{runner} {} --exact 'one two'\n", path(&file));
+    }
+    // What cargo removes before it ends runs at once.
+    script(&checkout.host, "/documentation", &result("ok. 4 passed; 0 failed"));
+    cargo += &format!("echo '   Doc-tests qmail_updater'\n{runner} {}\n", path("/documentation"));
+    checkout.stand_in("cargo", &cargo);
+
+    let answer = checkout.run(&[]);
+    assert_eq!((answer.code, &answer.stderr[..]), (1, ""), "{answer:?}");
+    for line in [
+        "tests/here.rs              2 passed, 0 failed,   1.0 s",
+        "tests/there.rs             1 passed, 1 failed,   1.0 s",
+        "tests/late.rs              3 passed, 0 failed,   1.0 s",
+        "qmail_updater              4 passed, 0 failed,   1.0 s",
+        "tests/killed.rs: ended before its last test; running for over 60 seconds: one",
+        "tests/late.rs: exit status 7",
+    ] {
+        assert!(answer.stdout.lines().any(|found| found == line), "{line}: {}", answer.stdout);
+    }
+    assert!(answer.stdout.ends_with("\n10 passed, 3 failed\n"), "{}", answer.stdout);
 }
 
 #[test]
