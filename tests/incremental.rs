@@ -7,7 +7,7 @@ use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 
 use support::MailHost;
-use support::service::{COM, Service, pause, status_of};
+use support::service::{COM, Service};
 
 const FILES: [&str; 2] = ["validrcptto.cdb", "auth.cdb"];
 const NET: &str = "/home/vpopmail/domains/example.net";
@@ -63,9 +63,7 @@ fn wait_until_right(service: &Service, what: &str) {
         assert!(!line.contains("a fault in this program"), "{what}: {line}");
     }
     // What --verify reads must be what was read: the next change waits until it has ended.
-    while status_of(&service.host)["state"] != "idle" {
-        pause();
-    }
+    service.wait_until_idle();
 }
 
 #[test]

@@ -559,11 +559,7 @@ fn a_lock_that_somebody_removed_is_taken_again_and_of_two_services_one_ends() {
     let mut service = Service::sample();
     let state = service.host.path("/run/qmail-updater");
     let idle = || {
-        let start = Instant::now();
-        while status_of(&service.host)["state"] != "idle" {
-            assert!(start.elapsed() < PATIENCE);
-            support::service::pause();
-        }
+        service.wait_until_idle();
     };
     idle();
     fs::remove_dir_all(&state).unwrap();
@@ -880,11 +876,7 @@ fn an_idle_service_costs_next_to_nothing() {
         let value = text.lines().find_map(|line| line.strip_prefix(name)).unwrap().trim().trim_end_matches(" kB");
         value.parse::<u64>().unwrap()
     };
-    let start = Instant::now();
-    while status_of(&service.host)["state"] != "idle" {
-        assert!(start.elapsed() < PATIENCE);
-        support::service::pause();
-    }
+    service.wait_until_idle();
     // Only root may read how much another one's service writes, because its memory is not to be read either.
     let written = || if support::is_root() { field("io", "wchar:") } else { 0 };
     let (before, wrote) = (cost(), written());
@@ -1041,11 +1033,7 @@ fn who_may_not_read_the_state_is_not_told_that_all_is_lost() {
         return skip("who_may_not_read_the_state_is_not_told_that_all_is_lost", "nothing is hidden from root");
     }
     let service = Service::sample();
-    let start = Instant::now();
-    while status_of(&service.host)["state"] != "idle" {
-        assert!(start.elapsed() < PATIENCE);
-        support::service::pause();
-    }
+    service.wait_until_idle();
     service.host.mode("/run/qmail-updater/status.json", 0o000);
     let answer = service.host.run(&["status"]);
     assert_eq!((answer.code, &answer.stdout[..]), (111, ""));

@@ -92,6 +92,15 @@ impl Service {
         }
     }
 
+    /// Waits until it has nothing to do.
+    pub fn wait_until_idle(&self) {
+        let start = Instant::now();
+        while status_of(&self.host)["state"] != "idle" {
+            assert!(start.elapsed() < PATIENCE, "{}", status_of(&self.host));
+            pause();
+        }
+    }
+
     /// Triggers it.
     pub fn trigger(&self, notice: &[&str]) {
         trigger(&self.host, notice);
