@@ -32,7 +32,7 @@ struct Published {
 impl Published {
     fn start(host: MailHost, arguments: &[&str]) -> Published {
         let service = Service::start(host, arguments);
-        idle(&service);
+        service.wait_until_idle();
         let names = ["validrcptto.cdb", "auth.cdb"].map(|name| service.host.published(name));
         let tables = names.map(|path| (path.clone(), table(&path).unwrap()));
         Published { service, tables: tables.into() }
@@ -48,16 +48,7 @@ impl Published {
                 std::thread::sleep(Duration::from_millis(5));
             }
         }
-        idle(&self.service);
-    }
-}
-
-/// Waits until the service has nothing to do, so that what follows is not undone by what it does anyway.
-fn idle(service: &Service) {
-    let start = Instant::now();
-    while status_of(&service.host)["state"] != "idle" {
-        assert!(start.elapsed() < PATIENCE);
-        std::thread::sleep(Duration::from_millis(5));
+        self.service.wait_until_idle();
     }
 }
 
@@ -161,7 +152,7 @@ fn a_table_behind_a_link_is_recreated_where_the_link_leads() {
     let host = MailHost::sample();
     host.folder("/real").link("/var/qmail/control/validrcptto.cdb", "/real/table.cdb");
     let service = Service::start(host, &["--no-watch"]);
-    idle(&service);
+    service.wait_until_idle();
     let host = &service.host;
     let real = host.path("/real/table.cdb");
     let wanted = table(&real).unwrap();
@@ -269,7 +260,7 @@ fn apart(host: MailHost, arguments: &[&str]) -> Option<(Service, Vec<String>)> {
     }
     let service = Service::spawn(host, command);
     service.wait_for("rebuild 1 done");
-    idle(&service);
+    service.wait_until_idle();
     let process = format!("/proc/{}", service.child.id());
     // The root too: this may run in a chroot.
     let there = vec!["nsenter".to_owned(), format!("--mount={process}/ns/mnt"), format!("--root={process}/root")];
@@ -325,11 +316,11 @@ fn a_folder_of_tables_that_is_mounted_over_gets_them_again_and_so_does_the_one_b
     service.wait_for("auth.cdb: another program removed it; recreated");
     assert_eq!(table(&host.path("/others/auth.cdb")).unwrap(), before);
     // What was changed meanwhile is right below, too.
-    idle(&service);
+    service.wait_until_idle();
     service.add_alias("meanwhile");
     service.trigger(&["setdefault", "meanwhile"]);
     service.wait_for("cause=setdefault:meanwhile");
-    idle(&service);
+    service.wait_until_idle();
     mount(&["umount", &folder]);
     // Told of as another program's file, unless a rebuild that was due anyway is first to see it.
     service.wait_for(" done: validrcptto.cdb published");
@@ -345,7 +336,7 @@ fn a_command_of_after_that_changes_a_table_is_not_run_without_end() {
     script(&host, "/bin/ours", &text);
     let service = Service::start(host, &["--no-watch", "--after", "/bin/ours"]);
     let told = || fs::read_to_string(service.host.path("/told")).unwrap_or_default().lines().count();
-    idle(&service);
+    service.wait_until_idle();
     // Nothing can be awaited: that nothing happens is what is tested.
     std::thread::sleep(Duration::from_secs(2));
     assert_eq!(told(), 1);
