@@ -13,10 +13,12 @@ use crate::protect::{guard, hold};
 use crate::publish::{Look, Published, Ready, Staged, Target};
 use crate::text::split_address;
 
+use super::TableDone;
 use super::homes::Asked;
 use super::incremental::Halt;
+use super::length::SLOTS;
 use super::memory::{Because, Known, Laid, Memory, Stretch};
-use super::{SLOTS, Stamps, TableDone, Targets};
+use super::targets::{Stamps, Targets, both};
 
 /// What is edited stands in memory: of more than this, in bytes, everything is laid out again.
 const MOST_EDITED: usize = 16 << 20;
@@ -117,10 +119,8 @@ impl Edits {
         let Edits { recipients, logins } = self;
         // Other threads are not seen to wait for a file system that does not answer.
         let staged = (recipients.stage(&targets.recipients)?, logins.stage(&targets.logins)?);
-        let written = super::both(
-            || recipients.write(staged.0, &targets.recipients.0),
-            || logins.write(staged.1, &targets.logins.0),
-        )?;
+        let written =
+            both(|| recipients.write(staged.0, &targets.recipients.0), || logins.write(staged.1, &targets.logins.0))?;
         let ((mut recipients, recipients_laid), (mut logins, logins_laid)) = written;
         let places = (recipients.take_places(), logins.take_places());
         let (done, stamps) = targets.publish(recipients, logins).map_err(Halt::Failed)?;

@@ -22,12 +22,13 @@ use crate::tables::logins::Policy;
 
 use super::database;
 use super::edits::Edits;
+use super::full::{add_system_users, default_unknown};
 use super::homes::{Asked, HomeReader, ask};
 use super::memory::{Because, Known, Memory, Scope};
+use super::old::{as_kept, retained};
+use super::targets::Targets;
 use super::workers::Workers;
-use super::{
-    Done, HomesRead, Order, Targets, add_system_users, as_kept, default_unknown, now, read_host, retained, stays,
-};
+use super::{Done, HomesRead, Order, now, read_host, stays};
 
 /// A thread looks at so many homes before it takes the next ones.
 const HOMES_A_LOOK: usize = 16;

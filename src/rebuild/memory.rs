@@ -6,7 +6,7 @@ use std::hash::{BuildHasher, RandomState};
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use super::Guarded;
+use super::guarded::Guarded;
 use super::homes::{Asked, KeptHome, Unread};
 use crate::cdb::{Batch, Chunk, Extent, Places};
 use crate::fs::Stamp;
