@@ -97,9 +97,7 @@ impl Done {
         });
         format!("{head}: {recipients} {logins}{held}{homes}{middle} ms={}", self.duration.as_millis())
     }
-}
 
-impl Done {
     /// The error that a file of our own is that cannot be used, or a held domain.
     ///
     /// # Errors

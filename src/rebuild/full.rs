@@ -3,10 +3,11 @@
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::hash::RandomState;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::cdb::Chunk;
-use crate::error::{Denied, Error, Trouble, show_path};
+use crate::error::{Denied, Error, Trouble};
 use crate::fs::failures::Mark;
 use crate::host::Host;
 use crate::host::accounts::read_shadow;
@@ -14,17 +15,17 @@ use crate::host::authvars::AuthVars;
 use crate::host::mailboxes::snapshot::Snapshot;
 use crate::os::confine;
 use crate::protect::hold::published_default;
-use crate::publish::{Before, Published};
+use crate::publish::Published;
 use crate::report::{Code, Note, Progress};
 use crate::settings::Settings;
-use crate::tables::logins::Policy;
+use crate::tables::logins::{Policy, Unknown};
 use crate::tables::recipients::{self, Common, Plan, PublishedKeys, Tables};
 use crate::text::Shown;
 
-use super::homes::{Asked, HomeReader, KeptHome, Unread, ask};
+use super::homes::{Asked, HomeReader, KeptFrom, KeptHome, Unread, ask};
 use super::length::{Counting, Length, give_up_largest};
 use super::memory::{Because, Known, Memory, Remembered, Stretch};
-use super::old::{Old, as_kept, read_whole, whole};
+use super::old::{Old, as_kept, whole};
 use super::workers::Workers;
 use super::{Sink, database, now, read_host};
 
@@ -80,71 +81,113 @@ pub(super) fn build_and_remember(
     found: &dyn Fn(&Host, bool),
     seed: Option<RandomState>,
 ) -> Result<Built, Error> {
-    let mut notes = Vec::new();
-    let mark = Mark::at_rebuild();
-    let mut host = read_host(settings, &mut notes)?;
-    mark.system()?;
-    found(&host, true);
-    let variables = host.read_authvars();
-    let published = Old::open(settings)?;
-    for (before, inside) in [(&published.recipients, &settings.validrcptto), (&published.logins, &settings.auth)] {
-        let path = settings.layout.root.path(inside);
-        notes.extend(before.trouble.as_ref().filter(|cause| !cause.denied).map(|cause| {
-            Note::alert(format!("{}: {cause}; nothing can be kept from it", show_path(&path))).of(Code::TableNotKept)
-        }));
-    }
-    let mut denied = Denied::default();
-    denied.extend(host.denied());
-    let is_default_unknown = host.default_domain.is_err();
-    if let Err(cause) = &host.default_domain {
-        // The bare names stay those of the domain that they are published of.
-        let known = match published.logins.file.as_ref().map(|logins| published_default(&logins.cdb()?)) {
-            None | Some(Ok(None)) => None,
-            Some(found) => whole(settings, &settings.auth, &published.logins.file)?.and(found.ok().flatten()),
-        };
-        notes.extend(default_unknown(cause, known.as_deref()));
-        host.default_domain = Ok(known);
-    }
-    let mut to_keep = (None, None);
-    if host.build.users.elsewhere().is_some() {
-        let Old { recipients, logins } = &published;
-        denied.extend(recipients.closed.iter().chain(&logins.closed).cloned());
-        // Of a damaged table nothing is kept.
-        let if_whole = |inside, before: &Before| -> Result<_, Error> {
-            Ok(read_whole(settings, inside, &before.file)?.and(before.file.clone()))
-        };
-        to_keep = (if_whole(&settings.validrcptto, recipients)?, if_whole(&settings.auth, logins)?);
-    }
-    let now = now();
-    let hashes = settings.auth_system_users.then(|| read_shadow(&settings.layout.root, now)).transpose()?;
-    // The variables that control/authvars cannot tell now are those that are published.
-    let unusable = variables.unusable();
-    denied.extend(unusable.filter(|file| file.cause.denied).map(|file| settings.layout.root.path(&file.path)));
-    let kept_logins = match unusable {
-        Some(_) => whole(settings, &settings.auth, &published.logins.file)?.and(published.logins.file.clone()),
-        None => None,
-    };
-    let (host, variables) = (Arc::new(host), Arc::new(variables));
-    let policy = Policy::new(&host, &variables, now).keeping(as_kept(kept_logins.as_ref()));
-    let plan = Plan::new(host.clone());
-    let plan = Arc::new(if seed.is_some() { plan.with_few_notes() } else { plan });
-    let folders = confine::directories(&host)?;
+    let begun = Begun::read(settings, found, seed)?;
+    let policy = Policy::new(&begun.host, &begun.variables, begun.now).keeping(as_kept(begun.kept_logins.as_ref()));
     let most = settings.layout.root.bounds.table;
     let mut sink = Counting { sink, recipients: Length::new(most), logins: Length::new(most) };
-    let confined = || -> Result<_, Error> {
-        let kept_from = (published.retained(settings, &host), to_keep.clone());
-        let homes = HomeReader::keeping(&host, &published.logins, kept_from, settings.threads(), seed.clone());
-        let mut tables = Tables::new(&plan);
-        let asker = Asker {
-            host: host.clone(),
-            variables: variables.clone(),
-            kept_logins: kept_logins.clone(),
-            now,
-            plan: plan.clone(),
-            homes: homes.clone(),
+    let confined = || begun.ask_homes(settings, &policy, &mut sink);
+    let (result, unconfined) = confine::within(&begun.host.layout.root, &begun.folders, confined)?;
+    let result = result.and_then(|found| match sink.too_long(settings) {
+        None => Ok(found),
+        Some((table, length)) => Err(give_up_largest(settings, &begun.host, &table, length)),
+    });
+    let of_homes = result?;
+    begun.mark.system()?;
+    let (unknown, next_expiry) = (policy.unknown(), policy.next_expiry());
+    Ok(begun.end(of_homes, unconfined, unknown, next_expiry))
+}
+
+/// Everything that decides but the homes, before these are read.
+struct Begun {
+    /// When the reading began.
+    mark: Mark,
+    /// What makes the numbers that a service remembers.
+    seed: Option<RandomState>,
+    host: Arc<Host>,
+    variables: Arc<AuthVars>,
+    is_default_unknown: bool,
+    published: Old,
+    /// Both published tables, where vpopmail's user database is not read.
+    to_keep: KeptFrom,
+    /// The published logins, where the variables are that control/authvars cannot tell.
+    kept_logins: Option<Arc<Published>>,
+    /// The hashes of the system accounts, where these log in.
+    hashes: Option<HashMap<Vec<u8>, Vec<u8>>>,
+    /// In seconds since 1970-01-01 UTC.
+    now: u64,
+    plan: Arc<Plan>,
+    /// The directories that may be read.
+    folders: Vec<PathBuf>,
+    notes: Vec<Note>,
+    denied: Denied,
+}
+
+impl Begun {
+    /// Reads it. `found` is told of the host.
+    ///
+    /// # Errors
+    /// What stops a rebuild.
+    fn read(settings: &Settings, found: &dyn Fn(&Host, bool), seed: Option<RandomState>) -> Result<Begun, Error> {
+        let mut notes = Vec::new();
+        let mark = Mark::at_rebuild();
+        let mut host = read_host(settings, &mut notes)?;
+        mark.system()?;
+        found(&host, true);
+        let variables = host.read_authvars();
+        let published = Old::open(settings)?;
+        notes.extend(published.troubles(settings));
+        let mut denied = Denied::default();
+        denied.extend(host.denied());
+        let is_default_unknown = host.default_domain.is_err();
+        notes.extend(keep_default_domain(settings, &mut host, &published)?);
+        let mut to_keep = (None, None);
+        if host.build.users.elsewhere().is_some() {
+            denied.extend(published.recipients.closed.iter().chain(&published.logins.closed).cloned());
+            to_keep = published.if_whole(settings)?;
+        }
+        let now = now();
+        let hashes = settings.auth_system_users.then(|| read_shadow(&settings.layout.root, now)).transpose()?;
+        // The variables that control/authvars cannot tell now are those that are published.
+        let unusable = variables.unusable();
+        denied.extend(unusable.filter(|file| file.cause.denied).map(|file| settings.layout.root.path(&file.path)));
+        let kept_logins = match unusable {
+            Some(_) => whole(settings, &settings.auth, &published.logins.file)?.and(published.logins.file.clone()),
+            None => None,
         };
+        let (host, variables) = (Arc::new(host), Arc::new(variables));
+        let plan = Plan::new(host.clone());
+        let plan = Arc::new(if seed.is_some() { plan.with_few_notes() } else { plan });
+        let folders = confine::directories(&host)?;
+        Ok(Begun {
+            mark,
+            seed,
+            host,
+            variables,
+            is_default_unknown,
+            published,
+            to_keep,
+            kept_logins,
+            hashes,
+            now,
+            plan,
+            folders,
+            notes,
+            denied,
+        })
+    }
+
+    /// Asks all homes, and hands every record to the sink.
+    ///
+    /// # Errors
+    /// What stops a rebuild, and those of the sink.
+    fn ask_homes(&self, settings: &Settings, policy: &Policy<'_>, sink: &mut Counting<'_>) -> Result<OfHomes, Error> {
+        let Begun { mark, seed, host, published, plan, .. } = self;
+        let kept_from = (published.retained(settings, host), self.to_keep.clone());
+        let homes = HomeReader::keeping(host, &published.logins, kept_from, settings.threads(), seed.clone());
+        let mut tables = Tables::new(plan);
+        let asker = self.asker(&homes);
         let AllAsked { mut unread, notes, open_domains, bare, known, common } =
-            ask_all(settings, &asker, &policy, &mut tables, (&mut sink, mark))?;
+            ask_all(settings, &asker, policy, &mut tables, (sink, *mark))?;
         let keys = tables.is_doubtful().then(|| homes.retained_recipients() as &dyn PublishedKeys);
         let outcome = tables.finish(&homes.at_last(), keys, &mut |records| sink.recipients(records))?;
         homes.all_retained()?;
@@ -152,87 +195,90 @@ pub(super) fn build_and_remember(
         by_many.add_recipients(&outcome.unread);
         unread.add(&by_many);
         let mut logins = Chunk::default();
-        add_system_users(&mut logins, &policy, &host, hashes.as_ref(), &|name| bare.contains(name));
+        add_system_users(&mut logins, policy, host, self.hashes.as_ref(), &|name| bare.contains(name));
         let last = sink.logins.next;
         sink.logins(&logins)?;
-        let of_homes = OfHomes { unread, by_many, notes, open_domains, known, common, denied: homes.denied() };
-        Ok((of_homes, outcome.notes, (last, logins)))
-    };
-    let (result, unconfined) = confine::within(&host.layout.root, &folders, confined)?;
-    let result = result.and_then(|found| match sink.too_long(settings) {
-        None => Ok(found),
-        Some((table, length)) => Err(give_up_largest(settings, &host, &table, length)),
-    });
-    let (of_homes, notes_of_tables, (last, logins)) = result?;
-    let OfHomes {
-        unread,
-        by_many: unread_by_many,
-        notes: notes_of_homes,
-        open_domains,
-        known,
-        common,
-        denied: denied_in_homes,
-    } = of_homes;
-    mark.system()?;
-    let is_again_soon = mark.storage_failed();
-    let is_unanswered = host.build.is_unanswered;
-    denied.extend(denied_in_homes);
-    // What lies elsewhere is not remembered as published.
-    let is_elsewhere = host.build.users.elsewhere().is_some();
-    let forgets = match () {
-        () if is_again_soon => Some(Because::Storage),
-        () if is_elsewhere && !unread.is_empty() => Some(Because::Unread),
-        () => None,
-    };
-    let mut remembered_notes = notes_of_tables.clone();
-    recipients::bound_notes(&mut remembered_notes, MAX_NOTES, "");
-    notes.extend(unconfined);
-    let kept = unread.kept(&host, &variables, policy.unknown());
-    notes.extend(kept.iter().map(|home| home.alert.clone()));
-    notes.extend(notes_of_homes);
-    notes.extend(notes_of_tables);
-    let next_expiry = policy.next_expiry();
-    let homes = plan.units.len();
-    let memory = forgets.map_or(Ok(()), Err).and_then(|()| {
-        let seed = seed.ok_or(Because::Start)?;
+        let laid = LaidOut { by_many, known, common, last, logins, notes: outcome.notes.clone() };
+        Ok(OfHomes { unread, notes, notes_of_tables: outcome.notes, open_domains, denied: homes.denied(), laid })
+    }
+
+    /// What the threads need that ask the homes.
+    fn asker(&self, homes: &HomeReader) -> Asker {
+        Asker {
+            host: self.host.clone(),
+            variables: self.variables.clone(),
+            kept_logins: self.kept_logins.clone(),
+            now: self.now,
+            plan: self.plan.clone(),
+            homes: homes.clone(),
+        }
+    }
+
+    /// What came of everything, when this came of the homes and their logins.
+    fn end(mut self, of_homes: OfHomes, unconfined: Option<Note>, unknown: Unknown, next_expiry: Option<u64>) -> Built {
+        let OfHomes { unread, notes: notes_of_homes, notes_of_tables, open_domains, denied: denied_in_homes, laid } =
+            of_homes;
+        let is_again_soon = self.mark.storage_failed();
+        // What lies elsewhere is not remembered as published.
+        let is_elsewhere = self.host.build.users.elsewhere().is_some();
+        let forgets = match () {
+            () if is_again_soon => Some(Because::Storage),
+            () if is_elsewhere && !unread.is_empty() => Some(Because::Unread),
+            () => None,
+        };
+        let memory = forgets.map_or(Ok(()), Err).and_then(|()| self.remember(laid, unknown));
+        let Begun { host, variables, published, now, plan, mut notes, mut denied, .. } = self;
+        denied.extend(denied_in_homes);
+        let kept = unread.kept(&host, &variables, unknown);
+        notes.extend(unconfined);
+        notes.extend(kept.iter().map(|home| home.alert.clone()));
+        notes.extend(notes_of_homes);
+        notes.extend(notes_of_tables);
+        // What asks a server that has no answer now does so again soon.
+        let is_again_soon = is_again_soon || host.build.is_unanswered;
+        Built {
+            notes,
+            open_domains,
+            kept,
+            denied,
+            next_expiry,
+            host,
+            variables,
+            now,
+            published,
+            homes: plan.units.len(),
+            memory,
+            is_again_soon,
+        }
+    }
+
+    /// What a service remembers, when it gave a seed.
+    fn remember(&mut self, laid: LaidOut, unknown: Unknown) -> Remembered {
+        let seed = self.seed.take().ok_or(Because::Start)?;
+        let (host, LaidOut { by_many, known, common, last, logins, mut notes }) = (&self.host, laid);
+        recipients::bound_notes(&mut notes, MAX_NOTES, "");
         Ok(Box::new(Memory {
             host: host.clone(),
-            variables: variables.clone(),
-            plan,
+            variables: self.variables.clone(),
+            plan: self.plan.clone(),
             common,
-            folders,
+            folders: std::mem::take(&mut self.folders),
             units: known,
             last_logins: Stretch::new(last, &logins.into(), &seed),
-            notes: remembered_notes,
-            is_default_unknown,
-            unknown: policy.unknown(),
+            notes,
+            is_default_unknown: self.is_default_unknown,
+            unknown,
             held: Vec::new(),
             held_alerts: Vec::new(),
             held_expiry: None,
-            unread: unread_by_many,
-            unassigned_users: database_of(&host).map_or(0, |snapshot| database::unassigned(&host, &snapshot, &seed)),
+            unread: by_many,
+            unassigned_users: database_of(host).map_or(0, |snapshot| database::unassigned(host, &snapshot, &seed)),
             recipients: None,
             logins: None,
-            now,
+            now: self.now,
             seed,
         }))
-    });
-    // What asks a server that has no answer now does so again soon.
-    let is_again_soon = is_again_soon || is_unanswered;
-    Ok(Built {
-        notes,
-        open_domains,
-        kept,
-        denied,
-        next_expiry,
-        host,
-        variables,
-        now,
-        published,
-        homes,
-        memory,
-        is_again_soon,
-    })
+    }
 }
 
 /// What the user database said, where it was asked.
@@ -243,13 +289,38 @@ fn database_of(host: &Host) -> Option<Arc<Snapshot>> {
 /// What came of reading all homes, beside the records.
 struct OfHomes {
     unread: Unread,
-    /// Of that, what concerns tables in which several homes have a part.
-    by_many: Unread,
     notes: Vec<Note>,
+    /// What was widened in the tables to which several homes contribute.
+    notes_of_tables: Vec<Note>,
     open_domains: usize,
+    denied: Denied,
+    laid: LaidOut,
+}
+
+/// What a service remembers of how the records were laid out.
+struct LaidOut {
+    /// Of what could not be read, what concerns tables in which several homes have a part.
+    by_many: Unread,
     known: Vec<Known>,
     common: Arc<Common>,
-    denied: Denied,
+    /// Where the logins of system accounts begin.
+    last: u64,
+    /// These logins.
+    logins: Chunk,
+    /// A copy of [`OfHomes::notes_of_tables`].
+    notes: Vec<Note>,
+}
+
+/// If the default domain cannot be read, the bare names keep the domain for which they are published.
+fn keep_default_domain(settings: &Settings, host: &mut Host, published: &Old) -> Result<Option<Note>, Error> {
+    let Err(cause) = &host.default_domain else { return Ok(None) };
+    let known = match published.logins.file.as_ref().map(|logins| published_default(&logins.cdb()?)) {
+        None | Some(Ok(None)) => None,
+        Some(found) => whole(settings, &settings.auth, &published.logins.file)?.and(found.ok().flatten()),
+    };
+    let note = default_unknown(cause, known.as_deref());
+    host.default_domain = Ok(known);
+    Ok(note)
 }
 
 /// What is said when nobody knows the default domain, and this one stays that of the bare logins.

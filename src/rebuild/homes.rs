@@ -74,109 +74,162 @@ pub fn ask(plan: &Plan, policy: &Policy<'_>, unit: &Unit, homes: &HomeReader, co
         let published = homes.retained_recipients();
         unread.recipients = plan.retain(unit, &mut answers, &followed, (Some(published), common));
     }
-    let resting = &homes.0.host.layout.root.resting;
     if let Some(Home { path, .. }) = own.as_deref().filter(|_| homes.seed().is_some()) {
-        match resting.is_beyond(path) {
-            true => resting.took_beyond(path, took()),
-            false => resting.took(path, homes.0.host.some_domains_of(path), took()),
-        }
+        homes.note_time(path, took);
     }
     if let Some(path) = &unit.home {
         answers.note_more(&homes.0.host.layout.root.path(path));
     }
-    let mut asked = Asked {
-        answers,
-        logins: Batch::default(),
-        bare: Vec::new(),
-        expiry: None,
-        unknown: Unknown::default(),
-        look: None,
-        is_spent: false,
-        others: followed.others.into_inner(),
-        users: 0,
-        stamps: Vec::new(),
-        unread,
-        notes: Vec::new(),
-    };
+    let mut asked = Asked::of_recipients(answers, followed.others.into_inner(), unread);
     if let Some(seed) = homes.seed() {
         let all = unit.home.iter().chain(&asked.others);
         asked.users = homes.0.host.print_of_users(&mut all.map(Vec::as_slice), seed);
     }
     let (Some(path), Some(home)) = (&unit.home, own) else { return asked };
-    asked.look = home.look.clone();
-    asked.is_spent = resting.is_beyond(path);
-    asked.stamps.clone_from(&home.stamps);
+    asked.note_home(unit, path, &home, homes);
     let policy = policy.again();
-    if unit.matters {
-        asked.notes.extend(homes.0.host.unread_notes(&home));
-        if asked.answers.cut {
-            let path = homes.0.host.layout.root.path(path);
-            asked.notes.push(Note::alert(format!(
-                "{}: its .qmail names with colons can be spelled in more ways than the {} of --max-names; of the others \
-                 only the spelling with dots and the one with colons are accepted",
-                show_path(&path),
-                homes.0.host.layout.root.bounds.names
-            )).of(Code::QmailSpellings));
-        }
-    }
-    asked.unread.causes.extend(home.trouble().filter(|_| unit.matters).map(|cause| (path.to_vec(), cause)));
-    let size = |domain: &[u8]| match home.mailboxes_of(homes.0.host.login_domain(domain)) {
-        Mailboxes::Known(mailboxes) => mailboxes.size(),
-        _ => (0, 0),
-    };
-    let is_plain = |domain: &[u8]| policy.is_plain(domain);
-    let is_elsewhere = homes.0.host.build.users.elsewhere().is_some();
-    let may_share = !is_elsewhere && unit.vpopmail_domains.iter().filter(|(domain, _)| is_plain(domain)).count() > 1;
-    // The number of the logins that the plain ones have alike, and whether they are known: of those whose users are the same.
-    let mut alike: BTreeMap<&[u8], (usize, bool)> = BTreeMap::new();
-    for (domain, _) in &unit.vpopmail_domains {
-        let (records, bytes) = size(domain);
-        let is_known = if may_share && is_plain(domain) {
-            let frame = Frame { head: Vec::new(), domain: domain.clone() };
-            let of = if home.users.len() > 1 { homes.0.host.login_domain(domain) } else { b"" };
-            let (number, is_known) = *alike.entry(of).or_insert_with(|| {
-                let mut logins = Chunk::default();
-                logins.reserve(records, bytes);
-                let found = policy.domain(domain, &home, &mut |key, data| {
-                    if let Some(key) = frame.inside(&key.concat()) {
-                        logins.add(&[key], data);
-                    }
-                });
-                (asked.logins.keep(logins), found.is_ok())
-            });
-            asked.logins.copy(number, frame);
-            is_known
-        } else {
-            let own = asked.logins.own();
-            if own.is_empty() {
-                own.reserve(records, bytes);
-            }
-            let mut add = |key: &[&[u8]], data: &[&[u8]]| {
-                own.add(key, data);
-                if let [bare] = key {
-                    asked.bare.push(bare.to_vec());
-                }
-            };
-            if is_elsewhere {
-                for login in homes.0.kept_logins(domain, &policy) {
-                    let parts = [&login.key[..]];
-                    add(&parts, &[&login.data]);
-                }
-                continue;
-            }
-            policy.domain(domain, &home, &mut add).is_ok()
-        };
-        // A home without mailboxes may just be no vpopmail domain.
-        if !is_known && !asked.unread.causes.is_empty() {
-            asked.keep_logins(domain, path, &policy, homes.retained_logins());
-        }
-    }
+    asked.add_logins(unit, path, &LoginsOf { home: &home, policy: &policy, homes });
     // It waits in memory to be added.
     asked.logins.shrink_to_fit();
     homes.forget_large(path);
     asked.expiry = policy.next_expiry();
     asked.unknown = policy.unknown();
     asked
+}
+
+impl Asked {
+    /// Nothing but the recipients yet.
+    fn of_recipients(answers: Answers, others: BTreeSet<Vec<u8>>, unread: Unread) -> Asked {
+        Asked {
+            answers,
+            logins: Batch::default(),
+            bare: Vec::new(),
+            expiry: None,
+            unknown: Unknown::default(),
+            look: None,
+            is_spent: false,
+            others,
+            users: 0,
+            stamps: Vec::new(),
+            unread,
+            notes: Vec::new(),
+        }
+    }
+
+    /// Notes how the unit's own home looked, and what of it could not be read or used.
+    fn note_home(&mut self, unit: &Unit, path: &[u8], home: &Home, homes: &HomeReader) {
+        self.look = home.look.clone();
+        self.is_spent = homes.0.host.layout.root.resting.is_beyond(path);
+        self.stamps.clone_from(&home.stamps);
+        if unit.matters {
+            self.notes.extend(homes.0.host.unread_notes(home));
+            if self.answers.cut {
+                let path = homes.0.host.layout.root.path(path);
+                self.notes.push(Note::alert(format!(
+                    "{}: its .qmail names with colons can be spelled in more ways than the {} of --max-names; of the others \
+                     only the spelling with dots and the one with colons are accepted",
+                    show_path(&path),
+                    homes.0.host.layout.root.bounds.names
+                )).of(Code::QmailSpellings));
+            }
+        }
+        self.unread.causes.extend(home.trouble().filter(|_| unit.matters).map(|cause| (path.to_vec(), cause)));
+    }
+
+    /// Adds the logins of the unit's domains, of which its home at `path` holds the mailboxes.
+    fn add_logins(&mut self, unit: &Unit, path: &[u8], of_home: &LoginsOf<'_>) {
+        let LoginsOf { policy, homes, .. } = of_home;
+        let is_plain = |domain: &[u8]| policy.is_plain(domain);
+        let is_elsewhere = homes.0.host.build.users.elsewhere().is_some();
+        let may_share =
+            !is_elsewhere && unit.vpopmail_domains.iter().filter(|(domain, _)| is_plain(domain)).count() > 1;
+        let mut alike = BTreeMap::new();
+        for (domain, _) in &unit.vpopmail_domains {
+            if is_elsewhere {
+                self.add_kept_elsewhere(domain, of_home);
+                continue;
+            }
+            let is_known = match may_share && is_plain(domain) {
+                true => self.add_shared(domain, of_home, &mut alike),
+                false => self.add_own(domain, of_home),
+            };
+            // A home without mailboxes may just be no vpopmail domain.
+            if !is_known && !self.unread.causes.is_empty() {
+                self.keep_logins(domain, path, policy, homes.retained_logins());
+            }
+        }
+    }
+
+    /// Adds the logins of a domain that other domains have alike, and says whether they are known.
+    fn add_shared<'d>(&mut self, domain: &'d [u8], of_home: &LoginsOf<'d>, alike: &mut Alike<'d>) -> bool {
+        let LoginsOf { home, policy, homes } = of_home;
+        let frame = Frame { head: Vec::new(), domain: domain.to_vec() };
+        let of = if home.users.len() > 1 { homes.0.host.login_domain(domain) } else { b"" };
+        let (number, is_known) = *alike.entry(of).or_insert_with(|| {
+            let mut logins = Chunk::default();
+            let (records, bytes) = of_home.size(domain);
+            logins.reserve(records, bytes);
+            let found = policy.domain(domain, home, &mut |key, data| {
+                if let Some(key) = frame.inside(&key.concat()) {
+                    logins.add(&[key], data);
+                }
+            });
+            (self.logins.keep(logins), found.is_ok())
+        });
+        self.logins.copy(number, frame);
+        is_known
+    }
+
+    /// Adds the logins of one domain alone, and says whether they are known.
+    fn add_own(&mut self, domain: &[u8], of_home: &LoginsOf<'_>) -> bool {
+        let mut add = self.adder(of_home.size(domain));
+        of_home.policy.domain(domain, of_home.home, &mut add).is_ok()
+    }
+
+    /// Adds the published logins of a domain whose users are elsewhere.
+    fn add_kept_elsewhere(&mut self, domain: &[u8], of_home: &LoginsOf<'_>) {
+        let mut add = self.adder(of_home.size(domain));
+        for login in of_home.homes.0.kept_logins(domain, of_home.policy) {
+            let parts = [&login.key[..]];
+            add(&parts, &[&login.data]);
+        }
+    }
+
+    /// What adds single logins, about so many of so many bytes.
+    fn adder(&mut self, (records, bytes): (usize, usize)) -> impl FnMut(&[&[u8]], &[&[u8]]) {
+        let own = self.logins.own();
+        if own.is_empty() {
+            own.reserve(records, bytes);
+        }
+        let bare_names = &mut self.bare;
+        move |key, data| {
+            own.add(key, data);
+            if let [bare] = key {
+                bare_names.push(bare.to_vec());
+            }
+        }
+    }
+}
+
+/// The number of the logins that the plain domains have alike, and whether they are known: of those whose users are the
+/// same.
+type Alike<'d> = BTreeMap<&'d [u8], (usize, bool)>;
+
+/// What the logins of one home are decided by.
+struct LoginsOf<'a> {
+    home: &'a Home,
+    policy: &'a Policy<'a>,
+    homes: &'a HomeReader,
+}
+
+impl LoginsOf<'_> {
+    /// How many logins a domain may have, and how many bytes they take.
+    fn size(&self, domain: &[u8]) -> (usize, usize) {
+        match self.home.mailboxes_of(self.homes.0.host.login_domain(domain)) {
+            Mailboxes::Known(mailboxes) => mailboxes.size(),
+            _ => (0, 0),
+        }
+    }
 }
 
 impl Asked {
@@ -500,6 +553,16 @@ impl HomeReader {
         let home = Arc::new(self.0.host.spent_home(home, cause, took));
         self.0.given_up.lock().unwrap_or_else(PoisonError::into_inner).insert(home.path.clone(), home.clone());
         home
+    }
+
+    /// Notes how long it took to read a home and ask everything of it.
+    fn note_time(&self, path: &[u8], took: impl Fn() -> Duration) {
+        let Reader { host, .. } = &*self.0;
+        let resting = &host.layout.root.resting;
+        match resting.is_beyond(path) {
+            true => resting.took_beyond(path, took()),
+            false => resting.took(path, host.some_domains_of(path), took()),
+        }
     }
 
     /// Forgets a home that all was asked of, if it is a large one: hardly anybody else leads there.

@@ -23,7 +23,7 @@ use crate::tables::logins::Policy;
 use super::database;
 use super::edits::Edits;
 use super::full::{add_system_users, default_unknown};
-use super::homes::{Asked, HomeReader, ask};
+use super::homes::{Asked, HomeReader, KeptHome, ask};
 use super::memory::{Because, Known, Memory, Scope};
 use super::old::{as_kept, retained};
 use super::targets::Targets;
@@ -71,18 +71,11 @@ pub(super) fn rebuild(
     let mut edits = Edits::open(&mut memory, targets)?;
     let now = now();
     let hashes = settings.auth_system_users.then(|| read_shadow(&settings.layout.root, now)).transpose()?;
-    // A clock that was set back: what had expired has not yet.
-    if now < std::mem::replace(&mut memory.now, now) {
-        return Err(Halt::Full(Because::Clock));
-    }
+    set_time(&mut memory, now)?;
     let old = (&edits.recipients.old, &edits.logins.old);
     let (asked, unconfined, returned) = changed(settings, *memory, scope, old, now)?;
     notes.extend(unconfined);
-    mark.system()?;
-    // Nobody knows what could not be read.
-    if mark.storage_failed() {
-        return Err(Halt::Full(Because::Storage));
-    }
+    all_could_be_read(mark)?;
     // What waits for what does not answer may still look at it.
     let mut memory = Box::new(returned.ok_or(Halt::Full(Because::Silence))?);
     let mut fresh: HashMap<usize, Known> = HashMap::new();
@@ -90,29 +83,19 @@ pub(super) fn rebuild(
         fresh.insert(number, edits.put(number, &asked, &memory, targets)?);
     }
     let read = fresh.len();
-    let all = || (0..memory.units.len()).map(|number| fresh.get(&number).unwrap_or(&memory.units[number]));
     let kept_logins = memory.variables.unusable().map(|_| edits.logins.old.clone());
     let policy = Policy::new(&memory.host, &memory.variables, now).keeping(as_kept(kept_logins.as_ref()));
-    let bare: BTreeSet<&Vec<u8>> = all().flat_map(|known| &known.bare).collect();
-    let mut last = Chunk::default();
-    add_system_users(&mut last, &policy, &memory.host, hashes.as_ref(), &|name| bare.contains(name));
+    let last = logins_of_system_users(&memory, &fresh, &policy, hashes.as_ref());
     let last_logins = edits.put_last_logins(last, &memory, targets)?;
-    all().map(|known| known.expiry).chain([memory.held_expiry]).for_each(|expiry| policy.expires(expiry));
-    let next_expiry = policy.next_expiry();
+    let next_expiry = next_expiry(&memory, &fresh, &policy);
     edits.are_small(settings.layout.root.bounds.table)?;
-    let kept = memory.kept(&mut all());
-    let open_domains = all().flat_map(|known| &known.open).collect::<BTreeSet<_>>().len();
+    let kept = memory.kept(&mut latest(&memory, &fresh));
+    let open_domains = latest(&memory, &fresh).flat_map(|known| &known.open).collect::<BTreeSet<_>>().len();
     if host_read {
-        notes.extend(all().flat_map(|known| &known.notes).chain(&memory.notes).cloned());
-        notes.extend(kept.iter().map(|kept| kept.alert.clone()));
+        notes.extend(notes_of_all(&memory, &fresh, &kept));
         report::say_all(&memory.held_alerts);
     } else {
-        notes.extend(fresh.values().flat_map(|known| &known.notes).cloned());
-        let homes = memory
-            .kept(&mut fresh.values().filter(|known| known.unread.is_some()))
-            .into_iter()
-            .filter(|kept| kept.unusable.is_none());
-        notes.extend(homes.map(|kept| kept.alert));
+        notes.extend(notes_of_fresh(&memory, &fresh));
     }
     (order.note)(&notes);
     let ((recipients, logins), stamps) = edits.publish(&mut memory, (fresh, last_logins), targets)?;
@@ -134,6 +117,61 @@ pub(super) fn rebuild(
         is_again_soon: memory.host.build.is_unanswered,
     };
     Ok((done, memory))
+}
+
+/// Remembers the time of this rebuild, in seconds since 1970-01-01 UTC.
+///
+/// # Errors
+/// The clock was set back: what had expired has not yet.
+fn set_time(memory: &mut Memory, now: u64) -> Result<(), Halt> {
+    if now < std::mem::replace(&mut memory.now, now) { Err(Halt::Full(Because::Clock)) } else { Ok(()) }
+}
+
+/// Fails if a call failed since then, because files may be missing from what was read.
+fn all_could_be_read(since: Mark) -> Result<(), Halt> {
+    since.system()?;
+    if since.storage_failed() { Err(Halt::Full(Because::Storage)) } else { Ok(()) }
+}
+
+/// What is known of each unit now: of those that were asked again, what came of that.
+fn latest<'m>(memory: &'m Memory, fresh: &'m HashMap<usize, Known>) -> impl Iterator<Item = &'m Known> {
+    (0..memory.units.len()).map(|number| fresh.get(&number).unwrap_or(&memory.units[number]))
+}
+
+/// The logins of system accounts whose names no mailbox of these units has taken.
+fn logins_of_system_users(
+    memory: &Memory,
+    fresh: &HashMap<usize, Known>,
+    policy: &Policy<'_>,
+    hashes: Option<&HashMap<Vec<u8>, Vec<u8>>>,
+) -> Chunk {
+    let bare: BTreeSet<&Vec<u8>> = latest(memory, fresh).flat_map(|known| &known.bare).collect();
+    let mut logins = Chunk::default();
+    add_system_users(&mut logins, policy, &memory.host, hashes, &|name| bare.contains(name));
+    logins
+}
+
+/// When the next login expires, those of held domains among them; `policy` knows those of system accounts.
+fn next_expiry(memory: &Memory, fresh: &HashMap<usize, Known>, policy: &Policy<'_>) -> Option<u64> {
+    let expiries = latest(memory, fresh).map(|known| known.expiry);
+    expiries.chain([memory.held_expiry]).for_each(|expiry| policy.expires(expiry));
+    policy.next_expiry()
+}
+
+/// The notes of all homes, and of what is kept.
+fn notes_of_all(memory: &Memory, fresh: &HashMap<usize, Known>, kept: &[KeptHome]) -> Vec<Note> {
+    let of_homes = latest(memory, fresh).flat_map(|known| &known.notes).chain(&memory.notes).cloned();
+    of_homes.chain(kept.iter().map(|kept| kept.alert.clone())).collect()
+}
+
+/// The notes of the homes that were asked again.
+fn notes_of_fresh(memory: &Memory, fresh: &HashMap<usize, Known>) -> Vec<Note> {
+    let homes = memory
+        .kept(&mut fresh.values().filter(|known| known.unread.is_some()))
+        .into_iter()
+        .filter(|kept| kept.unusable.is_none());
+    let notes = fresh.values().flat_map(|known| &known.notes).cloned();
+    notes.chain(homes.map(|kept| kept.alert)).collect()
 }
 
 /// Whether what is remembered is enough for such a rebuild, before anything is looked at.

@@ -7,8 +7,11 @@ use crate::error::{Error, Nature, show_path};
 use crate::host::Host;
 use crate::protect::retain::{self, Retained};
 use crate::publish::{Before, Look, Published, Target};
+use crate::report::{Code, Note};
 use crate::settings::Settings;
 use crate::tables::logins::PublishedLogins;
+
+use super::homes::KeptFrom;
 
 /// The published files, open before anything is confined.
 #[derive(Debug)]
@@ -31,6 +34,30 @@ impl Old {
             }
         };
         Ok(Old { recipients: open(settings.recipients_target()?)?, logins: open(settings.logins_target()?)? })
+    }
+
+    /// What an administrator has to know of those that cannot be used.
+    pub(super) fn troubles(&self, settings: &Settings) -> Vec<Note> {
+        let mut notes = Vec::new();
+        for (before, inside) in [(&self.recipients, &settings.validrcptto), (&self.logins, &settings.auth)] {
+            let path = settings.layout.root.path(inside);
+            notes.extend(before.trouble.as_ref().filter(|cause| !cause.denied).map(|cause| {
+                Note::alert(format!("{}: {cause}; nothing can be kept from it", show_path(&path)))
+                    .of(Code::TableNotKept)
+            }));
+        }
+        notes
+    }
+
+    /// Both, each where it is whole: of a damaged table nothing is kept.
+    ///
+    /// # Errors
+    /// Those of [`read_whole`].
+    pub(super) fn if_whole(&self, settings: &Settings) -> Result<KeptFrom, Error> {
+        let if_whole = |inside, before: &Before| -> Result<_, Error> {
+            Ok(read_whole(settings, inside, &before.file)?.and(before.file.clone()))
+        };
+        Ok((if_whole(&settings.validrcptto, &self.recipients)?, if_whole(&settings.auth, &self.logins)?))
     }
 
     /// Both, to keep entries from.
@@ -66,7 +93,7 @@ impl PublishedLogins for Published {
 ///
 /// # Errors
 /// Those of [`retain::read_whole`].
-pub(super) fn read_whole(
+fn read_whole(
     settings: &Settings,
     inside: &[u8],
     published: &Option<Arc<Published>>,
