@@ -41,14 +41,16 @@ const NO_WARNERS: &[&str] = &[
     "Note::warning",
 ];
 /// Functions that make the text of an error or alert for somebody else: file and name.
-const ALSO: [(&str, &str); 25] = [
+const ALSO: [(&str, &str); 27] = [
     ("commands/check.rs", "missing"),
     ("os/spawn.rs", "database_program"),
     ("os/spawn.rs", "greeted_with"),
     ("os/spawn.rs", "run"),
     ("os/spawn.rs", "failure_of"),
     ("service/follow_ups.rs", "tell"),
+    ("service/follow_ups.rs", "changed_too_often"),
     ("service/follow_ups.rs", "compile"),
+    ("service/follow_ups.rs", "leave_to_next_rebuild"),
     ("host/assign.rs", "read_from"),
     ("host/authvars.rs", "add"),
     ("publish/mod.rs", "find"),

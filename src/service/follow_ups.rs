@@ -157,40 +157,19 @@ fn compile(settings: &Settings, compiler: Compiler, order: &Order, stop: &Stop) 
         if tries >= COMPILER_TRIES {
             return alert(format!("{how}, although {shown} was run {COMPILER_TRIES} times"), Vec::new());
         }
-        let missing = || {
-            report::say_all(&[Note::warning(format!("{shown}: not there, so not run; {how}"))]);
-            Outcome::Done
-        };
         if is_missing(&program) {
-            return missing();
+            return not_there(&program, &how);
         }
         let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
         let (mut looked, wait) = Seen::look(seen, stamps.clone(), Instant::now(), now);
         if !wait.is_zero() && looked.is_too_long(Instant::now()) {
-            let [text, compiled] = paths(settings, compiler);
-            let (text, compiled, seconds) = (show_path(&text), show_path(&compiled), LONGEST_WAIT.as_secs());
-            let what = format!(
-                "{how}; {shown} was not run, because {text} or {compiled} changed again and again for {seconds} s"
-            );
-            return alert(what, Vec::new());
+            return changed_too_often(settings, compiler, &how);
         }
         if !wait.is_zero() {
             return Outcome::NotYet(looked, wait);
         }
         if !goes.is_subset(&order.may_go) {
-            if let Some(why) = &order.forbidden {
-                report::say_all(&[not_run(settings, compiler, why)]);
-                return Outcome::PutOff(why.clone());
-            }
-            let [text, compiled] = paths(settings, compiler);
-            let what = format!(
-                "{shown}: not run, because {} or {} changed since the last rebuild read them; the next rebuild looks at \
-                 them again",
-                show_path(&text),
-                show_path(&compiled)
-            );
-            report::say(Level::Status, &what);
-            return Outcome::Done;
+            return leave_to_next_rebuild(settings, compiler, order);
         }
         // Another process of this program may have compiled it meanwhile.
         if turn.is_none() {
@@ -208,11 +187,47 @@ fn compile(settings: &Settings, compiler: Compiler, order: &Order, stop: &Stop) 
         seen = Some(looked);
         match spawn::run(&Task::new(&program, &folder, stop)) {
             spawn::Outcome::Done => {}
-            spawn::Outcome::Missing => return missing(),
+            spawn::Outcome::Missing => return not_there(&program, &how),
             spawn::Outcome::Failed { how, said } => failed = Some((how, said, stamps)),
             spawn::Outcome::Later(how) => failed = Some((how, Vec::new(), stamps)),
         }
     }
+}
+
+/// Leaves a compiler alone that is not installed.
+fn not_there(program: &Path, how: &str) -> Outcome {
+    report::say_all(&[Note::warning(format!("{}: not there, so not run; {how}", show_path(program)))]);
+    Outcome::Done
+}
+
+/// Leaves a compiler alone whose files changed all the time while it waited for them.
+fn changed_too_often(settings: &Settings, compiler: Compiler, how: &str) -> Outcome {
+    let program = program(settings, compiler);
+    let shown = show_path(&program);
+    let [text, compiled] = paths(settings, compiler);
+    let (text, compiled, seconds) = (show_path(&text), show_path(&compiled), LONGEST_WAIT.as_secs());
+    let what =
+        format!("{how}; {shown} was not run, because {text} or {compiled} changed again and again for {seconds} s");
+    alert(what, Vec::new())
+}
+
+/// Does not run a compiler that would remove what may not go, or what the next rebuild has to look at first.
+fn leave_to_next_rebuild(settings: &Settings, compiler: Compiler, order: &Order) -> Outcome {
+    if let Some(why) = &order.forbidden {
+        report::say_all(&[not_run(settings, compiler, why)]);
+        return Outcome::PutOff(why.clone());
+    }
+    let program = program(settings, compiler);
+    let shown = show_path(&program);
+    let [text, compiled] = paths(settings, compiler);
+    let what = format!(
+        "{shown}: not run, because {} or {} changed since the last rebuild read them; the next rebuild looks at \
+         them again",
+        show_path(&text),
+        show_path(&compiled)
+    );
+    report::say(Level::Status, &what);
+    Outcome::Done
 }
 
 /// Waits until no other process of this program runs the compiler. Without the lock, it runs all the same: what comes of

@@ -115,36 +115,54 @@ impl Metrics {
         publish::replace(&settings.layout.root, file, 0o644, text.as_bytes())
     }
 
-    /// The text exposition format: a family of samples without a sample is left out.
+    /// The text exposition format.
     fn text(&self, is_up: bool, database: Option<&Standing>) -> String {
         let mut text = String::new();
-        let mut family = |name: &str, kind: &str, help: &str, samples: &[(String, String)]| {
-            if samples.is_empty() {
-                return;
-            }
-            let _ = writeln!(text, "# HELP {name} {help}\n# TYPE {name} {kind}");
-            for (suffix, value) in samples {
-                let _ = writeln!(text, "{name}{suffix} {value}");
-            }
-        };
-        let one = |value: u64| vec![(String::new(), value.to_string())];
-        let by = |label: &str, names: &[&str], values: &[u64]| -> Vec<(String, String)> {
-            let sample = |(name, value): (&&str, &u64)| (format!("{{{label}=\"{name}\"}}"), value.to_string());
-            names.iter().zip(values).map(sample).collect()
-        };
-        family("qmail_updater_up", "gauge", "1 while the service runs, 0 when it was ended.", &one(is_up.into()));
+        self.counters(&mut text, is_up);
+        for (name, help, value) in self.gauges(database) {
+            family(&mut text, (name, "gauge"), help, &value.map(one).unwrap_or_default());
+        }
+        text
+    }
+
+    /// Whether the service runs, and what it counts.
+    fn counters(&self, text: &mut String, is_up: bool) {
+        let up = one(is_up.into());
+        family(text, ("qmail_updater_up", "gauge"), "1 while the service runs, 0 when it was ended.", &up);
         family(
-            "qmail_updater_triggers_total",
-            "counter",
+            text,
+            ("qmail_updater_triggers_total", "counter"),
             "What asked for a rebuild; several may have been answered by one.",
             &by("kind", &KINDS, &self.triggers),
         );
         family(
-            "qmail_updater_rebuilds_total",
-            "counter",
+            text,
+            ("qmail_updater_rebuilds_total", "counter"),
             "Rebuilds by their result.",
             &by("result", &RESULTS, &self.rebuilds),
         );
+        family(
+            text,
+            ("qmail_updater_rebuild_duration_seconds", "histogram"),
+            "How long rebuilds took.",
+            &self.durations(),
+        );
+        family(
+            text,
+            ("qmail_updater_commands_failed_total", "counter"),
+            "Commands that followed a rebuild and failed.",
+            &one(self.commands_failed as u64),
+        );
+        family(
+            text,
+            ("qmail_updater_actions_failed_total", "counter"),
+            "Actions that failed; none of them is run again.",
+            &one(self.actions_failed as u64),
+        );
+    }
+
+    /// The samples of how long rebuilds took.
+    fn durations(&self) -> Vec<(String, String)> {
         let count = self.rebuilds.iter().sum::<u64>().to_string();
         let buckets = BUCKETS.iter().zip(&self.within);
         let mut samples: Vec<(String, String)> = buckets
@@ -155,21 +173,13 @@ impl Metrics {
         samples.push(("_bucket{le=\"+Inf\"}".to_owned(), count.clone()));
         samples.push(("_sum".to_owned(), self.took.as_secs_f64().to_string()));
         samples.push(("_count".to_owned(), count));
-        family("qmail_updater_rebuild_duration_seconds", "histogram", "How long rebuilds took.", &samples);
-        family(
-            "qmail_updater_commands_failed_total",
-            "counter",
-            "Commands that followed a rebuild and failed.",
-            &one(self.commands_failed as u64),
-        );
-        family(
-            "qmail_updater_actions_failed_total",
-            "counter",
-            "Actions that failed; none of them is run again.",
-            &one(self.actions_failed as u64),
-        );
+        samples
+    }
+
+    /// What is so now: name, help and value of each, which may be unknown.
+    fn gauges(&self, database: Option<&Standing>) -> [(&'static str, &'static str, Option<u64>); 10] {
         let last = self.last.as_ref();
-        let gauges = [
+        [
             (
                 "qmail_updater_commands_failing",
                 "Commands that follow a rebuild and failed when they ran last.",
@@ -212,10 +222,28 @@ impl Metrics {
                 "When the user database answered last, in Unix time.",
                 database.and_then(|its| its.answered),
             ),
-        ];
-        for (name, help, value) in gauges {
-            family(name, "gauge", help, &value.map(one).unwrap_or_default());
-        }
-        text
+        ]
     }
+}
+
+/// Adds a family of samples; one without a sample is left out.
+fn family(text: &mut String, (name, kind): (&str, &str), help: &str, samples: &[(String, String)]) {
+    if samples.is_empty() {
+        return;
+    }
+    let _ = writeln!(text, "# HELP {name} {help}\n# TYPE {name} {kind}");
+    for (suffix, value) in samples {
+        let _ = writeln!(text, "{name}{suffix} {value}");
+    }
+}
+
+/// One sample without a label.
+fn one(value: u64) -> Vec<(String, String)> {
+    vec![(String::new(), value.to_string())]
+}
+
+/// A sample for each of these names.
+fn by(label: &str, names: &[&str], values: &[u64]) -> Vec<(String, String)> {
+    let sample = |(name, value): (&&str, &u64)| (format!("{{{label}=\"{name}\"}}"), value.to_string());
+    names.iter().zip(values).map(sample).collect()
 }
