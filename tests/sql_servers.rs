@@ -598,6 +598,17 @@ fn what_is_special_in_postgresql_is_read_as_its_own_lookups_see_it() {
     pgsql.table_each = Some(true);
     let all = snapshot_of(&mut Asker::start(&connection), &pgsql).unwrap();
     assert_eq!(all.mailboxes(b"a.test").unwrap().names().collect::<Vec<_>>(), [b"joe "]);
+    // A collation may say that other bytes are the same text; those of C and of the database do not.
+    server.sql("vpopmail", "create collation same_case (provider = icu, locale = 'und-u-ks-level2', deterministic = false);
+        alter table a_test alter pw_name type varchar(64) collate same_case; insert into a_test values ('Ann', 'h', 0);");
+    for (collation, names) in
+        [("same_case", ["ann", "joe "]), ("\"C\"", ["Ann", "joe "]), ("\"default\"", ["Ann", "joe "])]
+    {
+        server.sql("vpopmail", &format!("alter table a_test alter pw_name type text collate {collation};"));
+        let all = snapshot_of(&mut Asker::start(&connection), &pgsql).unwrap();
+        let found = all.mailboxes(b"a.test").unwrap();
+        assert_eq!(found.names().collect::<Vec<_>>(), names.map(str::as_bytes), "{collation}");
+    }
     assert!(all.mailboxes(b"b.c.test").is_err(), "it has no table");
     pgsql.table_each = Some(false);
     // Rows that a policy hides are no rows that are not there.

@@ -183,6 +183,15 @@ impl ToSql for Text<'_> {
     to_sql_checked!();
 }
 
+/// Whether the numbers of a type and of a collation are those of text or varchar, and of the database's collation, C or POSIX.
+/// These collations are deterministic: equal texts are equal bytes. The numbers are the same on every server.
+fn is_deterministic(compares: &[u8]) -> bool {
+    const TYPES: [&[u8]; 2] = [b"25", b"1043"];
+    const COLLATIONS: [&[u8]; 3] = [b"100", b"950", b"951"];
+    let parts: Vec<&[u8]> = compares.split(|b| *b == b' ').collect();
+    matches!(parts[..], [of_type, collation] if TYPES.contains(&of_type) && COLLATIONS.contains(&collation))
+}
+
 struct Transaction<'c> {
     runtime: &'c Runtime,
     client: &'c tokio_postgres::Client,
@@ -238,6 +247,10 @@ impl Session for Transaction<'_> {
          FROM pg_catalog.pg_class c JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid \
          WHERE a.attname IN ('pw_name', 'pw_domain', 'alias', 'domain') AND NOT a.attisdropped AND pg_catalog.pg_table_is_visible(c.oid) \
          AND c.relkind IN ('r', 'v', 'm', 'f', 'p')"
+    }
+
+    fn compares_bytes(&self, compares: &[u8]) -> bool {
+        is_deterministic(compares)
     }
 
     fn quoted(&self, table: &str) -> String {
@@ -313,5 +326,30 @@ impl Client for PgsqlClient {
         // The answer is whole; a connection that is gone is found by the next question.
         let _ = transaction.send("COMMIT");
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_plain_text_with_a_deterministic_collation_is_not_asked_about() {
+        // SELECT oid FROM pg_type: text 25, name 19, bpchar 1042, varchar 1043; pg_collation: default 100, C 950, POSIX 951.
+        for (compares, expected) in [
+            ("25 100", true),
+            ("1043 100", true),
+            ("1043 950", true),
+            ("25 951", true),
+            ("1042 100", false),
+            ("19 950", false),
+            ("16400 100", false),
+            ("25 16401", false),
+            ("25 0", false),
+            ("25", false),
+            ("", false),
+        ] {
+            assert_eq!(is_deterministic(compares.as_bytes()), expected, "{compares}");
+        }
     }
 }

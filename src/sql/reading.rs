@@ -72,6 +72,11 @@ pub trait Session {
     /// column, and a text that is the same for those that compare in the same way. Each column pw_name is there.
     fn columns(&self) -> &'static str;
 
+    /// Whether columns for which [`Session::columns`] gives this text compare byte for byte: they need not be asked about.
+    fn compares_bytes(&self, _compares: &[u8]) -> bool {
+        false
+    }
+
     /// The name of a table, quoted.
     fn quoted(&self, table: &str) -> String;
 
@@ -338,7 +343,7 @@ impl Columns {
         })
     }
 
-    /// Asks how a column compares; its number is the answer.
+    /// Finds out how a column compares, and asks the server if needed; its number is the answer.
     fn add(&mut self, session: &mut dyn Session, table: &str, column: &'static str) -> Result<Option<usize>, Refusal> {
         let compares = self.listed.get(&(table.to_owned(), column.to_owned()));
         if let Some(number) = compares.and_then(|compares| self.numbers.get(compares)) {
@@ -346,7 +351,10 @@ impl Columns {
         }
         let number = self.all.len();
         let column = (session.quoted(table), column);
-        let collation = collation(session, &column)?;
+        let collation = match compares.is_some_and(|compares| session.compares_bytes(compares)) {
+            true => Collation::default(),
+            false => collation(session, &column)?,
+        };
         // PostgreSQL compares bytes unless the column is of another type or collation; SQLite folds ASCII at most.
         let has_odd = self.kind == Kind::Mysql || (self.kind == Kind::Pgsql && collation.folds);
         self.all.push(Compared { column, collation, has_odd });
