@@ -54,13 +54,16 @@ pub(super) fn parts(value: &[u8]) -> (u32, &[u8]) {
 /// A name and its value.
 type Row<'r> = (&'r [u8], &'r [u8]);
 
-/// The row that begins there, and where the next one begins; `None` when there is no whole one.
+/// The row that begins there, and where the next one begins; `None` when there is no whole one, with its number.
 fn row(bytes: &[u8], start: usize) -> Option<(Row<'_>, usize)> {
     let (head, rest) = bytes.get(start..)?.split_at_checked(HEAD)?;
     let (of_name, of_value) = head.split_at(2);
     let of_name = usize::from(u16::from_le_bytes(of_name.try_into().ok()?));
     let of_value = u32::from_le_bytes(of_value.try_into().ok()?) as usize;
     let (name, rest) = rest.split_at_checked(of_name)?;
+    if of_value < NUMBER {
+        return None;
+    }
     Some(((name, rest.get(..of_value)?), start + HEAD + of_name + of_value))
 }
 

@@ -1,6 +1,6 @@
 //! What a user database said when it was asked, as a whole. The rows come in the order of the server; they are grouped by
-//! domain in files without a name, and in memory stands where each domain's rows are. So a million mailboxes take no
-//! memory, and what reads homes needs nothing but the open file.
+//! domain in files without a name, and in memory stands where each domain's rows are. So a mailbox takes four
+//! bytes of memory, and what reads homes needs nothing but the open file.
 
 use std::collections::HashMap;
 use std::ffi::OsStr;
@@ -23,6 +23,7 @@ use crate::host::user_database::Kind;
 use crate::host::vpopmail::{ADDRESS_MAX, Mailbox};
 
 mod grouping;
+mod runs;
 
 /// More domains than this no host has: a server that names more is not believed.
 const MAX_DOMAINS: usize = 1 << 22;
@@ -257,7 +258,7 @@ pub fn read(
     let mut new_file = || file().map_err(of_copy);
     let (mut reader, about) = Reader::new(stream)?;
     let (mut limits, mut tables) = (HashMap::new(), HashMap::new());
-    let mut grouping = Grouping::new(new_file()?, seed, before);
+    let mut grouping = Grouping::new(&mut new_file, seed, before)?;
     // The statements of vpopmail for the others hold such a name so that no row is found.
     let is_found = |name: &[u8]| name.len() <= ADDRESS_MAX && (about.kind == Kind::Mysql || !name.contains(&b'\''));
     while let Some(row) = reader.next_row()? {
@@ -457,6 +458,87 @@ mod tests {
         assert_eq!(all(&first).0, one, "what comes later changes nothing of it");
     }
 
+    /// How long the files of a snapshot of these rows are together, in bytes, and the snapshot.
+    fn written(rows: &[Row<'_>], seed: &RandomState) -> (u64, Snapshot) {
+        let mut files = Vec::new();
+        let mut file = || {
+            let file = tempfile::tempfile()?;
+            files.push(file.try_clone()?);
+            Ok(file)
+        };
+        let mut writer = Writer::new(Vec::new(), &mysql()).unwrap();
+        rows.iter().for_each(|row| writer.row(*row).unwrap());
+        let snapshot = read(&writer.end().unwrap()[..], &mut file, seed, None).unwrap();
+        (files.iter().map(|file| file.metadata().unwrap().len()).sum(), snapshot)
+    }
+
+    #[test]
+    fn rows_that_come_domain_after_domain_are_written_once() {
+        let seed = RandomState::new();
+        let line = [b'x'; 1000];
+        let domains: Vec<String> = (0..200).map(|number| format!("d{number}.test")).collect();
+        let of = |number: usize| [Row::Alias(domains[number].as_bytes(), b"al", Some(&line)); 20];
+        let rows: Vec<Row> = (0..domains.len()).flat_map(of).collect();
+        let (bytes, snapshot) = written(&rows, &seed);
+        // A row has 12 bytes beside its texts (6 in front of them, 4 for the number, and the name's 2).
+        assert_eq!(bytes, 200 * 20 * (1000 + 12));
+        // One more row of one domain moves the rows of that domain only.
+        let (more, _) = written(&[&rows[..], &of(7)[..1]].concat(), &seed);
+        assert_eq!(more - bytes, 21 * (1000 + 12));
+        assert_eq!(snapshot.aliases(b"d7.test").unwrap().len(), 20);
+    }
+
+    #[test]
+    fn rows_are_grouped_however_long_the_runs_are_in_which_they_come() {
+        let seed = RandomState::new();
+        let values = ["", "short", &"long".repeat(100), &"longer than what stands in memory".repeat(GROUP / 20)];
+        let mut random = 1u64;
+        let mut below = |limit: u64| {
+            random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            (random >> 33) % limit
+        };
+        for round in 0..60 {
+            let mut expected: std::collections::BTreeMap<String, Vec<(String, &str)>> = Default::default();
+            let mut came = Vec::new();
+            let (domains, longest) = (1 + below(90), 1 + below(30));
+            for _ in 0..below(120) {
+                let domain = format!("d{}.test", below(domains));
+                for _ in 0..1 + below(longest) {
+                    let value = values[usize::try_from(below(40)).unwrap().saturating_sub(36)];
+                    let row = (format!("n{}", below(9)), value);
+                    expected.entry(domain.clone()).or_default().push(row.clone());
+                    came.push((domain.clone(), row));
+                }
+            }
+            let rows: Vec<Row> = came
+                .iter()
+                .map(|(domain, (name, value))| Row::Alias(domain.as_bytes(), name.as_bytes(), Some(value.as_bytes())))
+                .collect();
+            let all = snapshot(&mysql(), &rows, &seed);
+            for (domain, rows) in &mut expected {
+                rows.sort_by(|one, other| one.0.cmp(&other.0));
+                let its = all.aliases(domain.as_bytes()).unwrap();
+                let its = its.iter().map(|(name, value)| (name, line(value).unwrap()));
+                let rows = rows.iter().map(|(name, value)| (name.as_bytes(), value.as_bytes()));
+                assert!(its.eq(rows), "{domain} in round {round}");
+            }
+            // The same rows after it are the same ones, and nothing of them is written again.
+            let again = snapshot_after(Some(&all), &mysql(), &rows, &seed);
+            assert_eq!((again.print_of_all(&seed), again.end), (all.print_of_all(&seed), all.end), "round {round}");
+            // After it, rows of which one went are what they are alone.
+            if !rows.is_empty() {
+                let mut fewer = rows.clone();
+                fewer.remove(usize::try_from(below(rows.len() as u64)).unwrap());
+                let (after, alone) =
+                    (snapshot_after(Some(&all), &mysql(), &fewer, &seed), snapshot(&mysql(), &fewer, &seed));
+                assert_eq!(after.print_of_all(&seed), alone.print_of_all(&seed), "round {round}");
+                for domain in expected.keys().map(String::as_bytes) {
+                    assert_eq!(after.aliases(domain).unwrap(), alone.aliases(domain).unwrap(), "round {round}");
+                }
+            }
+        }
+    }
+
     #[test]
     fn a_copy_that_is_damaged_is_told_from_the_rows_that_were_written() {
         let seed = RandomState::new();
@@ -472,6 +554,13 @@ mod tests {
         assert_eq!(take(&first).unwrap_err().text, "the copy of its rows: they are not those that were written");
         let lines = take(&first).unwrap().aliases(b"a.test").unwrap();
         assert_eq!(lines.of(b"joe").map(|value| line(value).unwrap()).collect::<Vec<_>>(), [&b"first"[..], b"changed"]);
+        // What a disk may give back instead: bytes that are no row, and a row that would be longer than any.
+        for bytes in [&[0; 18][..], &[1, 0, 255, 255, 255, 127]] {
+            let first = snapshot(&mysql(), &rows(b"last"), &seed);
+            first.file.write_all_at(bytes, 0).unwrap();
+            assert_eq!(take(&first).unwrap_err().text, "the copy of its rows: they are not those that were written");
+            assert_eq!(take(&first).unwrap().aliases(b"a.test").unwrap().len(), 2);
+        }
     }
 
     #[test]

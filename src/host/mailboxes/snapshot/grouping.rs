@@ -1,5 +1,6 @@
-//! Groups the rows of a snapshot by domain, in the order in which they came. They are collected in a file without a name, some groups
-//! of domains beside each other, and then each group is ordered.
+//! Groups the rows of a snapshot by domain, in the order in which they came. If there is an earlier snapshot, the rows that it
+//! has too keep their place. If there is none, the first rows of each domain get their final place at once (runs.rs). All
+//! other rows are collected in a file without a name, some groups of domains beside each other, and then each group is ordered.
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
@@ -14,14 +15,18 @@ use foldhash::SharedSeed;
 use foldhash::quality::SeedableRandomState;
 use nix::errno::Errno;
 
+use super::runs::{Ended, Runs};
 use super::{Extent, File, MAX_DOMAINS, Place, Snapshot, What, damaged, of_copy};
 use crate::error::Trouble;
 use crate::host::mailboxes::rows::{self, Entry};
+use crate::host::mailboxes::stream::MAX_FRAME;
 
 /// The rows of so many groups of domains are collected beside each other.
 const GROUPS: usize = 32;
 /// So many bytes of a group stand in memory.
 pub(super) const GROUP: usize = 1 << 16;
+/// No row is longer than this, in bytes: its frame is not.
+const LONGEST: usize = MAX_FRAME + GROUP;
 /// So many bytes of rows that no snapshot has any more may stand in a file, beside as many as are in use.
 const MAX_UNUSED: u64 = 1 << 20;
 /// More bytes than this no user database has.
@@ -34,25 +39,64 @@ struct Domain {
     /// What its rows are, and under which key they come.
     place: Arc<[u8]>,
     now: Place,
-    /// Where those of the snapshot before stand.
+    /// Where rows are that may be its own: of an earlier snapshot, or of its run.
     before: Option<Place>,
-    /// The first of its rows, as long as they are the first ones of that, too.
+    /// How many of its first rows are equal to the first ones at `before`.
     same: Extent,
     /// Whether they have to be written.
     is_moved: bool,
 }
 
 impl Domain {
-    /// Whether its rows are those of the snapshot before.
+    /// Whether its rows are all at `before`, and no others.
     fn is_same(&self) -> bool {
         self.before.is_some_and(|before| before.all == self.now.all && before.all == self.same)
+    }
+}
+
+/// The rows that need not be written again.
+enum Before<'s> {
+    /// Those of an earlier snapshot.
+    Snapshot(&'s Snapshot),
+    /// The first ones of each domain, where there is no earlier one.
+    Runs(Runs),
+}
+
+impl Before<'_> {
+    fn file(&self) -> &Arc<File> {
+        match self {
+            Before::Snapshot(snapshot) => &snapshot.file,
+            Before::Runs(runs) => runs.file(),
+        }
+    }
+
+    fn end(&self) -> u64 {
+        match self {
+            Before::Snapshot(snapshot) => snapshot.end,
+            Before::Runs(runs) => runs.end(),
+        }
+    }
+
+    fn marks(&self) -> &[u32] {
+        match self {
+            Before::Snapshot(snapshot) => &snapshot.marks,
+            Before::Runs(runs) => runs.marks(),
+        }
+    }
+
+    /// Notes that they are not those that were written: the next snapshot takes none of them.
+    fn note_damage(&self) -> Trouble {
+        if let Before::Snapshot(snapshot) = self {
+            snapshot.is_damaged.store(true, Ordering::Relaxed);
+        }
+        damaged()
     }
 }
 
 /// Groups rows by domain.
 pub(super) struct Grouping<'s> {
     seed: SeedableRandomState,
-    before: Option<&'s Snapshot>,
+    before: Before<'s>,
     /// The domains' numbers, by their places.
     numbers: HashMap<Arc<[u8]>, u32, SeedableRandomState>,
     /// The domain of the last row.
@@ -71,21 +115,28 @@ pub(super) struct Grouping<'s> {
 }
 
 impl<'s> Grouping<'s> {
-    pub(super) fn new(spool: File, seed: &RandomState, before: Option<&'s Snapshot>) -> Grouping<'s> {
+    pub(super) fn new(
+        file: &mut dyn FnMut() -> Result<File, Trouble>,
+        seed: &RandomState,
+        before: Option<&'s Snapshot>,
+    ) -> Result<Grouping<'s>, Trouble> {
         // Two numbers are made of each row, and those of the standard library take several times as long.
         let seed = SeedableRandomState::with_seed(seed.hash_one("rows"), SharedSeed::global_random());
-        Grouping {
+        Ok(Grouping {
             numbers: HashMap::with_hasher(seed.clone()),
             last: 0,
             seed,
-            before: before.filter(|before| !before.is_damaged.load(Ordering::Relaxed)),
+            before: match before.filter(|before| !before.is_damaged.load(Ordering::Relaxed)) {
+                Some(before) => Before::Snapshot(before),
+                None => Before::Runs(Runs::new(file()?)),
+            },
             domains: Vec::new(),
             waiting: vec![Vec::new(); GROUPS],
-            spool,
+            spool: file()?,
             spooled: 0,
             pieces: vec![Vec::new(); GROUPS],
             place: Vec::new(),
-        }
+        })
     }
 
     /// The number of the domain that has rows under this key.
@@ -116,36 +167,77 @@ impl<'s> Grouping<'s> {
         }
         let number = self.domains.len() as u32;
         let place: Arc<[u8]> = self.place[..].into();
-        let before = self.before.and_then(|before| before.places.get(&place)).copied();
+        let before = match &self.before {
+            Before::Snapshot(snapshot) => snapshot.places.get(&place).copied(),
+            Before::Runs(_) => None,
+        };
         self.numbers.insert(Arc::clone(&place), number);
         self.domains.push(Domain { place, now: Place::default(), before, same: Extent::default(), is_moved: false });
         Ok(number)
     }
 
-    /// Adds a row. It waits to be written, unless the snapshot before has it where it has it.
+    /// Adds a row. It waits to be written, unless it has its place already.
     pub(super) fn add(&mut self, (what, key): (What, &[u8]), row: Entry<'_>) -> Result<(), Trouble> {
         let number = self.number(what, key)?;
+        let is_in_run = self.is_in_run(number)?;
         let Domain { now, before, same, .. } = &mut self.domains[number as usize];
         let are_same = now.all == *same;
         now.all.rows += 1;
         now.all.length += row.len() as u64;
         now.all.print = self.seed.hash_one((now.all.print, row));
         let mark = now.all.print as u32;
+        if let Before::Runs(runs) = &mut self.before
+            && is_in_run
+        {
+            *same = now.all;
+            runs.add(row, mark, now.all).map_err(of_copy)?;
+            return if runs.end() > MAX_BYTES || runs.marks().len() > MAX_ROWS { Err(too_many()) } else { Ok(()) };
+        }
         let place = before.filter(|before| are_same && same.rows < before.all.rows);
-        let of_before = self.before.zip(place).and_then(|(before, place)| before.marks.get(place.marks + same.rows));
+        let of_before = place.and_then(|place| self.before.marks().get(place.marks + same.rows));
         if of_before == Some(&mark) {
             *same = now.all;
             return Ok(());
         }
-        self.wait(number, mark, row)?;
-        if self.spooled > MAX_BYTES { Err(too_many()) } else { Ok(()) }
+        self.wait(number, mark, row)
     }
 
-    fn wait(&mut self, number: u32, mark: u32, row: Entry<'_>) -> io::Result<()> {
+    /// Whether the next row of this domain belongs to its run, which begins with its first row and ends with the next row of
+    /// another domain.
+    fn is_in_run(&mut self, number: u32) -> Result<bool, Trouble> {
+        let Before::Runs(runs) = &mut self.before else { return Ok(false) };
+        if runs.is_of(number) {
+            return Ok(true);
+        }
+        let ended = runs.finish();
+        let is_first = self.domains[number as usize].now.all.rows == 0;
+        if is_first {
+            runs.begin(number);
+        }
+        self.settle(ended)?;
+        Ok(is_first)
+    }
+
+    /// Remembers the place of a run. The rows of a short one wait like others.
+    fn settle(&mut self, ended: Option<Ended>) -> Result<(), Trouble> {
+        match ended {
+            None => {}
+            Some(Ended::Placed(number, place)) => self.domains[number as usize].before = Some(place),
+            Some(Ended::Short(number, rows, marks)) => {
+                self.domains[number as usize].same = Extent::default();
+                for (row, mark) in rows::each(&rows).zip(marks) {
+                    self.wait(number, mark, row)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn wait(&mut self, number: u32, mark: u32, row: Entry<'_>) -> Result<(), Trouble> {
         let group = number as usize % GROUPS;
         let waiting = &mut self.waiting[group];
         if waiting.len() + rows::MARKED + row.len() > GROUP && !waiting.is_empty() {
-            self.spool.write_all_at(waiting, self.spooled)?;
+            self.spool.write_all_at(waiting, self.spooled).map_err(of_copy)?;
             self.pieces[group].push((self.spooled, waiting.len()));
             self.spooled += waiting.len() as u64;
             waiting.clear();
@@ -156,12 +248,17 @@ impl<'s> Grouping<'s> {
         waiting.extend_from_slice(&number.to_le_bytes());
         waiting.extend_from_slice(&mark.to_le_bytes());
         row.add_to(waiting);
-        Ok(())
+        if self.spooled > MAX_BYTES { Err(too_many()) } else { Ok(()) }
     }
 
-    /// Writes each domain's rows beside each other, in the order in which they came. What the snapshot before has of a domain
-    /// stays where it is when it is the same, as long as that file does not hold too much that is of no use any more.
+    /// Writes each domain's rows beside each other, in the order in which they came. The rows of a domain that are beside each
+    /// other already keep their place, as long as that file does not hold too much that is of no use any more.
     pub(super) fn write(mut self, file: &mut dyn FnMut() -> Result<File, Trouble>) -> Result<Written, Trouble> {
+        if let Before::Runs(runs) = &mut self.before {
+            let ended = runs.finish();
+            runs.write().map_err(of_copy)?;
+            self.settle(ended)?;
+        }
         let (mut all, mut new, mut rows) = (0, 0, 0);
         // The marks of each group stand beside each other.
         let mut of_groups = [0; GROUPS];
@@ -175,10 +272,10 @@ impl<'s> Grouping<'s> {
             }
             *of_group = rows - before;
         }
-        let goes_on = self.before.filter(|before| before.end + new <= 2 * all + MAX_UNUSED);
+        let goes_on = self.before.end() + new <= 2 * all + MAX_UNUSED;
         let (file, mut end) = match goes_on {
-            Some(before) => (Arc::clone(&before.file), before.end),
-            None => (Arc::new(file()?), 0),
+            true => (Arc::clone(self.before.file()), self.before.end()),
+            false => (Arc::new(file()?), 0),
         };
         if rows > MAX_ROWS {
             return Err(too_many());
@@ -189,30 +286,44 @@ impl<'s> Grouping<'s> {
         for group in 0..GROUPS {
             for domain in self.domains.iter_mut().skip(group).step_by(GROUPS) {
                 let (before, same) = (domain.before.unwrap_or_default(), domain.same.rows);
-                if let Some(snapshot) = self.before {
-                    marks[domain.now.marks..][..same].copy_from_slice(&snapshot.marks[before.marks..][..same]);
-                }
-                domain.is_moved = goes_on.is_none() || !domain.is_same();
+                marks[domain.now.marks..][..same].copy_from_slice(&self.before.marks()[before.marks..][..same]);
+                domain.is_moved = !goes_on || !domain.is_same();
                 domain.now.start = if domain.is_moved { end } else { before.start };
                 end += if domain.is_moved { domain.now.all.length } else { 0 };
             }
+        }
+        if let Before::Runs(runs) = &mut self.before {
+            runs.forget_marks();
         }
         self.order_all(&file, &mut marks, &of_groups).map_err(of_copy)?;
         let places = self.domains.into_iter().map(|domain| (domain.place, domain.now)).collect();
         Ok(Written { places, marks, file, end })
     }
 
-    /// The first rows of a domain, which are those of the snapshot before.
-    fn same(&self, domain: &Domain) -> Result<Vec<u8>, Trouble> {
-        let Some((snapshot, place)) = self.before.zip(domain.before) else { return Ok(Vec::new()) };
-        let bytes = snapshot.read(place.start, domain.same.length)?;
-        // Only half of each of their numbers was compared.
-        let print = rows::each(&bytes).fold(0, |print, row| self.seed.hash_one((print, row)));
-        if print == domain.same.print {
-            return Ok(bytes);
+    /// Adds the first rows of a domain, which are at `before` already, to those that wait.
+    fn add_same(&self, domain: &Domain, waiting: &mut Waiting, file: &File) -> Result<(), Trouble> {
+        let (start, same) = (domain.before.unwrap_or_default().start, domain.same);
+        let (mut at, mut print, mut bytes) = (0, 0, Vec::new());
+        while at < same.length {
+            // The rest of a row is in front of what follows.
+            let rest = bytes.len();
+            let length = usize::try_from(same.length - at).map_or(GROUP, |length| length.min(GROUP));
+            bytes.resize(rest + length, 0);
+            self.before.file().read_exact_at(&mut bytes[rest..], start + at)?;
+            at += length as u64;
+            let mut whole = 0;
+            for row in rows::each(&bytes) {
+                print = self.seed.hash_one((print, row));
+                whole += row.len();
+            }
+            if whole == 0 && bytes.len() > LONGEST {
+                return Err(self.before.note_damage());
+            }
+            waiting.add(&bytes[..whole], file)?;
+            bytes.drain(..whole);
         }
-        snapshot.is_damaged.store(true, Ordering::Relaxed);
-        Err(damaged())
+        // Only half of each of their numbers was compared.
+        if print == same.print { Ok(()) } else { Err(self.before.note_damage()) }
     }
 
     /// Orders each group, two at the same time. These are how many marks each group has.
@@ -252,7 +363,7 @@ impl<'s> Grouping<'s> {
             let rows = Vec::with_capacity(if domain.is_moved { length } else { 0 });
             let mut waiting = Waiting { at: now.start, marks: now.marks - first + domain.same.rows, rows };
             if domain.is_moved {
-                waiting.add(&self.same(domain)?, file)?;
+                self.add_same(domain, &mut waiting, file)?;
             }
             all.push(waiting);
         }
