@@ -111,6 +111,7 @@ impl Server {
                     "--innodb-flush-log-at-trx-commit=0",
                 ]);
                 command.arg(format!("--basedir={}", base().display())).arg(format!("--datadir={}", data.display()));
+                command.arg(server.own_tmpdir());
                 run(command, "");
             }
             _ => {
@@ -130,6 +131,11 @@ impl Server {
         self.directory.path().join(name)
     }
 
+    /// MariaDB deletes files of other servers in a tmpdir that it shares with them.
+    fn own_tmpdir(&self) -> String {
+        format!("--tmpdir={}", self.directory.path().display())
+    }
+
     /// Where a client finds it, in the first two fields of a connection.
     pub fn place(&self) -> String {
         match self.kind {
@@ -144,7 +150,7 @@ impl Server {
             Kind::Mysql => {
                 let mut command = program("mariadbd").unwrap();
                 command.arg("--no-defaults").arg(format!("--basedir={}", base().display()));
-                command.arg(format!("--datadir={}", self.path("data").display()));
+                command.arg(format!("--datadir={}", self.path("data").display())).arg(self.own_tmpdir());
                 command.arg(format!("--socket={}", self.path("socket").display()));
                 command.arg(format!("--pid-file={}", self.path("pid").display()));
                 command.args(["--skip-networking", "--innodb-log-file-size=4M", "--innodb-flush-log-at-trx-commit=0"]);
