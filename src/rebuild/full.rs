@@ -86,7 +86,7 @@ pub(super) fn build_and_remember(
     let most = settings.layout.root.bounds.table;
     let mut sink = Counting { sink, recipients: Length::new(most), logins: Length::new(most) };
     let confined = || begun.ask_homes(settings, &policy, &mut sink);
-    let (result, unconfined) = confine::within(&begun.host.layout.root, &begun.folders, confined)?;
+    let (result, unconfined) = confine::within(&begun.host.layout.root, &begun.directories, confined)?;
     let result = result.and_then(|found| match sink.too_long(settings) {
         None => Ok(found),
         Some((table, length)) => Err(give_up_largest(settings, &begun.host, &table, length)),
@@ -117,7 +117,7 @@ struct Begun {
     now: u64,
     plan: Arc<Plan>,
     /// The directories that may be read.
-    folders: Vec<PathBuf>,
+    directories: Vec<PathBuf>,
     notes: Vec<Note>,
     denied: Denied,
 }
@@ -157,7 +157,7 @@ impl Begun {
         let (host, variables) = (Arc::new(host), Arc::new(variables));
         let plan = Plan::new(host.clone());
         let plan = Arc::new(if seed.is_some() { plan.with_few_notes() } else { plan });
-        let folders = confine::directories(&host)?;
+        let directories = confine::directories(&host)?;
         Ok(Begun {
             mark,
             seed,
@@ -170,7 +170,7 @@ impl Begun {
             hashes,
             now,
             plan,
-            folders,
+            directories,
             notes,
             denied,
         })
@@ -262,7 +262,7 @@ impl Begun {
             variables: self.variables.clone(),
             plan: self.plan.clone(),
             common,
-            folders: std::mem::take(&mut self.folders),
+            directories: std::mem::take(&mut self.directories),
             units: known,
             last_logins: Stretch::new(last, &logins.into(), &seed),
             notes,

@@ -19,7 +19,7 @@ pub(super) struct Guarded {
     pub(super) recipients: Ready,
     pub(super) logins: Ready,
     pub(super) held: Vec<Held>,
-    /// Where the recipients of held domains make the table longer or shorter than what the host says.
+    /// Where the recipients of held domains make the table longer or shorter than the configuration of the host does.
     pub(super) moves: Moves,
     /// What an administrator has to know about the held domains.
     pub(super) alerts: Vec<Note>,

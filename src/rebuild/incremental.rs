@@ -238,7 +238,7 @@ fn look_at_host(
     let behind = Compiler::due_of(&host, &hold::names(&memory.held));
     let is_the_same = host.says_the_same(&memory.host) && host.read_authvars() == *memory.variables;
     let host = Arc::new(host);
-    if !is_the_same || confine::directories(&host)? != memory.folders {
+    if !is_the_same || confine::directories(&host)? != memory.directories {
         return Err(Halt::Full(Because::Host));
     }
     if let Some(snapshot) = host.build.users.snapshot() {
@@ -281,7 +281,7 @@ fn changed(
     (recipients, logins): (&Arc<Published>, &Arc<Published>),
     now: u64,
 ) -> Result<Looked, Error> {
-    let (workers, folders) = (Workers::new(settings), memory.folders.clone());
+    let (workers, directories) = (Workers::new(settings), memory.directories.clone());
     let wanted = wanted(&memory, scope, &Policy::new(&memory.host, &memory.variables, now));
     let before = Before { file: Some(logins.clone()), ..Before::default() };
     let of_recipients = Before { file: Some(recipients.clone()), ..Before::default() };
@@ -297,7 +297,7 @@ fn changed(
     let looking = Arc::new(Looking { memory, wanted, by_home, homes, logins: Some(logins.clone()), now });
     let own = looking.clone();
     let (asked, unconfined) =
-        confine::attempt(&settings.layout.root, folders, move || Looking::changed(&own, &workers))?;
+        confine::attempt(&settings.layout.root, directories, move || Looking::changed(&own, &workers))?;
     Ok((asked?, unconfined, Arc::into_inner(looking).map(|looking| looking.memory)))
 }
 

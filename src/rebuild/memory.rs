@@ -243,8 +243,8 @@ pub struct Memory {
     pub plan: Arc<Plan>,
     /// The names that the shared units know.
     pub common: Arc<Common>,
-    /// The folders that the homes are in.
-    pub folders: Vec<PathBuf>,
+    /// The directories that the homes are in.
+    pub directories: Vec<PathBuf>,
     /// The homes, in the order of the plan's units.
     pub units: Vec<Known>,
     /// The logins behind those of the homes: system accounts.

@@ -1,6 +1,6 @@
 //! What a user database said when it was asked, as a whole. The rows come in the order of the server; they are grouped by
-//! domain in files without a name, and in memory stands where each domain's rows are. So a mailbox takes four
-//! bytes of memory, and what reads homes needs nothing but the open file.
+//! domain in files without a name. Memory holds where each domain's rows are, and four bytes for each row. So what reads homes
+//! needs nothing but the open file.
 
 use std::collections::HashMap;
 use std::ffi::OsStr;
@@ -323,9 +323,14 @@ mod tests {
     }
 
     fn snapshot_after(before: Option<&Snapshot>, about: &About, rows: &[Row<'_>], seed: &RandomState) -> Snapshot {
+        read(&stream(about, rows)[..], &mut tempfile::tempfile, seed, before).unwrap()
+    }
+
+    /// What a client sends of these rows.
+    fn stream(about: &About, rows: &[Row<'_>]) -> Vec<u8> {
         let mut writer = Writer::new(Vec::new(), about).unwrap();
         rows.iter().for_each(|row| writer.row(*row).unwrap());
-        read(&writer.end().unwrap()[..], &mut tempfile::tempfile, seed, before).unwrap()
+        writer.end().unwrap()
     }
 
     fn shown(rows: &Rows) -> Vec<String> {
@@ -466,9 +471,7 @@ mod tests {
             files.push(file.try_clone()?);
             Ok(file)
         };
-        let mut writer = Writer::new(Vec::new(), &mysql()).unwrap();
-        rows.iter().for_each(|row| writer.row(*row).unwrap());
-        let snapshot = read(&writer.end().unwrap()[..], &mut file, seed, None).unwrap();
+        let snapshot = read(&stream(&mysql(), rows)[..], &mut file, seed, None).unwrap();
         (files.iter().map(|file| file.metadata().unwrap().len()).sum(), snapshot)
     }
 
@@ -491,7 +494,7 @@ mod tests {
     #[test]
     fn rows_are_grouped_however_long_the_runs_are_in_which_they_come() {
         let seed = RandomState::new();
-        let values = ["", "short", &"long".repeat(100), &"longer than what stands in memory".repeat(GROUP / 20)];
+        let values = ["", "short", &"long".repeat(100), &"longer than what waits in memory".repeat(GROUP / 20)];
         let mut random = 1u64;
         let mut below = |limit: u64| {
             random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
@@ -544,9 +547,7 @@ mod tests {
         let seed = RandomState::new();
         let rows = |last| [Row::Alias(b"a.test", b"joe", Some(b"first")), Row::Alias(b"a.test", b"joe", Some(last))];
         let take = |before: &Snapshot| {
-            let mut writer = Writer::new(Vec::new(), &mysql()).unwrap();
-            rows(b"changed").iter().for_each(|row| writer.row(*row).unwrap());
-            read(&writer.end().unwrap()[..], &mut tempfile::tempfile, &seed, Some(before))
+            read(&stream(&mysql(), &rows(b"changed"))[..], &mut tempfile::tempfile, &seed, Some(before))
         };
         let first = snapshot(&mysql(), &rows(b"last"), &seed);
         assert!(take(&first).is_ok());

@@ -25,7 +25,7 @@ use crate::host::mailboxes::stream::MAX_FRAME;
 const GROUPS: usize = 32;
 /// So many bytes of a group stand in memory.
 pub(super) const GROUP: usize = 1 << 16;
-/// No row is longer than this, in bytes: its frame is not.
+/// In so many bytes, read piece by piece, there is a whole row: none is longer than its frame.
 const LONGEST: usize = MAX_FRAME + GROUP;
 /// So many bytes of rows that no snapshot has any more may stand in a file, beside as many as are in use.
 const MAX_UNUSED: u64 = 1 << 20;
