@@ -8,6 +8,8 @@ use std::fs;
 use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
+use std::thread;
+use std::time::Duration;
 
 use clap::ValueEnum;
 use qmail_updater::host::user_database::Kind;
@@ -71,8 +73,9 @@ pub fn run(
     let mut seen: Runs = Runs::new();
     let (mut added, mut questions, mut beside) = (Vec::new(), Vec::new(), Vec::new());
     let told = [&options[..], &["run", "--sweep", "86400", "--sql-sweep", "86400"]].concat();
-    // Between two questions there is time for the client.
-    let asking = [&options[..], &["run", "--sweep", "86400", "--sql-sweep", "3"]].concat();
+    // Between two questions there is time for the client, in the middle: both begin on a machine that rested as long.
+    let asking = [&options[..], &["run", "--sweep", "86400", "--sql-sweep", "4"]].concat();
+    let rest = Duration::from_secs(2);
     for round in 0..=runs {
         say(&format!("{} domains, round {round} of {runs}", host.domains));
         for contender in &contenders.list {
@@ -105,6 +108,7 @@ pub fn run(
     for round in 0..=runs {
         say(&format!("a question, round {round} of {runs}"));
         let took = service.question()?;
+        thread::sleep(rest);
         let streaming = contenders.list.iter().find(|contender| contender.name == STREAMING);
         let streamed = streaming.map(|streaming| contenders.run(streaming)).transpose()?;
         if round > 0 {

@@ -9,10 +9,12 @@ pub mod diff;
 
 use std::fmt;
 use std::fs::File;
-use std::io;
+use std::io::{self, Read, Seek, SeekFrom};
 use std::ops::Range;
 use std::os::unix::fs::FileExt;
+use std::panic::resume_unwind;
 use std::sync::{Arc, OnceLock};
+use std::thread::{self, Builder};
 
 pub use batch::{Batch, Extent, Frame, Piece};
 
@@ -899,7 +901,9 @@ impl Chunk {
 }
 
 /// How much is written at once, in bytes.
-const WRITTEN_AT_ONCE: usize = 1 << 17;
+const WRITTEN_AT_ONCE: usize = 1 << 16;
+/// How much is copied at once, in bytes: each time, whoever watches the directory hears of it.
+const COPIED_AT_ONCE: u64 = 1 << 20;
 
 /// Writes a cdb into a file from its beginning. Equal keys are not looked for. Of each record eight bytes stay in memory.
 pub struct Writer {
@@ -908,6 +912,8 @@ pub struct Writer {
     buffer: Vec<u8>,
     written: u64,
     places: Places,
+    /// The pointers to the tables, when these are in the file already.
+    header: Option<Vec<u8>>,
 }
 
 /// Where the records of a cdb are: for each of its 256 tables the hashes and positions, in the order of the positions.
@@ -968,7 +974,10 @@ impl Places {
     }
 
     /// The places after these edits, which are in the order of their ranges.
-    fn edited(mut self, edits: &[Edit<'_>]) -> Places {
+    ///
+    /// # Errors
+    /// The records would pass 4 GiB.
+    fn edited(mut self, edits: &[Edit<'_>]) -> io::Result<Places> {
         let mut added = Places::default();
         // By how much what follows each edit moves.
         let mut moves: Vec<i64> = Vec::new();
@@ -979,6 +988,7 @@ impl Places {
             moved += records.bytes.len() as i64 - i64::from(range.end - range.start);
             moves.push(moved);
         }
+        self.end = u32::try_from(i64::from(self.end) + moved).map_err(|_| too_long())?;
         for (table, added) in self.tables.iter_mut().zip(added.tables) {
             let (mut next, mut added) = (0, added.iter().peekable());
             let mut edited = Row::default();
@@ -999,7 +1009,7 @@ impl Places {
             added.for_each(|place| edited.push(place));
             *table = edited;
         }
-        self
+        Ok(self)
     }
 }
 
@@ -1022,7 +1032,7 @@ impl Writer {
     /// # Errors
     /// Those of write(2).
     pub fn new(file: File) -> io::Result<Writer> {
-        Ok(Writer { file, buffer: vec![0; HEADER], written: 0, places: Places::default() })
+        Ok(Writer { file, buffer: vec![0; HEADER], written: 0, places: Places::default(), header: None })
     }
 
     /// How much of it is in the file already, in bytes.
@@ -1066,28 +1076,63 @@ impl Writer {
         edits: &[Edit<'_>],
         written: &mut dyn FnMut(u64),
     ) -> io::Result<()> {
-        let mut from = HEADER as u32;
-        for Edit { range, records } in edits {
-            self.copy(old, from..range.start, written)?;
-            self.add_bytes(&records.bytes)?;
-            from = range.end;
-        }
-        self.copy(old, from..places.end, written)?;
-        self.places = places.edited(edits);
-        Ok(())
+        let (end, file) = (places.end, self.file.try_clone()?);
+        // It takes about as long to make the tables as to copy the records.
+        let tables = move || -> io::Result<_> {
+            let places = places.edited(edits)?;
+            let header = write_tables(&file, &places, Vec::new())?;
+            Ok((places, header))
+        };
+        thread::scope(|scope| {
+            let tables = Builder::new().spawn_scoped(scope, tables)?;
+            let mut from = HEADER as u32;
+            for Edit { range, records } in edits {
+                self.copy(old, from..range.start, written)?;
+                self.add_bytes(&records.bytes)?;
+                from = range.end;
+            }
+            self.copy(old, from..end, written)?;
+            let (places, header) = tables.join().unwrap_or_else(|panic| resume_unwind(panic))?;
+            self.places = places;
+            self.header = Some(header);
+            Ok(())
+        })
     }
 
     fn copy(&mut self, old: &File, range: Range<u32>, written: &mut dyn FnMut(u64)) -> io::Result<()> {
-        let mut from = u64::from(range.start);
-        while from < u64::from(range.end) {
-            let (start, length) = (self.buffer.len(), WRITTEN_AT_ONCE.min((u64::from(range.end) - from) as usize));
-            self.buffer.resize(start + length, 0);
-            old.read_exact_at(&mut self.buffer[start..], from)?;
-            from += length as u64;
-            self.flush_full()?;
+        let (mut from, end) = (u64::from(range.start), u64::from(range.end));
+        while from < end {
+            from += match self.copy_inside(old, from..end)? {
+                0 => self.copy_through_buffer(old, from..end)?,
+                copied => copied,
+            };
             written(self.written);
         }
         Ok(())
+    }
+
+    /// Has the kernel copy the first bytes of a long part; how many.
+    fn copy_inside(&mut self, mut old: &File, part: Range<u64>) -> io::Result<u64> {
+        let length = COPIED_AT_ONCE.min(part.end - part.start);
+        if length < WRITTEN_AT_ONCE as u64 {
+            return Ok(0);
+        }
+        self.flush()?;
+        let mut file = &self.file;
+        // Nobody else reads or writes either file where it was left.
+        old.seek(SeekFrom::Start(part.start))?;
+        file.seek(SeekFrom::Start(self.written))?;
+        let copied = io::copy(&mut old.take(length), &mut file)?;
+        self.written += copied;
+        Ok(copied)
+    }
+
+    fn copy_through_buffer(&mut self, old: &File, part: Range<u64>) -> io::Result<u64> {
+        let (start, length) = (self.buffer.len(), WRITTEN_AT_ONCE.min((part.end - part.start) as usize));
+        self.buffer.resize(start + length, 0);
+        old.read_exact_at(&mut self.buffer[start..], part.start)?;
+        self.flush_full()?;
+        Ok(length as u64)
     }
 
     fn add_bytes(&mut self, bytes: &[u8]) -> io::Result<()> {
@@ -1122,34 +1167,51 @@ impl Writer {
     /// # Errors
     /// Those of write(2), and a file that would pass 4 GiB.
     pub fn finish(mut self) -> io::Result<Places> {
-        let mut header = Vec::with_capacity(HEADER);
-        let mut free = Free::default();
-        let mut places = std::mem::take(&mut self.places);
-        // Cannot be cut, because what is longer was refused.
-        places.end = self.position() as u32;
-        for table in &places.tables {
-            // Twice as many slots as records, so that a search soon comes to an empty one.
-            let slots = table.length * 2;
-            let (start, begin) = (self.position(), self.buffer.len());
-            if start + slots as u64 * 8 > u64::from(u32::MAX) {
-                return Err(too_long());
-            }
-            header.extend_from_slice(&(start as u32).to_le_bytes());
-            header.extend_from_slice(&(slots as u32).to_le_bytes());
-            self.buffer.resize(begin + slots * 8, 0);
-            let filled = &mut self.buffer[begin..];
-            free.reset(slots);
-            for (hash, position) in table.iter() {
-                let slot = free.take((hash as usize >> 8) % slots);
-                filled[slot * 8..][..4].copy_from_slice(&hash.to_le_bytes());
-                filled[slot * 8 + 4..][..4].copy_from_slice(&position.to_le_bytes());
-            }
-            self.flush_full()?;
-        }
         self.flush()?;
+        let mut places = std::mem::take(&mut self.places);
+        let header = match self.header.take() {
+            Some(header) => header,
+            None => {
+                // Cannot be cut, because what is longer was refused.
+                places.end = self.written as u32;
+                write_tables(&self.file, &places, self.buffer)?
+            }
+        };
         self.file.write_all_at(&header, 0)?;
         Ok(places)
     }
+}
+
+/// Writes the tables of these records after them, by way of an empty buffer, and gives the pointers to them.
+fn write_tables(file: &File, places: &Places, mut buffer: Vec<u8>) -> io::Result<Vec<u8>> {
+    let (mut header, mut written) = (Vec::with_capacity(HEADER), u64::from(places.end));
+    let mut free = Free::default();
+    for table in &places.tables {
+        // Twice as many slots as records, so that a search soon comes to an empty one.
+        let slots = table.length * 2;
+        let (start, begin) = (written + buffer.len() as u64, buffer.len());
+        if start + slots as u64 * 8 > u64::from(u32::MAX) {
+            return Err(too_long());
+        }
+        header.extend_from_slice(&(start as u32).to_le_bytes());
+        header.extend_from_slice(&(slots as u32).to_le_bytes());
+        buffer.resize(begin + slots * 8, 0);
+        let filled = &mut buffer[begin..];
+        free.reset(slots);
+        for (hash, position) in table.iter() {
+            // Cannot be cut, because a longer table was refused. It is divided by 32 bits in less time.
+            let slot = free.take(((hash >> 8) % slots as u32) as usize);
+            filled[slot * 8..][..4].copy_from_slice(&hash.to_le_bytes());
+            filled[slot * 8 + 4..][..4].copy_from_slice(&position.to_le_bytes());
+        }
+        if buffer.len() >= WRITTEN_AT_ONCE {
+            file.write_all_at(&buffer, written)?;
+            written += buffer.len() as u64;
+            buffer.clear();
+        }
+    }
+    file.write_all_at(&buffer, written)?;
+    Ok(header)
 }
 
 /// The free slots of one table. A customer chooses the keys and so the hashes: to walk over the slots in use for each
@@ -1337,6 +1399,37 @@ mod tests {
             prop_assert_eq!((rows(&found), found.end), (rows(&places), places.end));
             prop_assert_eq!(image(&edited), image(&wanted));
             prop_assert!(Reader::new(&image(&edited)).unwrap().check().is_ok());
+        }
+    }
+
+    #[test]
+    fn a_long_cdb_is_edited_the_same_on_one_file_system_and_from_another_one() {
+        let chunk = |letter: char| {
+            let mut chunk = Chunk::default();
+            (0..3000).for_each(|n| chunk.add(&[format!("{letter}{n}").as_bytes()], &[&[b'x'; 100]]));
+            chunk
+        };
+        let write = |mut file: File, chunks: &[Chunk]| {
+            let mut writer = Writer::new(file.try_clone().unwrap()).unwrap();
+            chunks.iter().for_each(|chunk| writer.add(chunk).unwrap());
+            let places = writer.finish().unwrap();
+            let mut image = Vec::new();
+            file.read_to_end(&mut image).unwrap();
+            (file, places, image)
+        };
+        let [first, second, third, new] = ['a', 'b', 'c', 'd'].map(chunk);
+        let (_, _, wanted) = write(tempfile::tempfile().unwrap(), &[first.clone(), new.clone(), third.clone()]);
+        let memory = tempfile::tempfile_in("/dev/shm");
+        for old in [tempfile::tempfile().unwrap()].into_iter().chain(memory) {
+            let (old, places, _) = write(old, &[first.clone(), second.clone(), third.clone()]);
+            let range = (HEADER + first.size()) as u32..(HEADER + first.size() + second.size()) as u32;
+            let file = tempfile::tempfile().unwrap();
+            let mut writer = Writer::new(file.try_clone().unwrap()).unwrap();
+            writer.add_edited(&old, places, &[Edit { range, records: &new }]).unwrap();
+            writer.finish().unwrap();
+            let mut image = vec![0; file.metadata().unwrap().len() as usize];
+            file.read_exact_at(&mut image, 0).unwrap();
+            assert!(image == wanted, "{} bytes, and not {}", image.len(), wanted.len());
         }
     }
 

@@ -2,7 +2,8 @@
 //! vpopmail, asks the server ([`crate::sql`]); here its rows are read as those of any user, with bounds and time
 //! limits. This process opens the file with the password and does not read it.
 
-use std::collections::BTreeSet;
+use std::cell::LazyCell;
+use std::collections::{BTreeSet, HashSet};
 use std::hash::RandomState;
 use std::io::{self, Read};
 use std::os::fd::OwnedFd;
@@ -305,12 +306,13 @@ impl Read for Rows<'_> {
 /// What the user database has under domains that have no line in users/assign, and whose mail may be asked for all the
 /// same, as a number.
 pub fn unassigned(host: &Host, snapshot: &Snapshot, seed: &RandomState) -> u64 {
-    let lines = host.assignments.domains();
-    let assigned: BTreeSet<&[u8]> = lines.flat_map(|(domain, line)| [domain, &line.user[..]]).collect();
+    let assignments = &host.assignments;
+    // The others that alias domains name are few or none.
+    let named = LazyCell::new(|| assignments.domains().map(|(_, line)| &line.user[..]).collect::<HashSet<_>>());
     let is_assigned = |key: &[u8]| match snapshot.about().has_table_each {
         // Only tables of domains with a line are read.
         true => true,
-        false => assigned.contains(key),
+        false => assignments.vpopmail_domain(key).is_some() || named.contains(key),
     };
     snapshot.print_of(&|key| !is_assigned(key) && host.control.prefix(key).is_some(), seed)
 }

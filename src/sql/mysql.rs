@@ -11,7 +11,7 @@ use mysql::prelude::{Protocol, Queryable};
 use mysql::{Conn, DriverError, Error, OptsBuilder, QueryResult, SslOpts, Value};
 
 use super::ask::Ask;
-use super::reading::{self, EachRow, Field, Refusal, Session, seconds};
+use super::reading::{self, EachRow, Field, Known, Refusal, Session, seconds};
 use super::words::without;
 use super::{Client, Failure};
 use crate::host::mailboxes::connection::{Mysql, Server};
@@ -34,8 +34,8 @@ const COLUMNS: usize = 4;
 pub struct MysqlClient {
     conn: Conn,
     to: Mysql,
-    /// Whether it has answered: it may be gone since then.
-    has_answered: bool,
+    /// What is known of it since its first answer: it may be gone since then.
+    known: Option<Known>,
 }
 
 impl MysqlClient {
@@ -44,7 +44,7 @@ impl MysqlClient {
     /// # Errors
     /// Why there is no connection.
     pub fn connect(to: &Mysql, ask: &Ask) -> Result<MysqlClient, Failure> {
-        Ok(MysqlClient { conn: connect(to, ask)?, to: to.clone(), has_answered: false })
+        Ok(MysqlClient { conn: connect(to, ask)?, to: to.clone(), known: None })
     }
 }
 
@@ -163,15 +163,20 @@ fn rows<P: Protocol>(
 ) -> Result<(), Refusal> {
     for row in result.by_ref() {
         let row = row.map_err(|cause| lost(&cause))?;
-        let numbers: [Option<String>; COLUMNS] = std::array::from_fn(|at| match row.as_ref(at) {
-            Some(Value::Int(number)) => Some(number.to_string()),
-            Some(Value::UInt(number)) => Some(number.to_string()),
+        // Prepared statements alone give numbers as such.
+        let number = |at| match row.as_ref(at)? {
+            Value::Int(number) => Some((at, number.to_string())),
+            Value::UInt(number) => Some((at, number.to_string())),
             _ => None,
-        });
-        let fields: [Field<'_>; COLUMNS] = std::array::from_fn(|at| match row.as_ref(at) {
-            Some(Value::Bytes(bytes)) => Some(&bytes[..]),
-            _ => numbers[at].as_deref().map(str::as_bytes),
-        });
+        };
+        let numbers: Vec<(usize, String)> = (0..COLUMNS).filter_map(number).collect();
+        let mut fields: [Field<'_>; COLUMNS] = [None; COLUMNS];
+        for (at, field) in fields.iter_mut().enumerate() {
+            if let Some(Value::Bytes(bytes)) = row.as_ref(at) {
+                *field = Some(bytes);
+            }
+        }
+        numbers.iter().for_each(|(at, number)| fields[*at] = Some(number.as_bytes()));
         each(&fields[..row.len().min(COLUMNS)]).map_err(Refusal::Connection)?;
     }
     Ok(())
@@ -217,6 +222,11 @@ impl Session for Transaction<'_> {
         "SELECT table_name, column_name, CONCAT(data_type, ' ', IFNULL(collation_name, '')) \
          FROM information_schema.columns \
          WHERE table_schema = DATABASE() AND column_name IN ('pw_name', 'pw_domain', 'alias', 'domain')"
+    }
+
+    fn collation(&self, text: &str) -> Option<String> {
+        // Numbers and other types compare as no collation says.
+        Some(format!("NULLIF(COLLATION({text}), 'binary')"))
     }
 
     fn quoted(&self, table: &str) -> String {
@@ -266,16 +276,17 @@ impl Client for MysqlClient {
         let begin = |conn: &mut Conn| Transaction { conn, database: database.clone(), read: ask.read }.begin();
         if let Err(refusal) = begin(&mut self.conn) {
             // The server may have been started again since the last question, or let an idle connection go.
-            if !self.has_answered {
+            if self.known.take().is_none() {
                 return Err(refusal.into());
             }
             self.conn = connect(&self.to, ask)?;
             begin(&mut self.conn)?;
         }
-        self.has_answered = true;
+        let known = self.known.get_or_insert_default();
         let password = String::from_utf8_lossy(&self.to.password);
         let told = |words: String| without(words, &password);
-        reading::answer(&mut Transaction { conn: &mut self.conn, database, read: ask.read }, ask, output, &told)?;
+        let mut transaction = Transaction { conn: &mut self.conn, database, read: ask.read };
+        reading::answer(&mut transaction, ask, known, output, &told)?;
         // The answer is whole; a connection that is gone is found by the next question.
         let _ = self.conn.query_drop("COMMIT");
         Ok(())

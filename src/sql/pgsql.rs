@@ -21,7 +21,7 @@ use tokio_postgres::{Error, Row};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::ask::Ask;
-use super::reading::{self, EachRow, Field, Refusal, Session, seconds};
+use super::reading::{self, EachRow, Field, Known, Refusal, Session, seconds};
 use super::{Client, Failure};
 use crate::host::mailboxes::connection::Pgsql;
 
@@ -322,7 +322,7 @@ impl Client for PgsqlClient {
         let runtime = self.runtime.as_ref().ok_or_else(gone)?;
         let mut transaction = Transaction { runtime, client: &self.client, database, read: ask.read };
         // What a statement is refused with ends the transaction, and is told as that.
-        reading::answer(&mut transaction, ask, output, &|words| words)?;
+        reading::answer(&mut transaction, ask, &mut Known::new(), output, &|words| words)?;
         // The answer is whole; a connection that is gone is found by the next question.
         let _ = transaction.send("COMMIT");
         Ok(())

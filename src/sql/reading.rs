@@ -77,6 +77,12 @@ pub trait Session {
         false
     }
 
+    /// An expression for a text that is the same for texts that compare in the same way, or is NULL; `None` where there is no
+    /// such expression.
+    fn collation(&self, _text: &str) -> Option<String> {
+        None
+    }
+
     /// The name of a table, quoted.
     fn quoted(&self, table: &str) -> String;
 
@@ -178,7 +184,8 @@ fn collation(session: &mut dyn Session, column: &Column) -> Result<Collation, Re
 
 /// Whether a text may be equal to another one than itself in ways that [`Collation`] does not tell.
 fn is_odd(text: &[u8]) -> bool {
-    text.iter().any(|b| !matches!(b, b' '..=b'~'))
+    // Nearly none: all bytes are looked at, which is faster than to stop at one.
+    text.iter().fold(false, |is_odd, b| is_odd | !matches!(b, b' '..=b'~'))
 }
 
 /// What texts with other bytes than the printable ones of ASCII are found by, column by column, where any text of
@@ -315,17 +322,22 @@ struct Compared {
     has_odd: bool,
 }
 
+/// How columns compare that the server was asked about, by what [`Session::columns`] or [`Session::collation`] gives for them.
+/// It holds as long as the connection does.
+pub type Known = HashMap<Vec<u8>, Collation>;
+
 /// The columns that are compared.
-struct Columns {
+struct Columns<'k> {
     kind: Kind,
-    /// What [`Session::columns`] lists of the tables that matter: by table and column, how it compares.
+    known: &'k mut Known,
+    /// What [`Session::columns`] or [`Session::collation`] tells of the tables that matter: by table and column, how it compares.
     listed: BTreeMap<(String, String), Vec<u8>>,
     all: Vec<Compared>,
     /// The number of the first one that compares in this way: the others need not be asked about.
     numbers: HashMap<Vec<u8>, usize>,
 }
 
-impl Columns {
+impl Columns<'_> {
     /// Lists the columns of the tables that every host has, and of those that are wanted.
     fn list(&mut self, session: &mut dyn Session, is_wanted: &dyn Fn(&str) -> bool) -> Result<(), Refusal> {
         let is_wanted = |table: &str| ["vpopmail", "valias", "limits"].contains(&table) || is_wanted(table);
@@ -343,6 +355,28 @@ impl Columns {
         })
     }
 
+    /// Finds out which of these columns of tables compare in the same way, where one statement can tell that.
+    fn tell_apart(&mut self, session: &mut dyn Session, columns: &[(&str, &'static str)]) -> Result<(), Refusal> {
+        let Some(collation) = session.collation("c.s") else { return Ok(()) };
+        let select = |(n, (table, column)): (usize, &(&str, &'static str))| {
+            let texts = like_column(&(session.quoted(table), *column), &["s"], &["0, 'a'".to_owned()]);
+            format!("SELECT {n}, {collation} FROM {texts} c")
+        };
+        let statement = columns.iter().enumerate().map(select).collect::<Vec<_>>().join(" UNION ALL ");
+        let told = session.select(&statement, &[], &mut |fields| {
+            let column = number(fields.first()).and_then(|n| columns.get(n));
+            if let (Some((table, column)), Some(Some(collation))) = (column, fields.get(1)) {
+                self.listed.insert(((*table).to_owned(), (*column).to_owned()), collation.to_vec());
+            }
+            Ok(())
+        });
+        match told {
+            // What is wrong with a column is told when it is asked about by itself.
+            Err(Refusal::Statement(_)) => Ok(()),
+            told => told,
+        }
+    }
+
     /// Finds out how a column compares, and asks the server if needed; its number is the answer.
     fn add(&mut self, session: &mut dyn Session, table: &str, column: &'static str) -> Result<Option<usize>, Refusal> {
         let compares = self.listed.get(&(table.to_owned(), column.to_owned()));
@@ -351,9 +385,13 @@ impl Columns {
         }
         let number = self.all.len();
         let column = (session.quoted(table), column);
-        let collation = match compares.is_some_and(|compares| session.compares_bytes(compares)) {
-            true => Collation::default(),
-            false => collation(session, &column)?,
+        let collation = match compares {
+            Some(compares) if session.compares_bytes(compares) => Collation::default(),
+            Some(compares) => match self.known.get(compares) {
+                Some(known) => known.clone(),
+                None => self.known.entry(compares.clone()).or_insert(collation(session, &column)?).clone(),
+            },
+            None => collation(session, &column)?,
         };
         // PostgreSQL compares bytes unless the column is of another type or collation; SQLite folds ASCII at most.
         let has_odd = self.kind == Kind::Mysql || (self.kind == Kind::Pgsql && collation.folds);
@@ -390,7 +428,7 @@ struct Held {
 /// Writes rows, and keeps those that wait.
 struct Rows<'w> {
     writer: Writer<&'w mut dyn Write>,
-    columns: Columns,
+    columns: Columns<'w>,
     held: Vec<Held>,
     held_bytes: usize,
 }
@@ -509,7 +547,7 @@ struct Each {
 }
 
 /// The tables with the mailboxes of the domains that are asked for.
-fn tables_of(session: &mut dyn Session, columns: &mut Columns, ask: &Ask) -> Result<Vec<Each>, Refusal> {
+fn tables_of(session: &mut dyn Session, columns: &mut Columns<'_>, ask: &Ask) -> Result<Vec<Each>, Refusal> {
     // PostgreSQL cuts longer names.
     let longest = if ask.kind == Kind::Pgsql { 63 } else { usize::MAX };
     // SQLite finds a table whatever its case is; so the names of domains, which are in lower case, are found by that.
@@ -531,15 +569,16 @@ fn tables_of(session: &mut dyn Session, columns: &mut Columns, ask: &Ask) -> Res
     Ok(found)
 }
 
-/// Asks a server for everything, in a transaction that has begun, and writes its answer as one stream. `told` takes the
-/// password out of the words of the server that are written as such.
+/// Asks a server for everything, in a transaction that has begun, and writes its answer as one stream. `known` is what earlier
+/// answers over this connection found out; `told` takes the password out of the words of the server that are written as such.
 ///
 /// # Errors
 /// Why it is not whole.
-pub fn answer(
+pub fn answer<'a>(
     session: &mut dyn Session,
     ask: &Ask,
-    output: &mut dyn Write,
+    known: &'a mut Known,
+    output: &'a mut dyn Write,
     told: &dyn Fn(String) -> String,
 ) -> Result<(), Failure> {
     let mut has = |said: Option<bool>, table: &str| match said {
@@ -554,7 +593,8 @@ pub fn answer(
         Some(has_table_each) => has_table_each,
         None => session.lacks("vpopmail")?,
     };
-    let mut columns = Columns { kind: ask.kind, listed: BTreeMap::new(), all: Vec::new(), numbers: HashMap::new() };
+    let mut columns =
+        Columns { kind: ask.kind, known, listed: BTreeMap::new(), all: Vec::new(), numbers: HashMap::new() };
     let (mut tables, mut of_mailboxes) = (Vec::new(), Vec::new());
     let mut mailboxes = Of { what: What::Mailboxes, domain: None, name: None };
     if has_table_each {
@@ -572,6 +612,10 @@ pub fn answer(
             // It needs longer to compare than to list. MySQL would open each table of the database for that.
             columns.list(session, &|_| false)?;
         }
+        let of_aliases = [("valias", "domain"), ("valias", "alias")].into_iter().filter(|_| reads_aliases);
+        let of_limits = [("limits", "domain")].into_iter().filter(|_| reads_limits);
+        let all = [("vpopmail", "pw_domain"), ("vpopmail", "pw_name")].into_iter().chain(of_aliases).chain(of_limits);
+        columns.tell_apart(session, &all.collect::<Vec<_>>())?;
         mailboxes.domain = columns.add(session, "vpopmail", "pw_domain")?;
         mailboxes.name = columns.add(session, "vpopmail", "pw_name")?;
     }

@@ -13,7 +13,7 @@ use rusqlite::types::{Value, ValueRef};
 use rusqlite::{Connection, ErrorCode, OpenFlags, params_from_iter};
 
 use super::ask::Ask;
-use super::reading::{self, EachRow, Field, Refusal, Session};
+use super::reading::{self, EachRow, Field, Known, Refusal, Session};
 use super::{Client, Failure};
 
 /// No statement has more columns.
@@ -213,9 +213,10 @@ impl Session for Transaction {
 /// Reads the whole while nobody changes the database; `None` when somebody did.
 fn answer_alone(ask: &Ask, place: &Place) -> Option<Result<Vec<u8>, Failure>> {
     let mut rows = Vec::new();
-    let answered = Transaction::begin(ask, Path::new(&unchanging(&ask.file)))
-        .map_err(|cause| failure(&cause))
-        .and_then(|mut transaction| reading::answer(&mut transaction, ask, &mut rows, &|words| words));
+    let answered =
+        Transaction::begin(ask, Path::new(&unchanging(&ask.file))).map_err(|cause| failure(&cause)).and_then(
+            |mut transaction| reading::answer(&mut transaction, ask, &mut Known::new(), &mut rows, &|words| words),
+        );
     let is_same = Place::of(&ask.file).is_ok_and(|now| now == *place);
     is_same.then(|| answered.map(|()| rows))
 }
@@ -227,10 +228,12 @@ impl Client for SqliteClient {
             match Place::of(&ask.file).map_err(|cause| Failure::Server(cause.to_string()))? {
                 Place::Locked => {
                     let begun = Transaction::begin(ask, &ask.file).map_err(|cause| failure(&cause));
-                    return reading::answer(&mut begun?, ask, output, &|words| words);
+                    return reading::answer(&mut begun?, ask, &mut Known::new(), output, &|words| words);
                 }
                 Place::Shared => match Transaction::begin_shared(ask)? {
-                    Some(mut transaction) => return reading::answer(&mut transaction, ask, output, &|words| words),
+                    Some(mut transaction) => {
+                        return reading::answer(&mut transaction, ask, &mut Known::new(), output, &|words| words);
+                    }
                     None => refused += 1,
                 },
                 place @ Place::Alone { .. } => {

@@ -13,6 +13,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use foldhash::quality::SeedableRandomState;
 use nix::errno::Errno;
 
 use self::grouping::{Grouping, Written};
@@ -54,12 +55,16 @@ struct Place {
     all: Extent,
 }
 
+/// Numbers, by what rows are and the key of their domain.
+type Numbers = HashMap<Arc<[u8]>, u32, SeedableRandomState>;
+
 /// What a user database said at one moment.
 #[derive(Debug)]
 pub struct Snapshot {
     about: About,
-    /// By what they are, and the key of the domain.
-    places: HashMap<Arc<[u8]>, Place>,
+    /// The numbers of places, by what the rows are and the key of the domain.
+    numbers: Numbers,
+    places: Vec<Place>,
     /// For each row of a domain the low half of the print of all up to it: so the next snapshot sees which are the same.
     marks: Vec<u32>,
     /// It may hold rows of earlier snapshots, too.
@@ -131,11 +136,7 @@ impl Snapshot {
 
     /// How long the rows of this domain are together, in bytes.
     pub fn size(&self, domain: &[u8]) -> u64 {
-        self.places_of(domain)
-            .iter()
-            .filter_map(|place| self.places.get(&place[..]))
-            .map(|place| place.all.length)
-            .sum()
+        self.places_of(domain).iter().filter_map(|place| self.place(place)).map(|place| place.all.length).sum()
     }
 
     /// Whether the users of this domain may not log in for SMTP; `None` when the user database holds no limits of it.
@@ -162,7 +163,11 @@ impl Snapshot {
 
     /// Whether it has any rows under this domain.
     pub fn knows(&self, domain: &[u8]) -> bool {
-        self.places_of(domain).iter().any(|place| self.places.contains_key(&place[..]))
+        self.places_of(domain).iter().any(|place| self.numbers.contains_key(&place[..]))
+    }
+
+    fn place(&self, place: &[u8]) -> Option<&Place> {
+        self.places.get(*self.numbers.get(place)? as usize)
     }
 
     fn places_of(&self, domain: &[u8]) -> [Vec<u8>; 2] {
@@ -175,16 +180,18 @@ impl Snapshot {
     /// What it has under this domain, as a number: as long as that stays, so do the rows. Numbers of two snapshots compare
     /// when both were made with the same [`RandomState`].
     pub fn print(&self, domain: &[u8]) -> (u64, u64, Option<bool>) {
-        let print = |what, key: &[u8]| self.places.get(&place_of(what, key)[..]).map_or(0, |place| place.all.print);
+        let print = |what, key: &[u8]| self.place(&place_of(what, key)).map_or(0, |place| place.all.print);
         let of_aliases = print(What::Aliases, &self.about.of_alias_domain.key(domain));
         (print(What::Mailboxes, &self.mailbox_key(domain)), of_aliases, self.limits(domain))
     }
 
     /// What it has under all domains that are wanted, as a number; see [`Snapshot::print`].
     pub fn print_of(&self, is_wanted: &dyn Fn(&[u8]) -> bool, seed: &RandomState) -> u64 {
-        let wanted = self.places.iter().filter(|(place, _)| place.split_first().is_some_and(|(_, key)| is_wanted(key)));
+        let wanted =
+            self.numbers.iter().filter(|(place, _)| place.split_first().is_some_and(|(_, key)| is_wanted(key)));
+        let print = |number: &u32| self.places.get(*number as usize).map_or(0, |place| place.all.print);
         // In no order.
-        wanted.fold(0, |all, (key, place)| all ^ seed.hash_one((key, place.all.print)))
+        wanted.fold(0, |all, (key, number)| all ^ seed.hash_one((key, print(number))))
     }
 
     /// All that it has, as a number; see [`Snapshot::print`].
@@ -201,7 +208,7 @@ impl Snapshot {
     }
 
     fn rows(&self, what: What, key: &[u8]) -> Result<Rows, Trouble> {
-        let Some(place) = self.places.get(&place_of(what, key)[..]) else { return Ok(Rows::default()) };
+        let Some(place) = self.place(&place_of(what, key)) else { return Ok(Rows::default()) };
         let rows = self.read(place.start, place.all.length).and_then(|bytes| Rows::parse(bytes).ok_or_else(damaged));
         rows.map_err(|cause| {
             self.is_damaged.store(true, Ordering::Relaxed);
@@ -303,8 +310,8 @@ pub fn read(
             }
         }
     }
-    let Written { places, marks, file, end } = grouping.write(&mut new_file)?;
-    Ok(Snapshot { about, places, marks, file, end, is_damaged: AtomicBool::new(false), limits, tables })
+    let Written { numbers, places, marks, file, end } = grouping.write(&mut new_file)?;
+    Ok(Snapshot { about, numbers, places, marks, file, end, is_damaged: AtomicBool::new(false), limits, tables })
 }
 
 /// Whether a text may be a domain, or the name of a table.

@@ -98,10 +98,13 @@ impl Counts {
 /// Writes a stream.
 pub struct Writer<W> {
     output: W,
-    /// The frame that is being made.
-    frame: Vec<u8>,
+    /// What is not written yet.
+    frames: Vec<u8>,
     counts: Counts,
 }
+
+/// So many bytes of frames are written at once.
+const AT_ONCE: usize = 1 << 16;
 
 impl<W: Write> Writer<W> {
     /// Begins one.
@@ -118,25 +121,39 @@ impl<W: Write> Writer<W> {
         let mut fields = vec![Some(VERSION), Some(about.kind.option().as_bytes()), Some(&about.name), Some(&options)];
         fields.extend(collations.iter().map(|collation| Some(&collation[..])));
         writer.frame(b'Q', &fields)?;
+        // From here on, the answer has begun.
+        writer.write()?;
         Ok(writer)
     }
 
     fn of(output: W) -> Writer<W> {
-        Writer { output, frame: Vec::new(), counts: Counts::default() }
+        Writer { output, frames: Vec::new(), counts: Counts::default() }
     }
 
     fn frame(&mut self, tag: u8, fields: &[Option<&[u8]>]) -> io::Result<()> {
         let length = |field: &Option<&[u8]>| field.map_or(Ok(NULL), |field| u32::try_from(field.len()));
         let too_long = |_| io::Error::from(io::ErrorKind::InvalidInput);
         let all: usize = fields.iter().map(|field| 4 + field.map_or(0, <[u8]>::len)).sum();
-        self.frame.clear();
-        self.frame.push(tag);
-        self.frame.extend_from_slice(&u32::try_from(all).map_err(too_long)?.to_le_bytes());
+        let all = u32::try_from(all).map_err(too_long)?;
+        self.frames.push(tag);
+        self.frames.extend_from_slice(&all.to_le_bytes());
         for field in fields {
-            self.frame.extend_from_slice(&length(field).map_err(too_long)?.to_le_bytes());
-            self.frame.extend_from_slice(field.unwrap_or_default());
+            self.frames.extend_from_slice(&length(field).map_err(too_long)?.to_le_bytes());
+            self.frames.extend_from_slice(field.unwrap_or_default());
         }
-        self.output.write_all(&self.frame)
+        if self.frames.len() >= AT_ONCE { self.write() } else { Ok(()) }
+    }
+
+    /// One frame of a text.
+    fn only(mut self, tag: u8, text: &str) -> io::Result<()> {
+        self.frame(tag, &[Some(text.as_bytes())])?;
+        self.write()
+    }
+
+    fn write(&mut self) -> io::Result<()> {
+        self.output.write_all(&self.frames)?;
+        self.frames.clear();
+        Ok(())
     }
 
     /// Adds a row.
@@ -162,6 +179,7 @@ impl<W: Write> Writer<W> {
     pub fn end(mut self) -> io::Result<W> {
         let counts = self.counts.bytes();
         self.frame(b'E', &[Some(&counts)])?;
+        self.write()?;
         self.output.flush()?;
         Ok(self.output)
     }
@@ -172,7 +190,7 @@ impl<W: Write> Writer<W> {
 /// # Errors
 /// Those of write(2).
 pub fn fail(output: impl Write, why: &str) -> io::Result<()> {
-    Writer::of(output).frame(b'X', &[Some(why.as_bytes())])
+    Writer::of(output).only(b'X', why)
 }
 
 /// Says where the server is that is asked, in front of a stream.
@@ -180,7 +198,7 @@ pub fn fail(output: impl Write, why: &str) -> io::Result<()> {
 /// # Errors
 /// Those of write(2).
 pub fn name_server(output: impl Write, server: &str) -> io::Result<()> {
-    Writer::of(output).frame(b'S', &[Some(server.as_bytes())])
+    Writer::of(output).only(b'S', server)
 }
 
 /// Reads where the server is that is asked; `None` when none is.

@@ -16,7 +16,7 @@ use foldhash::quality::SeedableRandomState;
 use nix::errno::Errno;
 
 use super::runs::{Ended, Runs};
-use super::{Extent, File, MAX_DOMAINS, Place, Snapshot, What, damaged, of_copy};
+use super::{Extent, File, MAX_DOMAINS, Numbers, Place, Snapshot, What, damaged, of_copy};
 use crate::error::Trouble;
 use crate::host::mailboxes::rows::{self, Entry};
 use crate::host::mailboxes::stream::MAX_FRAME;
@@ -97,8 +97,7 @@ impl Before<'_> {
 pub(super) struct Grouping<'s> {
     seed: SeedableRandomState,
     before: Before<'s>,
-    /// The domains' numbers, by their places.
-    numbers: HashMap<Arc<[u8]>, u32, SeedableRandomState>,
+    numbers: Numbers,
     /// The domain of the last row.
     last: u32,
     /// By number.
@@ -166,11 +165,11 @@ impl<'s> Grouping<'s> {
             return Err(format!("it has rows of more than {MAX_DOMAINS} domains").into());
         }
         let number = self.domains.len() as u32;
-        let place: Arc<[u8]> = self.place[..].into();
         let before = match &self.before {
-            Before::Snapshot(snapshot) => snapshot.places.get(&place).copied(),
+            Before::Snapshot(snapshot) => snapshot.place(&self.place).copied(),
             Before::Runs(_) => None,
         };
+        let place: Arc<[u8]> = self.place[..].into();
         self.numbers.insert(Arc::clone(&place), number);
         self.domains.push(Domain { place, now: Place::default(), before, same: Extent::default(), is_moved: false });
         Ok(number)
@@ -296,8 +295,8 @@ impl<'s> Grouping<'s> {
             runs.forget_marks();
         }
         self.order_all(&file, &mut marks, &of_groups).map_err(of_copy)?;
-        let places = self.domains.into_iter().map(|domain| (domain.place, domain.now)).collect();
-        Ok(Written { places, marks, file, end })
+        let places = self.domains.into_iter().map(|domain| domain.now).collect();
+        Ok(Written { numbers: self.numbers, places, marks, file, end })
     }
 
     /// Adds the first rows of a domain, which are at `before` already, to those that wait.
@@ -432,7 +431,8 @@ impl Waiting {
 
 /// Where a snapshot's rows are.
 pub(super) struct Written {
-    pub(super) places: HashMap<Arc<[u8]>, Place>,
+    pub(super) numbers: Numbers,
+    pub(super) places: Vec<Place>,
     pub(super) marks: Vec<u32>,
     pub(super) file: Arc<File>,
     pub(super) end: u64,
