@@ -125,7 +125,8 @@ fn a_home_beyond_its_budget_makes_no_rebuild_read_more_and_is_read_again_by_itse
     assert_eq!(service.host.answers(&["carol-later@mail.example.org"]), ["accept"]);
     let (read, all) = line.split(" read=").nth(1).and_then(|rest| rest.split(' ').next()?.split_once('/')).unwrap();
     assert!(read.parse::<usize>().unwrap() < all.parse::<usize>().unwrap(), "{line}");
-    let asked = ["ann@example.com", "new@example.com", "many7@example.com", "carol-gone@mail.example.org"];
+    // A rebuild that came early may have published the first ones.
+    let asked = ["ann@example.com", "new@example.com", "many59@example.com", "carol-gone@mail.example.org"];
     assert_eq!(service.host.answers(&asked), ["accept", "accept", "refuse", "refuse"]);
     assert!(service.host.logins().contains_key("ann@example.com"));
     for number in 0..60 {

@@ -337,7 +337,9 @@ fn what_mariadb_calls_equal_is_what_is_found() {
             })
             .collect();
         let column = format!("pw_name varchar(64) character set {set} collate {collation} not null");
-        server.sql("vpopmail", &format!("drop table if exists vpopmail; create table vpopmail ({column}, pw_domain varchar(96), pw_passwd text, pw_gid int); {rows}"));
+        // Of another type, which must not make the names compare in another way.
+        let of_domain = format!("pw_domain char(96) character set {set} collate {collation} not null");
+        server.sql("vpopmail", &format!("drop table if exists vpopmail; create table vpopmail ({column}, {of_domain}, pw_passwd text, pw_gid int); {rows}"));
         let mut asker = Asker::start(&format!("{}|vp|{PASSWORD}|vpopmail\n", server.place()));
         let all = snapshot_of(&mut asker, &ask(Kind::Mysql)).unwrap_or_else(|why| panic!("{collation}: {why}"));
         let mailboxes = all.mailboxes(b"a.test").unwrap();

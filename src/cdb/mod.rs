@@ -13,7 +13,7 @@ use std::io::{self, Read, Seek, SeekFrom};
 use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::panic::resume_unwind;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::thread::{self, Builder};
 
 pub use batch::{Batch, Extent, Frame, Piece};
@@ -905,7 +905,7 @@ const WRITTEN_AT_ONCE: usize = 1 << 16;
 /// How much is copied at once, in bytes: each time, whoever watches the directory hears of it.
 const COPIED_AT_ONCE: u64 = 1 << 20;
 
-/// Writes a cdb into a file from its beginning. Equal keys are not looked for. Of each record eight bytes stay in memory.
+/// Writes a cdb into a file. Equal keys are not looked for. Of each record eight bytes stay in memory.
 pub struct Writer {
     file: File,
     /// What is not written yet, and where it begins.
@@ -978,17 +978,21 @@ impl Places {
     /// # Errors
     /// The records would pass 4 GiB.
     fn edited(mut self, edits: &[Edit<'_>]) -> io::Result<Places> {
+        let longer =
+            |Edit { range, records }: &Edit<'_>| records.bytes.len() as i64 - i64::from(range.end - range.start);
+        // No place is after that, and so none is cut.
+        let end = i64::from(self.end) + edits.iter().map(longer).sum::<i64>();
+        self.end = u32::try_from(end).map_err(|_| too_long())?;
         let mut added = Places::default();
         // By how much what follows each edit moves.
         let mut moves: Vec<i64> = Vec::new();
         let mut moved = 0i64;
-        for Edit { range, records } in edits {
+        for edit @ Edit { range, records } in edits {
             let start = (i64::from(range.start) + moved) as u32;
             records.places.iter().for_each(|(hash, at)| added.add(*hash, start + at));
-            moved += records.bytes.len() as i64 - i64::from(range.end - range.start);
+            moved += longer(edit);
             moves.push(moved);
         }
-        self.end = u32::try_from(i64::from(self.end) + moved).map_err(|_| too_long())?;
         for (table, added) in self.tables.iter_mut().zip(added.tables) {
             let (mut next, mut added) = (0, added.iter().peekable());
             let mut edited = Row::default();
@@ -1076,15 +1080,15 @@ impl Writer {
         edits: &[Edit<'_>],
         written: &mut dyn FnMut(u64),
     ) -> io::Result<()> {
-        let (end, file) = (places.end, self.file.try_clone()?);
-        // It takes about as long to make the tables as to copy the records.
-        let tables = move || -> io::Result<_> {
-            let places = places.edited(edits)?;
+        let (end, file, places) = (places.end, self.file.try_clone()?, Mutex::new(places));
+        let tables = || -> io::Result<_> {
+            let places = std::mem::take(&mut *places.lock().unwrap_or_else(PoisonError::into_inner)).edited(edits)?;
             let header = write_tables(&file, &places, Vec::new())?;
             Ok((places, header))
         };
         thread::scope(|scope| {
-            let tables = Builder::new().spawn_scoped(scope, tables)?;
+            // To make the tables takes about as long as to copy the records. Without another thread this one does both.
+            let other = Builder::new().spawn_scoped(scope, tables).ok();
             let mut from = HEADER as u32;
             for Edit { range, records } in edits {
                 self.copy(old, from..range.start, written)?;
@@ -1092,7 +1096,8 @@ impl Writer {
                 from = range.end;
             }
             self.copy(old, from..end, written)?;
-            let (places, header) = tables.join().unwrap_or_else(|panic| resume_unwind(panic))?;
+            let made = other.map(|other| other.join().unwrap_or_else(|panic| resume_unwind(panic)));
+            let (places, header) = made.unwrap_or_else(tables)?;
             self.places = places;
             self.header = Some(header);
             Ok(())
@@ -1162,7 +1167,7 @@ impl Writer {
         Ok(())
     }
 
-    /// Writes the tables and the pointers to them. The caller syncs.
+    /// Writes the tables, unless they are there already, and the pointers to them. The caller syncs.
     ///
     /// # Errors
     /// Those of write(2), and a file that would pass 4 GiB.

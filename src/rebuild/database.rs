@@ -307,7 +307,7 @@ impl Read for Rows<'_> {
 /// same, as a number.
 pub fn unassigned(host: &Host, snapshot: &Snapshot, seed: &RandomState) -> u64 {
     let assignments = &host.assignments;
-    // The others that alias domains name are few or none.
+    // For domains that only the line of an alias domain names; there are hardly any.
     let named = LazyCell::new(|| assignments.domains().map(|(_, line)| &line.user[..]).collect::<HashSet<_>>());
     let is_assigned = |key: &[u8]| match snapshot.about().has_table_each {
         // Only tables of domains with a line are read.

@@ -225,7 +225,7 @@ impl Session for Transaction<'_> {
     }
 
     fn collation(&self, text: &str) -> Option<String> {
-        // Numbers and other types compare as no collation says.
+        // Bytes have no other collation, whatever their type: such a column is asked about by itself.
         Some(format!("NULLIF(COLLATION({text}), 'binary')"))
     }
 

@@ -72,13 +72,14 @@ pub trait Session {
     /// column, and a text that is the same for those that compare in the same way. Each column pw_name is there.
     fn columns(&self) -> &'static str;
 
-    /// Whether columns for which [`Session::columns`] gives this text compare byte for byte: they need not be asked about.
+    /// Whether columns for which [`Session::columns`] or [`Session::collation`] gives this text compare byte for byte: they need
+    /// not be asked about.
     fn compares_bytes(&self, _compares: &[u8]) -> bool {
         false
     }
 
-    /// An expression for a text that is the same for texts that compare in the same way, or is NULL; `None` where there is no
-    /// such expression.
+    /// An expression for what a column's texts compare by: columns for which it is the same compare in the same way. NULL says
+    /// nothing; `None`: there is no such expression.
     fn collation(&self, _text: &str) -> Option<String> {
         None
     }
@@ -323,7 +324,7 @@ struct Compared {
 }
 
 /// How columns compare that the server was asked about, by what [`Session::columns`] or [`Session::collation`] gives for them.
-/// It holds as long as the connection does.
+/// It holds as long as the connection does, if the client keeps it.
 pub type Known = HashMap<Vec<u8>, Collation>;
 
 /// The columns that are compared.
