@@ -73,7 +73,7 @@ pub fn run(
     let mut seen: Runs = Runs::new();
     let (mut added, mut questions, mut beside) = (Vec::new(), Vec::new(), Vec::new());
     let told = [&options[..], &["run", "--sweep", "86400", "--sql-sweep", "86400"]].concat();
-    // Between two questions there is time for the client, in the middle: both begin on a machine that rested as long.
+    // The client runs in the middle between two questions: so both begin after the same rest, which changes what is measured.
     let asking = [&options[..], &["run", "--sweep", "86400", "--sql-sweep", "4"]].concat();
     let rest = Duration::from_secs(2);
     for round in 0..=runs {

@@ -902,7 +902,7 @@ impl Chunk {
 
 /// How much is written at once, in bytes.
 const WRITTEN_AT_ONCE: usize = 1 << 16;
-/// How much is copied at once, in bytes: each time, whoever watches the directory hears of it.
+/// How much is copied at once, in bytes. Programs that watch the directory are woken each time.
 const COPIED_AT_ONCE: u64 = 1 << 20;
 
 /// Writes a cdb into a file. Equal keys are not looked for. Of each record eight bytes stay in memory.
@@ -1124,7 +1124,7 @@ impl Writer {
         }
         self.flush()?;
         let mut file = &self.file;
-        // Nobody else reads or writes either file where it was left.
+        // All other calls say where in the file they read or write.
         old.seek(SeekFrom::Start(part.start))?;
         file.seek(SeekFrom::Start(self.written))?;
         let copied = io::copy(&mut old.take(length), &mut file)?;
@@ -1411,7 +1411,8 @@ mod tests {
     fn a_long_cdb_is_edited_the_same_on_one_file_system_and_from_another_one() {
         let chunk = |letter: char| {
             let mut chunk = Chunk::default();
-            (0..3000).for_each(|n| chunk.add(&[format!("{letter}{n}").as_bytes()], &[&[b'x'; 100]]));
+            // More than is copied at once.
+            (0..12_000).for_each(|n| chunk.add(&[format!("{letter}{n}").as_bytes()], &[&[b'x'; 100]]));
             chunk
         };
         let write = |mut file: File, chunks: &[Chunk]| {
