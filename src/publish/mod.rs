@@ -9,7 +9,9 @@ use std::ops::Range;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::mpsc::channel;
 use std::sync::{Arc, OnceLock};
+use std::thread::{self, Builder};
 use std::time::Duration;
 
 use nix::errno::Errno;
@@ -17,13 +19,12 @@ use nix::fcntl::{PosixFadviseAdvice, posix_fadvise};
 use nix::libc::O_PATH;
 use nix::unistd::{Gid, Uid, fchown, geteuid};
 
-use crate::cdb::diff::Difference;
-use crate::cdb::{self, PIECE};
+use crate::cdb::{self, diff::Difference};
 use crate::error::{Error, Nature, Trouble, is_denied_to_us, show_cause, show_path};
 use crate::fs::silence::at;
 use crate::fs::trust::is_foreign;
 use crate::fs::{End, Kind, Root, Stamp};
-use crate::kernel::{holders_of_lock, is_mount_point, nameless_file};
+use crate::kernel::{holders_of_lock, is_mount_point, lay_out, nameless_file};
 
 use temporary::Temporary;
 
@@ -375,10 +376,14 @@ pub struct Staged {
     /// The published file, as long as it says the same up to `seen`.
     old: Option<File>,
     seen: u64,
+    /// For so many bytes the file system has a place, if it can.
+    laid_out: u64,
 }
 
 /// So many bytes are begun to be brought to the disk at once.
 const BEGUN_AT_ONCE: u64 = 1 << 20;
+/// So many bytes of two files are compared at once, while a rebuild needs most memory.
+const COMPARED_AT_ONCE: usize = 1 << 16;
 
 impl Staged {
     /// Makes the temporary file, with its final owner and mode, and starts a cdb in it.
@@ -408,8 +413,12 @@ impl Staged {
         file.file().set_permissions(fs::Permissions::from_mode(look.mode)).map_err(failed)?;
         let writer = file.file().try_clone().and_then(cdb::Writer::new).map_err(failed)?;
         let old = File::open(&target.real).ok();
+        // The new one is hardly ever much shorter, and never longer than a cdb can be.
+        let length = old.as_ref().and_then(|old| old.metadata().ok()).map_or(0, |old| old.len());
+        let laid_out = length.min(u32::MAX.into());
+        lay_out(file.file(), laid_out);
         // The pointers that it begins with are written last.
-        Ok(Staged { target: target.clone(), look, file, writer, records: 0, old, seen: cdb::HEADER as u64 })
+        Ok(Staged { target: target.clone(), look, file, writer, records: 0, old, laid_out, seen: cdb::HEADER as u64 })
     }
 
     /// Adds records.
@@ -446,9 +455,9 @@ impl Staged {
     /// # Errors
     /// Those of write(2) and fsync(2), and a file that would pass the 4 GiB of a cdb.
     pub fn finish(self) -> Result<Ready, Error> {
-        let Staged { target, look, file, writer, records, .. } = self;
+        let Staged { target, look, file, writer, records, laid_out, .. } = self;
         let failed = |cause: io::Error| Error::io("write", &target.name, cause);
-        let places = Some(writer.finish().map_err(failed)?);
+        let places = Some(complete(file.file(), writer, laid_out).map_err(failed)?);
         let same = has_look(&target.real, look).then(|| same_bytes(file.file(), &target.real)).flatten();
         let (mut difference, changed) = (None, same.is_none());
         if changed {
@@ -463,9 +472,9 @@ impl Staged {
     /// # Errors
     /// Those of [`Staged::finish`].
     pub fn finish_as(self, difference: Difference) -> Result<Ready, Error> {
-        let Staged { target, file, writer, .. } = self;
+        let Staged { target, file, writer, laid_out, .. } = self;
         let failed = |cause: io::Error| Error::io("write", &target.name, cause);
-        let places = writer.finish().map_err(failed)?;
+        let places = complete(file.file(), writer, laid_out).map_err(failed)?;
         file.file().sync_all().map_err(failed)?;
         let (records, places) = (places.records(), Some(places));
         Ok(Ready { target, file: Some(file), records, difference: Some(difference), places, same: None })
@@ -483,14 +492,33 @@ impl Staged {
         edits: &[cdb::Edit<'_>],
     ) -> Result<(), Error> {
         let (file, seen) = (self.file.file(), &mut self.seen);
-        let mut written = |written: u64| {
-            if written >= *seen + BEGUN_AT_ONCE {
-                begin_to_disk(file, std::mem::replace(seen, written)..written);
-            }
-        };
-        let added = self.writer.add_edited_telling(&published.file, places, edits, &mut written);
+        let added = thread::scope(|scope| {
+            let (tell, parts) = channel();
+            // The copying need not wait for it. Without this thread fsync does it all.
+            let begin = move || parts.iter().for_each(|part| begin_to_disk(file, part));
+            let _ = Builder::new().spawn_scoped(scope, begin);
+            let mut written = |written: u64| {
+                if written >= *seen + BEGUN_AT_ONCE {
+                    let _ = tell.send(std::mem::replace(seen, written)..written);
+                }
+            };
+            let added = self.writer.add_edited_telling(&published.file, places, edits, &mut written);
+            // That thread ends.
+            drop(tell);
+            added
+        });
         added.map_err(|cause| Error::io("write", &self.target.name, cause))
     }
+}
+
+/// Writes the rest of a new file, and gives back what was laid out and not needed.
+fn complete(file: &File, writer: cdb::Writer, laid_out: u64) -> io::Result<cdb::Places> {
+    let places = writer.finish()?;
+    let length = file.metadata()?.len();
+    if length < laid_out {
+        file.set_len(length)?;
+    }
+    Ok(places)
 }
 
 /// A new file that is complete and on disk, or not needed.
@@ -663,9 +691,9 @@ fn begin_to_disk(file: &File, part: Range<u64>) {
 /// Whether both files can be read here, and have the same bytes.
 fn is_same(new: &File, old: &File, range: Range<u64>) -> bool {
     let compare = || -> io::Result<bool> {
-        let (mut a, mut b) = (vec![0; PIECE], vec![0; PIECE]);
-        for position in range.clone().step_by(PIECE) {
-            let piece = usize::try_from(range.end - position).map_or(PIECE, |left| left.min(PIECE));
+        let (mut a, mut b) = (vec![0; COMPARED_AT_ONCE], vec![0; COMPARED_AT_ONCE]);
+        for position in range.clone().step_by(COMPARED_AT_ONCE) {
+            let piece = COMPARED_AT_ONCE.min((range.end - position) as usize);
             new.read_exact_at(&mut a[..piece], position)?;
             old.read_exact_at(&mut b[..piece], position)?;
             if a[..piece] != b[..piece] {
@@ -717,7 +745,11 @@ mod tests {
             let records = &table(different)[..length];
             let wanted = cdb::image(records.iter().map(|(key, data)| (&key[..], &data[..]))).unwrap();
             assert_eq!(publish(records), is_new, "{different:?} {length}");
-            assert!(fs::read(folder.path().join("table.cdb")).unwrap() == wanted, "{different:?} {length}");
+            let table = folder.path().join("table.cdb");
+            assert!(fs::read(&table).unwrap() == wanted, "{different:?} {length}");
+            // What was laid out for a longer one is given back. A block of a file system is hardly longer than this.
+            let taken = fs::metadata(&table).unwrap().blocks() * 512;
+            assert!(taken < wanted.len() as u64 + (128 << 10), "{different:?} {length}: {taken}");
         }
     }
 
