@@ -902,7 +902,8 @@ impl Chunk {
 
 /// How much is written at once, in bytes.
 const WRITTEN_AT_ONCE: usize = 1 << 16;
-/// How much is copied at once, in bytes. Programs that watch the directory are woken each time.
+/// How much is copied at once, in bytes, and how much of the tables is written at once meanwhile. Programs that watch the
+/// directory are woken each time, and two threads that write one file wait for each other.
 const COPIED_AT_ONCE: u64 = 1 << 20;
 
 /// Writes a cdb into a file. Equal keys are not looked for. Of each record eight bytes stay in memory.
@@ -1083,7 +1084,7 @@ impl Writer {
         let (end, file, places) = (places.end, self.file.try_clone()?, Mutex::new(places));
         let tables = || -> io::Result<_> {
             let places = std::mem::take(&mut *places.lock().unwrap_or_else(PoisonError::into_inner)).edited(edits)?;
-            let header = write_tables(&file, &places, Vec::new())?;
+            let header = write_tables(&file, &places, Vec::new(), COPIED_AT_ONCE as usize)?;
             Ok((places, header))
         };
         thread::scope(|scope| {
@@ -1179,7 +1180,7 @@ impl Writer {
             None => {
                 // Cannot be cut, because what is longer was refused.
                 places.end = self.written as u32;
-                write_tables(&self.file, &places, self.buffer)?
+                write_tables(&self.file, &places, self.buffer, WRITTEN_AT_ONCE)?
             }
         };
         self.file.write_all_at(&header, 0)?;
@@ -1187,8 +1188,9 @@ impl Writer {
     }
 }
 
-/// Writes the tables of these records after them, by way of an empty buffer, and gives the pointers to them.
-fn write_tables(file: &File, places: &Places, mut buffer: Vec<u8>) -> io::Result<Vec<u8>> {
+/// Writes the tables of these records after them, so many bytes at once by way of an empty buffer, and gives the pointers to
+/// them.
+fn write_tables(file: &File, places: &Places, mut buffer: Vec<u8>, at_once: usize) -> io::Result<Vec<u8>> {
     let (mut header, mut written) = (Vec::with_capacity(HEADER), u64::from(places.end));
     let mut free = Free::default();
     for table in &places.tables {
@@ -1209,7 +1211,7 @@ fn write_tables(file: &File, places: &Places, mut buffer: Vec<u8>) -> io::Result
             filled[slot * 8..][..4].copy_from_slice(&hash.to_le_bytes());
             filled[slot * 8 + 4..][..4].copy_from_slice(&position.to_le_bytes());
         }
-        if buffer.len() >= WRITTEN_AT_ONCE {
+        if buffer.len() >= at_once {
             file.write_all_at(&buffer, written)?;
             written += buffer.len() as u64;
             buffer.clear();

@@ -284,9 +284,10 @@ impl Service {
         }
         self.journal.rebuilding();
         self.recreation.begin();
-        self.write_status();
         let expected = self.schedule.expected().cloned().collect();
         self.rebuilds.begin(now, cause, story, scope, expected);
+        // After that, because the rebuild need not wait for it.
+        self.write_status();
     }
 
     /// What a rebuild for this reason has to look at, beside what was heard.
