@@ -376,7 +376,7 @@ pub struct Staged {
     /// The published file, as long as it says the same up to `seen`.
     old: Option<File>,
     seen: u64,
-    /// For so many bytes the file system has a place, if it can.
+    /// So many bytes are allocated, if the file system can do that.
     laid_out: u64,
 }
 
@@ -511,7 +511,7 @@ impl Staged {
     }
 }
 
-/// Writes the rest of a new file, and gives back what was laid out and not needed.
+/// Writes the rest of a new file, and gives back what was allocated and not needed.
 fn complete(file: &File, writer: cdb::Writer, laid_out: u64) -> io::Result<cdb::Places> {
     let places = writer.finish()?;
     let length = file.metadata()?.len();
@@ -745,10 +745,9 @@ mod tests {
             let records = &table(different)[..length];
             let wanted = cdb::image(records.iter().map(|(key, data)| (&key[..], &data[..]))).unwrap();
             assert_eq!(publish(records), is_new, "{different:?} {length}");
-            let table = folder.path().join("table.cdb");
-            assert!(fs::read(&table).unwrap() == wanted, "{different:?} {length}");
-            // What was laid out for a longer one is given back. A block of a file system is hardly longer than this.
-            let taken = fs::metadata(&table).unwrap().blocks() * 512;
+            assert!(fs::read(&target.name).unwrap() == wanted, "{different:?} {length}");
+            // What was allocated for a longer one is given back. A block of a file system is hardly longer than this.
+            let taken = fs::metadata(&target.name).unwrap().blocks() * 512;
             assert!(taken < wanted.len() as u64 + (128 << 10), "{different:?} {length}: {taken}");
         }
     }

@@ -103,8 +103,8 @@ pub struct Writer<W> {
     counts: Counts,
 }
 
-/// So many bytes of frames are written at once: whoever reads them is woken each time, and a server that sends less within
-/// the time limit is taken for silent.
+/// So many bytes of frames are written at once, because the reader wakes up each time. A server that sends less within the
+/// time limit is taken for silent.
 const AT_ONCE: usize = 1 << 18;
 
 impl<W: Write> Writer<W> {

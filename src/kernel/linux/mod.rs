@@ -75,8 +75,8 @@ pub fn nameless_file(directory: &Path) -> io::Result<File> {
     Ok(File::from(open(directory, flags, Mode::S_IRUSR | Mode::S_IWUSR)?))
 }
 
-/// Has so many bytes of a new file laid out before they are written, which takes less time then. Its length stays. What the
-/// file system does not do is done when they are written.
+/// Allocates so many bytes of a new file before they are written, which takes less time then. Its length stays. What the file
+/// system does not do is done when they are written.
 pub fn lay_out(file: &File, length: u64) {
     let length = i64::try_from(length).unwrap_or(i64::MAX);
     let _ = fallocate(file, FallocateFlags::FALLOC_FL_KEEP_SIZE, 0, length);
