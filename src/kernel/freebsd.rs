@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
 use nix::sys::stat::{FileStat, Mode};
+use nix::time::ClockId;
 use rustix::fs::{Dir, FileType};
 use rustix::io::Errno;
 
@@ -28,6 +29,9 @@ pub const PASSWORDS: (&str, bool) = ("/etc/master.passwd", true);
 
 /// What decides how many directories can be watched, in words.
 pub const LIMIT_OF_WATCHES: &str = "the limit of descriptors";
+
+/// The clock that [`super::rough_time`] asks.
+pub(super) const ROUGH_CLOCK: ClockId = ClockId::CLOCK_MONOTONIC_FAST;
 
 /// What confines a thread on Linux. FreeBSD has nothing like it: capsicum(4) confines whole processes, for good.
 pub struct Fence;
@@ -196,7 +200,7 @@ pub fn nameless_file(directory: &Path) -> io::Result<File> {
 }
 
 /// Nothing: posix_fallocate(2) changes the length, and ZFS refuses it.
-pub fn lay_out(_: &File, _: u64) {}
+pub fn allocate(_: &File, _: u64) {}
 
 /// The number of /dev/null, where there is one.
 pub fn null_device() -> Option<u64> {

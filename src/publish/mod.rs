@@ -24,7 +24,7 @@ use crate::error::{Error, Nature, Trouble, is_denied_to_us, show_cause, show_pat
 use crate::fs::silence::at;
 use crate::fs::trust::is_foreign;
 use crate::fs::{End, Kind, Root, Stamp};
-use crate::kernel::{holders_of_lock, is_mount_point, lay_out, nameless_file};
+use crate::kernel::{allocate, holders_of_lock, is_mount_point, nameless_file};
 
 use temporary::Temporary;
 
@@ -377,7 +377,7 @@ pub struct Staged {
     old: Option<File>,
     seen: u64,
     /// So many bytes are allocated, if the file system can do that.
-    laid_out: u64,
+    allocated: u64,
 }
 
 /// So many bytes are begun to be brought to the disk at once.
@@ -415,10 +415,10 @@ impl Staged {
         let old = File::open(&target.real).ok();
         // The new one is hardly ever much shorter, and never longer than a cdb can be.
         let length = old.as_ref().and_then(|old| old.metadata().ok()).map_or(0, |old| old.len());
-        let laid_out = length.min(u32::MAX.into());
-        lay_out(file.file(), laid_out);
+        let allocated = length.min(u32::MAX.into());
+        allocate(file.file(), allocated);
         // The pointers that it begins with are written last.
-        Ok(Staged { target: target.clone(), look, file, writer, records: 0, old, laid_out, seen: cdb::HEADER as u64 })
+        Ok(Staged { target: target.clone(), look, file, writer, records: 0, old, allocated, seen: cdb::HEADER as u64 })
     }
 
     /// Adds records.
@@ -455,9 +455,9 @@ impl Staged {
     /// # Errors
     /// Those of write(2) and fsync(2), and a file that would pass the 4 GiB of a cdb.
     pub fn finish(self) -> Result<Ready, Error> {
-        let Staged { target, look, file, writer, records, laid_out, .. } = self;
+        let Staged { target, look, file, writer, records, allocated, .. } = self;
         let failed = |cause: io::Error| Error::io("write", &target.name, cause);
-        let places = Some(complete(file.file(), writer, laid_out).map_err(failed)?);
+        let places = Some(complete(file.file(), writer, allocated).map_err(failed)?);
         let same = has_look(&target.real, look).then(|| same_bytes(file.file(), &target.real)).flatten();
         let (mut difference, changed) = (None, same.is_none());
         if changed {
@@ -472,9 +472,9 @@ impl Staged {
     /// # Errors
     /// Those of [`Staged::finish`].
     pub fn finish_as(self, difference: Difference) -> Result<Ready, Error> {
-        let Staged { target, file, writer, laid_out, .. } = self;
+        let Staged { target, file, writer, allocated, .. } = self;
         let failed = |cause: io::Error| Error::io("write", &target.name, cause);
-        let places = complete(file.file(), writer, laid_out).map_err(failed)?;
+        let places = complete(file.file(), writer, allocated).map_err(failed)?;
         file.file().sync_all().map_err(failed)?;
         let (records, places) = (places.records(), Some(places));
         Ok(Ready { target, file: Some(file), records, difference: Some(difference), places, same: None })
@@ -512,10 +512,10 @@ impl Staged {
 }
 
 /// Writes the rest of a new file, and gives back what was allocated and not needed.
-fn complete(file: &File, writer: cdb::Writer, laid_out: u64) -> io::Result<cdb::Places> {
+fn complete(file: &File, writer: cdb::Writer, allocated: u64) -> io::Result<cdb::Places> {
     let places = writer.finish()?;
     let length = file.metadata()?.len();
-    if length < laid_out {
+    if length < allocated {
         file.set_len(length)?;
     }
     Ok(places)

@@ -261,7 +261,7 @@ struct Rows<'s> {
 impl<'s> Rows<'s> {
     fn new(socket: &'s UnixStream, ask: &Ask) -> Rows<'s> {
         // The client has the same limits, and tells more: it ends first.
-        let (first, read) = (ask.connect + ask.read + Duration::from_secs(2), ask.read + Duration::from_secs(1));
+        let (first, read) = (ask.connect + ask.read + Duration::from_secs(2), ask.read + stream::AT_LEAST_EACH);
         let whole = ask.read.saturating_mul(WHOLE);
         Rows { socket, read, first, whole, start: Instant::now(), bytes: 0, silent_for: None }
     }

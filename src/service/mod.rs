@@ -426,7 +426,10 @@ impl Service {
                 self.inbox.touch();
             }
             // It has said what it knew.
-            Heard::Closed => {}
+            Heard::Closed => {
+                self.trigger();
+                return self.schedule.closed(Instant::now());
+            }
             Heard::Remade(note) => {
                 self.journal.triggered("pipe", 1);
                 self.inbox.touch();

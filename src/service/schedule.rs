@@ -1,8 +1,9 @@
 //! When to rebuild: events and instants in, "now" or "not before" out. Pure: no clock, no thread, no file.
 //!
-//! - Idle and triggered: at once (5 ms). After a rebuild a pause of its duration, and a longer one when there were many lately:
-//!   five may follow each other, then there are five in a second. What is triggered meanwhile is one more rebuild. So a
-//!   change is published within three durations and half a second, however hard it storms.
+//! - Idle and triggered: at once (when the writer has closed the pipe, at the latest after 5 ms). After a rebuild a pause of
+//!   its duration, and a longer one when there were many lately: five may follow each other, then there are five in a second.
+//!   What is triggered meanwhile is one more rebuild. So a change is published within three durations and half a second,
+//!   however hard it storms.
 //! - A notice that comes before its change brings follow-ups after 1, 5 and 30 seconds, then at doubling distances up to
 //!   the sweep's, until the change is seen.
 //! - A rebuild that failed is tried again after growing pauses, and at the next trigger.
@@ -20,7 +21,7 @@ const SPACING: Duration = Duration::from_millis(200);
 /// As many as that makes in so much time may follow each other: a user who triggers one now and then makes others wait for
 /// little more than the rebuild.
 const AT_ONCE: Duration = Duration::from_secs(1);
-/// From the first trigger to the rebuild: a writer's line and its closing of the pipe are one trigger, not two.
+/// From the first trigger to the rebuild at most: a writer's line and its closing of the pipe are one trigger, not two.
 const SETTLE: Duration = Duration::from_millis(5);
 /// The first pause after a failure; each further one is twice as long.
 const FIRST_RETRY: Duration = Duration::from_secs(1);
@@ -67,7 +68,7 @@ impl Cause {
 #[derive(Debug)]
 pub struct Schedule {
     sweep: Duration,
-    /// The first unanswered trigger.
+    /// When the rebuild is due for the first unanswered trigger.
     triggered: Option<Instant>,
     started: bool,
     running: Option<Instant>,
@@ -144,7 +145,15 @@ impl Schedule {
 
     /// Something asks for a rebuild.
     pub fn trigger(&mut self, now: Instant) {
-        self.triggered.get_or_insert(now);
+        self.triggered.get_or_insert(now + SETTLE);
+    }
+
+    /// The writer of a trigger has closed the pipe: nothing more of it has to be waited for, but a change that was announced
+    /// just before it happens.
+    pub fn closed(&mut self, now: Instant) {
+        if self.expected.is_empty() {
+            self.triggered = self.triggered.map(|due| due.min(now));
+        }
     }
 
     /// A notice announces a change that has not happened yet.
@@ -254,7 +263,7 @@ impl Schedule {
         }
         let follow_up = self.expected.values().filter_map(|follow_up| follow_up.due(self.sweep)).min();
         [
-            (self.triggered.map(|at| at + SETTLE), Cause::Trigger),
+            (self.triggered, Cause::Trigger),
             (follow_up.into_iter().chain(self.again_at).min(), Cause::FollowUp),
             (self.ask_every.map(|every| self.last_start + every), Cause::Database),
             (self.retry_at, Cause::Retry),
@@ -395,6 +404,27 @@ mod tests {
     fn a_short_rebuild_makes_the_next_trigger_wait_little() {
         let twice = run(&[100_000, 100_020], &[(10, true)], 200_000);
         assert_eq!(twice[2], (100_025, 100_035, Cause::Trigger), "after its 10 ms");
+    }
+
+    #[test]
+    fn a_trigger_waits_for_its_writer_and_for_a_change_that_comes_after_it() {
+        let zero = Instant::now();
+        let closed_at = zero + Duration::from_millis(1);
+        let due = |expected: Option<Expected>| {
+            let mut schedule = Schedule::new(zero, SWEEP);
+            schedule.start(zero);
+            schedule.end(zero, Duration::ZERO, true, None);
+            schedule.closed(zero);
+            assert_eq!(schedule.next().map(|(_, cause)| cause), Some(Cause::Sweep), "nothing was triggered");
+            expected.into_iter().for_each(|change| schedule.expect(zero, change));
+            schedule.trigger(zero);
+            schedule.closed(closed_at);
+            schedule.closed(closed_at + SETTLE);
+            schedule.next()
+        };
+        assert_eq!(due(None), Some((closed_at, Cause::Trigger)));
+        let gone = Expected::MailboxGone(b"joe".to_vec(), b"x.test".to_vec());
+        assert_eq!(due(Some(gone)), Some((zero + SETTLE, Cause::Trigger)));
     }
 
     #[test]

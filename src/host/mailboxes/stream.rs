@@ -16,10 +16,12 @@
 //! Numbers are little-endian.
 
 use std::io::{self, BufRead, BufReader, Read, Write};
+use std::time::Duration;
 
 use super::collation::Collation;
 use crate::error::Trouble;
 use crate::host::user_database::Kind;
+use crate::kernel::rough_time;
 use crate::text::{Shown, atoi};
 
 /// No frame is longer, in bytes: a line of an alias that is longer is not sent.
@@ -100,12 +102,16 @@ pub struct Writer<W> {
     output: W,
     /// What is not written yet.
     frames: Vec<u8>,
+    /// When it was last written.
+    written: Duration,
     counts: Counts,
 }
 
-/// So many bytes of frames are written at once, because the reader wakes up each time. A server that sends less within the
-/// time limit is taken for silent.
+/// So many bytes of frames are written at once, because the reader wakes up each time.
 const AT_ONCE: usize = 1 << 18;
+/// What comes after this time without a write is written with all that waits: a server may be slow and not silent. The
+/// reader waits for the time limit of the server and this.
+pub const AT_LEAST_EACH: Duration = Duration::from_secs(1);
 
 impl<W: Write> Writer<W> {
     /// Begins one.
@@ -128,7 +134,7 @@ impl<W: Write> Writer<W> {
     }
 
     fn of(output: W) -> Writer<W> {
-        Writer { output, frames: Vec::new(), counts: Counts::default() }
+        Writer { output, frames: Vec::new(), written: rough_time(), counts: Counts::default() }
     }
 
     fn frame(&mut self, tag: u8, fields: &[Option<&[u8]>]) -> io::Result<()> {
@@ -142,7 +148,8 @@ impl<W: Write> Writer<W> {
             self.frames.extend_from_slice(&length(field).map_err(too_long)?.to_le_bytes());
             self.frames.extend_from_slice(field.unwrap_or_default());
         }
-        if self.frames.len() >= AT_ONCE { self.write() } else { Ok(()) }
+        let is_due = || rough_time().saturating_sub(self.written) >= AT_LEAST_EACH;
+        if self.frames.len() >= AT_ONCE || is_due() { self.write() } else { Ok(()) }
     }
 
     /// One frame of a text.
@@ -154,6 +161,7 @@ impl<W: Write> Writer<W> {
     fn write(&mut self) -> io::Result<()> {
         self.output.write_all(&self.frames)?;
         self.frames.clear();
+        self.written = rough_time();
         Ok(())
     }
 
@@ -424,6 +432,24 @@ pub(super) mod tests {
             rows.push(format!("{row:?}"));
         }
         Ok((about, rows))
+    }
+
+    #[test]
+    fn rows_that_come_slowly_are_not_kept_back() {
+        let mut writer = Writer::new(Vec::new(), &mysql()).unwrap();
+        let mut add = |writer: &mut Writer<Vec<u8>>, name: &[u8]| {
+            writer.row(Row::Mailbox(b"a.test", name, b"", 0)).unwrap();
+        };
+        let first = writer.output.len();
+        // As if the last one had been written just before.
+        writer.written = rough_time();
+        add(&mut writer, b"joe");
+        assert_eq!(writer.output.len(), first, "one row by itself is not worth a write");
+        writer.written = writer.written.saturating_sub(AT_LEAST_EACH);
+        add(&mut writer, b"jim");
+        assert!(writer.frames.is_empty());
+        let (_, rows) = all(&writer.end().unwrap()).unwrap();
+        assert_eq!(rows.len(), 2);
     }
 
     #[test]

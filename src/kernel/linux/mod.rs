@@ -12,6 +12,7 @@ use std::path::Path;
 
 use nix::fcntl::{FallocateFlags, OFlag, fallocate, open};
 use nix::sys::stat::{FileStat, Mode, makedev};
+use nix::time::ClockId;
 use rustix::fs::{AtFlags, CWD, FileType, RawDir, StatxAttributes, StatxFlags, statx};
 use rustix::io::Errno;
 
@@ -35,6 +36,9 @@ pub const PASSWORDS: (&str, bool) = ("/etc/shadow", false);
 
 /// What decides how many directories can be watched, in words.
 pub const LIMIT_OF_WATCHES: &str = "sysctl fs.inotify.max_user_watches";
+
+/// The clock that [`super::rough_time`] asks.
+pub(super) const ROUGH_CLOCK: ClockId = ClockId::CLOCK_MONOTONIC_COARSE;
 
 /// Lists a directory from where its descriptor stands, by so many bytes at once. `each` gets the name of each entry and what
 /// it is, or the error of a call, and says whether to go on.
@@ -77,7 +81,7 @@ pub fn nameless_file(directory: &Path) -> io::Result<File> {
 
 /// Allocates so many bytes of a new file before they are written, which takes less time then. Its length stays. What the file
 /// system does not do is done when they are written.
-pub fn lay_out(file: &File, length: u64) {
+pub fn allocate(file: &File, length: u64) {
     let length = i64::try_from(length).unwrap_or(i64::MAX);
     let _ = fallocate(file, FallocateFlags::FALLOC_FL_KEEP_SIZE, 0, length);
 }
