@@ -951,6 +951,24 @@ impl Row {
     fn iter(&self) -> impl Iterator<Item = (u32, u32)> {
         self.blocks.iter().flatten().copied()
     }
+
+    /// Keeps those places of which this says so, as it changes them.
+    fn retain(&mut self, mut keep: impl FnMut(&mut (u32, u32)) -> bool) {
+        self.blocks.iter_mut().for_each(|block| block.retain_mut(&mut keep));
+        self.length = self.blocks.iter().map(Vec::len).sum();
+    }
+
+    /// Adds the places of another one, in the order of the positions.
+    fn merge(&mut self, other: &Row) {
+        let mut others = other.iter().peekable();
+        for place in std::mem::take(self).iter() {
+            while let Some(before) = others.next_if(|other| other.1 < place.1) {
+                self.push(before);
+            }
+            self.push(place);
+        }
+        others.for_each(|place| self.push(place));
+    }
 }
 
 impl Default for Places {
@@ -995,24 +1013,20 @@ impl Places {
             moves.push(moved);
         }
         for (table, added) in self.tables.iter_mut().zip(added.tables) {
-            let (mut next, mut added) = (0, added.iter().peekable());
-            let mut edited = Row::default();
-            for (hash, position) in std::mem::take(table).iter() {
-                while edits.get(next).is_some_and(|edit| edit.range.end <= position) {
+            let mut next = 0;
+            table.retain(|(_, position)| {
+                while edits.get(next).is_some_and(|edit| edit.range.end <= *position) {
                     next += 1;
                 }
-                if edits.get(next).is_some_and(|edit| edit.range.contains(&position)) {
-                    continue;
-                }
+                let stays = edits.get(next).is_none_or(|edit| !edit.range.contains(position));
                 let moved = if next > 0 { moves[next - 1] } else { 0 };
-                let position = (i64::from(position) + moved) as u32;
-                while let Some(before) = added.next_if(|(_, new)| *new < position) {
-                    edited.push(before);
-                }
-                edited.push((hash, position));
+                *position = (i64::from(*position) + moved) as u32;
+                stays
+            });
+            // Most tables get none, and need no other memory then.
+            if added.length > 0 {
+                table.merge(&added);
             }
-            added.for_each(|place| edited.push(place));
-            *table = edited;
         }
         Ok(self)
     }
@@ -1193,6 +1207,10 @@ impl Writer {
 fn write_tables(file: &File, places: &Places, mut buffer: Vec<u8>, at_once: usize) -> io::Result<Vec<u8>> {
     let (mut header, mut written) = (Vec::with_capacity(HEADER), u64::from(places.end));
     let mut free = Free::default();
+    let size = |table: &Row| table.length * 2 * 8;
+    let (all, longest) = (places.tables.iter().map(size).sum(), places.tables.iter().map(size).max());
+    // While it grew, it would need twice the memory.
+    buffer.reserve_exact((at_once + longest.unwrap_or(0)).min(all));
     for table in &places.tables {
         // Twice as many slots as records, so that a search soon comes to an empty one.
         let slots = table.length * 2;

@@ -437,7 +437,7 @@ pub(super) mod tests {
     #[test]
     fn rows_that_come_slowly_are_not_kept_back() {
         let mut writer = Writer::new(Vec::new(), &mysql()).unwrap();
-        let mut add = |writer: &mut Writer<Vec<u8>>, name: &[u8]| {
+        let add = |writer: &mut Writer<Vec<u8>>, name: &[u8]| {
             writer.row(Row::Mailbox(b"a.test", name, b"", 0)).unwrap();
         };
         let first = writer.output.len();
